@@ -1,0 +1,142 @@
+//! Which chunks of a content somebody has.
+
+/// A fixed number of bits, one a chunk, with the count of those set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bitfield {
+    words: Vec<u64>,
+    len: u32,
+    ones: u32,
+}
+
+impl Bitfield {
+    /// `len` bits, none set.
+    pub fn empty(len: u32) -> Bitfield {
+        Bitfield { words: vec![0; len.div_ceil(64) as usize], len, ones: 0 }
+    }
+
+    /// `len` bits, all set.
+    pub fn full(len: u32) -> Bitfield {
+        let mut bits = Bitfield::empty(len);
+        bits.set_range(0, len);
+        bits
+    }
+
+    /// How many bits there are.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether there are no bits at all (the bitfield of an empty file).
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bits are set.
+    pub fn count(&self) -> u32 {
+        self.ones
+    }
+
+    /// Whether every bit is set.
+    pub fn is_full(&self) -> bool {
+        self.ones == self.len
+    }
+
+    /// Whether bit `index` is set; false past the end.
+    pub fn get(&self, index: u32) -> bool {
+        index < self.len && self.words[(index / 64) as usize] >> (index % 64) & 1 == 1
+    }
+
+    /// Sets bit `index`. True when it was not set before; past the end nothing happens.
+    pub fn set(&mut self, index: u32) -> bool {
+        if index >= self.len || self.get(index) {
+            return false;
+        }
+        self.words[(index / 64) as usize] |= 1 << (index % 64);
+        self.ones += 1;
+        true
+    }
+
+    /// Clears bit `index`. True when it was set before.
+    pub fn clear(&mut self, index: u32) -> bool {
+        if !self.get(index) {
+            return false;
+        }
+        self.words[(index / 64) as usize] &= !(1 << (index % 64));
+        self.ones -= 1;
+        true
+    }
+
+    /// Sets `count` bits from `first` on, as far as there are any.
+    pub fn set_range(&mut self, first: u32, count: u32) {
+        for index in first..first.saturating_add(count).min(self.len) {
+            self.set(index);
+        }
+    }
+
+    /// The indices of the set bits, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.len).filter(|index| self.get(*index))
+    }
+
+    /// The indices of the bits that are not set, in order.
+    pub fn missing(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.len).filter(|index| !self.get(*index))
+    }
+
+    /// The bits as bytes, the first bit the highest of the first byte, spare bits zero.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len.div_ceil(8) as usize];
+        for index in self.iter() {
+            bytes[(index / 8) as usize] |= 0x80 >> (index % 8);
+        }
+        bytes
+    }
+
+    /// `len` bits from bytes as [`Bitfield::to_bytes`] writes them; `None` when there are too few or too many
+    /// bytes, or when a spare bit is set.
+    pub fn from_bytes(len: u32, bytes: &[u8]) -> Option<Bitfield> {
+        if bytes.len() != len.div_ceil(8) as usize {
+            return None;
+        }
+        let mut bits = Bitfield::empty(len);
+        for (at, byte) in (0u32..).zip(bytes) {
+            for bit in (0..8).filter(|bit| byte & (0x80 >> bit) != 0) {
+                if !bits.set(at * 8 + bit) {
+                    return None;
+                }
+            }
+        }
+        Some(bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_is_set() {
+        let mut bits = Bitfield::empty(70);
+        assert!(bits.set(0) && bits.set(69) && !bits.set(69) && !bits.set(70));
+        assert_eq!((bits.count(), bits.get(69), bits.get(70)), (2, true, false));
+        assert!(bits.clear(69) && !bits.clear(69));
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0]);
+        bits.set_range(60, 100);
+        assert_eq!(bits.count(), 11);
+        assert!(Bitfield::full(70).is_full() && Bitfield::empty(0).is_full());
+    }
+
+    #[test]
+    fn bytes_come_back_and_spare_bits_are_refused() {
+        for len in [0, 1, 7, 8, 9, 64, 65, 200] {
+            let mut bits = Bitfield::empty(len);
+            (0..len).step_by(3).for_each(|index| {
+                bits.set(index);
+            });
+            assert_eq!(Bitfield::from_bytes(len, &bits.to_bytes()), Some(bits));
+        }
+        assert_eq!(Bitfield::from_bytes(7, &[0x01]), None);
+        assert_eq!(Bitfield::from_bytes(7, &[0x00, 0x00]), None);
+        assert_eq!(Bitfield::from_bytes(9, &[0xff]), None);
+    }
+}

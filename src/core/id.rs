@@ -1,0 +1,128 @@
+//! Identities: of content (its BLAKE3 hash) and of peers (random, new at each process start).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The id of a file: its BLAKE3 hash, exactly what `b3sum` prints.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentId(pub [u8; 32]);
+
+/// The id of a peer: 128 random bits drawn when its process starts; nothing persistent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub [u8; 16]);
+
+/// Why a text is not an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnId {
+    /// How many hexadecimal digits an id of this kind has.
+    pub digits: usize,
+}
+
+impl ContentId {
+    /// The first eight hexadecimal digits, as they appear in the names of part files.
+    pub fn short(&self) -> String {
+        hex(&self.0[..4])
+    }
+}
+
+impl PeerId {
+    /// The first four hexadecimal digits, which tell apart peers of one name (`NAME#id4`).
+    pub fn short(&self) -> String {
+        hex(&self.0[..2])
+    }
+}
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not an id: expected {} hexadecimal digits", self.digits)
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+/// Both ids are written as lower-case hexadecimal digits and read in either case.
+macro_rules! hex_id {
+    ($name:ident, $bytes:literal) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                unhex::<$bytes>(text).map($name).ok_or(NotAnId { digits: 2 * $bytes })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id!(ContentId, 32);
+hex_id!(PeerId, 16);
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_what_they_write() {
+        let id = ContentId([0xab; 32]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        assert_eq!(id.short(), "abababab");
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<ContentId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn anything_else_is_not_an_id() {
+        for text in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"ä".repeat(32)] {
+            assert_eq!(text.parse::<ContentId>(), Err(NotAnId { digits: 64 }), "{text}");
+        }
+    }
+}

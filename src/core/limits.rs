@@ -1,0 +1,133 @@
+//! Every bound of the peer, with a name, a unit and a default.
+
+use std::time::Duration;
+
+/// What a peer allows itself and others. Units come last in the names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of all kinds at once.
+    pub connections_max: usize,
+    /// Connections of one address that have not said hello yet (this host's own addresses excepted).
+    pub half_open_per_address_max: usize,
+    /// From a connection's first moment to a complete hello; bytes do not extend it.
+    pub handshake_deadline: Duration,
+    /// A dial that has not connected by then has failed.
+    pub dial_deadline: Duration,
+    /// Without a byte from a peer for this long, it is asked for a sign of life.
+    pub keepalive_interval: Duration,
+    /// Without a byte from a peer for this long, its connection is closed.
+    pub silence_max: Duration,
+    /// A connection that takes no byte for this long while some are waiting for it is closed.
+    pub send_stall_max: Duration,
+    /// The first wait before an endpoint that failed is dialled again; it doubles with each failure.
+    pub redial_wait_min: Duration,
+    /// The longest wait before an endpoint that failed is dialled again.
+    pub redial_wait_max: Duration,
+    /// Control bytes queued for one connection before what it asks for is no longer answered.
+    pub outbox_bytes_max: usize,
+    /// Requests one connection may have queued with us.
+    pub queued_requests_max: usize,
+    /// Contents one connection may name.
+    pub channels_max: usize,
+    /// Chunks that are being sent at once, over all connections.
+    pub upload_slots: usize,
+    /// An upload that moves nothing for this long lends its slot to another.
+    pub upload_slot_stall: Duration,
+    /// Chunks of one download asked for at once, over all sources.
+    pub window_chunks_max: u32,
+    /// Downloads that ask for chunks at once; more wait their turn.
+    pub active_downloads_max: usize,
+    /// Memory for chunks on their way from socket to disk.
+    pub buffer_pool_bytes: u64,
+    /// The longest a chunk may take once its first byte is here, apart from [`Limits::chunk_floor_bytes_per_s`].
+    pub chunk_grace: Duration,
+    /// The slowest rate at which a chunk may arrive.
+    pub chunk_floor_bytes_per_s: u64,
+    /// A request that was not begun for this long is asked elsewhere.
+    pub request_wait_max: Duration,
+    /// Bad chunks after which a peer is struck.
+    pub bad_chunks_max: u32,
+    /// How long a struck peer stays so.
+    pub strike_duration: Duration,
+    /// Peers in the directory.
+    pub peers_max: usize,
+    /// Peers in the directory from one address (this host's own addresses excepted).
+    pub peers_per_address_max: usize,
+    /// Catalogue entries kept of one peer.
+    pub entries_per_peer_max: usize,
+    /// Bytes of names kept of one peer's catalogue.
+    pub entry_bytes_per_peer_max: usize,
+    /// Bytes of names kept of all catalogues together.
+    pub entry_bytes_max: usize,
+    /// A peer silent for so many of its own announcement intervals is gone.
+    pub silent_intervals_max: u32,
+    /// Datagrams accepted a second from one source.
+    pub datagrams_per_source_per_s: u32,
+    /// Datagrams accepted a second from all sources.
+    pub datagrams_per_s: u32,
+    /// Datagrams of one announcement round.
+    pub announce_datagrams_max: usize,
+    /// The longest random delay before an announcement.
+    pub announce_jitter_max: Duration,
+    /// The shortest time between two announcement rounds.
+    pub announce_gap_min: Duration,
+    /// The delay before an answer grows by this for each known peer.
+    pub answer_delay_per_peer: Duration,
+    /// The longest delay before an answer.
+    pub answer_delay_max: Duration,
+    /// The shortest time between two answers to one source.
+    pub answer_gap_min: Duration,
+    /// How long a peer that leaves finishes what is on the wire and queued.
+    pub leave_grace: Duration,
+    /// Above this many holders of a content, only some are neighbours.
+    pub neighbours_all_max: usize,
+    /// How many neighbours a content has then.
+    pub neighbours_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        Limits {
+            connections_max: 10_240,
+            half_open_per_address_max: 64,
+            handshake_deadline: s(5),
+            dial_deadline: s(5),
+            keepalive_interval: s(15),
+            silence_max: s(45),
+            send_stall_max: s(30),
+            redial_wait_min: ms(500),
+            redial_wait_max: s(600),
+            outbox_bytes_max: 256 << 10,
+            queued_requests_max: 64,
+            channels_max: 20_000,
+            upload_slots: 4,
+            upload_slot_stall: ms(200),
+            window_chunks_max: 12,
+            active_downloads_max: 64,
+            buffer_pool_bytes: 16 << 20,
+            chunk_grace: s(4),
+            chunk_floor_bytes_per_s: 250_000,
+            request_wait_max: s(10),
+            bad_chunks_max: 2,
+            strike_duration: s(600),
+            peers_max: 4_096,
+            peers_per_address_max: 64,
+            entries_per_peer_max: 100_000,
+            entry_bytes_per_peer_max: 16 << 20,
+            entry_bytes_max: 64 << 20,
+            silent_intervals_max: 3,
+            datagrams_per_source_per_s: 200,
+            datagrams_per_s: 2_000,
+            announce_datagrams_max: 4,
+            announce_jitter_max: s(1),
+            announce_gap_min: s(5),
+            answer_delay_per_peer: ms(1),
+            answer_delay_max: ms(50),
+            answer_gap_min: ms(250),
+            leave_grace: s(2),
+            neighbours_all_max: 32,
+            neighbours_max: 16,
+        }
+    }
+}

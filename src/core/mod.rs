@@ -1,0 +1,32 @@
+//! The peer as one deterministic value: bytes, time and replies go in, instructions come out.
+//!
+//! Nothing here knows a socket, a file, a clock, a thread or the operating system's randomness. The same seed
+//! and the same inputs give the same outputs, always. Payload goes around the core, never through it.
+//!
+//! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
+
+pub mod bitfield;
+pub mod door;
+pub mod geometry;
+pub mod id;
+pub mod limits;
+pub mod manifest;
+pub mod name;
+pub mod peer;
+pub mod rng;
+pub mod status;
+pub mod time;
+
+pub use bitfield::Bitfield;
+pub use door::{
+    BrokenWhy, BufferId, Command, ConnId, DatagramTo, Event, Expect, FailReason, Fault, FaultKind, IfaceId,
+    Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, StoreJob, StoreReply,
+};
+pub use geometry::Geometry;
+pub use id::{ContentId, PeerId};
+pub use limits::Limits;
+pub use manifest::Manifest;
+pub use peer::{Config, Peer};
+pub use rng::Rng;
+pub use status::Status;
+pub use time::Time;

@@ -1,0 +1,3 @@
+//! The `chunkcast` binary: see the library's [`chunkcast::cli`].
+
+fn main() {}

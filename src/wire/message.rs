@@ -1,0 +1,264 @@
+//! What native peers say to each other, in datagrams and over a connection.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::id::{ContentId, PeerId};
+use crate::core::manifest::{ChainingValue, SizeProof};
+
+/// The version of the protocol that this crate speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The most bytes of a name (of a content or of a user) on the wire, as UTF-8.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// What somebody looks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Everything.
+    All,
+    /// The content with this id.
+    Id(ContentId),
+    /// Contents whose id begins with these lower-case hexadecimal digits (1 to 63).
+    Prefix(String),
+    /// Contents with this name, or whose name's last component is this.
+    Name(String),
+    /// Contents whose name, or its last component, matches this pattern (`*`, `?`, `[...]`).
+    Glob(String),
+}
+
+/// One name under which a peer offers a content, wholly or in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The content.
+    pub id: ContentId,
+    /// The name it is offered under: for display, never a path. `/` separates components.
+    pub name: String,
+    /// The size in bytes, as claimed.
+    pub size: u64,
+    /// How many chunks the peer holds.
+    pub have: u32,
+    /// How many chunks there are, as claimed.
+    pub of: u32,
+}
+
+/// What a peer tells of itself in datagrams, unasked or in answer to a [`Query`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who announces.
+    pub peer: PeerId,
+    /// The user's name, for display.
+    pub user: String,
+    /// The TCP port it listens on, at the datagram's source address.
+    pub port: u16,
+    /// How often it announces, in milliseconds.
+    pub interval_ms: u64,
+    /// How many peers it knows.
+    pub known_peers: u32,
+    /// Grows with each change of its catalogue.
+    pub generation: u64,
+    /// How many entries its catalogue has.
+    pub catalogue: u32,
+    /// Some of those entries.
+    pub entries: Vec<Entry>,
+    /// The nonce of the query this answers; `None` for an announcement nobody asked for.
+    pub answers: Option<u64>,
+}
+
+/// A question to everybody: who has this?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Who asks.
+    pub peer: PeerId,
+    /// The asker's user name, for display.
+    pub user: String,
+    /// The TCP port the asker listens on.
+    pub port: u16,
+    /// Comes back in the answers.
+    pub nonce: u64,
+    /// What is looked for.
+    pub wanted: Wanted,
+}
+
+/// One native datagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Datagram {
+    /// A peer tells what it offers.
+    Announcement(Announcement),
+    /// A peer asks.
+    Query(Query),
+}
+
+/// The first frame of each side of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol version, [`PROTOCOL_VERSION`].
+    pub v: u32,
+    /// Who speaks.
+    pub peer: PeerId,
+    /// The user's name, for display.
+    pub user: String,
+    /// The TCP port the speaker listens on.
+    pub port: u16,
+    /// Program and version, for display.
+    pub agent: String,
+}
+
+/// A request for a page of the other side's catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueRequest {
+    /// Which entries.
+    pub wanted: Wanted,
+    /// Only entries that stand behind this one in the order of (id, name); `None` begins at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(ContentId, String)>,
+}
+
+/// A page of a catalogue, in the order of (id, name).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CataloguePage {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// Whether more follow behind the last entry.
+    pub more: bool,
+    /// The generation of the catalogue this page is of.
+    pub generation: u64,
+}
+
+/// Why a content, or one chunk of it, is not to be had here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum RefuseReason {
+    /// This peer does not offer the content.
+    Unknown = 1,
+    /// This peer holds the content in another chunk size.
+    ChunkSize = 2,
+    /// This peer does not have the chunk.
+    NotHere = 3,
+    /// Too many requests are queued.
+    Busy = 4,
+    /// The file changed or vanished; the content is no longer offered.
+    Changed = 5,
+    /// The file cannot be read.
+    Unreadable = 6,
+}
+
+/// The first page of a manifest carries the size proof; each page carries values in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestPage {
+    /// The sender's channel.
+    pub channel: u32,
+    /// The content's size in bytes.
+    pub size: u64,
+    /// The chunk size in bytes.
+    pub chunk_bytes: u32,
+    /// The index of the first value.
+    pub first: u32,
+    /// The values: as many as there are from `first` on, at most 1,024.
+    pub values: Vec<ChainingValue>,
+    /// The size proof; only in the page whose `first` is 0.
+    pub proof: Option<SizeProof>,
+}
+
+/// One native control frame. Chunks are not among them: their payload never is a message
+/// (see [`crate::wire::frame::Decoded`]).
+///
+/// Each side names a content once with [`Frame::Open`]; the channel in every later frame is the *sender's*
+/// own number for that content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// Who speaks; once, first.
+    Hello(Hello),
+    /// Asks for a page of the catalogue.
+    CatalogueRequest(CatalogueRequest),
+    /// A page of the catalogue.
+    CataloguePage(CataloguePage),
+    /// Names a content. Who does not know its cut yet says 0 and 0 and learns it from the other side's `Open`.
+    Open {
+        /// The sender's number for the content from here on.
+        channel: u32,
+        /// The content.
+        content: ContentId,
+        /// Size in bytes; 0 with `chunk_bytes` 0 when not known.
+        size: u64,
+        /// Chunk size in bytes; 0 when not known.
+        chunk_bytes: u32,
+    },
+    /// The answer to an `Open` that leads nowhere.
+    Refuse {
+        /// The content that was named.
+        content: ContentId,
+        /// Why not.
+        reason: RefuseReason,
+    },
+    /// The sender no longer offers what it opened this channel for; the channel stays closed.
+    Withdraw {
+        /// The sender's channel.
+        channel: u32,
+        /// Why.
+        reason: RefuseReason,
+    },
+    /// Asks for the page of the manifest that begins at value `first`.
+    ManifestRequest {
+        /// The sender's channel.
+        channel: u32,
+        /// The index of the first value wanted.
+        first: u32,
+    },
+    /// A page of the manifest.
+    ManifestPage(ManifestPage),
+    /// What the sender has: as many bits as the content has chunks (`Bitfield::to_bytes`).
+    HaveMap {
+        /// The sender's channel.
+        channel: u32,
+        /// One bit a chunk.
+        bits: Vec<u8>,
+    },
+    /// The sender has `count` chunks from `first` on.
+    Have {
+        /// The sender's channel.
+        channel: u32,
+        /// The first chunk.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
+    /// Asks for a chunk.
+    Request {
+        /// The sender's channel.
+        channel: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// Takes a request back, as far as the chunk has not been begun.
+    Cancel {
+        /// The sender's channel.
+        channel: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// Says that a requested chunk will not come.
+    Reject {
+        /// The sender's channel.
+        channel: u32,
+        /// The chunk.
+        chunk: u32,
+        /// Why.
+        reason: RefuseReason,
+    },
+    /// Says that a chunk that came was not what the id demands.
+    Bad {
+        /// The sender's channel.
+        channel: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// Asks for a [`Frame::Pong`].
+    Ping,
+    /// A sign of life.
+    Pong,
+    /// The sender closes the connection and says why, for people.
+    Bye {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,7 @@
+//! Bytes to messages and back, one file a dialect: total, symmetric, no state but a decoder's.
+//!
+//! `docs/protocol.md` specifies every byte.
+
+pub mod datagram;
+pub mod frame;
+pub mod message;
