@@ -11,11 +11,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use crate::core::{DatagramTo, IfaceId};
 use crate::shell::ifaces::{self, Choice, NETWORKS_MAX, Network};
-use crate::shell::listener::FALLBACK_PORTS;
+use crate::shell::sockets;
 
 /// Tokens that discovery takes, from the one it is given on.
 pub(super) const TOKENS: usize = NETWORKS_MAX + 1;
@@ -257,7 +257,9 @@ impl Discovery {
         let taken = |place: usize| self.own.iter().any(|own| own.place == place);
         let Some(place) = (1..TOKENS).find(|&place| !taken(place)) else { return };
         let token = Token(self.first_token + place);
-        match own_socket(network.addr, self.base_port).and_then(|socket| register(registry, socket, token)) {
+        match sockets::sending(network.addr, self.base_port)
+            .and_then(|socket| register(registry, socket, token))
+        {
             Ok(endpoint) => {
                 let id = IfaceId(self.next_iface);
                 self.next_iface = self.next_iface.wrapping_add(1);
@@ -269,7 +271,7 @@ impl Discovery {
     }
 
     fn open_shared(&mut self, registry: &Registry, port: u16) {
-        let opened = shared_socket(port);
+        let opened = sockets::hearing(port);
         match opened.and_then(|socket| register(registry, socket, Token(self.first_token))) {
             Ok(endpoint) => self.shared = Some(endpoint),
             Err(error) => self.report(&format!("hear broadcasts on UDP port {port}"), &error),
@@ -293,33 +295,6 @@ fn register(registry: &Registry, socket: Socket, token: Token) -> io::Result<End
     Ok(Endpoint { socket, readable: false })
 }
 
-/// The socket that hears broadcasts, on the port that all peers of this host share.
-fn shared_socket(port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    // Elsewhere than on Linux the same takes this; on Linux it would deal broadcasts out to one of us each.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    socket.set_reuse_port(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
-    Ok(socket)
-}
-
-/// The socket to send from in one network: on a port of the range that one firewall rule opens, else on any. Not
-/// shared, so that an answer reaches exactly this peer.
-fn own_socket(addr: Ipv4Addr, base_port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_broadcast(true)?;
-    let range = base_port.saturating_add(1)..=base_port.saturating_add(FALLBACK_PORTS);
-    for port in range.chain([0]).filter(|&port| port != base_port) {
-        match socket.bind(&SocketAddr::from((addr, port)).into()) {
-            Ok(()) => return Ok(socket),
-            Err(error) if port == 0 || error.kind() == io::ErrorKind::AddrNotAvailable => return Err(error),
-            Err(_) => {}
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,7 +313,7 @@ mod tests {
 
     /// A UDP port that the system gave, held by a socket that lets others share it.
     fn port() -> (Socket, u16) {
-        let socket = shared_socket(0).unwrap();
+        let socket = sockets::hearing(0).unwrap();
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();
         (socket, port)
     }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::core::ConnId;
 use crate::shell::ready::ReadyQueue;
+use crate::shell::sockets;
 
 /// Sockets that linger at once; the oldest is closed for one more.
 const LINGERING_MAX: usize = 256;
@@ -22,11 +22,6 @@ const LINGERING_MAX: usize = 256;
 const LINGER_MAX: Duration = Duration::from_secs(2);
 /// Bytes that are read and thrown away while a socket lingers.
 const LINGER_BYTES_MAX: usize = 4 << 20;
-/// Bytes that wait in the kernel unsent before it says that a socket is full. Little, so that what is sent next is
-/// decided late and here; enough to fill a gigabit link for the millisecond between two turns.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT_BYTES_MAX: u32 = 128 << 10;
-
 /// One socket.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -89,16 +84,7 @@ impl Links {
 
     /// Begins to connect, from `bind` when that is of the same family.
     pub(super) fn dial(&mut self, conn: ConnId, to: SocketAddr, bind: Option<IpAddr>) -> io::Result<()> {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        if let Some(ip) = bind.filter(|ip| ip.is_ipv4() == to.is_ipv4()) {
-            socket.bind(&SocketAddr::new(ip, 0).into())?;
-        }
-        match socket.connect(&to.into()) {
-            Ok(()) => {}
-            Err(error) if is_under_way(&error) => {}
-            Err(error) => return Err(error),
-        }
+        let socket = sockets::dialing(to, bind)?;
         let key = self.insert(conn, TcpStream::from_std(socket.into()), Phase::Dialing)?;
         // A connection over loopback may stand already.
         self.ready.push(key);
@@ -216,7 +202,7 @@ impl Links {
 
     /// Registers a socket, once and for both directions.
     fn insert(&mut self, conn: ConnId, mut stream: TcpStream, phase: Phase) -> io::Result<usize> {
-        set_options(&stream);
+        sockets::tune(&stream);
         let entry = self.sockets.vacant_entry();
         let key = entry.key();
         let token = Token(self.first_token + key);
@@ -259,22 +245,6 @@ impl Links {
         let phase = self.sockets.get(key).map(|link| link.phase);
         matches!(phase, Some(Phase::Lingering { until, .. }) if until == since)
     }
-}
-
-/// Options only make it faster, so a system without one does without.
-fn set_options(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let mut results = vec![socket.set_tcp_nodelay(true)];
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    results.push(socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
-    for error in results.into_iter().filter_map(Result::err) {
-        log::trace!("a socket option is not to be had: {error}");
-    }
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
-    error.raw_os_error() == Some(in_progress) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 #[cfg(test)]

@@ -6,14 +6,10 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::shell::config::ShellError;
+use crate::shell::sockets::{self, FALLBACK_PORTS};
 
-/// How many ports above the preferred one are tried before any free one is taken.
-pub(super) const FALLBACK_PORTS: u16 = 16;
-/// Connections that the kernel keeps for us until they are accepted.
-const BACKLOG: i32 = 1024;
 /// How long accepting rests after it failed for lack of descriptors or memory. An edge-triggered listener would
 /// stay silent for ever if nobody asked again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -103,7 +99,7 @@ impl Listener {
 fn bind_first_free(ip: IpAddr, preferred: u16) -> io::Result<TcpListener> {
     let range = preferred..=preferred.saturating_add(FALLBACK_PORTS);
     for port in range.chain([0]) {
-        match listen(SocketAddr::new(ip, port)) {
+        match sockets::listening(SocketAddr::new(ip, port)) {
             Ok(socket) => return Ok(TcpListener::from_std(socket.into())),
             Err(error) if port != 0 && is_taken(&error) => {}
             Err(error) => return Err(error),
@@ -115,17 +111,6 @@ fn bind_first_free(ip: IpAddr, preferred: u16) -> io::Result<TcpListener> {
 /// Whether another port may do better: this one is somebody else's, or only the administrator's.
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
-}
-
-fn listen(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // So that the port is ours again at once after a restart. Of two that bind the same port before either
-    // listens, the second fails to listen, which counts as taken like a failure to bind.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
 }
 
 fn cannot_listen(ip: IpAddr, error: &io::Error) -> String {

@@ -19,6 +19,7 @@ mod reactor;
 mod reading;
 mod ready;
 mod signals;
+mod sockets;
 mod span;
 mod writing;
 
