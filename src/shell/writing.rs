@@ -27,6 +27,8 @@ impl Reactor {
         }
         let read_on = self.read(key);
         let write_on = self.write(key);
+        // A look at what is to be sent may have asked for something, such as a page of a manifest.
+        self.drain();
         if read_on || write_on {
             self.links.ready.push(key);
         } else {
