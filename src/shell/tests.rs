@@ -171,6 +171,7 @@ fn transfer(len: usize, named: bool) {
     let sharer = ShellConfig { no_broadcast: named, ..config(&a, port) };
     let mut sharer = Reactor::new(sharer).unwrap();
     sharer.share(&shared).unwrap();
+    turn_until(&mut [&mut sharer], |_, event| matches!(event, ShellEvent::ScanDone { files: 1, .. }));
     let mut getter = ShellConfig { no_broadcast: named, seed: Some(2), ..config(&b, port) };
     if named {
         getter.peers = vec![(Ipv4Addr::LOCALHOST, sharer.tcp_port()).into()];
