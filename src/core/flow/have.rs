@@ -8,9 +8,6 @@ use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::Frame;
 
-/// A bitfield of more chunks than this is told in ranges: as a map it would not fit a control frame.
-const HAVE_MAP_CHUNKS_MAX: u32 = 400_000;
-
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
         let told = self.connections.get(conn).and_then(|connection| {
@@ -39,7 +36,10 @@ impl Peer {
             return self.close_for_fault(now, conn, "has chunks that do not exist");
         };
         let counts = self.is_counted(conn, &content);
-        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) else { return };
+        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        else {
+            return;
+        };
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
         let mut download = self.downloader.get_mut(&content).filter(|_| counts);
         for chunk in first..end {
@@ -80,15 +80,14 @@ impl Peer {
         while !connection.outbox_is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number as usize) else { continue };
-            let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else { continue };
+            let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
+                continue;
+            };
             let told = channel.told.replace(holding.logged());
             match (told, holding.bits()) {
                 (Some(from), _) => encode_ranges(connection, number, holding.since(from).to_vec()),
                 (None, None) if cut.chunks() > 0 => {
                     connection.encode(&Frame::Have { channel: number, first: 0, count: cut.chunks() });
-                }
-                (None, Some(bits)) if bits.len() > HAVE_MAP_CHUNKS_MAX => {
-                    encode_ranges(connection, number, bits.iter().collect());
                 }
                 (None, Some(bits)) if bits.count() > 0 => {
                     connection.encode(&Frame::HaveMap { channel: number, bits: bits.to_bytes() });
@@ -124,7 +123,9 @@ impl Peer {
 
     /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
     pub(in crate::core) fn is_counted(&self, conn: ConnId, content: &ContentId) -> bool {
-        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else { return false };
+        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else {
+            return false;
+        };
         let Some(download) = self.downloader.get(content) else { return false };
         !channel.refused && channel.their_cut.is_some() && channel.their_cut == download.geometry
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
+use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::ManifestPages;
 use crate::core::peer::Peer;
@@ -23,9 +24,14 @@ impl Peer {
         if !matches!(download.phase, Phase::Manifest(None)) {
             return;
         }
-        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else { return };
+        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else {
+            return;
+        };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
-        if channel.their_cut.is_none() || channel.refused {
+        // A manifest proves the unit, not how many units make a chunk. All native holders cut alike; one that does not
+        // would lead this peer away from the others.
+        let native = channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut));
+        if native.is_none() || channel.refused {
             return;
         }
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
@@ -41,11 +47,12 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
-        let channel = self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
+        let channel =
+            self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
-        let content = channel.content;
+        let (content, cut) = (channel.content, channel.their_cut);
         let Some(download) = self.downloader.get_mut(&content) else {
             return self.counters.add("manifest pages nobody waits for");
         };
@@ -61,7 +68,7 @@ impl Peer {
                 let first = pages.next_first();
                 self.say(now, conn, Frame::ManifestRequest { channel: number, first });
             }
-            Ok(Some(manifest)) if manifest.verify(&content).is_ok() => {
+            Ok(Some(manifest)) if cut == Some(manifest.geometry) && manifest.verify(&content).is_ok() => {
                 download.geometry = Some(manifest.geometry);
                 download.phase = Phase::Creating;
                 self.output(Output::Store(StoreJob::CreatePart { content, manifest: Box::new(manifest) }));
@@ -114,11 +121,16 @@ impl Peer {
     /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
     pub(in crate::core) fn read_next_manifest(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        if connection.manifest_job || connection.queued_frames() >= 4 || connection.phase != ConnectionPhase::Open {
+        if connection.manifest_job
+            || connection.queued_frames() >= 4
+            || connection.phase != ConnectionPhase::Open
+        {
             return;
         }
         while let Some((number, first)) = connection.manifest_asks.pop_front() {
-            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else { continue };
+            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else {
+                continue;
+            };
             let Some(cut) = channel.our_cut else { continue };
             connection.manifest_job = true;
             let (content, chunk_bytes) = (channel.content, cut.chunk_bytes());
