@@ -60,6 +60,13 @@ const CRATES_NOT_IN_CORE: &[&str] = &[
     "socket2",
 ];
 
+/// Types and crates of sockets, which are the shell's.
+const SOCKETS: &[&str] =
+    &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "UnixListener", "mio", "socket2"];
+
+/// The one file of the store that calls the system, where each call can be counted, failed and recorded.
+const SYSTEM_CALLS: &str = "src/store/fs.rs";
+
 /// The one file of the core that may name a random source: it makes the seeded stream of it.
 const RANDOM_SOURCE: &str = "src/core/rng.rs";
 
@@ -104,6 +111,15 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
             broken.extend(imports(file, &module, &found));
             if module[0] == "core" {
                 broken.extend(purity(file, &found));
+            }
+            // What tests set up and look at, they may reach directly.
+            let tests_begin = line_of_tests(&module, text);
+            let found: Vec<CodePath> = found.into_iter().filter(|path| path.line < tests_begin).collect();
+            if module[0] != "shell" && module[0] != "core" {
+                broken.extend(sockets(file, &found));
+            }
+            if module[0] == "store" && file != SYSTEM_CALLS {
+                broken.extend(system_calls(file, &found));
             }
         }
     }
@@ -159,6 +175,30 @@ fn purity(file: &str, found: &[CodePath]) -> Vec<Violation> {
         }
     }
     broken
+}
+
+/// Sockets outside the shell.
+fn sockets(file: &str, found: &[CodePath]) -> Vec<Violation> {
+    let names_one = |path: &&CodePath| path.segments.iter().any(|name| SOCKETS.contains(&name.as_str()));
+    let law = || "sockets are the shell's".to_owned();
+    found.iter().filter(names_one).map(|path| path.breaks(file, law())).collect()
+}
+
+/// Calls of the system in the store that do not go through its one file for them. Types may be named.
+fn system_calls(file: &str, found: &[CodePath]) -> Vec<Violation> {
+    let calls = |path: &&CodePath| {
+        let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+        match segments[..] {
+            ["std" | "rustix", "fs"] => true,
+            ["std" | "rustix", "fs", name, ..] => {
+                name.starts_with(char::is_lowercase) || name == "OpenOptions"
+            }
+            ["File", "open" | "create" | "create_new" | "options"] => true,
+            _ => false,
+        }
+    };
+    let law = || format!("system calls of the store stand in {SYSTEM_CALLS}");
+    found.iter().filter(calls).map(|path| path.breaks(file, law())).collect()
 }
 
 /// `unsafe` outside its one module, or the lint against it switched off.
@@ -221,6 +261,14 @@ fn module_of(file: &str) -> Option<Vec<String>> {
     }
     let root = matches!(inner, "lib" | "main") || inner.starts_with("bin/");
     (!root).then_some(module)
+}
+
+/// The line at which the tests of a file of `src` begin; they stand at its bottom, or in files named `tests`.
+fn line_of_tests(module: &[String], text: &str) -> usize {
+    if module.iter().any(|name| name == "tests") {
+        return 1;
+    }
+    text.lines().position(|line| line.trim() == "#[cfg(test)]").map_or(usize::MAX, |index| index + 1)
 }
 
 /// A path of this crate as segments below the crate root; `None` when it leads elsewhere.
@@ -328,6 +376,42 @@ fn what_the_core_may_not_name_is_found() {
     assert_eq!(lines("src/core/rng.rs", "pub struct Rng(fastrand::Rng);"), []);
     assert_eq!(
         lines("src/core/peer.rs", "use std::net::SocketAddr;\nuse std::time::Duration;\nlet fs = rand;"),
+        []
+    );
+}
+
+#[test]
+fn sockets_outside_the_shell_are_found() {
+    for line in ["use std::net::TcpStream;", "let s = socket2::Socket::new();", "fn f(poll: mio::Poll) {}"] {
+        assert_eq!(lines("src/cli/get.rs", line), [1], "{line}");
+        assert_eq!(lines("src/store/scan.rs", line), [1], "{line}");
+        assert_eq!(lines("src/shell/listener.rs", line), [], "{line}");
+        assert_eq!(lines("src/cli/get.rs", &format!("#[cfg(test)]\nmod tests {{ {line} }}")), [], "{line}");
+    }
+    assert_eq!(lines("src/cli/get.rs", "use std::net::{SocketAddr, ToSocketAddrs};"), []);
+}
+
+#[test]
+fn system_calls_of_the_store_are_found_outside_their_file() {
+    for line in [
+        "std::fs::write(a, b)",
+        "use std::fs;",
+        "rustix::fs::fsync(file)",
+        "use std::{fs, io};",
+        "File::open(path)",
+    ] {
+        assert_eq!(lines("src/store/part.rs", line), [1], "{line}");
+        assert_eq!(lines("src/store/fs.rs", line), [], "{line}");
+        assert_eq!(lines("src/cli/log.rs", line), [], "{line}");
+        assert_eq!(
+            lines("src/store/part.rs", &format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{ {line} }}")),
+            [],
+            "{line}"
+        );
+        assert_eq!(lines("src/store/tests/crash.rs", line), [], "{line}");
+    }
+    assert_eq!(
+        lines("src/store/part.rs", "use std::fs::File;\nuse rustix::fs::FileType;\nfs::write(a);"),
         []
     );
 }

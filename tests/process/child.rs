@@ -138,7 +138,7 @@ impl Launch {
             spawn(&tell, move |tell| read_err(err, tell)),
             // Leaves the process to be reaped by its owner, so that its pid stays its own until then.
             spawn(&tell, move |_| {
-                drop(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT))
+                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
             }),
         ];
         Child {

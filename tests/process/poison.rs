@@ -35,7 +35,7 @@ fn with_only_such_peers_nothing_stands_under_the_final_name() {
     let ended = lan.get("getter", "talk.mkv", &folder).run().expect(6);
     assert!(liar.chunks_sent() >= 1, "the liar was never asked, so nothing was tested");
     assert!(!folder.join("talk.mkv").exists());
-    assert_eq!(ended.chunks(), []);
+    assert!(ended.chunks().is_empty());
     let error = ended.of_type("error");
     assert_eq!((error.len(), error[0]["exit"].as_u64()), (1, Some(6)), "{}", ended.text());
 }
