@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::child::{self, chunk_lines};
+use crate::child::{Launch, chunk_lines, skip};
 use crate::files::{MIB, assert_same, names_in, random_file};
 use crate::lan::Lan;
 
@@ -27,7 +27,7 @@ fn a_large_file_is_found_and_arrives_byte_equal() {
     assert_eq!(hashed.stdout.split_whitespace().next(), Some(id.to_string().as_str()));
     match Command::new("b3sum").arg(&target).output() {
         Ok(b3sum) => assert_eq!(String::from_utf8(b3sum.stdout).unwrap(), hashed.stdout),
-        Err(_) => child::skip("b3sum is not installed, so its output was not compared with that of `hash`"),
+        Err(_) => skip("b3sum is not installed, so its output was not compared with that of `hash`"),
     }
 }
 
@@ -112,7 +112,11 @@ fn the_transfer_log_tells_chunks_and_the_end() {
     let up = lan.transfer_log("sharer");
     assert_eq!(up.lines().filter(|line| line.contains(" UP chunk ")).count(), 64, "{up}");
 
-    let shown = lan.launch("getter", &["log", "--name", "talk.mkv"]).run().expect(0);
+    // Here --name and --peer are filters.
+    let state = lan.state("getter");
+    let args =
+        ["log".as_ref(), "--name".as_ref(), "talk.mkv".as_ref(), "--state-dir".as_ref(), state.as_os_str()];
+    let shown = Launch::new("log").args(&args).run().expect(0);
     assert!(shown.stdout.contains("DONE"), "{}", shown.stdout);
 }
 
