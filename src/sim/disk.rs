@@ -288,6 +288,11 @@ impl Disk {
         self.files.get(&content).is_some_and(|file| file.chunks.get(chunk))
     }
 
+    /// Whether it held a shared file that was withdrawn, so that claims about it may still be on their way.
+    pub(super) fn withdrew(&self, content: usize) -> bool {
+        self.withdrawn.contains(&content)
+    }
+
     /// Whether the whole content stands under its final name.
     pub(super) fn holds_whole(&self, content: usize) -> bool {
         self.files.get(&content).is_some_and(|file| file.whole && !file.changed)

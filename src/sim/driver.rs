@@ -3,7 +3,7 @@
 
 use crate::core::{Command, ConnId, Expect, Input, Output, Segment, Sink, StoreReply, Time};
 use crate::sim::disk::{SpanError, StoreTask};
-use crate::sim::network::{earlier, index};
+use crate::sim::network::{earlier, index, pair};
 use crate::sim::queue::Happening;
 use crate::sim::scenario::Nature;
 use crate::sim::simulation::Simulation;
@@ -246,7 +246,8 @@ impl Simulation {
     fn write_step(&mut self, host: usize, stream: StreamRef, end: u8, conn: ConnId) -> Step {
         let now = self.local_now(host);
         let capacity = self.scenario.network.send_buffer_bytes;
-        let Some(writer) = self.streams.end_mut(stream, end) else { return Step::Stop };
+        let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
+        let [writer, other] = pair(&mut found.ends, end);
         if writer.conn() != Some(conn) {
             return Step::Stop;
         }
@@ -282,6 +283,12 @@ impl Simulation {
             Segment::Bytes { bytes, .. } => {
                 let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
                 writer.out.write_control(&bytes[..taken]);
+                if self.scenario.tap {
+                    let (disk, limits) = (&place.disk, &self.scenario.limits);
+                    let heard =
+                        writer.tap.control(&bytes[..taken], &mut other.tap, disk, &self.library, limits);
+                    self.oracle.tapped(host, conn, heard);
+                }
                 self.digest.update(&bytes[..taken]);
                 self.tally.hosts[host].control_sent += taken as u64;
                 taken as u64
@@ -305,6 +312,9 @@ impl Simulation {
                         };
                         writer.span = Some((number, offset + bytes, bad));
                         writer.out.write_payload(number, offset, bytes, bad || !good);
+                        if self.scenario.tap {
+                            self.oracle.tapped(host, conn, writer.tap.payload(bytes));
+                        }
                         self.tally.sent(host, content, bytes);
                         bytes
                     }

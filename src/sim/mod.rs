@@ -20,6 +20,7 @@ mod queue;
 mod report;
 mod scenario;
 mod simulation;
+mod tap;
 mod tcp;
 mod trace;
 

@@ -100,10 +100,8 @@ impl Simulation {
     pub(super) fn dial(&mut self, host: usize, conn: ConnId, to: SocketAddr) {
         let address = self.hosts[host].next_address();
         let target = self.host_at(to.ip());
-        let ends = [
-            End::new(host, address, Socket::Held(conn)),
-            End::new(target.unwrap_or(host), to, Socket::Gone),
-        ];
+        let ends =
+            [End::new(host, address, Socket::Held(conn)), End::new(target.unwrap_or(host), to, Socket::Gone)];
         let stream = self.streams.insert(Stream { phase: Phase::Dialling, ends });
         self.hosts[host].attach(conn, stream, 0);
         let (wait, outcome) = match target {
@@ -388,7 +386,7 @@ impl Simulation {
 }
 
 /// The sending end and the receiving one.
-fn pair(ends: &mut [End; 2], sender: u8) -> [&mut End; 2] {
+pub(super) fn pair(ends: &mut [End; 2], sender: u8) -> [&mut End; 2] {
     let [a, b] = ends;
     if sender == 0 { [a, b] } else { [b, a] }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::{ContentId, DatagramTo, Event, Limits, Time};
+use crate::core::{ConnId, ContentId, DatagramTo, Event, Limits, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
 use crate::sim::scenario::Scenario;
@@ -61,6 +61,13 @@ impl Oracle {
     /// The first thing that was wrong is kept.
     pub(super) fn fail(&mut self, what: String) {
         self.violation.get_or_insert(what);
+    }
+
+    /// What a tap heard.
+    pub(super) fn tapped(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
+        if let Err(what) = heard {
+            self.fail(format!("host {host} {conn} {what}"));
+        }
     }
 
     pub(super) fn failed(&self) -> bool {
@@ -207,6 +214,7 @@ impl Oracle {
     /// Looks at the whole world.
     pub(super) fn sweep(&mut self, now: Time, hosts: &[Host], streams: &Streams, library: &Library) {
         self.sweep_pairs(now, hosts, streams);
+        self.sweep_requests(hosts, streams);
         for (number, host) in hosts.iter().enumerate() {
             let Some(peer) = host.peer.as_ref().filter(|_| host.runs(now)) else { continue };
             peer.check_invariants();
@@ -222,6 +230,21 @@ impl Oracle {
                     self.fail(format!("host {number} asks more than twice for what it lacks"));
                 }
             }
+        }
+    }
+
+    /// I8: nobody asks more than two peers for one chunk.
+    fn sweep_requests(&mut self, hosts: &[Host], streams: &Streams) {
+        let mut asked: BTreeMap<(usize, usize, u32), u32> = BTreeMap::new();
+        for (_, stream) in streams.iter() {
+            for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host].honest()) {
+                for (content, chunk) in end.tap.asked() {
+                    *asked.entry((end.host, content, chunk)).or_default() += 1;
+                }
+            }
+        }
+        if let Some(((host, content, chunk), count)) = asked.into_iter().find(|(_, count)| *count > 2) {
+            self.fail(format!("host {host} waits for chunk {chunk} of content {content} from {count} peers"));
         }
     }
 

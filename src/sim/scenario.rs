@@ -25,6 +25,8 @@ pub struct Scenario {
     pub check_every: u64,
     /// How often the oracle looks at the whole world.
     pub sweep_every: Duration,
+    /// Whether every frame that is written is decoded again and compared with what may be said.
+    pub tap: bool,
     /// Whether every event is kept.
     pub keep_events: bool,
 }
@@ -202,6 +204,7 @@ impl Scenario {
             announce_interval: Duration::from_secs(60),
             check_every: 1,
             sweep_every: Duration::from_secs(1),
+            tap: true,
             keep_events: true,
         }
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::core::{ConnId, Time};
+use crate::sim::tap::Tap;
 
 /// A stretch of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +209,8 @@ pub(super) struct End {
     pub(super) quiet: bool,
     /// Where the span under way goes on, and whether its bytes are wrong.
     pub(super) span: Option<(u32, u64, bool)>,
+    /// Listens to what is written here.
+    pub(super) tap: Tap,
 }
 
 /// How far a stream is.
@@ -249,6 +252,7 @@ impl End {
             end_told: false,
             quiet: false,
             span: None,
+            tap: Tap::default(),
         }
     }
 
