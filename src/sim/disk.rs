@@ -4,13 +4,9 @@
 //! chunk buffer are right is known from where they came from.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::core::{
-    Bitfield, BufferId, ContentId, Fault, FaultKind, Geometry, Manifest, PartState, Rng, SpanFault, StoreJob,
-    StoreReply, Time,
-};
+use crate::core::{Bitfield, BufferId, ContentId, Geometry, Rng, SpanFault, StoreJob, StoreReply, Time};
 use crate::sim::content::SimContent;
 use crate::sim::scenario::DiskSpec;
 
@@ -23,42 +19,42 @@ pub(super) struct Library {
 
 /// What lies in a chunk buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Buffer {
-    content: u32,
-    offset: u64,
-    filled: u32,
-    bad: bool,
+pub(super) struct Buffer {
+    pub(super) content: u32,
+    pub(super) offset: u64,
+    pub(super) filled: u32,
+    pub(super) bad: bool,
     /// A write of it is under way.
-    busy: bool,
+    pub(super) busy: bool,
 }
 
 /// What a disk holds of one content.
 #[derive(Debug)]
-struct File {
-    name: String,
-    chunks: Bitfield,
-    rotten: Bitfield,
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) chunks: Bitfield,
+    pub(super) rotten: Bitfield,
     /// Named by its owner, or published: served at any cut.
-    whole: bool,
+    pub(super) whole: bool,
     /// A shared file that is not what was hashed any more.
-    changed: bool,
+    pub(super) changed: bool,
     /// The part is open in the running peer.
-    open: bool,
+    pub(super) open: bool,
 }
 
 /// A disk, its queue of jobs, and the memory of the running peer's chunk buffers.
 #[derive(Debug)]
 pub(super) struct Disk {
-    spec: DiskSpec,
-    files: BTreeMap<usize, File>,
+    pub(super) spec: DiskSpec,
+    pub(super) files: BTreeMap<usize, File>,
     buffers: Vec<Buffer>,
     jobs: VecDeque<StoreTask>,
     /// What follows the reply that is being made.
-    told: Option<StoreReply>,
+    pub(super) told: Option<StoreReply>,
     free_at: Time,
     /// Shared files that are not what they were; their new content is nobody's business.
     withdrawn: BTreeSet<usize>,
-    forges_manifests: bool,
+    pub(super) forges_manifests: bool,
     /// Bytes written to parts since the beginning of the world.
     pub(super) written_bytes: u64,
     /// Something the core must never do, in words.
@@ -84,7 +80,7 @@ impl Library {
         self.index.get(id).copied()
     }
 
-    fn geometry(&self, content: usize) -> Geometry {
+    pub(super) fn geometry(&self, content: usize) -> Geometry {
         self.contents[content].geometry()
     }
 }
@@ -298,183 +294,7 @@ impl Disk {
         self.files.get(&content).is_some_and(|file| file.whole && !file.changed)
     }
 
-    fn carry_out(&mut self, library: &Library, job: StoreJob, rng: &mut Rng) -> StoreReply {
-        match job {
-            StoreJob::OpenPart { content, .. } => self.open_part(library, content),
-            StoreJob::CreatePart { content, manifest } => self.create_part(library, content, &manifest),
-            StoreJob::WriteChunk { content, chunk, buffer } => {
-                self.write_chunk(library, content, chunk, buffer, rng)
-            }
-            StoreJob::Publish { content } => self.publish(library, content),
-            StoreJob::ClosePart { content } => {
-                if let Some(file) = library.find(&content).and_then(|at| self.files.get_mut(&at)) {
-                    file.open = false;
-                }
-                StoreReply::PartClosed { content }
-            }
-            StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
-                let page = self.read_manifest(library, content, chunk_bytes, first, channel);
-                StoreReply::ManifestRead { conn, content, page: page.map(Box::new) }
-            }
-            StoreJob::Recheck { content, chunk, chunk_bytes } => {
-                self.recheck(library, content, chunk, chunk_bytes)
-            }
-        }
-    }
-
-    fn open_part(&mut self, library: &Library, content: ContentId) -> StoreReply {
-        let Some(at) = library.find(&content) else {
-            return StoreReply::PartOpened { content, state: PartState::Fresh };
-        };
-        let geometry = library.geometry(at);
-        let state = match self.files.get_mut(&at) {
-            None => PartState::Fresh,
-            Some(file) if file.open => {
-                let text = "the part is open already".to_owned();
-                return StoreReply::PartFailed { content, fault: Fault { kind: FaultKind::Busy, text } };
-            }
-            Some(file) if file.whole => PartState::Complete { geometry, path: PathBuf::from(&file.name) },
-            Some(file) => {
-                for chunk in 0..file.chunks.len() {
-                    if file.rotten.clear(chunk) {
-                        file.chunks.clear(chunk);
-                    }
-                }
-                file.open = true;
-                PartState::Resumed { geometry, have: file.chunks.clone() }
-            }
-        };
-        StoreReply::PartOpened { content, state }
-    }
-
-    fn create_part(&mut self, library: &Library, content: ContentId, manifest: &Manifest) -> StoreReply {
-        let Some(at) = library.find(&content).filter(|at| library.contents[*at].manifest == *manifest) else {
-            self.complain(format!("a part of {content:?} is made from a manifest that is not the right one"));
-            return failed(content, FaultKind::Bug, "the manifest is not the right one");
-        };
-        if self.spec.free_bytes == Some(0) {
-            return failed(content, FaultKind::Full, "the disk is full; make room and run it again");
-        }
-        let chunks = manifest.geometry.chunks();
-        self.files.insert(
-            at,
-            File {
-                name: library.contents[at].name.clone(),
-                chunks: Bitfield::empty(chunks),
-                rotten: Bitfield::empty(chunks),
-                whole: false,
-                changed: false,
-                open: true,
-            },
-        );
-        StoreReply::PartCreated { content }
-    }
-
-    fn write_chunk(
-        &mut self,
-        library: &Library,
-        content: ContentId,
-        chunk: u32,
-        buffer: BufferId,
-        rng: &mut Rng,
-    ) -> StoreReply {
-        let place = *self.buffer(buffer);
-        self.buffer(buffer).busy = false;
-        let Some(at) = library.find(&content) else {
-            self.complain(format!("chunk {chunk} of the unknown {content:?} is written"));
-            return StoreReply::ChunkBad { content, chunk, buffer };
-        };
-        let span = library.geometry(at).chunk_span(chunk);
-        if place.content as usize != at || span != Some((place.offset, place.filled)) {
-            let (content, offset, filled) = (place.content, place.offset, place.filled);
-            self.complain(format!(
-                "buffer {} holds {filled} bytes at {offset} of content {content}, not chunk {chunk} of {at}",
-                buffer.0
-            ));
-        }
-        if place.bad {
-            return StoreReply::ChunkBad { content, chunk, buffer };
-        }
-        if rng.chance_ppm(self.spec.write_error_ppm) {
-            let fault = Fault { kind: FaultKind::Io, text: "the device fails".to_owned() };
-            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
-        }
-        if let Some(free) = &mut self.spec.free_bytes {
-            if *free < u64::from(place.filled) {
-                let fault = Fault { kind: FaultKind::Full, text: "the disk is full".to_owned() };
-                return StoreReply::ChunkFailed { content, chunk, buffer, fault };
-            }
-            *free -= u64::from(place.filled);
-        }
-        let fresh = match self.files.get_mut(&at) {
-            Some(file) if file.open => Some(file.chunks.set(chunk)),
-            _ => None,
-        };
-        match fresh {
-            Some(true) => self.written_bytes += u64::from(place.filled),
-            Some(false) => self.complain(format!("chunk {chunk} of content {at} is written twice")),
-            None => self.complain(format!("chunk {chunk} of content {at} is written without an open part")),
-        }
-        StoreReply::ChunkStored { content, chunk, buffer }
-    }
-
-    fn publish(&mut self, library: &Library, content: ContentId) -> StoreReply {
-        let file = library.find(&content).and_then(|at| self.files.get_mut(&at));
-        match file {
-            Some(file) if file.open && file.chunks.is_full() => {
-                (file.whole, file.open) = (true, false);
-                StoreReply::Published { content, path: PathBuf::from(&file.name) }
-            }
-            _ => {
-                self.complain(format!("{content:?} is published without being complete and open"));
-                failed(content, FaultKind::Bug, "not complete")
-            }
-        }
-    }
-
-    fn read_manifest(
-        &self,
-        library: &Library,
-        content: ContentId,
-        chunk_bytes: u32,
-        first: u32,
-        channel: u32,
-    ) -> Option<crate::wire::message::ManifestPage> {
-        let at = library.find(&content)?;
-        let file = self.files.get(&at).filter(|file| !file.changed)?;
-        let native = library.geometry(at).chunk_bytes() == chunk_bytes;
-        if !native || !(file.whole || file.open) {
-            return None;
-        }
-        let mut page = library.contents[at].page(channel, first)?;
-        if self.forges_manifests {
-            match page.values.first_mut() {
-                Some(value) => value[0] ^= 1,
-                None => {
-                    page.proof.iter_mut().for_each(|proof| proof.tail.iter_mut().for_each(|byte| *byte ^= 1))
-                }
-            }
-        }
-        Some(page)
-    }
-
-    /// A shared file with a rotten chunk is withdrawn next; of a part, the chunk is gone.
-    fn recheck(&mut self, library: &Library, content: ContentId, chunk: u32, chunk_bytes: u32) -> StoreReply {
-        let at = library.find(&content);
-        let native = at.is_some_and(|at| library.geometry(at).chunk_bytes() == chunk_bytes);
-        let file = at.and_then(|at| self.files.get_mut(&at).map(|file| (at, file)));
-        let Some((at, file)) = file else { return StoreReply::Rechecked { content, chunk, good: false } };
-        let good = !file.changed && if native { !file.rotten.get(chunk) } else { file.rotten.count() == 0 };
-        if !good && file.whole {
-            self.told = self.withdraw(library, at, SpanFault::Changed);
-        } else if !good {
-            file.chunks.clear(chunk);
-            file.rotten.clear(chunk);
-        }
-        StoreReply::Rechecked { content, chunk, good }
-    }
-
-    fn buffer(&mut self, buffer: BufferId) -> &mut Buffer {
+    pub(super) fn buffer(&mut self, buffer: BufferId) -> &mut Buffer {
         let slot = buffer.0 as usize;
         if self.buffers.len() <= slot {
             self.buffers.resize(slot + 1, Buffer::default());
@@ -482,7 +302,7 @@ impl Disk {
         &mut self.buffers[slot]
     }
 
-    fn complain(&mut self, what: String) {
+    pub(super) fn complain(&mut self, what: String) {
         self.complaint.get_or_insert(what);
     }
 }
@@ -494,8 +314,4 @@ pub(super) enum SpanError {
     Fault(SpanFault),
     /// They were never verified here, so asking for them is the core's mistake.
     NotHad,
-}
-
-fn failed(content: ContentId, kind: FaultKind, text: &str) -> StoreReply {
-    StoreReply::PartFailed { content, fault: Fault { kind, text: text.to_owned() } }
 }

@@ -8,6 +8,7 @@
 //! simulation of thousands of peers and gigabytes costs no more than its control bytes.
 
 mod content;
+mod datagrams;
 mod disk;
 mod draw;
 mod driver;
@@ -20,9 +21,11 @@ mod queue;
 mod report;
 mod scenario;
 mod simulation;
+mod store;
 mod tap;
 mod tcp;
 mod trace;
+mod transfer;
 
 pub use content::SimContent;
 pub use draw::Drawn;
