@@ -16,6 +16,7 @@ impl Simulation {
             Action::Start(host) => {
                 if self.hosts[host].peer.is_none() {
                     self.start(host);
+                    self.answer_retransmissions(host);
                 }
             }
             Action::Pause(host, span) => {
@@ -106,8 +107,24 @@ impl Simulation {
         for (stream, end) in self.drop_peer(host) {
             let Some(socket) = self.streams.end_mut(stream, end) else { continue };
             socket.socket = Socket::Gone;
+            socket.in_uplink = false;
             socket.out.forget_unsent();
             self.streams.remove_if_over(stream);
+        }
+        self.hosts[host].uplink.clear();
+    }
+
+    /// A machine that is back knows nothing of its old streams: whoever still sends on them is reset.
+    fn answer_retransmissions(&mut self, host: usize) {
+        let at = self.now + self.delay();
+        for (stream, found) in self.streams.iter() {
+            for (end, forgotten) in (0u8..).zip(&found.ends) {
+                let other = &found.ends[usize::from(1 - end)];
+                let stale = forgotten.host == host && forgotten.socket == Socket::Gone && !forgotten.quiet;
+                if stale && other.conn().is_some() && other.out.is_waiting() {
+                    self.queue.push(at, Happening::Reset { stream, end: 1 - end });
+                }
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use crate::sim::oracle::Oracle;
 use crate::sim::queue::{Happening, Queue};
 use crate::sim::report::{HostReport, Report, Tally};
 use crate::sim::scenario::{Nature, Scenario, Target};
-use crate::sim::tcp::Streams;
+use crate::sim::tcp::{StreamRef, Streams};
 use crate::wire::message::Wanted;
 
 /// A scenario under way.
@@ -171,10 +171,16 @@ impl Simulation {
             }
             Happening::Arrived { stream, end, bytes } => self.arrived(stream, end, bytes),
             Happening::FinArrived { stream, end } => self.fin_arrived(stream, end),
-            Happening::Reset { stream, end } => self.reset_arrived(stream, end),
+            Happening::Reset { stream, end } => match self.paused_until(stream, end) {
+                Some(at) => self.queue.push(at, happening),
+                None => self.reset_arrived(stream, end),
+            },
             Happening::WindowOpened { stream, end } => self.kick(stream, end),
             Happening::Syn { stream, to } => self.syn_arrived(stream, to as usize),
-            Happening::Dialled { stream, outcome } => self.dial_answered(stream, outcome),
+            Happening::Dialled { stream, outcome } => match self.paused_until(stream, 0) {
+                Some(at) => self.queue.push(at, happening),
+                None => self.dial_answered(stream, outcome),
+            },
             Happening::LingerOver { stream, end } => self.linger_over(stream, end),
             Happening::StoreDone { host, incarnation } if self.lives(host, incarnation) => {
                 let (host, at) = (host as usize, self.hosts[host as usize].paused_until);
@@ -208,6 +214,12 @@ impl Simulation {
                 self.queue.push(self.now + self.scenario.sweep_every, Happening::Sweep);
             }
         }
+    }
+
+    /// Until when the process behind an end stands still, if it does.
+    fn paused_until(&mut self, stream: StreamRef, end: u8) -> Option<Time> {
+        let host = self.streams.end_mut(stream, end)?.host;
+        Some(self.hosts[host].paused_until).filter(|until| *until > self.now)
     }
 
     fn lives(&self, host: u32, incarnation: u32) -> bool {

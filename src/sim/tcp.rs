@@ -63,6 +63,11 @@ impl Pipe {
         window.saturating_sub(self.sent - self.consumed)
     }
 
+    /// Whether bytes that were written are not read yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.written > self.consumed
+    }
+
     /// Whether the reader has read all there will ever be.
     pub(super) fn at_end(&self) -> bool {
         self.fin_arrived && self.available() == 0
