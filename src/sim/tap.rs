@@ -79,10 +79,11 @@ impl Tap {
     ) -> Result<(), String> {
         match frame {
             Frame::Open { channel, content, .. } => {
+                // It may come again for the same content, with the cut that was not known then.
                 if let Some(content) = library.find(content)
-                    && self.channels.insert(*channel, content).is_some()
+                    && self.channels.insert(*channel, content).is_some_and(|before| before != content)
                 {
-                    return Err(format!("opens channel {channel} twice"));
+                    return Err(format!("opens channel {channel} for two contents"));
                 }
             }
             Frame::HaveMap { channel, bits } => {
