@@ -1,3 +1,5 @@
+//! Round trips, lies, and every way to split a stream.
+
 use proptest::prelude::*;
 
 use super::*;
