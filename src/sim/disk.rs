@@ -203,7 +203,7 @@ impl Disk {
         }
     }
 
-    /// Payload goes into a buffer.
+    /// Payload goes to `at` of a buffer whose first byte is at `offset` of the content.
     pub(super) fn fill(&mut self, buffer: BufferId, at: u32, content: u32, offset: u64, len: u32, bad: bool) {
         let place = self.buffer(buffer);
         let was = *place;
@@ -211,8 +211,7 @@ impl Disk {
             *place = Buffer { content, offset, filled: len, bad, busy: was.busy };
         } else {
             place.filled = at.saturating_add(len);
-            place.bad |=
-                bad || was.filled != at || was.content != content || was.offset + u64::from(at) != offset;
+            place.bad |= bad || was.filled != at || was.content != content || was.offset != offset;
         }
         if was.busy {
             self.complain(format!("payload goes into buffer {} while it is being written", buffer.0));

@@ -19,7 +19,7 @@ use crate::sim::network::index;
 use crate::sim::oracle::Oracle;
 use crate::sim::queue::{Happening, Queue};
 use crate::sim::report::{HostReport, Report, Tally};
-use crate::sim::scenario::{Nature, Scenario, Target};
+use crate::sim::scenario::{Action, Nature, Scenario, Target};
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::wire::message::Wanted;
 
@@ -65,7 +65,7 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { what, at, step, scenario } = self;
-        write!(f, "{what}\nseed {}, {at}, step {step}, of\n{scenario:#?}", scenario.seed)
+        write!(f, "{what}\nseed {}, {at}, step {step}, of\n{scenario:?}", scenario.seed)
     }
 }
 
@@ -308,13 +308,17 @@ impl Simulation {
         }
     }
 
-    /// Whether no host waits for anything: each peer that runs has what it asked for, or was told why not.
+    /// Whether no host waits for anything: each peer that runs or will run has what it asked for, or was told why not.
     pub fn is_done(&self) -> bool {
-        self.hosts.iter().all(|host| {
-            let started = host.incarnation > 0;
-            let wants = 0..host.gets.len();
-            started && (host.peer.is_none() || wants.clone().all(|get| host.gets.is_over(get)))
+        (0u32..).zip(&self.hosts).all(|(number, host)| {
+            let over = (0..host.gets.len()).all(|get| host.gets.is_over(get));
+            let gone = host.incarnation > 0 && host.peer.is_none() && !self.will_start(number as usize);
+            gone || (host.incarnation > 0 && over)
         })
+    }
+
+    fn will_start(&self, host: usize) -> bool {
+        self.scenario.timeline.iter().any(|(at, action)| *at >= self.now && *action == Action::Start(host))
     }
 
     /// Whether every get of every honest host that runs brought what it named.
@@ -375,7 +379,7 @@ impl Simulation {
     }
 
     /// Makes something happen now.
-    pub fn inject(&mut self, action: crate::sim::Action) -> Result<(), Failure> {
+    pub fn inject(&mut self, action: Action) -> Result<(), Failure> {
         self.scenario.timeline.push((self.now, action));
         let number = self.scenario.timeline.len() - 1;
         self.queue.push(self.now, Happening::Action(index(number)));
