@@ -75,10 +75,9 @@ impl Peer {
     /// The other side does not offer a content that we named.
     pub(in crate::core) fn on_refuse(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Some((_, channel)) = connection.channel_of_mut(&content) else {
+        if connection.channel_of(&content).is_none() {
             return self.close_for_fault(now, conn, "refused what was not named");
-        };
-        channel.refused = true;
+        }
         self.unlist(now, conn, content);
     }
 
@@ -89,9 +88,6 @@ impl Peer {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
         let content = channel.content;
-        if let Some((_, channel)) = connection.channel_of_mut(&content) {
-            channel.refused = true;
-        }
         self.unlist(now, conn, content);
     }
 
