@@ -106,6 +106,22 @@ fn draw_hosts(scenario: &mut Scenario, rng: &mut Rng) {
         let shares = (0..contents).collect();
         scenario.host(HostSpec { nature, shares, up: rate(rng), down: rate(rng), ..HostSpec::default() });
     }
+    let garbage = |host: &HostSpec| matches!(host.nature, Nature::Garbage { .. });
+    if scenario.network.mutilate_ppm > 0 || scenario.hosts.iter().any(garbage) {
+        get_by_id(scenario);
+    }
+}
+
+/// Mutilated announcements may lend a name to a content that does not exist; ids cannot be lent.
+fn get_by_id(scenario: &mut Scenario) {
+    let named = |name: &str| scenario.contents.iter().position(|content| content.name == name);
+    for get in scenario.hosts.iter_mut().flat_map(|host| &mut host.gets) {
+        if let Target::Name(name) = &get.what
+            && let Some(content) = named(name)
+        {
+            get.what = Target::Id(content);
+        }
+    }
 }
 
 fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
