@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The virtual driver: the same core as the real one runs, with the same codecs, in virtual time.
+//!
+//! A [`Scenario`] says which hosts there are, what they share and want, what lies between them and what goes wrong;
+//! a [`Simulation`] plays it, an oracle watches every step, and a [`Report`] holds the figures. Everything follows from
+//! the scenario's seed: the same scenario gives the same digest of everything that every peer puts out.
+//!
+//! Payload is never carried. A chunk on a virtual wire is (content, offset, length, right or wrong), so that a
+//! simulation of thousands of peers and gigabytes costs no more than its control bytes.
+
+mod content;
+mod datagrams;
+mod disk;
+mod draw;
+mod driver;
+mod faults;
+mod gets;
+mod host;
+mod network;
+mod oracle;
+mod queue;
+mod report;
+mod scenario;
+mod simulation;
+mod store;
+mod tap;
+mod tcp;
+mod trace;
+mod transfer;
+
+pub use content::SimContent;
+pub use draw::Drawn;
+pub use gets::Outcome;
+pub use report::{ChunkSources, HostReport, Report};
+pub use scenario::{Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, Scenario, Target};
+pub use simulation::{Failure, Simulation};

@@ -13,12 +13,13 @@ impl Peer {
     pub(in crate::core) fn open_channel(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let cut = self.cut_to_tell(conn, &content);
         let channels_max = self.config.limits.channels_max;
+        self.uncount_former(conn, &content);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.phase != Phase::Open {
             return;
         }
         let number = match connection.channel_of(&content) {
-            Some((_, channel)) if channel.withdrawn => {
+            Some((_, channel)) if channel.withdrawn || channel.refused => {
                 if connection.channels.len() >= channels_max {
                     return;
                 }
@@ -75,10 +76,9 @@ impl Peer {
     /// The other side does not offer a content that we named.
     pub(in crate::core) fn on_refuse(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Some((_, channel)) = connection.channel_of_mut(&content) else {
+        if connection.channel_of(&content).is_none() {
             return self.close_for_fault(now, conn, "refused what was not named");
-        };
-        channel.refused = true;
+        }
         self.unlist(now, conn, content);
     }
 
@@ -89,9 +89,6 @@ impl Peer {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
         let content = channel.content;
-        if let Some((_, channel)) = connection.channel_of_mut(&content) {
-            channel.refused = true;
-        }
         self.unlist(now, conn, content);
     }
 
@@ -117,10 +114,9 @@ impl Peer {
         }
     }
 
-    /// The cut of a content as far as this peer can tell.
+    /// The cut of a content that this peer can prove.
     pub(in crate::core) fn cut_of(&self, content: &ContentId) -> Option<Geometry> {
-        let held = self.catalogue.get(content).map(|holding| holding.geometry);
-        held.or_else(|| self.downloader.get(content).filter(|download| download.wants_peers())?.geometry)
+        self.catalogue.get(content).map(|holding| holding.geometry)
     }
 
     /// Keeps their number and cut. Their numbers count up from 0; the number of a content they named before may come
@@ -133,6 +129,7 @@ impl Peer {
         their_cut: Option<Geometry>,
     ) -> Result<(), &'static str> {
         let channels_max = self.config.limits.channels_max;
+        self.uncount_former(conn, &content);
         let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
         if let Some((number, channel)) = connection.channel_theirs(theirs) {
             let again = channel.content == content && channel.their_cut.is_none() && their_cut.is_some();
@@ -162,6 +159,18 @@ impl Peer {
             channel.refused = false;
         }
         Ok(())
+    }
+
+    /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
+    fn uncount_former(&mut self, conn: ConnId, content: &ContentId) {
+        let withdrawn = |peer: &Peer| Some(peer.connections.get(conn)?.channel_of(content)?.1.withdrawn);
+        if withdrawn(self) == Some(true) {
+            self.count_remote(conn, content, false);
+            if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(content))
+            {
+                channel.remote = None;
+            }
+        }
     }
 
     /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.

@@ -50,6 +50,7 @@ impl Peer {
         }
         if room > 0 {
             self.ask_twice(now, content);
+            self.move_late(now, content);
         }
     }
 
@@ -250,6 +251,34 @@ impl Peer {
             if let Some(conn) = place
                 && !self.request(now, content, chunk, conn)
             {
+                return;
+            }
+        }
+    }
+
+    /// Where both requests of a chunk are late and another source has it, one that was not begun moves there. Its source
+    /// has shown that it does not answer and is left alone for a while.
+    fn move_late(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let both_late =
+            |flights: &&Vec<Flight>| flights.len() > 1 && flights.iter().all(|flight| flight.late);
+        let late: Vec<(u32, Vec<Flight>)> = download
+            .flights
+            .iter()
+            .filter(|(chunk, flights)| both_late(flights) && !download.storing.contains_key(chunk))
+            .map(|(chunk, flights)| (*chunk, flights.clone()))
+            .collect();
+        for (chunk, flights) in late {
+            let asked = |conn: &ConnId| flights.iter().any(|flight| flight.conn == *conn);
+            let mut others = self.idle_sources(now, &content).into_iter().map(|(_, conn)| conn);
+            let other = others.find(|conn| !asked(conn) && self.remote_has(*conn, &content, chunk));
+            let unbegun = flights.iter().find(|flight| flight.begun.is_none()).map(|flight| flight.conn);
+            let (Some(other), Some(unbegun)) = (other, unbegun) else { continue };
+            self.cancel(now, unbegun, content, chunk);
+            if let Some(connection) = self.connections.get_mut(unbegun) {
+                connection.busy_until = now + self.config.limits.request_wait_max;
+            }
+            if !self.request(now, content, chunk, other) {
                 return;
             }
         }

@@ -1,0 +1,226 @@
+//! The driver's discipline, as the real one has it: one mutation, then drain; read only what is expected, write only
+//! what is asked for and fits; visit a connection only when it woke or its socket became ready.
+
+use crate::core::{Command, ConnId, Input, Output, Segment, StoreReply, Time};
+use crate::sim::disk::StoreTask;
+use crate::sim::network::{earlier, index};
+use crate::sim::queue::Happening;
+use crate::sim::scenario::Nature;
+use crate::sim::simulation::Simulation;
+use crate::sim::tcp::{Phase, StreamRef};
+use crate::sim::transfer::Step;
+
+/// What one visit moves at most in each direction, in bytes, before others have their turn.
+const VISIT_BYTES: u64 = 1 << 20;
+/// Times a peer may be told at one instant that a deadline is due.
+const TICKS_AT_ONCE_MAX: u32 = 1_000;
+
+impl Simulation {
+    /// Lets a host's driver do all that is to be done at this instant.
+    pub(super) fn turn(&mut self, host: usize) {
+        if !self.hosts[host].runs(self.now) {
+            return;
+        }
+        let mut ticks = 0;
+        loop {
+            self.forget_closed();
+            while let Some((stream, end)) = self.hosts[host].ready.pop_front() {
+                self.visit(host, stream, end);
+                self.forget_closed();
+            }
+            self.leave_when_done(host);
+            let now = self.local_now(host);
+            let Some(peer) = self.hosts[host].peer.as_mut() else { return };
+            match peer.deadline() {
+                Some((at, why)) if at <= now => {
+                    ticks += 1;
+                    if ticks > TICKS_AT_ONCE_MAX {
+                        self.oracle.fail(format!("host {host}: the deadline \"{why}\" of {at} never passes"));
+                        return;
+                    }
+                    peer.handle(now, Input::Tick);
+                    self.mutated(host);
+                }
+                Some((at, _)) => {
+                    self.set_timer(host, at);
+                    break;
+                }
+                None => {
+                    self.oracle.no_deadline(host, &self.hosts[host]);
+                    break;
+                }
+            }
+            if self.oracle.failed() {
+                return;
+            }
+        }
+        if self.hosts[host].left {
+            self.stop_process(host);
+        }
+    }
+
+    /// A host that is not there to share leaves once it has what it wants.
+    fn leave_when_done(&mut self, host: usize) {
+        let place = &mut self.hosts[host];
+        let done = place.gets.len() > 0 && (0..place.gets.len()).all(|get| place.gets.is_over(get));
+        if place.spec.leaves && done && !std::mem::replace(&mut place.leaving, true) {
+            self.tell(host, Input::Command(Command::Leave));
+        }
+    }
+
+    fn set_timer(&mut self, host: usize, local: Time) {
+        let ahead = u64::try_from(self.hosts[host].clock_ahead.as_nanos()).unwrap_or(u64::MAX);
+        let at = Time::from_nanos(local.as_nanos().saturating_sub(ahead));
+        if earlier(self.hosts[host].timer, at) {
+            self.hosts[host].timer = Some(at);
+            let incarnation = self.hosts[host].incarnation;
+            self.queue.push(at, Happening::Timer { host: index(host), incarnation });
+        }
+    }
+
+    /// Tells a host's core one thing.
+    pub(super) fn tell(&mut self, host: usize, input: Input<'_>) {
+        let now = self.local_now(host);
+        let Some(peer) = self.hosts[host].peer.as_mut() else { return };
+        peer.handle(now, input);
+        self.mutated(host);
+        self.touch(host);
+    }
+
+    /// Tells the core which of its connections the driver has closed and forgotten.
+    pub(super) fn forget_closed(&mut self) {
+        while let Some((host, conn)) = self.forgotten.pop() {
+            self.hosts[host].detach(conn);
+            self.tell(host, Input::Closed { conn });
+        }
+    }
+
+    /// An end woke or its socket became ready: it is visited in its turn.
+    pub(super) fn mark_ready(&mut self, stream: StreamRef, end: u8, read: bool, write: bool) {
+        let Some(ready) = self.streams.end_mut(stream, end) else { return };
+        let (host, queued) = (ready.host, ready.wants_read || ready.wants_write);
+        ready.wants_read |= read;
+        ready.wants_write |= write;
+        if !queued {
+            self.hosts[host].ready.push_back((stream, end));
+        }
+        self.touch(host);
+    }
+
+    fn visit(&mut self, host: usize, stream: StreamRef, end: u8) {
+        let Some(found) = self.streams.get_mut(stream) else { return };
+        let dialling = found.phase == Phase::Dialling && end == 0;
+        let visited = &mut found.ends[usize::from(end)];
+        let (read, write) = (visited.wants_read, visited.wants_write);
+        (visited.wants_read, visited.wants_write) = (false, false);
+        let Some(conn) = visited.conn() else { return };
+        if self.hosts[host].spec.nature == Nature::Silent {
+            return;
+        }
+        if dialling {
+            self.look_for_close(host, stream, conn);
+            return;
+        }
+        if read {
+            self.repeat(host, stream, end, true, |world| world.read_step(host, stream, end, conn));
+        }
+        if write {
+            self.repeat(host, stream, end, false, |world| world.write_step(host, stream, end, conn));
+        }
+    }
+
+    /// Repeats a step until there is nothing to do or the visit has moved its share.
+    fn repeat(
+        &mut self,
+        host: usize,
+        stream: StreamRef,
+        end: u8,
+        read: bool,
+        step: impl Fn(&mut Self) -> Step,
+    ) {
+        let mut moved = 0;
+        while let Step::Moved(bytes) = step(self) {
+            moved += bytes;
+            if self.oracle.failed() || self.hosts[host].peer.is_none() {
+                return;
+            }
+            if moved >= VISIT_BYTES {
+                self.mark_ready(stream, end, read, !read);
+                return;
+            }
+        }
+    }
+
+    /// A dial that the core gives up.
+    fn look_for_close(&mut self, host: usize, stream: StreamRef, conn: ConnId) {
+        let now = self.local_now(host);
+        let Some(peer) = self.hosts[host].peer.as_mut() else { return };
+        if peer.next_segment(now, conn) == Segment::Close {
+            self.close(stream, 0);
+        }
+    }
+
+    /// After every mutation of a peer: carries out what it asks for, and looks whether it is as it must be.
+    pub(super) fn mutated(&mut self, host: usize) {
+        while let Some(output) = self.hosts[host].peer.as_mut().and_then(|peer| peer.poll()) {
+            self.carry_out(host, output);
+        }
+        self.steps += 1;
+        if let Some(complaint) = self.hosts[host].disk.complaint.take() {
+            self.oracle.fail(format!("host {host}: {complaint}"));
+        }
+        let check_every = self.scenario.check_every;
+        if check_every > 0
+            && self.steps.is_multiple_of(check_every)
+            && let Some(peer) = &self.hosts[host].peer
+        {
+            peer.check_invariants();
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, output: Output) {
+        self.digest_output(host, &output);
+        match output {
+            Output::Datagram { to, bytes } => {
+                let now = self.now;
+                self.tally.hosts[host].datagrams_sent += 1;
+                self.tally.hosts[host].datagram_bytes += bytes.len() as u64;
+                self.oracle.datagram(now, host, to, &bytes, &self.hosts);
+                self.send_datagram(host, to, bytes);
+            }
+            Output::Dial { conn, to } => {
+                self.oracle.dial(host, to, &self.hosts);
+                self.dial(host, conn, to);
+            }
+            Output::Wake(conn) => {
+                if let Some((stream, end)) = self.hosts[host].socket(conn) {
+                    self.mark_ready(stream, end, true, true);
+                }
+            }
+            Output::Store(job) => self.submit(host, StoreTask::Job(job)),
+            Output::Release(buffer) => self.hosts[host].disk.release(buffer),
+            Output::Event(event) => self.note(host, event),
+        }
+    }
+
+    /// Gives the disk something to do.
+    pub(super) fn submit(&mut self, host: usize, task: StoreTask) {
+        let at = self.hosts[host].disk.submit(self.now, task);
+        let incarnation = self.hosts[host].incarnation;
+        self.queue.push(at, Happening::StoreDone { host: index(host), incarnation });
+    }
+
+    /// The oldest job of a disk is done.
+    pub(super) fn store_done(&mut self, host: usize) {
+        let [reply, follows] = {
+            let place = &mut self.hosts[host];
+            place.disk.finish_one(&self.library, &mut place.rng)
+        };
+        for reply in [reply, follows].into_iter().flatten() {
+            if let StoreReply::ChunkBad { .. } = reply {
+                self.tally.hosts[host].chunks_bad += 1;
+            }
+            self.tell(host, Input::Stored(reply));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A host: its links, its disk, and, while it runs, its peer with the driver's own books about it.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::core::{Config, ConnId, Peer, Rng, Time};
+use crate::sim::disk::Disk;
+use crate::sim::gets::Gets;
+use crate::sim::scenario::{HostSpec, Nature};
+use crate::sim::tcp::StreamRef;
+
+/// The port of discovery, shared by all, and the TCP port of every peer.
+pub(super) const DISCOVERY_PORT: u16 = 7117;
+/// The port a host sends its datagrams from and hears the answers on.
+pub(super) const OWN_PORT: u16 = 7118;
+
+/// One host.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) spec: HostSpec,
+    pub(super) ip: IpAddr,
+    /// The running peer; `None` while there is none.
+    pub(super) peer: Option<Peer>,
+    /// How often a peer was started here. Peer `n`'s late events find another number.
+    pub(super) incarnation: u32,
+    /// Whether the machine answers packets at all.
+    pub(super) powered: bool,
+    pub(super) paused_until: Time,
+    /// How far its clock is ahead of the world's.
+    pub(super) clock_ahead: Duration,
+    pub(super) disk: Disk,
+    pub(super) rng: Rng,
+    /// The stream of each of the core's connections, by slot, and which end of it this host is.
+    sockets: Vec<Option<(ConnId, StreamRef, u8)>>,
+    /// Ends that woke or whose socket became ready, in that order.
+    pub(super) ready: VecDeque<(StreamRef, u8)>,
+    /// The earliest timer in the queue.
+    pub(super) timer: Option<Time>,
+    /// In the queue of hosts that something happened to.
+    pub(super) touched: bool,
+    /// Streams whose bytes wait for the uplink, and whether it is busy.
+    pub(super) uplink: VecDeque<(StreamRef, u8)>,
+    pub(super) uplink_busy: bool,
+    pub(super) downlink_free_at: Time,
+    /// Cut off from hosts of other groups.
+    pub(super) group: u32,
+    next_port: u16,
+    pub(super) gets: Gets,
+    /// The peer was asked to leave.
+    pub(super) leaving: bool,
+    /// The peer said that it has left.
+    pub(super) left: bool,
+    /// The last garbage datagram's model.
+    pub(super) heard: Vec<u8>,
+}
+
+impl Host {
+    pub(super) fn new(index: usize, spec: &HostSpec, rng: Rng) -> Host {
+        let [_, high, mid, low] = u32::try_from(index + 1).unwrap_or(u32::MAX).to_be_bytes();
+        Host {
+            spec: spec.clone(),
+            ip: IpAddr::V4(Ipv4Addr::new(10, high, mid, low)),
+            peer: None,
+            incarnation: 0,
+            powered: true,
+            paused_until: Time::ZERO,
+            clock_ahead: Duration::ZERO,
+            disk: Disk::new(spec.disk.clone(), spec.nature == Nature::Forger),
+            rng,
+            sockets: Vec::new(),
+            ready: VecDeque::new(),
+            timer: None,
+            touched: false,
+            uplink: VecDeque::new(),
+            uplink_busy: false,
+            downlink_free_at: Time::ZERO,
+            group: 0,
+            next_port: 40_000,
+            gets: Gets::new(spec.gets.len()),
+            leaving: false,
+            left: false,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Starts a peer that knows nothing of the one before it.
+    pub(super) fn start(&mut self, now: Time, config: Config) {
+        let seed = self.rng.next_u64();
+        self.incarnation += 1;
+        self.powered = true;
+        self.sockets.clear();
+        self.ready.clear();
+        self.timer = None;
+        self.leaving = false;
+        self.left = false;
+        self.gets.restart();
+        self.paused_until = Time::ZERO;
+        self.disk.restart(now);
+        self.peer = Some(Peer::new(config, seed, now + self.clock_ahead));
+    }
+
+    /// Where its peers are dialled.
+    pub(super) fn tcp_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, DISCOVERY_PORT)
+    }
+
+    /// The address of the next connection that it dials.
+    pub(super) fn next_address(&mut self) -> SocketAddr {
+        self.next_port = if self.next_port == u16::MAX { 40_000 } else { self.next_port + 1 };
+        SocketAddr::new(self.ip, self.next_port)
+    }
+
+    /// Whether its peer runs and is not standing still.
+    pub(super) fn runs(&self, now: Time) -> bool {
+        self.peer.is_some() && self.paused_until <= now
+    }
+
+    /// Whether it does what the protocol says.
+    pub(super) fn honest(&self) -> bool {
+        matches!(self.spec.nature, Nature::Honest | Nature::Garbage { .. })
+    }
+
+    pub(super) fn attach(&mut self, conn: ConnId, stream: StreamRef, end: u8) {
+        let slot = conn.slot as usize;
+        if self.sockets.len() <= slot {
+            self.sockets.resize(slot + 1, None);
+        }
+        self.sockets[slot] = Some((conn, stream, end));
+    }
+
+    pub(super) fn detach(&mut self, conn: ConnId) {
+        if let Some(place) = self.sockets.get_mut(conn.slot as usize)
+            && place.is_some_and(|(held, _, _)| held == conn)
+        {
+            *place = None;
+        }
+    }
+
+    /// The stream of a connection, and which end of it this host is.
+    pub(super) fn socket(&self, conn: ConnId) -> Option<(StreamRef, u8)> {
+        let (held, stream, end) = (*self.sockets.get(conn.slot as usize)?)?;
+        (held == conn).then_some((stream, end))
+    }
+
+    /// Every stream it holds.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (StreamRef, u8)> + '_ {
+        self.sockets.iter().flatten().map(|(_, stream, end)| (*stream, *end))
+    }
+}

@@ -1,0 +1,302 @@
+//! What is simulated: hosts, links, contents, and a timeline of faults. Values only; a failure prints them.
+
+use std::time::Duration;
+
+use crate::core::{Limits, Time};
+
+/// A whole simulated world. Everything else that happens follows from it.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// All randomness follows from this.
+    pub seed: u64,
+    /// The contents there are; hosts name them by their index.
+    pub contents: Vec<ContentSpec>,
+    /// The hosts, each with at most one peer; actions name them by their index.
+    pub hosts: Vec<HostSpec>,
+    /// What lies between them.
+    pub network: NetworkSpec,
+    /// What happens to them and when, in any order.
+    pub timeline: Vec<(Time, Action)>,
+    /// The bounds of every peer.
+    pub limits: Limits,
+    /// How often every peer announces itself.
+    pub announce_interval: Duration,
+    /// `Peer::check_invariants` runs after every so many mutations of a peer.
+    pub check_every: u64,
+    /// How often the oracle looks at the whole world.
+    pub sweep_every: Duration,
+    /// Whether every frame that is written is decoded again and compared with what may be said.
+    pub tap: bool,
+    /// Whether every event is kept.
+    pub keep_events: bool,
+}
+
+/// One content.
+#[derive(Debug, Clone)]
+pub struct ContentSpec {
+    /// The name it is shared under.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Tells apart contents of one name and size.
+    pub seed: u64,
+}
+
+/// One host and its peer.
+#[derive(Debug, Clone)]
+pub struct HostSpec {
+    /// What its uplink carries, in bytes a second.
+    pub up: u64,
+    /// What its downlink carries, in bytes a second.
+    pub down: u64,
+    /// When its peer starts.
+    pub starts_at: Time,
+    /// The contents it shares from its start, wholly.
+    pub shares: Vec<usize>,
+    /// What it fetches.
+    pub gets: Vec<GetSpec>,
+    /// Hosts it was told of (`--peer`).
+    pub fixed_peers: Vec<usize>,
+    /// Whether it sends and hears broadcasts.
+    pub broadcast: bool,
+    /// Whether it keeps to the protocol.
+    pub nature: Nature,
+    /// Its disk.
+    pub disk: DiskSpec,
+    /// Whether its peer leaves and ends once its gets are over.
+    pub leaves: bool,
+}
+
+/// One download that a host wants.
+#[derive(Debug, Clone)]
+pub struct GetSpec {
+    /// What.
+    pub what: Target,
+    /// How long after its peer's start.
+    pub after: Duration,
+    /// How long it looks for somebody who offers it.
+    pub wait: Duration,
+    /// How long it waits for holders.
+    pub stall: Duration,
+}
+
+/// What a host wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The content with this index, by its id.
+    Id(usize),
+    /// Contents of this name.
+    Name(String),
+    /// Contents whose names match.
+    Glob(String),
+}
+
+/// How a host treats the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nature {
+    /// As it should.
+    Honest,
+    /// So many of a million spans it sends are wrong.
+    Poisoner {
+        /// Spans of a million.
+        ppm: u32,
+    },
+    /// It says what it has and never sends a byte of it.
+    Liar,
+    /// It announces, takes connections, and never says a word on them.
+    Silent,
+    /// Its manifests are not those of the ids.
+    Forger,
+    /// Beside being a peer, it broadcasts mutilated datagrams.
+    Garbage {
+        /// How often.
+        every: Duration,
+    },
+}
+
+/// A virtual disk.
+#[derive(Debug, Clone)]
+pub struct DiskSpec {
+    /// What every job costs.
+    pub latency: Duration,
+    /// How fast it writes, in bytes a second.
+    pub rate: u64,
+    /// How many bytes fit; `None`: all.
+    pub free_bytes: Option<u64>,
+    /// So many of a million writes fail.
+    pub write_error_ppm: u32,
+}
+
+/// The network between the hosts: one broadcast domain.
+#[derive(Debug, Clone)]
+pub struct NetworkSpec {
+    /// From any host to any other.
+    pub latency: Duration,
+    /// A random time below this is added.
+    pub jitter: Duration,
+    /// So many of a million datagrams are lost.
+    pub loss_ppm: u32,
+    /// So many of a million datagrams come twice.
+    pub duplicate_ppm: u32,
+    /// So many of a million datagrams come up to 100 ms late, and so out of order.
+    pub reorder_ppm: u32,
+    /// So many of a million datagrams are cut short or have a bit flipped.
+    pub mutilate_ppm: u32,
+    /// Bytes of a stream that travel together: a random number up to this.
+    pub piece_bytes_max: u64,
+    /// The send buffer of a socket, in bytes.
+    pub send_buffer_bytes: u64,
+    /// The receive window of a socket, in bytes.
+    pub window_bytes: u64,
+    /// Whether what happens at one instant comes in a random order.
+    pub shuffle: bool,
+}
+
+/// Something that happens to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The peer's process is killed; its machine closes its sockets.
+    Kill(usize),
+    /// The machine loses power: nobody is told, and what was not synced may be lost.
+    PowerOff(usize),
+    /// A peer starts (again), on the same disk.
+    Start(usize),
+    /// The process stands still for so long.
+    Pause(usize, Duration),
+    /// The host's clock jumps ahead.
+    ClockJump(usize, Duration),
+    /// The hosts named are cut off from all others.
+    Isolate(Vec<usize>),
+    /// No host is cut off any more.
+    Rejoin,
+    /// Every stream between two hosts is reset.
+    Reset(usize, usize),
+    /// A disk takes no more bytes.
+    DiskFull(usize),
+    /// A disk takes all bytes again, and its writes succeed.
+    DiskMended(usize),
+    /// A shared file is changed by its owner.
+    Change(usize, usize),
+    /// A chunk rots on a disk; nobody notices until it is hashed again: host, content, chunk.
+    Rot(usize, usize, u32),
+    /// A host's links change to these rates, in bytes a second: up, down.
+    Rates(usize, u64, u64),
+    /// The chance of a datagram to be lost, in a million.
+    Loss(u32),
+    /// A host gives up a download.
+    Cancel(usize, usize),
+    /// A peer is asked to leave.
+    Leave(usize),
+    /// A host asks again for what it wanted and does not have.
+    GetAgain(usize),
+}
+
+impl Scenario {
+    /// A calm world without hosts.
+    pub fn new(seed: u64) -> Scenario {
+        Scenario {
+            seed,
+            contents: Vec::new(),
+            hosts: Vec::new(),
+            network: NetworkSpec::default(),
+            timeline: Vec::new(),
+            limits: Limits::default(),
+            announce_interval: Duration::from_secs(60),
+            check_every: 1,
+            sweep_every: Duration::from_secs(1),
+            tap: true,
+            keep_events: true,
+        }
+    }
+
+    /// Adds a content and returns its index.
+    pub fn content(&mut self, name: &str, size: u64) -> usize {
+        let seed = self.contents.len() as u64;
+        self.contents.push(ContentSpec { name: name.to_owned(), size, seed });
+        self.contents.len() - 1
+    }
+
+    /// Adds a host and returns its index.
+    pub fn host(&mut self, host: HostSpec) -> usize {
+        self.hosts.push(host);
+        self.hosts.len() - 1
+    }
+
+    /// Something happens at `at`.
+    pub fn at(&mut self, at: Time, action: Action) {
+        self.timeline.push((at, action));
+    }
+}
+
+impl Default for HostSpec {
+    /// An honest host on a gigabit link with a fast disk that shares and wants nothing.
+    fn default() -> HostSpec {
+        HostSpec {
+            up: 125_000_000,
+            down: 125_000_000,
+            starts_at: Time::ZERO,
+            shares: Vec::new(),
+            gets: Vec::new(),
+            fixed_peers: Vec::new(),
+            broadcast: true,
+            nature: Nature::Honest,
+            disk: DiskSpec::default(),
+            leaves: false,
+        }
+    }
+}
+
+impl HostSpec {
+    /// The same on a link of `rate` bytes a second both ways.
+    pub fn rate(mut self, rate: u64) -> HostSpec {
+        (self.up, self.down) = (rate, rate);
+        self
+    }
+
+    /// The same, sharing one more content.
+    pub fn shares(mut self, content: usize) -> HostSpec {
+        self.shares.push(content);
+        self
+    }
+
+    /// The same, fetching one more thing from its start.
+    pub fn gets(mut self, what: Target) -> HostSpec {
+        let (wait, stall) = (Duration::from_secs(3), Duration::from_secs(600));
+        self.gets.push(GetSpec { what, after: Duration::ZERO, wait, stall });
+        self
+    }
+
+    /// The same, starting at `at`.
+    pub fn starts_at(mut self, at: Time) -> HostSpec {
+        self.starts_at = at;
+        self
+    }
+}
+
+impl Default for DiskSpec {
+    fn default() -> DiskSpec {
+        DiskSpec {
+            latency: Duration::from_micros(100),
+            rate: 1_000_000_000,
+            free_bytes: None,
+            write_error_ppm: 0,
+        }
+    }
+}
+
+impl Default for NetworkSpec {
+    fn default() -> NetworkSpec {
+        NetworkSpec {
+            latency: Duration::from_micros(200),
+            jitter: Duration::ZERO,
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            reorder_ppm: 0,
+            mutilate_ppm: 0,
+            piece_bytes_max: 64 << 10,
+            send_buffer_bytes: 128 << 10,
+            window_bytes: 512 << 10,
+            shuffle: false,
+        }
+    }
+}

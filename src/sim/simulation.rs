@@ -1,0 +1,409 @@
+//! The world: hosts, streams, datagrams, a clock, and the queue of what will happen.
+//!
+//! How the network carries bytes stands in `network`, how a host's driver treats its core in `driver`, what goes
+//! wrong in `faults`, what must never be in `oracle`.
+
+use std::fmt;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use crate::core::geometry::GeometryError;
+use crate::core::{Command, Config, ConnId, Event, Input, Rng, Time};
+use crate::sim::content::SimContent;
+use crate::sim::datagrams::Packet;
+use crate::sim::disk::{Library, StoreTask};
+use crate::sim::gets::Outcome;
+use crate::sim::host::Host;
+use crate::sim::network::index;
+use crate::sim::oracle::Oracle;
+use crate::sim::queue::{Happening, Queue};
+use crate::sim::report::{HostReport, Report, Tally};
+use crate::sim::scenario::{Action, Nature, Scenario, Target};
+use crate::sim::tcp::{StreamRef, Streams};
+use crate::wire::message::Wanted;
+
+/// A scenario under way.
+#[derive(Debug)]
+pub struct Simulation {
+    pub(super) scenario: Scenario,
+    pub(super) library: Library,
+    pub(super) hosts: Vec<Host>,
+    pub(super) streams: Streams,
+    pub(super) packets: Slab<Packet>,
+    pub(super) queue: Queue,
+    pub(super) now: Time,
+    pub(super) rng: Rng,
+    pub(super) loss_ppm: u32,
+    /// Connections that the driver is done with and the core must hear about.
+    pub(super) forgotten: Vec<(usize, ConnId)>,
+    touched: Vec<usize>,
+    /// Control bytes on their way into a core.
+    pub(super) scratch: Vec<u8>,
+    /// Mutations of all peers so far.
+    pub(super) steps: u64,
+    happenings: u64,
+    pub(super) oracle: Oracle,
+    pub(super) tally: Tally,
+    pub(super) digest: blake3::Hasher,
+    events: Vec<(Time, usize, Event)>,
+}
+
+/// Something was as it must never be, or did not happen in time. Everything that it takes to see it again.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What.
+    pub what: String,
+    /// When.
+    pub at: Time,
+    /// After how many mutations of peers.
+    pub step: u64,
+    /// In which world.
+    pub scenario: Box<Scenario>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { what, at, step, scenario } = self;
+        write!(f, "{what}\nseed {}, {at}, step {step}, of\n{scenario:?}", scenario.seed)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Simulation {
+    /// The world that a scenario describes, before its first instant. Fails when a content is too large to be cut.
+    pub fn new(scenario: Scenario) -> Result<Simulation, GeometryError> {
+        let mut rng = Rng::new(scenario.seed);
+        let contents: Result<Vec<_>, _> = scenario
+            .contents
+            .iter()
+            .map(|spec| SimContent::new(&spec.name, spec.size, spec.seed).map(Rc::new))
+            .collect();
+        let hosts: Vec<Host> = scenario
+            .hosts
+            .iter()
+            .enumerate()
+            .map(|(at, spec)| Host::new(at, spec, Rng::new(rng.next_u64())))
+            .collect();
+        let shuffle = scenario.network.shuffle.then(|| Rng::new(rng.next_u64()));
+        let mut world = Simulation {
+            library: Library::new(contents?),
+            oracle: Oracle::new(&scenario),
+            tally: Tally::new(&scenario),
+            hosts,
+            streams: Streams::default(),
+            packets: Slab::new(),
+            queue: Queue::new(shuffle),
+            now: Time::ZERO,
+            loss_ppm: scenario.network.loss_ppm,
+            rng,
+            forgotten: Vec::new(),
+            touched: Vec::new(),
+            scratch: Vec::new(),
+            steps: 0,
+            happenings: 0,
+            digest: blake3::Hasher::new(),
+            events: Vec::new(),
+            scenario,
+        };
+        world.schedule_all();
+        Ok(world)
+    }
+
+    fn schedule_all(&mut self) {
+        for host in 0..self.hosts.len() {
+            let at = self.hosts[host].spec.starts_at;
+            self.queue.push(at, Happening::Resumed { host: index(host) });
+        }
+        for (at, action) in self.scenario.timeline.iter().zip(0u32..).map(|((at, _), number)| (*at, number)) {
+            self.queue.push(at, Happening::Action(action));
+        }
+        self.queue.push(Time::ZERO + self.scenario.sweep_every, Happening::Sweep);
+    }
+
+    /// Lets the world go on to `until`.
+    pub fn run_until(&mut self, until: Time) -> Result<(), Failure> {
+        self.run_while(until, |_| true)?;
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    /// Lets the world go on until every get of every host is over, but fails when that is not so by `limit`.
+    pub fn run_until_done(&mut self, limit: Time) -> Result<(), Failure> {
+        self.run_while(limit, |world| !world.is_done())?;
+        match self.is_done() {
+            true => Ok(()),
+            false => Err(self.failure(format!("not done by {limit}: {}", self.unfinished()))),
+        }
+    }
+
+    /// Lets the world go on until `limit`, as long as `goes_on` says so.
+    pub fn run_while(&mut self, limit: Time, goes_on: impl Fn(&Simulation) -> bool) -> Result<(), Failure> {
+        while goes_on(self) && self.queue.next_at().is_some_and(|at| at <= limit) {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// The next happening, and all that follows from it at once.
+    fn advance(&mut self) -> Result<(), Failure> {
+        let Some((at, happening)) = self.queue.pop() else { return Ok(()) };
+        self.now = at;
+        self.happenings += 1;
+        self.dispatch(happening);
+        self.forget_closed();
+        while let Some(host) = self.touched.pop() {
+            self.hosts[host].touched = false;
+            self.turn(host);
+        }
+        match self.oracle.violation() {
+            Some(what) => Err(self.failure(what)),
+            None => Ok(()),
+        }
+    }
+
+    fn dispatch(&mut self, happening: Happening) {
+        match happening {
+            Happening::Datagram { to, packet } => self.datagram_arrived(to as usize, packet),
+            Happening::Transmitted { host, stream, end, bytes } => {
+                self.transmitted(host as usize, stream, end, bytes);
+            }
+            Happening::Arrived { stream, end, bytes } => self.arrived(stream, end, bytes),
+            Happening::FinArrived { stream, end } => self.fin_arrived(stream, end),
+            Happening::Reset { stream, end } => match self.paused_until(stream, end) {
+                Some(at) => self.queue.push(at, happening),
+                None => self.reset_arrived(stream, end),
+            },
+            Happening::WindowOpened { stream, end } => self.kick(stream, end),
+            Happening::Syn { stream, to } => self.syn_arrived(stream, to as usize),
+            Happening::Dialled { stream, outcome } => match self.paused_until(stream, 0) {
+                Some(at) => self.queue.push(at, happening),
+                None => self.dial_answered(stream, outcome),
+            },
+            Happening::LingerOver { stream, end } => self.linger_over(stream, end),
+            Happening::StoreDone { host, incarnation } if self.lives(host, incarnation) => {
+                let (host, at) = (host as usize, self.hosts[host as usize].paused_until);
+                match at > self.now {
+                    true => self.queue.push(at, happening),
+                    false => self.store_done(host),
+                }
+            }
+            Happening::Timer { host, incarnation } if self.lives(host, incarnation) => {
+                let host = host as usize;
+                if self.hosts[host].timer.is_some_and(|timer| timer <= self.now) {
+                    self.hosts[host].timer = None;
+                    self.touch(host);
+                }
+            }
+            Happening::Get { host, incarnation, get } if self.lives(host, incarnation) => {
+                self.ask(host as usize, get as usize);
+            }
+            Happening::Garbage { host, incarnation } if self.lives(host, incarnation) => {
+                self.send_garbage(host as usize);
+                self.schedule_garbage(host as usize);
+            }
+            Happening::StoreDone { .. }
+            | Happening::Timer { .. }
+            | Happening::Get { .. }
+            | Happening::Garbage { .. } => {}
+            Happening::Resumed { host } => self.start_or_resume(host as usize),
+            Happening::Action(number) => self.act(number as usize),
+            Happening::Sweep => {
+                self.oracle.sweep(self.now, &self.hosts, &self.streams, &self.library);
+                self.queue.push(self.now + self.scenario.sweep_every, Happening::Sweep);
+            }
+        }
+    }
+
+    /// Until when the process behind an end stands still, if it does.
+    fn paused_until(&mut self, stream: StreamRef, end: u8) -> Option<Time> {
+        let host = self.streams.end_mut(stream, end)?.host;
+        Some(self.hosts[host].paused_until).filter(|until| *until > self.now)
+    }
+
+    fn lives(&self, host: u32, incarnation: u32) -> bool {
+        let host = &self.hosts[host as usize];
+        host.peer.is_some() && host.incarnation == incarnation
+    }
+
+    fn start_or_resume(&mut self, host: usize) {
+        if self.hosts[host].incarnation == 0 {
+            self.start(host);
+        }
+        self.touch(host);
+    }
+
+    /// Starts a peer, with what its host shares and wants.
+    pub(super) fn start(&mut self, host: usize) {
+        let fixed_peers: Vec<_> =
+            self.hosts[host].spec.fixed_peers.iter().map(|other| self.hosts[*other].tcp_address()).collect();
+        let config = Config {
+            user: format!("host-{host}"),
+            tcp_port: self.hosts[host].tcp_address().port(),
+            announce_interval: self.scenario.announce_interval,
+            broadcast: self.hosts[host].spec.broadcast,
+            fixed_peers,
+            own_addresses: vec![self.hosts[host].ip],
+            agent: "sim".to_owned(),
+            limits: self.scenario.limits.clone(),
+        };
+        self.hosts[host].start(self.now, config);
+        self.oracle.started(host);
+        self.mutated(host);
+        self.touch(host);
+        for content in self.hosts[host].spec.shares.clone() {
+            if let Some(reply) = self.hosts[host].disk.share(&self.library, content) {
+                self.submit(host, StoreTask::Tell(reply));
+            }
+        }
+        let incarnation = self.hosts[host].incarnation;
+        for (get, after) in (0u32..).zip(self.hosts[host].spec.gets.iter().map(|get| get.after)) {
+            self.queue.push(self.now + after, Happening::Get { host: index(host), incarnation, get });
+        }
+        self.schedule_garbage(host);
+    }
+
+    fn schedule_garbage(&mut self, host: usize) {
+        if let Nature::Garbage { every } = self.hosts[host].spec.nature {
+            let incarnation = self.hosts[host].incarnation;
+            self.queue.push(self.now + every, Happening::Garbage { host: index(host), incarnation });
+        }
+    }
+
+    /// A host asks its peer for one of the things it wants.
+    pub(super) fn ask(&mut self, host: usize, get: usize) {
+        let Some(spec) = self.hosts[host].spec.gets.get(get) else { return };
+        let wanted = match &spec.what {
+            Target::Id(content) => Wanted::Id(self.library.contents[*content].id),
+            Target::Name(name) => Wanted::Name(name.clone()),
+            Target::Glob(pattern) => Wanted::Glob(pattern.clone()),
+        };
+        let (wait, stall) = (spec.wait, spec.stall);
+        self.hosts[host].gets.ask(get);
+        let command = Command::Get { ticket: index(get), wanted, at: None, wait, stall };
+        self.tell(host, Input::Command(command));
+    }
+
+    /// Something happened to a host: its driver has a turn before time goes on.
+    pub(super) fn touch(&mut self, host: usize) {
+        if !std::mem::replace(&mut self.hosts[host].touched, true) {
+            self.touched.push(host);
+        }
+    }
+
+    /// What time a host's peer is told.
+    pub(super) fn local_now(&self, host: usize) -> Time {
+        self.now + self.hosts[host].clock_ahead
+    }
+
+    /// A peer tells something.
+    pub(super) fn note(&mut self, host: usize, event: Event) {
+        self.oracle.event(host, &event, &self.hosts, &self.library);
+        self.tally.event(host, &event);
+        self.hosts[host].gets.note(self.now, &event);
+        self.hosts[host].left |= event == Event::Left;
+        if self.scenario.keep_events {
+            self.events.push((self.now, host, event));
+        }
+    }
+
+    /// Whether no host waits for anything: each peer that runs or will run has what it asked for, or was told why not.
+    pub fn is_done(&self) -> bool {
+        (0u32..).zip(&self.hosts).all(|(number, host)| {
+            let over = (0..host.gets.len()).all(|get| host.gets.is_over(get));
+            let gone = host.incarnation > 0 && host.peer.is_none() && !self.will_start(number as usize);
+            gone || (host.incarnation > 0 && over)
+        })
+    }
+
+    fn will_start(&self, host: usize) -> bool {
+        self.scenario.timeline.iter().any(|(at, action)| *at >= self.now && *action == Action::Start(host))
+    }
+
+    /// Whether every get of every honest host that runs brought what it named.
+    pub fn all_succeeded(&self) -> bool {
+        let served = |host: &Host| (0..host.gets.len()).all(|get| host.gets.succeeded(get));
+        self.hosts.iter().filter(|host| host.honest() && host.peer.is_some()).all(served)
+    }
+
+    /// What a failed run did not bring.
+    pub fn unfinished(&self) -> String {
+        use fmt::Write;
+        let mut text = String::new();
+        for (number, host) in self.hosts.iter().enumerate() {
+            for get in (0..host.gets.len()).filter(|get| !host.gets.succeeded(*get)) {
+                let held: Vec<u32> =
+                    (0..self.library.contents.len()).map(|content| host.disk.chunks_held(content)).collect();
+                let why = host.gets.search_failure(get);
+                // Writing into a String cannot fail.
+                let _ = write!(
+                    text,
+                    "host {number} get {get} ({:?}, chunks {held:?}, {why:?}, {:?}); ",
+                    host.spec.gets[get].what,
+                    host.gets.outcomes()
+                );
+            }
+        }
+        text
+    }
+
+    /// What happened, with the time, the host and what its peer said.
+    pub fn events(&self) -> &[(Time, usize, Event)] {
+        &self.events
+    }
+
+    /// How a host's download of a content ended, as far as it did.
+    pub fn outcome(&self, host: usize, content: usize) -> Option<&Outcome> {
+        self.hosts[host].gets.outcomes().get(&self.library.contents[content].id)
+    }
+
+    /// Why a host's search failed, if it did.
+    pub fn search_failure(&self, host: usize, get: usize) -> Option<&crate::core::FailReason> {
+        self.hosts[host].gets.search_failure(get)
+    }
+
+    /// How many chunks of a content lie on a host's disk, verified.
+    pub fn chunks_held(&self, host: usize, content: usize) -> u32 {
+        self.hosts[host].disk.chunks_held(content)
+    }
+
+    /// A content of the world.
+    pub fn content(&self, content: usize) -> &SimContent {
+        &self.library.contents[content]
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Makes something happen now.
+    pub fn inject(&mut self, action: Action) -> Result<(), Failure> {
+        self.scenario.timeline.push((self.now, action));
+        let number = self.scenario.timeline.len() - 1;
+        self.queue.push(self.now, Happening::Action(index(number)));
+        self.run_while(self.now, |_| true)
+    }
+
+    /// The figures so far.
+    pub fn report(&self) -> Report {
+        let hosts = self.hosts.iter().zip(&self.tally.hosts).map(|(host, tally)| HostReport {
+            written_bytes: host.disk.written_bytes,
+            outcomes: host.gets.outcomes().clone(),
+            ..tally.clone()
+        });
+        Report {
+            now: self.now,
+            happenings: self.happenings,
+            steps: self.steps,
+            hosts: hosts.collect(),
+            digest: self.digest.finalize().to_hex().to_string(),
+        }
+    }
+
+    /// A failure here and now.
+    pub fn failure(&self, what: String) -> Failure {
+        Failure { what, at: self.now, step: self.steps, scenario: Box::new(self.scenario.clone()) }
+    }
+}

@@ -1,0 +1,193 @@
+//! The virtual store: what a disk answers to each of the core's jobs.
+
+use std::path::PathBuf;
+
+use crate::core::{
+    Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, Rng, SpanFault, StoreJob,
+    StoreReply,
+};
+use crate::sim::disk::{Disk, File, Library};
+use crate::wire::message::ManifestPage;
+
+impl Disk {
+    /// Does one job of the core's at once.
+    pub(super) fn carry_out(&mut self, library: &Library, job: StoreJob, rng: &mut Rng) -> StoreReply {
+        match job {
+            StoreJob::OpenPart { content, .. } => self.open_part(library, content),
+            StoreJob::CreatePart { content, manifest } => self.create_part(library, content, &manifest),
+            StoreJob::WriteChunk { content, chunk, buffer } => {
+                self.write_chunk(library, content, chunk, buffer, rng)
+            }
+            StoreJob::Publish { content } => self.publish(library, content),
+            StoreJob::ClosePart { content } => {
+                if let Some(file) = library.find(&content).and_then(|at| self.files.get_mut(&at)) {
+                    file.open = false;
+                }
+                StoreReply::PartClosed { content }
+            }
+            StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
+                let page = self.read_manifest(library, content, chunk_bytes, first, channel);
+                StoreReply::ManifestRead { conn, content, page: page.map(Box::new) }
+            }
+            StoreJob::Recheck { content, chunk, chunk_bytes } => {
+                self.recheck(library, content, chunk, chunk_bytes)
+            }
+        }
+    }
+
+    fn open_part(&mut self, library: &Library, content: ContentId) -> StoreReply {
+        let Some(at) = library.find(&content) else {
+            return StoreReply::PartOpened { content, state: PartState::Fresh };
+        };
+        let geometry = library.geometry(at);
+        let state = match self.files.get_mut(&at) {
+            None => PartState::Fresh,
+            Some(file) if file.open => {
+                let text = "the part is open already".to_owned();
+                return StoreReply::PartFailed { content, fault: Fault { kind: FaultKind::Busy, text } };
+            }
+            Some(file) if file.whole => PartState::Complete { geometry, path: PathBuf::from(&file.name) },
+            Some(file) => {
+                for chunk in 0..file.chunks.len() {
+                    if file.rotten.clear(chunk) {
+                        file.chunks.clear(chunk);
+                    }
+                }
+                file.open = true;
+                PartState::Resumed { geometry, have: file.chunks.clone() }
+            }
+        };
+        StoreReply::PartOpened { content, state }
+    }
+
+    fn create_part(&mut self, library: &Library, content: ContentId, manifest: &Manifest) -> StoreReply {
+        let Some(at) = library.find(&content).filter(|at| library.contents[*at].manifest == *manifest) else {
+            self.complain(format!("a part of {content:?} is made from a manifest that is not the right one"));
+            return failed(content, FaultKind::Bug, "the manifest is not the right one");
+        };
+        if self.spec.free_bytes == Some(0) {
+            return failed(content, FaultKind::Full, "the disk is full; make room and run it again");
+        }
+        let chunks = manifest.geometry.chunks();
+        self.files.insert(
+            at,
+            File {
+                name: library.contents[at].name.clone(),
+                chunks: Bitfield::empty(chunks),
+                rotten: Bitfield::empty(chunks),
+                whole: false,
+                changed: false,
+                open: true,
+            },
+        );
+        StoreReply::PartCreated { content }
+    }
+
+    fn write_chunk(
+        &mut self,
+        library: &Library,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+        rng: &mut Rng,
+    ) -> StoreReply {
+        let place = *self.buffer(buffer);
+        self.buffer(buffer).busy = false;
+        let Some(at) = library.find(&content) else {
+            self.complain(format!("chunk {chunk} of the unknown {content:?} is written"));
+            return StoreReply::ChunkBad { content, chunk, buffer };
+        };
+        let span = library.geometry(at).chunk_span(chunk);
+        if place.content as usize != at || span != Some((place.offset, place.filled)) {
+            let (content, offset, filled) = (place.content, place.offset, place.filled);
+            self.complain(format!(
+                "buffer {} holds {filled} bytes at {offset} of content {content}, not chunk {chunk} of {at}",
+                buffer.0
+            ));
+        }
+        if place.bad {
+            return StoreReply::ChunkBad { content, chunk, buffer };
+        }
+        if rng.chance_ppm(self.spec.write_error_ppm) {
+            let fault = Fault { kind: FaultKind::Io, text: "the device fails".to_owned() };
+            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
+        }
+        if let Some(free) = &mut self.spec.free_bytes {
+            if *free < u64::from(place.filled) {
+                let fault = Fault { kind: FaultKind::Full, text: "the disk is full".to_owned() };
+                return StoreReply::ChunkFailed { content, chunk, buffer, fault };
+            }
+            *free -= u64::from(place.filled);
+        }
+        let fresh = match self.files.get_mut(&at) {
+            Some(file) if file.open => Some(file.chunks.set(chunk)),
+            _ => None,
+        };
+        match fresh {
+            Some(true) => self.written_bytes += u64::from(place.filled),
+            Some(false) => self.complain(format!("chunk {chunk} of content {at} is written twice")),
+            None => self.complain(format!("chunk {chunk} of content {at} is written without an open part")),
+        }
+        StoreReply::ChunkStored { content, chunk, buffer }
+    }
+
+    fn publish(&mut self, library: &Library, content: ContentId) -> StoreReply {
+        let file = library.find(&content).and_then(|at| self.files.get_mut(&at));
+        match file {
+            Some(file) if file.open && file.chunks.is_full() => {
+                (file.whole, file.open) = (true, false);
+                StoreReply::Published { content, path: PathBuf::from(&file.name) }
+            }
+            _ => {
+                self.complain(format!("{content:?} is published without being complete and open"));
+                failed(content, FaultKind::Bug, "not complete")
+            }
+        }
+    }
+
+    fn read_manifest(
+        &self,
+        library: &Library,
+        content: ContentId,
+        chunk_bytes: u32,
+        first: u32,
+        channel: u32,
+    ) -> Option<ManifestPage> {
+        let at = library.find(&content)?;
+        let file = self.files.get(&at).filter(|file| !file.changed)?;
+        let native = library.geometry(at).chunk_bytes() == chunk_bytes;
+        if !native || !(file.whole || file.open) {
+            return None;
+        }
+        let mut page = library.contents[at].page(channel, first)?;
+        if self.forges_manifests {
+            match page.values.first_mut() {
+                Some(value) => value[0] ^= 1,
+                None => {
+                    page.proof.iter_mut().for_each(|proof| proof.tail.iter_mut().for_each(|byte| *byte ^= 1))
+                }
+            }
+        }
+        Some(page)
+    }
+
+    /// A shared file with a rotten chunk is withdrawn next; of a part, the chunk is gone.
+    fn recheck(&mut self, library: &Library, content: ContentId, chunk: u32, chunk_bytes: u32) -> StoreReply {
+        let at = library.find(&content);
+        let native = at.is_some_and(|at| library.geometry(at).chunk_bytes() == chunk_bytes);
+        let file = at.and_then(|at| self.files.get_mut(&at).map(|file| (at, file)));
+        let Some((at, file)) = file else { return StoreReply::Rechecked { content, chunk, good: false } };
+        let good = !file.changed && if native { !file.rotten.get(chunk) } else { file.rotten.count() == 0 };
+        if !good && file.whole {
+            self.told = self.withdraw(library, at, SpanFault::Changed);
+        } else if !good {
+            file.chunks.clear(chunk);
+            file.rotten.clear(chunk);
+        }
+        StoreReply::Rechecked { content, chunk, good }
+    }
+}
+
+fn failed(content: ContentId, kind: FaultKind, text: &str) -> StoreReply {
+    StoreReply::PartFailed { content, fault: Fault { kind, text: text.to_owned() } }
+}

@@ -1,0 +1,414 @@
+//! Whole swarms in virtual time, by seed: the real core and the real codecs on a virtual network and disk.
+//!
+//! `CHUNKCAST_SIM_SEEDS=1000` makes the campaign as long as that; `CHUNKCAST_SIM_FIRST=n` begins it at seed `n`, so that
+//! a seed that failed is played again alone with `CHUNKCAST_SIM_SEEDS=1`.
+
+use std::time::Duration;
+
+use chunkcast::core::{Event, FailReason, Time};
+use chunkcast::sim::{
+    Action, DiskSpec, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation, Target,
+};
+
+const MIB: u64 = 1 << 20;
+
+/// 100 Mbit/s, in bytes a second.
+const FAST_ETHERNET: u64 = 12_500_000;
+
+fn seconds(count: u64) -> Time {
+    Time::ZERO + Duration::from_secs(count)
+}
+
+fn world(scenario: Scenario) -> Simulation {
+    Simulation::new(scenario).expect("the contents can be cut")
+}
+
+/// Unwraps with what it takes to see a failure again.
+fn must<T>(result: Result<T, Failure>) -> T {
+    result.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn finished_at(world: &Simulation, host: usize, content: usize) -> Time {
+    match world.outcome(host, content) {
+        Some(Outcome::Finished(at)) => *at,
+        other => panic!("host {host}: {other:?}"),
+    }
+}
+
+/// Host 0 shares one content of `size` bytes, and each of `count` others gets it by name.
+fn one_to_many(seed: u64, size: u64, count: usize) -> (Scenario, usize) {
+    let mut scenario = Scenario::new(seed);
+    let content = scenario.content("talk.mkv", size);
+    scenario.host(HostSpec::default().rate(FAST_ETHERNET).shares(content));
+    for _ in 0..count {
+        let name = Target::Name("talk.mkv".to_owned());
+        scenario.host(HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(2)).gets(name));
+    }
+    (scenario, content)
+}
+
+#[test]
+fn two_peers_find_each_other_and_one_content_moves_once() {
+    let (scenario, content) = one_to_many(1, 8 * MIB, 1);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(30)));
+    assert_eq!(world.chunks_held(1, content), world.content(content).geometry().chunks());
+    let report = world.report();
+    assert_eq!(report.hosts[0].payload_sent[content], 8 * MIB, "{report}");
+    assert_eq!(report.hosts[1].wasted_bytes(), 0, "{report}");
+    // 8 MiB over this link take 0.67 s.
+    assert!(finished_at(&world, 1, content) < Time::from_millis(2_900), "{report}");
+}
+
+#[test]
+fn a_fixed_peer_is_enough_without_broadcasts() {
+    let mut scenario = Scenario::new(2);
+    let content = scenario.content("talk.mkv", MIB);
+    scenario.host(HostSpec { broadcast: false, ..HostSpec::default() }.shares(content));
+    let host = HostSpec { broadcast: false, fixed_peers: vec![0], ..HostSpec::default() };
+    scenario.host(host.starts_at(seconds(1)).gets(Target::Id(content)));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(30)));
+    assert!(finished_at(&world, 1, content) < seconds(3), "{}", world.report());
+}
+
+#[test]
+fn sizes_at_every_edge() {
+    for size in [0, 1, 1023, 1024, 1025, 16 << 10, (16 << 10) + 1, 33 * MIB] {
+        let (scenario, content) = one_to_many(size, size, 2);
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(60)));
+        finished_at(&world, 1, content);
+        finished_at(&world, 2, content);
+    }
+}
+
+#[test]
+fn a_glob_fetches_all_it_matches() {
+    let mut scenario = Scenario::new(3);
+    let mut sharer = HostSpec::default();
+    for number in 0..100 {
+        let content = scenario.content(&format!("folder/{number}.txt"), 100 + number);
+        sharer = sharer.shares(content);
+    }
+    let other = scenario.content("folder/picture.png", 100);
+    scenario.host(sharer.shares(other));
+    scenario.host(HostSpec::default().starts_at(seconds(2)).gets(Target::Glob("*.txt".to_owned())));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(30)));
+    assert!(world.all_succeeded(), "{}", world.unfinished());
+    assert!((0..100).all(|content| world.outcome(1, content).is_some()));
+    assert_eq!(world.outcome(1, other), None);
+}
+
+#[test]
+fn five_peers_fetch_from_each_other() {
+    let (scenario, content) = one_to_many(4, 32 * MIB, 5);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(120)));
+    let report = world.report();
+    let partial: u64 = report.hosts.iter().map(|host| host.chunks_from.partial).sum();
+    assert!(partial > 100, "{partial} chunks came from incomplete peers\n{report}");
+    // Alone, the sharer would take 13.4 s for five copies.
+    let last = (1..=5).map(|host| finished_at(&world, host, content)).max().unwrap();
+    assert!(last < seconds(12), "{report}");
+    for host in &report.hosts[1..] {
+        // I8: 3 % of the file and two chunks a peer.
+        assert!(host.wasted_bytes() <= 32 * MIB * 3 / 100 + 10 * (16 << 10), "{report}");
+    }
+}
+
+#[test]
+fn the_sharer_leaves_half_way_and_returns() {
+    let (mut scenario, content) = one_to_many(5, 32 * MIB, 2);
+    // The second downloader comes a second later, so both hold parts when the sharer goes.
+    scenario.hosts[2].starts_at = seconds(3);
+    scenario.at(Time::from_millis(3_600), Action::Kill(0));
+    scenario.at(seconds(40), Action::Start(0));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(39)));
+    let waiting = |host| {
+        world
+            .events()
+            .iter()
+            .any(|(_, at, event)| *at == host && matches!(event, Event::Waiting { missing_count: 1.., .. }))
+    };
+    assert!(waiting(1) && waiting(2), "{}", world.report());
+    let held = [world.chunks_held(1, content), world.chunks_held(2, content)];
+    let all = world.content(content).geometry().chunks();
+    assert!(held[0] > 0 && held[0] < all, "{held:?} of {all}");
+    // What one of them had, the other has by now.
+    assert_eq!(held[0], held[1]);
+    must(world.run_until_done(seconds(120)));
+    assert!(finished_at(&world, 1, content) > seconds(40));
+    finished_at(&world, 2, content);
+}
+
+#[test]
+fn a_poisoner_among_good_peers_is_struck() {
+    let (mut scenario, content) = one_to_many(6, 8 * MIB, 1);
+    for nature in [Nature::Honest, Nature::Poisoner { ppm: 1_000_000 }] {
+        scenario.host(HostSpec { nature, ..HostSpec::default() }.rate(FAST_ETHERNET).shares(content));
+    }
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(60)));
+    finished_at(&world, 1, content);
+    let struck =
+        world.events().iter().any(|(_, host, event)| *host == 1 && matches!(event, Event::PeerStruck { .. }));
+    assert!(struck, "{}", world.report());
+}
+
+#[test]
+fn only_poisoners_fail_the_integrity() {
+    let (mut scenario, content) = one_to_many(7, 8 * MIB, 1);
+    scenario.hosts[0].nature = Nature::Poisoner { ppm: 1_000_000 };
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(120)));
+    let failed = world.outcome(1, content);
+    assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Integrity { .. }))), "{failed:?}");
+}
+
+#[test]
+fn a_forged_manifest_fails_the_integrity_and_reserves_nothing() {
+    for size in [8 * MIB, 5_000] {
+        let (mut scenario, content) = one_to_many(8, size, 1);
+        scenario.hosts[0].nature = Nature::Forger;
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(120)));
+        let failed = world.outcome(1, content);
+        assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Integrity { .. }))), "{failed:?}");
+        assert!(!world.events().iter().any(|(_, _, event)| matches!(event, Event::Started { .. })));
+    }
+}
+
+#[test]
+fn liars_and_silent_peers_only_delay() {
+    for nature in [Nature::Liar, Nature::Silent] {
+        let (mut scenario, content) = one_to_many(9, 8 * MIB, 1);
+        for _ in 0..2 {
+            scenario.host(HostSpec { nature, ..HostSpec::default() }.rate(FAST_ETHERNET).shares(content));
+        }
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(120)));
+        assert!(finished_at(&world, 1, content) < seconds(40), "{nature:?}\n{}", world.report());
+    }
+}
+
+#[test]
+fn discovery_survives_losses() {
+    for seed in 0..20 {
+        let (mut scenario, content) = one_to_many(seed, MIB, 3);
+        scenario.network.loss_ppm = 300_000;
+        scenario.network.duplicate_ppm = 100_000;
+        scenario.network.reorder_ppm = 200_000;
+        for host in &mut scenario.hosts[1..] {
+            host.gets[0].wait = Duration::from_secs(180);
+        }
+        let mut world = world(scenario);
+        // Three announcement intervals.
+        must(world.run_until_done(seconds(182)));
+        (1..=3).for_each(|host| {
+            finished_at(&world, host, content);
+        });
+    }
+}
+
+#[test]
+fn nobody_offers_it() {
+    let mut scenario = Scenario::new(10);
+    let other = scenario.content("talk-2.mkv", MIB);
+    scenario.host(HostSpec::default().shares(other));
+    scenario.host(HostSpec::default().starts_at(seconds(1)).gets(Target::Name("talk.mkv".to_owned())));
+    let mut world = world(scenario);
+    must(world.run_until_done(Time::from_millis(4_500)));
+    let failure = world.search_failure(1, 0);
+    assert!(matches!(failure, Some(FailReason::NobodyOffers { peers: 1, .. })), "{failure:?}");
+}
+
+#[test]
+fn a_name_for_two_contents_is_ambiguous() {
+    let mut scenario = Scenario::new(11);
+    for size in [MIB, MIB + 1] {
+        let content = scenario.content("talk.mkv", size);
+        scenario.host(HostSpec::default().shares(content));
+    }
+    scenario.host(HostSpec::default().starts_at(seconds(2)).gets(Target::Name("talk.mkv".to_owned())));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(30)));
+    match world.search_failure(2, 0) {
+        Some(FailReason::Ambiguous { candidates }) => assert_eq!(candidates.len(), 2),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_killed_downloader_resumes() {
+    for seed in 0..20 {
+        let (mut scenario, content) = one_to_many(seed, 32 * MIB, 1);
+        let killed_at = Time::from_millis(2_000 + 130 * seed);
+        scenario.at(killed_at, Action::Kill(1));
+        scenario.at(killed_at + Duration::from_secs(1), Action::Start(1));
+        let window = u64::from(scenario.limits.window_chunks_max);
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(60)));
+        finished_at(&world, 1, content);
+        let chunk_bytes = u64::from(world.content(content).geometry().chunk_bytes());
+        let report = world.report();
+        // What was asked for when it died, and what it had received but not yet written.
+        assert!(report.hosts[1].wasted_bytes() <= window * chunk_bytes, "seed {seed}\n{report}");
+    }
+}
+
+#[test]
+fn a_downloader_resumes_after_a_power_cut() {
+    let (mut scenario, content) = one_to_many(12, 32 * MIB, 1);
+    scenario.at(seconds(3), Action::PowerOff(1));
+    scenario.at(seconds(10), Action::Start(1));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(120)));
+    finished_at(&world, 1, content);
+    assert!(world.report().hosts[1].chunks_had > 0);
+}
+
+#[test]
+fn a_changed_file_is_withdrawn() {
+    let (mut scenario, content) = one_to_many(13, 32 * MIB, 1);
+    scenario.at(seconds(3), Action::Change(0, content));
+    scenario.hosts[1].gets[0].stall = Duration::from_secs(20);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(120)));
+    let failed = world.outcome(1, content);
+    assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Stalled { .. }))), "{failed:?}");
+    let withdrawn =
+        |(_, host, event): &(Time, usize, Event)| *host == 0 && matches!(event, Event::Withdrawn { .. });
+    assert!(world.events().iter().any(withdrawn));
+}
+
+#[test]
+fn a_rotten_chunk_comes_from_elsewhere() {
+    let (mut scenario, content) = one_to_many(14, 8 * MIB, 1);
+    scenario.host(HostSpec::default().rate(FAST_ETHERNET).shares(content));
+    scenario.at(seconds(1), Action::Rot(0, content, 7));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(60)));
+    finished_at(&world, 1, content);
+}
+
+#[test]
+fn a_full_disk_is_the_downloaders_own_matter() {
+    let (mut scenario, content) = one_to_many(15, 8 * MIB, 2);
+    scenario.hosts[1].disk = DiskSpec { free_bytes: Some(MIB), ..DiskSpec::default() };
+    scenario.hosts[1].gets[0].stall = Duration::from_secs(30);
+    let mut world = world(scenario);
+    must(world.run_until(seconds(60)));
+    finished_at(&world, 2, content);
+    let failed = world.outcome(1, content);
+    assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Storage(_)))), "{failed:?}");
+}
+
+#[test]
+fn a_peer_that_vanishes_without_a_word_only_delays() {
+    let (mut scenario, content) = one_to_many(16, 32 * MIB, 1);
+    scenario.host(HostSpec::default().rate(FAST_ETHERNET).shares(content));
+    scenario.at(seconds(3), Action::PowerOff(2));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(60)));
+    assert!(finished_at(&world, 1, content) < seconds(25), "{}", world.report());
+}
+
+#[test]
+fn get_then_leave() {
+    let (mut scenario, content) = one_to_many(17, 8 * MIB, 3);
+    for host in &mut scenario.hosts[1..] {
+        host.leaves = true;
+    }
+    let mut world = world(scenario);
+    must(world.run_until(seconds(60)));
+    for host in 1..=3 {
+        finished_at(&world, host, content);
+        let left = |(_, at, event): &(Time, usize, Event)| *at == host && *event == Event::Left;
+        assert!(world.events().iter().any(left), "host {host}");
+    }
+}
+
+#[test]
+fn garbage_datagrams_harm_nobody() {
+    let (mut scenario, content) = one_to_many(18, MIB, 2);
+    for _ in 0..2 {
+        let nature = Nature::Garbage { every: Duration::from_millis(2) };
+        scenario.host(HostSpec { nature, ..HostSpec::default() });
+    }
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(30)));
+    must(world.run_until(seconds(100)));
+    finished_at(&world, 1, content);
+}
+
+#[test]
+fn a_late_get_asks_again_under_the_same_peer() {
+    let (mut scenario, content) = one_to_many(19, MIB, 1);
+    let again = GetSpec { after: Duration::from_secs(10), ..scenario.hosts[1].gets[0].clone() };
+    scenario.hosts[1].gets.push(again);
+    let mut world = world(scenario);
+    must(world.run_until(seconds(20)));
+    assert!(world.all_succeeded(), "{}", world.unfinished());
+    assert_eq!(world.report().hosts[0].payload_sent[content], MIB);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_digest() {
+    let play = |seed| -> Report {
+        let drawn = Scenario::draw(seed);
+        let mut world = world(drawn.scenario);
+        must(world.run_until(seconds(90)));
+        world.report()
+    };
+    for seed in [3, 4] {
+        assert_eq!(play(seed), play(seed));
+    }
+    assert_ne!(play(3).digest, play(4).digest);
+}
+
+#[test]
+fn campaign() {
+    let number =
+        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (first, count) = (number("CHUNKCAST_SIM_FIRST", 0), number("CHUNKCAST_SIM_SEEDS", 30));
+    let mut failures = Vec::new();
+    for seed in first..first + count {
+        let failure = match std::panic::catch_unwind(|| campaign_of(seed)) {
+            Ok(Ok(())) => continue,
+            Ok(Err(failure)) if count == 1 => panic!("{failure}"),
+            Ok(Err(failure)) => format!("at {} step {}: {}", failure.at, failure.step, failure.what),
+            Err(_) => "panics".to_owned(),
+        };
+        failures.push(format!("seed {seed} {failure}"));
+    }
+    assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Plays the scenario that a seed draws until everything wanted is there.
+fn campaign_of(seed: u64) -> Result<(), Failure> {
+    let drawn = Scenario::draw(seed);
+    let mut world = world(drawn.scenario);
+    // Not before all has healed: who has everything then may lose it again.
+    let done = |world: &Simulation| world.now() > seconds(80) && world.is_done() && world.all_succeeded();
+    world.run_while(drawn.done_by, |world| !done(world))?;
+    match world.is_done() && world.all_succeeded() {
+        true => Ok(()),
+        false => Err(world.failure(format!("not all is there by {}: {}", world.now(), world.unfinished()))),
+    }
+}
+
+#[test]
+fn debug_seed() {
+    let seed = std::env::var("SEED").unwrap().parse().unwrap();
+    let drawn = Scenario::draw(seed);
+    println!("{:?}", drawn.scenario);
+    let mut world = world(drawn.scenario);
+    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run_until(drawn.done_by)));
+    for (at, host, event) in world.events() {
+        println!("{at} {host} {event:?}");
+    }
+    println!("{r:?}");
+}
