@@ -1,5 +1,9 @@
 //! The only code that touches sockets, clocks, signals and processes: the real driver of the core.
 
+pub mod host;
+pub mod process;
+pub mod terminal;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! The only code that touches files. Every system call of it goes through `store/fs.rs`.
 
 pub mod buffers;
+pub mod scratch;
+pub mod transfer_log;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
