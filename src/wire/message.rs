@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::{ContentId, PeerId};
 use crate::core::manifest::{ChainingValue, SizeProof};
+use crate::wire::glob;
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 /// The most bytes of a name (of a content or of a user) on the wire, as UTF-8.
 pub const NAME_BYTES_MAX: usize = 1024;
+
+/// The lowest port that a peer may say it listens on: nobody is to be sent to another's system services.
+pub const PORT_MIN: u16 = 1024;
 
 /// What somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,35 @@ pub enum Wanted {
     Glob(String),
 }
 
+impl Wanted {
+    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, prefixes of 1 to 63 lower-case
+    /// hexadecimal digits.
+    pub fn is_legal(&self) -> bool {
+        match self {
+            Wanted::All | Wanted::Id(_) => true,
+            Wanted::Prefix(digits) => {
+                (1..=63).contains(&digits.len())
+                    && digits.bytes().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
+            }
+            Wanted::Name(text) | Wanted::Glob(text) => (1..=NAME_BYTES_MAX).contains(&text.len()),
+        }
+    }
+
+    /// Whether a content with this id, offered under this name, is what is looked for. Upper and lower case differ.
+    /// In a pattern `*` stands for any characters, `?` for one, `[a-z]` for one of these and `[!a-z]` for one of no
+    /// such; `/` is a character like any other, because a name is no path.
+    pub fn matches(&self, name: &str, id: &ContentId) -> bool {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        match self {
+            Wanted::All => true,
+            Wanted::Id(wanted) => wanted == id,
+            Wanted::Prefix(digits) => id.to_string().starts_with(digits),
+            Wanted::Name(wanted) => wanted == name || wanted == last,
+            Wanted::Glob(pattern) => glob::matches(pattern, name) || glob::matches(pattern, last),
+        }
+    }
+}
+
 /// One name under which a peer offers a content, wholly or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -39,6 +72,14 @@ pub struct Entry {
     pub have: u32,
     /// How many chunks there are, as claimed.
     pub of: u32,
+}
+
+impl Entry {
+    /// Whether this may stand on the wire: a name of 1 to [`NAME_BYTES_MAX`] bytes, no more chunks held than there
+    /// are.
+    pub fn is_legal(&self) -> bool {
+        (1..=NAME_BYTES_MAX).contains(&self.name.len()) && self.have <= self.of
+    }
 }
 
 /// What a peer tells of itself in datagrams, unasked or in answer to a [`Query`].
@@ -140,6 +181,21 @@ pub enum RefuseReason {
     Changed = 5,
     /// The file cannot be read.
     Unreadable = 6,
+}
+
+impl RefuseReason {
+    /// The reason with this number.
+    pub fn from_byte(byte: u8) -> Option<RefuseReason> {
+        Some(match byte {
+            1 => RefuseReason::Unknown,
+            2 => RefuseReason::ChunkSize,
+            3 => RefuseReason::NotHere,
+            4 => RefuseReason::Busy,
+            5 => RefuseReason::Changed,
+            6 => RefuseReason::Unreadable,
+            _ => return None,
+        })
+    }
 }
 
 /// The first page of a manifest carries the size proof; each page carries values in order.
@@ -261,4 +317,45 @@ pub enum Frame {
         /// Why.
         reason: String,
     },
+}
+
+/// As much of `text`, from its beginning, as `bytes_max` bytes hold.
+pub(crate) fn clipped(text: &str, bytes_max: usize) -> &str {
+    let ends = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..ends.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_known_by_id_name_or_last_component() {
+        let id = ContentId([0xab; 32]);
+        let name = "films/2024/talk.mkv";
+        for wanted in [
+            Wanted::All,
+            Wanted::Id(id),
+            Wanted::Prefix("a".into()),
+            Wanted::Prefix("abababa".into()),
+            Wanted::Name(name.into()),
+            Wanted::Name("talk.mkv".into()),
+            Wanted::Glob("*.mkv".into()),
+            Wanted::Glob("talk.*".into()),
+            Wanted::Glob("films/*".into()),
+        ] {
+            assert!(wanted.matches(name, &id), "{wanted:?}");
+        }
+        for wanted in [
+            Wanted::Id(ContentId([0xac; 32])),
+            Wanted::Prefix("b".into()),
+            Wanted::Name("2024/talk.mkv".into()),
+            Wanted::Name("Talk.mkv".into()),
+            Wanted::Name("*.mkv".into()),
+            Wanted::Glob("2024/*".into()),
+            Wanted::Glob("*.mp4".into()),
+        ] {
+            assert!(!wanted.matches(name, &id), "{wanted:?}");
+        }
+    }
 }
