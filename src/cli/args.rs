@@ -185,8 +185,9 @@ impl Global {
         }
         let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = var("XDG_STATE_HOME").or_else(|| var("HOME").map(|home| home.join(".local/state")));
-        base.map(|base| base.join("chunkcast"))
-            .ok_or_else(|| "there is no home folder to remember things in; name a place with --state-dir".to_owned())
+        base.map(|base| base.join("chunkcast")).ok_or_else(|| {
+            "there is no home folder to remember things in; name a place with --state-dir".to_owned()
+        })
     }
 
     /// The transfer log.

@@ -13,7 +13,9 @@ const PROGRAM: &str = "chunkcast";
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  chunkcast completions bash > ~/.local/share/bash-completion/completions/chunkcast")]
+#[command(
+    after_help = "Example:\n  chunkcast completions bash > ~/.local/share/bash-completion/completions/chunkcast"
+)]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     #[arg(value_name = "SHELL")]

@@ -178,7 +178,9 @@ impl Downloads {
         }
         let status = run.status();
         for download in &status.downloads {
-            let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else { continue };
+            let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
+                continue;
+            };
             item.bytes = download.bytes.min(item.size);
             item.have = download.have;
             item.pace.add(now, item.bytes);
@@ -186,7 +188,8 @@ impl Downloads {
                 item.tell(run, download);
             }
         }
-        let bytes = self.bytes + self.items.values().filter(|item| !item.ended).map(|item| item.bytes).sum::<u64>();
+        let bytes =
+            self.bytes + self.items.values().filter(|item| !item.ended).map(|item| item.bytes).sum::<u64>();
         self.pace.add(now, bytes);
         if live {
             run.out.show(&self.line(&status));
@@ -249,13 +252,19 @@ impl Downloads {
         }
         if found > ANNOUNCED_MAX {
             let size = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
-            run.out.note(&format!("getting {}, {}", human::counted(found, "file", "files"), human::size(size)));
+            run.out.note(&format!(
+                "getting {}, {}",
+                human::counted(found, "file", "files"),
+                human::size(size)
+            ));
         }
     }
 
     fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {
         let around = self.around(None);
-        let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else { return };
+        let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
+            return;
+        };
         search.ended = true;
         let text = search.request.text.clone();
         if *reason == FailReason::Cancelled {
@@ -297,7 +306,8 @@ impl Downloads {
             _ => format!("chunks {}", human::some_of(missing, count.into())),
         };
         let (name, stall) = (human::label(&item.name), human::span(self.stall));
-        run.out.note(&format!("{name}: waiting for {what}; nobody here has it now (giving up after {stall})"));
+        run.out
+            .note(&format!("{name}: waiting for {what}; nobody here has it now (giving up after {stall})"));
     }
 
     fn finished(
@@ -373,11 +383,16 @@ impl Downloads {
         let (what, peers) = match self.items.len() {
             0 => return "looking for it".to_owned(),
             1 => {
-                let name = self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
+                let name =
+                    self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
                 (name.unwrap_or_default(), status.downloads.first().map_or(0, |download| download.sources))
             }
             all => {
-                let files = format!("{} of {}", human::count((all - open) as u64), human::counted(all, "file", "files"));
+                let files = format!(
+                    "{} of {}",
+                    human::count((all - open) as u64),
+                    human::counted(all, "file", "files")
+                );
                 (files, status.connections)
             }
         };

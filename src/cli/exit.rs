@@ -70,9 +70,11 @@ impl Exit {
     /// The code of a store's fault.
     pub(crate) fn of_fault(fault: &Fault) -> Exit {
         match fault.kind {
-            FaultKind::Full | FaultKind::Denied | FaultKind::NameRefused | FaultKind::Busy | FaultKind::Io => {
-                Exit::Storage
-            }
+            FaultKind::Full
+            | FaultKind::Denied
+            | FaultKind::NameRefused
+            | FaultKind::Busy
+            | FaultKind::Io => Exit::Storage,
             FaultKind::Exists => Exit::Ambiguous,
             FaultKind::Bug => Exit::Bug,
         }
@@ -139,7 +141,10 @@ mod tests {
             assert_eq!(Exit::of_reason(&reason).code(), code, "{reason:?}");
         }
         assert_eq!(Exit::of_shell(&ShellError::Network(String::new())).code(), 4);
-        assert_eq!((Exit::of_signal(2).code(), Exit::of_signal(15).code(), Exit::of_signal(1).code()), (130, 143, 143));
+        assert_eq!(
+            (Exit::of_signal(2).code(), Exit::of_signal(15).code(), Exit::of_signal(1).code()),
+            (130, 143, 143)
+        );
         assert_eq!(Exit::TimedOut.code(), 124);
     }
 

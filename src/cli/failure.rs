@@ -206,10 +206,16 @@ mod tests {
         let reason = FailReason::NobodyOffers { peers: 2, similar: vec!["talk.mp4".into()] };
         let text = Failure::of("talk.mkv", &reason, &around(None)).plain();
         assert!(text.contains("talk.mkv was not fetched: nobody offers it"), "{text}");
-        assert!(text.contains("3.0 s") && text.contains("heard 2 peers") && text.contains("talk.mp4"), "{text}");
+        assert!(
+            text.contains("3.0 s") && text.contains("heard 2 peers") && text.contains("talk.mp4"),
+            "{text}"
+        );
         let reason = FailReason::NobodyOffers { peers: 0, similar: vec![] };
         let text = Failure::of("talk.mkv", &reason, &around(None)).plain();
-        assert!(text.contains("no peer at all") && text.contains("--port 7117") && text.contains("--peer"), "{text}");
+        assert!(
+            text.contains("no peer at all") && text.contains("--port 7117") && text.contains("--peer"),
+            "{text}"
+        );
     }
 
     #[test]

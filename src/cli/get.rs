@@ -16,8 +16,8 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Target};
 use crate::cli::units::parse_duration;
 use crate::cli::wanted::Request;
-use crate::core::name::printable;
 use crate::core::Command;
+use crate::core::name::printable;
 use crate::shell::{ShellEvent, terminal};
 use crate::store::OnConflict;
 use crate::wire::message::Wanted;
@@ -144,7 +144,12 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     };
     let mut downloads = Downloads::new(requests, args.wait, args.stall, global.port);
     let exit = fetch(args, &mut run, &mut downloads);
-    Outcome { exit, done: downloads.done(), failed: downloads.failed() + downloads.open(), bytes: downloads.bytes() }
+    Outcome {
+        exit,
+        done: downloads.done(),
+        failed: downloads.failed() + downloads.open(),
+        bytes: downloads.bytes(),
+    }
 }
 
 /// Fetches everything, seeds if asked to, leaves.
@@ -270,7 +275,9 @@ fn target(args: &GetArgs) -> Result<Target, String> {
     }
     if !matches!(&args.wanted[..], [one] if one.is_single()) {
         let shown = text.escape_debug();
-        return Err(format!("-o {shown} is a file name, which only one name or id can have; for a folder: -o {shown}/"));
+        return Err(format!(
+            "-o {shown} is a file name, which only one name or id can have; for a folder: -o {shown}/"
+        ));
     }
     let name = output.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| "the file name after -o is not UTF-8; choose another".to_owned())?;

@@ -67,7 +67,11 @@ pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
 
 /// Parts in a hundred, rounded down; 100 of nothing.
 pub(crate) fn percent(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 100 } else { u64::try_from(u128::from(part.min(whole)) * 100 / u128::from(whole)).unwrap_or(100) }
+    if whole == 0 {
+        100
+    } else {
+        u64::try_from(u128::from(part.min(whole)) * 100 / u128::from(whole)).unwrap_or(100)
+    }
 }
 
 /// Text from the network: escaped, and shortened in the middle.
@@ -129,7 +133,8 @@ pub(crate) fn table(headings: &[&str], right: &[usize], rows: &[Vec<String>]) ->
         for (at, (cell, columns)) in row.iter().zip(&widths).enumerate() {
             let pad = " ".repeat(columns.saturating_sub(width(cell)));
             let gap = if at == 0 { "" } else { "  " };
-            line += &if right.contains(&at) { format!("{gap}{pad}{cell}") } else { format!("{gap}{cell}{pad}") };
+            line +=
+                &if right.contains(&at) { format!("{gap}{pad}{cell}") } else { format!("{gap}{cell}{pad}") };
         }
         text += line.trim_end();
         text.push('\n');
@@ -192,7 +197,10 @@ mod tests {
         assert_eq!(span(Duration::from_millis(440)), "0.4 s");
         assert_eq!(span(Duration::from_secs(187)), "3:07 min");
         assert_eq!(span(Duration::from_secs(3723)), "1:02:03 h");
-        assert_eq!((count(999), count(10_000), count(1_234_567)), ("999".into(), "10,000".into(), "1,234,567".into()));
+        assert_eq!(
+            (count(999), count(10_000), count(1_234_567)),
+            ("999".into(), "10,000".into(), "1,234,567".into())
+        );
         assert_eq!(some_of(&[3, 17], 2), "3, 17");
         assert_eq!(some_of(&[3, 17], 42), "3, 17 and 40 more");
     }

@@ -138,8 +138,48 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<&'a str>,
     },
+    /// A copy that a demo compared.
+    #[serde(rename = "done")]
+    Checked { name: &'a str, path: &'a str, id: &'a str, ok: bool },
+    /// A chunk that the transfer log tells of.
+    #[serde(rename = "chunk")]
+    LoggedChunk {
+        dir: Direction,
+        name: &'a str,
+        index: u32,
+        of: u32,
+        bytes: Option<u64>,
+        peer: Option<&'a str>,
+        user: Option<&'a str>,
+        dur: Option<f64>,
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    /// A file that the transfer log says is there.
+    #[serde(rename = "done")]
+    LoggedDone {
+        id: Option<ContentId>,
+        name: &'a str,
+        bytes: Option<u64>,
+        dur: Option<f64>,
+        peers: Option<u64>,
+        verified: bool,
+        skipped: bool,
+    },
+    /// A file that the transfer log says is not.
+    #[serde(rename = "error")]
+    LoggedError { id: Option<ContentId>, name: &'a str, dur: Option<f64>, message: &'a str },
     /// How it all ended; always last.
-    Summary { command: &'static str, exit: u8, kind: &'static str, done: usize, failed: usize, bytes: u64, dur: f64 },
+    Summary {
+        command: &'static str,
+        exit: u8,
+        kind: &'static str,
+        done: usize,
+        failed: usize,
+        bytes: u64,
+        dur: f64,
+    },
 }
 
 /// What a `peer` line tells.
@@ -236,7 +276,11 @@ pub(crate) fn encode(line: &Line<'_>, ts: &str) -> serde_json::Result<Vec<u8>> {
 struct TerminalSafe;
 
 impl Formatter for TerminalSafe {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         if fragment.is_ascii() && !fragment.contains('\u{7f}') {
             return writer.write_all(fragment.as_bytes());
         }
@@ -267,7 +311,11 @@ mod tests {
     }
 
     fn lab() -> PeerRef {
-        PeerRef { id: Some(PeerId([1; 16])), addr: "192.168.1.27:7117".parse().unwrap(), user: "lab-7".into() }
+        PeerRef {
+            id: Some(PeerId([1; 16])),
+            addr: "192.168.1.27:7117".parse().unwrap(),
+            user: "lab-7".into(),
+        }
     }
 
     #[test]
@@ -315,16 +363,26 @@ mod tests {
 
     #[test]
     fn summaries_and_errors() {
-        let line = Line::Summary { command: "get", exit: 10, kind: "partial", done: 1, failed: 2, bytes: 5, dur: 1.5 };
+        let line = Line::Summary {
+            command: "get",
+            exit: 10,
+            kind: "partial",
+            done: 1,
+            failed: 2,
+            bytes: 5,
+            dur: 1.5,
+        };
         assert_eq!(value(&line)["exit"], json!(10));
-        let line = Line::Error { exit: 3, kind: "nobody-offers", id: None, name: None, message: "m", next: None };
+        let line =
+            Line::Error { exit: 3, kind: "nobody-offers", id: None, name: None, message: "m", next: None };
         assert_eq!(value(&line)["kind"], json!("nobody-offers"));
     }
 
     #[test]
     fn hostile_names_come_back_and_show_nothing() {
         let name = "a\u{1b}[2J\n\u{202e}gpj.exe\u{7f}\u{9b}\u{e0041}ü漢";
-        let line = Line::Start { id: ContentId([0; 32]), name, size: 0, chunks: 0, chunk_bytes: 1024, had: 0 };
+        let line =
+            Line::Start { id: ContentId([0; 32]), name, size: 0, chunks: 0, chunk_bytes: 1024, had: 0 };
         let text = String::from_utf8(encode(&line, "now").unwrap()).unwrap();
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7f}', '\u{9b}', '\u{e0041}']), "{text}");
         assert!(text.contains("ü漢"));

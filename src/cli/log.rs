@@ -6,7 +6,7 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::exit::Exit;
-use crate::cli::json::{Direction, Line};
+use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::transfer_log::{Kind, Logged};
 use crate::cli::units::parse_duration;
@@ -87,7 +87,7 @@ impl LogArgs {
         };
         self.since.is_none_or(|since| logged.stamp >= since)
             && (self.peer.is_empty() || self.peer.iter().any(peer))
-            && name.is_none_or(|name| name.matches(&id(), &logged.name))
+            && name.is_none_or(|name| name.matches(&logged.name, &id()))
     }
 }
 
@@ -101,7 +101,10 @@ fn parse_since(text: &str) -> Result<DateTime<FixedOffset>, String> {
     }
     if let Ok(day) = text.parse::<NaiveDate>() {
         let midnight = day.and_time(NaiveTime::MIN).and_local_timezone(Local);
-        return midnight.earliest().map(|then| then.fixed_offset()).ok_or_else(|| "there is no such day".to_owned());
+        return midnight
+            .earliest()
+            .map(|then| then.fixed_offset())
+            .ok_or_else(|| "there is no such day".to_owned());
     }
     DateTime::parse_from_rfc3339(text)
         .map_err(|_| "write for example 1h, 2026-11-20 or 2026-11-20T16:00:00+03:00".to_owned())
@@ -153,6 +156,7 @@ fn tell(logged: &Logged, out: &mut Output) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::json::Direction;
 
     const DOWN: &str = "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"a/talk.mkv\" bytes=524288 \
                         peer=192.168.1.27:7117 user=lab-7 dur=0.006 ok";
@@ -169,21 +173,27 @@ mod tests {
     #[test]
     fn filters() {
         assert!(asks(args()));
-        for (peer, found) in [("lab-7", true), ("192.168.1.27", true), ("192.168.1.27:7117", true), ("lab", false)] {
+        for (peer, found) in
+            [("lab-7", true), ("192.168.1.27", true), ("192.168.1.27:7117", true), ("lab", false)]
+        {
             assert_eq!(asks(LogArgs { peer: vec![peer.into()], ..args() }), found, "{peer}");
         }
         for (name, found) in [("talk.mkv", true), ("*.mkv", true), ("a/*", true), ("*.txt", false)] {
             assert_eq!(asks(LogArgs { name: Some(name.into()), ..args() }), found, "{name}");
         }
         for (since, found) in [("2026-11-20T16:02:11+03:00", true), ("2026-11-20T16:02:12+03:00", false)] {
-            assert_eq!(asks(LogArgs { since: Some(parse_since(since).unwrap()), ..args() }), found, "{since}");
+            assert_eq!(
+                asks(LogArgs { since: Some(parse_since(since).unwrap()), ..args() }),
+                found,
+                "{since}"
+            );
         }
     }
 
     #[test]
     fn moments() {
-        let ago = Local::now().fixed_offset() - parse_since("2h").unwrap();
-        assert_eq!(ago.num_minutes(), 120);
+        let then = parse_since("2h").unwrap();
+        assert_eq!((Local::now().fixed_offset() - then).num_minutes(), 120);
         assert!(parse_since("2026-11-20").is_ok());
         for bad in ["", "yesterday", "2026-13-01", "99999999999d"] {
             assert!(parse_since(bad).is_err(), "{bad}");
@@ -192,6 +202,9 @@ mod tests {
 
     #[test]
     fn directions_stay() {
-        assert_eq!(Logged::parse(DOWN).unwrap().kind, Kind::Chunk { dir: Direction::Down, index: 12, of: 2048 });
+        assert_eq!(
+            Logged::parse(DOWN).unwrap().kind,
+            Kind::Chunk { dir: Direction::Down, index: 12, of: 2048 }
+        );
     }
 }

@@ -124,7 +124,8 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
         0 => "no peer answered".to_owned(),
         _ => format!("{} answered", human::counted(peers, "peer", "peers")),
     };
-    let next = "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
+    let next =
+        "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
     if args.wanted.is_some() && !args.peers {
         run.out.error(Exit::Nobody, &format!("nobody offers that; {heard}"), Some("chunkcast ls"));
         return Err(Exit::Nobody);
@@ -136,9 +137,10 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
 fn list_contents(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
     let wanted = args.wanted.as_ref().unwrap_or(&Wanted::All);
     let contents: Vec<&ContentStatus> =
-        status.contents.iter().filter(|content| wanted.matches(&content.id, &content.name)).collect();
-    for content in contents.iter().filter(|_| run.out.is_json()) {
-        let holders: Vec<Holder<'_>> = content.holders.iter().map(|(peer, have)| Holder::of(peer, *have)).collect();
+        status.contents.iter().filter(|content| wanted.matches(&content.name, &content.id)).collect();
+    for content in &contents {
+        let holders: Vec<Holder<'_>> =
+            content.holders.iter().map(|(peer, have)| Holder::of(peer, *have)).collect();
         run.out.json(&Line::Content {
             event: ContentEvent::Listed,
             id: content.id,
@@ -173,7 +175,8 @@ fn long_table(contents: &[&ContentStatus], names: &Names) -> String {
     for content in contents {
         text += &format!("{}\n  {}  {}\n", printable(&content.name), content.id, human::size(content.size));
         for (peer, have) in &content.holders {
-            let held = if *have >= content.of { "all".to_owned() } else { format!("{have} of {}", content.of) };
+            let held =
+                if *have >= content.of { "all".to_owned() } else { format!("{have} of {}", content.of) };
             text += &format!("  {held} of it at {} ({})\n", names.of_peer(peer), peer.addr);
         }
     }
@@ -188,7 +191,7 @@ fn holders(content: &ContentStatus) -> String {
 }
 
 fn list_peers(run: &mut Run<'_>, status: &Status) -> usize {
-    for peer in status.peers.iter().filter(|_| run.out.is_json()) {
+    for peer in &status.peers {
         run.out.json(&Line::Peer {
             event: PeerEvent::Listed,
             who: Who::of(&peer.peer),
@@ -256,8 +259,10 @@ mod tests {
 
     #[test]
     fn names_that_several_have_carry_the_beginning_of_an_id() {
-        let status = |peer| PeerStatus { peer, catalogue: 1000, silent_for: Duration::from_secs(2), connected: false };
-        let table = peer_table(&[status(peer(0xab, "lab")), status(peer(0xcd, "lab")), status(peer(1, "one"))]);
+        let status =
+            |peer| PeerStatus { peer, catalogue: 1000, silent_for: Duration::from_secs(2), connected: false };
+        let table =
+            peer_table(&[status(peer(0xab, "lab")), status(peer(0xcd, "lab")), status(peer(1, "one"))]);
         assert_eq!(
             table,
             "PEER      ADDRESS         FILES  HEARD\n\

@@ -110,6 +110,11 @@ impl Output {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
+    /// Whether somebody watches what stands on stdout: it is a terminal and no JSON.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.is_json() && io::stdout().is_terminal()
+    }
+
     /// Whether there is somebody to ask: stdin and stderr are terminals.
     pub(crate) fn may_ask(&self) -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -124,14 +129,7 @@ impl Output {
 
     /// A failure of the whole command: a sentence, and what to do next.
     pub(crate) fn error(&mut self, exit: Exit, message: &str, next: Option<&str>) {
-        self.json(&Line::Error {
-            exit: exit.code(),
-            kind: exit.word(),
-            id: None,
-            name: None,
-            message,
-            next,
-        });
+        self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
         self.fail(&format!("chunkcast: {message}"));
         if let Some(next) = next {
             self.fail(&format!("  {next}"));

@@ -101,7 +101,9 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
 impl Shares {
     fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
-            ShellEvent::Core(Event::Offered { content, name, size }) => self.offered(run, content, name, *size),
+            ShellEvent::Core(Event::Offered { content, name, size }) => {
+                self.offered(run, content, name, *size)
+            }
             ShellEvent::Core(Event::Withdrawn { content, name, why }) => withdrawn(run, content, name, *why),
             ShellEvent::Skipped { .. } => self.failed += 1,
             ShellEvent::ScanDone { files, bytes } => {

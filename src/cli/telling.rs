@@ -26,7 +26,11 @@ impl Run<'_> {
         match event {
             ShellEvent::Core(event) => self.tell_core(event),
             ShellEvent::Skipped { path, why } => {
-                self.out.note(&format!("left out {}: {}", printable(&path.to_string_lossy()), printable(why)));
+                self.out.note(&format!(
+                    "left out {}: {}",
+                    printable(&path.to_string_lossy()),
+                    printable(why)
+                ));
             }
             ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
         }

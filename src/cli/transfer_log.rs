@@ -234,19 +234,32 @@ mod tests {
         };
         assert_eq!(
             line(STAMP, &done),
-            format!("{STAMP} DONE \"talk.mkv\" id={} bytes=1073741824 dur=9.8 peers=4 verified", "3f".repeat(32))
+            format!(
+                "{STAMP} DONE \"talk.mkv\" id={} bytes=1073741824 dur=9.8 peers=4 verified",
+                "3f".repeat(32)
+            )
         );
         let failed =
             Record::Failed { name: "x", id: None, took: Duration::from_secs(3), why: "nobody offers it" };
         assert_eq!(line(STAMP, &failed), format!("{STAMP} FAIL \"x\" dur=3.0 nobody offers it"));
-        let unknown =
-            Record::ChunkFailed { dir: Direction::Up, index: 7, of: 0, name: "x", peer: &peer("a b"), why: "w" };
-        assert!(line(STAMP, &unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w"));
+        let unknown = Record::ChunkFailed {
+            dir: Direction::Up,
+            index: 7,
+            of: 0,
+            name: "x",
+            peer: &peer("a b"),
+            why: "w",
+        };
+        assert!(
+            line(STAMP, &unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w")
+        );
     }
 
     #[test]
     fn other_lines_are_left_alone() {
-        for line in ["", "x", "2026-11-20T16:02:11.482+03:00 WHAT \"x\" ok", "2026-11-20T16:02:11.482+03:00 DONE \"x"] {
+        for line in
+            ["", "x", "2026-11-20T16:02:11.482+03:00 WHAT \"x\" ok", "2026-11-20T16:02:11.482+03:00 DONE \"x"]
+        {
             assert_eq!(Logged::parse(line), None, "{line}");
         }
     }

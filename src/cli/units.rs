@@ -30,9 +30,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    parse(text, &TIME_UNITS)
-        .map(Duration::from_nanos)
-        .ok_or_else(|| format!("'{}' is not a duration: write for example 250ms, 60s, 5m or 2h", text.escape_debug()))
+    parse(text, &TIME_UNITS).map(Duration::from_nanos).ok_or_else(|| {
+        format!("'{}' is not a duration: write for example 250ms, 60s, 5m or 2h", text.escape_debug())
+    })
 }
 
 /// A duration that is not too short for a repeated action.
@@ -46,10 +46,9 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
 /// A size in bytes, such as `4096`, `100KiB`, `1MiB`, `2GB`.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    text.parse()
-        .ok()
-        .or_else(|| parse(text, &SIZE_UNITS))
-        .ok_or_else(|| format!("'{}' is not a size: write for example 4096, 100KiB, 1MiB or 2GiB", text.escape_debug()))
+    text.parse().ok().or_else(|| parse(text, &SIZE_UNITS)).ok_or_else(|| {
+        format!("'{}' is not a size: write for example 4096, 100KiB, 1MiB or 2GiB", text.escape_debug())
+    })
 }
 
 /// A decimal number followed by a unit (in any case), in the smallest unit, exactly; `None` when it is not that, or
@@ -82,7 +81,19 @@ mod tests {
         assert_eq!(ok("1.5s"), Duration::from_millis(1500));
         assert_eq!(ok("2H"), Duration::from_secs(7200));
         assert_eq!(ok("0"), Duration::ZERO);
-        for bad in ["", "5", "s", "-1s", "1.s", ".5s", "1..5s", "5 parsecs", "99999999999999999999s", "600000d", "ms5"] {
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.s",
+            ".5s",
+            "1..5s",
+            "5 parsecs",
+            "99999999999999999999s",
+            "600000d",
+            "ms5",
+        ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_interval("10ms").is_err());

@@ -29,7 +29,9 @@ impl Request {
             None => (text, None),
         };
         if what.is_empty() {
-            return Err("name what is wanted before the @, for example talk.mkv@lab-7 or '*@lab-7'".to_owned());
+            return Err(
+                "name what is wanted before the @, for example talk.mkv@lab-7 or '*@lab-7'".to_owned()
+            );
         }
         Ok(Request { text: text.to_owned(), wanted: wanted(what)?, at })
     }
@@ -60,10 +62,15 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
 /// How `get` is told to fetch a content that is shared under `name`: the name when it says just that, else the id.
 pub(crate) fn argument_for(id: &ContentId, name: &str) -> String {
     let written = if name.contains('@') { format!("{name}@") } else { name.to_owned() };
-    let plain = !name.starts_with('-') && name.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace()));
+    let plain =
+        !name.starts_with('-') && name.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace()));
     let says_it = Request::parse(&written)
         .is_ok_and(|request| request.at.is_none() && request.wanted == Wanted::Name(name.to_owned()));
-    if plain && says_it && crate::core::name::printable(name) == name { shell_quoted(&written) } else { id.to_string() }
+    if plain && says_it && crate::core::name::printable(name) == name {
+        shell_quoted(&written)
+    } else {
+        id.to_string()
+    }
 }
 
 fn id_prefix(prefix: &str) -> Result<Wanted, String> {
@@ -74,7 +81,8 @@ fn id_prefix(prefix: &str) -> Result<Wanted, String> {
     if (1..64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(Wanted::Prefix(digits));
     }
-    Err("after id: come 1 to 64 hexadecimal digits, the beginning of an id as 'chunkcast ls' shows it".to_owned())
+    Err("after id: come 1 to 64 hexadecimal digits, the beginning of an id as 'chunkcast ls' shows it"
+        .to_owned())
 }
 
 /// A word as a POSIX shell reads it back.
@@ -105,14 +113,18 @@ mod tests {
         assert_eq!(parsed("a[1].txt"), (Wanted::Glob("a[1].txt".into()), None));
         assert_eq!(parsed("talk.mkv"), (Wanted::Name("talk.mkv".into()), None));
         assert_eq!(parsed(&id[..63]), (Wanted::Name(id[..63].into()), None));
-        for bad in ["", "@", "@lab-7", "id:", "id:xyz", &format!("id:{}", "a".repeat(65)), &"n".repeat(1025)] {
+        for bad in ["", "@", "@lab-7", "id:", "id:xyz", &format!("id:{}", "a".repeat(65)), &"n".repeat(1025)]
+        {
             assert!(Request::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn holders() {
-        assert_eq!(parsed("talk.mkv@lab-7#3f9a"), (Wanted::Name("talk.mkv".into()), Some("lab-7#3f9a".into())));
+        assert_eq!(
+            parsed("talk.mkv@lab-7#3f9a"),
+            (Wanted::Name("talk.mkv".into()), Some("lab-7#3f9a".into()))
+        );
         assert_eq!(parsed("photo@2x.png@"), (Wanted::Name("photo@2x.png".into()), None));
         assert_eq!(parsed("photo@2x.png@lab"), (Wanted::Name("photo@2x.png".into()), Some("lab".into())));
         assert_eq!(parsed("*@lab"), (Wanted::Glob("*".into()), Some("lab".into())));

@@ -10,7 +10,8 @@ const NAMELESS: &str = "chunkcast";
 
 /// The host's name up to its first dot.
 pub fn name() -> String {
-    let told = std::fs::read_to_string(HOST_NAME_FILE).or_else(|_| std::env::var("HOSTNAME").map_err(io::Error::other));
+    let told = std::fs::read_to_string(HOST_NAME_FILE)
+        .or_else(|_| std::env::var("HOSTNAME").map_err(io::Error::other));
     let told = told.unwrap_or_default();
     match told.trim().split('.').next() {
         Some(name) if !name.is_empty() => name.to_owned(),
@@ -28,9 +29,10 @@ pub fn resolve(text: &str, default_port: u16) -> io::Result<SocketAddr> {
         return Ok(SocketAddr::new(ip, default_port));
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => {
-            (host, port.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the port is no number"))?)
-        }
+        Some((host, port)) => (
+            host,
+            port.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the port is no number"))?,
+        ),
         None => (text, default_port),
     };
     let addrs: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();

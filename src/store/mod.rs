@@ -106,3 +106,23 @@ impl Store {
         Err(SpanFault::Gone)
     }
 }
+
+/// Hashes a whole file.
+pub fn hash_path(path: &Path, mut progress: impl FnMut(u64)) -> Result<(ContentId, u64), Fault> {
+    use std::io::Read;
+    let fault = |e: std::io::Error| Fault {
+        kind: crate::core::FaultKind::Io,
+        text: format!("{}: {e}", path.display()),
+    };
+    let mut file = File::open(path).map_err(fault)?;
+    let (mut hasher, mut size, mut buf) = (blake3::Hasher::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let n = file.read(&mut buf).map_err(fault)?;
+        if n == 0 {
+            return Ok((ContentId(*hasher.finalize().as_bytes()), size));
+        }
+        hasher.update(&buf[..n]);
+        size += n as u64;
+        progress(size);
+    }
+}

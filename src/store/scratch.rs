@@ -35,7 +35,10 @@ impl Scratch {
     /// Makes a folder in it.
     pub fn folder(&self, name: &str) -> Result<PathBuf, Fault> {
         let path = self.path.join(name);
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| fault("make the folder", &path, &error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| fault("make the folder", &path, &error))?;
         Ok(path)
     }
 }

@@ -59,8 +59,8 @@ impl TransferLog {
             .open(with_suffix(&self.path, "lock"))?;
         flock(&lock, FlockOperation::LockExclusive)?;
         let ours = self.file.metadata()?;
-        let still_in_place =
-            fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+        let still_in_place = fs::metadata(&self.path)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
         if still_in_place {
             for age in (1..OLDER_LOGS_KEPT).rev() {
                 rename_if_there(&older(&self.path, age), &older(&self.path, age + 1))?;
@@ -130,7 +130,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 fn fault(path: &Path, error: &io::Error) -> Fault {
     let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => FaultKind::Full,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            FaultKind::Full
+        }
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::NotADirectory
