@@ -1,11 +1,13 @@
 //! The command line's shape: commands, flags, help. The flag goes over the environment, that over the default.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, StyledStr};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -27,8 +29,8 @@ Examples:
   chunkcast get talk.mkv                fetch it from everybody who has a part of it
   chunkcast demo                        all of that on this machine alone
 
-Every flag under 'Network' and 'Everywhere' has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.
-'chunkcast COMMAND --help' tells more about a command, 'chunkcast man' everything.";
+More: chunkcast COMMAND --help, chunkcast --help for the flags of all commands, chunkcast man.
+Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
 
 /// Share files on the local network: found without configuration, fetched from every peer that has a part, verified
 /// to the last byte
@@ -135,12 +137,28 @@ pub(crate) enum Parsed {
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     match try_parse(args) {
         Ok(cli) => Parsed::Command(Box::new(cli)),
+        Err(error) if is_without_command(&error) => {
+            let _ = writeln!(std::io::stderr(), "{}", short_help());
+            Parsed::Ended(Exit::Usage)
+        }
         Err(error) => {
             // A closed pipe is a clean end here too.
             let _ = error.print();
             Parsed::Ended(if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage })
         }
     }
+}
+
+/// What a newcomer sees: the commands and examples, without the flags.
+fn short_help() -> StyledStr {
+    let command = Cli::command()
+        .mut_args(|arg| arg.hide(true))
+        .override_usage("chunkcast COMMAND [OPTIONS] [ARGUMENTS]");
+    command.disable_help_flag(true).disable_version_flag(true).render_help()
+}
+
+fn is_without_command(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand)
 }
 
 /// Reads the arguments.
