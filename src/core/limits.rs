@@ -23,8 +23,6 @@ pub struct Limits {
     pub redial_wait_min: Duration,
     /// The longest wait before an endpoint that failed is dialled again.
     pub redial_wait_max: Duration,
-    /// Control bytes queued for one connection before what it asks for is no longer answered.
-    pub outbox_bytes_max: usize,
     /// Requests one connection may have queued with us.
     pub queued_requests_max: usize,
     /// Contents one connection may name.
@@ -79,9 +77,7 @@ pub struct Limits {
     pub answer_gap_min: Duration,
     /// How long a peer that leaves finishes what is on the wire and queued.
     pub leave_grace: Duration,
-    /// Above this many holders of a content, only some are neighbours.
-    pub neighbours_all_max: usize,
-    /// How many neighbours a content has then.
+    /// Holders of one content that a download connects to.
     pub neighbours_max: usize,
 }
 
@@ -98,7 +94,6 @@ impl Default for Limits {
             send_stall_max: s(30),
             redial_wait_min: ms(500),
             redial_wait_max: s(600),
-            outbox_bytes_max: 256 << 10,
             queued_requests_max: 64,
             channels_max: 20_000,
             upload_slots: 4,
@@ -126,8 +121,7 @@ impl Default for Limits {
             answer_delay_max: ms(50),
             answer_gap_min: ms(250),
             leave_grace: s(2),
-            neighbours_all_max: 32,
-            neighbours_max: 16,
+            neighbours_max: 32,
         }
     }
 }

@@ -5,17 +5,31 @@
 //!
 //! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
 
+mod announcer;
 pub mod bitfield;
+mod catalogue;
+mod connection;
+mod counters;
+mod dialer;
+mod directory;
 pub mod door;
+mod downloader;
+mod flow;
 pub mod geometry;
 pub mod id;
 pub mod limits;
+mod links;
 pub mod manifest;
 pub mod name;
 pub mod peer;
+mod picker;
+mod rates;
 pub mod rng;
+mod searches;
 pub mod status;
 pub mod time;
+mod timers;
+mod uploader;
 
 pub use bitfield::Bitfield;
 pub use door::{

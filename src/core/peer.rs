@@ -1,13 +1,28 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use std::net::SocketAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Expect, Input, Output, Segment};
+use crate::core::announcer::Announcer;
+use crate::core::catalogue::Catalogue;
+use crate::core::connection::Connections;
+use crate::core::counters::Counters;
+use crate::core::dialer::Dialer;
+use crate::core::directory::Directory;
+use crate::core::door::{Command, ConnId, Event, Expect, Input, Output, Segment};
+use crate::core::downloader::Downloader;
+use crate::core::flow::leave::Leaving;
+use crate::core::links::Links;
+use crate::core::rates::Rates;
 use crate::core::id::PeerId;
 use crate::core::limits::Limits;
+use crate::core::rng::Rng;
+use crate::core::searches::Searches;
 use crate::core::status::Status;
 use crate::core::time::Time;
+use crate::core::timers::{Timer, Timers};
+use crate::core::uploader::Uploader;
 
 /// What a peer is told at its start.
 #[derive(Debug, Clone)]
@@ -23,7 +38,7 @@ pub struct Config {
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.
-    pub own_addresses: Vec<std::net::IpAddr>,
+    pub own_addresses: Vec<IpAddr>,
     /// Program and version, for display.
     pub agent: String,
     /// All bounds.
@@ -32,78 +47,181 @@ pub struct Config {
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
-pub struct Peer {}
+pub struct Peer {
+    pub(in crate::core) config: Config,
+    pub(in crate::core) id: PeerId,
+    pub(in crate::core) rng: Rng,
+    pub(in crate::core) timers: Timers,
+    pub(in crate::core) connections: Connections,
+    pub(in crate::core) links: Links,
+    pub(in crate::core) dialer: Dialer,
+    pub(in crate::core) directory: Directory,
+    pub(in crate::core) catalogue: Catalogue,
+    pub(in crate::core) announcer: Announcer,
+    pub(in crate::core) searches: Searches,
+    pub(in crate::core) uploader: Uploader,
+    pub(in crate::core) downloader: Downloader,
+    pub(in crate::core) rates: Rates,
+    pub(in crate::core) leaving: Option<Leaving>,
+    pub(in crate::core) counters: Counters,
+    outputs: VecDeque<Output>,
+}
 
 impl Peer {
     /// A peer that begins at `now`; all its randomness comes from `seed`.
     pub fn new(config: Config, seed: u64, now: Time) -> Peer {
-        let _ = (config, seed, now);
-        Peer {}
+        let mut rng = Rng::new(seed);
+        let limits = config.limits.clone();
+        let announcer = Announcer::new(config.announce_interval, limits.clone(), now, &mut rng);
+        let mut timers = Timers::default();
+        timers.set(Timer::Announce, announcer.next_round());
+        Peer {
+            id: PeerId(rng.bytes16()),
+            timers,
+            connections: Connections::default(),
+            links: Links::default(),
+            dialer: Dialer::new(limits.redial_wait_min, limits.redial_wait_max),
+            directory: Directory::new(limits.clone(), config.own_addresses.clone()),
+            catalogue: Catalogue::default(),
+            announcer,
+            searches: Searches::default(),
+            uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
+            downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
+            rates: Rates::new(&limits),
+            leaving: None,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            rng,
+            config,
+        }
     }
 
     /// Who this peer is.
     pub fn id(&self) -> PeerId {
-        PeerId([0; 16])
+        self.id
     }
 
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
-        let _ = (now, input);
+        match input {
+            Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
+            Input::Connected { conn } => self.on_connected(now, conn),
+            Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
+            Input::Broken { conn, why } => self.on_broken(now, conn, why),
+            Input::Closed { conn } => self.on_closed(now, conn),
+            Input::SpanFailed { conn, content, why } => self.on_span_failed(now, conn, content, why),
+            Input::Stored(reply) => self.on_stored(now, reply),
+            Input::Command(command) => self.on_command(now, command),
+            Input::Tick => {}
+        }
+        self.run_timers(now);
     }
 
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let _ = (now, from, local_port);
-        None
+        let conn = self.on_accepted(now, from, local_port);
+        self.run_timers(now);
+        conn
     }
 
     /// What the next bytes of a connection are. Asked before each read.
     pub fn expects(&self, conn: ConnId) -> Expect {
-        let _ = conn;
-        Expect::Nothing
+        self.connections.get(conn).map_or(Expect::Nothing, |connection| connection.expects())
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let _ = (now, conn);
-        bytes.len()
+        self.on_bytes(now, conn, bytes)
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        let _ = (now, conn, bytes);
+        self.on_payload(now, conn, bytes);
     }
 
     /// What a connection wants to send next: a look. Frames are made when they are pulled, so this may encode some
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
-        let _ = (now, conn);
-        Segment::Nothing
+        self.refill(now, conn);
+        match self.connections.get_mut(conn) {
+            Some(connection) => {
+                connection.asleep = matches!(connection.segment(), Segment::Nothing);
+                connection.segment()
+            }
+            None => Segment::Nothing,
+        }
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        let _ = (now, conn, bytes);
+        self.on_sent(now, conn, bytes);
     }
 
     /// The next instruction; call until `None` after every mutation.
     pub fn poll(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// The earliest moment at which something must happen without input, and what.
     pub fn deadline(&self) -> Option<(Time, &'static str)> {
-        None
+        self.timers.first().map(|(at, timer)| (at, timer.name()))
     }
 
     /// A snapshot for people.
     pub fn status(&self, now: Time) -> Status {
-        let _ = now;
-        Status::default()
+        Status {
+            peers: self.directory.peer_statuses(now),
+            contents: self.directory.content_statuses(),
+            downloads: self.download_statuses(),
+            connections: self.links.open(),
+            uploads: self.uploader.len(),
+            counters: self.counters.all(),
+        }
     }
 
     /// Panics when something is not as it must be. For tests and simulation.
-    pub fn check_invariants(&self) {}
+    pub fn check_invariants(&self) {
+        self.uploader.check();
+        self.catalogue.check();
+        self.directory.check();
+        self.downloader.check(self.config.limits.buffer_pool_bytes);
+        self.check_links();
+        self.check_flights();
+    }
+
+    pub(in crate::core) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(in crate::core) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn on_command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Get { ticket, wanted, at, wait, stall } => self.on_get(now, ticket, wanted, at, wait, stall),
+            Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
+            Command::Cancel { content } => self.cancel_download(now, content),
+            Command::Leave => self.on_leave(now),
+        }
+    }
+
+    /// Deadlines are absolute and looked at with every input, not only when nothing else happens.
+    fn run_timers(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Connection(conn) => self.review_connection(now, conn),
+                Timer::Announce => self.announce(now),
+                Timer::Answer => self.send_answers(now),
+                Timer::Search(key) => self.step_search(now, key),
+                Timer::Download(content) => self.review_download(now, content),
+                Timer::Dial => self.seek_all_sources(now),
+                Timer::UploadSlot => self.grant_uploads(now),
+                Timer::Expiry => self.expire_peers(now),
+                Timer::Leave => self.review_leaving(now, true),
+            }
+        }
+    }
 }

@@ -1,0 +1,175 @@
+//! When to announce and what, and whom to answer.
+//!
+//! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::door::IfaceId;
+use crate::core::id::ContentId;
+use crate::core::limits::Limits;
+use crate::core::rng::Rng;
+use crate::core::time::Time;
+use crate::wire::message::Wanted;
+
+/// The most answers that wait, and the most sources whose last answer is remembered.
+const ANSWERS_MAX: usize = 1024;
+
+/// An answer to a query, waiting for its moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::core) struct Answer {
+    /// When to send it.
+    pub(in crate::core) at: Time,
+    /// Who asked.
+    pub(in crate::core) to: SocketAddr,
+    /// By which interface.
+    pub(in crate::core) iface: IfaceId,
+    /// What for.
+    pub(in crate::core) wanted: Wanted,
+    /// What comes back to the asker.
+    pub(in crate::core) nonce: u64,
+}
+
+/// The rhythm of what this peer says of itself.
+#[derive(Debug)]
+pub(in crate::core) struct Announcer {
+    interval: Duration,
+    limits: Limits,
+    next_round: Time,
+    last_round: Option<Time>,
+    /// The entry that the last round ended with; the next one goes on behind it.
+    pub(in crate::core) cursor: Option<(ContentId, String)>,
+    answers: VecDeque<Answer>,
+    answered: BTreeMap<SocketAddr, Time>,
+}
+
+impl Announcer {
+    /// Announces first within the jitter, then each `interval`.
+    pub(in crate::core) fn new(interval: Duration, limits: Limits, now: Time, rng: &mut Rng) -> Announcer {
+        let next_round = now + rng.duration_below(limits.announce_jitter_max);
+        Announcer {
+            interval,
+            limits,
+            next_round,
+            last_round: None,
+            cursor: None,
+            answers: VecDeque::new(),
+            answered: BTreeMap::new(),
+        }
+    }
+
+    /// When the next round is due.
+    pub(in crate::core) fn next_round(&self) -> Time {
+        self.next_round
+    }
+
+    /// What is offered changed: the next round comes soon, but not too soon after the last one.
+    pub(in crate::core) fn changed(&mut self, now: Time, rng: &mut Rng) {
+        let earliest = self.last_round.map_or(now, |last| last + self.limits.announce_gap_min);
+        let soon = earliest.max(now) + rng.duration_below(self.limits.announce_jitter_max);
+        self.next_round = self.next_round.min(soon);
+    }
+
+    /// A round was sent.
+    pub(in crate::core) fn round_sent(&mut self, now: Time, rng: &mut Rng) {
+        self.last_round = Some(now);
+        self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
+    }
+
+    /// A query is to be answered, after a random delay that grows with the number of known peers. False when its
+    /// source was answered too recently, or too many answers wait.
+    pub(in crate::core) fn answer(&mut self, now: Time, mut answer: Answer, known_peers: usize, rng: &mut Rng) -> bool {
+        let gap = self.limits.answer_gap_min;
+        let too_soon = self.answered.get(&answer.to).is_some_and(|last| now < *last + gap);
+        if too_soon || self.answers.len() >= ANSWERS_MAX {
+            return false;
+        }
+        if self.answered.len() >= ANSWERS_MAX {
+            self.answered.retain(|_, last| now < *last + gap);
+            if self.answered.len() >= ANSWERS_MAX {
+                return false;
+            }
+        }
+        // Who knows nobody but the asker has nobody to collide with, and answers at once.
+        let others = u32::try_from(known_peers.saturating_sub(1)).unwrap_or(u32::MAX);
+        let delay_max = self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
+        answer.at = now + rng.duration_below(delay_max);
+        self.answered.insert(answer.to, answer.at);
+        let place = self.answers.partition_point(|waiting| waiting.at <= answer.at);
+        self.answers.insert(place, answer);
+        true
+    }
+
+    /// Takes out the next answer that is due.
+    pub(in crate::core) fn due_answer(&mut self, now: Time) -> Option<Answer> {
+        if self.answers.front()?.at > now {
+            return None;
+        }
+        self.answers.pop_front()
+    }
+
+    /// When the next answer is due.
+    pub(in crate::core) fn next_answer(&self) -> Option<Time> {
+        self.answers.front().map(|answer| answer.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(port: u16) -> Answer {
+        Answer {
+            at: Time::ZERO,
+            to: SocketAddr::from(([127, 0, 0, 1], port)),
+            iface: IfaceId(0),
+            wanted: Wanted::All,
+            nonce: 0,
+        }
+    }
+
+    #[test]
+    fn changes_never_make_more_than_a_round_in_five_seconds() {
+        let mut rng = Rng::new(1);
+        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        let first = announcer.next_round();
+        assert!(first < Time::from_millis(1000));
+        announcer.round_sent(first, &mut rng);
+        announcer.changed(first + Duration::from_millis(10), &mut rng);
+        let second = announcer.next_round().since(first);
+        assert!(second >= Duration::from_secs(5) && second < Duration::from_secs(6), "{second:?}");
+        announcer.round_sent(first + second, &mut rng);
+        let third = announcer.next_round().since(first + second);
+        assert!(third >= Duration::from_secs(60) && third < Duration::from_secs(61), "{third:?}");
+    }
+
+    #[test]
+    fn a_source_is_answered_once_in_a_while_and_at_once_when_nobody_else_is_known() {
+        let mut rng = Rng::new(1);
+        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        assert!(announcer.answer(Time::ZERO, answer(1), 1, &mut rng));
+        assert!(!announcer.answer(Time::from_millis(249), answer(1), 1, &mut rng));
+        assert!(announcer.answer(Time::from_millis(249), answer(2), 1, &mut rng));
+        assert!(announcer.answer(Time::from_millis(250), answer(1), 1, &mut rng));
+        assert_eq!(announcer.next_answer(), Some(Time::ZERO));
+        assert_eq!(announcer.due_answer(Time::ZERO).map(|answer| answer.to.port()), Some(1));
+        assert_eq!(announcer.due_answer(Time::ZERO), None);
+    }
+
+    #[test]
+    fn among_many_the_answer_waits_a_little() {
+        let mut rng = Rng::new(3);
+        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        for port in 1..200 {
+            announcer.answer(Time::ZERO, answer(port), 1000, &mut rng);
+        }
+        let mut last = Time::ZERO;
+        while let Some(at) = announcer.next_answer() {
+            assert!(at >= last && at < Time::from_millis(50));
+            last = at;
+            announcer.due_answer(at);
+        }
+        assert!(last > Time::from_millis(40));
+    }
+}

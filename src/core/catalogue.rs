@@ -1,0 +1,276 @@
+//! What this peer holds, wholly or in part, and so offers.
+//!
+//! Owns which chunks are had and in which order they came. Knows no file: the store says what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::core::bitfield::Bitfield;
+use crate::core::geometry::Geometry;
+use crate::core::id::ContentId;
+use crate::wire::message::{CatalogueRequest, Entry, Wanted};
+
+/// One content that this peer holds some of.
+#[derive(Debug)]
+pub(in crate::core) struct Holding {
+    /// Size and cut.
+    pub(in crate::core) geometry: Geometry,
+    names: BTreeSet<String>,
+    have: Have,
+}
+
+#[derive(Debug)]
+enum Have {
+    /// Every chunk.
+    All,
+    /// These chunks; the log tells in which order the later ones came.
+    Some { bits: Bitfield, log: Vec<u32> },
+}
+
+impl Holding {
+    /// Whether every chunk is had.
+    pub(in crate::core) fn is_complete(&self) -> bool {
+        match &self.have {
+            Have::All => true,
+            Have::Some { bits, .. } => bits.is_full(),
+        }
+    }
+
+    /// Whether chunk `chunk` of this cut is had.
+    pub(in crate::core) fn has(&self, chunk: u32) -> bool {
+        match &self.have {
+            Have::All => chunk < self.geometry.chunks(),
+            Have::Some { bits, .. } => bits.get(chunk),
+        }
+    }
+
+    /// How many chunks are had.
+    pub(in crate::core) fn count(&self) -> u32 {
+        match &self.have {
+            Have::All => self.geometry.chunks(),
+            Have::Some { bits, .. } => bits.count(),
+        }
+    }
+
+    /// The chunks that are had; `None` when that is all of them.
+    pub(in crate::core) fn bits(&self) -> Option<&Bitfield> {
+        match &self.have {
+            Have::All => None,
+            Have::Some { bits, .. } => (!bits.is_full()).then_some(bits),
+        }
+    }
+
+    /// How many chunks came one by one; what a cursor of who was told so far counts.
+    pub(in crate::core) fn logged(&self) -> usize {
+        match &self.have {
+            Have::All => 0,
+            Have::Some { log, .. } => log.len(),
+        }
+    }
+
+    /// The chunks that came since a cursor stood at `from`.
+    pub(in crate::core) fn since(&self, from: usize) -> &[u32] {
+        match &self.have {
+            Have::All => &[],
+            Have::Some { log, .. } => log.get(from..).unwrap_or_default(),
+        }
+    }
+}
+
+/// Everything that this peer holds.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Catalogue {
+    holdings: BTreeMap<ContentId, Holding>,
+    /// (content, name), in the order of pages.
+    listed: BTreeSet<(ContentId, String)>,
+    generation: u64,
+}
+
+impl Catalogue {
+    /// Grows with each entry that comes or goes.
+    pub(in crate::core) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many entries there are: one for each name of each content.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// What is held of a content.
+    pub(in crate::core) fn get(&self, content: &ContentId) -> Option<&Holding> {
+        self.holdings.get(content)
+    }
+
+    /// The whole content is here, under this name (also).
+    pub(in crate::core) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
+        let holding = self.holdings.entry(content).or_insert_with(|| Holding {
+            geometry,
+            names: BTreeSet::new(),
+            have: Have::All,
+        });
+        // A part keeps its log: cursors of connections point into it.
+        if let Have::Some { bits, log } = &mut holding.have {
+            let missing: Vec<u32> = bits.missing().collect();
+            bits.set_range(0, bits.len());
+            log.extend(missing);
+        }
+        self.list(content, name);
+    }
+
+    /// Some chunks of a content are here.
+    pub(in crate::core) fn add_part(&mut self, content: ContentId, name: &str, geometry: Geometry, bits: Bitfield) {
+        self.holdings.entry(content).or_insert_with(|| Holding {
+            geometry,
+            names: BTreeSet::new(),
+            have: Have::Some { bits, log: Vec::new() },
+        });
+        self.list(content, name);
+    }
+
+    /// One more chunk is had. True when it was not before.
+    pub(in crate::core) fn add_chunk(&mut self, content: &ContentId, chunk: u32) -> bool {
+        match self.holdings.get_mut(content).map(|holding| &mut holding.have) {
+            Some(Have::Some { bits, log }) => {
+                let new = bits.set(chunk);
+                if new {
+                    log.push(chunk);
+                }
+                new
+            }
+            Some(Have::All) | None => false,
+        }
+    }
+
+    /// The content is no longer offered under this name. True when that was its last name: nothing of it is held
+    /// any more.
+    pub(in crate::core) fn remove_name(&mut self, content: &ContentId, name: &str) -> bool {
+        let Some(holding) = self.holdings.get_mut(content) else { return false };
+        if holding.names.remove(name) {
+            self.listed.remove(&(*content, name.to_owned()));
+            self.generation += 1;
+        }
+        let gone = holding.names.is_empty();
+        if gone {
+            self.holdings.remove(content);
+        }
+        gone
+    }
+
+    /// Nothing of the content is held any more.
+    pub(in crate::core) fn remove(&mut self, content: &ContentId) {
+        if let Some(holding) = self.holdings.remove(content) {
+            for name in holding.names {
+                self.listed.remove(&(*content, name));
+            }
+            self.generation += 1;
+        }
+    }
+
+    /// The entries that answer a request, in order, from behind its cursor on.
+    pub(in crate::core) fn answer<'a>(&'a self, request: &'a CatalogueRequest) -> impl Iterator<Item = Entry> + 'a {
+        self.entries_after(request.after.clone()).filter(|entry| request.wanted.matches(&entry.name, &entry.id))
+    }
+
+    /// The entries that somebody looks for, in order.
+    pub(in crate::core) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = Entry> + 'a {
+        let by_id = match wanted {
+            Wanted::Id(id) => Some((*id, String::new())),
+            _ => None,
+        };
+        let only = by_id.as_ref().map(|(id, _)| *id);
+        self.entries_from(by_id.map_or(Bound::Unbounded, Bound::Included))
+            .take_while(move |entry| only.is_none_or(|id| entry.id == id))
+            .filter(|entry| wanted.matches(&entry.name, &entry.id))
+    }
+
+    /// All entries behind a cursor, in order.
+    pub(in crate::core) fn entries_after(
+        &self,
+        after: Option<(ContentId, String)>,
+    ) -> impl Iterator<Item = Entry> + '_ {
+        self.entries_from(after.map_or(Bound::Unbounded, Bound::Excluded))
+    }
+
+    fn entries_from(&self, from: Bound<(ContentId, String)>) -> impl Iterator<Item = Entry> + '_ {
+        self.listed.range((from, Bound::Unbounded)).filter_map(|(id, name)| {
+            let holding = self.holdings.get(id)?;
+            let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
+            Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
+        })
+    }
+
+    fn list(&mut self, content: ContentId, name: &str) {
+        if let Some(holding) = self.holdings.get_mut(&content)
+            && holding.names.insert(name.to_owned())
+        {
+            self.listed.insert((content, name.to_owned()));
+            self.generation += 1;
+        }
+    }
+
+    /// Panics when names and holdings do not agree.
+    pub(in crate::core) fn check(&self) {
+        let named: usize = self.holdings.values().map(|holding| holding.names.len()).sum();
+        assert_eq!(named, self.listed.len(), "every entry has its holding");
+        for (content, holding) in &self.holdings {
+            assert!(!holding.names.is_empty(), "{content:?} has a name");
+            if let Have::Some { bits, .. } = &holding.have {
+                assert_eq!(bits.len(), holding.geometry.chunks());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ContentId = ContentId([1; 32]);
+    const B: ContentId = ContentId([2; 32]);
+
+    fn cut(size: u64) -> Geometry {
+        Geometry::native(size).unwrap()
+    }
+
+    #[test]
+    fn a_part_grows_to_the_whole_and_cursors_stay_right() {
+        let mut catalogue = Catalogue::default();
+        catalogue.add_part(A, "a", cut(40_000), Bitfield::empty(3));
+        assert!(catalogue.add_chunk(&A, 2) && !catalogue.add_chunk(&A, 2));
+        assert_eq!(catalogue.get(&A).unwrap().since(0), [2]);
+        catalogue.add_complete(A, "a", cut(40_000));
+        let holding = catalogue.get(&A).unwrap();
+        assert!(holding.is_complete() && holding.bits().is_none());
+        assert_eq!(holding.since(1), [0, 1]);
+        catalogue.check();
+    }
+
+    #[test]
+    fn a_content_lives_as_long_as_its_last_name() {
+        let mut catalogue = Catalogue::default();
+        catalogue.add_complete(A, "a", cut(1));
+        catalogue.add_complete(A, "b", cut(1));
+        assert!(!catalogue.remove_name(&A, "a") && !catalogue.remove_name(&A, "a"));
+        assert_eq!(catalogue.len(), 1);
+        assert!(catalogue.remove_name(&A, "b"));
+        assert!(catalogue.get(&A).is_none());
+        catalogue.check();
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        let mut catalogue = Catalogue::default();
+        for name in ["x", "y"] {
+            catalogue.add_complete(A, name, cut(1));
+            catalogue.add_complete(B, name, cut(1));
+        }
+        let names = |after| {
+            catalogue.entries_after(after).map(|entry| (entry.id, entry.name)).collect::<Vec<_>>()
+        };
+        let all = names(None);
+        assert_eq!(all.len(), 4);
+        assert_eq!(names(Some(all[1].clone())), all[2..]);
+        assert_eq!(catalogue.matching(&Wanted::Id(B)).count(), 2);
+    }
+}

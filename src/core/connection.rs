@@ -1,0 +1,422 @@
+//! One connection: its phase, its decoder, what it wants to send, the contents it has named; and the slab of them.
+//!
+//! Owns the state of the conversation. What a message means is decided in `flow/`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use slab::Slab;
+
+use crate::core::bitfield::Bitfield;
+use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink};
+use crate::core::geometry::Geometry;
+use crate::core::id::{ContentId, PeerId};
+use crate::core::time::Time;
+use crate::wire::frame::{self, Decoder};
+use crate::wire::message::{CatalogueRequest, Frame};
+
+/// Queued frames after which a connection that does not read is closed.
+pub(in crate::core) const QUEUED_FRAMES_MAX: usize = 4_096;
+/// Catalogue requests of the other side that wait for their page.
+pub(in crate::core) const CATALOGUE_ASKS_MAX: usize = 16;
+/// Control bytes that are encoded at once; more is encoded when these are in the kernel.
+const OUTBOX_GOAL_BYTES: usize = 32 << 10;
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Phase {
+    /// Dialled, not connected yet.
+    Dialling,
+    /// Connected; the other side's hello is not here yet.
+    Greeting,
+    /// Both sides have said hello.
+    Open,
+    /// To be closed once what is encoded is sent. Takes no part in anything any more.
+    Closing,
+}
+
+/// Who is at the other end, from its hello.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::core) struct Identity {
+    pub(in crate::core) peer: PeerId,
+    pub(in crate::core) user: String,
+    /// The TCP port it listens on.
+    pub(in crate::core) port: u16,
+}
+
+/// A chunk that is coming in.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Incoming {
+    pub(in crate::core) content: ContentId,
+    pub(in crate::core) chunk: u32,
+    /// Where it goes; `None` when nobody wants it any more.
+    pub(in crate::core) buffer: Option<BufferId>,
+    pub(in crate::core) at: u32,
+    pub(in crate::core) len: u32,
+}
+
+/// A chunk that is going out, behind the outbox.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Outgoing {
+    pub(in crate::core) content: ContentId,
+    pub(in crate::core) chunk: u32,
+    /// Chunks there are in the channel's cut.
+    pub(in crate::core) of: u32,
+    pub(in crate::core) offset: u64,
+    pub(in crate::core) len: u32,
+    pub(in crate::core) sent: u32,
+    pub(in crate::core) began: Time,
+}
+
+/// One content that this connection has named.
+#[derive(Debug)]
+pub(in crate::core) struct Channel {
+    pub(in crate::core) content: ContentId,
+    /// The cut we told them, once we know it.
+    pub(in crate::core) our_cut: Option<Geometry>,
+    /// Their number for it, once they named it.
+    pub(in crate::core) theirs: Option<u32>,
+    /// The cut they told us, once they know it.
+    pub(in crate::core) their_cut: Option<Geometry>,
+    /// What they have, once they said.
+    pub(in crate::core) remote: Option<Bitfield>,
+    /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
+    pub(in crate::core) told: Option<usize>,
+    /// They refused or withdrew it: nothing can be asked of them.
+    pub(in crate::core) refused: bool,
+    /// We refused or withdrew it.
+    pub(in crate::core) withdrawn: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(in crate::core) struct Connection {
+    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) dialled: bool,
+    pub(in crate::core) phase: Phase,
+    pub(in crate::core) since: Time,
+    pub(in crate::core) identity: Option<Identity>,
+    pub(in crate::core) decoder: Decoder,
+    pub(in crate::core) incoming: Option<Incoming>,
+    pub(in crate::core) outgoing: Option<Outgoing>,
+    /// Our channels, by our numbers.
+    pub(in crate::core) channels: Vec<Channel>,
+    /// Their numbers to ours.
+    pub(in crate::core) theirs: Vec<u32>,
+    by_content: BTreeMap<ContentId, u32>,
+    /// Channels whose holding grew since we told them.
+    pub(in crate::core) stale_haves: BTreeSet<u32>,
+    /// Catalogue pages the other side asked for.
+    pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
+    /// Manifest pages the other side asked for: our channel, first value.
+    pub(in crate::core) manifest_asks: VecDeque<(u32, u32)>,
+    /// A manifest page is being read from the store.
+    pub(in crate::core) manifest_job: bool,
+    /// A pong is owed.
+    pub(in crate::core) pong: bool,
+    /// So often the other side said that a chunk from here was bad.
+    pub(in crate::core) bad_claims: u32,
+    /// Searches whose catalogue pages are to come, in the order they were asked for.
+    pub(in crate::core) walks: VecDeque<u32>,
+    /// Until then it is asked for nothing: it said it was busy.
+    pub(in crate::core) busy_until: Time,
+    /// A ping is out.
+    pub(in crate::core) pinged: bool,
+    /// Requests of ours that are out, over all contents.
+    pub(in crate::core) asked: usize,
+    /// Chunks we cancelled that may still come.
+    pub(in crate::core) cancelled: BTreeSet<(ContentId, u32)>,
+    /// When a byte last came.
+    pub(in crate::core) heard: Time,
+    /// When a byte last went, or there was last nothing to send.
+    pub(in crate::core) moved: Time,
+    /// The driver was told `Nothing` to send and waits to be woken.
+    pub(in crate::core) asleep: bool,
+    queue: VecDeque<Frame>,
+    outbox: Vec<u8>,
+    outbox_sent: usize,
+}
+
+impl Connection {
+    fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
+        Connection {
+            addr,
+            dialled,
+            phase: if dialled { Phase::Dialling } else { Phase::Greeting },
+            since: now,
+            identity: None,
+            decoder: Decoder::default(),
+            incoming: None,
+            outgoing: None,
+            channels: Vec::new(),
+            theirs: Vec::new(),
+            by_content: BTreeMap::new(),
+            stale_haves: BTreeSet::new(),
+            catalogue_asks: VecDeque::new(),
+            manifest_asks: VecDeque::new(),
+            manifest_job: false,
+            pong: false,
+            bad_claims: 0,
+            walks: VecDeque::new(),
+            busy_until: Time::ZERO,
+            pinged: false,
+            asked: 0,
+            cancelled: BTreeSet::new(),
+            heard: now,
+            moved: now,
+            asleep: true,
+            queue: VecDeque::new(),
+            outbox: Vec::new(),
+            outbox_sent: 0,
+        }
+    }
+
+    /// The other side as events name it: with the port it listens on, once that is known.
+    pub(in crate::core) fn peer_ref(&self) -> PeerRef {
+        match &self.identity {
+            Some(identity) => PeerRef {
+                id: Some(identity.peer),
+                addr: SocketAddr::new(self.addr.ip(), identity.port),
+                user: identity.user.clone(),
+            },
+            None => PeerRef { id: None, addr: self.addr, user: String::new() },
+        }
+    }
+
+    /// Our channel for a content, if it was named.
+    pub(in crate::core) fn channel_of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
+        let number = *self.by_content.get(content)?;
+        Some((number, self.channels.get(number as usize)?))
+    }
+
+    /// Our channel for a content, to change it.
+    pub(in crate::core) fn channel_of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
+        let number = *self.by_content.get(content)?;
+        Some((number, self.channels.get_mut(number as usize)?))
+    }
+
+    /// Our channel that answers to their number.
+    pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
+        let number = *self.theirs.get(theirs as usize)?;
+        Some((number, self.channels.get(number as usize)?))
+    }
+
+    /// Makes our next channel, for a content that has none or whose former one is over.
+    pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
+        // Bounded by `Limits::channels_max`, which callers check.
+        let number = self.channels.len() as u32;
+        self.channels.push(Channel {
+            content,
+            our_cut: None,
+            theirs: None,
+            their_cut: None,
+            remote: None,
+            told: None,
+            refused: false,
+            withdrawn: false,
+        });
+        self.by_content.insert(content, number);
+        number
+    }
+
+    /// Queues a frame.
+    pub(in crate::core) fn push(&mut self, frame: Frame) {
+        self.queue.push_back(frame);
+    }
+
+    /// How many frames are queued.
+    pub(in crate::core) fn queued_frames(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether there is room to encode more: nothing is waiting for the kernel.
+    pub(in crate::core) fn outbox_is_empty(&self) -> bool {
+        self.outbox.is_empty() && self.outgoing.is_none()
+    }
+
+    /// Encodes what is queued, up to the outbox's goal. True while more fits.
+    pub(in crate::core) fn encode_queue(&mut self) -> bool {
+        while self.outbox.len() < OUTBOX_GOAL_BYTES {
+            match self.queue.pop_front() {
+                Some(frame) => frame::encode(&frame, &mut self.outbox),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// Encodes one frame behind those in the outbox.
+    pub(in crate::core) fn encode(&mut self, frame: &Frame) {
+        frame::encode(frame, &mut self.outbox);
+    }
+
+    /// Whether the outbox has reached its goal.
+    pub(in crate::core) fn outbox_is_full(&self) -> bool {
+        self.outbox.len() >= OUTBOX_GOAL_BYTES
+    }
+
+    /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
+    pub(in crate::core) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
+        frame::encode_chunk_header(channel, outgoing.chunk, outgoing.len, &mut self.outbox);
+        self.outgoing = Some(outgoing);
+    }
+
+    /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
+    pub(in crate::core) fn begin_closing(&mut self, last: Option<Frame>) {
+        self.phase = Phase::Closing;
+        self.queue.clear();
+        if self.outgoing.take().is_some() {
+            // The header that stands in the outbox promised a payload that will not come.
+            self.drop_outbox();
+        } else if let Some(frame) = last.filter(|_| self.identity.is_some() || self.dialled) {
+            // A stranger that came in gets no reply.
+            self.encode(&frame);
+        }
+    }
+
+    /// Drops what is encoded.
+    pub(in crate::core) fn drop_outbox(&mut self) {
+        self.outbox.clear();
+        self.outbox_sent = 0;
+    }
+
+    /// What is to be sent next, of what is encoded.
+    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+        if self.phase == Phase::Dialling {
+            return Segment::Nothing;
+        }
+        if self.outbox_sent < self.outbox.len() {
+            return Segment::Bytes { bytes: &self.outbox[self.outbox_sent..], more: self.outgoing.is_some() };
+        }
+        match &self.outgoing {
+            Some(out) => Segment::Span {
+                content: out.content,
+                offset: out.offset + u64::from(out.sent),
+                len: u64::from(out.len - out.sent),
+            },
+            None if self.phase == Phase::Closing => Segment::Close,
+            None => Segment::Nothing,
+        }
+    }
+
+    /// So many bytes of the segment are in the kernel. Returns the chunk that is through with them, if one is.
+    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
+        self.moved = now;
+        if self.outbox_sent < self.outbox.len() {
+            self.outbox_sent += usize::try_from(bytes).unwrap_or(usize::MAX).min(self.outbox.len() - self.outbox_sent);
+            if self.outbox_sent == self.outbox.len() {
+                self.outbox.clear();
+                self.outbox_sent = 0;
+                // One large page must not keep its memory for the rest of a long connection.
+                self.outbox.shrink_to(OUTBOX_GOAL_BYTES);
+            }
+            return None;
+        }
+        let outgoing = self.outgoing.as_mut()?;
+        outgoing.sent += u32::try_from(bytes).unwrap_or(u32::MAX).min(outgoing.len - outgoing.sent);
+        if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
+    }
+
+    /// Whether something waits to be sent that the driver was told of.
+    pub(in crate::core) fn is_sending(&self) -> bool {
+        !self.outbox_is_empty() || !self.queue.is_empty()
+    }
+
+    /// What the next bytes are.
+    pub(in crate::core) fn expects(&self) -> Expect {
+        match (self.phase, &self.incoming) {
+            (Phase::Dialling | Phase::Closing, _) => Expect::Nothing,
+            (_, None) => Expect::Control,
+            (_, Some(Incoming { buffer, at, len, .. })) => {
+                let sink = match *buffer {
+                    Some(buffer) => Sink::Buffer { buffer, at: *at, len: *len },
+                    None => Sink::Discard,
+                };
+                Expect::Payload { sink, left: u64::from(len - at) }
+            }
+        }
+    }
+}
+
+/// All connections, behind ids that are never used twice.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Connections {
+    slots: Slab<(u32, Connection)>,
+    generations: Vec<u32>,
+}
+
+impl Connections {
+    /// A new connection.
+    pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
+        let entry = self.slots.vacant_entry();
+        let slot = entry.key();
+        if self.generations.len() <= slot {
+            self.generations.resize(slot + 1, 0);
+        }
+        let generation = self.generations[slot];
+        self.generations[slot] = generation.wrapping_add(1);
+        entry.insert((generation, Connection::new(addr, dialled, now)));
+        // Bounded by `Limits::connections_max`, which callers check.
+        ConnId { slot: slot as u32, generation }
+    }
+
+    /// The connection, unless it is gone.
+    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
+        let (generation, connection) = self.slots.get(conn.slot as usize)?;
+        (*generation == conn.generation).then_some(connection)
+    }
+
+    /// The connection, to change it, unless it is gone.
+    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let (generation, connection) = self.slots.get_mut(conn.slot as usize)?;
+        (*generation == conn.generation).then_some(connection)
+    }
+
+    /// Takes a connection out.
+    pub(in crate::core) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
+        self.get(conn)?;
+        self.slots.try_remove(conn.slot as usize).map(|(_, connection)| connection)
+    }
+
+    /// All connections, in the order of their slots.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
+        self.slots.iter().map(|(slot, (generation, connection))| {
+            (ConnId { slot: slot as u32, generation: *generation }, connection)
+        })
+    }
+
+    /// How many there are.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_id_finds_nothing() {
+        let mut connections = Connections::default();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let first = connections.insert(addr, true, Time::ZERO);
+        assert!(connections.remove(first).is_some());
+        let second = connections.insert(addr, true, Time::ZERO);
+        assert_eq!(first.slot, second.slot);
+        assert!(connections.get(first).is_none() && connections.remove(first).is_none());
+        assert!(connections.get(second).is_some());
+    }
+
+    #[test]
+    fn a_chunk_is_cut_short_by_closing_without_a_false_promise() {
+        let mut connections = Connections::default();
+        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let connection = connections.get_mut(conn).unwrap();
+        let content = ContentId([0; 32]);
+        let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
+        connection.begin_chunk(0, out);
+        assert!(matches!(connection.segment(), Segment::Bytes { more: true, .. }));
+        connection.begin_closing(Some(Frame::Ping));
+        assert_eq!(connection.segment(), Segment::Close);
+    }
+}

@@ -1,0 +1,20 @@
+//! How often each thing happened that is not worth a line of its own.
+
+use std::collections::BTreeMap;
+
+/// Counters by name.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Counters(BTreeMap<&'static str, u64>);
+
+impl Counters {
+    /// It happened once more.
+    pub(in crate::core) fn add(&mut self, name: &'static str) {
+        let count = self.0.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// All of them, in the order of their names.
+    pub(in crate::core) fn all(&self) -> Vec<(&'static str, u64)> {
+        self.0.iter().map(|(name, count)| (*name, *count)).collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! Which endpoints may be dialled, and when again: back-off, strikes, and a memory of oneself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::time::Time;
+
+/// The most endpoints that are remembered.
+const ENDPOINTS_MAX: usize = 8_192;
+
+/// What is remembered of endpoints.
+#[derive(Debug)]
+pub(in crate::core) struct Dialer {
+    wait_min: Duration,
+    wait_max: Duration,
+    /// Endpoints that failed: how often in a row, and when they may be dialled again.
+    failures: BTreeMap<SocketAddr, (u32, Time)>,
+    /// Endpoints that were struck, and until when.
+    struck: BTreeMap<SocketAddr, Time>,
+    /// Bad chunks of endpoints.
+    bad_chunks: BTreeMap<SocketAddr, u32>,
+    /// Endpoints that turned out to be this peer.
+    own: BTreeSet<SocketAddr>,
+}
+
+impl Dialer {
+    /// Waits `wait_min` after a first failure, twice as long after each further one, `wait_max` at most.
+    pub(in crate::core) fn new(wait_min: Duration, wait_max: Duration) -> Dialer {
+        Dialer {
+            wait_min,
+            wait_max,
+            failures: BTreeMap::new(),
+            struck: BTreeMap::new(),
+            bad_chunks: BTreeMap::new(),
+            own: BTreeSet::new(),
+        }
+    }
+
+    /// Whether `to` may be dialled now.
+    pub(in crate::core) fn may_dial(&self, now: Time, to: &SocketAddr) -> bool {
+        !self.own.contains(to)
+            && !self.is_struck(now, to)
+            && self.failures.get(to).is_none_or(|(_, again)| *again <= now)
+    }
+
+    /// When `to` may be dialled again, if that is later than now and not never.
+    pub(in crate::core) fn again(&self, now: Time, to: &SocketAddr) -> Option<Time> {
+        if self.own.contains(to) {
+            return None;
+        }
+        let failed = self.failures.get(to).map(|(_, again)| *again);
+        let struck = self.struck.get(to).copied();
+        failed.max(struck).filter(|again| *again > now)
+    }
+
+    /// A dial failed, or its connection ended before anything useful came of it.
+    pub(in crate::core) fn failed(&mut self, now: Time, to: SocketAddr) {
+        if self.failures.len() >= ENDPOINTS_MAX {
+            self.failures.retain(|_, (_, again)| *again > now);
+        }
+        if self.failures.len() >= ENDPOINTS_MAX {
+            return;
+        }
+        let (count, again) = self.failures.entry(to).or_insert((0, now));
+        let wait = self.wait_min.saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX)).min(self.wait_max);
+        *count = count.saturating_add(1).min(31);
+        *again = now + wait;
+    }
+
+    /// A connection to it stands.
+    pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
+        self.failures.remove(to);
+    }
+
+
+    /// It is this peer itself.
+    pub(in crate::core) fn is_self(&mut self, to: SocketAddr) {
+        if self.own.len() < ENDPOINTS_MAX {
+            self.own.insert(to);
+        }
+    }
+
+    /// It sent a bad chunk; returns how many by now.
+    pub(in crate::core) fn bad_chunk(&mut self, from: SocketAddr) -> u32 {
+        if self.bad_chunks.len() >= ENDPOINTS_MAX {
+            self.bad_chunks.clear();
+        }
+        let count = self.bad_chunks.entry(from).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// Nothing is asked of it until `until`.
+    pub(in crate::core) fn strike(&mut self, now: Time, whom: SocketAddr, until: Time) {
+        if self.struck.len() >= ENDPOINTS_MAX {
+            self.struck.retain(|_, until| *until > now);
+        }
+        self.bad_chunks.remove(&whom);
+        self.struck.insert(whom, until);
+    }
+
+    /// Whether it is struck.
+    pub(in crate::core) fn is_struck(&self, now: Time, whom: &SocketAddr) -> bool {
+        self.struck.get(whom).is_some_and(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_their_end() {
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5));
+        let to = SocketAddr::from(([127, 0, 0, 1], 7117));
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            dialer.failed(Time::ZERO, to);
+            waits.push(dialer.again(Time::ZERO, &to).unwrap().since(Time::ZERO).as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 5, 5]);
+        assert!(!dialer.may_dial(Time::ZERO, &to) && dialer.may_dial(Time::from_millis(5_000), &to));
+        dialer.succeeded(&to);
+        assert!(dialer.may_dial(Time::ZERO, &to));
+    }
+
+    #[test]
+    fn strikes_end_and_oneself_does_not() {
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5));
+        let to = SocketAddr::from(([127, 0, 0, 1], 7117));
+        dialer.strike(Time::ZERO, to, Time::from_millis(10));
+        assert!(!dialer.may_dial(Time::ZERO, &to) && dialer.may_dial(Time::from_millis(10), &to));
+        dialer.is_self(to);
+        assert!(!dialer.may_dial(Time::from_millis(10), &to));
+        assert_eq!(dialer.again(Time::ZERO, &to), None);
+    }
+}

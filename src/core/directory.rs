@@ -1,0 +1,398 @@
+//! Who is there and who offers what, and when that expires.
+//!
+//! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::core::door::{IfaceId, PeerRef};
+use crate::core::id::{ContentId, PeerId};
+use crate::core::limits::Limits;
+use crate::core::status::{ContentStatus, PeerStatus};
+use crate::core::time::Time;
+use crate::wire::message::{Entry, Wanted};
+
+/// One peer that was heard.
+#[derive(Debug)]
+pub(in crate::core) struct Known {
+    /// Its address and the TCP port it listens on.
+    pub(in crate::core) addr: SocketAddr,
+    /// Its user name, raw.
+    pub(in crate::core) user: String,
+    /// The interface it was heard on, if by datagram.
+    pub(in crate::core) iface: Option<IfaceId>,
+    /// How many entries its catalogue has, as it says.
+    pub(in crate::core) catalogue: u32,
+    /// Connections to it that said hello.
+    pub(in crate::core) connections: u32,
+    heard: Time,
+    interval: Duration,
+    generation: u64,
+    entries: BTreeMap<(ContentId, String), Listed>,
+    entry_bytes: usize,
+    /// Entries of the present generation.
+    fresh: u32,
+}
+
+#[derive(Debug)]
+struct Listed {
+    size: u64,
+    have: u32,
+    of: u32,
+    generation: u64,
+}
+
+/// What a peer says of itself, by whichever way.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Heard {
+    /// Who.
+    pub(in crate::core) peer: PeerId,
+    /// Its address and the TCP port it listens on.
+    pub(in crate::core) addr: SocketAddr,
+    /// Its user name.
+    pub(in crate::core) user: String,
+    /// The interface, if by datagram.
+    pub(in crate::core) iface: Option<IfaceId>,
+    /// How often it announces itself; `None` when it did not say.
+    pub(in crate::core) interval: Option<Duration>,
+}
+
+/// The shortest and the longest announcement interval that is believed.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+/// The interval of a peer that has not told its own.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// What an entry costs beside its name, in bytes.
+const ENTRY_OVERHEAD_BYTES: usize = 96;
+
+/// All peers that were heard and have not been silent for too long.
+#[derive(Debug)]
+pub(in crate::core) struct Directory {
+    peers: BTreeMap<PeerId, Known>,
+    holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
+    entry_bytes: usize,
+    limits: Limits,
+    own_addresses: Vec<IpAddr>,
+}
+
+impl Directory {
+    /// Nobody yet. Some limits except `own_addresses`.
+    pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
+        Directory { peers: BTreeMap::new(), holders: BTreeMap::new(), entry_bytes: 0, limits, own_addresses }
+    }
+
+    /// How many peers are known.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// A peer.
+    pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&Known> {
+        self.peers.get(peer)
+    }
+
+    /// All peers, in the order of their ids.
+    pub(in crate::core) fn peers(&self) -> impl Iterator<Item = (&PeerId, &Known)> {
+        self.peers.iter()
+    }
+
+    /// A peer as events name it.
+    pub(in crate::core) fn peer_ref(&self, peer: &PeerId) -> Option<PeerRef> {
+        let known = self.peers.get(peer)?;
+        Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.clone() })
+    }
+
+    /// A peer was heard. `Ok(true)`: for the first time. `Err`: there is no room for it; peers that are known keep
+    /// their places.
+    pub(in crate::core) fn heard(&mut self, now: Time, heard: Heard) -> Result<bool, &'static str> {
+        if let Some(known) = self.peers.get_mut(&heard.peer) {
+            known.heard = now;
+            known.addr = heard.addr;
+            known.user = heard.user;
+            known.iface = heard.iface.or(known.iface);
+            known.interval = heard.interval.map_or(known.interval, believed);
+            return Ok(false);
+        }
+        if self.peers.len() >= self.limits.peers_max {
+            return Err("peer table full");
+        }
+        let ip = heard.addr.ip();
+        if !self.own_addresses.contains(&ip)
+            && self.peers.values().filter(|known| known.addr.ip() == ip).count() >= self.limits.peers_per_address_max
+        {
+            return Err("too many peers of one address");
+        }
+        let known = Known {
+            addr: heard.addr,
+            user: heard.user,
+            iface: heard.iface,
+            catalogue: 0,
+            connections: 0,
+            heard: now,
+            interval: believed(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
+            generation: 0,
+            entries: BTreeMap::new(),
+            entry_bytes: 0,
+            fresh: 0,
+        };
+        self.peers.insert(heard.peer, known);
+        Ok(true)
+    }
+
+    /// A known peer tells some entries of its catalogue of `catalogue` entries (`None`: it does not say), in the
+    /// state of `generation`. Once all entries of one generation are here, those of older ones go. Returns the
+    /// contents that this peer was not known to hold before.
+    pub(in crate::core) fn list(
+        &mut self,
+        peer: &PeerId,
+        generation: u64,
+        catalogue: Option<u32>,
+        entries: Vec<Entry>,
+    ) -> Vec<ContentId> {
+        let mut news = Vec::new();
+        let Some(known) = self.peers.get_mut(peer) else { return news };
+        if generation < known.generation {
+            return news;
+        }
+        if generation > known.generation {
+            known.generation = generation;
+            known.fresh = 0;
+        }
+        known.catalogue = catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
+        for entry in entries {
+            let cost = entry.name.len() + ENTRY_OVERHEAD_BYTES;
+            let key = (entry.id, entry.name);
+            let listed = Listed { size: entry.size, have: entry.have, of: entry.of, generation };
+            let fresh_before = match known.entries.get_mut(&key) {
+                Some(present) => std::mem::replace(present, listed).generation == generation,
+                None => {
+                    let room = known.entries.len() < self.limits.entries_per_peer_max
+                        && known.entry_bytes + cost <= self.limits.entry_bytes_per_peer_max
+                        && self.entry_bytes + cost <= self.limits.entry_bytes_max;
+                    if !room {
+                        continue;
+                    }
+                    known.entry_bytes += cost;
+                    self.entry_bytes += cost;
+                    if self.holders.entry(key.0).or_default().insert(*peer) {
+                        news.push(key.0);
+                    }
+                    known.entries.insert(key, listed);
+                    false
+                }
+            };
+            known.fresh += u32::from(!fresh_before);
+        }
+        if known.fresh >= known.catalogue && (known.entries.len() as u64) > u64::from(known.fresh) {
+            self.drop_entries(peer, |_, listed| listed.generation < generation);
+        }
+        news
+    }
+
+    /// A peer says that it does not hold a content (any more).
+    pub(in crate::core) fn unlist(&mut self, peer: &PeerId, content: &ContentId) {
+        self.drop_entries(peer, |key, _| key.0 == *content);
+    }
+
+    /// Something came from a peer over a connection.
+    pub(in crate::core) fn touch(&mut self, now: Time, peer: &PeerId) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.heard = now;
+        }
+    }
+
+    /// A connection to a peer stands, or does no longer.
+    pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.connections = if stands { known.connections + 1 } else { known.connections.saturating_sub(1) };
+        }
+    }
+
+    /// Forgets a peer and what it offered.
+    pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
+        self.drop_entries(peer, |_, _| true);
+        self.peers.remove(peer);
+    }
+
+    /// Forgets the peers that were silent for too long and have no connection; returns them.
+    pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
+        let intervals = self.limits.silent_intervals_max;
+        let silent = |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval * intervals;
+        let gone: Vec<PeerId> = self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
+        let refs = gone.iter().filter_map(|id| self.peer_ref(id)).collect();
+        gone.iter().for_each(|id| self.remove(id));
+        refs
+    }
+
+    /// When the next peer will have been silent for too long.
+    pub(in crate::core) fn expiry(&self) -> Option<Time> {
+        let intervals = self.limits.silent_intervals_max;
+        let lonely = self.peers.values().filter(|known| known.connections == 0);
+        lonely.map(|known| known.heard + known.interval * intervals).min()
+    }
+
+    /// The peers that hold some of a content.
+    pub(in crate::core) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
+        self.holders.get(content).into_iter().flatten()
+    }
+
+    /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
+    pub(in crate::core) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
+        self.peers.iter().flat_map(move |(peer, known)| {
+            known.entries.iter().filter(|((id, name), _)| wanted.matches(name, id)).map(|((id, name), listed)| {
+                let entry =
+                    Entry { id: *id, name: name.clone(), size: listed.size, have: listed.have, of: listed.of };
+                (*peer, entry)
+            })
+        })
+    }
+
+    /// Whether fewer entries of a peer are known than it says it has.
+    pub(in crate::core) fn is_partly_known(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|known| known.fresh < known.catalogue)
+    }
+
+    /// The peers, for people.
+    pub(in crate::core) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
+        let status = |(id, known): (&PeerId, &Known)| PeerStatus {
+            peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.clone() },
+            catalogue: known.catalogue,
+            silent_for: now.since(known.heard),
+            connected: known.connections > 0,
+        };
+        self.peers.iter().map(status).collect()
+    }
+
+    /// What is offered, for people, in the order of (name, id).
+    pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
+        let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
+        for (peer, known) in &self.peers {
+            for ((id, name), listed) in &known.entries {
+                let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
+                    id: *id,
+                    name: name.clone(),
+                    size: listed.size,
+                    of: listed.of,
+                    holders: Vec::new(),
+                });
+                let holder = PeerRef { id: Some(*peer), addr: known.addr, user: known.user.clone() };
+                status.holders.push((holder, listed.have));
+            }
+        }
+        contents.into_values().collect()
+    }
+
+    fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&(ContentId, String), &Listed) -> bool) {
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        let mut dropped = BTreeSet::new();
+        let (mut bytes, mut fresh) = (0, 0);
+        known.entries.retain(|key, listed| {
+            let keep = !goes(key, listed);
+            if !keep {
+                bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
+                fresh += u32::from(listed.generation == known.generation);
+                dropped.insert(key.0);
+            }
+            keep
+        });
+        known.entry_bytes -= bytes;
+        known.fresh -= fresh;
+        self.entry_bytes -= bytes;
+        for content in dropped {
+            let still = known.entries.range((content, String::new())..).next().is_some_and(|(key, _)| key.0 == content);
+            if !still && let Some(holders) = self.holders.get_mut(&content) {
+                holders.remove(peer);
+                if holders.is_empty() {
+                    self.holders.remove(&content);
+                }
+            }
+        }
+    }
+
+    /// Panics when the index of holders, or a count of bytes, is not what the entries say.
+    pub(in crate::core) fn check(&self) {
+        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
+        let mut bytes = 0;
+        for (peer, known) in &self.peers {
+            for key in known.entries.keys() {
+                holders.entry(key.0).or_default().insert(*peer);
+                bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
+            }
+        }
+        assert_eq!(holders, self.holders, "the index of holders");
+        assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
+    }
+}
+
+fn believed(interval: Duration) -> Duration {
+    interval.clamp(INTERVAL_MIN, INTERVAL_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(peer: u8, host: u8) -> Heard {
+        Heard {
+            peer: PeerId([peer; 16]),
+            addr: SocketAddr::from(([10, 0, 0, host], 7117)),
+            user: format!("user{peer}"),
+            iface: None,
+            interval: Some(Duration::from_secs(60)),
+        }
+    }
+
+    fn entry(content: u8, name: &str) -> Entry {
+        Entry { id: ContentId([content; 32]), name: name.to_owned(), size: 1, have: 1, of: 1 }
+    }
+
+    fn directory() -> Directory {
+        Directory::new(Limits { peers_per_address_max: 2, peers_max: 4, ..Limits::default() }, Vec::new())
+    }
+
+    #[test]
+    fn silence_ends_a_peer_and_its_content() {
+        let mut directory = directory();
+        let peer = PeerId([1; 16]);
+        assert_eq!(directory.heard(Time::ZERO, heard(1, 1)), Ok(true));
+        assert_eq!(directory.list(&peer, 1, Some(1), vec![entry(7, "a")]), [ContentId([7; 32])]);
+        assert_eq!(directory.expiry(), Some(Time::from_millis(180_000)));
+        assert!(directory.expire(Time::from_millis(179_999)).is_empty());
+        directory.connected(&peer, true);
+        assert!(directory.expire(Time::from_millis(180_000)).is_empty());
+        directory.connected(&peer, false);
+        assert_eq!(directory.expire(Time::from_millis(180_000)).len(), 1);
+        assert_eq!(directory.holders(&ContentId([7; 32])).count(), 0);
+        directory.check();
+    }
+
+    #[test]
+    fn a_whole_generation_replaces_the_older_ones() {
+        let mut directory = directory();
+        let peer = PeerId([1; 16]);
+        directory.heard(Time::ZERO, heard(1, 1)).unwrap();
+        directory.list(&peer, 1, Some(2), vec![entry(7, "a"), entry(8, "b")]);
+        directory.list(&peer, 2, Some(2), vec![entry(8, "b")]);
+        assert!(directory.is_partly_known(&peer));
+        assert_eq!(directory.matching(&Wanted::All).count(), 2);
+        directory.list(&peer, 2, Some(2), vec![entry(9, "c")]);
+        let names: Vec<_> = directory.matching(&Wanted::All).map(|(_, entry)| entry.name).collect();
+        assert_eq!(names, ["b", "c"]);
+        // An older datagram that comes late changes nothing.
+        assert!(directory.list(&peer, 1, Some(2), vec![entry(7, "a")]).is_empty());
+        directory.check();
+    }
+
+    #[test]
+    fn tables_have_an_end_and_known_peers_keep_their_places() {
+        let mut directory = directory();
+        assert_eq!(directory.heard(Time::ZERO, heard(1, 1)), Ok(true));
+        assert_eq!(directory.heard(Time::ZERO, heard(2, 1)), Ok(true));
+        assert!(directory.heard(Time::ZERO, heard(3, 1)).is_err());
+        assert_eq!(directory.heard(Time::ZERO, heard(4, 2)), Ok(true));
+        assert_eq!(directory.heard(Time::ZERO, heard(5, 2)), Ok(true));
+        assert!(directory.heard(Time::ZERO, heard(6, 3)).is_err());
+        assert_eq!(directory.heard(Time::ZERO, heard(1, 1)), Ok(false));
+    }
+}

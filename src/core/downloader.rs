@@ -1,0 +1,408 @@
+//! What is missing, in flight, timed out, to blame: the state of downloads.
+//!
+//! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
+//! but by its id; what is had stands in the catalogue.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::core::door::{BufferId, ConnId, PeerRef};
+use crate::core::geometry::Geometry;
+use crate::core::id::ContentId;
+use crate::core::limits::Limits;
+use crate::core::manifest::ManifestPages;
+use crate::core::time::Time;
+
+/// How far a download has come.
+#[derive(Debug)]
+pub(in crate::core) enum Phase {
+    /// Waits for its turn among many.
+    Queued,
+    /// The store looks for what is there already.
+    Opening,
+    /// The manifest is wanted; it comes in pages from one peer at a time.
+    Manifest(Option<(ConnId, Box<ManifestPages>)>),
+    /// The store makes the part.
+    Creating,
+    /// Chunks are asked for.
+    Running,
+    /// The store publishes the file.
+    Publishing,
+    /// The store lets go of the part.
+    ClosingPart,
+    /// Over, with the file or without.
+    Done,
+}
+
+/// One request for a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Flight {
+    pub(in crate::core) conn: ConnId,
+    pub(in crate::core) asked: Time,
+    /// When its first byte came.
+    pub(in crate::core) begun: Option<Time>,
+    /// It took too long: the chunk may be asked elsewhere.
+    pub(in crate::core) late: bool,
+}
+
+/// A chunk that is whole and on its way through verification to the disk.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Storing {
+    pub(in crate::core) conn: ConnId,
+    pub(in crate::core) from: PeerRef,
+    pub(in crate::core) from_complete: bool,
+    pub(in crate::core) asked: Time,
+}
+
+/// One download.
+#[derive(Debug)]
+pub(in crate::core) struct Download {
+    pub(in crate::core) name: String,
+    pub(in crate::core) size_claimed: u64,
+    pub(in crate::core) began: Time,
+    pub(in crate::core) stall: Duration,
+    pub(in crate::core) phase: Phase,
+    /// Known from the manifest on.
+    pub(in crate::core) geometry: Option<Geometry>,
+    /// Requests by chunk: one, or two when the first is late or all is in flight.
+    pub(in crate::core) flights: BTreeMap<u32, Vec<Flight>>,
+    /// Chunks on their way to the disk.
+    pub(in crate::core) storing: BTreeMap<u32, Storing>,
+    /// How many connected peers have each chunk.
+    pub(in crate::core) availability: Vec<u16>,
+    /// Peers that chunks came from.
+    pub(in crate::core) contributors: BTreeSet<SocketAddr>,
+    /// Peers that were struck over it.
+    pub(in crate::core) struck: Vec<PeerRef>,
+    /// When it last got on, or could have.
+    pub(in crate::core) supplied: Time,
+    /// `Event::Waiting` was said and not taken back.
+    pub(in crate::core) waiting: bool,
+    /// When to ask the LAN for holders again, and how long to wait after that.
+    pub(in crate::core) next_query: Time,
+    pub(in crate::core) query_gap: Duration,
+}
+
+/// How long after the first look a download asks the LAN again; doubles up to the longest.
+const QUERY_GAP_MIN: Duration = Duration::from_secs(2);
+const QUERY_GAP_MAX: Duration = Duration::from_secs(60);
+
+impl Download {
+    /// A download that waits for its turn.
+    pub(in crate::core) fn new(name: String, size_claimed: u64, stall: Duration, now: Time) -> Download {
+        Download {
+            name,
+            size_claimed,
+            began: now,
+            stall,
+            phase: Phase::Queued,
+            geometry: None,
+            flights: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            availability: Vec::new(),
+            contributors: BTreeSet::new(),
+            struck: Vec::new(),
+            supplied: now,
+            waiting: false,
+            next_query: now + QUERY_GAP_MIN,
+            query_gap: QUERY_GAP_MIN,
+        }
+    }
+
+    /// Whether it wants something of other peers.
+    pub(in crate::core) fn wants_peers(&self) -> bool {
+        matches!(self.phase, Phase::Opening | Phase::Manifest(_) | Phase::Creating | Phase::Running)
+    }
+
+    /// Whether it asks for chunks.
+    pub(in crate::core) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    /// Whether it takes a place among the active ones.
+    pub(in crate::core) fn is_active(&self) -> bool {
+        !matches!(self.phase, Phase::Queued | Phase::Done)
+    }
+
+    /// Whether `chunk` is asked for or on its way to the disk.
+    pub(in crate::core) fn is_under_way(&self, chunk: u32) -> bool {
+        self.flights.contains_key(&chunk) || self.storing.contains_key(&chunk)
+    }
+
+    /// How many chunks are asked for and not late: what counts against the window.
+    pub(in crate::core) fn window_used(&self) -> usize {
+        self.flights.values().filter(|flights| !flights.iter().all(|flight| flight.late)).count()
+    }
+
+    /// The request of `chunk` at `conn`.
+    pub(in crate::core) fn flight_mut(&mut self, chunk: u32, conn: ConnId) -> Option<&mut Flight> {
+        self.flights.get_mut(&chunk)?.iter_mut().find(|flight| flight.conn == conn)
+    }
+
+    /// Takes out the request of `chunk` at `conn`.
+    pub(in crate::core) fn remove_flight(&mut self, chunk: u32, conn: ConnId) -> Option<Flight> {
+        let flights = self.flights.get_mut(&chunk)?;
+        let at = flights.iter().position(|flight| flight.conn == conn)?;
+        let flight = flights.swap_remove(at);
+        if flights.is_empty() {
+            self.flights.remove(&chunk);
+        }
+        Some(flight)
+    }
+
+    /// The chunks asked of `conn`.
+    pub(in crate::core) fn flights_at(&self, conn: ConnId) -> Vec<u32> {
+        let at = |flights: &Vec<Flight>| flights.iter().any(|flight| flight.conn == conn);
+        self.flights.iter().filter(|(_, flights)| at(flights)).map(|(chunk, _)| *chunk).collect()
+    }
+
+    /// Marks the requests that took too long by `now`. Returns those that were not late before.
+    pub(in crate::core) fn mark_late(
+        &mut self,
+        now: Time,
+        limits: &Limits,
+        quiet_since: impl Fn(ConnId) -> Option<Time>,
+    ) -> Vec<(u32, ConnId)> {
+        let Some(geometry) = self.geometry else { return Vec::new() };
+        let mut late = Vec::new();
+        for (chunk, flights) in &mut self.flights {
+            let bytes = geometry.chunk_span(*chunk).map_or(0, |(_, len)| u64::from(len));
+            for flight in flights.iter_mut().filter(|flight| !flight.late) {
+                let floor = Duration::from_millis(bytes.saturating_mul(1000) / limits.chunk_floor_bytes_per_s.max(1));
+                flight.late = match flight.begun {
+                    Some(begun) => now.since(begun) > limits.chunk_grace + floor,
+                    // Not begun: the queue before it may be long, so only silence of the whole connection counts.
+                    None => {
+                        let heard = quiet_since(flight.conn).unwrap_or(Time::ZERO).max(flight.asked);
+                        now.since(heard) > limits.chunk_grace
+                            || now.since(flight.asked) > limits.request_wait_max
+                    }
+                };
+                if flight.late {
+                    late.push((*chunk, flight.conn));
+                }
+            }
+        }
+        late
+    }
+
+    /// If the manifest was coming from `conn`, it no longer is. True when so.
+    pub(in crate::core) fn forget_manifest_source(&mut self, conn: ConnId) -> bool {
+        let was = matches!(&self.phase, Phase::Manifest(Some((from, _))) if *from == conn);
+        if was {
+            self.phase = Phase::Manifest(None);
+        }
+        was
+    }
+
+    /// The LAN was asked for holders: the next time is later.
+    pub(in crate::core) fn queried(&mut self, now: Time) {
+        self.next_query = now + self.query_gap;
+        self.query_gap = (self.query_gap * 2).min(QUERY_GAP_MAX);
+    }
+
+    /// It got on: what was asked of the LAN for want of holders may be asked again soon.
+    pub(in crate::core) fn got_on(&mut self, now: Time) {
+        self.supplied = now;
+        self.query_gap = QUERY_GAP_MIN;
+    }
+}
+
+/// All downloads, and what they share.
+#[derive(Debug)]
+pub(in crate::core) struct Downloader {
+    downloads: BTreeMap<ContentId, Download>,
+    /// In the order they were begun, for people.
+    order: Vec<ContentId>,
+    queue: VecDeque<ContentId>,
+    /// Downloads that could ask for more but for want of buffers or of room at a source.
+    pub(in crate::core) starving: BTreeSet<ContentId>,
+    active: usize,
+    active_max: usize,
+    pool_bytes_left: u64,
+    buffers: Slab<u32>,
+}
+
+impl Downloader {
+    /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
+    pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
+        Downloader {
+            downloads: BTreeMap::new(),
+            order: Vec::new(),
+            queue: VecDeque::new(),
+            starving: BTreeSet::new(),
+            active: 0,
+            active_max: active_max.max(1),
+            pool_bytes_left: pool_bytes,
+            buffers: Slab::new(),
+        }
+    }
+
+    /// A download.
+    pub(in crate::core) fn get(&self, content: &ContentId) -> Option<&Download> {
+        self.downloads.get(content)
+    }
+
+    /// A download, to change it.
+    pub(in crate::core) fn get_mut(&mut self, content: &ContentId) -> Option<&mut Download> {
+        self.downloads.get_mut(content)
+    }
+
+    /// Downloads in the order they were begun.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ContentId, &Download)> {
+        self.order.iter().filter_map(|content| Some((*content, self.downloads.get(content)?)))
+    }
+
+    /// The contents of downloads that want something of other peers.
+    pub(in crate::core) fn wanting(&self) -> Vec<ContentId> {
+        self.iter().filter(|(_, download)| download.wants_peers()).map(|(content, _)| content).collect()
+    }
+
+    /// Queues a download. False when there is one of that content that is not over.
+    pub(in crate::core) fn add(&mut self, content: ContentId, download: Download) -> bool {
+        match self.downloads.get(&content) {
+            Some(present) if !matches!(present.phase, Phase::Done) => return false,
+            Some(_) => {}
+            None => self.order.push(content),
+        }
+        self.downloads.insert(content, download);
+        self.queue.push_back(content);
+        true
+    }
+
+    /// The next download whose turn it is, now `Opening`; `None` when enough are active.
+    pub(in crate::core) fn activate(&mut self, now: Time) -> Option<ContentId> {
+        if self.active >= self.active_max {
+            return None;
+        }
+        loop {
+            let content = self.queue.pop_front()?;
+            let Some(download) = self.downloads.get_mut(&content) else { continue };
+            // It may have been cancelled while it waited.
+            if matches!(download.phase, Phase::Queued) {
+                download.phase = Phase::Opening;
+                download.supplied = now;
+                self.active += 1;
+                return Some(content);
+            }
+        }
+    }
+
+    /// A download is over; its place is free.
+    pub(in crate::core) fn finish(&mut self, content: &ContentId) {
+        self.starving.remove(content);
+        if let Some(download) = self.downloads.get_mut(content) {
+            if download.is_active() {
+                self.active -= 1;
+            }
+            download.phase = Phase::Done;
+            download.availability = Vec::new();
+        }
+    }
+
+    /// Whether every download is over.
+    pub(in crate::core) fn all_done(&self) -> bool {
+        self.active == 0 && self.queue.is_empty()
+    }
+
+    /// Sets memory aside for a chunk that is about to be asked for. False when there is not enough.
+    pub(in crate::core) fn reserve(&mut self, bytes: u32) -> bool {
+        match self.pool_bytes_left.checked_sub(u64::from(bytes)) {
+            Some(left) => {
+                self.pool_bytes_left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives back memory that was set aside.
+    pub(in crate::core) fn unreserve(&mut self, bytes: u32) {
+        self.pool_bytes_left += u64::from(bytes);
+    }
+
+    /// A buffer for a chunk of `bytes` bytes for which memory was set aside.
+    pub(in crate::core) fn take_buffer(&mut self, bytes: u32) -> BufferId {
+        // The pool bounds how many there are.
+        BufferId(self.buffers.insert(bytes) as u32)
+    }
+
+    /// A buffer is free again, and the memory that was set aside for it.
+    pub(in crate::core) fn free_buffer(&mut self, buffer: BufferId) {
+        if let Some(bytes) = self.buffers.try_remove(buffer.0 as usize) {
+            self.unreserve(bytes);
+        }
+    }
+
+    /// Panics when counts are not what they count. `pool_bytes` is what the pool began with.
+    pub(in crate::core) fn check(&self, pool_bytes: u64) {
+        let active = self.downloads.values().filter(|download| download.is_active()).count();
+        assert_eq!(active, self.active, "active downloads");
+        let buffers: u64 = self.buffers.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+        let mut reserved = 0;
+        for (content, download) in &self.downloads {
+            for (chunk, flights) in &download.flights {
+                assert!((1..=2).contains(&flights.len()), "{content:?} chunk {chunk} is asked of one or two");
+                let bytes = download.geometry.and_then(|geometry| geometry.chunk_span(*chunk)).map_or(0, |span| span.1);
+                reserved += flights.iter().filter(|flight| flight.begun.is_none()).count() as u64 * u64::from(bytes);
+            }
+        }
+        assert_eq!(self.pool_bytes_left + buffers + reserved, pool_bytes, "memory set aside for chunks");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENT: ContentId = ContentId([1; 32]);
+    const CONN: ConnId = ConnId { slot: 0, generation: 0 };
+
+    fn download() -> Download {
+        Download::new("a".into(), 1, Duration::from_secs(600), Time::ZERO)
+    }
+
+    #[test]
+    fn only_so_many_are_active() {
+        let mut downloader = Downloader::new(1, 100);
+        let other = ContentId([2; 32]);
+        assert!(downloader.add(CONTENT, download()) && !downloader.add(CONTENT, download()));
+        assert!(downloader.add(other, download()));
+        assert_eq!(downloader.activate(Time::ZERO), Some(CONTENT));
+        assert_eq!(downloader.activate(Time::ZERO), None);
+        downloader.finish(&CONTENT);
+        assert_eq!(downloader.activate(Time::ZERO), Some(other));
+        downloader.finish(&other);
+        assert!(downloader.all_done());
+        assert!(downloader.add(CONTENT, download()));
+        downloader.check(100);
+    }
+
+    #[test]
+    fn the_pool_bounds_what_is_asked_for() {
+        let mut downloader = Downloader::new(1, 100);
+        assert!(downloader.reserve(60) && !downloader.reserve(60));
+        let buffer = downloader.take_buffer(60);
+        downloader.free_buffer(buffer);
+        downloader.free_buffer(buffer);
+        assert!(downloader.reserve(100));
+    }
+
+    #[test]
+    fn lateness_counts_from_the_first_byte_or_from_silence() {
+        let mut late = download();
+        late.geometry = Geometry::native(100_000).ok();
+        let flight = Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false };
+        late.flights.insert(0, vec![Flight { begun: Some(Time::from_millis(3_000)), ..flight }]);
+        late.flights.insert(1, vec![flight]);
+        let limits = Limits::default();
+        let mut at = |ms, heard_ms| late.mark_late(Time::from_millis(ms), &limits, |_| Some(Time::from_millis(heard_ms)));
+        assert!(at(4_500, 3_000).is_empty());
+        assert_eq!(at(7_060, 3_000), [(1, CONN)]);
+        assert_eq!(at(7_100, 7_000), [(0, CONN)]);
+        assert!(at(9_000, 7_000).is_empty());
+    }
+}

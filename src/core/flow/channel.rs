@@ -1,0 +1,194 @@
+//! Contents named on a connection: opened, agreed on, refused, withdrawn.
+
+use crate::core::connection::Phase;
+use crate::core::door::ConnId;
+use crate::core::geometry::Geometry;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::{Frame, RefuseReason};
+
+impl Peer {
+    /// Names a content to the other side, if that was not done yet, or tells its cut once that is known.
+    pub(in crate::core) fn open_channel(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let cut = self.cut_to_tell(conn, &content);
+        let channels_max = self.config.limits.channels_max;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let number = match connection.channel_of(&content) {
+            Some((_, channel)) if channel.withdrawn => {
+                if connection.channels.len() >= channels_max {
+                    return;
+                }
+                connection.add_channel(content)
+            }
+            Some((_, channel)) if channel.our_cut.is_some() || cut.is_none() => return,
+            Some((number, _)) => number,
+            None if connection.channels.len() >= channels_max => return,
+            None => connection.add_channel(content),
+        };
+        if let Some(channel) = connection.channels.get_mut(number as usize) {
+            channel.our_cut = cut;
+        }
+        self.links.named(content, conn);
+        let (size, chunk_bytes) = cut.map_or((0, 0), |cut| (cut.size_bytes(), cut.chunk_bytes()));
+        self.say(now, conn, Frame::Open { channel: number, content, size, chunk_bytes });
+        self.note_stale_haves(now, conn, content);
+        self.request_manifest(now, conn, content);
+    }
+
+    /// The other side names a content.
+    pub(in crate::core) fn on_open(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        theirs: u32,
+        content: ContentId,
+        size: u64,
+        chunk_bytes: u32,
+    ) {
+        let their_cut = match (size, chunk_bytes) {
+            (0, 0) => None,
+            _ => match Geometry::new(size, chunk_bytes) {
+                Ok(cut) => Some(cut),
+                Err(_) => return self.close_for_fault(now, conn, "named an impossible size"),
+            },
+        };
+        if let Err(fault) = self.note_their_channel(conn, theirs, content, their_cut) {
+            return self.close_for_fault(now, conn, fault);
+        }
+        self.links.named(content, conn);
+        let Some(reason) = self.why_not(conn, &content, their_cut) else {
+            self.open_channel(now, conn, content);
+            self.note_stale_haves(now, conn, content);
+            self.request_manifest(now, conn, content);
+            return;
+        };
+        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
+            channel.withdrawn = true;
+        }
+        self.say(now, conn, Frame::Refuse { content, reason });
+    }
+
+    /// The other side does not offer a content that we named.
+    pub(in crate::core) fn on_refuse(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((_, channel)) = connection.channel_of_mut(&content) else {
+            return self.close_for_fault(now, conn, "refused what was not named");
+        };
+        channel.refused = true;
+        self.unlist(now, conn, content);
+    }
+
+    /// The other side no longer offers what it named.
+    pub(in crate::core) fn on_withdraw(&mut self, now: Time, conn: ConnId, theirs: u32) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((_, channel)) = connection.channel_theirs(theirs) else {
+            return self.close_for_fault(now, conn, "withdrew what it did not name");
+        };
+        let content = channel.content;
+        if let Some((_, channel)) = connection.channel_of_mut(&content) {
+            channel.refused = true;
+        }
+        self.unlist(now, conn, content);
+    }
+
+    /// This peer no longer offers a content: whoever it was named to hears so.
+    pub(in crate::core) fn withdraw_everywhere(&mut self, now: Time, content: ContentId, reason: RefuseReason) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            let Some(connection) = self.connections.get_mut(conn) else { continue };
+            let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
+            if channel.withdrawn || channel.our_cut.is_none() {
+                continue;
+            }
+            channel.withdrawn = true;
+            connection.stale_haves.remove(&number);
+            self.say(now, conn, Frame::Withdraw { channel: number, reason });
+        }
+        for (conn, ask) in self.uploader.cancel_content(&content) {
+            self.reject(now, conn, ask.channel, ask.content, ask.chunk, reason);
+        }
+    }
+
+    /// The cut of a content as far as this peer can tell.
+    pub(in crate::core) fn cut_of(&self, content: &ContentId) -> Option<Geometry> {
+        let held = self.catalogue.get(content).map(|holding| holding.geometry);
+        held.or_else(|| self.downloader.get(content).filter(|download| download.wants_peers())?.geometry)
+    }
+
+    /// Keeps their number and cut. Their numbers count up from 0; the number of a content they named before may come
+    /// once more, with the cut that they did not know then.
+    fn note_their_channel(
+        &mut self,
+        conn: ConnId,
+        theirs: u32,
+        content: ContentId,
+        their_cut: Option<Geometry>,
+    ) -> Result<(), &'static str> {
+        let channels_max = self.config.limits.channels_max;
+        let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
+        if let Some((number, channel)) = connection.channel_theirs(theirs) {
+            let again = channel.content == content && channel.their_cut.is_none() && their_cut.is_some();
+            if !again {
+                return Err("named a content twice");
+            }
+            if let Some(channel) = connection.channels.get_mut(number as usize) {
+                channel.their_cut = their_cut;
+            }
+            return Ok(());
+        }
+        if theirs as usize != connection.theirs.len() || connection.theirs.len() >= channels_max {
+            return Err("numbered its channels wrongly");
+        }
+        let number = match connection.channel_of(&content) {
+            Some((number, channel)) if channel.theirs.is_none() => number,
+            Some((_, channel)) if !channel.refused && !channel.withdrawn => return Err("named a content twice"),
+            _ if connection.channels.len() >= channels_max => return Err("named too many contents"),
+            _ => connection.add_channel(content),
+        };
+        connection.theirs.push(number);
+        if let Some(channel) = connection.channels.get_mut(number as usize) {
+            channel.theirs = Some(theirs);
+            channel.their_cut = their_cut;
+            channel.refused = false;
+        }
+        Ok(())
+    }
+
+    /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
+    fn why_not(&self, conn: ConnId, content: &ContentId, their_cut: Option<Geometry>) -> Option<RefuseReason> {
+        if self.leaving.is_some() {
+            return Some(RefuseReason::Unknown);
+        }
+        if self.cut_of(content).is_none() {
+            let wanted = self.downloader.get(content).is_some_and(|download| download.wants_peers());
+            return (!wanted).then_some(RefuseReason::Unknown);
+        }
+        let told = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
+        match (their_cut, told.or_else(|| self.cut_to_tell(conn, content))) {
+            (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => Some(RefuseReason::Unknown),
+            (Some(theirs), Some(ours)) if theirs != ours => Some(RefuseReason::ChunkSize),
+            _ => None,
+        }
+    }
+
+    /// The cut this peer tells for a content: a complete holder serves any legal one, so it takes over what the other
+    /// side has.
+    fn cut_to_tell(&self, conn: ConnId, content: &ContentId) -> Option<Geometry> {
+        let cut = self.cut_of(content)?;
+        let complete = self.catalogue.get(content).is_some_and(|holding| holding.is_complete());
+        let theirs = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.their_cut);
+        theirs.filter(|_| complete).or(Some(cut))
+    }
+
+    /// A peer does not hold a content after all.
+    fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let peer = self.connections.get(conn).and_then(|connection| connection.identity.as_ref()).map(|i| i.peer);
+        if let Some(peer) = peer {
+            self.directory.unlist(&peer, &content);
+        }
+        self.lose_source(now, conn, content);
+    }
+}

@@ -1,0 +1,120 @@
+//! Bytes of a connection to messages, and each message to the flow that it concerns.
+
+use crate::core::connection::Phase;
+use crate::core::door::{ConnId, Event, Expect};
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::frame::{Decoded, FrameError};
+use crate::wire::message::Frame;
+
+/// The reason in the last frame of a peer that leaves the LAN.
+pub(in crate::core) const LEAVING: &str = "leaving";
+
+impl Peer {
+    /// Decodes control bytes up to where payload begins; returns how many were taken.
+    pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        while let Some(connection) = self.connections.get_mut(conn) {
+            if used == bytes.len() || connection.expects() != Expect::Control {
+                break;
+            }
+            connection.heard = now;
+            connection.pinged = false;
+            match connection.decoder.decode(&bytes[used..]) {
+                Ok((taken, decoded)) => {
+                    used += taken;
+                    match decoded {
+                        Some(Decoded::Frame(frame)) => self.on_frame(now, conn, frame),
+                        Some(Decoded::Chunk { channel, chunk, bytes }) => {
+                            self.on_chunk_header(now, conn, channel, chunk, bytes);
+                        }
+                        None if taken == 0 => break,
+                        None => {}
+                    }
+                }
+                Err(error) => {
+                    self.on_garbage(now, conn, &error);
+                    return bytes.len();
+                }
+            }
+        }
+        used
+    }
+
+    fn on_garbage(&mut self, now: Time, conn: ConnId, error: &FrameError) {
+        let fault = match error {
+            FrameError::Dialect(_) => "speaks no dialect of ours",
+            FrameError::Length { .. } => "sent a frame of impossible length",
+            FrameError::Kind(_) => "sent a frame of unknown kind",
+            FrameError::Body { .. } => "sent a malformed frame",
+        };
+        self.close_for_fault(now, conn, fault);
+    }
+
+    fn on_frame(&mut self, now: Time, conn: ConnId, frame: Frame) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        match (connection.phase, frame) {
+            (Phase::Greeting, Frame::Hello(hello)) => self.on_hello(now, conn, hello),
+            (Phase::Greeting, Frame::Bye { .. }) => self.on_end_of_stream(now, conn),
+            (Phase::Greeting, _) => self.close_for_fault(now, conn, "spoke before its hello"),
+            (Phase::Open, frame) => self.on_message(now, conn, frame),
+            (Phase::Dialling | Phase::Closing, _) => {}
+        }
+    }
+
+    fn on_message(&mut self, now: Time, conn: ConnId, frame: Frame) {
+        match frame {
+            Frame::Hello(_) => self.close_for_fault(now, conn, "said hello twice"),
+            Frame::CatalogueRequest(request) => self.on_catalogue_request(now, conn, request),
+            Frame::CataloguePage(page) => self.on_catalogue_page(now, conn, page),
+            Frame::Open { channel, content, size, chunk_bytes } => {
+                self.on_open(now, conn, channel, content, size, chunk_bytes);
+            }
+            Frame::Refuse { content, .. } => self.on_refuse(now, conn, content),
+            Frame::Withdraw { channel, .. } => self.on_withdraw(now, conn, channel),
+            Frame::ManifestRequest { channel, first } => self.on_manifest_request(now, conn, channel, first),
+            Frame::ManifestPage(page) => self.on_manifest_page(now, conn, page),
+            Frame::HaveMap { channel, bits } => self.on_have_map(now, conn, channel, &bits),
+            Frame::Have { channel, first, count } => self.on_have(now, conn, channel, first, count),
+            Frame::Request { channel, chunk } => self.on_request(now, conn, channel, chunk),
+            Frame::Cancel { channel, chunk } => self.on_cancel(now, conn, channel, chunk),
+            Frame::Reject { channel, chunk, reason } => self.on_reject(now, conn, channel, chunk, reason),
+            Frame::Bad { channel, chunk } => self.on_bad(now, conn, channel, chunk),
+            Frame::Ping => self.on_ping(now, conn),
+            Frame::Pong => {}
+            Frame::Bye { reason } => self.on_bye(now, conn, &reason),
+        }
+    }
+
+    fn on_ping(&mut self, now: Time, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.pong = true;
+            self.wake(now, conn);
+        }
+    }
+
+    /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
+    fn on_bye(&mut self, now: Time, conn: ConnId, reason: &str) {
+        let identity = self.connections.get(conn).and_then(|connection| connection.identity.clone());
+        self.on_end_of_stream(now, conn);
+        if let Some(identity) = identity.filter(|_| reason == LEAVING)
+            && let Some(peer) = self.directory.peer_ref(&identity.peer)
+        {
+            self.directory.remove(&identity.peer);
+            self.event(Event::PeerLost(peer));
+        }
+    }
+
+    /// Queues a frame and sees to it that it is sent; who asks faster than it reads is closed.
+    pub(in crate::core) fn say(&mut self, now: Time, conn: ConnId, frame: Frame) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        if connection.queued_frames() >= crate::core::connection::QUEUED_FRAMES_MAX {
+            return self.close_for_fault(now, conn, "asks faster than it reads");
+        }
+        connection.push(frame);
+        self.wake(now, conn);
+    }
+}

@@ -1,0 +1,207 @@
+//! Datagrams in and out: announcements, queries and their answers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::announcer::Answer;
+use crate::core::directory::Heard;
+use crate::core::door::{DatagramTo, Event, IfaceId, Output};
+use crate::core::id::{ContentId, PeerId};
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::wire::datagram::{self, DatagramError};
+use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
+
+impl Peer {
+    pub(in crate::core) fn on_datagram(&mut self, now: Time, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
+        if !self.rates.admit(now, from.ip()) {
+            return self.counters.add("datagrams over rate");
+        }
+        match datagram::decode(bytes) {
+            Ok(Datagram::Announcement(announcement)) => self.on_announcement(now, iface, from, announcement),
+            Ok(Datagram::Query(query)) => self.on_query(now, iface, from, query),
+            Err(DatagramError::Size) => self.counters.add("datagrams of wrong size"),
+            Err(DatagramError::Malformed) => self.counters.add("datagrams malformed"),
+            Err(DatagramError::NewerVersion(_)) => self.counters.add("datagrams of a newer version"),
+        }
+    }
+
+    fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
+        let Announcement { peer, user, port, interval_ms, known_peers, generation, catalogue, entries, .. } = said;
+        let heard = Heard {
+            peer,
+            addr: SocketAddr::new(from.ip(), port),
+            user,
+            iface: Some(iface),
+            interval: Some(Duration::from_millis(interval_ms)),
+        };
+        if self.hear(now, heard) {
+            self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
+        }
+    }
+
+    fn on_query(&mut self, now: Time, iface: IfaceId, from: SocketAddr, query: Query) {
+        let addr = SocketAddr::new(from.ip(), query.port);
+        let heard = Heard { peer: query.peer, addr, user: query.user, iface: Some(iface), interval: None };
+        if !self.hear(now, heard) || self.leaving.is_some() {
+            return;
+        }
+        let asks_for_all = matches!(query.wanted, Wanted::All);
+        if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
+            return;
+        }
+        let answer = Answer { at: now, to: from, iface, wanted: query.wanted, nonce: query.nonce };
+        if !self.announcer.answer(now, answer, self.directory.len(), &mut self.rng) {
+            return self.counters.add("queries over rate");
+        }
+        self.send_answers(now);
+    }
+
+    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
+    pub(in crate::core) fn hear(&mut self, now: Time, heard: Heard) -> bool {
+        if heard.peer == self.id {
+            self.counters.add("own datagrams heard");
+            return false;
+        }
+        let peer = heard.peer;
+        match self.directory.heard(now, heard) {
+            Ok(new) => {
+                if let Some(peer_ref) = self.directory.peer_ref(&peer).filter(|_| new) {
+                    self.event(Event::PeerFound(peer_ref));
+                }
+                if let Some(expiry) = self.directory.expiry() {
+                    self.timers.set_no_later(Timer::Expiry, expiry);
+                }
+                self.note_heard(&peer);
+                true
+            }
+            Err(why) => {
+                self.counters.add(why);
+                false
+            }
+        }
+    }
+
+    /// A known peer told some of its catalogue.
+    pub(in crate::core) fn on_catalogue(
+        &mut self,
+        now: Time,
+        peer: &PeerId,
+        generation: u64,
+        catalogue: Option<u32>,
+        entries: Vec<Entry>,
+        known_peers: u32,
+    ) {
+        self.note_matches(now, peer, &entries, known_peers);
+        let listed: Vec<ContentId> = entries.iter().map(|entry| entry.id).collect();
+        self.directory.list(peer, generation, catalogue, entries);
+        self.walk_catalogue(now, peer);
+        for content in listed {
+            if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
+                self.seek_sources(now, content);
+            }
+        }
+    }
+
+    /// One round of announcements: at most four datagrams, going on where the last round ended.
+    pub(in crate::core) fn announce(&mut self, now: Time) {
+        self.announcer.round_sent(now, &mut self.rng);
+        self.timers.set(Timer::Announce, self.announcer.next_round());
+        if self.leaving.is_some() {
+            return;
+        }
+        let mut left = self.catalogue.len();
+        for _ in 0..self.config.limits.announce_datagrams_max {
+            let mut entries: Vec<Entry> = self.entries_from_cursor(left.min(ENTRIES_A_DATAGRAM));
+            let (bytes, taken) = datagram::encode_announcement(&self.announcement(entries.clone(), None));
+            entries.truncate(taken);
+            if let Some(last) = entries.pop() {
+                self.announcer.cursor = Some((last.id, last.name));
+            }
+            self.send_to_all(bytes);
+            left = left.saturating_sub(taken);
+            if left == 0 || taken == 0 {
+                break;
+            }
+        }
+    }
+
+    /// What is offered changed; tell the others soon.
+    pub(in crate::core) fn announce_soon(&mut self, now: Time) {
+        self.announcer.changed(now, &mut self.rng);
+        self.timers.set(Timer::Announce, self.announcer.next_round());
+    }
+
+    /// Sends the answers that are due.
+    pub(in crate::core) fn send_answers(&mut self, now: Time) {
+        while let Some(answer) = self.announcer.due_answer(now) {
+            let entries: Vec<Entry> = self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
+            let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(answer.nonce)));
+            let to = DatagramTo::One { iface: Some(answer.iface), addr: answer.to };
+            self.output(Output::Datagram { to, bytes });
+        }
+        if let Some(at) = self.announcer.next_answer() {
+            self.timers.set(Timer::Answer, at);
+        }
+    }
+
+    /// Asks everybody, and the peers that somebody named, for something.
+    pub(in crate::core) fn query(&mut self, wanted: Wanted) {
+        let query = Query {
+            peer: self.id,
+            user: self.config.user.clone(),
+            port: self.config.tcp_port,
+            nonce: self.rng.next_u64(),
+            wanted,
+        };
+        match datagram::encode_query(&query) {
+            Some(bytes) => self.send_to_all(bytes),
+            None => self.counters.add("queries too long for a datagram"),
+        }
+    }
+
+    /// Forgets the peers that were silent for too long.
+    pub(in crate::core) fn expire_peers(&mut self, now: Time) {
+        for peer in self.directory.expire(now) {
+            self.event(Event::PeerLost(peer));
+        }
+        if let Some(expiry) = self.directory.expiry() {
+            // A peer at the very edge is looked at again a moment later, never in the same moment.
+            self.timers.set(Timer::Expiry, expiry.max(now + Duration::from_millis(1)));
+        }
+    }
+
+    fn announcement(&self, entries: Vec<Entry>, answers: Option<u64>) -> Announcement {
+        Announcement {
+            peer: self.id,
+            user: self.config.user.clone(),
+            port: self.config.tcp_port,
+            interval_ms: u64::try_from(self.config.announce_interval.as_millis()).unwrap_or(u64::MAX),
+            known_peers: u32::try_from(self.directory.len()).unwrap_or(u32::MAX),
+            generation: self.catalogue.generation(),
+            catalogue: u32::try_from(self.catalogue.len()).unwrap_or(u32::MAX),
+            entries,
+            answers,
+        }
+    }
+
+    /// The next `count` entries behind the announcer's cursor, from the start again after the last one.
+    fn entries_from_cursor(&self, count: usize) -> Vec<Entry> {
+        let behind = self.catalogue.entries_after(self.announcer.cursor.clone());
+        behind.chain(self.catalogue.entries_after(None)).take(count).collect()
+    }
+
+    fn send_to_all(&mut self, bytes: Vec<u8>) {
+        for addr in self.config.fixed_peers.clone() {
+            let to = DatagramTo::One { iface: None, addr };
+            self.output(Output::Datagram { to, bytes: bytes.clone() });
+        }
+        if self.config.broadcast {
+            self.output(Output::Datagram { to: DatagramTo::Everybody, bytes });
+        }
+    }
+}
+
+/// More entries than this fit in no datagram, however short their names.
+const ENTRIES_A_DATAGRAM: usize = 16;

@@ -1,0 +1,142 @@
+//! Who has which chunks: what others tell, and what they are told.
+
+use crate::core::bitfield::Bitfield;
+use crate::core::connection::Connection;
+use crate::core::door::ConnId;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::Frame;
+
+/// A bitfield of more chunks than this is told in ranges: as a map it would not fit a control frame.
+const HAVE_MAP_CHUNKS_MAX: u32 = 400_000;
+
+impl Peer {
+    pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
+        let told = self.connections.get(conn).and_then(|connection| {
+            let (_, channel) = connection.channel_theirs(theirs)?;
+            Some((channel.content, Bitfield::from_bytes(channel.their_cut?.chunks(), bits)?))
+        });
+        let Some((content, bits)) = told else {
+            return self.close_for_fault(now, conn, "sent a bitfield of wrong size");
+        };
+        self.count_remote(conn, &content, false);
+        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
+            channel.remote = Some(bits);
+        }
+        self.count_remote(conn, &content, true);
+        self.ask_for_chunks(now, content);
+    }
+
+    pub(in crate::core) fn on_have(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32, count: u32) {
+        let told = self.connections.get(conn).and_then(|connection| {
+            let (_, channel) = connection.channel_theirs(theirs)?;
+            let chunks = channel.their_cut?.chunks();
+            let end = first.checked_add(count).filter(|end| count > 0 && *end <= chunks)?;
+            Some((channel.content, chunks, end))
+        });
+        let Some((content, chunks, end)) = told else {
+            return self.close_for_fault(now, conn, "has chunks that do not exist");
+        };
+        let counts = self.is_counted(conn, &content);
+        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) else { return };
+        let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
+        let mut download = self.downloader.get_mut(&content).filter(|_| counts);
+        for chunk in first..end {
+            if remote.set(chunk)
+                && let Some(holders) = download.as_mut().and_then(|d| d.availability.get_mut(chunk as usize))
+            {
+                *holders = holders.saturating_add(1);
+            }
+        }
+        self.ask_for_chunks(now, content);
+    }
+
+    /// A holding grew: every connection on which the content was named is told when it next has room.
+    pub(in crate::core) fn tell_haves(&mut self, now: Time, content: ContentId) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            self.note_stale_haves(now, conn, content);
+        }
+    }
+
+    /// One connection is told of a holding when it next has room.
+    pub(in crate::core) fn note_stale_haves(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        if self.catalogue.get(&content).is_none() {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((number, channel)) = connection.channel_of(&content) else { return };
+        // Who has everything need not know more.
+        let sated = channel.told.is_some() && channel.remote.as_ref().is_some_and(Bitfield::is_full);
+        if channel.our_cut.is_some() && !channel.withdrawn && !sated {
+            connection.stale_haves.insert(number);
+            self.wake(now, conn);
+        }
+    }
+
+    /// Encodes what a connection was not told yet of what is had, as far as it fits.
+    pub(in crate::core) fn encode_haves(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        while !connection.outbox_is_full() {
+            let Some(number) = connection.stale_haves.pop_first() else { return };
+            let Some(channel) = connection.channels.get_mut(number as usize) else { continue };
+            let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else { continue };
+            let told = channel.told.replace(holding.logged());
+            match (told, holding.bits()) {
+                (Some(from), _) => encode_ranges(connection, number, holding.since(from).to_vec()),
+                (None, None) if cut.chunks() > 0 => {
+                    connection.encode(&Frame::Have { channel: number, first: 0, count: cut.chunks() });
+                }
+                (None, Some(bits)) if bits.len() > HAVE_MAP_CHUNKS_MAX => {
+                    encode_ranges(connection, number, bits.iter().collect());
+                }
+                (None, Some(bits)) if bits.count() > 0 => {
+                    connection.encode(&Frame::HaveMap { channel: number, bits: bits.to_bytes() });
+                }
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// Adds what a connection's peer has to the counts of a download, or takes it out.
+    pub(in crate::core) fn count_remote(&mut self, conn: ConnId, content: &ContentId, add: bool) {
+        if !self.is_counted(conn, content) {
+            return;
+        }
+        let remote = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        let (Some(remote), Some(download)) = (remote, self.downloader.get_mut(content)) else { return };
+        for chunk in remote.iter() {
+            if let Some(holders) = download.availability.get_mut(chunk as usize) {
+                *holders = if add { holders.saturating_add(1) } else { holders.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// Begins the counts of a download whose cut is known now.
+    pub(in crate::core) fn count_all_remotes(&mut self, content: &ContentId) {
+        let Some(download) = self.downloader.get_mut(content) else { return };
+        let chunks = download.geometry.map_or(0, |geometry| geometry.chunks());
+        download.availability = vec![0; chunks as usize];
+        for conn in self.links.on(content).collect::<Vec<_>>() {
+            self.count_remote(conn, content, true);
+        }
+    }
+
+    /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
+    pub(in crate::core) fn is_counted(&self, conn: ConnId, content: &ContentId) -> bool {
+        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else { return false };
+        let Some(download) = self.downloader.get(content) else { return false };
+        !channel.refused && channel.their_cut.is_some() && channel.their_cut == download.geometry
+    }
+}
+
+/// Encodes chunks as ranges of neighbours.
+fn encode_ranges(connection: &mut Connection, channel: u32, mut chunks: Vec<u32>) {
+    chunks.sort_unstable();
+    let mut rest = chunks.as_slice();
+    while let Some(&first) = rest.first() {
+        let count = (first..).zip(rest).take_while(|(expected, chunk)| *expected == **chunk).count();
+        connection.encode(&Frame::Have { channel, first, count: count as u32 });
+        rest = &rest[count..];
+    }
+}

@@ -1,0 +1,65 @@
+//! Leaving: what is on the wire and queued is finished, parts are closed, then every connection.
+
+use crate::core::door::{ConnId, Event, FailReason};
+use crate::core::downloader::{Download, Phase};
+use crate::core::flow::conversation::LEAVING;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+
+/// A peer that is about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Leaving {
+    /// Uploads that are not through by then are cut.
+    deadline: Time,
+    /// Every connection was told to close.
+    closing: bool,
+    /// It was said that this peer has left.
+    said: bool,
+}
+
+impl Peer {
+    pub(in crate::core) fn on_leave(&mut self, now: Time) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let deadline = now + self.config.limits.leave_grace;
+        self.leaving = Some(Leaving { deadline, closing: false, said: false });
+        self.timers.set(Timer::Leave, deadline);
+        self.drop_searches();
+        let under_way: Vec<_> = self.downloader.iter().map(|(content, _)| content).collect();
+        for content in under_way {
+            let publishing = |download: &Download| matches!(download.phase, Phase::Publishing);
+            // A file that is being published will be there in a moment.
+            if !self.downloader.get(&content).is_some_and(publishing) {
+                self.fail_download(now, content, FailReason::Cancelled);
+            }
+        }
+        self.review_leaving(now, false);
+    }
+
+    /// Leaves as soon as nothing is left to finish, or the time is over.
+    pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
+        let Some(leaving) = self.leaving else { return };
+        let over = late || now >= leaving.deadline;
+        if !leaving.closing && ((self.uploader.is_idle() && self.downloader.all_done()) || over) {
+            self.leaving = Some(Leaving { closing: true, ..leaving });
+            let all: Vec<ConnId> = self.connections.iter().map(|(conn, _)| conn).collect();
+            for conn in all {
+                self.close(now, conn, Some(LEAVING));
+            }
+            if over {
+                // A connection that takes no byte must not hold the process.
+                let grace = now + self.config.limits.leave_grace;
+                self.timers.set(Timer::Leave, grace);
+            }
+        }
+        let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
+        let gone = self.connections.len() == 0 && self.downloader.all_done();
+        if gone || now >= leaving.deadline + self.config.limits.leave_grace {
+            self.leaving = Some(Leaving { said: true, ..leaving });
+            self.timers.clear(Timer::Leave);
+            self.event(Event::Left);
+        }
+    }
+}

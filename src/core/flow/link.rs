@@ -1,0 +1,338 @@
+//! A connection's life: dialled or accepted, greeted, kept alive, closed or lost.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::connection::{Connection, Identity, Phase};
+use crate::core::directory::Heard;
+use crate::core::door::{BrokenWhy, ConnId, Event, Output};
+use crate::core::id::{ContentId, PeerId};
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
+
+impl Peer {
+    /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
+    pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
+        let room = self.connections.len() < self.config.limits.connections_max;
+        if !room || self.leaving.is_some() || self.links.to_endpoint(&to).is_some() || !self.dialer.may_dial(now, &to) {
+            return None;
+        }
+        let conn = self.connections.insert(to, true, now);
+        self.links.dialled(to, conn);
+        self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
+        self.output(Output::Dial { conn, to });
+        Some(conn)
+    }
+
+    pub(in crate::core) fn on_accepted(&mut self, now: Time, from: SocketAddr, _local_port: u16) -> Option<ConnId> {
+        let ip = from.ip();
+        let limits = &self.config.limits;
+        let of_this_host = self.config.own_addresses.contains(&ip);
+        if !of_this_host && self.links.half_open(&ip) >= limits.half_open_per_address_max {
+            self.counters.add("connections refused: half-open of one address");
+            return None;
+        }
+        if self.connections.len() >= limits.connections_max {
+            self.evict_a_stranger(now);
+            self.counters.add("connections refused: table full");
+            return None;
+        }
+        let deadline = now + limits.handshake_deadline;
+        let conn = self.connections.insert(from, false, now);
+        self.links.half_open_add(ip);
+        self.timers.set(Timer::Connection(conn), deadline);
+        // Nothing is said before the other side has: it may speak another dialect, or none. Reading may begin.
+        self.output(Output::Wake(conn));
+        Some(conn)
+    }
+
+    pub(in crate::core) fn on_connected(&mut self, now: Time, conn: ConnId) {
+        let hello = self.hello();
+        let deadline = now + self.config.limits.handshake_deadline;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase != Phase::Dialling {
+            return;
+        }
+        connection.phase = Phase::Greeting;
+        connection.since = now;
+        connection.heard = now;
+        connection.push(hello);
+        self.timers.set(Timer::Connection(conn), deadline);
+        self.wake(now, conn);
+    }
+
+    pub(in crate::core) fn on_hello(&mut self, now: Time, conn: ConnId, hello: Hello) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let (dialled, addr) = (connection.dialled, connection.addr);
+        if hello.peer == self.id {
+            if dialled {
+                self.dialer.is_self(addr);
+            }
+            return self.close(now, conn, None);
+        }
+        if hello.v != PROTOCOL_VERSION {
+            return self.close(now, conn, Some("this peer speaks protocol version 1"));
+        }
+        let endpoint = SocketAddr::new(addr.ip(), hello.port);
+        if self.dialer.is_struck(now, &endpoint) {
+            return self.close(now, conn, Some("struck"));
+        }
+        let heard = Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
+        if !self.hear(now, heard) {
+            return self.close(now, conn, Some("no room for another peer"));
+        }
+        if let Some(other) = self.links.to_peer(&hello.peer) {
+            if self.is_surplus(other, conn, &hello.peer) {
+                return self.close(now, conn, Some("a second connection"));
+            }
+            self.close(now, other, Some("a second connection"));
+        }
+        let reply = self.hello();
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.phase = Phase::Open;
+        connection.since = now;
+        connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port });
+        if !dialled {
+            connection.push(reply);
+            self.links.half_open_remove(&addr.ip());
+        }
+        self.links.opened(hello.peer, conn);
+        self.directory.connected(&hello.peer, true);
+        self.review_connection(now, conn);
+        self.wake(now, conn);
+        self.walk_catalogue(now, &hello.peer);
+        for content in self.downloader.wanting() {
+            if self.directory.holders(&content).any(|holder| *holder == hello.peer) {
+                self.open_channel(now, conn, content);
+            }
+        }
+    }
+
+    /// The other side will send nothing more. A native peer that has said its last word wants nothing either.
+    pub(in crate::core) fn on_end_of_stream(&mut self, now: Time, conn: ConnId) {
+        self.note_fruitless(now, conn);
+        self.close(now, conn, None);
+    }
+
+    pub(in crate::core) fn on_broken(&mut self, now: Time, conn: ConnId, why: BrokenWhy) {
+        self.counters.add(match why {
+            BrokenWhy::Refused => "connections refused by the other side",
+            BrokenWhy::Unreachable => "connections to nowhere",
+            BrokenWhy::Reset => "connections reset",
+            BrokenWhy::Failed => "connections failed",
+        });
+        self.note_fruitless(now, conn);
+        self.detach(now, conn);
+        self.forget(conn);
+    }
+
+    pub(in crate::core) fn on_closed(&mut self, now: Time, conn: ConnId) {
+        self.detach(now, conn);
+        self.forget(conn);
+        self.review_leaving(now, false);
+    }
+
+    /// Closes a connection; `why` is told to the other side.
+    pub(in crate::core) fn close(&mut self, now: Time, conn: ConnId, why: Option<&str>) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if connection.phase == Phase::Closing {
+            return;
+        }
+        self.detach(now, conn);
+        let grace = self.config.limits.leave_grace;
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.begin_closing(why.map(|reason| Frame::Bye { reason: reason.to_owned() }));
+            self.timers.set(Timer::Connection(conn), now + grace);
+            self.wake(now, conn);
+        }
+    }
+
+    /// Closes a connection whose other side broke the rules, and strikes the peer if it is known.
+    pub(in crate::core) fn close_for_fault(&mut self, now: Time, conn: ConnId, fault: &'static str) {
+        self.counters.add("connections closed for a fault");
+        let Some(connection) = self.connections.get(conn) else { return };
+        if connection.identity.is_some() {
+            self.strike(now, conn, fault);
+        } else {
+            self.close(now, conn, None);
+        }
+    }
+
+    /// Nothing is asked of this peer any more for a while, and its connection is closed.
+    pub(in crate::core) fn strike(&mut self, now: Time, conn: ConnId, why: &'static str) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let peer = connection.peer_ref();
+        let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
+        self.dialer.strike(now, peer.addr, now + self.config.limits.strike_duration);
+        for content in contents {
+            if let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers()) {
+                download.struck.push(peer.clone());
+            }
+        }
+        self.event(Event::PeerStruck { peer, why });
+        self.close(now, conn, Some(why));
+    }
+
+    /// Tells the driver to visit a connection that has something to send again.
+    pub(in crate::core) fn wake(&mut self, now: Time, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.asleep && connection.phase != Phase::Dialling {
+            connection.asleep = false;
+            connection.moved = now;
+            self.output(Output::Wake(conn));
+        }
+    }
+
+    /// A connection's deadline came: is it still alive?
+    pub(in crate::core) fn review_connection(&mut self, now: Time, conn: ConnId) {
+        let limits = self.config.limits.clone();
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let next = match connection.phase {
+            Phase::Dialling => {
+                if now.since(connection.since) >= limits.dial_deadline {
+                    self.note_fruitless(now, conn);
+                    return self.close(now, conn, None);
+                }
+                connection.since + limits.dial_deadline
+            }
+            Phase::Greeting => {
+                if now.since(connection.since) >= limits.handshake_deadline {
+                    self.counters.add("connections without a hello");
+                    self.note_fruitless(now, conn);
+                    return self.close(now, conn, None);
+                }
+                connection.since + limits.handshake_deadline
+            }
+            Phase::Closing => {
+                // Its last word found no way out in time; it goes without.
+                connection.begin_closing(None);
+                connection.drop_outbox();
+                return self.wake(now, conn);
+            }
+            Phase::Open => {
+                let sending = connection.is_sending();
+                if now.since(connection.heard) >= limits.silence_max {
+                    return self.close(now, conn, Some("silent for too long"));
+                }
+                if sending && now.since(connection.moved) >= limits.send_stall_max {
+                    return self.close(now, conn, Some("takes no bytes"));
+                }
+                if !connection.pinged && now.since(connection.heard) >= limits.keepalive_interval {
+                    connection.pinged = true;
+                    connection.push(Frame::Ping);
+                    self.wake(now, conn);
+                }
+                self.next_review(conn)
+            }
+        };
+        self.timers.set(Timer::Connection(conn), next.max(now + Duration::from_millis(1)));
+    }
+
+    /// When an open connection's silence or stall would next matter.
+    fn next_review(&mut self, conn: ConnId) -> Time {
+        let limits = &self.config.limits;
+        let Some(connection) = self.connections.get(conn) else { return Time::ZERO };
+        if let Some(identity) = &connection.identity {
+            self.directory.touch(connection.heard, &identity.peer);
+        }
+        let silence = if connection.pinged { limits.silence_max } else { limits.keepalive_interval };
+        let heard = connection.heard + silence;
+        if connection.is_sending() { heard.min(connection.moved + limits.send_stall_max) } else { heard }
+    }
+
+    /// A dialled connection ended: the endpoint is not dialled again at once.
+    fn note_fruitless(&mut self, now: Time, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let (addr, dialled) = (connection.addr, connection.dialled && connection.phase != Phase::Closing);
+        if dialled {
+            self.dialer.failed(now, addr);
+        }
+    }
+
+    /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older.
+    fn is_surplus(&self, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
+        let dialled = |conn| self.connections.get(conn).is_some_and(|connection| connection.dialled);
+        let dialler = |conn| if dialled(conn) { &self.id } else { peer };
+        dialler(older) <= dialler(newer)
+    }
+
+    /// The table is full: the connection that came in first and has not said hello makes room for the next one.
+    fn evict_a_stranger(&mut self, now: Time) {
+        let strangers = self.connections.iter().filter(|(_, c)| c.phase == Phase::Greeting && !c.dialled);
+        let oldest = strangers.min_by_key(|(_, connection)| connection.since).map(|(conn, _)| conn);
+        if let Some(conn) = oldest {
+            self.close(now, conn, None);
+        }
+    }
+
+    /// Takes a connection out of everything it takes part in.
+    fn detach(&mut self, now: Time, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase == Phase::Closing {
+            return;
+        }
+        let was = std::mem::replace(&mut connection.phase, Phase::Closing);
+        let (addr, dialled) = (connection.addr, connection.dialled);
+        let identity = connection.identity.clone();
+        let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
+        if let Some(incoming) = connection.incoming.take()
+            && let Some(buffer) = incoming.buffer
+        {
+            self.downloader.free_buffer(buffer);
+            self.output(Output::Release(buffer));
+        }
+        if dialled {
+            self.links.undialled(&addr, conn);
+        } else if was == Phase::Greeting {
+            self.links.half_open_remove(&addr.ip());
+        }
+        if let Some(identity) = identity {
+            self.links.closed(&identity.peer, conn);
+            self.directory.connected(&identity.peer, false);
+            self.directory.touch(now, &identity.peer);
+            if let Some(expiry) = self.directory.expiry() {
+                self.timers.set_no_later(Timer::Expiry, expiry);
+            }
+        }
+        self.uploader.remove(conn);
+        self.grant_uploads(now);
+        self.end_walks(now, conn);
+        for content in contents {
+            self.lose_source(now, conn, content);
+        }
+        self.feed_starving(now);
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        self.timers.clear(Timer::Connection(conn));
+        self.connections.remove(conn);
+    }
+
+    fn hello(&self) -> Frame {
+        Frame::Hello(Hello {
+            v: PROTOCOL_VERSION,
+            peer: self.id,
+            user: self.config.user.clone(),
+            port: self.config.tcp_port,
+            agent: self.config.agent.clone(),
+        })
+    }
+
+    /// Panics when the indexes over connections are not what the connections say.
+    pub(in crate::core) fn check_links(&self) {
+        for (peer, conn) in self.links.all_open() {
+            let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
+            assert_eq!(identity.map(|identity| identity.peer), Some(*peer), "{conn} leads to its peer");
+        }
+        let open = |connection: &Connection| connection.phase == Phase::Open;
+        let count = self.connections.iter().filter(|(_, connection)| open(connection)).count();
+        assert_eq!(count, self.links.open(), "one open connection a peer");
+        for (conn, connection) in self.connections.iter().filter(|(_, connection)| open(connection)) {
+            for channel in &connection.channels {
+                assert!(self.links.on(&channel.content).any(|named| named == conn), "{conn} is indexed");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Manifests: fetched whole from one peer, verified against the id; and given to who asks.
+
+use std::time::Duration;
+
+use crate::core::connection::Phase as ConnectionPhase;
+use crate::core::door::{ConnId, Output, StoreJob};
+use crate::core::downloader::Phase;
+use crate::core::id::ContentId;
+use crate::core::manifest::ManifestPages;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::{Frame, ManifestPage, RefuseReason};
+
+/// Manifest requests that one connection may have waiting.
+const MANIFEST_ASKS_MAX: usize = 1_024;
+/// A page that does not come within this time is asked of another peer.
+pub(in crate::core) const PAGE_DEADLINE: Duration = Duration::from_secs(4);
+
+impl Peer {
+    /// Asks this peer for the manifest, if one is wanted and nobody else is being asked. Who tells a cut can prove it.
+    pub(in crate::core) fn request_manifest(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if !matches!(download.phase, Phase::Manifest(None)) {
+            return;
+        }
+        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else { return };
+        let Some((number, channel)) = connection.channel_of(&content) else { return };
+        if channel.their_cut.is_none() || channel.refused {
+            return;
+        }
+        download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
+        download.supplied = now;
+        self.say(now, conn, Frame::ManifestRequest { channel: number, first: 0 });
+    }
+
+    /// Asks somebody for the manifest of a download that needs one.
+    pub(in crate::core) fn request_manifest_anywhere(&mut self, now: Time, content: ContentId) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            self.request_manifest(now, conn, content);
+        }
+    }
+
+    pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
+        let channel = self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
+        let Some((number, channel)) = channel else {
+            return self.close_for_fault(now, conn, "sent a manifest of nothing");
+        };
+        let content = channel.content;
+        let Some(download) = self.downloader.get_mut(&content) else {
+            return self.counters.add("manifest pages nobody waits for");
+        };
+        let Phase::Manifest(Some((from, pages))) = &mut download.phase else {
+            return self.counters.add("manifest pages nobody waits for");
+        };
+        if *from != conn {
+            return self.counters.add("manifest pages nobody waits for");
+        }
+        download.supplied = now;
+        match pages.push(page) {
+            Ok(None) => {
+                let first = pages.next_first();
+                self.say(now, conn, Frame::ManifestRequest { channel: number, first });
+            }
+            Ok(Some(manifest)) if manifest.verify(&content).is_ok() => {
+                download.geometry = Some(manifest.geometry);
+                download.phase = Phase::Creating;
+                self.output(Output::Store(StoreJob::CreatePart { content, manifest: Box::new(manifest) }));
+            }
+            Ok(Some(_)) | Err(_) => {
+                download.phase = Phase::Manifest(None);
+                self.strike(now, conn, "sent a manifest that is not the id's");
+                self.request_manifest_anywhere(now, content);
+            }
+        }
+    }
+
+    pub(in crate::core) fn on_manifest_request(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((number, channel)) = connection.channel_theirs(theirs) else {
+            return self.close_for_fault(now, conn, "asked for the manifest of nothing");
+        };
+        if channel.withdrawn || channel.our_cut.is_none() {
+            // They hear, or heard, a refusal.
+            return;
+        }
+        if connection.manifest_asks.len() >= MANIFEST_ASKS_MAX {
+            return self.close_for_fault(now, conn, "asks faster than it reads");
+        }
+        connection.manifest_asks.push_back((number, first));
+        self.read_next_manifest(conn);
+    }
+
+    /// The store gave a page that somebody asked for, or could not.
+    pub(in crate::core) fn on_manifest_read(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        content: ContentId,
+        page: Option<Box<ManifestPage>>,
+    ) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.manifest_job = false;
+        match (page, connection.channel_of_mut(&content)) {
+            (Some(page), Some(_)) => self.say(now, conn, Frame::ManifestPage(*page)),
+            (None, Some((number, channel))) if !channel.withdrawn => {
+                channel.withdrawn = true;
+                self.say(now, conn, Frame::Withdraw { channel: number, reason: RefuseReason::Unreadable });
+            }
+            _ => {}
+        }
+        self.read_next_manifest(conn);
+    }
+
+    /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
+    pub(in crate::core) fn read_next_manifest(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.manifest_job || connection.queued_frames() >= 4 || connection.phase != ConnectionPhase::Open {
+            return;
+        }
+        while let Some((number, first)) = connection.manifest_asks.pop_front() {
+            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else { continue };
+            let Some(cut) = channel.our_cut else { continue };
+            connection.manifest_job = true;
+            let (content, chunk_bytes) = (channel.content, cut.chunk_bytes());
+            let job = StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel: number };
+            return self.output(Output::Store(job));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What crosses roles: one file a flow. Each adds methods to [`crate::core::Peer`]; state stays with the roles.
+
+pub(in crate::core) mod channel;
+pub(in crate::core) mod conversation;
+pub(in crate::core) mod discovery;
+pub(in crate::core) mod fetch;
+pub(in crate::core) mod have;
+pub(in crate::core) mod leave;
+pub(in crate::core) mod link;
+pub(in crate::core) mod manifest;
+pub(in crate::core) mod progress;
+pub(in crate::core) mod search;
+pub(in crate::core) mod serve;
+pub(in crate::core) mod sources;
+pub(in crate::core) mod storage;

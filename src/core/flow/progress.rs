@@ -1,0 +1,206 @@
+//! A download's way: begun, reviewed, finished, failed.
+
+use std::time::Duration;
+
+use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
+use crate::core::downloader::{Download, Phase};
+use crate::core::flow::manifest::PAGE_DEADLINE;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::status::DownloadStatus;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::wire::message::{RefuseReason, Wanted};
+
+/// How often a download that is under way is looked at without other cause.
+const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
+/// A download without sources for so long says what it waits for.
+const WAITING_AFTER: Duration = Duration::from_millis(900);
+/// After the last holder was struck, another may still turn up within this time.
+const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
+/// The first few missing chunks that are named.
+const MISSING_NAMED_MAX: usize = 8;
+
+impl Peer {
+    /// Begins a download of a content that somebody offers, when its turn comes.
+    pub(in crate::core) fn begin_download(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        name: &str,
+        size: u64,
+        stall: Duration,
+    ) {
+        if self.downloader.add(content, Download::new(name.to_owned(), size, stall, now)) {
+            self.activate_downloads(now);
+        }
+    }
+
+    /// Begins the downloads whose turn has come.
+    pub(in crate::core) fn activate_downloads(&mut self, now: Time) {
+        while let Some(content) = self.downloader.activate(now) {
+            let Some(download) = self.downloader.get(&content) else { continue };
+            let job = StoreJob::OpenPart { content, name: download.name.clone(), size: download.size_claimed };
+            self.output(Output::Store(job));
+            self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
+            // Connecting takes as long as opening; they need not wait for each other.
+            self.seek_sources(now, content);
+        }
+    }
+
+    /// Looks at a download: what is late, whether it can get on, whether it has waited too long.
+    pub(in crate::core) fn review_download(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers()) else { return };
+        self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
+        let connections = &self.connections;
+        let heard = |conn| connections.get(conn).map(|connection| connection.heard);
+        let late = download.mark_late(now, &self.config.limits, heard);
+        let page_late = now.since(download.supplied) >= PAGE_DEADLINE;
+        if page_late && let Phase::Manifest(asked @ Some(_)) = &mut download.phase {
+            *asked = None;
+            self.request_manifest_anywhere(now, content);
+        }
+        for (chunk, conn) in late {
+            self.miss(content, chunk, conn, "late");
+        }
+        self.ask_for_chunks(now, content);
+        self.seek_sources(now, content);
+        self.review_supply(now, content);
+    }
+
+    /// Can this download get on with the peers that are connected?
+    fn review_supply(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let (missing_count, missing) = match &download.phase {
+            Phase::Manifest(None) => (0, Vec::new()),
+            Phase::Running => {
+                let unreachable = self.unreachable_chunks(&content);
+                let stuck = !unreachable.is_empty() && download.storing.is_empty();
+                if !stuck || download.flights.values().flatten().any(|flight| !flight.late) {
+                    return self.note_supplied(now, content);
+                }
+                let named = unreachable.iter().copied().take(MISSING_NAMED_MAX).collect();
+                (u32::try_from(unreachable.len()).unwrap_or(u32::MAX), named)
+            }
+            _ => return,
+        };
+        let idle_for = now.since(download.supplied);
+        if self.all_struck(now, &content) && idle_for >= INTEGRITY_GRACE {
+            let struck = download.struck.clone();
+            return self.fail_download(now, content, FailReason::Integrity { struck });
+        }
+        if idle_for >= download.stall {
+            let of = download.geometry.map_or(0, |geometry| geometry.chunks());
+            let have = self.catalogue.get(&content).map_or(0, |holding| holding.count());
+            return self.fail_download(now, content, FailReason::Stalled { missing: of.saturating_sub(have), of });
+        }
+        let ask_again = download.next_query <= now;
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if ask_again {
+            download.queried(now);
+        }
+        let say = !download.waiting && idle_for >= WAITING_AFTER;
+        download.waiting |= say;
+        if say {
+            self.event(Event::Waiting { content, missing, missing_count });
+        }
+        if ask_again {
+            self.query(Wanted::Id(content));
+        }
+    }
+
+    /// A download gets on.
+    pub(in crate::core) fn note_supplied(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        download.got_on(now);
+        if std::mem::take(&mut download.waiting) {
+            self.event(Event::Resumed { content });
+        }
+    }
+
+    /// A download is over with the file in place.
+    pub(in crate::core) fn end_download(&mut self, now: Time, content: ContentId) {
+        self.cancel_all(now, content);
+        self.timers.clear(Timer::Download(content));
+        self.downloader.finish(&content);
+        self.activate_downloads(now);
+        self.review_leaving(now, false);
+    }
+
+    /// A download is over without the file; its part is kept.
+    pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        match download.phase {
+            Phase::Done | Phase::ClosingPart => return,
+            Phase::Queued => self.end_download(now, content),
+            _ => {
+                self.cancel_all(now, content);
+                if self.catalogue.get(&content).is_some() {
+                    self.withdraw_everywhere(now, content, RefuseReason::Unknown);
+                    self.catalogue.remove(&content);
+                }
+                self.timers.clear(Timer::Download(content));
+                self.downloader.starving.remove(&content);
+                if let Some(download) = self.downloader.get_mut(&content) {
+                    download.phase = Phase::ClosingPart;
+                }
+                self.output(Output::Store(StoreJob::ClosePart { content }));
+            }
+        }
+        self.event(Event::Failed { content, reason });
+    }
+
+    pub(in crate::core) fn cancel_download(&mut self, now: Time, content: ContentId) {
+        self.fail_download(now, content, FailReason::Cancelled);
+    }
+
+    /// Downloads as people see them.
+    pub(in crate::core) fn download_statuses(&self) -> Vec<DownloadStatus> {
+        self.downloader.iter().map(|(content, download)| self.download_status(content, download)).collect()
+    }
+
+    fn download_status(&self, content: ContentId, download: &Download) -> DownloadStatus {
+        let holding = self.catalogue.get(&content);
+        let (chunks, chunk_bytes) = download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
+        let size = download.geometry.map_or(download.size_claimed, |geometry| geometry.size_bytes());
+        let have = holding.map_or(0, |holding| holding.count());
+        let coming = |conn| self.connections.get(conn).and_then(|connection| connection.incoming);
+        let partly: u64 = download
+            .flights
+            .values()
+            .flatten()
+            .filter(|flight| flight.begun.is_some())
+            .filter_map(|flight| coming(flight.conn).filter(|incoming| incoming.content == content))
+            .map(|incoming| u64::from(incoming.at))
+            .sum();
+        let storing = download.storing.len() as u64 * chunk_bytes;
+        let whole = holding.is_some_and(|holding| holding.is_complete());
+        let bytes = if whole { size } else { (u64::from(have) * chunk_bytes + storing + partly).min(size) };
+        DownloadStatus {
+            content,
+            name: download.name.clone(),
+            size,
+            chunks,
+            have,
+            bytes,
+            in_flight: download.flights.len(),
+            sources: self.links.on(&content).filter(|conn| self.is_counted(*conn, &content)).count(),
+            contributors: download.contributors.len(),
+        }
+    }
+
+    /// The missing chunks that no connected source has.
+    fn unreachable_chunks(&self, content: &ContentId) -> Vec<u32> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        let had = |chunk| self.catalogue.get(content).is_some_and(|holding| holding.has(chunk));
+        let nowhere = (0u32..).zip(&download.availability).filter(|(_, holders)| **holders == 0);
+        nowhere.map(|(chunk, _)| chunk).filter(|chunk| !had(*chunk)).collect()
+    }
+
+    /// Whether somebody was struck over a download and every holder that is known is struck.
+    fn all_struck(&self, now: Time, content: &ContentId) -> bool {
+        let struck = |peer: &PeerRef| self.dialer.is_struck(now, &peer.addr);
+        self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
+            && self.directory.holders(content).filter_map(|peer| self.directory.peer_ref(peer)).all(|peer| struck(&peer))
+    }
+}

@@ -1,0 +1,245 @@
+//! Searches: asked, answered, walked through catalogues, decided.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::core::door::{ConnId, Event, FailReason, PeerRef};
+use crate::core::id::{ContentId, PeerId};
+use crate::core::peer::Peer;
+use crate::core::searches::{Purpose, Search, Step, similar};
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};
+
+/// So many names that look alike are told when a name was not found.
+const SIMILAR_NAMES: usize = 5;
+/// Many searches at once ask for everything, and no more often than this.
+const ASK_ALL_GAP: Duration = Duration::from_millis(100);
+
+impl Peer {
+    pub(in crate::core) fn on_get(
+        &mut self,
+        now: Time,
+        ticket: u32,
+        wanted: Wanted,
+        at: Option<String>,
+        wait: Duration,
+        stall: Duration,
+    ) {
+        self.begin_search(now, Search::new(Purpose::Get { ticket, at, stall }, wanted, wait, now));
+    }
+
+    pub(in crate::core) fn on_look(&mut self, now: Time, wanted: Wanted, wait: Duration) {
+        self.begin_search(now, Search::new(Purpose::Look, wanted, wait, now));
+    }
+
+    /// Takes the next step of a search.
+    pub(in crate::core) fn step_search(&mut self, now: Time, key: u32) {
+        let many = self.searches.len() > 1;
+        loop {
+            let Some(search) = self.searches.get_mut(key) else { return };
+            match search.step(now) {
+                Step::Ask if !many => {
+                    let wanted = search.wanted.clone();
+                    self.query(wanted);
+                }
+                Step::Ask | Step::AskAll => self.query_all(now),
+                Step::Decide => return self.decide_search(now, key),
+                Step::Wait(until) => {
+                    return self.timers.set(Timer::Search(key), until.max(now + Duration::from_micros(1)));
+                }
+            }
+        }
+    }
+
+    /// A peer was heard, whatever it said.
+    pub(in crate::core) fn note_heard(&mut self, peer: &PeerId) {
+        for (_, search) in self.searches.iter_mut() {
+            search.heard.insert(*peer);
+        }
+    }
+
+    /// A peer offers these entries: is something among them that is looked for?
+    pub(in crate::core) fn note_matches(&mut self, now: Time, peer: &PeerId, entries: &[Entry], known_peers: u32) {
+        let Some(holder) = self.directory.peer_ref(peer) else { return };
+        let delay_max = self.config.limits.answer_delay_max;
+        for (key, search) in self.searches.iter_mut() {
+            let wanted_here = match &search.purpose {
+                Purpose::Get { at: Some(at), .. } => is_called(&holder, at),
+                Purpose::Get { at: None, .. } | Purpose::Look => true,
+            };
+            if wanted_here && entries.iter().any(|entry| search.wanted.matches(&entry.name, &entry.id)) {
+                search.matched(now, known_peers, delay_max);
+                if let Some(settles) = search.settles {
+                    self.timers.set_no_later(Timer::Search(key), settles);
+                }
+            }
+        }
+    }
+
+    /// Asks a peer for the pages of its catalogue that a search needs, connecting to it first if need be.
+    pub(in crate::core) fn walk_catalogue(&mut self, now: Time, peer: &PeerId) {
+        let Some(addr) = self.directory.get(peer).map(|known| known.addr) else { return };
+        let conn = self.links.to_peer(peer);
+        let dialled = conn.and_then(|conn| self.connections.get(conn)).map(|connection| connection.addr);
+        let fixed = self.config.fixed_peers.iter().any(|named| *named == addr || Some(*named) == dialled);
+        let partly = self.directory.is_partly_known(peer);
+        let many = self.searches.len() > 1;
+        let asks: Vec<(u32, Wanted)> = self
+            .searches
+            .iter()
+            .filter(|(_, search)| fixed || (partly && (many || search.is_broad())))
+            .filter(|(_, search)| conn.is_none_or(|conn| !search.walks.contains_key(&conn)))
+            .map(|(key, search)| (key, search.wanted.clone()))
+            .collect();
+        let Some(conn) = conn else {
+            if !asks.is_empty() {
+                self.dial_or_wait(now, addr);
+            }
+            return;
+        };
+        for (key, wanted) in asks {
+            self.request_page(now, conn, key, CatalogueRequest { wanted, after: None });
+        }
+    }
+
+    pub(in crate::core) fn on_catalogue_page(&mut self, now: Time, conn: ConnId, page: CataloguePage) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
+            return self.close_for_fault(now, conn, "sent a catalogue page nobody asked for");
+        };
+        let (peer, endpoint) = (identity.peer, connection.peer_ref().addr);
+        self.dialer.succeeded(&endpoint);
+        let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
+        // The last page, or one that pretends that more follows nothing, ends the walk.
+        let next = last.filter(|_| page.more);
+        self.on_catalogue(now, &peer, page.generation, None, page.entries, 0);
+        let Some(search) = self.searches.get_mut(key) else { return };
+        if next.is_some() {
+            let wanted = search.wanted.clone();
+            return self.request_page(now, conn, key, CatalogueRequest { wanted, after: next });
+        }
+        search.walks.insert(conn, true);
+        self.step_search(now, key);
+    }
+
+    /// A connection is over: no more pages come from it.
+    pub(in crate::core) fn end_walks(&mut self, now: Time, conn: ConnId) {
+        let mut ended = Vec::new();
+        for (key, search) in self.searches.iter_mut() {
+            if let Some(done @ false) = search.walks.get_mut(&conn) {
+                *done = true;
+                ended.push(key);
+            }
+        }
+        for key in ended {
+            self.timers.set_no_later(Timer::Search(key), now + Duration::from_micros(1));
+        }
+    }
+
+    /// Ends every search without a word; for a peer that leaves.
+    pub(in crate::core) fn drop_searches(&mut self) {
+        for key in self.searches.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.timers.clear(Timer::Search(key));
+            self.searches.remove(key);
+        }
+    }
+
+    fn begin_search(&mut self, now: Time, search: Search) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let key = self.searches.add(search);
+        self.dial_fixed_peers(now);
+        let peers: Vec<PeerId> = self.directory.peers().map(|(peer, _)| *peer).collect();
+        for peer in peers {
+            self.walk_catalogue(now, &peer);
+        }
+        // Commands that come together make one question of their searches: the first step waits for the others.
+        self.timers.set(Timer::Search(key), now);
+    }
+
+    fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
+        if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn)) {
+            search.walks.insert(conn, false);
+            connection.walks.push_back(key);
+            self.say(now, conn, Frame::CatalogueRequest(request));
+        }
+    }
+
+    fn query_all(&mut self, now: Time) {
+        if self.searches.asked_all.is_none_or(|last| now.since(last) >= ASK_ALL_GAP) {
+            self.searches.asked_all = Some(now);
+            self.query(Wanted::All);
+        }
+    }
+
+    fn decide_search(&mut self, now: Time, key: u32) {
+        self.timers.clear(Timer::Search(key));
+        let Some(search) = self.searches.remove(key) else { return };
+        match search.purpose.clone() {
+            Purpose::Look => self.event(Event::Looked),
+            Purpose::Get { ticket, at, stall } => {
+                let found = self.found(&search.wanted, at.as_deref());
+                if found.is_empty() {
+                    let reason = self.nobody_offers(&search);
+                    return self.event(Event::SearchFailed { ticket, reason });
+                }
+                if found.len() > 1 && !matches!(search.wanted, Wanted::All | Wanted::Glob(_)) {
+                    let reason = FailReason::Ambiguous { candidates: found };
+                    return self.event(Event::SearchFailed { ticket, reason });
+                }
+                let count = found.len();
+                for (Entry { id: content, name, size, .. }, _) in &found {
+                    let (content, size) = (*content, *size);
+                    self.event(Event::Resolved { ticket, content, name: name.clone(), size });
+                }
+                self.event(Event::SearchDone { ticket, found: count });
+                for (entry, _) in found {
+                    self.begin_download(now, entry.id, &entry.name, entry.size, stall);
+                }
+            }
+        }
+    }
+
+    /// What is known of what is wanted: each content once, with its first name and the most complete holder.
+    fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
+        let mut found: BTreeMap<ContentId, (Entry, PeerRef)> = BTreeMap::new();
+        for (peer, entry) in self.directory.matching(wanted) {
+            let Some(holder) = self.directory.peer_ref(&peer) else { continue };
+            if at.is_some_and(|at| !is_called(&holder, at)) {
+                continue;
+            }
+            match found.get(&entry.id) {
+                Some((best, _)) if best.have >= entry.have => {}
+                _ => {
+                    found.insert(entry.id, (entry, holder));
+                }
+            }
+        }
+        // A whole path is meant before a last component.
+        if let Wanted::Name(name) = wanted
+            && found.values().any(|(entry, _)| entry.name == *name)
+        {
+            found.retain(|_, (entry, _)| entry.name == *name);
+        }
+        found.into_values().collect()
+    }
+
+    fn nobody_offers(&self, search: &Search) -> FailReason {
+        let similar = match &search.wanted {
+            Wanted::Name(name) | Wanted::Glob(name) => {
+                let contents = self.directory.content_statuses();
+                similar(name, contents.iter().map(|content| content.name.as_str()), SIMILAR_NAMES)
+            }
+            Wanted::All | Wanted::Id(_) | Wanted::Prefix(_) => Vec::new(),
+        };
+        FailReason::NobodyOffers { peers: search.heard.len(), similar }
+    }
+}
+
+/// Whether a peer is meant by a user name, `NAME#id4`, or an address with or without its port.
+fn is_called(peer: &PeerRef, name: &str) -> bool {
+    let with_id = |id: PeerId| format!("{}#{}", peer.user, id.short()) == name;
+    peer.user == name || peer.id.is_some_and(with_id) || peer.addr.to_string() == name || peer.addr.ip().to_string() == name
+}

@@ -1,0 +1,177 @@
+//! Serving: requests in, chunks and pages out.
+
+use crate::core::connection::{CATALOGUE_ASKS_MAX, Outgoing, Phase};
+use crate::core::door::{ConnId, Event, Output, SpanFault, StoreJob};
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::core::uploader::Ask;
+use crate::wire::frame;
+use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
+
+/// So often one connection may say that a chunk from here is bad; an honest one leaves before.
+const BAD_CLAIMS_MAX: u32 = 8;
+
+impl Peer {
+    /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
+    pub(in crate::core) fn refill(&mut self, now: Time, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !connection.outbox_is_empty() || !matches!(connection.phase, Phase::Greeting | Phase::Open) {
+            return;
+        }
+        if connection.pong {
+            connection.pong = false;
+            connection.encode(&Frame::Pong);
+        }
+        if !connection.encode_queue() || connection.phase != Phase::Open {
+            return;
+        }
+        if let Some(request) = connection.catalogue_asks.pop_front() {
+            let page = frame::catalogue_page(self.catalogue.answer(&request), self.catalogue.generation());
+            connection.encode(&Frame::CataloguePage(page));
+        }
+        self.encode_haves(conn);
+        self.begin_upload(now, conn);
+    }
+
+    pub(in crate::core) fn on_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let done = connection.sent(now, bytes);
+        if let Some(out) = done {
+            let event = Event::ChunkSent {
+                content: out.content,
+                chunk: out.chunk,
+                bytes: out.len,
+                of: out.of,
+                to: connection.peer_ref(),
+                took: now.since(out.began),
+            };
+            self.event(event);
+            self.uploader.finish(conn);
+            self.grant_uploads(now);
+            self.review_leaving(now, false);
+        } else {
+            self.uploader.moved(conn, now);
+        }
+        self.read_next_manifest(conn);
+    }
+
+    pub(in crate::core) fn on_catalogue_request(&mut self, now: Time, conn: ConnId, request: CatalogueRequest) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
+            return self.close_for_fault(now, conn, "asks faster than it reads");
+        }
+        connection.catalogue_asks.push_back(request);
+        self.wake(now, conn);
+    }
+
+    pub(in crate::core) fn on_request(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+            return self.close_for_fault(now, conn, "asked for a chunk of nothing");
+        };
+        let content = channel.content;
+        let Some(cut) = channel.our_cut.filter(|_| !channel.withdrawn) else {
+            return self.reject(now, conn, number, content, chunk, RefuseReason::Unknown);
+        };
+        if chunk >= cut.chunks() {
+            return self.close_for_fault(now, conn, "asked for a chunk that does not exist");
+        }
+        let holding = self.catalogue.get(&content);
+        let here = holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
+        if !here {
+            return self.reject(now, conn, number, content, chunk, RefuseReason::NotHere);
+        }
+        if self.leaving.is_some() || self.uploader.queued(conn) >= self.config.limits.queued_requests_max {
+            return self.reject(now, conn, number, content, chunk, RefuseReason::Busy);
+        }
+        self.uploader.push(conn, Ask { channel: number, content, chunk });
+        self.grant_uploads(now);
+    }
+
+    pub(in crate::core) fn on_cancel(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+            return self.close_for_fault(now, conn, "cancelled a chunk of nothing");
+        };
+        self.uploader.cancel(conn, number, chunk);
+        self.grant_uploads(now);
+    }
+
+    /// Somebody says that a chunk from here was not what the id demands: the store hashes it again.
+    pub(in crate::core) fn on_bad(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.bad_claims += 1;
+        if connection.bad_claims > BAD_CLAIMS_MAX {
+            return self.close_for_fault(now, conn, "finds too many chunks bad");
+        }
+        let Some((_, channel)) = connection.channel_theirs(theirs) else {
+            return self.close_for_fault(now, conn, "found a chunk of nothing bad");
+        };
+        let content = channel.content;
+        if let Some(cut) = channel.our_cut.filter(|cut| chunk < cut.chunks() && !channel.withdrawn) {
+            let to = connection.peer_ref();
+            self.event(Event::ChunkUnsent { content, chunk, to, why: "found bad by the receiver" });
+            self.output(Output::Store(StoreJob::Recheck { content, chunk, chunk_bytes: cut.chunk_bytes() }));
+        }
+    }
+
+    /// A file is not what it was when a chunk of it was promised: the connection cannot keep the promise.
+    pub(in crate::core) fn on_span_failed(&mut self, now: Time, conn: ConnId, content: ContentId, why: SpanFault) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if let Some(out) = connection.outgoing.filter(|out| out.content == content) {
+            let why = match why {
+                SpanFault::Changed => "file changed",
+                SpanFault::Gone => "file gone",
+                SpanFault::Unreadable => "file unreadable",
+            };
+            let to = connection.peer_ref();
+            self.event(Event::ChunkUnsent { content, chunk: out.chunk, to, why });
+        }
+        self.close(now, conn, None);
+    }
+
+    /// Gives free upload slots to who waits for one.
+    pub(in crate::core) fn grant_uploads(&mut self, now: Time) {
+        while let Some(conn) = self.uploader.grant(now) {
+            self.wake(now, conn);
+        }
+        match self.uploader.deadline(now) {
+            Some(at) => self.timers.set(Timer::UploadSlot, at),
+            None => self.timers.clear(Timer::UploadSlot),
+        }
+    }
+
+    /// Tells somebody that a chunk will not come.
+    pub(in crate::core) fn reject(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        channel: u32,
+        content: ContentId,
+        chunk: u32,
+        reason: RefuseReason,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let why = match reason {
+            RefuseReason::Unknown => "not offered",
+            RefuseReason::ChunkSize => "other chunk size",
+            RefuseReason::NotHere => "not here",
+            RefuseReason::Busy => "busy",
+            RefuseReason::Changed => "file changed",
+            RefuseReason::Unreadable => "file unreadable",
+        };
+        let to = connection.peer_ref();
+        self.event(Event::ChunkUnsent { content, chunk, to, why });
+        self.say(now, conn, Frame::Reject { channel, chunk, reason });
+    }
+
+    /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
+    fn begin_upload(&mut self, now: Time, conn: ConnId) {
+        let Some(ask) = self.uploader.begin(conn, now) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
+        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else { return };
+        let Ask { channel, content, chunk } = ask;
+        connection.begin_chunk(channel, Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now });
+    }
+}

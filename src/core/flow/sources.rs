@@ -1,0 +1,68 @@
+//! Sources: which holders of a wanted content to connect to.
+
+use std::net::SocketAddr;
+
+use crate::core::id::{ContentId, PeerId};
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+
+impl Peer {
+    /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
+    pub(in crate::core) fn seek_sources(&mut self, now: Time, content: ContentId) {
+        if self.leaving.is_some() || !self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
+            return;
+        }
+        let holders: Vec<PeerId> = self.directory.holders(&content).copied().collect();
+        let mut connected = self.links.on(&content).count();
+        for peer in holders {
+            if connected >= self.config.limits.neighbours_max {
+                break;
+            }
+            connected += usize::from(self.seek_source(now, &peer, content));
+        }
+        if self.directory.holders(&content).next().is_none() {
+            self.dial_fixed_peers(now);
+        }
+    }
+
+    /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
+    pub(in crate::core) fn seek_all_sources(&mut self, now: Time) {
+        for content in self.downloader.wanting() {
+            self.seek_sources(now, content);
+        }
+        if self.searches.len() > 0 {
+            self.dial_fixed_peers(now);
+        }
+    }
+
+    /// Dials the peers that somebody named.
+    pub(in crate::core) fn dial_fixed_peers(&mut self, now: Time) {
+        for addr in self.config.fixed_peers.clone() {
+            self.dial_or_wait(now, addr);
+        }
+    }
+
+    /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
+    fn seek_source(&mut self, now: Time, peer: &PeerId, content: ContentId) -> bool {
+        if let Some(conn) = self.links.to_peer(peer) {
+            let named = self.connections.get(conn).is_some_and(|c| c.channel_of(&content).is_some());
+            if !named {
+                self.open_channel(now, conn, content);
+            }
+            return !named;
+        }
+        match self.directory.get(peer).map(|known| known.addr) {
+            Some(addr) => self.dial_or_wait(now, addr),
+            None => false,
+        }
+    }
+
+    /// Dials an endpoint, or sees to it that it is dialled once its wait is over.
+    pub(in crate::core) fn dial_or_wait(&mut self, now: Time, addr: SocketAddr) -> bool {
+        if let Some(again) = self.dialer.again(now, &addr) {
+            self.timers.set_no_later(Timer::Dial, again);
+        }
+        self.dial(now, addr).is_some()
+    }
+}

@@ -1,0 +1,207 @@
+//! What the store answers, and what follows from it.
+
+use crate::core::bitfield::Bitfield;
+use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, SpanFault, StoreJob, StoreReply};
+use crate::core::downloader::Phase;
+use crate::core::geometry::Geometry;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::{Frame, RefuseReason};
+
+impl Peer {
+    pub(in crate::core) fn on_stored(&mut self, now: Time, reply: StoreReply) {
+        match reply {
+            StoreReply::Offered { content, name, size } => self.on_offered(now, content, name, size),
+            StoreReply::Withdrawn { content, name, why } => self.on_withdrawn(now, content, name, why),
+            StoreReply::PartOpened { content, state } => self.on_part_opened(now, content, state),
+            StoreReply::PartCreated { content } => self.on_part_created(now, content),
+            StoreReply::PartFailed { content, fault } => self.on_part_failed(now, content, fault),
+            StoreReply::ChunkStored { content, chunk, buffer } => self.on_chunk_stored(now, content, chunk, buffer),
+            StoreReply::ChunkBad { content, chunk, buffer } => self.on_chunk_bad(now, content, chunk, buffer),
+            StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
+                self.on_chunk_failed(now, content, chunk, buffer, fault);
+            }
+            StoreReply::Published { content, path } => self.on_published(now, content, path),
+            StoreReply::PartClosed { content } => self.on_part_closed(now, content),
+            StoreReply::ManifestRead { conn, content, page } => self.on_manifest_read(now, conn, content, page),
+            StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(content, chunk, good),
+        }
+    }
+
+    fn on_offered(&mut self, now: Time, content: ContentId, name: String, size: u64) {
+        let Ok(geometry) = Geometry::native(size) else { return };
+        self.catalogue.add_complete(content, &name, geometry);
+        self.tell_haves(now, content);
+        self.announce_soon(now);
+        self.event(Event::Offered { content, name, size });
+    }
+
+    fn on_withdrawn(&mut self, now: Time, content: ContentId, name: String, why: SpanFault) {
+        if self.catalogue.remove_name(&content, &name) {
+            self.withdraw_everywhere(now, content, RefuseReason::Changed);
+        }
+        self.announce_soon(now);
+        self.event(Event::Withdrawn { content, name, why });
+    }
+
+    fn on_part_opened(&mut self, now: Time, content: ContentId, state: PartState) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if !matches!(download.phase, Phase::Opening) {
+            return;
+        }
+        match state {
+            PartState::Fresh => {
+                download.phase = Phase::Manifest(None);
+                download.supplied = now;
+                self.request_manifest_anywhere(now, content);
+                self.seek_sources(now, content);
+            }
+            PartState::Resumed { geometry, have } => {
+                download.geometry = Some(geometry);
+                self.run_download(now, content, have);
+            }
+            PartState::Complete { geometry, path } => {
+                let (name, took) = (download.name.clone(), now.since(download.began));
+                self.catalogue.add_complete(content, &name, geometry);
+                self.announce_soon(now);
+                let bytes = geometry.size_bytes();
+                self.event(Event::Finished { content, path, bytes, took, peers: 0 });
+                self.end_download(now, content);
+                self.tell_cut(now, content);
+            }
+            PartState::Skipped { path } => {
+                self.event(Event::Skipped { content, path });
+                self.end_download(now, content);
+            }
+        }
+    }
+
+    fn on_part_created(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        if let (Phase::Creating, Some(geometry)) = (&download.phase, download.geometry) {
+            self.run_download(now, content, Bitfield::empty(geometry.chunks()));
+        }
+    }
+
+    /// The part is open and the manifest verified: chunks can come.
+    fn run_download(&mut self, now: Time, content: ContentId, have: Bitfield) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        let Some(geometry) = download.geometry else { return };
+        download.phase = Phase::Running;
+        download.supplied = now;
+        let (name, had) = (download.name.clone(), have.count());
+        self.catalogue.add_part(content, &name, geometry, have);
+        self.event(Event::Started { content, geometry, had });
+        self.announce_soon(now);
+        self.count_all_remotes(&content);
+        self.tell_cut(now, content);
+        if self.publish_if_complete(content) {
+            return;
+        }
+        self.ask_for_chunks(now, content);
+        self.seek_sources(now, content);
+    }
+
+    fn on_chunk_stored(&mut self, now: Time, content: ContentId, chunk: u32, buffer: BufferId) {
+        self.downloader.free_buffer(buffer);
+        let stored = self.downloader.get_mut(&content).and_then(|download| {
+            let storing = download.storing.remove(&chunk)?;
+            download.contributors.insert(storing.from.addr);
+            Some((storing, download.geometry?.chunk_span(chunk)?.1))
+        });
+        if let Some((storing, bytes)) = stored {
+            self.dialer.succeeded(&storing.from.addr);
+            if self.catalogue.add_chunk(&content, chunk) {
+                self.event(Event::ChunkReceived {
+                    content,
+                    chunk,
+                    bytes,
+                    from: storing.from,
+                    from_complete: storing.from_complete,
+                    took: now.since(storing.asked),
+                });
+                self.tell_haves(now, content);
+            }
+            self.cancel_others(now, content, chunk);
+            self.note_supplied(now, content);
+            if !self.publish_if_complete(content) {
+                self.ask_for_chunks(now, content);
+            }
+        }
+        self.feed_starving(now);
+    }
+
+    fn on_chunk_bad(&mut self, now: Time, content: ContentId, chunk: u32, buffer: BufferId) {
+        self.downloader.free_buffer(buffer);
+        let storing = self.downloader.get_mut(&content).and_then(|download| download.storing.remove(&chunk));
+        if let Some(storing) = storing {
+            let from = storing.from;
+            self.event(Event::ChunkMissed { content, chunk, from: from.clone(), why: "hash-mismatch" });
+            let number = self.connections.get(storing.conn).and_then(|c| c.channel_of(&content)).map(|(n, _)| n);
+            if let Some(channel) = number {
+                self.say(now, storing.conn, Frame::Bad { channel, chunk });
+            }
+            if self.dialer.bad_chunk(from.addr) >= self.config.limits.bad_chunks_max {
+                self.strike(now, storing.conn, "sent bad chunks");
+            }
+            self.ask_for_chunks(now, content);
+        }
+        self.feed_starving(now);
+    }
+
+    fn on_chunk_failed(&mut self, now: Time, content: ContentId, chunk: u32, buffer: BufferId, fault: Fault) {
+        self.downloader.free_buffer(buffer);
+        if let Some(download) = self.downloader.get_mut(&content) {
+            download.storing.remove(&chunk);
+        }
+        self.fail_download(now, content, FailReason::Storage(fault));
+        self.feed_starving(now);
+    }
+
+    fn on_part_failed(&mut self, now: Time, content: ContentId, fault: Fault) {
+        self.fail_download(now, content, FailReason::Storage(fault));
+    }
+
+    fn on_published(&mut self, now: Time, content: ContentId, path: std::path::PathBuf) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let (Phase::Publishing, Some(geometry)) = (&download.phase, download.geometry) else { return };
+        let (took, peers) = (now.since(download.began), download.contributors.len());
+        let (name, bytes) = (download.name.clone(), geometry.size_bytes());
+        self.catalogue.add_complete(content, &name, geometry);
+        self.event(Event::Finished { content, path, bytes, took, peers });
+        self.end_download(now, content);
+    }
+
+    fn on_part_closed(&mut self, now: Time, content: ContentId) {
+        let closing = |download: &crate::core::downloader::Download| matches!(download.phase, Phase::ClosingPart);
+        if self.downloader.get(&content).is_some_and(closing) {
+            self.end_download(now, content);
+        }
+    }
+
+    fn on_rechecked(&mut self, content: ContentId, chunk: u32, good: bool) {
+        if !good {
+            self.event(Event::Warning(format!(
+                "chunk {chunk} of {content} was found bad by a receiver, and it is: the file changed or the disk fails"
+            )));
+        }
+    }
+
+    /// Everybody who named the content before its cut was known hears it now.
+    fn tell_cut(&mut self, now: Time, content: ContentId) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            self.open_channel(now, conn, content);
+        }
+    }
+
+    /// Has the store publish a download that has every chunk. True when it has.
+    fn publish_if_complete(&mut self, content: ContentId) -> bool {
+        let complete = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
+        if let Some(download) = self.downloader.get_mut(&content).filter(|d| complete && d.is_running()) {
+            download.phase = Phase::Publishing;
+            self.output(Output::Store(StoreJob::Publish { content }));
+        }
+        complete
+    }
+}

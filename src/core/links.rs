@@ -1,0 +1,102 @@
+//! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::core::door::ConnId;
+use crate::core::id::{ContentId, PeerId};
+
+/// Indexes over the connections.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Links {
+    by_peer: BTreeMap<PeerId, ConnId>,
+    by_endpoint: BTreeMap<SocketAddr, ConnId>,
+    by_content: BTreeMap<ContentId, BTreeSet<ConnId>>,
+    half_open: BTreeMap<IpAddr, usize>,
+}
+
+impl Links {
+    /// How many connections have said hello.
+    pub(in crate::core) fn open(&self) -> usize {
+        self.by_peer.len()
+    }
+
+    /// The open connection to a peer.
+    pub(in crate::core) fn to_peer(&self, peer: &PeerId) -> Option<ConnId> {
+        self.by_peer.get(peer).copied()
+    }
+
+    /// All open connections, in the order of their peers.
+    pub(in crate::core) fn all_open(&self) -> impl Iterator<Item = (&PeerId, ConnId)> {
+        self.by_peer.iter().map(|(peer, conn)| (peer, *conn))
+    }
+
+    /// A connection to a peer is open.
+    pub(in crate::core) fn opened(&mut self, peer: PeerId, conn: ConnId) {
+        self.by_peer.insert(peer, conn);
+    }
+
+    /// A connection to a peer is open no longer.
+    pub(in crate::core) fn closed(&mut self, peer: &PeerId, conn: ConnId) {
+        if self.by_peer.get(peer) == Some(&conn) {
+            self.by_peer.remove(peer);
+        }
+    }
+
+    /// The connection that was dialled to an endpoint and is not over.
+    pub(in crate::core) fn to_endpoint(&self, endpoint: &SocketAddr) -> Option<ConnId> {
+        self.by_endpoint.get(endpoint).copied()
+    }
+
+    /// An endpoint was dialled.
+    pub(in crate::core) fn dialled(&mut self, endpoint: SocketAddr, conn: ConnId) {
+        self.by_endpoint.insert(endpoint, conn);
+    }
+
+    /// A connection that was dialled is over.
+    pub(in crate::core) fn undialled(&mut self, endpoint: &SocketAddr, conn: ConnId) {
+        if self.by_endpoint.get(endpoint) == Some(&conn) {
+            self.by_endpoint.remove(endpoint);
+        }
+    }
+
+    /// The connections on which a content was named.
+    pub(in crate::core) fn on(&self, content: &ContentId) -> impl Iterator<Item = ConnId> + '_ {
+        self.by_content.get(content).into_iter().flatten().copied()
+    }
+
+    /// A content was named on a connection.
+    pub(in crate::core) fn named(&mut self, content: ContentId, conn: ConnId) {
+        self.by_content.entry(content).or_default().insert(conn);
+    }
+
+    /// A content is spoken of no longer on a connection.
+    pub(in crate::core) fn unnamed(&mut self, content: &ContentId, conn: ConnId) {
+        if let Some(conns) = self.by_content.get_mut(content) {
+            conns.remove(&conn);
+            if conns.is_empty() {
+                self.by_content.remove(content);
+            }
+        }
+    }
+
+    /// Connections of one address that came in and have not said hello.
+    pub(in crate::core) fn half_open(&self, ip: &IpAddr) -> usize {
+        self.half_open.get(ip).copied().unwrap_or(0)
+    }
+
+    /// One more of them.
+    pub(in crate::core) fn half_open_add(&mut self, ip: IpAddr) {
+        *self.half_open.entry(ip).or_default() += 1;
+    }
+
+    /// One less of them.
+    pub(in crate::core) fn half_open_remove(&mut self, ip: &IpAddr) {
+        if let Some(count) = self.half_open.get_mut(ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.half_open.remove(ip);
+            }
+        }
+    }
+}

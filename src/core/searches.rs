@@ -1,0 +1,247 @@
+//! Searches: what somebody looks for, when to ask for it again, and when enough was heard.
+//!
+//! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
+//! `flow/search.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::core::door::ConnId;
+use crate::core::id::PeerId;
+use crate::core::time::Time;
+use crate::wire::message::Wanted;
+
+/// When a search asks, after its beginning. The last of them asks for everything when a name was looked for, so
+/// that names that look alike can be told.
+const ASKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1), Duration::from_millis(1500)];
+/// How long beyond its end a search waits for catalogue pages that are on their way.
+const PAGES_GRACE: Duration = Duration::from_secs(30);
+
+/// Why somebody looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::core) enum Purpose {
+    /// To fetch what is found; `at` one holder only.
+    Get { ticket: u32, at: Option<String>, stall: Duration },
+    /// To see what is there.
+    Look,
+}
+
+/// One search.
+#[derive(Debug)]
+pub(in crate::core) struct Search {
+    pub(in crate::core) purpose: Purpose,
+    pub(in crate::core) wanted: Wanted,
+    pub(in crate::core) ends: Time,
+    /// When an exact name that was heard counts as unique.
+    pub(in crate::core) settles: Option<Time>,
+    /// Peers that were heard meanwhile.
+    pub(in crate::core) heard: BTreeSet<PeerId>,
+    /// Connections that were asked for pages, and whether the last one came.
+    pub(in crate::core) walks: BTreeMap<ConnId, bool>,
+    began: Time,
+    asked: usize,
+}
+
+/// The next thing a search does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Step {
+    /// Ask everybody for what is wanted.
+    Ask,
+    /// Ask everybody for everything.
+    AskAll,
+    /// Enough was heard, or the time is over.
+    Decide,
+    /// Nothing before this moment.
+    Wait(Time),
+}
+
+impl Search {
+    /// A search that begins now and listens for `wait`.
+    pub(in crate::core) fn new(purpose: Purpose, wanted: Wanted, wait: Duration, now: Time) -> Search {
+        Search {
+            purpose,
+            wanted,
+            ends: now + wait,
+            settles: None,
+            heard: BTreeSet::new(),
+            walks: BTreeMap::new(),
+            began: now,
+            asked: 0,
+        }
+    }
+
+    /// Whether it wants to know every match, not just one.
+    pub(in crate::core) fn is_broad(&self) -> bool {
+        matches!(self.wanted, Wanted::All | Wanted::Glob(_) | Wanted::Prefix(_))
+    }
+
+    /// Something that is wanted was heard from somebody who knows `known_peers` peers.
+    pub(in crate::core) fn matched(&mut self, now: Time, known_peers: u32, delay_max: Duration) {
+        let settles = match &self.wanted {
+            Wanted::Id(_) => now,
+            Wanted::Name(_) => now + Duration::from_millis(u64::from(known_peers)).min(delay_max),
+            Wanted::All | Wanted::Glob(_) | Wanted::Prefix(_) => return,
+        };
+        self.settles = Some(self.settles.map_or(settles, |present| present.min(settles)));
+    }
+
+    /// What to do at `now`.
+    pub(in crate::core) fn step(&mut self, now: Time) -> Step {
+        let pages_due = self.walks.values().any(|done| !done) && now < self.ends + PAGES_GRACE;
+        if self.settles.is_some_and(|settles| settles <= now) || (now >= self.ends && !pages_due) {
+            return Step::Decide;
+        }
+        let next_ask = ASKS.get(self.asked).map(|after| self.began + *after).filter(|at| *at < self.ends);
+        match next_ask {
+            Some(at) if at <= now => {
+                self.asked += 1;
+                let last = self.asked == ASKS.len();
+                if last && !matches!(self.wanted, Wanted::Id(_)) { Step::AskAll } else { Step::Ask }
+            }
+            _ => {
+                let end = if now < self.ends { self.ends } else { self.ends + PAGES_GRACE };
+                let next = next_ask.unwrap_or(end).min(end);
+                Step::Wait(self.settles.map_or(next, |settles| settles.min(next)))
+            }
+        }
+    }
+}
+
+/// All searches, in the order they were begun.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Searches {
+    /// When everything was last asked for, by whichever search.
+    pub(in crate::core) asked_all: Option<Time>,
+    by_key: BTreeMap<u32, Search>,
+    next_key: u32,
+}
+
+impl Searches {
+    /// Begins a search; returns its key.
+    pub(in crate::core) fn add(&mut self, search: Search) -> u32 {
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        self.by_key.insert(key, search);
+        key
+    }
+
+    /// A search.
+    pub(in crate::core) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// Takes a search out.
+    pub(in crate::core) fn remove(&mut self, key: u32) -> Option<Search> {
+        self.by_key.remove(&key)
+    }
+
+    /// All searches, to change them.
+    pub(in crate::core) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Search)> {
+        self.by_key.iter_mut().map(|(key, search)| (*key, search))
+    }
+
+    /// All searches.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (u32, &Search)> {
+        self.by_key.iter().map(|(key, search)| (*key, search))
+    }
+
+    /// How many there are.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+}
+
+/// The names among `names` that look most like `wanted`, at most `count`: those that contain it or are contained in
+/// it, or differ in few letters, regardless of case.
+pub(in crate::core) fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>, count: usize) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let mut scored: Vec<(usize, &str)> = names
+        .filter_map(|name| {
+            let folded = name.to_lowercase();
+            let contains = !wanted.is_empty() && (folded.contains(&wanted) || wanted.contains(&folded));
+            let distance = if contains { 1 } else { edit_distance(&wanted, &folded) };
+            (contains || distance * 3 <= wanted.chars().count().max(3)).then_some((distance, name))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored.into_iter().take(count).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// How many letters must be put in, taken out or changed (Levenshtein); names longer than 64 letters are far from
+/// everything.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(65).collect(), b.chars().take(65).collect());
+    if a.len() > 64 || b.len() > 64 {
+        return usize::MAX / 4;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(search: &mut Search, at_ms: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        loop {
+            let step = search.step(Time::from_millis(at_ms));
+            steps.push(step);
+            if matches!(step, Step::Wait(_) | Step::Decide) {
+                return steps;
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_asked_for_and_then_everything() {
+        let purpose = Purpose::Get { ticket: 0, at: None, stall: Duration::ZERO };
+        let mut search = Search::new(purpose, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
+        let wait = |ms| Step::Wait(Time::from_millis(ms));
+        assert_eq!(steps(&mut search, 0), [Step::Ask, wait(250)]);
+        assert_eq!(steps(&mut search, 250), [Step::Ask, wait(1000)]);
+        assert_eq!(steps(&mut search, 1000), [Step::Ask, wait(1500)]);
+        assert_eq!(steps(&mut search, 1500), [Step::AskAll, wait(3000)]);
+        assert_eq!(steps(&mut search, 3000), [Step::Decide]);
+    }
+
+    #[test]
+    fn a_name_settles_soon_after_it_was_heard() {
+        let mut search = Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
+        steps(&mut search, 0);
+        search.matched(Time::from_millis(2), 7, Duration::from_millis(50));
+        assert_eq!(steps(&mut search, 2), [Step::Wait(Time::from_millis(9))]);
+        search.matched(Time::from_millis(3), 1000, Duration::from_millis(50));
+        assert_eq!(steps(&mut search, 9), [Step::Decide]);
+    }
+
+    #[test]
+    fn pages_on_their_way_are_waited_for() {
+        let conn = ConnId { slot: 0, generation: 0 };
+        let mut search = Search::new(Purpose::Look, Wanted::All, Duration::from_secs(1), Time::ZERO);
+        search.walks.insert(conn, false);
+        steps(&mut search, 250);
+        assert_eq!(steps(&mut search, 1000), [Step::Wait(Time::from_millis(31_000))]);
+        search.walks.insert(conn, true);
+        assert_eq!(steps(&mut search, 1000), [Step::Decide]);
+    }
+
+    #[test]
+    fn names_that_look_alike() {
+        let names = ["talk.mkv", "Talk2.mkv", "notes.pdf", "x"];
+        assert_eq!(similar("tlak.mkv", names.into_iter(), 3), ["talk.mkv"]);
+        assert_eq!(similar("talk", names.into_iter(), 3), ["Talk2.mkv", "talk.mkv"]);
+        assert!(similar("zzz", names.into_iter(), 3).is_empty());
+    }
+}

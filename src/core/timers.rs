@@ -1,0 +1,111 @@
+//! What must happen when, without input: one moment for each thing that waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::door::ConnId;
+use crate::core::id::ContentId;
+use crate::core::time::Time;
+
+/// A thing that waits for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::core) enum Timer {
+    /// A connection's handshake, keep-alive or stall.
+    Connection(ConnId),
+    /// The next announcement round.
+    Announce,
+    /// The next delayed answer to a query.
+    Answer,
+    /// A search's next question or its end.
+    Search(u32),
+    /// A download's next review.
+    Download(ContentId),
+    /// Endpoints that may be dialled again.
+    Dial,
+    /// An upload that lends its slot to another.
+    UploadSlot,
+    /// Peers that have been silent for too long.
+    Expiry,
+    /// The end of the time to leave.
+    Leave,
+}
+
+impl Timer {
+    /// Its name, for logs.
+    pub(in crate::core) fn name(&self) -> &'static str {
+        match self {
+            Timer::Connection(_) => "connection",
+            Timer::Announce => "announce",
+            Timer::Answer => "answer",
+            Timer::Search(_) => "search",
+            Timer::Download(_) => "download",
+            Timer::Dial => "dial",
+            Timer::UploadSlot => "upload slot",
+            Timer::Expiry => "expiry",
+            Timer::Leave => "leave",
+        }
+    }
+}
+
+/// At most one moment a thing, in the order of time.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Timers {
+    by_time: BTreeSet<(Time, Timer)>,
+    moments: BTreeMap<Timer, Time>,
+}
+
+impl Timers {
+    /// `timer` is due at `at`, whatever was set before.
+    pub(in crate::core) fn set(&mut self, timer: Timer, at: Time) {
+        self.clear(timer);
+        self.moments.insert(timer, at);
+        self.by_time.insert((at, timer));
+    }
+
+    /// `timer` is due at `at`, unless it already is due earlier.
+    pub(in crate::core) fn set_no_later(&mut self, timer: Timer, at: Time) {
+        if self.moments.get(&timer).is_none_or(|present| *present > at) {
+            self.set(timer, at);
+        }
+    }
+
+    /// `timer` no longer waits.
+    pub(in crate::core) fn clear(&mut self, timer: Timer) {
+        if let Some(at) = self.moments.remove(&timer) {
+            self.by_time.remove(&(at, timer));
+        }
+    }
+
+    /// Takes out the first thing that is due.
+    pub(in crate::core) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+        let (at, timer) = *self.by_time.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(timer);
+        Some(timer)
+    }
+
+    /// The earliest moment, and whose it is.
+    pub(in crate::core) fn first(&self) -> Option<(Time, Timer)> {
+        self.by_time.first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thing_waits_once() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Announce, Time::from_millis(5));
+        timers.set(Timer::Expiry, Time::from_millis(3));
+        timers.set(Timer::Announce, Time::from_millis(1));
+        timers.set_no_later(Timer::Announce, Time::from_millis(2));
+        assert_eq!(timers.first(), Some((Time::from_millis(1), Timer::Announce)));
+        assert_eq!(timers.pop_due(Time::ZERO), None);
+        assert_eq!(timers.pop_due(Time::from_millis(4)), Some(Timer::Announce));
+        assert_eq!(timers.pop_due(Time::from_millis(4)), Some(Timer::Expiry));
+        assert_eq!(timers.first(), None);
+    }
+}

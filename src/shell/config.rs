@@ -1,0 +1,79 @@
+//! What a driver is told at its start, and what it tells.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::{Event, Fault, Limits};
+use crate::store::StoreConfig;
+
+/// How a peer stands on its network and its disk.
+#[derive(Debug, Clone)]
+pub struct ShellConfig {
+    /// The user's name, for display.
+    pub user: String,
+    /// The discovery port, and the preferred TCP port.
+    pub port: u16,
+    /// The address that the TCP listener and the senders are bound to; `None`: all.
+    pub bind: Option<IpAddr>,
+    /// Only these interfaces, by name; empty: all.
+    pub ifaces: Vec<String>,
+    /// The one broadcast address to use; everything from outside its network is then ignored.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Neither send broadcasts nor listen for them.
+    pub no_broadcast: bool,
+    /// Peers by address, resolved.
+    pub peers: Vec<SocketAddr>,
+    /// How often the peer announces itself.
+    pub announce_interval: Duration,
+    /// All bounds of the core.
+    pub limits: Limits,
+    /// The store's settings.
+    pub store: StoreConfig,
+    /// The seed of all randomness; `None`: from the operating system.
+    pub seed: Option<u64>,
+}
+
+/// Why a peer cannot stand.
+#[derive(Debug)]
+pub enum ShellError {
+    /// A port is taken, or there is no network.
+    Network(String),
+    /// The store cannot be opened.
+    Storage(Fault),
+}
+
+/// What a turn of the loop brought.
+#[derive(Debug)]
+pub enum ShellEvent {
+    /// The core tells.
+    Core(Event),
+    /// A path that was to be shared, or a file in it, is left out, and why.
+    Skipped {
+        /// Which.
+        path: PathBuf,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// Everything that was to be shared by now is hashed.
+    ScanDone {
+        /// Files shared now.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A signal that asks to end came: SIGINT, SIGTERM or SIGHUP, by its number.
+    Signal(i32),
+}
+
+impl fmt::Display for ShellError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ShellError::Network(text) => f.write_str(text),
+            ShellError::Storage(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ShellError {}

@@ -1,0 +1,379 @@
+//! The connections' sockets, from dial or accept until the last byte is out, and whose turn it is.
+//!
+//! A socket's place here is its token. It outlives the core's connection while it lingers, which is why places are
+//! not the core's slots.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use crate::core::ConnId;
+use crate::shell::ready::ReadyQueue;
+use crate::shell::sockets;
+
+/// Sockets that linger at once; the oldest is closed for one more.
+const LINGERING_MAX: usize = 256;
+/// How long a socket lingers.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+/// Bytes that are read and thrown away while a socket lingers.
+const LINGER_BYTES_MAX: usize = 4 << 20;
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The core's name for it.
+    pub(super) conn: ConnId,
+    pub(super) stream: TcpStream,
+    pub(super) phase: Phase,
+    /// Reading has not said `WouldBlock` since the last event.
+    pub(super) readable: bool,
+    /// Writing has not said `WouldBlock` since the last event.
+    pub(super) writable: bool,
+    /// The other side will send nothing more, and the core knows.
+    pub(super) ended: bool,
+    /// An event said that the socket has an error.
+    pub(super) faulty: bool,
+    /// Bytes that were read when the core wanted no more.
+    pub(super) held: Vec<u8>,
+}
+
+/// How far a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Connecting.
+    Dialing,
+    /// The core's.
+    Open,
+    /// The core has forgotten it. What the other side still sends is thrown away, for closing with unread bytes
+    /// would take back what it has not read yet.
+    Lingering { until: Instant, bytes_left: usize },
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Links {
+    registry: Registry,
+    first_token: usize,
+    sockets: Slab<Link>,
+    /// The place of each connection that the core knows, by its slot.
+    by_slot: Vec<Option<usize>>,
+    /// Who has something to do.
+    pub(super) ready: ReadyQueue,
+    /// Who lingers, the oldest first; some may be gone.
+    lingering: VecDeque<(Instant, usize)>,
+    lingering_count: usize,
+}
+
+impl Links {
+    /// Takes all tokens from `first_token` on.
+    pub(super) fn new(registry: Registry, first_token: Token) -> Links {
+        Links {
+            registry,
+            first_token: first_token.0,
+            sockets: Slab::new(),
+            by_slot: Vec::new(),
+            ready: ReadyQueue::default(),
+            lingering: VecDeque::new(),
+            lingering_count: 0,
+        }
+    }
+
+    /// Begins to connect, from `bind` when that is of the same family.
+    pub(super) fn dial(&mut self, conn: ConnId, to: SocketAddr, bind: Option<IpAddr>) -> io::Result<()> {
+        let socket = sockets::dialing(to, bind)?;
+        let key = self.insert(conn, TcpStream::from_std(socket.into()), Phase::Dialing)?;
+        // A connection over loopback may stand already.
+        self.ready.push(key);
+        Ok(())
+    }
+
+    /// Adds a connection that came in.
+    pub(super) fn accept(&mut self, conn: ConnId, stream: TcpStream) -> io::Result<()> {
+        let key = self.insert(conn, stream, Phase::Open)?;
+        self.ready.push(key);
+        Ok(())
+    }
+
+    /// An event came for the socket of this token. Of a socket that is gone, nothing happens; a new one in its place
+    /// is looked at once too often.
+    pub(super) fn set_ready(&mut self, event: &mio::event::Event) {
+        let Some(key) = event.token().0.checked_sub(self.first_token) else { return };
+        let Some(link) = self.sockets.get_mut(key) else { return };
+        link.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        link.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        link.faulty |= event.is_error();
+        self.ready.push(key);
+    }
+
+    /// The core has something for this connection.
+    pub(super) fn wake(&mut self, conn: ConnId) {
+        if let Some(key) = self.place_of(conn) {
+            self.ready.push(key);
+        }
+    }
+
+    pub(super) fn get(&mut self, key: usize) -> Option<&mut Link> {
+        self.sockets.get_mut(key)
+    }
+
+    /// The socket at `key`, when it is a connection of the core's that stands.
+    pub(super) fn open(&mut self, key: usize) -> Option<&mut Link> {
+        self.sockets.get_mut(key).filter(|link| link.phase == Phase::Open)
+    }
+
+    /// Forgets a connection at once.
+    pub(super) fn remove(&mut self, key: usize) {
+        if let Some(link) = self.sockets.try_remove(key) {
+            match link.phase {
+                Phase::Lingering { .. } => self.lingering_count -= 1,
+                Phase::Dialing | Phase::Open => self.by_slot[link.conn.slot as usize] = None,
+            }
+        }
+    }
+
+    /// Forgets a connection so that everything sent arrives: closes the writing half, and lets the socket linger
+    /// while the other side may still send.
+    pub(super) fn close(&mut self, key: usize, now: Instant) {
+        let Some(link) = self.sockets.get_mut(key) else { return };
+        let is_done = link.stream.shutdown(Shutdown::Write).is_err() || link.ended;
+        if is_done || link.phase != Phase::Open {
+            return self.remove(key);
+        }
+        let until = now + LINGER_MAX;
+        link.phase = Phase::Lingering { until, bytes_left: LINGER_BYTES_MAX };
+        link.held = Vec::new();
+        self.by_slot[link.conn.slot as usize] = None;
+        self.lingering_count += 1;
+        self.lingering.push_back((until, key));
+        self.ready.push(key);
+        while self.lingering_count > LINGERING_MAX {
+            self.close_oldest();
+        }
+        self.drop_stale();
+    }
+
+    /// Reads and throws away what came for a socket that lingers. True when it has to be visited again.
+    pub(super) fn discard(&mut self, key: usize, scratch: &mut [u8]) -> bool {
+        let Some(link) = self.sockets.get_mut(key).filter(|link| link.readable) else { return false };
+        let Phase::Lingering { until, bytes_left } = link.phase else { return false };
+        match (&link.stream).read(scratch) {
+            Ok(count) if count > 0 && bytes_left > count => {
+                link.phase = Phase::Lingering { until, bytes_left: bytes_left - count };
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                link.readable = false;
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            // The end, an error, or more than is put up with.
+            Ok(_) | Err(_) => {
+                self.remove(key);
+                false
+            }
+        }
+    }
+
+    /// Closes those that lingered long enough.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.lingering.front().is_some_and(|&(until, _)| until <= now) {
+            self.close_oldest();
+        }
+    }
+
+    /// When the next one has lingered long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lingering.front().map(|&(until, _)| until)
+    }
+
+    /// How many linger.
+    pub(super) fn lingering(&self) -> usize {
+        self.lingering_count
+    }
+
+    fn place_of(&self, conn: ConnId) -> Option<usize> {
+        let key = self.by_slot.get(conn.slot as usize).copied().flatten()?;
+        (self.sockets.get(key)?.conn == conn).then_some(key)
+    }
+
+    /// Registers a socket, once and for both directions.
+    fn insert(&mut self, conn: ConnId, mut stream: TcpStream, phase: Phase) -> io::Result<usize> {
+        sockets::tune(&stream);
+        let entry = self.sockets.vacant_entry();
+        let key = entry.key();
+        let token = Token(self.first_token + key);
+        self.registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        // Of a connection that stands, both directions are tried before an event says so: it spares a turn.
+        let is_open = phase == Phase::Open;
+        entry.insert(Link {
+            conn,
+            stream,
+            phase,
+            readable: is_open,
+            writable: is_open,
+            ended: false,
+            faulty: false,
+            held: Vec::new(),
+        });
+        let slot = conn.slot as usize;
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize(slot + 1, None);
+        }
+        self.by_slot[slot] = Some(key);
+        Ok(key)
+    }
+
+    fn close_oldest(&mut self) {
+        if let Some((until, key)) = self.lingering.pop_front()
+            && self.lingers(until, key)
+        {
+            self.remove(key);
+        }
+    }
+
+    fn drop_stale(&mut self) {
+        while self.lingering.front().is_some_and(|&(until, key)| !self.lingers(until, key)) {
+            self.lingering.pop_front();
+        }
+    }
+
+    fn lingers(&self, since: Instant, key: usize) -> bool {
+        let phase = self.sockets.get(key).map(|link| link.phase);
+        matches!(phase, Some(Phase::Lingering { until, .. }) if until == since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    /// Polls and discards until nobody lingers any more, or for `turns` turns.
+    fn linger(poll: &mut mio::Poll, links: &mut Links, turns: usize) {
+        let mut events = mio::Events::with_capacity(64);
+        let mut scratch = [0; 4096];
+        for _ in 0..turns {
+            while let Some(key) = links.ready.pop() {
+                if links.discard(key, &mut scratch) {
+                    links.ready.push(key);
+                }
+            }
+            if links.lingering() == 0 {
+                return;
+            }
+            poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
+            events.iter().for_each(|event| links.set_ready(event));
+        }
+    }
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId { slot, generation: 1 }
+    }
+
+    /// A connection that stands: its place, and the other end.
+    fn pair(links: &mut Links, listener: &TcpListener, slot: u32) -> (usize, std::net::TcpStream) {
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        links.accept(conn(slot), TcpStream::from_std(near)).unwrap();
+        (links.place_of(conn(slot)).unwrap(), far)
+    }
+
+    #[test]
+    fn the_tail_arrives_though_the_other_side_went_on_sending() {
+        let mut poll = mio::Poll::new().unwrap();
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(7));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (key, mut far) = pair(&mut links, &listener, 3);
+        far.write_all(&[1; 50_000]).unwrap();
+        let mut near = &links.get(key).unwrap().stream;
+        near.write_all(b"the tail").unwrap();
+        links.close(key, Instant::now());
+        assert_eq!((links.lingering(), links.place_of(conn(3))), (1, None));
+        assert!(links.open(key).is_none());
+        linger(&mut poll, &mut links, 3);
+        // Had unread bytes been there at a plain close, this write would meet a reset and the tail would be lost.
+        far.write_all(&[2; 50_000]).unwrap();
+        linger(&mut poll, &mut links, 3);
+        let mut tail = Vec::new();
+        far.read_to_end(&mut tail).unwrap();
+        assert_eq!(tail, b"the tail");
+        drop(far);
+        linger(&mut poll, &mut links, 50);
+        assert_eq!((links.lingering(), links.sockets.len()), (0, 0));
+    }
+
+    #[test]
+    fn lingering_is_bounded_in_time_count_and_bytes() {
+        let poll = mio::Poll::new().unwrap();
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let now = Instant::now();
+        let mut far_ends = Vec::new();
+        for slot in 0..LINGERING_MAX as u32 + 3 {
+            let (key, far) = pair(&mut links, &listener, slot);
+            far_ends.push(far);
+            links.close(key, now);
+        }
+        assert_eq!((links.lingering(), links.sockets.len()), (LINGERING_MAX, LINGERING_MAX));
+        assert_eq!(links.deadline(), Some(now + LINGER_MAX));
+        links.expire(now + LINGER_MAX / 2);
+        assert_eq!(links.lingering(), LINGERING_MAX);
+        links.expire(now + LINGER_MAX);
+        assert_eq!((links.lingering(), links.sockets.len(), links.deadline()), (0, 0, None));
+
+        let (key, mut far) = pair(&mut links, &listener, 0);
+        links.close(key, now);
+        far.write_all(&[0; 100]).unwrap();
+        links.get(key).unwrap().phase = Phase::Lingering { until: now + LINGER_MAX, bytes_left: 100 };
+        let mut scratch = [0; 4096];
+        while links.sockets.contains(key) {
+            links.get(key).unwrap().readable = true;
+            links.discard(key, &mut scratch);
+        }
+        assert_eq!(links.lingering(), 0);
+    }
+
+    #[test]
+    fn a_connection_whose_other_side_ended_need_not_linger() {
+        let poll = mio::Poll::new().unwrap();
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (key, _far) = pair(&mut links, &listener, 0);
+        links.get(key).unwrap().ended = true;
+        links.close(key, Instant::now());
+        assert_eq!((links.lingering(), links.sockets.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_said_of_an_old_generation_finds_nothing() {
+        let poll = mio::Poll::new().unwrap();
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (key, _far) = pair(&mut links, &listener, 5);
+        while links.ready.pop().is_some() {}
+        links.wake(ConnId { slot: 5, generation: 0 });
+        links.wake(ConnId { slot: 6, generation: 1 });
+        assert!(links.ready.is_empty());
+        links.wake(conn(5));
+        assert_eq!(links.ready.pop(), Some(key));
+        links.remove(key);
+        links.remove(key);
+        assert_eq!(links.place_of(conn(5)), None);
+    }
+
+    #[test]
+    fn a_dial_from_an_address_that_is_not_ours_fails_at_once() {
+        let poll = mio::Poll::new().unwrap();
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let elsewhere = IpAddr::from([192, 0, 2, 77]);
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        assert!(links.dial(conn(0), to, Some(elsewhere)).is_err());
+        assert!(links.sockets.is_empty());
+    }
+}

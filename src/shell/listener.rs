@@ -1,0 +1,175 @@
+//! The TCP port: where the peer takes connections in.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+use crate::shell::config::ShellError;
+use crate::shell::sockets::{self, FALLBACK_PORTS};
+
+/// How long accepting rests after it failed for lack of descriptors or memory. An edge-triggered listener would
+/// stay silent for ever if nobody asked again.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    ready: bool,
+    resting_until: Option<Instant>,
+    /// How often accepting failed for lack of something.
+    pub(super) failures: u64,
+}
+
+impl Listener {
+    /// Listens on the preferred port, or else the next free one of its range, or else any.
+    pub(super) fn bind(bind: Option<IpAddr>, preferred: u16) -> Result<Listener, ShellError> {
+        let ip = bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let fail = |error: io::Error| ShellError::Network(cannot_listen(ip, &error));
+        let socket = bind_first_free(ip, preferred).map_err(fail)?;
+        let address = socket.local_addr().map_err(fail)?;
+        // Edges from before the registration are told by it; until then nothing is known.
+        Ok(Listener { socket, address, ready: false, resting_until: None, failures: 0 })
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(super) fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether [`Listener::accept`] may have something at `now`.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.ready && self.resting_until.is_none_or(|until| until <= now)
+    }
+
+    /// When to try again, if accepting rests.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.resting_until.filter(|_| self.ready)
+    }
+
+    /// The next connection that waits.
+    pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
+        while self.is_ready(now) {
+            match self.socket.accept() {
+                Ok(accepted) => {
+                    self.resting_until = None;
+                    return Some(accepted);
+                }
+                Err(error) => self.refused(&error, now),
+            }
+        }
+        None
+    }
+
+    /// Decides what a failure of accepting means for the next attempt.
+    fn refused(&mut self, error: &io::Error, now: Instant) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                self.ready = false;
+                self.resting_until = None;
+            }
+            // The one who dialled has given up meanwhile; the next may still be there.
+            io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset => {}
+            // Descriptors, memory: connections wait in the kernel, those that stand go on.
+            _ => {
+                if self.failures == 0 {
+                    log::warn!("cannot accept connections for now: {error}");
+                }
+                self.failures += 1;
+                self.resting_until = Some(now + ACCEPT_RETRY);
+            }
+        }
+    }
+}
+
+/// A listening socket on the first port that is free.
+fn bind_first_free(ip: IpAddr, preferred: u16) -> io::Result<TcpListener> {
+    let range = preferred..=preferred.saturating_add(FALLBACK_PORTS);
+    for port in range.chain([0]) {
+        match sockets::listening(SocketAddr::new(ip, port)) {
+            Ok(socket) => return Ok(TcpListener::from_std(socket.into())),
+            Err(error) if port != 0 && is_taken(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// Whether another port may do better: this one is somebody else's, or only the administrator's.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+fn cannot_listen(ip: IpAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            format!("cannot listen on {ip}: no interface of this host has that address; check --bind")
+        }
+        _ => format!("cannot listen on {ip}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener as StdListener;
+
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_taken_port_gives_way_to_another() {
+        let taken = StdListener::bind((LOCAL, 0)).unwrap();
+        let preferred = taken.local_addr().unwrap().port();
+        let first = Listener::bind(Some(LOCAL), preferred).unwrap();
+        let second = Listener::bind(Some(LOCAL), preferred).unwrap();
+        assert_ne!(first.port(), preferred);
+        assert_ne!(first.port(), second.port());
+        assert_ne!(second.port(), preferred);
+        assert_ne!(second.port(), 0);
+    }
+
+    #[test]
+    fn the_last_ports_do_not_overflow() {
+        let listener = Listener::bind(Some(LOCAL), u16::MAX).unwrap();
+        let other = Listener::bind(Some(LOCAL), u16::MAX).unwrap();
+        assert_ne!(listener.port(), other.port());
+    }
+
+    #[test]
+    fn an_address_of_somebody_else_is_said_to_be_so() {
+        let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
+        let Err(ShellError::Network(text)) = Listener::bind(Some(elsewhere), 0) else {
+            unreachable!("nobody has 192.0.2.77")
+        };
+        assert!(text.contains("192.0.2.77") && text.contains("--bind"), "{text}");
+    }
+
+    #[test]
+    fn lack_of_descriptors_rests_and_only_would_block_ends() {
+        let mut listener = Listener::bind(Some(LOCAL), 0).unwrap();
+        let now = Instant::now();
+        listener.set_ready();
+        listener.refused(&io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()), now);
+        assert!(!listener.is_ready(now));
+        assert_eq!(listener.deadline(), Some(now + ACCEPT_RETRY));
+        assert!(listener.is_ready(now + ACCEPT_RETRY));
+        listener.refused(&io::ErrorKind::ConnectionAborted.into(), now);
+        assert!(listener.ready);
+        assert!(listener.accept(now + ACCEPT_RETRY).is_none());
+        assert!(!listener.ready);
+        assert_eq!(listener.deadline(), None);
+    }
+}

@@ -1,0 +1,359 @@
+//! The one poll loop: what a turn consists of, and in which order.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+
+use crate::core::{BrokenWhy, Command, Config, ConnId, Event, Fault, Input, Peer, Status};
+use crate::shell::clock::{Clock, random_seed};
+use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
+use crate::shell::datagrams::{self, Discovery, Received};
+use crate::shell::descriptors;
+use crate::shell::ifaces::{self, Choice};
+use crate::shell::links::Links;
+use crate::shell::listener::Listener;
+use crate::shell::signals::Signals;
+use crate::shell::writing::why_broken;
+use crate::store::{Buffers, Store};
+
+const LISTENER: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const STORE: Token = Token(2);
+const DISCOVERY: Token = Token(3);
+const LINKS: Token = Token(DISCOVERY.0 + datagrams::TOKENS);
+
+/// Events that one look at the sockets takes; what waits beyond comes with the next.
+const EVENTS_MAX: usize = 1024;
+/// Memory that all connections read into before it is known whose bytes these are. Large enough for several small
+/// chunks at once, small enough to stay in the processor's cache.
+const SCRATCH_BYTES: usize = 128 << 10;
+/// Connections accepted in a turn.
+const ACCEPT_BUDGET: usize = 64;
+/// Datagrams taken in a turn.
+const DATAGRAM_BUDGET: usize = 256;
+/// Of a datagram, so much is looked at: more than the longest that counts, so that a longer one is seen to be longer.
+const DATAGRAM_LOOK_BYTES: usize = 2048;
+/// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
+const TURN_BYTES: usize = 8 << 20;
+/// How often the host's interfaces are listed anew.
+const IFACE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a peer that has left waits for the tails of its connections to arrive.
+const LEAVE_LINGER_MAX: Duration = Duration::from_millis(500);
+
+/// The peer on real sockets, files and time: one poll loop.
+pub struct Reactor {
+    pub(super) peer: Peer,
+    pub(super) store: Store,
+    pub(super) buffers: Buffers,
+    pub(super) clock: Clock,
+    pub(super) links: Links,
+    pub(super) discovery: Discovery,
+    pub(super) bind: Option<IpAddr>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) happened: VecDeque<ShellEvent>,
+    /// Dials that failed before they began; the core hears of them once it is drained.
+    pub(super) failed_dials: VecDeque<(ConnId, BrokenWhy)>,
+    /// Bytes that connections moved in this turn.
+    pub(super) moved_bytes: usize,
+    poll: Poll,
+    events: Events,
+    listener: Listener,
+    signals: Signals,
+    signalled: bool,
+    ifaces_due: Instant,
+    /// The core has left; people hear so when the last tail is out, or by then.
+    left_by: Option<Instant>,
+    longest_turn: Duration,
+}
+
+impl Reactor {
+    /// Binds the ports, opens the store, starts the peer.
+    pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
+        let poll = Poll::new().map_err(|error| no_loop(&error))?;
+        let registry = || poll.registry().try_clone().map_err(|error| no_loop(&error));
+        let mut limits = config.limits;
+        limits.connections_max =
+            descriptors::connections_max(limits.connections_max, descriptors::raise_limit());
+
+        let mut listener = Listener::bind(config.bind, config.port)?;
+        listener.register(poll.registry(), LISTENER).map_err(|error| no_loop(&error))?;
+        let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
+        let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
+
+        let mut own_addresses = ifaces::enumerate().map(|(addresses, _)| addresses).unwrap_or_default();
+        own_addresses.extend(config.bind.filter(|ip| !ip.is_unspecified() && !own_addresses.contains(ip)));
+        let choice = Choice { ifaces: config.ifaces, bind: config.bind, broadcast: config.broadcast };
+        let mut discovery = Discovery::new(
+            choice,
+            config.port,
+            !config.no_broadcast,
+            config.peers.iter().map(SocketAddr::ip).collect(),
+            DISCOVERY,
+        );
+        discovery.refresh(poll.registry());
+        let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
+        if discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
+            return Err(no_network(config.broadcast));
+        }
+
+        let mut store = Store::open(config.store).map_err(ShellError::Storage)?;
+        store.on_result(Box::new(move || {
+            if let Err(error) = waker.wake() {
+                log::debug!("a result of the store waits for the next turn: {error}");
+            }
+        }));
+
+        let clock = Clock::new();
+        let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
+        let peer_config = Config {
+            user: config.user,
+            tcp_port: listener.port(),
+            announce_interval: config.announce_interval,
+            broadcast: !config.no_broadcast,
+            fixed_peers: config.peers,
+            own_addresses,
+            agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
+            limits,
+        };
+        let peer = Peer::new(peer_config, config.seed.unwrap_or_else(random_seed), clock.now());
+        let links = Links::new(registry()?, LINKS);
+        let mut reactor = Reactor {
+            peer,
+            store,
+            buffers,
+            clock,
+            links,
+            discovery,
+            bind: config.bind,
+            scratch: vec![0; SCRATCH_BYTES],
+            happened: VecDeque::new(),
+            failed_dials: VecDeque::new(),
+            moved_bytes: 0,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            listener,
+            signals,
+            signalled: false,
+            ifaces_due: Instant::now() + IFACE_INTERVAL,
+            left_by: None,
+            longest_turn: Duration::ZERO,
+        };
+        if !reactor.discovery.hears() {
+            let text =
+                format!("UDP port {} is taken: other peers are not heard until it is free", config.port);
+            reactor.happened.push_back(ShellEvent::Core(Event::Warning(text)));
+        }
+        reactor.drain();
+        Ok(reactor)
+    }
+
+    /// The TCP port the peer listens on.
+    pub fn tcp_port(&self) -> u16 {
+        self.listener.port()
+    }
+
+    /// Shares a file, or all files below a folder.
+    pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
+        self.store.share(path)?;
+        self.drain();
+        Ok(())
+    }
+
+    /// Hands a command to the core.
+    pub fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        self.peer.handle(now, Input::Command(command));
+        self.drain();
+    }
+
+    /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
+    /// does what follows from it. Then drain [`Reactor::next_event`].
+    pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
+        let timeout = self.timeout(until);
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => self.note_readiness(),
+            // A signal; its pipe tells at the next look.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(no_loop(&error)),
+        }
+        let began = Instant::now();
+        self.moved_bytes = 0;
+        self.take_signals();
+        self.drain();
+        self.take_connections(began);
+        self.take_datagrams();
+        self.serve_links();
+        if self.store.has_work() {
+            self.store.step();
+            self.drain();
+        }
+        self.look_at_clocks();
+        self.longest_turn = self.longest_turn.max(began.elapsed());
+        Ok(())
+    }
+
+    /// The next event of the past turns.
+    pub fn next_event(&mut self) -> Option<ShellEvent> {
+        self.happened.pop_front()
+    }
+
+    /// A snapshot for people.
+    pub fn status(&self) -> Status {
+        let mut status = self.peer.status(self.clock.now());
+        let micros = u64::try_from(self.longest_turn.as_micros()).unwrap_or(u64::MAX);
+        status.counters.extend([
+            ("longest turn in microseconds", micros),
+            ("datagrams from outside the networks", self.discovery.foreign),
+            ("datagrams not sent", self.discovery.unsent),
+            ("failures to accept", self.listener.failures),
+        ]);
+        status
+    }
+
+    /// How long the loop was away from its sockets at most.
+    pub fn longest_turn(&self) -> Duration {
+        self.longest_turn
+    }
+
+    /// The core has left. The process may end with the event that says so, so it waits for the last tails.
+    pub(super) fn leave(&mut self) {
+        self.left_by = Some(Instant::now() + LEAVE_LINGER_MAX);
+    }
+
+    /// How long to wait for events.
+    fn timeout(&self, until: Option<Instant>) -> Option<Duration> {
+        let now = Instant::now();
+        let is_due = self.store.has_work()
+            || !self.happened.is_empty()
+            || !self.links.ready.is_empty()
+            || self.discovery.is_ready()
+            || self.listener.is_ready(now)
+            || (self.left_by.is_some() && self.links.lingering() == 0);
+        if is_due {
+            return Some(Duration::ZERO);
+        }
+        let core = self.peer.deadline().and_then(|(time, _)| self.clock.instant(time));
+        let deadlines = [
+            until,
+            core,
+            self.listener.deadline(),
+            self.links.deadline(),
+            self.left_by,
+            Some(self.ifaces_due),
+        ];
+        deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Keeps what the events say; nothing else happens while they are looked at.
+    fn note_readiness(&mut self) {
+        for event in &self.events {
+            match event.token() {
+                LISTENER => self.listener.set_ready(),
+                SIGNALS => self.signalled = true,
+                // The store is drained in every turn.
+                STORE => {}
+                token if token < LINKS => self.discovery.set_ready(token),
+                _ => self.links.set_ready(event),
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        if std::mem::take(&mut self.signalled) {
+            self.happened.extend(self.signals.pending().map(ShellEvent::Signal));
+        }
+    }
+
+    fn take_connections(&mut self, now: Instant) {
+        for _ in 0..ACCEPT_BUDGET {
+            let Some((stream, from)) = self.listener.accept(now) else { return };
+            if !self.discovery.admits(from.ip()) {
+                continue;
+            }
+            let accepted = self.peer.accepted(self.clock.now(), from, self.listener.port());
+            if let Some(conn) = accepted
+                && let Err(error) = self.links.accept(conn, stream)
+            {
+                self.failed_dials.push_back((conn, why_broken(&error)));
+            }
+            self.drain();
+        }
+    }
+
+    fn take_datagrams(&mut self) {
+        for _ in 0..DATAGRAM_BUDGET {
+            match self.discovery.receive(&mut self.scratch[..DATAGRAM_LOOK_BYTES]) {
+                Received::Datagram { iface, from, len } => {
+                    let now = self.clock.now();
+                    self.peer.handle(now, Input::Datagram { iface, from, bytes: &self.scratch[..len] });
+                    self.drain();
+                }
+                Received::Dropped => {}
+                Received::Nothing => return,
+            }
+        }
+    }
+
+    /// One visit to each socket that is ready, unless the turn grows too long.
+    fn serve_links(&mut self) {
+        for _ in 0..self.links.ready.len() {
+            if self.moved_bytes >= TURN_BYTES {
+                return;
+            }
+            if let Some(key) = self.links.ready.pop() {
+                self.visit(key);
+            }
+        }
+    }
+
+    /// Does what is due by now, whether or not the wait for events timed out.
+    fn look_at_clocks(&mut self) {
+        let now = Instant::now();
+        self.links.expire(now);
+        if self.ifaces_due <= now {
+            self.ifaces_due = now + IFACE_INTERVAL;
+            self.discovery.refresh(self.poll.registry());
+        }
+        let time = self.clock.now();
+        if self.peer.deadline().is_some_and(|(due, _)| due <= time) {
+            self.peer.handle(time, Input::Tick);
+            self.drain();
+        }
+        if self.left_by.is_some_and(|by| by <= now || self.links.lingering() == 0) {
+            self.left_by = None;
+            self.happened.push_back(ShellEvent::Core(Event::Left));
+        }
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactor")
+            .field("listener", &self.listener)
+            .field("discovery", &self.discovery)
+            .field("links", &self.links)
+            .finish_non_exhaustive()
+    }
+}
+
+fn no_loop(error: &io::Error) -> ShellError {
+    ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
+}
+
+fn no_network(broadcast: Option<std::net::Ipv4Addr>) -> ShellError {
+    ShellError::Network(match broadcast {
+        Some(address) => format!(
+            "no network interface in use has the broadcast address {address}; \
+             check --broadcast, --iface and --bind, or name a peer with --peer"
+        ),
+        None => "no network interface to look for peers on; \
+                 check --iface and --bind, or name a peer with --peer"
+            .to_owned(),
+    })
+}

@@ -1,0 +1,84 @@
+//! How each kind of socket is made: its options, and what it is bound to.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// How many ports above the preferred one are tried before any free one is taken.
+pub(super) const FALLBACK_PORTS: u16 = 16;
+/// Connections that the kernel keeps for us until they are accepted.
+const BACKLOG: i32 = 1024;
+/// Bytes that wait in the kernel unsent before it says that a socket is full. Little, so that what is sent next is
+/// decided late and here; enough to fill a gigabit link for the millisecond between two turns.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
+/// A socket that takes connections in.
+pub(super) fn listening(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // So that the port is ours again at once after a restart. Of two that bind the same port before either
+    // listens, the second fails to listen, which counts as taken like a failure to bind.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// A socket that begins to connect, from `bind` when that is of the same family.
+pub(super) fn dialing(to: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if let Some(ip) = bind.filter(|ip| ip.is_ipv4() == to.is_ipv4()) {
+        socket.bind(&SocketAddr::new(ip, 0).into())?;
+    }
+    match socket.connect(&to.into()) {
+        Err(error) if !is_under_way(&error) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// The socket that hears broadcasts, on the port that all peers of this host share.
+pub(super) fn hearing(port: u16) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    // Elsewhere than on Linux the same takes this; on Linux it would deal broadcasts out to one of us each.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    socket.set_reuse_port(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+    Ok(socket)
+}
+
+/// The socket to send from in one network: on a port of the range that one firewall rule opens, else on any. Not
+/// shared, so that an answer reaches exactly this peer.
+pub(super) fn sending(addr: Ipv4Addr, base_port: u16) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_broadcast(true)?;
+    let range = base_port.saturating_add(1)..=base_port.saturating_add(FALLBACK_PORTS);
+    for port in range.chain([0]).filter(|&port| port != base_port) {
+        match socket.bind(&SocketAddr::from((addr, port)).into()) {
+            Ok(()) => return Ok(socket),
+            Err(error) if port == 0 || error.kind() == io::ErrorKind::AddrNotAvailable => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+/// Options only make it faster, so a system without one does without.
+pub(super) fn tune(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let mut results = vec![socket.set_tcp_nodelay(true)];
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    results.push(socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
+    for error in results.into_iter().filter_map(Result::err) {
+        log::trace!("a socket option is not to be had: {error}");
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
+    error.raw_os_error() == Some(in_progress) || error.kind() == io::ErrorKind::WouldBlock
+}

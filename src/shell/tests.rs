@@ -1,0 +1,188 @@
+//! The whole driver, over loopback.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::core::{Command, Event, Limits};
+use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent};
+use crate::store::{OnConflict, StoreConfig};
+use crate::wire::message::Wanted;
+
+/// A peer that stays on loopback, with its files below `folder`.
+fn config(folder: &Path, port: u16) -> ShellConfig {
+    ShellConfig {
+        user: "tester".into(),
+        port,
+        bind: Some(Ipv4Addr::LOCALHOST.into()),
+        ifaces: Vec::new(),
+        broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
+        no_broadcast: false,
+        peers: Vec::new(),
+        announce_interval: Duration::from_secs(60),
+        limits: Limits::default(),
+        store: StoreConfig {
+            state_dir: folder.join("state"),
+            target_dir: folder.to_owned(),
+            target_name: None,
+            on_conflict: OnConflict::Rename,
+        },
+        seed: Some(1),
+    }
+}
+
+/// A UDP port that the system gave, held by a socket that lets others share it.
+fn port() -> (socket2::Socket, u16) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
+}
+
+#[test]
+fn two_peers_of_one_host_take_different_tcp_ports() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let first = Reactor::new(config(&folder.path().join("a"), port)).unwrap();
+    let second = Reactor::new(config(&folder.path().join("b"), port)).unwrap();
+    assert_ne!(first.tcp_port(), second.tcp_port());
+}
+
+#[test]
+fn a_turn_ends_when_it_was_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let mut reactor = Reactor::new(config(folder.path(), port)).unwrap();
+    let until = Instant::now() + Duration::from_millis(30);
+    while Instant::now() < until {
+        reactor.turn(Some(until)).unwrap();
+    }
+    assert!(until.elapsed() < Duration::from_secs(3));
+    assert!(reactor.longest_turn() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_host_without_such_a_network_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let mut config = config(folder.path(), port);
+    config.ifaces = vec!["none0".into()];
+    let Err(ShellError::Network(text)) = Reactor::new(config.clone()) else {
+        unreachable!("there is no interface none0")
+    };
+    assert!(text.contains("--iface"), "{text}");
+    config.peers = vec![(Ipv4Addr::LOCALHOST, port).into()];
+    assert!(Reactor::new(config).is_ok());
+}
+
+#[test]
+fn garbage_is_closed_and_disturbs_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let mut reactor = Reactor::new(config(folder.path(), port)).unwrap();
+    let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, reactor.tcp_port())).unwrap();
+    std::io::Write::write_all(&mut stranger, &[0xff; 64]).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let ended = loop {
+        reactor.turn(Some(Instant::now() + Duration::from_millis(20))).unwrap();
+        match stranger.read(&mut [0; 4096]) {
+            Ok(0) => break true,
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break true,
+            _ if Instant::now() > until => break false,
+            _ => {}
+        }
+    };
+    assert!(ended);
+}
+
+/// A file of `len` bytes that look random, in a folder of its own.
+fn file(folder: &Path, name: &str, len: usize) -> PathBuf {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(len as u64).fill(&mut bytes);
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join(name), bytes).unwrap();
+    folder.join(name)
+}
+
+fn get(name: &str) -> Command {
+    Command::Get {
+        ticket: 1,
+        wanted: Wanted::Name(name.into()),
+        at: None,
+        wait: Duration::from_secs(20),
+        stall: Duration::from_secs(20),
+    }
+}
+
+/// Turns all peers by turns until `done` says of an event, with the number of its peer, that it was the last.
+fn turn_until(reactors: &mut [&mut Reactor], mut done: impl FnMut(usize, &ShellEvent) -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        for (number, reactor) in reactors.iter_mut().enumerate() {
+            reactor.turn(Some(Instant::now() + Duration::from_millis(1))).unwrap();
+            while let Some(event) = reactor.next_event() {
+                if done(number, &event) {
+                    return;
+                }
+            }
+        }
+    }
+    unreachable!("what was waited for did not happen: {:?}", reactors[0].status());
+}
+
+/// The path of the download that `event` says is complete.
+fn finished(event: &ShellEvent) -> Option<PathBuf> {
+    match event {
+        ShellEvent::Core(Event::Finished { path, .. }) => Some(path.clone()),
+        ShellEvent::Core(Event::Failed { .. } | Event::SearchFailed { .. }) => unreachable!("{event:?}"),
+        _ => None,
+    }
+}
+
+/// One peer shares a file of `len` bytes, another gets it; `named`: they do not broadcast, the sharer is named.
+fn transfer(len: usize, named: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    std::fs::create_dir_all(&b).unwrap();
+    let shared = file(&a.join("files"), "talk.mkv", len);
+
+    let sharer = ShellConfig { no_broadcast: named, ..config(&a, port) };
+    let mut sharer = Reactor::new(sharer).unwrap();
+    sharer.share(&shared).unwrap();
+    let mut getter = ShellConfig { no_broadcast: named, seed: Some(2), ..config(&b, port) };
+    if named {
+        getter.peers = vec![(Ipv4Addr::LOCALHOST, sharer.tcp_port()).into()];
+    }
+    let mut getter = Reactor::new(getter).unwrap();
+    getter.command(get("talk.mkv"));
+    let mut path = None;
+    turn_until(&mut [&mut sharer, &mut getter], |number, event| {
+        path = path.take().or_else(|| (number == 1).then(|| finished(event)).flatten());
+        path.is_some()
+    });
+    assert!(std::fs::read(path.unwrap()).unwrap() == std::fs::read(&shared).unwrap());
+
+    getter.command(Command::Leave);
+    sharer.command(Command::Leave);
+    let mut left = [false; 2];
+    turn_until(&mut [&mut sharer, &mut getter], |number, event| {
+        left[number] |= matches!(event, ShellEvent::Core(Event::Left));
+        left == [true; 2]
+    });
+}
+
+#[test]
+fn a_file_is_found_by_broadcast_and_fetched() {
+    for len in [0, 1, 1024, 1025, 5_000_000] {
+        transfer(len, false);
+    }
+}
+
+#[test]
+fn a_file_is_fetched_from_a_peer_that_was_named() {
+    transfer(40_000_000, true);
+}

@@ -1,0 +1,160 @@
+//! What goes out on a connection, pulled from the core when the socket has room.
+
+use std::io;
+use std::net::Shutdown;
+
+use crate::core::{BrokenWhy, Input, Segment};
+use crate::shell::links::Phase;
+use crate::shell::reactor::Reactor;
+use crate::shell::span::{Sent, send_bytes, send_span};
+
+/// Bytes written to one connection before the next one has its turn.
+const WRITE_BUDGET_BYTES: u64 = 1 << 20;
+
+impl Reactor {
+    /// Does what one socket's turn allows.
+    pub(super) fn visit(&mut self, key: usize) {
+        match self.links.get(key).map(|link| link.phase) {
+            None => return,
+            Some(Phase::Lingering { .. }) => {
+                if self.links.discard(key, &mut self.scratch) {
+                    self.links.ready.push(key);
+                }
+                return;
+            }
+            Some(Phase::Dialing) => self.finish_dial(key),
+            Some(Phase::Open) => {}
+        }
+        let read_on = self.read(key);
+        let write_on = self.write(key);
+        // A look at what is to be sent may have asked for something, such as a page of a manifest.
+        self.drain();
+        if read_on || write_on {
+            self.links.ready.push(key);
+        } else {
+            self.look_for_fault(key);
+        }
+    }
+
+    /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
+    fn write(&mut self, key: usize) -> bool {
+        let mut budget = WRITE_BUDGET_BYTES;
+        loop {
+            let Some(link) = self.links.get(key) else { return false };
+            let (conn, now) = (link.conn, self.clock.now());
+            let is_open = link.phase == Phase::Open;
+            let sent = match self.peer.next_segment(now, conn) {
+                Segment::Nothing => return false,
+                Segment::Close => {
+                    self.links.close(key, std::time::Instant::now());
+                    self.peer.handle(now, Input::Closed { conn });
+                    self.drain();
+                    return false;
+                }
+                _ if !is_open => return false,
+                Segment::HalfClose => match link.stream.shutdown(Shutdown::Write) {
+                    Ok(()) => Sent::Bytes(1),
+                    Err(error) => Sent::Broken(error),
+                },
+                _ if !link.writable => return false,
+                _ if budget == 0 => return true,
+                Segment::Bytes { bytes, more } => send_bytes(&link.stream, bytes, more),
+                Segment::Span { content, offset, len } => {
+                    let sent = match self.store.span(&content) {
+                        Ok(file) => send_span(&link.stream, file, offset, len.min(budget), &mut self.scratch),
+                        Err(fault) => Sent::Fault(fault),
+                    };
+                    if let Sent::Fault(why) = sent {
+                        self.peer.handle(now, Input::SpanFailed { conn, content, why });
+                        self.drain();
+                        // What the core makes of it is this connection's next turn.
+                        return true;
+                    }
+                    sent
+                }
+            };
+            match sent {
+                Sent::Bytes(count) => {
+                    budget = budget.saturating_sub(count);
+                    self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
+                    self.peer.sent(now, conn, count);
+                    self.drain();
+                }
+                Sent::Full => {
+                    link.writable = false;
+                    return false;
+                }
+                Sent::Broken(error) => {
+                    self.broken(key, &error);
+                    return false;
+                }
+                // Told to the core where it arises.
+                Sent::Fault(_) => return true,
+            }
+        }
+    }
+
+    /// Looks whether a dial has succeeded or failed by now.
+    fn finish_dial(&mut self, key: usize) {
+        let Some(link) = self.links.get(key) else { return };
+        let failed = match link.stream.take_error() {
+            Ok(None) => None,
+            Ok(Some(error)) | Err(error) => Some(error),
+        };
+        let (conn, peer, own) = (link.conn, link.stream.peer_addr(), link.stream.local_addr());
+        match (failed, peer) {
+            (Some(error), _) => self.broken(key, &error),
+            // A dial of a free port of this host can meet itself.
+            (None, Ok(peer)) if own.is_ok_and(|own| own == peer) => {
+                self.broken(key, &io::ErrorKind::ConnectionRefused.into());
+            }
+            (None, Ok(_)) => {
+                link.phase = Phase::Open;
+                link.readable = true;
+                link.writable = true;
+                let now = self.clock.now();
+                self.peer.handle(now, Input::Connected { conn });
+                self.drain();
+            }
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {}
+            (None, Err(error)) => self.broken(key, &error),
+        }
+    }
+
+    /// A connection that neither reads nor writes for now would not notice that it broke.
+    fn look_for_fault(&mut self, key: usize) {
+        let Some(link) = self.links.open(key) else { return };
+        if std::mem::take(&mut link.faulty)
+            && let Ok(Some(error)) = link.stream.take_error()
+        {
+            self.broken(key, &error);
+        }
+    }
+
+    /// Forgets a connection and tells the core.
+    pub(super) fn broken(&mut self, key: usize, error: &io::Error) {
+        let Some(conn) = self.links.get(key).map(|link| link.conn) else { return };
+        log::debug!("{conn}: {error}");
+        self.links.remove(key);
+        let now = self.clock.now();
+        self.peer.handle(now, Input::Broken { conn, why: why_broken(error) });
+        self.drain();
+    }
+}
+
+/// What an error of a socket is for the core.
+pub(super) fn why_broken(error: &io::Error) -> BrokenWhy {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused => BrokenWhy::Refused,
+        Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::TimedOut
+        | Kind::AddrNotAvailable => BrokenWhy::Unreachable,
+        Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted | Kind::NotConnected => {
+            BrokenWhy::Reset
+        }
+        _ => BrokenWhy::Failed,
+    }
+}
