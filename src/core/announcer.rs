@@ -79,7 +79,13 @@ impl Announcer {
 
     /// A query is to be answered, after a random delay that grows with the number of known peers. False when its
     /// source was answered too recently, or too many answers wait.
-    pub(in crate::core) fn answer(&mut self, now: Time, mut answer: Answer, known_peers: usize, rng: &mut Rng) -> bool {
+    pub(in crate::core) fn answer(
+        &mut self,
+        now: Time,
+        mut answer: Answer,
+        known_peers: usize,
+        rng: &mut Rng,
+    ) -> bool {
         let gap = self.limits.answer_gap_min;
         let too_soon = self.answered.get(&answer.to).is_some_and(|last| now < *last + gap);
         if too_soon || self.answers.len() >= ANSWERS_MAX {
@@ -93,7 +99,8 @@ impl Announcer {
         }
         // Who knows nobody but the asker has nobody to collide with, and answers at once.
         let others = u32::try_from(known_peers.saturating_sub(1)).unwrap_or(u32::MAX);
-        let delay_max = self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
+        let delay_max =
+            self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
         answer.at = now + rng.duration_below(delay_max);
         self.answered.insert(answer.to, answer.at);
         let place = self.answers.partition_point(|waiting| waiting.at <= answer.at);

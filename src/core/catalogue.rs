@@ -119,7 +119,13 @@ impl Catalogue {
     }
 
     /// Some chunks of a content are here.
-    pub(in crate::core) fn add_part(&mut self, content: ContentId, name: &str, geometry: Geometry, bits: Bitfield) {
+    pub(in crate::core) fn add_part(
+        &mut self,
+        content: ContentId,
+        name: &str,
+        geometry: Geometry,
+        bits: Bitfield,
+    ) {
         self.holdings.entry(content).or_insert_with(|| Holding {
             geometry,
             names: BTreeSet::new(),
@@ -168,8 +174,12 @@ impl Catalogue {
     }
 
     /// The entries that answer a request, in order, from behind its cursor on.
-    pub(in crate::core) fn answer<'a>(&'a self, request: &'a CatalogueRequest) -> impl Iterator<Item = Entry> + 'a {
-        self.entries_after(request.after.clone()).filter(|entry| request.wanted.matches(&entry.name, &entry.id))
+    pub(in crate::core) fn answer<'a>(
+        &'a self,
+        request: &'a CatalogueRequest,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        self.entries_after(request.after.clone())
+            .filter(|entry| request.wanted.matches(&entry.name, &entry.id))
     }
 
     /// The entries that somebody looks for, in order.
@@ -265,9 +275,8 @@ mod tests {
             catalogue.add_complete(A, name, cut(1));
             catalogue.add_complete(B, name, cut(1));
         }
-        let names = |after| {
-            catalogue.entries_after(after).map(|entry| (entry.id, entry.name)).collect::<Vec<_>>()
-        };
+        let names =
+            |after| catalogue.entries_after(after).map(|entry| (entry.id, entry.name)).collect::<Vec<_>>();
         let all = names(None);
         assert_eq!(all.len(), 4);
         assert_eq!(names(Some(all[1].clone())), all[2..]);

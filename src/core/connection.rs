@@ -303,7 +303,8 @@ impl Connection {
     pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
         self.moved = now;
         if self.outbox_sent < self.outbox.len() {
-            self.outbox_sent += usize::try_from(bytes).unwrap_or(usize::MAX).min(self.outbox.len() - self.outbox_sent);
+            self.outbox_sent +=
+                usize::try_from(bytes).unwrap_or(usize::MAX).min(self.outbox.len() - self.outbox_sent);
             if self.outbox_sent == self.outbox.len() {
                 self.outbox.clear();
                 self.outbox_sent = 0;

@@ -63,7 +63,8 @@ impl Dialer {
             return;
         }
         let (count, again) = self.failures.entry(to).or_insert((0, now));
-        let wait = self.wait_min.saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX)).min(self.wait_max);
+        let wait =
+            self.wait_min.saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX)).min(self.wait_max);
         *count = count.saturating_add(1).min(31);
         *again = now + wait;
     }
@@ -72,7 +73,6 @@ impl Dialer {
     pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
         self.failures.remove(to);
     }
-
 
     /// It is this peer itself.
     pub(in crate::core) fn is_self(&mut self, to: SocketAddr) {

@@ -119,7 +119,8 @@ impl Directory {
         }
         let ip = heard.addr.ip();
         if !self.own_addresses.contains(&ip)
-            && self.peers.values().filter(|known| known.addr.ip() == ip).count() >= self.limits.peers_per_address_max
+            && self.peers.values().filter(|known| known.addr.ip() == ip).count()
+                >= self.limits.peers_per_address_max
         {
             return Err("too many peers of one address");
         }
@@ -159,7 +160,8 @@ impl Directory {
             known.generation = generation;
             known.fresh = 0;
         }
-        known.catalogue = catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
+        known.catalogue =
+            catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
         for entry in entries {
             let cost = entry.name.len() + ENTRY_OVERHEAD_BYTES;
             let key = (entry.id, entry.name);
@@ -205,7 +207,8 @@ impl Directory {
     /// A connection to a peer stands, or does no longer.
     pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
         if let Some(known) = self.peers.get_mut(peer) {
-            known.connections = if stands { known.connections + 1 } else { known.connections.saturating_sub(1) };
+            known.connections =
+                if stands { known.connections + 1 } else { known.connections.saturating_sub(1) };
         }
     }
 
@@ -218,8 +221,10 @@ impl Directory {
     /// Forgets the peers that were silent for too long and have no connection; returns them.
     pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
         let intervals = self.limits.silent_intervals_max;
-        let silent = |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval * intervals;
-        let gone: Vec<PeerId> = self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
+        let silent =
+            |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval * intervals;
+        let gone: Vec<PeerId> =
+            self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
         let refs = gone.iter().filter_map(|id| self.peer_ref(id)).collect();
         gone.iter().for_each(|id| self.remove(id));
         refs
@@ -238,13 +243,23 @@ impl Directory {
     }
 
     /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
-    pub(in crate::core) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
+    pub(in crate::core) fn matching<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+    ) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
         self.peers.iter().flat_map(move |(peer, known)| {
-            known.entries.iter().filter(|((id, name), _)| wanted.matches(name, id)).map(|((id, name), listed)| {
-                let entry =
-                    Entry { id: *id, name: name.clone(), size: listed.size, have: listed.have, of: listed.of };
-                (*peer, entry)
-            })
+            known.entries.iter().filter(|((id, name), _)| wanted.matches(name, id)).map(
+                |((id, name), listed)| {
+                    let entry = Entry {
+                        id: *id,
+                        name: name.clone(),
+                        size: listed.size,
+                        have: listed.have,
+                        of: listed.of,
+                    };
+                    (*peer, entry)
+                },
+            )
         })
     }
 
@@ -300,7 +315,11 @@ impl Directory {
         known.fresh -= fresh;
         self.entry_bytes -= bytes;
         for content in dropped {
-            let still = known.entries.range((content, String::new())..).next().is_some_and(|(key, _)| key.0 == content);
+            let still = known
+                .entries
+                .range((content, String::new())..)
+                .next()
+                .is_some_and(|(key, _)| key.0 == content);
             if !still && let Some(holders) = self.holders.get_mut(&content) {
                 holders.remove(peer);
                 if holders.is_empty() {

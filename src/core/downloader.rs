@@ -171,7 +171,8 @@ impl Download {
         for (chunk, flights) in &mut self.flights {
             let bytes = geometry.chunk_span(*chunk).map_or(0, |(_, len)| u64::from(len));
             for flight in flights.iter_mut().filter(|flight| !flight.late) {
-                let floor = Duration::from_millis(bytes.saturating_mul(1000) / limits.chunk_floor_bytes_per_s.max(1));
+                let floor =
+                    Duration::from_millis(bytes.saturating_mul(1000) / limits.chunk_floor_bytes_per_s.max(1));
                 flight.late = match flight.begun {
                     Some(begun) => now.since(begun) > limits.chunk_grace + floor,
                     // Not begun: the queue before it may be long, so only silence of the whole connection counts.
@@ -346,8 +347,12 @@ impl Downloader {
         for (content, download) in &self.downloads {
             for (chunk, flights) in &download.flights {
                 assert!((1..=2).contains(&flights.len()), "{content:?} chunk {chunk} is asked of one or two");
-                let bytes = download.geometry.and_then(|geometry| geometry.chunk_span(*chunk)).map_or(0, |span| span.1);
-                reserved += flights.iter().filter(|flight| flight.begun.is_none()).count() as u64 * u64::from(bytes);
+                let bytes = download
+                    .geometry
+                    .and_then(|geometry| geometry.chunk_span(*chunk))
+                    .map_or(0, |span| span.1);
+                reserved +=
+                    flights.iter().filter(|flight| flight.begun.is_none()).count() as u64 * u64::from(bytes);
             }
         }
         assert_eq!(self.pool_bytes_left + buffers + reserved, pool_bytes, "memory set aside for chunks");
@@ -399,7 +404,9 @@ mod tests {
         late.flights.insert(0, vec![Flight { begun: Some(Time::from_millis(3_000)), ..flight }]);
         late.flights.insert(1, vec![flight]);
         let limits = Limits::default();
-        let mut at = |ms, heard_ms| late.mark_late(Time::from_millis(ms), &limits, |_| Some(Time::from_millis(heard_ms)));
+        let mut at = |ms, heard_ms| {
+            late.mark_late(Time::from_millis(ms), &limits, |_| Some(Time::from_millis(heard_ms)))
+        };
         assert!(at(4_500, 3_000).is_empty());
         assert_eq!(at(7_060, 3_000), [(1, CONN)]);
         assert_eq!(at(7_100, 7_000), [(0, CONN)]);

@@ -13,10 +13,10 @@ use crate::core::directory::Directory;
 use crate::core::door::{Command, ConnId, Event, Expect, Input, Output, Segment};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
-use crate::core::links::Links;
-use crate::core::rates::Rates;
 use crate::core::id::PeerId;
 use crate::core::limits::Limits;
+use crate::core::links::Links;
+use crate::core::rates::Rates;
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
 use crate::core::status::Status;
@@ -201,7 +201,9 @@ impl Peer {
 
     fn on_command(&mut self, now: Time, command: Command) {
         match command {
-            Command::Get { ticket, wanted, at, wait, stall } => self.on_get(now, ticket, wanted, at, wait, stall),
+            Command::Get { ticket, wanted, at, wait, stall } => {
+                self.on_get(now, ticket, wanted, at, wait, stall)
+            }
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),

@@ -40,7 +40,9 @@ impl Rates {
             self.counted = 0;
             self.sources.clear();
         }
-        if self.counted >= self.total || (self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source)) {
+        if self.counted >= self.total
+            || (self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source))
+        {
             return false;
         }
         let of_source = self.sources.entry(source).or_default();

@@ -154,7 +154,11 @@ impl Searches {
 
 /// The names among `names` that look most like `wanted`, at most `count`: those that contain it or are contained in
 /// it, or differ in few letters, regardless of case.
-pub(in crate::core) fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>, count: usize) -> Vec<String> {
+pub(in crate::core) fn similar<'a>(
+    wanted: &str,
+    names: impl Iterator<Item = &'a str>,
+    count: usize,
+) -> Vec<String> {
     let wanted = wanted.to_lowercase();
     let mut scored: Vec<(usize, &str)> = names
         .filter_map(|name| {
@@ -218,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_name_settles_soon_after_it_was_heard() {
-        let mut search = Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
+        let mut search =
+            Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
         steps(&mut search, 0);
         search.matched(Time::from_millis(2), 7, Duration::from_millis(50));
         assert_eq!(steps(&mut search, 2), [Step::Wait(Time::from_millis(9))]);

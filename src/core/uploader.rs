@@ -75,7 +75,9 @@ impl Uploader {
     /// Takes back a request that was not begun. True when it was there.
     pub(in crate::core) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
         let Some(queue) = self.queues.get_mut(&conn) else { return false };
-        let Some(at) = queue.iter().position(|ask| (ask.channel, ask.chunk) == (channel, chunk)) else { return false };
+        let Some(at) = queue.iter().position(|ask| (ask.channel, ask.chunk) == (channel, chunk)) else {
+            return false;
+        };
         queue.remove(at);
         self.forget_empty(conn);
         true

@@ -96,7 +96,12 @@ impl Peer {
     }
 
     /// This peer no longer offers a content: whoever it was named to hears so.
-    pub(in crate::core) fn withdraw_everywhere(&mut self, now: Time, content: ContentId, reason: RefuseReason) {
+    pub(in crate::core) fn withdraw_everywhere(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        reason: RefuseReason,
+    ) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(connection) = self.connections.get_mut(conn) else { continue };
             let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
@@ -144,7 +149,9 @@ impl Peer {
         }
         let number = match connection.channel_of(&content) {
             Some((number, channel)) if channel.theirs.is_none() => number,
-            Some((_, channel)) if !channel.refused && !channel.withdrawn => return Err("named a content twice"),
+            Some((_, channel)) if !channel.refused && !channel.withdrawn => {
+                return Err("named a content twice");
+            }
             _ if connection.channels.len() >= channels_max => return Err("named too many contents"),
             _ => connection.add_channel(content),
         };
@@ -158,7 +165,12 @@ impl Peer {
     }
 
     /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
-    fn why_not(&self, conn: ConnId, content: &ContentId, their_cut: Option<Geometry>) -> Option<RefuseReason> {
+    fn why_not(
+        &self,
+        conn: ConnId,
+        content: &ContentId,
+        their_cut: Option<Geometry>,
+    ) -> Option<RefuseReason> {
         if self.leaving.is_some() {
             return Some(RefuseReason::Unknown);
         }
@@ -168,7 +180,9 @@ impl Peer {
         }
         let told = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
         match (their_cut, told.or_else(|| self.cut_to_tell(conn, content))) {
-            (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => Some(RefuseReason::Unknown),
+            (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => {
+                Some(RefuseReason::Unknown)
+            }
             (Some(theirs), Some(ours)) if theirs != ours => Some(RefuseReason::ChunkSize),
             _ => None,
         }
@@ -185,7 +199,8 @@ impl Peer {
 
     /// A peer does not hold a content after all.
     fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let peer = self.connections.get(conn).and_then(|connection| connection.identity.as_ref()).map(|i| i.peer);
+        let peer =
+            self.connections.get(conn).and_then(|connection| connection.identity.as_ref()).map(|i| i.peer);
         if let Some(peer) = peer {
             self.directory.unlist(&peer, &content);
         }

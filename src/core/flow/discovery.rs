@@ -28,7 +28,9 @@ impl Peer {
     }
 
     fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
-        let Announcement { peer, user, port, interval_ms, known_peers, generation, catalogue, entries, .. } = said;
+        let Announcement {
+            peer, user, port, interval_ms, known_peers, generation, catalogue, entries, ..
+        } = said;
         let heard = Heard {
             peer,
             addr: SocketAddr::new(from.ip(), port),
@@ -136,7 +138,8 @@ impl Peer {
     /// Sends the answers that are due.
     pub(in crate::core) fn send_answers(&mut self, now: Time) {
         while let Some(answer) = self.announcer.due_answer(now) {
-            let entries: Vec<Entry> = self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
+            let entries: Vec<Entry> =
+                self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
             let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(answer.nonce)));
             let to = DatagramTo::One { iface: Some(answer.iface), addr: answer.to };
             self.output(Output::Datagram { to, bytes });

@@ -20,7 +20,9 @@ const CANCELLED_MAX: usize = 256;
 impl Peer {
     /// Asks for as many chunks of a download as its window, its sources and the buffers allow.
     pub(in crate::core) fn ask_for_chunks(&mut self, now: Time, content: ContentId) {
-        let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else { return };
+        let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
+            return;
+        };
         let Some(geometry) = download.geometry else { return };
         let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
         let mut room = window.saturating_sub(download.window_used());
@@ -58,7 +60,14 @@ impl Peer {
         }
     }
 
-    pub(in crate::core) fn on_chunk_header(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32, bytes: u32) {
+    pub(in crate::core) fn on_chunk_header(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        theirs: u32,
+        chunk: u32,
+        bytes: u32,
+    ) {
         let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
             return self.close_for_fault(now, conn, "sent a chunk of nothing");
         };
@@ -142,7 +151,8 @@ impl Peer {
             }
         } else {
             self.count_remote(conn, &content, false);
-            if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+            if let Some((_, channel)) =
+                self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
                 && let Some(remote) = &mut channel.remote
             {
                 remote.clear(chunk);
@@ -191,7 +201,10 @@ impl Peer {
         let asked = download.flights_at(conn);
         let forget_manifest = download.forget_manifest_source(conn);
         for chunk in asked {
-            let begun = self.downloader.get_mut(&content).and_then(|download| download.flight_mut(chunk, conn)?.begun);
+            let begun = self
+                .downloader
+                .get_mut(&content)
+                .and_then(|download| download.flight_mut(chunk, conn)?.begun);
             // A chunk that is coming may still come whole while its connection stands.
             if (begun.is_none() || lost) && self.drop_flight(content, chunk, conn) {
                 self.miss(content, chunk, conn, if lost { "connection lost" } else { "withdrawn" });
@@ -223,8 +236,10 @@ impl Peer {
             .map(|(chunk, flights)| (*chunk, flights[0]))
             .filter(|(_, flight)| flight.late || flight.begun.is_none())
             .collect();
-        let mut idle: Vec<ConnId> = sources.iter().filter(|(asked, _)| *asked == 0).map(|(_, conn)| *conn).collect();
-        let mut busy: Vec<ConnId> = sources.iter().filter(|(asked, _)| *asked > 0).map(|(_, conn)| *conn).collect();
+        let mut idle: Vec<ConnId> =
+            sources.iter().filter(|(asked, _)| *asked == 0).map(|(_, conn)| *conn).collect();
+        let mut busy: Vec<ConnId> =
+            sources.iter().filter(|(asked, _)| *asked > 0).map(|(_, conn)| *conn).collect();
         for (chunk, flight) in single {
             let has = |conn: &ConnId| *conn != flight.conn && self.remote_has(*conn, &content, chunk);
             // Only a late request is worth a place at a source that has others to serve.
@@ -243,13 +258,20 @@ impl Peer {
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
     fn idle_sources(&self, now: Time, content: &ContentId) -> Vec<(usize, ConnId)> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
-        let late: Vec<ConnId> =
-            download.flights.values().flatten().filter(|flight| flight.late).map(|flight| flight.conn).collect();
+        let late: Vec<ConnId> = download
+            .flights
+            .values()
+            .flatten()
+            .filter(|flight| flight.late)
+            .map(|flight| flight.conn)
+            .collect();
         let may_ask = |conn: &ConnId| {
             let open = |c: &crate::core::connection::Connection| {
                 c.phase == ConnectionPhase::Open && c.busy_until <= now && c.asked < self.requests_max()
             };
-            self.connections.get(*conn).is_some_and(open) && !late.contains(conn) && self.is_counted(*conn, content)
+            self.connections.get(*conn).is_some_and(open)
+                && !late.contains(conn)
+                && self.is_counted(*conn, content)
         };
         let with_load = |conn| (self.connections.get(conn).map_or(0, |connection| connection.asked), conn);
         self.links.on(content).filter(may_ask).map(with_load).collect()
@@ -276,13 +298,20 @@ impl Peer {
 
     /// Asks one source for one chunk. False when there is no memory for it.
     fn request(&mut self, now: Time, content: ContentId, chunk: u32, conn: ConnId) -> bool {
-        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else { return false };
+        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+            return false;
+        };
         let Some(len) = self.chunk_len(&content, chunk) else { return false };
         if !self.downloader.reserve(len) {
             return false;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return false };
-        download.flights.entry(chunk).or_default().push(Flight { conn, asked: now, begun: None, late: false });
+        download.flights.entry(chunk).or_default().push(Flight {
+            conn,
+            asked: now,
+            begun: None,
+            late: false,
+        });
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked += 1;
             // A chunk cancelled here and asked for again is expected again.
@@ -324,7 +353,8 @@ impl Peer {
 
     /// Forgets one request, with the memory set aside for it. False when there was none.
     fn drop_flight(&mut self, content: ContentId, chunk: u32, conn: ConnId) -> bool {
-        let Some(flight) = self.downloader.get_mut(&content).and_then(|d| d.remove_flight(chunk, conn)) else {
+        let Some(flight) = self.downloader.get_mut(&content).and_then(|d| d.remove_flight(chunk, conn))
+        else {
             return false;
         };
         if flight.begun.is_none()
@@ -346,15 +376,21 @@ impl Peer {
     pub(in crate::core) fn check_flights(&self) {
         let mut asked = std::collections::BTreeMap::new();
         for (content, download) in self.downloader.iter() {
-            for (chunk, flight) in download.flights.iter().flat_map(|(c, flights)| flights.iter().map(move |f| (c, f))) {
+            for (chunk, flight) in
+                download.flights.iter().flat_map(|(c, flights)| flights.iter().map(move |f| (c, f)))
+            {
                 *asked.entry(flight.conn).or_insert(0) += 1;
                 let connection = self.connections.get(flight.conn);
-                assert!(connection.is_some_and(|c| c.phase == ConnectionPhase::Open), "{content:?} {chunk} flies");
+                assert!(
+                    connection.is_some_and(|c| c.phase == ConnectionPhase::Open),
+                    "{content:?} {chunk} flies"
+                );
             }
             if download.is_running() {
                 let mut counts = vec![0u16; download.availability.len()];
                 for conn in self.links.on(&content).filter(|conn| self.is_counted(*conn, &content)) {
-                    let remote = self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+                    let remote =
+                        self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
                     remote.into_iter().flat_map(Bitfield::iter).for_each(|chunk| counts[chunk as usize] += 1);
                 }
                 assert_eq!(counts, download.availability, "{content:?}: availability is what the peers have");

@@ -39,7 +39,10 @@ impl Peer {
             return self.close_for_fault(now, conn, "has chunks that do not exist");
         };
         let counts = self.is_counted(conn, &content);
-        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) else { return };
+        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        else {
+            return;
+        };
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
         let mut download = self.downloader.get_mut(&content).filter(|_| counts);
         for chunk in first..end {
@@ -80,7 +83,9 @@ impl Peer {
         while !connection.outbox_is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number as usize) else { continue };
-            let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else { continue };
+            let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
+                continue;
+            };
             let told = channel.told.replace(holding.logged());
             match (told, holding.bits()) {
                 (Some(from), _) => encode_ranges(connection, number, holding.since(from).to_vec()),
@@ -124,7 +129,9 @@ impl Peer {
 
     /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
     pub(in crate::core) fn is_counted(&self, conn: ConnId, content: &ContentId) -> bool {
-        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else { return false };
+        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else {
+            return false;
+        };
         let Some(download) = self.downloader.get(content) else { return false };
         !channel.refused && channel.their_cut.is_some() && channel.their_cut == download.geometry
     }

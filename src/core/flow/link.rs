@@ -16,7 +16,11 @@ impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
     pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
         let room = self.connections.len() < self.config.limits.connections_max;
-        if !room || self.leaving.is_some() || self.links.to_endpoint(&to).is_some() || !self.dialer.may_dial(now, &to) {
+        if !room
+            || self.leaving.is_some()
+            || self.links.to_endpoint(&to).is_some()
+            || !self.dialer.may_dial(now, &to)
+        {
             return None;
         }
         let conn = self.connections.insert(to, true, now);
@@ -26,7 +30,12 @@ impl Peer {
         Some(conn)
     }
 
-    pub(in crate::core) fn on_accepted(&mut self, now: Time, from: SocketAddr, _local_port: u16) -> Option<ConnId> {
+    pub(in crate::core) fn on_accepted(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        _local_port: u16,
+    ) -> Option<ConnId> {
         let ip = from.ip();
         let limits = &self.config.limits;
         let of_this_host = self.config.own_addresses.contains(&ip);
@@ -79,7 +88,8 @@ impl Peer {
         if self.dialer.is_struck(now, &endpoint) {
             return self.close(now, conn, Some("struck"));
         }
-        let heard = Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
+        let heard =
+            Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));
         }
@@ -167,7 +177,9 @@ impl Peer {
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
         self.dialer.strike(now, peer.addr, now + self.config.limits.strike_duration);
         for content in contents {
-            if let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers()) {
+            if let Some(download) =
+                self.downloader.get_mut(&content).filter(|download| download.wants_peers())
+            {
                 download.struck.push(peer.clone());
             }
         }

@@ -23,7 +23,9 @@ impl Peer {
         if !matches!(download.phase, Phase::Manifest(None)) {
             return;
         }
-        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else { return };
+        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else {
+            return;
+        };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         if channel.their_cut.is_none() || channel.refused {
             return;
@@ -41,7 +43,8 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
-        let channel = self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
+        let channel =
+            self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
@@ -114,11 +117,16 @@ impl Peer {
     /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
     pub(in crate::core) fn read_next_manifest(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        if connection.manifest_job || connection.queued_frames() >= 4 || connection.phase != ConnectionPhase::Open {
+        if connection.manifest_job
+            || connection.queued_frames() >= 4
+            || connection.phase != ConnectionPhase::Open
+        {
             return;
         }
         while let Some((number, first)) = connection.manifest_asks.pop_front() {
-            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else { continue };
+            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else {
+                continue;
+            };
             let Some(cut) = channel.our_cut else { continue };
             connection.manifest_job = true;
             let (content, chunk_bytes) = (channel.content, cut.chunk_bytes());

@@ -40,7 +40,8 @@ impl Peer {
     pub(in crate::core) fn activate_downloads(&mut self, now: Time) {
         while let Some(content) = self.downloader.activate(now) {
             let Some(download) = self.downloader.get(&content) else { continue };
-            let job = StoreJob::OpenPart { content, name: download.name.clone(), size: download.size_claimed };
+            let job =
+                StoreJob::OpenPart { content, name: download.name.clone(), size: download.size_claimed };
             self.output(Output::Store(job));
             self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
             // Connecting takes as long as opening; they need not wait for each other.
@@ -50,7 +51,10 @@ impl Peer {
 
     /// Looks at a download: what is late, whether it can get on, whether it has waited too long.
     pub(in crate::core) fn review_download(&mut self, now: Time, content: ContentId) {
-        let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers()) else { return };
+        let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers())
+        else {
+            return;
+        };
         self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
         let connections = &self.connections;
         let heard = |conn| connections.get(conn).map(|connection| connection.heard);
@@ -92,7 +96,11 @@ impl Peer {
         if idle_for >= download.stall {
             let of = download.geometry.map_or(0, |geometry| geometry.chunks());
             let have = self.catalogue.get(&content).map_or(0, |holding| holding.count());
-            return self.fail_download(now, content, FailReason::Stalled { missing: of.saturating_sub(have), of });
+            return self.fail_download(
+                now,
+                content,
+                FailReason::Stalled { missing: of.saturating_sub(have), of },
+            );
         }
         let ask_again = download.next_query <= now;
         let Some(download) = self.downloader.get_mut(&content) else { return };
@@ -161,7 +169,8 @@ impl Peer {
 
     fn download_status(&self, content: ContentId, download: &Download) -> DownloadStatus {
         let holding = self.catalogue.get(&content);
-        let (chunks, chunk_bytes) = download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
+        let (chunks, chunk_bytes) =
+            download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
         let size = download.geometry.map_or(download.size_claimed, |geometry| geometry.size_bytes());
         let have = holding.map_or(0, |holding| holding.count());
         let coming = |conn| self.connections.get(conn).and_then(|connection| connection.incoming);
@@ -201,6 +210,10 @@ impl Peer {
     fn all_struck(&self, now: Time, content: &ContentId) -> bool {
         let struck = |peer: &PeerRef| self.dialer.is_struck(now, &peer.addr);
         self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
-            && self.directory.holders(content).filter_map(|peer| self.directory.peer_ref(peer)).all(|peer| struck(&peer))
+            && self
+                .directory
+                .holders(content)
+                .filter_map(|peer| self.directory.peer_ref(peer))
+                .all(|peer| struck(&peer))
     }
 }

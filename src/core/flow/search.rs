@@ -60,7 +60,13 @@ impl Peer {
     }
 
     /// A peer offers these entries: is something among them that is looked for?
-    pub(in crate::core) fn note_matches(&mut self, now: Time, peer: &PeerId, entries: &[Entry], known_peers: u32) {
+    pub(in crate::core) fn note_matches(
+        &mut self,
+        now: Time,
+        peer: &PeerId,
+        entries: &[Entry],
+        known_peers: u32,
+    ) {
         let Some(holder) = self.directory.peer_ref(peer) else { return };
         let delay_max = self.config.limits.answer_delay_max;
         for (key, search) in self.searches.iter_mut() {
@@ -160,7 +166,8 @@ impl Peer {
     }
 
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
-        if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn)) {
+        if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn))
+        {
             search.walks.insert(conn, false);
             connection.walks.push_back(key);
             self.say(now, conn, Frame::CatalogueRequest(request));
@@ -241,5 +248,8 @@ impl Peer {
 /// Whether a peer is meant by a user name, `NAME#id4`, or an address with or without its port.
 fn is_called(peer: &PeerRef, name: &str) -> bool {
     let with_id = |id: PeerId| format!("{}#{}", peer.user, id.short()) == name;
-    peer.user == name || peer.id.is_some_and(with_id) || peer.addr.to_string() == name || peer.addr.ip().to_string() == name
+    peer.user == name
+        || peer.id.is_some_and(with_id)
+        || peer.addr.to_string() == name
+        || peer.addr.ip().to_string() == name
 }

@@ -57,7 +57,12 @@ impl Peer {
         self.read_next_manifest(conn);
     }
 
-    pub(in crate::core) fn on_catalogue_request(&mut self, now: Time, conn: ConnId, request: CatalogueRequest) {
+    pub(in crate::core) fn on_catalogue_request(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        request: CatalogueRequest,
+    ) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
             return self.close_for_fault(now, conn, "asks faster than it reads");
@@ -67,7 +72,8 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_request(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((number, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs))
+        else {
             return self.close_for_fault(now, conn, "asked for a chunk of nothing");
         };
         let content = channel.content;
@@ -78,7 +84,8 @@ impl Peer {
             return self.close_for_fault(now, conn, "asked for a chunk that does not exist");
         }
         let holding = self.catalogue.get(&content);
-        let here = holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
+        let here =
+            holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
         if !here {
             return self.reject(now, conn, number, content, chunk, RefuseReason::NotHere);
         }
@@ -116,7 +123,13 @@ impl Peer {
     }
 
     /// A file is not what it was when a chunk of it was promised: the connection cannot keep the promise.
-    pub(in crate::core) fn on_span_failed(&mut self, now: Time, conn: ConnId, content: ContentId, why: SpanFault) {
+    pub(in crate::core) fn on_span_failed(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        content: ContentId,
+        why: SpanFault,
+    ) {
         let Some(connection) = self.connections.get(conn) else { return };
         if let Some(out) = connection.outgoing.filter(|out| out.content == content) {
             let why = match why {
@@ -170,8 +183,13 @@ impl Peer {
         let Some(ask) = self.uploader.begin(conn, now) else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
-        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else { return };
+        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
+            return;
+        };
         let Ask { channel, content, chunk } = ask;
-        connection.begin_chunk(channel, Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now });
+        connection.begin_chunk(
+            channel,
+            Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now },
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! What the store answers, and what follows from it.
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, SpanFault, StoreJob, StoreReply};
+use crate::core::door::{
+    BufferId, Event, FailReason, Fault, Output, PartState, SpanFault, StoreJob, StoreReply,
+};
 use crate::core::downloader::Phase;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
@@ -17,14 +19,18 @@ impl Peer {
             StoreReply::PartOpened { content, state } => self.on_part_opened(now, content, state),
             StoreReply::PartCreated { content } => self.on_part_created(now, content),
             StoreReply::PartFailed { content, fault } => self.on_part_failed(now, content, fault),
-            StoreReply::ChunkStored { content, chunk, buffer } => self.on_chunk_stored(now, content, chunk, buffer),
+            StoreReply::ChunkStored { content, chunk, buffer } => {
+                self.on_chunk_stored(now, content, chunk, buffer)
+            }
             StoreReply::ChunkBad { content, chunk, buffer } => self.on_chunk_bad(now, content, chunk, buffer),
             StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
                 self.on_chunk_failed(now, content, chunk, buffer, fault);
             }
             StoreReply::Published { content, path } => self.on_published(now, content, path),
             StoreReply::PartClosed { content } => self.on_part_closed(now, content),
-            StoreReply::ManifestRead { conn, content, page } => self.on_manifest_read(now, conn, content, page),
+            StoreReply::ManifestRead { conn, content, page } => {
+                self.on_manifest_read(now, conn, content, page)
+            }
             StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(content, chunk, good),
         }
     }
@@ -138,7 +144,8 @@ impl Peer {
         if let Some(storing) = storing {
             let from = storing.from;
             self.event(Event::ChunkMissed { content, chunk, from: from.clone(), why: "hash-mismatch" });
-            let number = self.connections.get(storing.conn).and_then(|c| c.channel_of(&content)).map(|(n, _)| n);
+            let number =
+                self.connections.get(storing.conn).and_then(|c| c.channel_of(&content)).map(|(n, _)| n);
             if let Some(channel) = number {
                 self.say(now, storing.conn, Frame::Bad { channel, chunk });
             }
@@ -174,7 +181,8 @@ impl Peer {
     }
 
     fn on_part_closed(&mut self, now: Time, content: ContentId) {
-        let closing = |download: &crate::core::downloader::Download| matches!(download.phase, Phase::ClosingPart);
+        let closing =
+            |download: &crate::core::downloader::Download| matches!(download.phase, Phase::ClosingPart);
         if self.downloader.get(&content).is_some_and(closing) {
             self.end_download(now, content);
         }
