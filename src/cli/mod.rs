@@ -34,7 +34,7 @@ use std::time::Instant;
 use args::{Action, Parsed};
 use exit::Exit;
 use json::Line;
-use output::Output;
+use output::{JsonMode, Output};
 
 /// What a command did, for its last JSON line and its exit code.
 #[derive(Debug)]
@@ -66,7 +66,10 @@ pub fn main() -> ExitCode {
     if global.with_parent {
         crate::shell::process::end_with_parent();
     }
-    let out = &mut Output::new(global.json, global.quiet);
+    // What a shell or `man` reads is never JSON.
+    let json =
+        if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
+    let out = &mut Output::new(json, global.quiet);
     let outcome = match &cli.action {
         Action::Share(args) => share::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
