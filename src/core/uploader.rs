@@ -20,6 +20,15 @@ pub(in crate::core) struct Ask {
     pub(in crate::core) chunk: u32,
 }
 
+/// An upload slot in use.
+#[derive(Debug, Clone, Copy)]
+struct Active {
+    /// When bytes last moved.
+    moved: Time,
+    /// Whether a chunk is on its way; before that the slot can be given back.
+    begun: bool,
+}
+
 /// Queues and slots.
 #[derive(Debug)]
 pub(in crate::core) struct Uploader {
@@ -28,8 +37,8 @@ pub(in crate::core) struct Uploader {
     queues: BTreeMap<ConnId, VecDeque<Ask>>,
     /// Connections with a queue and no slot, in the order they get one.
     turns: VecDeque<ConnId>,
-    /// Connections with a slot, and when bytes last moved.
-    active: BTreeMap<ConnId, Time>,
+    /// Connections with a slot.
+    active: BTreeMap<ConnId, Active>,
     /// Connections that were served at least once; who is not among them goes first.
     served: BTreeSet<ConnId>,
 }
@@ -106,37 +115,31 @@ impl Uploader {
 
     /// The next connection that gets a slot, if one is free.
     pub(in crate::core) fn grant(&mut self, now: Time) -> Option<ConnId> {
-        let moving = self.active.values().filter(|moved| now.since(**moved) < self.slot_stall).count();
+        let moving = self.active.values().filter(|active| now.since(active.moved) < self.slot_stall).count();
         if moving >= self.slots {
             return None;
         }
         let conn = self.turns.pop_front()?;
-        self.active.insert(conn, now);
+        self.active.insert(conn, Active { moved: now, begun: false });
         Some(conn)
     }
 
-    /// The request that a connection with a slot is served next; it leaves the queue. Without one the slot is free.
+    /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
     pub(in crate::core) fn begin(&mut self, conn: ConnId, now: Time) -> Option<Ask> {
-        let moved = self.active.get_mut(&conn)?;
-        *moved = now;
-        let ask = self.queues.get_mut(&conn).and_then(VecDeque::pop_front);
-        if ask.is_none() {
-            self.active.remove(&conn);
-        } else if self.queues.get(&conn).is_some_and(VecDeque::is_empty) {
+        let active = self.active.get_mut(&conn).filter(|active| !active.begun)?;
+        let queue = self.queues.get_mut(&conn)?;
+        let ask = queue.pop_front()?;
+        *active = Active { moved: now, begun: true };
+        if queue.is_empty() {
             self.queues.remove(&conn);
         }
-        ask
-    }
-
-    /// Whether `conn` has a slot.
-    pub(in crate::core) fn has_slot(&self, conn: ConnId) -> bool {
-        self.active.contains_key(&conn)
+        Some(ask)
     }
 
     /// Bytes of the upload to `conn` moved.
     pub(in crate::core) fn moved(&mut self, conn: ConnId, now: Time) {
-        if let Some(moved) = self.active.get_mut(&conn) {
-            *moved = now;
+        if let Some(active) = self.active.get_mut(&conn) {
+            active.moved = now;
         }
     }
 
@@ -154,7 +157,7 @@ impl Uploader {
         if self.turns.is_empty() {
             return None;
         }
-        self.active.values().map(|moved| *moved + self.slot_stall).filter(|at| *at > now).min()
+        self.active.values().map(|active| active.moved + self.slot_stall).filter(|at| *at > now).min()
     }
 
     fn line_up(&mut self, conn: ConnId) {
@@ -167,6 +170,10 @@ impl Uploader {
         if self.queues.get(&conn).is_some_and(VecDeque::is_empty) {
             self.queues.remove(&conn);
             self.turns.retain(|waiting| *waiting != conn);
+            // A slot without a request would never be used, nor given back.
+            if self.active.get(&conn).is_some_and(|active| !active.begun) {
+                self.active.remove(&conn);
+            }
         }
     }
 
@@ -175,7 +182,10 @@ impl Uploader {
         for (conn, queue) in &self.queues {
             assert!(!queue.is_empty(), "an empty queue is kept for {conn}");
             let places = self.turns.iter().filter(|waiting| *waiting == conn).count();
-            assert_eq!(places + usize::from(self.has_slot(*conn)), 1, "{conn} waits in one place");
+            assert_eq!(places + usize::from(self.active.contains_key(conn)), 1, "{conn} waits in one place");
+        }
+        for (conn, active) in &self.active {
+            assert!(active.begun || self.queues.contains_key(conn), "{conn} has a slot for nothing");
         }
         for conn in &self.turns {
             assert!(self.queues.contains_key(conn), "{conn} waits for nothing");
@@ -247,6 +257,7 @@ mod tests {
         uploader.push(conn(1), ask(0));
         uploader.push(conn(1), ask(1));
         assert!(uploader.cancel(conn(1), 0, 0) && !uploader.cancel(conn(1), 0, 0));
+        assert_eq!(uploader.grant(Time::ZERO), Some(conn(1)));
         assert_eq!(uploader.cancel_content(&ContentId([0; 32])), [(conn(1), ask(1))]);
         uploader.check();
         assert!(uploader.is_idle());

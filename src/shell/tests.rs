@@ -133,6 +133,24 @@ fn turn_until(reactors: &mut [&mut Reactor], mut done: impl FnMut(usize, &ShellE
     unreachable!("what was waited for did not happen: {:?}", reactors[0].status());
 }
 
+#[test]
+fn peers_of_one_host_find_each_other_by_broadcast() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let mut first = Reactor::new(config(&folder.path().join("a"), port)).unwrap();
+    let second = ShellConfig { seed: Some(2), ..config(&folder.path().join("b"), port) };
+    let mut second = Reactor::new(second).unwrap();
+    let began = Instant::now();
+    second.command(Command::Look { wanted: Wanted::All, wait: Duration::from_secs(30) });
+    let mut found = [false; 2];
+    turn_until(&mut [&mut first, &mut second], |number, event| {
+        found[number] |= matches!(event, ShellEvent::Core(Event::PeerFound(_)));
+        found == [true; 2]
+    });
+    // The asker does not wait for the minute.
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
 /// The path of the download that `event` says is complete.
 fn finished(event: &ShellEvent) -> Option<PathBuf> {
     match event {

@@ -8,9 +8,6 @@ use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::Frame;
 
-/// A bitfield of more chunks than this is told in ranges: as a map it would not fit a control frame.
-const HAVE_MAP_CHUNKS_MAX: u32 = 400_000;
-
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
         let told = self.connections.get(conn).and_then(|connection| {
@@ -91,9 +88,6 @@ impl Peer {
                 (Some(from), _) => encode_ranges(connection, number, holding.since(from).to_vec()),
                 (None, None) if cut.chunks() > 0 => {
                     connection.encode(&Frame::Have { channel: number, first: 0, count: cut.chunks() });
-                }
-                (None, Some(bits)) if bits.len() > HAVE_MAP_CHUNKS_MAX => {
-                    encode_ranges(connection, number, bits.iter().collect());
                 }
                 (None, Some(bits)) if bits.count() > 0 => {
                     connection.encode(&Frame::HaveMap { channel: number, bits: bits.to_bytes() });

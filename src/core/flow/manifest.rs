@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
+use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::ManifestPages;
 use crate::core::peer::Peer;
@@ -27,7 +28,10 @@ impl Peer {
             return;
         };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
-        if channel.their_cut.is_none() || channel.refused {
+        // A manifest proves the unit, not how many units make a chunk. All native holders cut alike; one that does not
+        // would lead this peer away from the others.
+        let native = channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut));
+        if native.is_none() || channel.refused {
             return;
         }
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
@@ -48,7 +52,7 @@ impl Peer {
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
-        let content = channel.content;
+        let (content, cut) = (channel.content, channel.their_cut);
         let Some(download) = self.downloader.get_mut(&content) else {
             return self.counters.add("manifest pages nobody waits for");
         };
@@ -64,7 +68,7 @@ impl Peer {
                 let first = pages.next_first();
                 self.say(now, conn, Frame::ManifestRequest { channel: number, first });
             }
-            Ok(Some(manifest)) if manifest.verify(&content).is_ok() => {
+            Ok(Some(manifest)) if cut == Some(manifest.geometry) && manifest.verify(&content).is_ok() => {
                 download.geometry = Some(manifest.geometry);
                 download.phase = Phase::Creating;
                 self.output(Output::Store(StoreJob::CreatePart { content, manifest: Box::new(manifest) }));

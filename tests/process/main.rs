@@ -1,0 +1,32 @@
+//! The real binary over loopback: every claim of the README as a test with real processes, sockets and files.
+//!
+//! Each test has a [`lan::Lan`] of its own: a block of ports that it holds, a folder, and `--broadcast 127.255.255.255`,
+//! so that nothing leaves this machine and tests run side by side. What a test waits for is always an event: a line of
+//! a process's output, a datagram, an end. Timeouts only bound how long a broken build takes to fail.
+//!
+//! A downloader whose standard output nobody reads stops, since a pipe holds few lines; that is how a test catches a
+//! transfer half-way at full speed (see [`child::Trap`]).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has to fail"
+)]
+
+mod child;
+mod files;
+mod lan;
+mod wire_peer;
+
+mod changes;
+mod crowd;
+mod discovery;
+mod flood;
+mod names;
+mod namespaces;
+mod poison;
+mod refusals;
+mod resume;
+mod stopping;
+mod swarm;

@@ -1,0 +1,236 @@
+//! A peer made of the wire codecs alone, that says and sends what a test wants: the honest one never would.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chunkcast::core::manifest::ManifestBuilder;
+use chunkcast::core::{Bitfield, ContentId, Geometry, Manifest, PeerId};
+use chunkcast::wire::datagram;
+use chunkcast::wire::frame::{self, Decoded, Decoder};
+use chunkcast::wire::message::{
+    Announcement, CataloguePage, Datagram, Entry, Frame, Hello, PROTOCOL_VERSION, RefuseReason,
+};
+
+use crate::lan::{BROADCAST, Lan};
+
+/// The channel it opens: its only one.
+const CHANNEL: u32 = 0;
+/// How often its threads look whether they are to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What it does with the bytes of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    /// Sends them as they are.
+    Right,
+    /// Sends as many others.
+    Wrong,
+}
+
+/// A running wire peer. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct WirePeer {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    peer: PeerId,
+    user: String,
+    port: u16,
+    entry: Entry,
+    manifest: Manifest,
+    content: Vec<u8>,
+    bytes: Bytes,
+    chunks_sent: AtomicUsize,
+    ended: AtomicBool,
+    connections: Mutex<Vec<TcpStream>>,
+}
+
+impl WirePeer {
+    /// Offers `content` as `name` on the LAN; what it announces and its manifest are true.
+    pub(crate) fn start(lan: &Lan, user: &str, name: &str, content: Vec<u8>, bytes: Bytes) -> WirePeer {
+        let geometry = Geometry::native(content.len() as u64).unwrap();
+        let mut builder = ManifestBuilder::new(geometry);
+        builder.push(&content);
+        let (id, manifest) = builder.finish().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let chunks = geometry.chunks();
+        let shared = Arc::new(Shared {
+            peer: PeerId(fastrand::u128(..).to_be_bytes()),
+            user: user.to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            entry: Entry { id, name: name.to_owned(), size: content.len() as u64, have: chunks, of: chunks },
+            manifest,
+            content,
+            bytes,
+            chunks_sent: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+            connections: Mutex::default(),
+        });
+        let ear = lan.ear();
+        ear.set_read_timeout(Some(LOOK)).unwrap();
+        let voice = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        voice.set_broadcast(true).unwrap();
+        voice.send_to(&shared.announcement(None), (BROADCAST, lan.port)).unwrap();
+        let threads = vec![
+            std::thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.answer_queries(&ear, &voice)
+            }),
+            std::thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.accept(&listener)
+            }),
+        ];
+        WirePeer { shared, threads }
+    }
+
+    /// The id of what it offers.
+    pub(crate) fn content(&self) -> ContentId {
+        self.shared.entry.id
+    }
+
+    /// How many chunks it has sent.
+    pub(crate) fn chunks_sent(&self) -> usize {
+        self.shared.chunks_sent.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for WirePeer {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        // The accepting thread wakes from a connection of our own.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.shared.port));
+        for connection in self.shared.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn announcement(&self, answers: Option<u64>) -> Vec<u8> {
+        let announcement = Announcement {
+            peer: self.peer,
+            user: self.user.clone(),
+            port: self.port,
+            interval_ms: 60_000,
+            known_peers: 1,
+            generation: 1,
+            catalogue: 1,
+            entries: vec![self.entry.clone()],
+            answers,
+        };
+        let (bytes, entries) = datagram::encode_announcement(&announcement);
+        assert_eq!(entries, 1, "the entry has to fit a datagram");
+        bytes
+    }
+
+    fn answer_queries(&self, ear: &UdpSocket, voice: &UdpSocket) {
+        let mut bytes = [0; 2048];
+        while !self.ended() {
+            let Ok((len, from)) = ear.recv_from(&mut bytes) else { continue };
+            if let Ok(Datagram::Query(query)) = datagram::decode(&bytes[..len]) {
+                let _ = voice.send_to(&self.announcement(Some(query.nonce)), from);
+            }
+        }
+    }
+
+    fn accept(self: Arc<Shared>, listener: &TcpListener) {
+        let mut threads = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            if self.ended() {
+                break;
+            }
+            let shared = Arc::clone(&self);
+            shared.connections.lock().unwrap().push(stream.try_clone().unwrap());
+            threads.push(std::thread::spawn(move || drop(shared.converse(stream))));
+        }
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    /// Speaks with one peer until it or we have enough.
+    fn converse(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut out = Vec::new();
+        let hello = Hello {
+            v: PROTOCOL_VERSION,
+            peer: self.peer,
+            user: self.user.clone(),
+            port: self.port,
+            agent: "wire-peer".to_owned(),
+        };
+        frame::encode(&Frame::Hello(hello), &mut out);
+        let mut decoder = Decoder::default();
+        let mut bytes = vec![0; 64 << 10];
+        loop {
+            stream.write_all(&out)?;
+            out.clear();
+            let len = stream.read(&mut bytes)?;
+            if len == 0 {
+                return Ok(());
+            }
+            let mut rest = &bytes[..len];
+            while !rest.is_empty() {
+                let Ok((used, decoded)) = decoder.decode(rest) else { return Ok(()) };
+                rest = &rest[used..];
+                match decoded {
+                    Some(Decoded::Frame(frame)) => self.answer(frame, &mut out),
+                    // Nobody was asked for one.
+                    Some(Decoded::Chunk { .. }) => return Ok(()),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn answer(&self, heard: Frame, out: &mut Vec<u8>) {
+        let geometry = self.manifest.geometry;
+        match heard {
+            Frame::CatalogueRequest(_) => {
+                let page = CataloguePage { entries: vec![self.entry.clone()], more: false, generation: 1 };
+                frame::encode(&Frame::CataloguePage(page), out);
+            }
+            Frame::Open { content, .. } if content == self.entry.id => {
+                let (size, chunk_bytes) = (geometry.size_bytes(), geometry.chunk_bytes());
+                frame::encode(&Frame::Open { channel: CHANNEL, content, size, chunk_bytes }, out);
+                let bits = Bitfield::full(geometry.chunks()).to_bytes();
+                frame::encode(&Frame::HaveMap { channel: CHANNEL, bits }, out);
+            }
+            Frame::Open { content, .. } => {
+                frame::encode(&Frame::Refuse { content, reason: RefuseReason::Unknown }, out);
+            }
+            Frame::ManifestRequest { first, .. } => {
+                if let Some(page) = self.manifest.page(CHANNEL, first) {
+                    frame::encode(&Frame::ManifestPage(page), out);
+                }
+            }
+            Frame::Request { chunk, .. } => {
+                let Some((offset, len)) = geometry.chunk_span(chunk) else { return };
+                let start = usize::try_from(offset).unwrap();
+                let mut payload = self.content[start..start + len as usize].to_vec();
+                if self.bytes == Bytes::Wrong {
+                    payload.iter_mut().for_each(|byte| *byte ^= 0x55);
+                }
+                frame::encode_chunk_header(CHANNEL, chunk, len, out);
+                out.extend(payload);
+                self.chunks_sent.fetch_add(1, Ordering::Relaxed);
+            }
+            Frame::Ping => frame::encode(&Frame::Pong, out),
+            _ => {}
+        }
+    }
+}
