@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Circumstances, Failure};
+use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
 use crate::cli::json::{Line, path_text, seconds};
 use crate::cli::progress::{Every, Pace};
@@ -206,12 +206,13 @@ impl Downloads {
         }
     }
 
-    /// What is kept of the one download that has not ended; of several, nothing can be said in a sentence.
-    pub(crate) fn kept(&self) -> Option<(u32, u32)> {
-        let mut open = self.items.values().filter(|item| !item.ended && item.chunks > 0);
-        match (open.next(), open.next()) {
-            (Some(item), None) => Some((item.have, item.chunks)),
-            _ => None,
+    /// What is kept of the downloads that have not ended; `None`: nothing.
+    pub(crate) fn kept(&self) -> Option<String> {
+        let mut parts = self.items.values().filter(|item| !item.ended && item.have > 0);
+        match (parts.next(), parts.next()) {
+            (None, _) => None,
+            (Some(item), None) => Some(kept(item.have, item.chunks)),
+            _ => Some("what was verified, in .part files beside the targets".to_owned()),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, command_line, kept};
+use crate::cli::failure::{Failure, command_line};
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;
@@ -242,7 +242,7 @@ fn seed(args: &GetArgs, run: &mut Run<'_>) {
 }
 
 /// Says what is left when a signal or the clock ends it.
-fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, had: Option<(u32, u32)>) {
+fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, kept: Option<String>) {
     let (done, open) = (downloads.done(), downloads.open());
     let why = match exit {
         Exit::TimedOut => "the time of --timeout is over",
@@ -253,10 +253,7 @@ fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, had: Opt
         exit,
         title: "the download is not complete".to_owned(),
         happened: format!("{why}; {done} done, {open} not"),
-        kept: Some(had.map_or_else(
-            || "whatever was verified, in .part files beside the targets".to_owned(),
-            |(have, of)| kept(have, of),
-        )),
+        kept,
         next: vec![format!("the same command again goes on from there: {}", command_line())],
     };
     failure.tell(run.out, None, None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset};
 
 use crate::cli::json::Direction;
-use crate::core::name::printable;
+use crate::core::name::{printable, quoted};
 use crate::core::{ContentId, PeerRef};
 
 /// What is logged.
@@ -137,22 +137,6 @@ fn peer_fields(peer: &PeerRef) -> String {
     }
 }
 
-/// Text in quotes, with everything escaped that could end it, break the line or mislead a terminal.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            c if !c.is_ascii() && printable(c.encode_utf8(&mut [0; 4])).starts_with(c) => out.push(c),
-            c => out.extend(c.escape_unicode()),
-        }
-    }
-    out.push('"');
-    out
-}
-
 /// What [`quoted`] wrote, and the rest of the line.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut out = String::new();
@@ -166,6 +150,9 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
                     out.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
                     chars = after.chars();
                 }
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                't' => out.push('\t'),
                 escaped => out.push(escaped),
             },
             plain => out.push(plain),
