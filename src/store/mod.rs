@@ -1,6 +1,8 @@
 //! The only code that touches files. Every system call of it goes through `store/fs.rs`.
 
 pub mod buffers;
+pub mod scratch;
+pub mod transfer_log;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -102,5 +104,25 @@ impl Store {
     pub fn span(&mut self, content: &ContentId) -> Result<&File, SpanFault> {
         let _ = content;
         Err(SpanFault::Gone)
+    }
+}
+
+/// Hashes a whole file.
+pub fn hash_path(path: &Path, mut progress: impl FnMut(u64)) -> Result<(ContentId, u64), Fault> {
+    use std::io::Read;
+    let fault = |e: std::io::Error| Fault {
+        kind: crate::core::FaultKind::Io,
+        text: format!("{}: {e}", path.display()),
+    };
+    let mut file = File::open(path).map_err(fault)?;
+    let (mut hasher, mut size, mut buf) = (blake3::Hasher::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let n = file.read(&mut buf).map_err(fault)?;
+        if n == 0 {
+            return Ok((ContentId(*hasher.finalize().as_bytes()), size));
+        }
+        hasher.update(&buf[..n]);
+        size += n as u64;
+        progress(size);
     }
 }
