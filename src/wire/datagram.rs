@@ -1,13 +1,29 @@
 //! Native datagrams: one JSON object each, at most 1,200 bytes, each useful by itself.
+//!
+//! Each begins with the same bytes, [`MAGIC`], and the protocol version, so that what is not ours, or newer than we,
+//! is told from them alone. Whether a datagram is believed, or answered, is not decided here.
 
 use std::fmt;
 
-use crate::wire::message::{Announcement, Datagram, Query};
+use serde::{Deserialize, Serialize};
+
+use crate::core::id::PeerId;
+use crate::wire::message::{
+    Announcement, Datagram, Entry, NAME_BYTES_MAX, PORT_MIN, PROTOCOL_VERSION, Query, Wanted,
+};
 
 /// The most bytes of a datagram that is sent, and the exact size of a query.
 pub const DATAGRAM_BYTES_MAX: usize = 1200;
 /// The most bytes of a datagram that is looked at.
 pub const DATAGRAM_BYTES_ACCEPTED_MAX: usize = 1400;
+/// The fewest bytes of a datagram that is looked at.
+pub const DATAGRAM_BYTES_ACCEPTED_MIN: usize = 24;
+/// What every datagram begins with; the version follows.
+pub const MAGIC: &[u8] = br#"{"chunkcast":"#;
+/// The longest announcement interval, in milliseconds: a day.
+pub const INTERVAL_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// The most bytes of a user name as JSON in a datagram that is sent; a hello has the whole of it.
+const USER_JSON_BYTES_MAX: usize = 128;
 
 /// Why a datagram is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,22 +38,193 @@ pub enum DatagramError {
 
 /// Reads one datagram.
 pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
-    let _ = bytes;
-    Err(DatagramError::Malformed)
+    if !(DATAGRAM_BYTES_ACCEPTED_MIN..=DATAGRAM_BYTES_ACCEPTED_MAX).contains(&bytes.len()) {
+        return Err(DatagramError::Size);
+    }
+    match version(bytes).ok_or(DatagramError::Malformed)? {
+        PROTOCOL_VERSION => {}
+        newer if newer > PROTOCOL_VERSION => return Err(DatagramError::NewerVersion(newer)),
+        _ => return Err(DatagramError::Malformed),
+    }
+    let object: Object = serde_json::from_slice(bytes).map_err(|_| DatagramError::Malformed)?;
+    match (object.announce, object.query) {
+        (Some(body), None) => announcement(body).map(Datagram::Announcement).ok_or(DatagramError::Malformed),
+        // A shorter question would let its answer be larger.
+        (None, Some(_)) if bytes.len() != DATAGRAM_BYTES_MAX => Err(DatagramError::Size),
+        (None, Some(body)) => query(body).map(Datagram::Query).ok_or(DatagramError::Malformed),
+        _ => Err(DatagramError::Malformed),
+    }
 }
 
 /// The bytes of an announcement with as many of its entries, from the first on, as fit, and how many those are.
-/// An entry that fits in no datagram is counted as taken and left out, so that a caller always gets on.
+/// An entry that fits in no datagram, or is not legal, is counted as taken and left out, so that a caller always gets
+/// on. A user name that is too long is cut, an interval brought within 1 ms and [`INTERVAL_MS_MAX`]; the port is to be
+/// at least [`PORT_MIN`].
 pub fn encode_announcement(announcement: &Announcement) -> (Vec<u8>, usize) {
-    let _ = announcement;
-    (Vec::new(), 0)
+    const END: &[u8] = b"]}}";
+    let mut bytes = to_json(&Object {
+        chunkcast: PROTOCOL_VERSION,
+        announce: Some(AnnounceBody::of(announcement)),
+        query: None,
+        pad: None,
+    });
+    bytes.truncate(bytes.len().saturating_sub(END.len()));
+    let head_bytes = bytes.len();
+    let mut taken = 0;
+    for entry in &announcement.entries {
+        let entry_json = if entry.is_legal() { to_json(entry) } else { Vec::new() };
+        let comma = usize::from(bytes.len() > head_bytes);
+        let fits_none = head_bytes + entry_json.len() + END.len() > DATAGRAM_BYTES_MAX;
+        if !entry_json.is_empty() && !fits_none {
+            if bytes.len() + comma + entry_json.len() + END.len() > DATAGRAM_BYTES_MAX {
+                break;
+            }
+            bytes.extend_from_slice(&b","[..comma]);
+            bytes.extend_from_slice(&entry_json);
+        }
+        taken += 1;
+    }
+    bytes.extend_from_slice(END);
+    (bytes, taken)
 }
 
 /// The bytes of a query, padded to [`DATAGRAM_BYTES_MAX`] so that an answer is never larger than its question.
-/// `None` when what is looked for does not fit.
+/// `None` when what is looked for is not legal or does not fit. A user name that is too long is cut; the port is to be
+/// at least [`PORT_MIN`].
 pub fn encode_query(query: &Query) -> Option<Vec<u8>> {
-    let _ = query;
-    None
+    let mut object = Object {
+        chunkcast: PROTOCOL_VERSION,
+        announce: None,
+        query: Some(QueryBody::of(query)),
+        pad: Some(String::new()),
+    };
+    let room = DATAGRAM_BYTES_MAX.checked_sub(to_json(&object).len())?;
+    object.pad = Some(" ".repeat(room));
+    query.wanted.is_legal().then(|| to_json(&object))
+}
+
+/// The object of a datagram: either `announce` or `query` is there. Keys that are not known are passed over.
+#[derive(Serialize, Deserialize)]
+struct Object {
+    chunkcast: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    announce: Option<AnnounceBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    query: Option<QueryBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pad: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnnounceBody {
+    peer: PeerId,
+    user: String,
+    port: u16,
+    every: u64,
+    peers: u32,
+    generation: u64,
+    count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answers: Option<u64>,
+    /// Last, so that entries can be added to the text.
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct QueryBody {
+    peer: PeerId,
+    user: String,
+    port: u16,
+    nonce: u64,
+    wanted: Wanted,
+}
+
+impl AnnounceBody {
+    /// All of an announcement but its entries.
+    fn of(announcement: &Announcement) -> AnnounceBody {
+        AnnounceBody {
+            peer: announcement.peer,
+            user: short_user(&announcement.user),
+            port: announcement.port,
+            every: announcement.interval_ms.clamp(1, INTERVAL_MS_MAX),
+            peers: announcement.known_peers,
+            generation: announcement.generation,
+            count: announcement.catalogue,
+            answers: announcement.answers,
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl QueryBody {
+    fn of(query: &Query) -> QueryBody {
+        QueryBody {
+            peer: query.peer,
+            user: short_user(&query.user),
+            port: query.port,
+            nonce: query.nonce,
+            wanted: query.wanted.clone(),
+        }
+    }
+}
+
+/// The version in a datagram that begins as ours do.
+fn version(bytes: &[u8]) -> Option<u32> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at(digits);
+    let ends = matches!(rest.first(), Some(b',' | b'}')) && digits.first() != Some(&b'0');
+    ends.then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+}
+
+fn announcement(body: AnnounceBody) -> Option<Announcement> {
+    let legal = body.port >= PORT_MIN
+        && body.user.len() <= NAME_BYTES_MAX
+        && (1..=INTERVAL_MS_MAX).contains(&body.every)
+        && body.entries.iter().all(Entry::is_legal);
+    legal.then_some(Announcement {
+        peer: body.peer,
+        user: body.user,
+        port: body.port,
+        interval_ms: body.every,
+        known_peers: body.peers,
+        generation: body.generation,
+        catalogue: body.count,
+        entries: body.entries,
+        answers: body.answers,
+    })
+}
+
+fn query(body: QueryBody) -> Option<Query> {
+    let legal = body.port >= PORT_MIN && body.user.len() <= NAME_BYTES_MAX && body.wanted.is_legal();
+    legal.then_some(Query {
+        peer: body.peer,
+        user: body.user,
+        port: body.port,
+        nonce: body.nonce,
+        wanted: body.wanted,
+    })
+}
+
+/// As much of a user name as fits [`USER_JSON_BYTES_MAX`] in JSON, where a control character takes six bytes and a
+/// quote two.
+fn short_user(user: &str) -> String {
+    let mut json_bytes = 0;
+    user.chars()
+        .take_while(|c| {
+            json_bytes += match c {
+                '\0'..='\u{1f}' => 6,
+                '"' | '\\' => 2,
+                _ => c.len_utf8(),
+            };
+            json_bytes <= USER_JSON_BYTES_MAX
+        })
+        .collect()
+}
+
+fn to_json(message: &impl Serialize) -> Vec<u8> {
+    // Writing plain strings and numbers into memory cannot fail.
+    serde_json::to_vec(message).unwrap_or_default()
 }
 
 impl fmt::Display for DatagramError {
@@ -47,5 +234,190 @@ impl fmt::Display for DatagramError {
             DatagramError::Malformed => f.write_str("malformed"),
             DatagramError::NewerVersion(version) => write!(f, "version {version}"),
         }
+    }
+}
+
+impl std::error::Error for DatagramError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::ContentId;
+    use proptest::prelude::*;
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        (any::<[u8; 32]>(), ".{1,80}", any::<u64>(), any::<[u32; 2]>()).prop_map(
+            |(id, name, size, [a, b])| Entry { id: ContentId(id), name, size, have: a.min(b), of: a.max(b) },
+        )
+    }
+
+    prop_compose! {
+        fn announcements()(
+            peer: [u8; 16], user in "[^\"\\\\\\x00-\\x1f]{0,30}", port in PORT_MIN.., interval_ms in 1..=INTERVAL_MS_MAX,
+            numbers: (u32, u64, u32), entries in prop::collection::vec(entry(), 0..20), answers: Option<u64>,
+        ) -> Announcement {
+            let (known_peers, generation, catalogue) = numbers;
+            let peer = PeerId(peer);
+            Announcement { peer, user, port, interval_ms, known_peers, generation, catalogue, entries, answers }
+        }
+    }
+
+    prop_compose! {
+        fn queries()(
+            peer: [u8; 16], user in "[^\"\\\\\\x00-\\x1f]{0,30}", port in PORT_MIN.., nonce: u64, id: [u8; 32],
+            text in ".{1,100}", digits in "[0-9a-f]{1,63}", which in 0..5,
+        ) -> Query {
+            let wanted = match which {
+                0 => Wanted::All,
+                1 => Wanted::Id(ContentId(id)),
+                2 => Wanted::Prefix(digits),
+                3 => Wanted::Name(text),
+                _ => Wanted::Glob(text),
+            };
+            Query { peer: PeerId(peer), user, port, nonce, wanted }
+        }
+    }
+
+    fn announced() -> Announcement {
+        Announcement {
+            peer: PeerId([0xab; 16]),
+            user: "lab-7".into(),
+            port: 7117,
+            interval_ms: 60_000,
+            known_peers: 3,
+            generation: 9,
+            catalogue: 1,
+            entries: vec![Entry {
+                id: ContentId([0xcd; 32]),
+                name: "talk.mkv".into(),
+                size: 40_000,
+                have: 2,
+                of: 3,
+            }],
+            answers: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn announcements_come_back_with_what_fits(announcement in announcements()) {
+            let mut left = announcement;
+            loop {
+                let (bytes, taken) = encode_announcement(&left);
+                prop_assert!(bytes.len() <= DATAGRAM_BYTES_MAX);
+                let later = left.entries.split_off(taken);
+                prop_assert_eq!(decode(&bytes), Ok(Datagram::Announcement(left.clone())));
+                if later.is_empty() {
+                    break;
+                }
+                prop_assert!(taken > 0);
+                left.entries = later;
+            }
+        }
+
+        #[test]
+        fn queries_come_back_at_their_exact_size(query in queries()) {
+            let bytes = encode_query(&query).unwrap();
+            prop_assert_eq!(bytes.len(), DATAGRAM_BYTES_MAX);
+            prop_assert_eq!(decode(&bytes), Ok(Datagram::Query(query)));
+        }
+
+        #[test]
+        fn a_prefix_is_no_datagram(announcement in announcements(), query in queries(), at: prop::sample::Index) {
+            for bytes in [encode_announcement(&announcement).0, encode_query(&query).unwrap()] {
+                prop_assert!(decode(&bytes[..at.index(bytes.len())]).is_err());
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..1500), at: prop::sample::Index, byte: u8) {
+            let _ = decode(&bytes);
+            let _ = decode(&[MAGIC, b"1,\"query\":", &bytes].concat());
+            let mut changed = encode_announcement(&announced()).0;
+            let at = at.index(changed.len());
+            changed[at] = byte;
+            let _ = decode(&changed);
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_specification() {
+        let json = format!(
+            r#"{{"chunkcast":1,"announce":{{"peer":"{}","user":"lab-7","port":7117,"every":60000,"peers":3,"generation":9,"count":1,"entries":[{{"id":"{}","name":"talk.mkv","size":40000,"have":2,"of":3}}]}}}}"#,
+            "ab".repeat(16),
+            "cd".repeat(32),
+        );
+        assert_eq!(encode_announcement(&announced()), (json.into_bytes(), 1));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused() {
+        let json = String::from_utf8(encode_announcement(&announced()).0).unwrap();
+        let decoded = |from: &str, to: &str| {
+            assert!(json.contains(from), "{from}");
+            decode(json.replacen(from, to, 1).as_bytes())
+        };
+        assert!(decoded("\"port\"", "\"new\":{\"x\":[1]},\"port\"").is_ok());
+        for (from, to) in [
+            ("7117", "0"),
+            ("7117", "1023"),
+            ("7117", "65536"),
+            ("60000", "0"),
+            ("60000", "86400001"),
+            ("\"have\":2", "\"have\":4"),
+            ("talk.mkv", ""),
+            ("\"port\"", "\"port\":7117,\"port\""),
+            ("\"announce\"", "\"announced\""),
+            (":1,", ":01,"),
+            (":1,", ":0,"),
+            (":1,", ":-1,"),
+            (":1,", ":1 ,"),
+            (":1,", ":1,\"chunkcast\":1,"),
+            ("]}}", "]}},"),
+            ("]}}", "]}}{}"),
+            ("{", " {"),
+            ("lab", "\\ud800"),
+        ] {
+            assert_eq!(decoded(from, to), Err(DatagramError::Malformed), "{from} to {to}");
+        }
+        assert_eq!(decoded(":1,", ":2,"), Err(DatagramError::NewerVersion(2)));
+        assert_eq!(decode(br#"{"chunkcast":4294967295}"#), Err(DatagramError::NewerVersion(u32::MAX)));
+        assert_eq!(decode(br#"{"chunkcast":4294967296}"#), Err(DatagramError::Malformed));
+        assert_eq!(decode(&[b' '; 23]), Err(DatagramError::Size));
+        assert_eq!(decode(&[b' '; 1401]), Err(DatagramError::Size));
+        assert_eq!(decode(&[0xff; 1400]), Err(DatagramError::Malformed));
+        let deep = [MAGIC, b"1,\"x\":", "[".repeat(1300).as_bytes()].concat();
+        assert_eq!(decode(&deep), Err(DatagramError::Malformed));
+    }
+
+    #[test]
+    fn a_query_of_another_size_is_refused() {
+        let wanted = Wanted::Name("a".into());
+        let query = Query { peer: PeerId([1; 16]), user: "u".into(), port: 7117, nonce: 5, wanted };
+        let mut bytes = encode_query(&query).unwrap();
+        bytes.push(b' ');
+        assert_eq!(decode(&bytes), Err(DatagramError::Size));
+        let json = String::from_utf8(bytes).unwrap().replace("  ", "");
+        assert_eq!(decode(json.as_bytes()), Err(DatagramError::Size));
+        assert_eq!(encode_query(&Query { wanted: Wanted::Name("\n".repeat(1024)), ..query.clone() }), None);
+        assert_eq!(encode_query(&Query { wanted: Wanted::Prefix("X".into()), ..query.clone() }), None);
+        let user = "\u{1}\"ä".repeat(1000);
+        let bytes = encode_query(&Query { wanted: Wanted::Name("x".repeat(800)), user, ..query }).unwrap();
+        assert!(
+            matches!(decode(&bytes), Ok(Datagram::Query(query)) if query.user == "\u{1}\"ä".repeat(12) + "\u{1}\"")
+        );
+    }
+
+    #[test]
+    fn an_entry_that_fits_nowhere_is_left_out() {
+        let mut announcement = announced();
+        let fits = announcement.entries[0].clone();
+        let huge = Entry { name: "\n".repeat(1000), ..fits.clone() };
+        let illegal = Entry { have: 4, ..fits.clone() };
+        announcement.entries = vec![huge.clone(), fits.clone(), illegal, huge, fits.clone()];
+        let (bytes, taken) = encode_announcement(&announcement);
+        assert_eq!(taken, 5);
+        announcement.entries = vec![fits.clone(), fits];
+        assert_eq!(decode(&bytes), Ok(Datagram::Announcement(announcement)));
     }
 }

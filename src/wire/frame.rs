@@ -1,11 +1,24 @@
 //! Native frames over a connection: `u32 length, u8 kind, body`, big-endian.
+//!
+//! This file owns the framing, which is where a frame begins and ends; `frame/body.rs` what stands in it. What a
+//! frame means, and whether it may come now, is not decided here.
+
+mod body;
+mod kind;
 
 use std::fmt;
 
-use crate::wire::message::Frame;
+use crate::core::geometry::UNITS_MAX;
+use crate::wire::message::{CataloguePage, Entry, Frame};
 
-/// The most bytes of a control frame, length field excluded.
+/// The most bytes of a control frame, length field excluded; only of [`Frame::HaveMap`] there may be more.
 pub const CONTROL_BYTES_MAX: usize = 64 << 10;
+/// The most bytes of the bits in a [`Frame::HaveMap`].
+pub const HAVE_MAP_BITS_BYTES_MAX: usize = (UNITS_MAX / 8) as usize;
+/// The most bytes of the program's name in a hello.
+pub const AGENT_BYTES_MAX: usize = 255;
+/// The most bytes of the reason in a [`Frame::Bye`].
+pub const BYE_BYTES_MAX: usize = 1024;
 /// Bytes of a chunk frame before its payload begins: length, kind, channel, chunk.
 pub const CHUNK_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
 
@@ -48,29 +61,181 @@ pub enum Decoded {
     },
 }
 
-/// Decodes one direction of one connection. Keeps at most one incomplete control frame.
+/// Decodes one direction of one connection. Keeps at most one incomplete control frame, and of that no more than
+/// came.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    begun: bool,
     pending: Vec<u8>,
+    /// Bytes of a frame of an ignorable kind that are still to come.
+    skip: usize,
+}
+
+/// How far the frame that begins some bytes goes, as far as they tell.
+enum Extent {
+    /// So many of its bytes must be there to tell more.
+    Unclear(usize),
+    /// A control frame of so many bytes in all.
+    Control(usize),
+    /// A chunk frame.
+    Chunk,
+    /// A frame of so many bytes in all that is passed over.
+    Ignorable(usize),
 }
 
 impl Decoder {
     /// Takes bytes up to the end of the first frame or chunk header in them, and says how many it took and what
     /// they were. `None` with all bytes taken: the frame is not complete yet.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(usize, Option<Decoded>), FrameError> {
-        let _ = (&mut self.pending, bytes);
-        Ok((0, None))
+        if let (false, Some(first)) = (self.begun, bytes.first()) {
+            // No frame is so long that the first byte of its length is not zero.
+            if *first != 0 {
+                return Err(FrameError::Dialect(*first));
+            }
+            self.begun = true;
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let (used, decoded) = if self.skip > 0 {
+                let skipped = self.skip.min(rest.len());
+                self.skip -= skipped;
+                (skipped, None)
+            } else if self.pending.is_empty() {
+                self.take_whole(rest)?
+            } else {
+                self.take_more(rest)?
+            };
+            at += used;
+            if decoded.is_some() {
+                return Ok((at, decoded));
+            }
+        }
+        Ok((at, None))
+    }
+
+    /// Reads a frame that is whole in `bytes` where it stands; keeps what is not.
+    fn take_whole(&mut self, bytes: &[u8]) -> Result<(usize, Option<Decoded>), FrameError> {
+        match extent(bytes)? {
+            Extent::Ignorable(len) => {
+                self.skip = len;
+                Ok((0, None))
+            }
+            Extent::Control(len) if len <= bytes.len() => Ok((len, Some(control(&bytes[..len])?))),
+            Extent::Chunk if CHUNK_HEADER_BYTES <= bytes.len() => {
+                Ok((CHUNK_HEADER_BYTES, Some(chunk(bytes))))
+            }
+            Extent::Unclear(_) | Extent::Control(_) | Extent::Chunk => {
+                self.pending.extend_from_slice(bytes);
+                Ok((bytes.len(), None))
+            }
+        }
+    }
+
+    /// Adds to what is kept no more than belongs to the frame, and reads that once it is whole.
+    fn take_more(&mut self, bytes: &[u8]) -> Result<(usize, Option<Decoded>), FrameError> {
+        let need = match extent(&self.pending)? {
+            Extent::Unclear(need) | Extent::Control(need) => need,
+            Extent::Chunk => CHUNK_HEADER_BYTES,
+            Extent::Ignorable(need) => {
+                self.skip = need - self.pending.len();
+                self.pending = Vec::new();
+                return Ok((0, None));
+            }
+        };
+        let used = (need - self.pending.len()).min(bytes.len());
+        self.pending.extend_from_slice(&bytes[..used]);
+        let decoded = match extent(&self.pending)? {
+            Extent::Control(len) if len == self.pending.len() => Some(control(&self.pending)?),
+            Extent::Chunk if self.pending.len() == CHUNK_HEADER_BYTES => Some(chunk(&self.pending)),
+            _ => None,
+        };
+        if decoded.is_some() {
+            // An idle connection keeps no memory.
+            self.pending = Vec::new();
+        }
+        Ok((used, decoded))
     }
 }
 
 /// Appends the bytes of a control frame.
+///
+/// User names, agents and reasons that are too long are cut. For the rest the caller answers: that what is wanted
+/// and the entries are legal and a catalogue page is not too long (see [`catalogue_page`]), that a manifest page is
+/// one of [`crate::core::Manifest::page`], that a range of chunks is not empty, and that ports are at least
+/// [`crate::wire::message::PORT_MIN`]. The other side's decoder refuses what is not so.
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
-    let _ = (frame, out);
+    let begin = out.len();
+    out.extend_from_slice(&[0; 5]);
+    let kind = body::encode(frame, out);
+    let length = u32::try_from(out.len() - begin - 4).unwrap_or(u32::MAX);
+    out[begin..begin + 4].copy_from_slice(&length.to_be_bytes());
+    out[begin + 4] = kind;
 }
 
-/// Appends the header of a chunk frame whose payload of `bytes` bytes follows.
+/// Appends the header of a chunk frame whose payload of `bytes` bytes, 1 to 1 MiB, follows.
 pub fn encode_chunk_header(channel: u32, chunk: u32, bytes: u32, out: &mut Vec<u8>) {
-    let _ = (channel, chunk, bytes, out);
+    out.extend_from_slice(&bytes.saturating_add(CHUNK_HEADER_BYTES as u32 - 4).to_be_bytes());
+    out.push(kind::CHUNK);
+    out.extend_from_slice(&channel.to_be_bytes());
+    out.extend_from_slice(&chunk.to_be_bytes());
+}
+
+/// The page that begins with the first of these entries, which come in the order of (id, name), and has as many as
+/// one frame holds. Entries that are not legal are left out. The next page begins behind the last entry of this one.
+pub fn catalogue_page(entries: impl IntoIterator<Item = Entry>, generation: u64) -> CataloguePage {
+    let mut page = CataloguePage { entries: Vec::new(), more: false, generation };
+    let mut json = Vec::new();
+    // The kind, an empty page with its longest words, and behind each entry a comma.
+    let mut bytes = 1 + br#"{"entries":[],"more":false,"generation":18446744073709551615}"#.len();
+    for entry in entries.into_iter().filter(Entry::is_legal) {
+        json.clear();
+        // Writing strings and numbers into memory cannot fail.
+        let _ = serde_json::to_writer(&mut json, &entry);
+        bytes += json.len() + 1;
+        if bytes > CONTROL_BYTES_MAX {
+            page.more = true;
+            break;
+        }
+        page.entries.push(entry);
+    }
+    page
+}
+
+/// How far the frame that begins `bytes` goes; an error as soon as they cannot begin one.
+fn extent(bytes: &[u8]) -> Result<Extent, FrameError> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(Extent::Unclear(4)) };
+    let length = u32::from_be_bytes(*length);
+    if length == 0 {
+        return Err(FrameError::Length { kind: 0, bytes: 0 });
+    }
+    let Some(kind) = rest.first().copied() else { return Ok(Extent::Unclear(5)) };
+    let body_bytes = kind::body_bytes(kind).ok_or(FrameError::Kind(kind))?;
+    if !body_bytes.contains(&(length - 1)) {
+        return Err(FrameError::Length { kind, bytes: length });
+    }
+    let len = 4 + length as usize;
+    Ok(match kind {
+        kind::CHUNK => Extent::Chunk,
+        _ if kind::is_ignorable(kind) => Extent::Ignorable(len),
+        _ => Extent::Control(len),
+    })
+}
+
+/// Reads a whole control frame.
+fn control(frame: &[u8]) -> Result<Decoded, FrameError> {
+    let kind = frame[4];
+    body::decode(kind, &frame[5..]).map(Decoded::Frame).map_err(|why| FrameError::Body { kind, why })
+}
+
+/// Reads the header of a chunk frame, whose length was looked at.
+fn chunk(header: &[u8]) -> Decoded {
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    Decoded::Chunk {
+        channel: number(5),
+        chunk: number(9),
+        bytes: number(0) - (CHUNK_HEADER_BYTES as u32 - 4),
+    }
 }
 
 impl fmt::Display for FrameError {
@@ -87,3 +252,6 @@ impl fmt::Display for FrameError {
 }
 
 impl std::error::Error for FrameError {}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The most bytes of a name (of a content or of a user) on the wire, as UTF-8.
 pub const NAME_BYTES_MAX: usize = 1024;
 
+/// The lowest port that a peer may say it listens on: nobody is to be sent to another's system services.
+pub const PORT_MIN: u16 = 1024;
+
 /// What somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +29,21 @@ pub enum Wanted {
     Glob(String),
 }
 
+impl Wanted {
+    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, prefixes of 1 to 63 lower-case
+    /// hexadecimal digits.
+    pub fn is_legal(&self) -> bool {
+        match self {
+            Wanted::All | Wanted::Id(_) => true,
+            Wanted::Prefix(digits) => {
+                (1..=63).contains(&digits.len())
+                    && digits.bytes().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
+            }
+            Wanted::Name(text) | Wanted::Glob(text) => (1..=NAME_BYTES_MAX).contains(&text.len()),
+        }
+    }
+}
+
 /// One name under which a peer offers a content, wholly or in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -39,6 +57,14 @@ pub struct Entry {
     pub have: u32,
     /// How many chunks there are, as claimed.
     pub of: u32,
+}
+
+impl Entry {
+    /// Whether this may stand on the wire: a name of 1 to [`NAME_BYTES_MAX`] bytes, no more chunks held than there
+    /// are.
+    pub fn is_legal(&self) -> bool {
+        (1..=NAME_BYTES_MAX).contains(&self.name.len()) && self.have <= self.of
+    }
 }
 
 /// What a peer tells of itself in datagrams, unasked or in answer to a [`Query`].
@@ -140,6 +166,21 @@ pub enum RefuseReason {
     Changed = 5,
     /// The file cannot be read.
     Unreadable = 6,
+}
+
+impl RefuseReason {
+    /// The reason with this number.
+    pub fn from_byte(byte: u8) -> Option<RefuseReason> {
+        Some(match byte {
+            1 => RefuseReason::Unknown,
+            2 => RefuseReason::ChunkSize,
+            3 => RefuseReason::NotHere,
+            4 => RefuseReason::Busy,
+            5 => RefuseReason::Changed,
+            6 => RefuseReason::Unreadable,
+            _ => return None,
+        })
+    }
 }
 
 /// The first page of a manifest carries the size proof; each page carries values in order.
@@ -261,4 +302,9 @@ pub enum Frame {
         /// Why.
         reason: String,
     },
+}
+
+/// As much of `text`, from its beginning, as `bytes_max` bytes hold.
+pub(crate) fn clipped(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }

@@ -1,0 +1,58 @@
+//! Kinds of frames and how long each may be.
+
+use std::ops::RangeInclusive;
+
+use super::{CONTROL_BYTES_MAX, HAVE_MAP_BITS_BYTES_MAX};
+use crate::core::geometry::CHUNK_BYTES_MAX;
+
+pub(super) const HELLO: u8 = 0x01;
+pub(super) const CATALOGUE_REQUEST: u8 = 0x02;
+pub(super) const CATALOGUE_PAGE: u8 = 0x03;
+pub(super) const OPEN: u8 = 0x04;
+pub(super) const REFUSE: u8 = 0x05;
+pub(super) const WITHDRAW: u8 = 0x06;
+pub(super) const MANIFEST_REQUEST: u8 = 0x07;
+pub(super) const MANIFEST_PAGE: u8 = 0x08;
+pub(super) const HAVE_MAP: u8 = 0x09;
+pub(super) const HAVE: u8 = 0x0a;
+pub(super) const REQUEST: u8 = 0x0b;
+pub(super) const CANCEL: u8 = 0x0c;
+pub(super) const REJECT: u8 = 0x0d;
+pub(super) const BAD: u8 = 0x0e;
+pub(super) const CHUNK: u8 = 0x0f;
+pub(super) const PING: u8 = 0x10;
+pub(super) const PONG: u8 = 0x11;
+pub(super) const BYE: u8 = 0x12;
+
+/// From this kind on, whoever does not know a kind skips it.
+const IGNORABLE_FROM: u8 = 0x80;
+
+/// Bytes before the values of a manifest page: channel, size, chunk size, first, count.
+pub(super) const PAGE_HEAD_BYTES: u32 = 4 + 8 + 4 + 4 + 2;
+
+/// Whether a frame of this kind is passed over.
+pub(super) fn is_ignorable(kind: u8) -> bool {
+    kind >= IGNORABLE_FROM
+}
+
+/// How many bytes the body of a frame of this kind has; `None`: there is no such kind.
+pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
+    let exactly = |bytes: u32| bytes..=bytes;
+    let control_max = CONTROL_BYTES_MAX as u32 - 1;
+    Some(match kind {
+        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE => 2..=control_max,
+        OPEN => exactly(4 + 32 + 8 + 4),
+        REFUSE => exactly(32 + 1),
+        WITHDRAW => exactly(4 + 1),
+        MANIFEST_REQUEST | REQUEST | CANCEL | BAD => exactly(4 + 4),
+        MANIFEST_PAGE => PAGE_HEAD_BYTES..=control_max,
+        HAVE_MAP => 4..=4 + HAVE_MAP_BITS_BYTES_MAX as u32,
+        HAVE => exactly(4 + 4 + 4),
+        REJECT => exactly(4 + 4 + 1),
+        CHUNK => 4 + 4 + 1..=4 + 4 + CHUNK_BYTES_MAX,
+        PING | PONG => exactly(0),
+        BYE => 0..=super::BYE_BYTES_MAX as u32,
+        _ if is_ignorable(kind) => 0..=control_max,
+        _ => return None,
+    })
+}
