@@ -221,6 +221,14 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_example_of_the_specification() {
+        let manifest = manifest_of(&bytes(70_000), 16 << 10).1;
+        let (values, proof) = (manifest.values.len(), manifest.proof);
+        assert_eq!((values, proof.left.len(), proof.tail.len()), (5, 1, 368));
+        assert_eq!(proof.left[0], tree::subtree(65_536, &bytes(70_000)[65_536..][..4096]));
+    }
+
+    #[test]
     fn large_and_odd_chunks_too() {
         let bytes = bytes((2 << 20) + 5_000);
         for size in [0, 1, 102_399, 102_400, 102_401, 1 << 20, (1 << 20) + 1, bytes.len()] {

@@ -347,6 +347,7 @@ mod tests {
             "ab".repeat(16),
             "cd".repeat(32),
         );
+        assert!(include_str!("../../docs/protocol.md").lines().any(|line| line == json));
         assert_eq!(encode_announcement(&announced()), (json.into_bytes(), 1));
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::{ContentId, PeerId};
 use crate::core::manifest::{ChainingValue, SizeProof};
+use crate::wire::glob;
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -40,6 +41,20 @@ impl Wanted {
                     && digits.bytes().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
             }
             Wanted::Name(text) | Wanted::Glob(text) => (1..=NAME_BYTES_MAX).contains(&text.len()),
+        }
+    }
+
+    /// Whether a content with this id, offered under this name, is what is looked for. Upper and lower case differ.
+    /// In a pattern `*` stands for any characters, `?` for one, `[a-z]` for one of these and `[!a-z]` for one of no
+    /// such; `/` is a character like any other, because a name is no path.
+    pub fn matches(&self, name: &str, id: &ContentId) -> bool {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        match self {
+            Wanted::All => true,
+            Wanted::Id(wanted) => wanted == id,
+            Wanted::Prefix(digits) => id.to_string().starts_with(digits),
+            Wanted::Name(wanted) => wanted == name || wanted == last,
+            Wanted::Glob(pattern) => glob::matches(pattern, name) || glob::matches(pattern, last),
         }
     }
 }
@@ -306,5 +321,41 @@ pub enum Frame {
 
 /// As much of `text`, from its beginning, as `bytes_max` bytes hold.
 pub(crate) fn clipped(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    let ends = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..ends.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_known_by_id_name_or_last_component() {
+        let id = ContentId([0xab; 32]);
+        let name = "films/2024/talk.mkv";
+        for wanted in [
+            Wanted::All,
+            Wanted::Id(id),
+            Wanted::Prefix("a".into()),
+            Wanted::Prefix("abababa".into()),
+            Wanted::Name(name.into()),
+            Wanted::Name("talk.mkv".into()),
+            Wanted::Glob("*.mkv".into()),
+            Wanted::Glob("talk.*".into()),
+            Wanted::Glob("films/*".into()),
+        ] {
+            assert!(wanted.matches(name, &id), "{wanted:?}");
+        }
+        for wanted in [
+            Wanted::Id(ContentId([0xac; 32])),
+            Wanted::Prefix("b".into()),
+            Wanted::Name("2024/talk.mkv".into()),
+            Wanted::Name("Talk.mkv".into()),
+            Wanted::Name("*.mkv".into()),
+            Wanted::Glob("2024/*".into()),
+            Wanted::Glob("*.mp4".into()),
+        ] {
+            assert!(!wanted.matches(name, &id), "{wanted:?}");
+        }
+    }
 }

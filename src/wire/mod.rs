@@ -4,4 +4,5 @@
 
 pub mod datagram;
 pub mod frame;
+mod glob;
 pub mod message;

@@ -1,3 +1,5 @@
+//! Round trips, lies, and every way to split a stream.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -191,12 +193,37 @@ proptest! {
 
 #[test]
 fn the_examples_of_the_specification() {
+    let specification = include_str!("../../../docs/protocol.md");
+    let is_example = |bytes: &[u8]| {
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        specification.lines().any(|line| line == hex.join(" "))
+    };
     let request = Frame::Request { channel: 3, chunk: 258 };
     assert_eq!(encoded(&request), [0, 0, 0, 9, 0x0b, 0, 0, 0, 3, 0, 0, 1, 2]);
+    assert!(is_example(&encoded(&request)));
     let mut header = Vec::new();
     encode_chunk_header(3, 258, 16_384, &mut header);
     assert_eq!(header, [0, 0, 0x40, 9, 0x0f, 0, 0, 0, 3, 0, 0, 1, 2]);
+    assert!(is_example(&header));
     assert_eq!(decode_all(&header).0, [Decoded::Chunk { channel: 3, chunk: 258, bytes: 16_384 }]);
+}
+
+/// Each kind with its name, the fewest and the most bytes of its body, as the table of the specification has them.
+#[test]
+fn the_table_of_the_specification() {
+    let rows = include_str!("../../../docs/protocol.md").lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let kind =
+            u8::from_str_radix(cells.get(1)?.trim_matches('`'), 16).ok().filter(|_| cells.len() == 6)?;
+        let numbers =
+            cells[4].replace(',', "").split(" to ").map(|n| n.parse::<u32>().unwrap()).collect::<Vec<_>>();
+        Some((kind, numbers[0], numbers[numbers.len() - 1]))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x12).collect::<Vec<_>>());
+    for (kind, min, max) in rows {
+        assert_eq!(kind::body_bytes(kind), Some(min..=max), "{kind:#x}");
+    }
 }
 
 #[test]
