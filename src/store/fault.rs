@@ -10,11 +10,17 @@ use crate::core::{Fault, FaultKind};
 pub(crate) fn of(what: &str, path: &Path, errno: Errno) -> Fault {
     let (kind, step) = match errno {
         Errno::NOSPC => (FaultKind::Full, "; free some space and run the command again, it resumes"),
-        Errno::DQUOT => (FaultKind::Full, "; the quota is used up: free some space and run the command again"),
+        Errno::DQUOT => {
+            (FaultKind::Full, "; the quota is used up: free some space and run the command again")
+        }
         Errno::FBIG => (FaultKind::Full, "; files may not become so large there: use another folder (-o)"),
         Errno::ROFS => (FaultKind::Denied, "; use a folder that can be written to (-o)"),
-        Errno::ACCESS | Errno::PERM => (FaultKind::Denied, "; check its permissions, or use another folder (-o)"),
-        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR => (FaultKind::Denied, "; something else is in the way there"),
+        Errno::ACCESS | Errno::PERM => {
+            (FaultKind::Denied, "; check its permissions, or use another folder (-o)")
+        }
+        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR => {
+            (FaultKind::Denied, "; something else is in the way there")
+        }
         Errno::NOENT => (FaultKind::Denied, "; it is not there (any more)"),
         Errno::MFILE | Errno::NFILE => (FaultKind::Io, "; raise the limit of open files (ulimit -n)"),
         _ => (FaultKind::Io, "; check the device"),

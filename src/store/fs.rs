@@ -58,7 +58,8 @@ impl Fs {
     /// a real process.
     pub(crate) fn new() -> Fs {
         #[cfg(debug_assertions)]
-        if let Some(plan) = std::env::var("CHUNKCAST_FS_FAULT").ok().and_then(|text| FaultPlan::parse(&text)) {
+        if let Some(plan) = std::env::var("CHUNKCAST_FS_FAULT").ok().and_then(|text| FaultPlan::parse(&text))
+        {
             return Fs::with_plan(Arc::new(plan));
         }
         Fs::default()
@@ -349,9 +350,7 @@ fn open_beneath(_folder: &File, _path: &Path) -> FsResult<OwnedFd> {
 
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn rename_noreplace(folder: &File, from: &str, to: &str) -> FsResult<()> {
-    retry_on_intr(|| {
-        rustix::fs::renameat_with(folder, from, folder, to, rustix::fs::RenameFlags::NOREPLACE)
-    })
+    retry_on_intr(|| rustix::fs::renameat_with(folder, from, folder, to, rustix::fs::RenameFlags::NOREPLACE))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
@@ -359,8 +358,11 @@ fn rename_noreplace(_folder: &File, _from: &str, _to: &str) -> FsResult<()> {
     Err(Errno::NOSYS)
 }
 
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the widths of these fields differ between systems; all values fit"
+)]
 fn look_of(stat: &rustix::fs::Stat) -> Look {
-    // The widths of these fields differ between systems; none has a value that does not fit.
     let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
     Look {
         stamp: Stamp {

@@ -29,7 +29,6 @@ pub(crate) struct FileHash {
 pub(crate) struct Hashed {
     pub(crate) id: ContentId,
     pub(crate) manifest: Manifest,
-    pub(crate) file: File,
     pub(crate) stamp: Stamp,
     /// When the hashing began, in nanoseconds since 1970.
     pub(crate) begun_ns: i64,
@@ -81,7 +80,7 @@ impl FileHash {
             return Err(HashFault::Changed);
         }
         let (id, manifest) = builder.finish().map_err(|_| HashFault::Changed)?;
-        Ok(Hashed { id, manifest, file, stamp, begun_ns })
+        Ok(Hashed { id, manifest, stamp, begun_ns })
     }
 }
 
@@ -93,9 +92,10 @@ impl HashFault {
             HashFault::Changed => {
                 fault::fault(FaultKind::Io, format!("{shown} changed while it was read; try again"))
             }
-            HashFault::TooLarge => {
-                fault::fault(FaultKind::Denied, format!("{shown} is larger than 1 TiB, the most there can be"))
-            }
+            HashFault::TooLarge => fault::fault(
+                FaultKind::Denied,
+                format!("{shown} is larger than 1 TiB, the most there can be"),
+            ),
             HashFault::Read(errno) => fault::of("read", path, errno),
         }
     }

@@ -38,9 +38,12 @@ pub(crate) struct Index {
     fs: Fs,
     folder: File,
     /// What the log says; `None` until somebody asks.
-    known: Option<BTreeMap<(u64, u64), Known>>,
+    known: Option<KnownFiles>,
     pending: Vec<u8>,
 }
+
+/// By device and inode.
+type KnownFiles = BTreeMap<(u64, u64), Known>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -137,8 +140,8 @@ impl Index {
     }
 
     /// Reads the log; a log that is not one of this version is put aside, one that is mostly stale compacted.
-    fn load(&self) -> BTreeMap<(u64, u64), Known> {
-        let Ok((known, log_bytes)) = self.read() else { return BTreeMap::new() };
+    fn load(&self) -> KnownFiles {
+        let Ok((known, log_bytes)) = self.read() else { return KnownFiles::new() };
         let live_bytes = known.len() as u64 * LINE_BYTES_USUAL;
         if log_bytes > COMPACT_BYTES_MIN && log_bytes > 2 * live_bytes {
             // A log that cannot be compacted now is compacted another time.
@@ -147,8 +150,8 @@ impl Index {
         known
     }
 
-    fn read(&self) -> FsResult<(BTreeMap<(u64, u64), Known>, u64)> {
-        let mut known = BTreeMap::new();
+    fn read(&self) -> FsResult<(KnownFiles, u64)> {
+        let mut known = KnownFiles::new();
         let log = match self.fs.open_read_at(&self.folder, Path::new(LOG)) {
             Err(Errno::NOENT) => return Ok((known, 0)),
             other => other?,
@@ -165,7 +168,7 @@ impl Index {
     }
 
     /// Writes the log anew without what later lines replace, under the lock that appenders take too.
-    fn compact(&self) -> FsResult<BTreeMap<(u64, u64), Known>> {
+    fn compact(&self) -> FsResult<KnownFiles> {
         let lock = self.fs.open_write_at(&self.folder, LOCK, Make::IfMissing)?;
         if !self.fs.try_lock(&lock)? {
             return Err(Errno::WOULDBLOCK);
@@ -245,7 +248,8 @@ fn read_lines(fs: &Fs, log: &File, mut each: impl FnMut(&Line<'_>)) -> FsResult<
     let (mut found, mut bytes) = (ReadLines::default(), Vec::new());
     loop {
         bytes.clear();
-        let read = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(|_| Errno::IO)?;
+        let read =
+            reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(|_| Errno::IO)?;
         if read == 0 {
             return Ok(found);
         }

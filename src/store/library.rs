@@ -68,7 +68,7 @@ impl Library {
 
     /// Keeps what hashing the file at a place found.
     pub(crate) fn learn(&mut self, place: &Place, hashed: Hashed) {
-        let Hashed { id, manifest, stamp, begun_ns, .. } = hashed;
+        let Hashed { id, manifest, stamp, begun_ns } = hashed;
         // Without a manifest on disk the file is only hashed once more when one is asked for.
         let _ = self.manifests.put(&id, manifest);
         self.index.put(&self.served.path(place), &stamp, &id, begun_ns);
@@ -109,7 +109,7 @@ impl Library {
         if let Some(name) = last_of_name {
             self.reply(StoreReply::Withdrawn { content: file.content, name, why });
         }
-        if file.download_name.is_none() && why != SpanFault::Gone {
+        if file.download_name.is_none() {
             self.changed.push_back(file.place);
         }
     }

@@ -122,9 +122,8 @@ pub(crate) const ENCODED_BYTES_MAX: u64 = HEADER_BYTES as u64
 /// (u16), count of left values (u16), values, tail, left values.
 pub(crate) fn encode(manifest: &Manifest) -> Vec<u8> {
     let Manifest { geometry, values, proof } = manifest;
-    let mut bytes = Vec::with_capacity(
-        HEADER_BYTES + 32 * (values.len() + PROOF_LEFT_MAX) + PROOF_TAIL_BYTES_MAX,
-    );
+    let mut bytes =
+        Vec::with_capacity(HEADER_BYTES + 32 * (values.len() + PROOF_LEFT_MAX) + PROOF_TAIL_BYTES_MAX);
     bytes.extend(MAGIC);
     bytes.extend(geometry.size_bytes().to_le_bytes());
     bytes.extend(geometry.chunk_bytes().to_le_bytes());

@@ -141,7 +141,7 @@ impl Served {
 
     /// Some file of a content.
     pub(crate) fn any_of(&self, content: &ContentId) -> Option<&ServedFile> {
-        self.numbers(content).next().and_then(|at| self.files.get(at as usize))
+        self.first_of(content).and_then(|at| self.files.get(at as usize))
     }
 
     /// A file of a content, open, that still is what was hashed. Those that are not are withdrawn.
@@ -151,7 +151,7 @@ impl Served {
         withdrawn: &mut Vec<Withdrawal>,
     ) -> Result<u32, SpanFault> {
         let mut fault = SpanFault::Gone;
-        while let Some(at) = self.numbers(content).next() {
+        while let Some(at) = self.first_of(content) {
             match self.check(at) {
                 Ok(()) => return Ok(at),
                 Err(SpanFault::Unreadable) => return Err(SpanFault::Unreadable),
@@ -176,7 +176,8 @@ impl Served {
         let name = name_of(&file);
         self.by_content.remove(&(file.content, name_hash(&name), at));
         self.bytes -= file.stamp.size;
-        let last_of_name = self.of_name(&file.content, &name).next().is_none().then_some(name);
+        let is_last = self.of_name(&file.content, &name).next().is_none();
+        let last_of_name = is_last.then_some(name);
         Some(Withdrawal { file, last_of_name, why })
     }
 
@@ -212,7 +213,9 @@ impl Served {
                 self.open.insert(at, Open { file, last_use: self.uses });
                 Ok(look)
             }
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO) => Err(SpanFault::Gone),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
+                Err(SpanFault::Gone)
+            }
             Err(_) => Err(SpanFault::Unreadable),
         }
     }
@@ -222,8 +225,9 @@ impl Served {
         oldest.and_then(|at| self.open.remove(&at));
     }
 
-    fn numbers(&self, content: &ContentId) -> impl Iterator<Item = u32> + '_ {
-        self.by_content.range((*content, 0, 0)..=(*content, u64::MAX, u32::MAX)).map(|(_, _, at)| *at)
+    fn first_of(&self, content: &ContentId) -> Option<u32> {
+        let mut numbers = self.by_content.range((*content, 0, 0)..=(*content, u64::MAX, u32::MAX));
+        numbers.next().map(|(_, _, at)| *at)
     }
 
     fn of_name<'a>(&'a self, content: &ContentId, name: &'a str) -> impl Iterator<Item = u32> + 'a {
