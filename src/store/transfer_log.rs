@@ -46,7 +46,14 @@ impl TransferLog {
         fs.make_private_folders(parent).map_err(failed)?;
         let folder = fs.open_folder(parent).map_err(failed)?;
         let file = fs.open_append_at(&folder, name).map_err(failed)?;
-        Ok(TransferLog { fs, path: path.to_owned(), folder, name: name.to_owned(), file, bytes_max: LOG_BYTES_MAX })
+        Ok(TransferLog {
+            fs,
+            path: path.to_owned(),
+            folder,
+            name: name.to_owned(),
+            file,
+            bytes_max: LOG_BYTES_MAX,
+        })
     }
 
     /// Appends one line; `line` has no line end.
@@ -94,7 +101,8 @@ impl TransferLog {
 pub fn read(path: &Path, mut each: impl FnMut(&str) -> bool) -> Result<(), Fault> {
     let fs = Fs::default();
     let name = path.to_string_lossy();
-    let logs = (1..=OLDER_LOGS_KEPT).rev().map(|age| PathBuf::from(older(&name, age))).chain([path.to_owned()]);
+    let logs =
+        (1..=OLDER_LOGS_KEPT).rev().map(|age| PathBuf::from(older(&name, age))).chain([path.to_owned()]);
     for log in logs {
         let going_on = match fs.open_read(&log) {
             Ok(file) => read_lines(&fs, &file, &mut each),
@@ -117,7 +125,11 @@ fn read_lines(fs: &Fs, file: &File, each: &mut impl FnMut(&str) -> bool) -> FsRe
         let read = fs.read_at(file, &mut block, offset)?;
         offset += read as u64;
         lines.extend_from_slice(&block[..read]);
-        let whole = if read == 0 { lines.len() } else { lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1) };
+        let whole = if read == 0 {
+            lines.len()
+        } else {
+            lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        };
         for line in lines[..whole].split_inclusive(|byte| *byte == b'\n') {
             if !each(String::from_utf8_lossy(line).trim_end_matches('\n')) {
                 return Ok(false);
@@ -187,7 +199,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("transfers.log");
         let long = "x".repeat(READ_BYTES - 3);
-        std::fs::write(&path, format!("{long}\nsecond\n{}\nlast, torn", "y".repeat(2 * LINE_BYTES_MAX))).unwrap();
+        std::fs::write(&path, format!("{long}\nsecond\n{}\nlast, torn", "y".repeat(2 * LINE_BYTES_MAX)))
+            .unwrap();
         let lines = lines(&path);
         assert_eq!((&lines[0], lines[1].as_str(), lines[3].as_str()), (&long, "second", "last, torn"));
         assert!(lines[2].len() < LINE_BYTES_MAX);
