@@ -28,7 +28,6 @@ const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct Downloads {
     fs: Fs,
     pub(crate) target: Target,
-    /// Where the target folder is.
     by_content: BTreeMap<ContentId, Download>,
     publisher: Publisher,
 }
@@ -60,7 +59,12 @@ impl Downloads {
     }
 
     /// What the open part of a content has, if there is one.
-    pub(crate) fn state(&self, content: &ContentId) -> Option<PartState> {
+    pub(crate) fn reopen(&mut self, content: &ContentId) -> Option<PartState> {
+        if let Some(Download::Leaving(_)) = self.by_content.get(content)
+            && let Some(Download::Leaving(part)) = self.by_content.remove(content)
+        {
+            self.by_content.insert(*content, Download::Open(part));
+        }
         let part = self.part(content)?;
         Some(PartState::Resumed { geometry: part.manifest.geometry, have: part.have.clone() })
     }
@@ -120,7 +124,7 @@ impl Downloads {
             Written::Stored => StoreReply::ChunkStored { content, chunk, buffer },
             Written::Bad => StoreReply::ChunkBad { content, chunk, buffer },
             Written::Failed(errno) => {
-                let fault = fault::of("write", &folder.join(&part.names.part), errno);
+                let fault = fault::writing("write", &folder.join(&part.names.part), errno);
                 StoreReply::ChunkFailed { content, chunk, buffer, fault }
             }
         }
@@ -132,8 +136,12 @@ impl Downloads {
         let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
             return failed(fault::bug("a part was to be published that is not open"));
         };
-        if !part.have.is_full() || part.publishing {
-            return failed(fault::bug("a part was to be published that is not complete, or twice"));
+        if part.publishing {
+            // It was let go of meanwhile and is wanted again: what was begun gives the reply.
+            return None;
+        }
+        if !part.have.is_full() {
+            return failed(fault::bug("a part was to be published that is not complete"));
         }
         let request = Request {
             content,
@@ -230,7 +238,7 @@ impl Downloads {
         });
         let state = state.map_err(|errno| {
             self.remove(&folder, &names);
-            fault::of("make", &self.target.path().join(&names.part), errno)
+            fault::writing("make", &self.target.path().join(&names.part), errno)
         })?;
         // Kept there too for the case that the state file is lost; a failure loses nothing else.
         let _ = library.manifests.put(&content, manifest.clone());

@@ -4,28 +4,40 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind};
 
-/// The fault that `errno` is, met while doing `what` (a verb) to `path`.
-pub(crate) fn of(what: &str, path: &Path, errno: Errno) -> Fault {
-    let (kind, step) = match errno {
-        Errno::NOSPC => (FaultKind::Full, "; free some space and run the command again, it resumes"),
-        Errno::DQUOT => {
-            (FaultKind::Full, "; the quota is used up: free some space and run the command again")
-        }
-        Errno::FBIG => (FaultKind::Full, "; files may not become so large there: use another folder (-o)"),
-        Errno::ROFS => (FaultKind::Denied, "; use a folder that can be written to (-o)"),
-        Errno::ACCESS | Errno::PERM => {
-            (FaultKind::Denied, "; check its permissions, or use another folder (-o)")
-        }
-        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR => {
-            (FaultKind::Denied, "; something else is in the way there")
-        }
-        Errno::NOENT => (FaultKind::Denied, "; it is not there (any more)"),
-        Errno::MFILE | Errno::NFILE => (FaultKind::Io, "; raise the limit of open files (ulimit -n)"),
-        _ => (FaultKind::Io, "; check the device"),
+/// The fault that `errno` is, met while doing `what` (a verb) to `path`, a file that is only read.
+pub(crate) fn reading(what: &str, path: &Path, errno: Errno) -> Fault {
+    let step = match errno {
+        Errno::ACCESS | Errno::PERM => "check its permissions",
+        Errno::NOENT => "check the name",
+        Errno::MFILE | Errno::NFILE => OPEN_FILES,
+        Errno::NOTDIR | Errno::LOOP | Errno::NXIO => "something else is in its place",
+        _ => "check the device",
     };
-    fault(kind, format!("cannot {what} {}: {}{step}", shown(path), spoken(errno)))
+    with_step(what, path, errno, step)
+}
+
+/// The fault that `errno` is, met while doing `what` (a verb) to `path`, in the target folder.
+pub(crate) fn writing(what: &str, path: &Path, errno: Errno) -> Fault {
+    let step = match errno {
+        Errno::NOSPC => "free some space and run the command again, it resumes",
+        Errno::DQUOT => "the quota is used up: free some space and run the command again, it resumes",
+        Errno::FBIG => "files may not become so large there: use another folder (-o)",
+        Errno::ROFS => "use a folder that can be written to (-o)",
+        Errno::ACCESS | Errno::PERM => "check its permissions, or use another folder (-o)",
+        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO => "something else is in the way there",
+        Errno::NOENT => "it is not there any more: run the command again",
+        Errno::MFILE | Errno::NFILE => OPEN_FILES,
+        _ => "check the device",
+    };
+    with_step(what, path, errno, step)
+}
+
+/// The fault that `errno` is, met with the state directory.
+pub(crate) fn of_state(path: &Path, errno: Errno) -> Fault {
+    with_step("use the state directory", path, errno, "name another one with --state-dir")
 }
 
 /// A fault with these words.
@@ -40,7 +52,7 @@ pub(crate) fn bug(text: &str) -> Fault {
 
 /// A path for a sentence: quoted, control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
-    format!("{path:?}")
+    quoted(&path.to_string_lossy())
 }
 
 /// What the system says about an error number, in lower case.
@@ -49,4 +61,17 @@ pub(crate) fn spoken(errno: Errno) -> String {
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+const OPEN_FILES: &str = "raise the limit of open files (ulimit -n)";
+
+fn with_step(what: &str, path: &Path, errno: Errno, step: &str) -> Fault {
+    let kind = match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => FaultKind::Full,
+        Errno::ROFS | Errno::ACCESS | Errno::PERM => FaultKind::Denied,
+        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NOENT | Errno::NXIO => FaultKind::Denied,
+        Errno::EXIST => FaultKind::Exists,
+        _ => FaultKind::Io,
+    };
+    fault(kind, format!("cannot {what} {}: {}; {step}", shown(path), spoken(errno)))
 }

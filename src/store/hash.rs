@@ -96,7 +96,7 @@ impl HashFault {
                 FaultKind::Denied,
                 format!("{shown} is larger than 1 TiB, the most there can be"),
             ),
-            HashFault::Read(errno) => fault::of("read", path, errno),
+            HashFault::Read(errno) => fault::reading("read", path, errno),
         }
     }
 }
@@ -105,7 +105,7 @@ impl HashFault {
 /// each slice.
 pub fn hash_path(path: &Path, mut progress: impl FnMut(u64)) -> Result<(ContentId, u64), Fault> {
     let fs = Fs::new();
-    let failed = |errno| fault::of("read", path, errno);
+    let failed = |errno| fault::reading("read", path, errno);
     let file = fs.open_read(path).map_err(failed)?;
     let look = fs.look(&file).map_err(failed)?;
     if look.kind != FileType::RegularFile {

@@ -161,3 +161,40 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Manifest> {
         proof: SizeProof { tail: tail.to_vec(), left: values_of(left) },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn manifest(values: usize) -> Manifest {
+        let geometry = Geometry::new(values as u64 * 1024 + 7, 1024).unwrap();
+        let proof = SizeProof { tail: vec![3; 7], left: vec![[4; 32]; 2] };
+        Manifest { geometry, values: vec![[5; 32]; values], proof }
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_nothing_else() {
+        let bytes = encode(&manifest(3));
+        assert_eq!(decode(&bytes), Some(manifest(3)));
+        for len in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..len]), None);
+        }
+        assert_eq!(decode(&[&bytes[..], b"x"].concat()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            begins_right in any::<bool>(),
+        ) {
+            if begins_right {
+                bytes.splice(..bytes.len().min(4), MAGIC);
+            }
+            if let Some(manifest) = decode(&bytes) {
+                prop_assert_eq!(encode(&manifest), bytes);
+            }
+        }
+    }
+}

@@ -118,7 +118,7 @@ impl Store {
     fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
         let open = |path: &Path| {
             let opened = fs.make_private_folders(path).and_then(|()| fs.open_folder(path));
-            opened.map_err(|errno| fault::of("use the state directory", path, errno))
+            opened.map_err(|errno| fault::of_state(path, errno))
         };
         let state_folder = open(&config.state_dir)?;
         let manifest_folder = open(&config.state_dir.join("manifests"))?;
@@ -205,7 +205,7 @@ impl Store {
     }
 
     fn open_part(&mut self, content: ContentId, name: String, size: u64) -> Option<StoreReply> {
-        if let Some(state) = self.downloads.state(&content) {
+        if let Some(state) = self.downloads.reopen(&content) {
             return Some(StoreReply::PartOpened { content, state });
         }
         match Opening::new(content, name, size, &mut self.downloads.target) {

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::core::{ContentId, Fault, FaultKind, Geometry, PartState};
 use crate::store::OnConflict;
 use crate::store::fault;
-use crate::store::fs::Stamp;
+use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::part::Part;
@@ -128,8 +129,15 @@ impl Opening {
                 self.stage = Stage::Part;
                 return Ok(Step::More(self));
             }
-            other => other.map_err(|errno| fault::of("look at", &target.path().join(&name), errno))?,
+            other => other.map_err(|errno| fault::writing("look at", &target.path().join(&name), errno))?,
         };
+        if look.kind == FileType::Directory && target.on_conflict == OnConflict::Overwrite {
+            let text = format!(
+                "{} is a folder; give another name with -o FILE",
+                fault::shown(&target.path().join(&name))
+            );
+            return Err(fault::fault(FaultKind::Exists, text));
+        }
         if look.kind != FileType::RegularFile || look.stamp.size != self.size {
             return self.conflict(number, target);
         }
@@ -169,11 +177,24 @@ impl Opening {
         if id != self.content {
             return self.conflict(number, target);
         }
+        self.sweep(&stamp, &library.fs);
         let path = library.served.path(&place);
         let geometry =
             Geometry::native(stamp.size).map_err(|_| fault::bug("a file without a cut was hashed"))?;
         library.serve_download(place, stamp, id, self.name);
         Ok(Step::Done(Opened::Settled(PartState::Complete { geometry, path })))
+    }
+
+    /// Removes what a process that died just after publishing has left.
+    fn sweep(&self, published: &Stamp, fs: &Fs) {
+        let left_over = match fs.look_at(&self.folder, Path::new(&self.names.part)) {
+            Ok(part) if part.stamp.same_file(published) => fs.unlink(&self.folder, &self.names.part).is_ok(),
+            Ok(_) => false,
+            Err(errno) => errno == Errno::NOENT,
+        };
+        if left_over && self.size > u64::from(NATIVE_CHUNK_BYTES_MIN) {
+            let _ = fs.unlink(&self.folder, &self.names.state);
+        }
     }
 
     /// Something else has the final name.

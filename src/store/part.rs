@@ -60,7 +60,7 @@ impl LockedFile {
         names: &Names,
     ) -> Result<Option<LockedFile>, Fault> {
         let path = target.path().join(&names.part);
-        let failed = |errno| fault::of("open", &path, errno);
+        let failed = |errno| fault::writing("open", &path, errno);
         for _ in 0..OPEN_TRIES_MAX {
             let file = match fs.open_write_at(folder, &names.part, Make::Never) {
                 Err(Errno::NOENT) => return Ok(None),
@@ -93,7 +93,7 @@ impl LockedFile {
         names: &Names,
     ) -> Result<LockedFile, Fault> {
         let path = target.path().join(&names.part);
-        let failed = |errno| fault::of("write", &path, errno);
+        let failed = |errno| fault::writing("write", &path, errno);
         let file = match fs.open_write_at(folder, &names.part, Make::New) {
             Err(Errno::EXIST) => {
                 let there = LockedFile::open(fs, target, folder, names)?;

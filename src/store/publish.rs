@@ -182,8 +182,8 @@ fn publish(fs: &Fs, batch: Vec<Request>) -> Vec<Outcome> {
 
 fn sync_and_name(fs: &Fs, request: &Request) -> Result<String, Failure> {
     let part_path = request.folder_path.join(&request.names.part);
-    fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::of("save", &part_path, errno)))?;
-    let kept = |errno| Failure::Kept(fault::of("rename", &part_path, errno));
+    fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::writing("save", &part_path, errno)))?;
+    let kept = |errno| Failure::Kept(fault::writing("rename", &part_path, errno));
     let open = fs.look(&request.file).map_err(kept)?.stamp;
     let named = fs.look_at(&request.folder, Path::new(&request.names.part)).map_err(kept)?.stamp;
     if !named.same_file(&open) || open.size != request.size_bytes {
@@ -196,7 +196,7 @@ fn sync_and_name(fs: &Fs, request: &Request) -> Result<String, Failure> {
 /// Gives the part its final name, or the next that is free.
 fn rename(fs: &Fs, request: &Request) -> Result<String, Failure> {
     let Request { folder, folder_path, names, on_conflict, .. } = request;
-    let failed = |name: &str, errno| Failure::Kept(fault::of("make", &folder_path.join(name), errno));
+    let failed = |name: &str, errno| Failure::Kept(fault::writing("make", &folder_path.join(name), errno));
     if *on_conflict == OnConflict::Overwrite {
         let name = names.wished.clone();
         return match fs.rename_over(folder, &names.part, &name) {
@@ -226,7 +226,7 @@ fn settle(
     folder_sync: Result<(), Errno>,
 ) -> Result<Published, Failure> {
     let path = request.folder_path.join(name);
-    let undurable = |errno| Failure::Undurable(fault::of("save", &path, errno));
+    let undurable = |errno| Failure::Undurable(fault::writing("save", &path, errno));
     folder_sync.map_err(undurable)?;
     if request.has_state {
         // One that stays behind is put aside or replaced by the next download of this content.

@@ -43,7 +43,7 @@ pub(crate) fn open(
     };
     let failed = |path: &str| {
         let path = target.path().join(path);
-        move |errno| fault::of("open", &path, errno)
+        move |errno| fault::writing("open", &path, errno)
     };
     let state_failed = failed(&names.state);
     let found = StateFile::open(&fs, folder, &names.state, &content, &stamp).map_err(&state_failed)?;

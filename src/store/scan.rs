@@ -64,7 +64,7 @@ struct Hashing {
 impl Scan {
     /// Takes a file, or a folder with all that is below it.
     pub(crate) fn share(&mut self, path: &Path, library: &mut Library) -> Result<(), Fault> {
-        let failed = |errno| fault::of("share", path, errno);
+        let failed = |errno| fault::reading("share", path, errno);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         // Opened as a file first: a folder can be opened so too, and one look then tells what it is.
         let file = library.fs.open_read(&path).map_err(failed)?;

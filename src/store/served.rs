@@ -92,11 +92,17 @@ impl Served {
 
     /// The number of a folder for [`Place::root`]; the same for the same path.
     pub(crate) fn root(&mut self, path: &Path, folder: Arc<File>) -> u32 {
-        let at = self.roots.iter().position(|root| root.path == path).unwrap_or_else(|| {
+        let same = |root: &Root| root.path == path && self.is_same(&root.folder, &folder);
+        let at = self.roots.iter().position(same).unwrap_or_else(|| {
             self.roots.push(Root { path: path.to_path_buf(), folder });
             self.roots.len() - 1
         });
         u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn is_same(&self, one: &Arc<File>, other: &Arc<File>) -> bool {
+        let same_file = || Some(self.fs.look(one).ok()?.stamp.same_file(&self.fs.look(other).ok()?.stamp));
+        Arc::ptr_eq(one, other) || same_file() == Some(true)
     }
 
     /// The folder behind a number.

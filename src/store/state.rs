@@ -241,3 +241,76 @@ fn boot_id(fs: &Fs) -> Option<[u8; 16]> {
     let read = fs.read_at(&file, &mut text, 0).ok()?;
     (read == text.len()).then(|| blake3::hash(&text).as_bytes().first_chunk().copied())?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Geometry;
+    use crate::core::manifest::ManifestBuilder;
+
+    const PART: Stamp = Stamp { dev: 1, ino: 2, size: 3 << 14, mtime_ns: 4, ctime_ns: 5 };
+    const BOOT: Option<[u8; 16]> = Some([6; 16]);
+
+    /// A state file's header, then these records.
+    fn file(records: &[(u8, Vec<u8>)]) -> (ContentId, Vec<u8>) {
+        let mut builder = ManifestBuilder::new(Geometry::native(3 << 14).unwrap());
+        builder.push(&[7; 3 << 14]);
+        let (id, manifest) = builder.finish().unwrap();
+        let manifest = manifests::encode(&manifest);
+        let mut bytes =
+            [&MAGIC[..], &[0; 4], &id.0, &(manifest.len() as u32).to_le_bytes(), &manifest].concat();
+        for (tag, payload) in records {
+            bytes.push(*tag);
+            bytes.extend(payload);
+            bytes.extend(check(*tag, payload));
+        }
+        (id, bytes)
+    }
+
+    fn chunk(index: u32) -> (u8, Vec<u8>) {
+        (CHUNK, index.to_le_bytes().to_vec())
+    }
+
+    fn clean() -> (u8, Vec<u8>) {
+        (CLEAN, [[6; 16].to_vec(), stamp_bytes(&PART)].concat())
+    }
+
+    fn listed(records: &[(u8, Vec<u8>)]) -> (Vec<u32>, bool, bool) {
+        let (id, bytes) = file(records);
+        let (saved, end) = parse(&bytes, &id, &PART, BOOT).unwrap();
+        assert_eq!(end, bytes.len() as u64);
+        (saved.listed.iter().collect(), saved.certain, saved.suspect)
+    }
+
+    #[test]
+    fn only_a_mark_at_the_end_makes_certain() {
+        assert_eq!(listed(&[]), (vec![], false, false));
+        assert_eq!(listed(&[chunk(0), chunk(2), clean()]), (vec![0, 2], true, false));
+        assert_eq!(listed(&[chunk(0), clean(), chunk(2)]), (vec![0, 2], false, false));
+        assert_eq!(listed(&[chunk(0), chunk(2), (LOST, vec![0; 4]), clean()]), (vec![2], true, false));
+        assert_eq!(listed(&[chunk(99), (SUSPECT, vec![]), clean()]), (vec![], true, true));
+    }
+
+    #[test]
+    fn a_mark_of_another_start_or_another_part_makes_nothing_certain() {
+        let (id, bytes) = file(&[chunk(1), clean()]);
+        let certain = |part: &Stamp, boot| parse(&bytes, &id, part, boot).unwrap().0.certain;
+        assert!(certain(&PART, BOOT));
+        assert!(!certain(&PART, None) && !certain(&PART, Some([7; 16])));
+        for other in [Stamp { ino: 9, ..PART }, Stamp { mtime_ns: 9, ..PART }, Stamp { size: 9, ..PART }] {
+            assert!(!certain(&other, BOOT));
+        }
+    }
+
+    #[test]
+    fn torn_records_end_the_list_and_foreign_headers_are_none() {
+        let (id, bytes) = file(&[chunk(0), chunk(1), clean()]);
+        let header = file(&[]).1;
+        for len in 0..bytes.len() {
+            let parsed = parse(&bytes[..len], &id, &PART, BOOT);
+            assert_eq!(parsed.is_some(), len >= header.len(), "{len}");
+            assert!(parsed.is_none_or(|(saved, end)| !saved.certain && end <= len as u64));
+        }
+        assert!(parse(&bytes, &ContentId([0; 32]), &PART, BOOT).is_none());
+    }
+}

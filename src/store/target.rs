@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::core::name::local_file_name;
+use crate::core::name::{local_file_name, quoted};
 use crate::core::{ContentId, Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::Fs;
@@ -78,7 +78,7 @@ impl Target {
                 let text = format!("the folder {shown} does not exist; make it (mkdir -p) and try again");
                 fault::fault(FaultKind::Denied, text)
             }
-            errno => fault::of("use the folder", &self.path, errno),
+            errno => fault::writing("use the folder", &self.path, errno),
         })?);
         self.folder = Some(Arc::clone(&folder));
         Ok(folder)
@@ -91,8 +91,8 @@ impl Target {
             None => local_file_name(name).filter(|safe| is_one_component(safe)),
         };
         let wished = wished.ok_or_else(|| {
-            let shown = crate::core::name::printable(self.name.as_deref().unwrap_or(name));
-            let text = format!("\"{shown}\" makes no file name here; give one with -o FILE");
+            let shown = quoted(self.name.as_deref().unwrap_or(name));
+            let text = format!("{shown} makes no file name here; give one with -o FILE");
             fault::fault(FaultKind::NameRefused, text)
         })?;
         let stem = cut(&wished, FILE_NAME_BYTES_MAX - ".12345678.state.bad-100".len());
@@ -138,4 +138,33 @@ fn cut(name: &str, bytes_max: usize) -> &str {
         end -= 1;
     }
     &name[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_before_the_extension() {
+        assert_eq!(numbered("talk.mkv", 1), "talk.mkv");
+        assert_eq!(numbered("talk.mkv", 2), "talk (2).mkv");
+        assert_eq!(numbered("talk", 17), "talk (17)");
+        assert_eq!(numbered(".hidden", 2), ".hidden (2)");
+        let long = format!("{}.mkv", "ü".repeat(125));
+        let second = numbered(&long, 999);
+        assert!(second.len() <= 255 && second.ends_with(" (999).mkv"), "{second}");
+        assert!(numbered(&"x.".repeat(127), 2).len() <= 255);
+    }
+
+    #[test]
+    fn parts_and_states_are_known_by_their_names() {
+        for ours in ["a.0123abcd.part", "a.b.0123ABCD.state", "a.0123abcd.state.bad-3"] {
+            assert!(is_ours(OsStr::new(ours)), "{ours}");
+        }
+        for other in
+            ["part", "a.part", "a.012.part", "a.0123abcg.part", "a.0123abcd.parts", "a.bad-1", ".part"]
+        {
+            assert!(!is_ours(OsStr::new(other)), "{other}");
+        }
+    }
 }

@@ -2,6 +2,34 @@
 
 use super::*;
 
+/// Chunks that were stored and told so are not fetched again: but the last, whose record may be lost.
+fn keeps_what_it_stored(at: u64, content: &Content) -> bool {
+    let place = Place::new();
+    let plan = Arc::new(FaultPlan::dead_from(at));
+    let mut stored = 0;
+    if let Ok(mut session) = place.try_open(&place.config(), Some(&plan)) {
+        if session.open_part(content).is_ok() && session.create(content).is_ok() {
+            let mut write = |chunk| matches!(session.write(content, chunk), StoreReply::ChunkStored { .. });
+            stored = (0..content.manifest.geometry.chunks())
+                .map_while(|chunk| write(chunk).then_some(chunk))
+                .count();
+        }
+    }
+    let kept = match place.open().open_part(content).unwrap() {
+        PartState::Resumed { have, .. } => have.count() as usize,
+        _ => 0,
+    };
+    assert!(kept + 1 >= stored && kept <= stored, "{stored} stored, {kept} kept, died at {at}");
+    plan.calls() < at
+}
+
+#[test]
+fn what_was_stored_is_kept_by_a_death_at_every_call() {
+    let content = Content::new("talk.mkv", 64 * (16 << 10));
+    let calls = (1..).find(|at| keeps_what_it_stored(*at, &content)).unwrap();
+    assert!(calls > 128, "{calls} calls");
+}
+
 /// Dies at call `at`, then downloads again; true when the first process came to its end.
 fn dies_at(at: u64, content: &Content, close_early: bool) -> bool {
     let place = Place::new();
@@ -24,6 +52,8 @@ fn dies_at(at: u64, content: &Content, close_early: bool) -> bool {
     assert_eq!(fs::read(path).unwrap(), content.bytes, "died at {at}");
     assert_eq!(fs::read(place.in_target("bystander")).unwrap(), b"untouched");
     assert_eq!(fs::read(place.in_target(&content.name)).unwrap(), b"was here before");
+    let left_over: Vec<_> = place.listing().into_iter().filter(|name| !name.contains(".bad-")).collect();
+    assert_eq!(left_over, ["bystander", "talk (2).mkv", "talk.mkv"], "died at {at}");
     plan.calls() < at
 }
 

@@ -247,6 +247,42 @@ fn links_folders_and_fifos_in_the_way_are_not_touched() {
 }
 
 #[test]
+fn a_folder_is_not_overwritten() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", 5000));
+    fs::create_dir(place.in_target("talk.mkv")).unwrap();
+    let config = StoreConfig { on_conflict: OnConflict::Overwrite, ..place.config() };
+    let fault = place.open_as(config, None).open_part(&content).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Exists);
+}
+
+#[test]
+fn a_part_that_is_let_go_of_while_it_is_published_may_be_wanted_again() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
+    let mut session = place.open();
+    session.open_part(&content).unwrap();
+    session.create(&content).unwrap();
+    (0..21).for_each(|chunk| drop(session.write(&content, chunk)));
+    // Without a look at what the helper thread has done.
+    session.store.submit(StoreJob::Publish { content: content.id }, &mut session.buffers);
+    session.store.submit(StoreJob::ClosePart { content: content.id }, &mut session.buffers);
+    let (name, size) = (content.name.clone(), content.bytes.len() as u64);
+    session.store.submit(StoreJob::OpenPart { content: content.id, name, size }, &mut session.buffers);
+    session.store.submit(StoreJob::Publish { content: content.id }, &mut session.buffers);
+    let mut told = Vec::new();
+    while !told.iter().any(|reply| matches!(reply, StoreReply::Published { .. })) {
+        session.woken.recv_timeout(WAIT_MAX).unwrap();
+        told.extend(replies(session.run()));
+    }
+    let [StoreReply::PartClosed { .. }, StoreReply::PartOpened { state, .. }, StoreReply::Published { .. }] =
+        &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(matches!(state, PartState::Resumed { have, .. } if have.is_full()));
+    assert_eq!(session.served(&content).unwrap(), content.bytes);
+}
+
+#[test]
 fn a_name_that_is_taken_at_the_last_moment_is_not_overwritten() {
     let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
     for (on_conflict, expected) in [(OnConflict::Rename, Some("talk (2).mkv")), (OnConflict::Error, None)] {
