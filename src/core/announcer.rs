@@ -67,7 +67,7 @@ impl Announcer {
     /// What is offered changed: the next round comes soon, but not too soon after the last one.
     pub(in crate::core) fn changed(&mut self, now: Time, rng: &mut Rng) {
         let earliest = self.last_round.map_or(now, |last| last + self.limits.announce_gap_min);
-        let soon = earliest.max(now) + rng.duration_below(self.limits.announce_jitter_max);
+        let soon = earliest.max(now) + rng.duration_below(self.limits.change_jitter_max);
         self.next_round = self.next_round.min(soon);
     }
 

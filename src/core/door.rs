@@ -623,7 +623,7 @@ pub enum Event {
     Waiting {
         /// The content.
         content: ContentId,
-        /// The first few of the chunks that no connected peer has.
+        /// The first few of the chunks that are missing.
         missing: Vec<u32>,
         /// How many those are; 0 with an empty list while the manifest itself is missing.
         missing_count: u32,

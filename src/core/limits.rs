@@ -67,6 +67,8 @@ pub struct Limits {
     pub announce_datagrams_max: usize,
     /// The longest random delay before an announcement.
     pub announce_jitter_max: Duration,
+    /// The longest random delay before an announcement of something new.
+    pub change_jitter_max: Duration,
     /// The shortest time between two announcement rounds.
     pub announce_gap_min: Duration,
     /// The delay before an answer grows by this for each known peer.
@@ -116,6 +118,7 @@ impl Default for Limits {
             datagrams_per_s: 2_000,
             announce_datagrams_max: 4,
             announce_jitter_max: s(1),
+            change_jitter_max: ms(50),
             announce_gap_min: s(5),
             answer_delay_per_peer: ms(1),
             answer_delay_max: ms(50),

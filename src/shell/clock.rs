@@ -1,7 +1,8 @@
 //! The operating system's monotonic clock, as the core counts time, and its randomness for a seed.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
+
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::core::Time;
 
@@ -28,10 +29,18 @@ impl Clock {
 
 /// A seed that differs in every process and at every call.
 pub(super) fn random_seed() -> u64 {
-    // The standard library keys its hashers from the operating system's randomness. One such key is 128 bits for
-    // all hashers of a thread, so the process and the moment are mixed in.
-    let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    RandomState::new().hash_one((std::process::id(), moment))
+    let mut seed = [0; 8];
+    match getrandom(&mut seed, GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(seed),
+        // A system without randomness still has a clock and process ids.
+        Ok(_) | Err(_) => {
+            let moment =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            u64::from(moment.subsec_nanos()) << 32
+                ^ moment.as_secs()
+                ^ u64::from(std::process::id()).rotate_right(16)
+        }
+    }
 }
 
 #[cfg(test)]

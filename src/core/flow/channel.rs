@@ -19,7 +19,7 @@ impl Peer {
             return;
         }
         let number = match connection.channel_of(&content) {
-            Some((_, channel)) if channel.withdrawn => {
+            Some((_, channel)) if channel.withdrawn || channel.refused => {
                 if connection.channels.len() >= channels_max {
                     return;
                 }
@@ -114,10 +114,9 @@ impl Peer {
         }
     }
 
-    /// The cut of a content as far as this peer can tell.
+    /// The cut of a content that this peer can prove.
     pub(in crate::core) fn cut_of(&self, content: &ContentId) -> Option<Geometry> {
-        let held = self.catalogue.get(content).map(|holding| holding.geometry);
-        held.or_else(|| self.downloader.get(content).filter(|download| download.wants_peers())?.geometry)
+        self.catalogue.get(content).map(|holding| holding.geometry)
     }
 
     /// Keeps their number and cut. Their numbers count up from 0; the number of a content they named before may come

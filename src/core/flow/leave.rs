@@ -48,15 +48,15 @@ impl Peer {
             for conn in all {
                 self.close(now, conn, Some(LEAVING));
             }
-            if over {
-                // A connection that takes no byte must not hold the process.
-                let grace = now + self.config.limits.leave_grace;
-                self.timers.set(Timer::Leave, grace);
-            }
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();
-        if gone || now >= leaving.deadline + self.config.limits.leave_grace {
+        // Neither a connection that takes no byte nor a disk that does not answer may hold the process.
+        let end = leaving.deadline + self.config.limits.leave_grace;
+        if late {
+            self.timers.set(Timer::Leave, end);
+        }
+        if gone || now >= end {
             self.leaving = Some(Leaving { said: true, ..leaving });
             self.timers.clear(Timer::Leave);
             self.event(Event::Left);

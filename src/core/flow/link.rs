@@ -136,6 +136,7 @@ impl Peer {
         self.note_fruitless(now, conn);
         self.detach(now, conn);
         self.forget(conn);
+        self.review_leaving(now, false);
     }
 
     pub(in crate::core) fn on_closed(&mut self, now: Time, conn: ConnId) {

@@ -38,6 +38,9 @@ impl Peer {
 
     /// Begins the downloads whose turn has come.
     pub(in crate::core) fn activate_downloads(&mut self, now: Time) {
+        if self.leaving.is_some() {
+            return;
+        }
         while let Some(content) = self.downloader.activate(now) {
             let Some(download) = self.downloader.get(&content) else { continue };
             let job =
@@ -78,13 +81,15 @@ impl Peer {
         let (missing_count, missing) = match &download.phase {
             Phase::Manifest(None) => (0, Vec::new()),
             Phase::Running => {
-                let unreachable = self.unreachable_chunks(&content);
-                let stuck = !unreachable.is_empty() && download.storing.is_empty();
-                if !stuck || download.flights.values().flatten().any(|flight| !flight.late) {
+                let coming = download.flights.values().flatten().any(|flight| !flight.late);
+                // For want of buffers or of room at a source it waits for itself, not for others.
+                let starving = self.downloader.starving.contains(&content);
+                if coming || starving || !download.storing.is_empty() {
                     return self.note_supplied(now, content);
                 }
-                let named = unreachable.iter().copied().take(MISSING_NAMED_MAX).collect();
-                (u32::try_from(unreachable.len()).unwrap_or(u32::MAX), named)
+                let missing = self.missing_chunks(&content);
+                let named = missing.iter().copied().take(MISSING_NAMED_MAX).collect();
+                (u32::try_from(missing.len()).unwrap_or(u32::MAX), named)
             }
             _ => return,
         };
@@ -198,12 +203,10 @@ impl Peer {
         }
     }
 
-    /// The missing chunks that no connected source has.
-    fn unreachable_chunks(&self, content: &ContentId) -> Vec<u32> {
-        let Some(download) = self.downloader.get(content) else { return Vec::new() };
-        let had = |chunk| self.catalogue.get(content).is_some_and(|holding| holding.has(chunk));
-        let nowhere = (0u32..).zip(&download.availability).filter(|(_, holders)| **holders == 0);
-        nowhere.map(|(chunk, _)| chunk).filter(|chunk| !had(*chunk)).collect()
+    /// The chunks that are not had.
+    fn missing_chunks(&self, content: &ContentId) -> Vec<u32> {
+        let bits = self.catalogue.get(content).and_then(|holding| holding.bits());
+        bits.map_or(Vec::new(), |bits| bits.missing().collect())
     }
 
     /// Whether somebody was struck over a download and every holder that is known is struck.

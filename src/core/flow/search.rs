@@ -13,6 +13,8 @@ use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted
 
 /// So many names that look alike are told when a name was not found.
 const SIMILAR_NAMES: usize = 5;
+/// Commands that come within this time make one question of their searches.
+const TOGETHER: Duration = Duration::from_micros(200);
 /// Many searches at once ask for everything, and no more often than this.
 const ASK_ALL_GAP: Duration = Duration::from_millis(100);
 
@@ -161,8 +163,7 @@ impl Peer {
         for peer in peers {
             self.walk_catalogue(now, &peer);
         }
-        // Commands that come together make one question of their searches: the first step waits for the others.
-        self.timers.set(Timer::Search(key), now);
+        self.timers.set(Timer::Search(key), now + TOGETHER);
     }
 
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {

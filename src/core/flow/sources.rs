@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::core::connection::Channel;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -48,7 +49,9 @@ impl Peer {
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
     fn seek_source(&mut self, now: Time, peer: &PeerId, content: ContentId) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
-            let named = self.connections.get(conn).is_some_and(|c| c.channel_of(&content).is_some());
+            let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
+            let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(&content));
+            let named = channel.is_some_and(|(_, channel)| stands(channel));
             if !named {
                 self.open_channel(now, conn, content);
             }
