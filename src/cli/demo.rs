@@ -84,8 +84,7 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"))
     };
     let scratch = scratch::Scratch::new()?;
-    let original = scratch.folder("sharer")?.join(FILE_NAME);
-    scratch::random_file(&original, args.size)?;
+    let original = scratch.random_file(&scratch.folder("sharer")?, FILE_NAME, args.size)?;
     let port = DrawnPort::draw().map_err(failed("no port can be drawn on loopback"))?;
     let mut names = vec!["sharer".to_owned()];
     names.extend((1..=args.peers).map(|number| format!("peer-{number}")));

@@ -91,6 +91,9 @@ impl Account {
         let right: Vec<usize> = (1..headings.len()).collect();
         let table = human::table(&headings, &right, &rows);
         let all: u64 = self.chunks.values().sum();
+        if all == 0 {
+            return table;
+        }
         let from_sharer: u64 =
             self.chunks.iter().filter(|((_, from), _)| Some(from) == names.first()).map(|(_, n)| n).sum();
         let (all_text, partial) = (human::count(all), human::count(self.from_partial));

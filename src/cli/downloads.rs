@@ -60,7 +60,9 @@ struct Item {
     began: Instant,
     chunks: u32,
     have: u32,
+    /// Bytes that are here now, and that were here before it began.
     bytes: u64,
+    bytes_before: u64,
     ended: bool,
     pace: Pace,
     line: Every,
@@ -133,6 +135,8 @@ impl Downloads {
             Event::Started { content, geometry, had } => {
                 if let Some(item) = self.items.get_mut(content) {
                     (item.size, item.chunks, item.have) = (geometry.size_bytes(), geometry.chunks(), *had);
+                    item.bytes_before = (u64::from(*had) * u64::from(geometry.chunk_bytes())).min(item.size);
+                    item.bytes = item.bytes_before;
                     self.announce(run, content);
                 }
             }
@@ -183,7 +187,7 @@ impl Downloads {
             };
             item.bytes = download.bytes.min(item.size);
             item.have = download.have;
-            item.pace.add(now, item.bytes);
+            item.pace.add(now, item.fetched());
             if run.out.is_json() && item.line.is_due(now) {
                 item.tell(run, download);
             }
@@ -224,6 +228,7 @@ impl Downloads {
             chunks: 0,
             have: 0,
             bytes: 0,
+            bytes_before: 0,
             ended: false,
             pace: Pace::default(),
             line: Every::new(PROGRESS_LINE_INTERVAL),
@@ -322,7 +327,10 @@ impl Downloads {
     ) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
         (item.ended, item.bytes) = (true, bytes);
-        let name = item.name.clone();
+        if peers == 0 {
+            item.bytes_before = bytes;
+        }
+        let (name, fetched) = (item.name.clone(), item.fetched());
         self.done += 1;
         self.bytes = self.bytes.saturating_add(bytes);
         run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
@@ -345,7 +353,7 @@ impl Downloads {
                     "{name}: {} in {}, {}, from {}, verified",
                     human::size(bytes),
                     human::span(took),
-                    human::rate(human::bytes_per_s(bytes, took)),
+                    human::rate(human::bytes_per_s(fetched, took)),
                     human::counted(peers, "peer", "peers")
                 ),
             });
@@ -398,7 +406,7 @@ impl Downloads {
             }
         };
         let eta = match self.pace.eta(whole.saturating_sub(had)) {
-            Some(left) => format!("{} left", human::span(left)),
+            Some(left) => format!("{} left", human::eta(left)),
             None => "waiting".to_owned(),
         };
         format!(
@@ -413,6 +421,11 @@ impl Downloads {
 }
 
 impl Item {
+    /// Bytes that came over the network.
+    fn fetched(&self) -> u64 {
+        self.bytes.saturating_sub(self.bytes_before)
+    }
+
     fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
         run.out.json(&Line::Progress {
             id: download.content,

@@ -8,7 +8,7 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::wanted::shell_quoted;
 use crate::core::name::printable;
-use crate::core::{ContentId, FailReason};
+use crate::core::{ContentId, FailReason, FaultKind};
 use crate::shell::terminal;
 
 /// The widest frame, in columns.
@@ -75,7 +75,11 @@ impl Failure {
                 let next = "have the owner share the file anew, then run the same command again".to_owned();
                 (happened, vec![next])
             }
-            FailReason::Storage(fault) => (printable(&fault.text), vec![again()]),
+            // The fault itself says what to do; then the same command goes on, unless something has to be decided.
+            FailReason::Storage(fault) => {
+                let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);
+                (printable(&fault.text), if decided { vec![again()] } else { Vec::new() })
+            }
             FailReason::Cancelled => ("it was given up".to_owned(), vec![again()]),
         };
         let exit = Exit::of_reason(reason);

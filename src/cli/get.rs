@@ -333,6 +333,7 @@ fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
         run.turn(Some(Instant::now() + ANSWER_INTERVAL))?;
         while let Some(event) = run.next_event() {
             if let ShellEvent::Signal(signal) = event {
+                run.out.fail("");
                 return Err(Exit::of_signal(signal));
             }
         }

@@ -47,6 +47,11 @@ pub(crate) fn span(took: Duration) -> String {
     }
 }
 
+/// A time span that is only estimated: no more exact than whole seconds.
+pub(crate) fn eta(left: Duration) -> String {
+    if left < Duration::from_secs(10) { format!("{} s", left.as_secs()) } else { span(left) }
+}
+
 /// A count with its thousands apart: `10,000`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();

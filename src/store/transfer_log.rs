@@ -3,24 +3,31 @@
 //! Several processes append to one file: each line is one `write` with `O_APPEND`, and whoever finds the file full
 //! rotates it under a lock.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
+use crate::store::fault;
+use crate::store::fs::{Fs, FsResult, Make};
 
 /// A log of this many bytes is rotated before the next line.
 pub const LOG_BYTES_MAX: u64 = 10 << 20;
 /// How many older logs are kept, as `NAME.1` (the newest) to `NAME.3`.
 pub const OLDER_LOGS_KEPT: u32 = 3;
+/// A line longer than this is none of ours, and is left out when a log is read.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a log that are read at once.
+const READ_BYTES: usize = 64 << 10;
 
 /// An open transfer log.
 #[derive(Debug)]
 pub struct TransferLog {
+    fs: Fs,
     path: PathBuf,
+    folder: File,
+    name: String,
     file: File,
     bytes_max: u64,
 }
@@ -28,9 +35,25 @@ pub struct TransferLog {
 impl TransferLog {
     /// Opens the log at `path` for appending; makes it, and the folders above it, when missing.
     pub fn open(path: &Path) -> Result<TransferLog, Fault> {
-        let opened = make_folder_of(path).and_then(|()| open_to_append(path));
-        let file = opened.map_err(|error| fault(path, &error))?;
-        Ok(TransferLog { path: path.to_owned(), file, bytes_max: LOG_BYTES_MAX })
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            let text = format!("{} is no name for a log; choose another with --log-file", fault::shown(path));
+            return Err(fault::fault(FaultKind::NameRefused, text));
+        };
+        // A fault plan is about shared and fetched files; the log is not part of it.
+        let fs = Fs::default();
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |errno| fault::of_log("open the transfer log", path, errno);
+        fs.make_private_folders(parent).map_err(failed)?;
+        let folder = fs.open_folder(parent).map_err(failed)?;
+        let file = fs.open_append_at(&folder, name).map_err(failed)?;
+        Ok(TransferLog {
+            fs,
+            path: path.to_owned(),
+            folder,
+            name: name.to_owned(),
+            file,
+            bytes_max: LOG_BYTES_MAX,
+        })
     }
 
     /// Appends one line; `line` has no line end.
@@ -38,120 +61,92 @@ impl TransferLog {
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        let appended = self.make_room().and_then(|()| self.file.write(&bytes));
-        match appended {
-            Ok(written) if written == bytes.len() => Ok(()),
-            Ok(_) => Err(fault(&self.path, &io::Error::from(io::ErrorKind::StorageFull))),
-            Err(error) => Err(fault(&self.path, &error)),
-        }
+        self.make_room()
+            .and_then(|()| self.fs.append(&self.file, &bytes))
+            .map_err(|errno| fault::of_log("write the transfer log", &self.path, errno))
     }
 
     /// Rotates a full log. A log that another process rotated is full too, and so is noticed and opened anew.
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.len() < self.bytes_max {
+    fn make_room(&mut self) -> FsResult<()> {
+        let ours = self.fs.look(&self.file)?.stamp;
+        if ours.size < self.bytes_max {
             return Ok(());
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(with_suffix(&self.path, "lock"))?;
-        flock(&lock, FlockOperation::LockExclusive)?;
-        let ours = self.file.metadata()?;
-        let still_in_place = fs::metadata(&self.path)
-            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
-        if still_in_place {
-            for age in (1..OLDER_LOGS_KEPT).rev() {
-                rename_if_there(&older(&self.path, age), &older(&self.path, age + 1))?;
-            }
-            rename_if_there(&self.path, &older(&self.path, 1))?;
+        let lock = self.fs.open_write_at(&self.folder, &format!("{}.lock", self.name), Make::IfMissing)?;
+        if !self.fs.try_lock(&lock)? {
+            // Somebody rotates it right now. This line still goes to the full log, which stays one of the older.
+            return Ok(());
         }
-        self.file = open_to_append(&self.path)?;
+        let there = self.fs.look_at(&self.folder, Path::new(&self.name));
+        if there.is_ok_and(|there| there.stamp.same_file(&ours)) {
+            for age in (1..OLDER_LOGS_KEPT).rev() {
+                self.rename_if_there(&older(&self.name, age), &older(&self.name, age + 1))?;
+            }
+            self.rename_if_there(&self.name, &older(&self.name, 1))?;
+        }
+        self.file = self.fs.open_append_at(&self.folder, &self.name)?;
         Ok(())
+    }
+
+    fn rename_if_there(&self, from: &str, to: &str) -> FsResult<()> {
+        match self.fs.rename_over(&self.folder, from, to) {
+            Err(Errno::NOENT) => Ok(()),
+            result => result,
+        }
     }
 }
 
 /// Hands every line of the log at `path` to `each`, the oldest first, older logs included; `each` returns false to
 /// end. No log is no lines.
 pub fn read(path: &Path, mut each: impl FnMut(&str) -> bool) -> Result<(), Fault> {
-    let logs = (1..=OLDER_LOGS_KEPT).rev().map(|age| older(path, age)).chain([path.to_owned()]);
+    let fs = Fs::default();
+    let name = path.to_string_lossy();
+    let logs =
+        (1..=OLDER_LOGS_KEPT).rev().map(|age| PathBuf::from(older(&name, age))).chain([path.to_owned()]);
     for log in logs {
-        let file = match File::open(&log) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(unreadable(&log, &error)),
+        let going_on = match fs.open_read(&log) {
+            Ok(file) => read_lines(&fs, &file, &mut each),
+            Err(Errno::NOENT) => Ok(true),
+            Err(errno) => Err(errno),
         };
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match reader.read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) if each(String::from_utf8_lossy(&line).trim_end_matches('\n')) => {}
-                Ok(_) => return Ok(()),
-                Err(error) => return Err(unreadable(&log, &error)),
-            }
+        if !going_on.map_err(|errno| fault::writing("read the transfer log", &log, errno))? {
+            break;
         }
     }
     Ok(())
 }
 
-fn make_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)
+/// Hands the lines of one log to `each`; false when that wants no more.
+fn read_lines(fs: &Fs, file: &File, each: &mut impl FnMut(&str) -> bool) -> FsResult<bool> {
+    let mut lines = Vec::new();
+    let mut offset = 0;
+    let mut block = vec![0; READ_BYTES];
+    loop {
+        let read = fs.read_at(file, &mut block, offset)?;
+        offset += read as u64;
+        lines.extend_from_slice(&block[..read]);
+        let whole = if read == 0 {
+            lines.len()
+        } else {
+            lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+        };
+        for line in lines[..whole].split_inclusive(|byte| *byte == b'\n') {
+            if !each(String::from_utf8_lossy(line).trim_end_matches('\n')) {
+                return Ok(false);
+            }
         }
-        _ => Ok(()),
+        lines.drain(..whole);
+        if read == 0 {
+            return Ok(true);
+        }
+        if lines.len() > LINE_BYTES_MAX {
+            lines.clear();
+        }
     }
 }
 
-fn open_to_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
-}
-
-fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn older(path: &Path, age: u32) -> PathBuf {
-    with_suffix(path, &age.to_string())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn fault(path: &Path, error: &io::Error) -> Fault {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            FaultKind::Full
-        }
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::IsADirectory => FaultKind::Denied,
-        _ => FaultKind::Io,
-    };
-    let text = format!(
-        "the transfer log {} cannot be written: {error}; --log-file names another place",
-        path.to_string_lossy().escape_debug()
-    );
-    Fault { kind, text }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    let text = format!(
-        "the transfer log {} cannot be read: {error}; --log-file names another",
-        path.to_string_lossy().escape_debug()
-    );
-    Fault { kind: FaultKind::Denied, text }
+fn older(name: &str, age: u32) -> String {
+    format!("{name}.{age}")
 }
 
 #[cfg(test)]
@@ -168,18 +163,22 @@ mod tests {
         lines
     }
 
+    fn numbered(numbers: std::ops::Range<usize>) -> Vec<String> {
+        numbers.map(|number| format!("line {number:02}")).collect()
+    }
+
     #[test]
     fn lines_come_back_over_rotations_and_the_oldest_go() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/transfers.log");
         let mut log = TransferLog::open(&path).unwrap();
         log.bytes_max = 20;
-        for number in 0..30 {
-            log.append(&format!("line {number:02}")).unwrap();
+        for line in numbered(0..30) {
+            log.append(&line).unwrap();
         }
         // Three lines of eight bytes fill a log.
-        assert_eq!(lines(&path), (18..30).map(|number| format!("line {number:02}")).collect::<Vec<_>>());
-        assert!(!older(&path, 4).exists());
+        assert_eq!(lines(&path), numbered(18..30));
+        assert!(!folder.path().join("deep/transfers.log.4").exists());
     }
 
     #[test]
@@ -188,18 +187,37 @@ mod tests {
         let path = folder.path().join("transfers.log");
         let (mut one, mut other) = (TransferLog::open(&path).unwrap(), TransferLog::open(&path).unwrap());
         (one.bytes_max, other.bytes_max) = (20, 20);
-        for number in 0..12 {
-            [&mut one, &mut other][number % 2].append(&format!("line {number:02}")).unwrap();
+        for (number, line) in numbered(0..12).iter().enumerate() {
+            [&mut one, &mut other][number % 2].append(line).unwrap();
         }
-        assert_eq!(lines(&path), (0..12).map(|number| format!("line {number:02}")).collect::<Vec<_>>());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "line 09\nline 10\nline 11\n");
+        assert_eq!(lines(&path), numbered(0..12));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "line 09\nline 10\nline 11\n");
+    }
+
+    #[test]
+    fn lines_across_blocks_a_torn_one_and_an_endless_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transfers.log");
+        let long = "x".repeat(READ_BYTES - 3);
+        std::fs::write(&path, format!("{long}\nsecond\n{}\nlast, torn", "y".repeat(2 * LINE_BYTES_MAX)))
+            .unwrap();
+        let lines = lines(&path);
+        assert_eq!((&lines[0], lines[1].as_str(), lines[3].as_str()), (&long, "second", "last, torn"));
+        assert!(lines[2].len() < LINE_BYTES_MAX);
+        let mut heard = 0;
+        read(&path, |_| {
+            heard += 1;
+            false
+        })
+        .unwrap();
+        assert_eq!(heard, 1);
     }
 
     #[test]
     fn no_log_is_no_lines_and_a_folder_is_a_fault() {
         let folder = tempfile::tempdir().unwrap();
         assert!(lines(&folder.path().join("none")).is_empty());
-        let fault = TransferLog::open(folder.path()).unwrap_err();
-        assert_eq!(fault.kind, FaultKind::Denied);
+        assert_eq!(TransferLog::open(folder.path()).unwrap_err().kind, FaultKind::Denied);
+        assert_eq!(TransferLog::open(Path::new("..")).unwrap_err().kind, FaultKind::NameRefused);
     }
 }

@@ -10,6 +10,9 @@ use crate::wire::message::Frame;
 
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
+        if self.is_former_channel(conn, theirs) {
+            return;
+        }
         let told = self.connections.get(conn).and_then(|connection| {
             let (_, channel) = connection.channel_theirs(theirs)?;
             Some((channel.content, Bitfield::from_bytes(channel.their_cut?.chunks(), bits)?))
@@ -26,6 +29,9 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_have(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32, count: u32) {
+        if self.is_former_channel(conn, theirs) {
+            return;
+        }
         let told = self.connections.get(conn).and_then(|connection| {
             let (_, channel) = connection.channel_theirs(theirs)?;
             let chunks = channel.their_cut?.chunks();
@@ -50,6 +56,17 @@ impl Peer {
             }
         }
         self.ask_for_chunks(now, content);
+    }
+
+    /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
+    /// again on the new one.
+    fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
+        self.connections.get(conn).is_some_and(|connection| {
+            let named = connection.channel_theirs(theirs);
+            named.is_some_and(|(number, channel)| {
+                connection.channel_of(&channel.content).is_some_and(|(current, _)| current != number)
+            })
+        })
     }
 
     /// A holding grew: every connection on which the content was named is told when it next has room.
