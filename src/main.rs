@@ -1,3 +1,7 @@
 //! The `chunkcast` binary: see the library's [`chunkcast::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chunkcast::cli::main()
+}

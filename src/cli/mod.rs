@@ -1,1 +1,99 @@
-//! Placeholder.
+//! The command line: one file a command, and what they share.
+//!
+//! Owns arguments, exit codes and everything that is printed; knows nothing of how a peer works. stdout carries results,
+//! or one JSON object a line; stderr carries progress, questions and the diagnostic log.
+
+mod args;
+mod completions;
+mod demo;
+mod demo_account;
+mod downloads;
+mod exit;
+mod failure;
+mod get;
+mod hash;
+mod human;
+mod json;
+mod live;
+mod log;
+mod logger;
+mod ls;
+mod output;
+mod progress;
+mod run;
+mod share;
+mod telling;
+mod transfer_log;
+mod units;
+mod verify;
+mod wanted;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use args::{Action, Parsed};
+use exit::Exit;
+use json::Line;
+use output::{JsonMode, Output};
+
+/// What a command did, for its last JSON line and its exit code.
+#[derive(Debug)]
+struct Outcome {
+    exit: Exit,
+    /// Things done.
+    done: usize,
+    /// Things that failed.
+    failed: usize,
+    /// Their bytes.
+    bytes: u64,
+}
+
+impl Outcome {
+    /// Of a command that does one thing, or none that can be counted.
+    fn of(exit: Exit) -> Outcome {
+        Outcome { exit, done: usize::from(exit == Exit::Ok), failed: usize::from(exit != Exit::Ok), bytes: 0 }
+    }
+}
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match args::parse(std::env::args_os()) {
+        Parsed::Command(cli) => *cli,
+        Parsed::Ended(exit) => return exit.into(),
+    };
+    let (global, began) = (&cli.global, Instant::now());
+    logger::start(global.verbose, global.quiet);
+    if global.with_parent {
+        crate::shell::process::end_with_parent();
+    }
+    // What a shell or `man` reads is never JSON.
+    let json =
+        if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
+    let out = &mut Output::new(json, global.quiet);
+    let outcome = match &cli.action {
+        Action::Share(args) => share::run(args, global, out),
+        Action::Get(args) => get::run(args, global, out),
+        Action::Ls(args) => ls::run(args, global, out),
+        Action::Hash(args) => hash::run(args, out),
+        Action::Verify(args) => verify::run(args, out),
+        Action::Log(args) => log::run(args, global, out),
+        Action::Demo(args) => demo::run(args, out),
+        Action::Completions(args) => completions::completions(args, out),
+        Action::Man => completions::man(out),
+    };
+    out.clear();
+    out.json(&Line::Summary {
+        command: cli.action.name(),
+        exit: outcome.exit.code(),
+        kind: outcome.exit.word(),
+        done: outcome.done,
+        failed: outcome.failed,
+        bytes: outcome.bytes,
+        dur: json::seconds(began.elapsed()),
+    });
+    // A reader of stdout that has gone turns a success into a clean end, and nothing else into one.
+    match (outcome.exit, out.ended()) {
+        (Exit::Ok, Some(ended)) => ended.into(),
+        (exit, _) => exit.into(),
+    }
+}

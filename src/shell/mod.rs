@@ -11,16 +11,19 @@ mod clock;
 mod config;
 mod datagrams;
 mod descriptors;
+pub mod host;
 mod ifaces;
 mod links;
 mod listener;
 mod outputs;
+pub mod process;
 mod reactor;
 mod reading;
 mod ready;
 mod signals;
 mod sockets;
 mod span;
+pub mod terminal;
 mod writing;
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! The whole driver, over loopback.
 
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::core::{Command, Event, Limits};
+use crate::core::{Command, Event, Geometry, Limits, PeerId};
 use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent};
 use crate::store::{OnConflict, StoreConfig};
-use crate::wire::message::Wanted;
+use crate::wire::frame;
+use crate::wire::message::{Frame, Hello, Wanted};
 
 /// A peer that stays on loopback, with its files below `folder`.
 fn config(folder: &Path, port: u16) -> ShellConfig {
@@ -36,7 +37,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
 fn port() -> (socket2::Socket, u16) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
-    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).unwrap();
     let port = socket.local_addr().unwrap().as_socket().unwrap().port();
     (socket, port)
 }
@@ -83,7 +84,7 @@ fn garbage_is_closed_and_disturbs_nobody() {
     let (_held, port) = port();
     let mut reactor = Reactor::new(config(folder.path(), port)).unwrap();
     let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, reactor.tcp_port())).unwrap();
-    std::io::Write::write_all(&mut stranger, &[0xff; 64]).unwrap();
+    stranger.write_all(&[0xff; 64]).unwrap();
     stranger.set_nonblocking(true).unwrap();
     let until = Instant::now() + Duration::from_secs(10);
     let ended = loop {
@@ -171,6 +172,7 @@ fn transfer(len: usize, named: bool) {
     let sharer = ShellConfig { no_broadcast: named, ..config(&a, port) };
     let mut sharer = Reactor::new(sharer).unwrap();
     sharer.share(&shared).unwrap();
+    turn_until(&mut [&mut sharer], |_, event| matches!(event, ShellEvent::ScanDone { files: 1, .. }));
     let mut getter = ShellConfig { no_broadcast: named, seed: Some(2), ..config(&b, port) };
     if named {
         getter.peers = vec![(Ipv4Addr::LOCALHOST, sharer.tcp_port()).into()];
@@ -203,4 +205,55 @@ fn a_file_is_found_by_broadcast_and_fetched() {
 #[test]
 fn a_file_is_fetched_from_a_peer_that_was_named() {
     transfer(40_000_000, true);
+}
+
+/// A stranger's connection to `port`, with a receive buffer as small as may be, that has said all of `frames`.
+fn stranger(port: u16, frames: &[Frame]) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| frame::encode(frame, &mut bytes));
+    stream.write_all(&bytes).unwrap();
+    stream
+}
+
+#[test]
+fn who_asks_and_never_reads_is_let_go_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let size = 4_000_000;
+    let shared = file(&folder.path().join("files"), "talk.mkv", size);
+    let mut config = config(folder.path(), port);
+    config.limits.send_stall_max = Duration::from_millis(300);
+    config.limits.leave_grace = Duration::from_millis(100);
+    let mut reactor = Reactor::new(config).unwrap();
+    reactor.share(&shared).unwrap();
+    let mut offered = None;
+    turn_until(&mut [&mut reactor], |_, event| {
+        if let ShellEvent::Core(Event::Offered { content, .. }) = event {
+            offered = Some(*content);
+        }
+        offered.is_some()
+    });
+
+    let hello =
+        Hello { v: 1, peer: PeerId([7; 16]), user: "stranger".into(), port: 2_000, agent: String::new() };
+    let geometry = Geometry::native(size as u64).unwrap();
+    let (content, chunk_bytes) = (offered.unwrap(), geometry.chunk_bytes());
+    let open = Frame::Open { channel: 0, content, size: size as u64, chunk_bytes };
+    let mut frames = vec![Frame::Hello(hello), open];
+    frames.extend((0..60).map(|chunk| Frame::Request { channel: 0, chunk }));
+    let _stranger = stranger(reactor.tcp_port(), &frames);
+
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut was_open = false;
+    while !was_open || reactor.links.lingering() == 0 {
+        assert!(Instant::now() < until, "{:?}", reactor.status());
+        reactor.turn(Some(Instant::now() + Duration::from_millis(20))).unwrap();
+        while reactor.next_event().is_some() {}
+        was_open |= reactor.status().connections == 1;
+    }
+    assert_eq!(reactor.status().connections, 0);
 }

@@ -1,13 +1,48 @@
 //! The only code that touches files. Every system call of it goes through `store/fs.rs`.
+//!
+//! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
+//! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`, `publish.rs`). Hashing goes in slices: the
+//! scan of what is shared (`scan.rs`), the look for what is there of a download (`opening.rs`, `resume.rs`), and
+//! questions about manifests and chunks (`inquiry.rs`). This file routes jobs to them and replies back.
 
+mod bad;
 pub mod buffers;
+mod downloads;
+mod fault;
+mod fault_plan;
+mod fs;
+mod hash;
+mod index;
+mod inquiry;
+mod library;
+mod manifests;
+mod opening;
+mod part;
+mod publish;
+mod resume;
+mod scan;
+pub mod scratch;
+mod served;
+mod state;
+mod target;
+#[cfg(test)]
+mod tests;
+pub mod transfer_log;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use buffers::Buffers;
+pub use hash::hash_path;
 
-use crate::core::{ContentId, Fault, SpanFault, StoreJob, StoreReply};
+use crate::core::{ContentId, Fault, FaultKind, SpanFault, StoreJob, StoreReply};
+use crate::store::downloads::Downloads;
+use crate::store::fs::Fs;
+use crate::store::inquiry::{Inquiry, Question, page_from};
+use crate::store::library::Library;
+use crate::store::opening::{Opening, Step};
+use crate::store::scan::Scan;
 
 /// Where the store keeps things and how it treats what is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,49 +93,182 @@ pub enum StoreEvent {
 
 /// The store of one process.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    library: Library,
+    scan: Scan,
+    downloads: Downloads,
+    tasks: VecDeque<Task>,
+    /// Whether the scan has the next slice when both it and a task want one.
+    scan_is_next: bool,
+}
+
+/// Work in slices that somebody waits for.
+#[derive(Debug)]
+enum Task {
+    Open(ContentId, Box<Opening>),
+    Inquire(Box<Inquiry>),
+}
 
 impl Store {
     /// Opens the state directory; the target folder is opened when the first download needs it.
     pub fn open(config: StoreConfig) -> Result<Store, Fault> {
-        let _ = config;
-        Ok(Store {})
+        Store::open_with(&config, Fs::new())
+    }
+
+    fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
+        let open = |path: &Path| {
+            let opened = fs.make_private_folders(path).and_then(|()| fs.open_folder(path));
+            opened.map_err(|errno| fault::of_state(path, errno))
+        };
+        let state_folder = open(&config.state_dir)?;
+        let manifest_folder = open(&config.state_dir.join("manifests"))?;
+        Ok(Store {
+            library: Library::new(fs.clone(), state_folder, manifest_folder),
+            scan: Scan::default(),
+            downloads: Downloads::new(fs, config),
+            tasks: VecDeque::new(),
+            scan_is_next: false,
+        })
     }
 
     /// Queues a file, or all files below a folder, for hashing and sharing. The result comes through
     /// [`Store::poll`].
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
-        let _ = path;
-        Ok(())
+        self.scan.share(path, &mut self.library)
     }
 
     /// Sets what the helper thread calls when a result of it waits to be polled.
     pub fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
-        let _ = wake;
+        self.downloads.on_result(wake);
     }
 
     /// Takes a job; its reply comes through [`Store::poll`], at once or later.
     pub fn submit(&mut self, job: StoreJob, buffers: &mut Buffers) {
-        let _ = (job, buffers);
+        let reply = match job {
+            StoreJob::OpenPart { content, name, size } => self.open_part(content, name, size),
+            StoreJob::CreatePart { content, manifest } => {
+                Some(self.downloads.create(content, *manifest, &mut self.library))
+            }
+            StoreJob::WriteChunk { content, chunk, buffer } => {
+                Some(self.downloads.write(content, chunk, buffer, buffers.bytes(buffer)))
+            }
+            StoreJob::Publish { content } => self.downloads.publish(content),
+            StoreJob::ClosePart { content } => Some(self.close_part(content)),
+            StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
+                self.inquire(content, Question::Page { conn, channel, chunk_bytes, first })
+            }
+            StoreJob::Recheck { content, chunk, chunk_bytes } => {
+                self.inquire(content, Question::Chunk { chunk, chunk_bytes })
+            }
+        };
+        if let Some(reply) = reply {
+            self.library.reply(reply);
+        }
     }
 
     /// Whether [`Store::step`] has something to do.
     pub fn has_work(&self) -> bool {
-        false
+        !self.tasks.is_empty() || self.scan.has_work(&self.library)
     }
 
     /// Does one slice (about one chunk) of the work that was queued: hashing shares, checking parts.
-    pub fn step(&mut self) {}
+    pub fn step(&mut self) {
+        let scan_wants = self.scan.has_work(&self.library);
+        if scan_wants && (self.scan_is_next || self.tasks.is_empty()) {
+            self.scan_is_next = false;
+            self.scan.step(&mut self.library);
+        } else if let Some(task) = self.tasks.pop_front() {
+            self.scan_is_next = true;
+            self.step_task(task);
+        }
+        if !self.has_work() {
+            self.library.index.flush();
+            self.library.scratch = Vec::new();
+        }
+    }
 
     /// The next thing to tell.
     pub fn poll(&mut self) -> Option<StoreEvent> {
-        None
+        self.downloads.take_outcomes(&mut self.library);
+        self.library.next_event()
     }
 
     /// The open file that holds a content, after a look that it still is what was hashed; a part, for the chunks
     /// that are had. Offsets in it are those of the content.
     pub fn span(&mut self, content: &ContentId) -> Result<&File, SpanFault> {
-        let _ = content;
-        Err(SpanFault::Gone)
+        // Until it is published and replied to, a content that is downloaded is served from its part.
+        if self.downloads.part(content).is_some() {
+            return self.downloads.span(content);
+        }
+        let at = self.library.find(content)?;
+        self.library.served.opened(at).ok_or(SpanFault::Gone)
+    }
+
+    fn open_part(&mut self, content: ContentId, name: String, size: u64) -> Option<StoreReply> {
+        if let Some(state) = self.downloads.reopen(&content) {
+            return Some(StoreReply::PartOpened { content, state });
+        }
+        match Opening::new(content, name, size, &mut self.downloads.target) {
+            Ok(opening) => {
+                self.step_task(Task::Open(content, Box::new(opening)));
+                None
+            }
+            Err(fault) => Some(StoreReply::PartFailed { content, fault }),
+        }
+    }
+
+    fn close_part(&mut self, content: ContentId) -> StoreReply {
+        let before = self.tasks.len();
+        self.tasks.retain(|task| !matches!(task, Task::Open(opening, _) if *opening == content));
+        if self.tasks.len() < before {
+            let text = "the look for what is there of it was given up".to_owned();
+            let fault = fault::fault(FaultKind::Busy, text);
+            self.library.reply(StoreReply::PartFailed { content, fault });
+        }
+        self.downloads.close(&content);
+        StoreReply::PartClosed { content }
+    }
+
+    /// Answers from an open part at once; queues a question about a whole file.
+    fn inquire(&mut self, content: ContentId, question: Question) -> Option<StoreReply> {
+        match (self.downloads.part(&content), question) {
+            (Some(part), Question::Page { conn, channel, chunk_bytes, first }) => {
+                let page = page_from(&part.manifest, channel, chunk_bytes, first).map(Box::new);
+                Some(StoreReply::ManifestRead { conn, content, page })
+            }
+            (Some(_), Question::Chunk { chunk, chunk_bytes }) => {
+                let scratch = &mut self.library.scratch;
+                let good = self.downloads.recheck(&content, chunk, chunk_bytes, scratch);
+                Some(StoreReply::Rechecked { content, chunk, good: good.unwrap_or(true) })
+            }
+            (None, _) => {
+                self.step_task(Task::Inquire(Box::new(Inquiry::new(content, question))));
+                None
+            }
+        }
+    }
+
+    fn step_task(&mut self, task: Task) {
+        match task {
+            Task::Open(content, opening) => self.step_opening(content, *opening),
+            Task::Inquire(inquiry) => {
+                if let Some(inquiry) = inquiry.step(&mut self.library) {
+                    self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
+                }
+            }
+        }
+    }
+
+    /// Goes on looking for a download until that takes hashing.
+    fn step_opening(&mut self, content: ContentId, mut opening: Opening) {
+        let reply = loop {
+            match opening.step(&mut self.library, &self.downloads.target) {
+                Ok(Step::More(more)) if more.is_quick() => opening = more,
+                Ok(Step::More(more)) => return self.tasks.push_back(Task::Open(content, Box::new(more))),
+                Ok(Step::Done(opened)) => break self.downloads.opened(content, opened),
+                Err(fault) => break StoreReply::PartFailed { content, fault },
+            }
+        };
+        self.library.reply(reply);
     }
 }

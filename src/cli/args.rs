@@ -1,0 +1,297 @@
+//! The command line's shape: commands, flags, help. The flag goes over the environment, that over the default.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{FalseyValueParser, StyledStr};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::cli::exit::Exit;
+use crate::cli::output::JsonMode;
+use crate::cli::units::parse_interval;
+use crate::cli::{completions, demo, get, hash, log, ls, share, verify};
+
+/// The discovery port, unless another is asked for.
+pub(crate) const DEFAULT_PORT: u16 = 7117;
+
+const NETWORK: &str = "Network";
+const COMMON: &str = "Everywhere";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast share ~/Videos/talk.mkv     offer a file until Ctrl-C
+  chunkcast ls                          what the LAN offers now
+  chunkcast get talk.mkv                fetch it from everybody who has a part of it
+  chunkcast demo                        all of that on this machine alone
+
+More: chunkcast COMMAND --help, chunkcast --help for the flags of all commands, chunkcast man.
+Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
+
+/// Share files on the local network: found without configuration, fetched from every peer that has a part, verified
+/// to the last byte
+#[derive(Debug, Parser)]
+#[command(
+    name = "chunkcast",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    Share(share::ShareArgs),
+    Get(get::GetArgs),
+    Ls(ls::LsArgs),
+    Hash(hash::HashArgs),
+    Verify(verify::VerifyArgs),
+    Log(log::LogArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page (chunkcast man | man -l -)
+    Man,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Discovery port (UDP), shared by all peers; for TCP it is preferred, else one of the next 16
+    #[arg(long, global = true, value_name = "PORT", env = "CHUNKCAST_PORT", hide_env = true, help_heading = NETWORK,
+          default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// Bind TCP and the senders to this address of this host
+    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BIND", hide_env = true, help_heading = NETWORK)]
+    pub(crate) bind: Option<IpAddr>,
+    /// Use only this interface (several times, or with commas)
+    #[arg(long, global = true, value_name = "NAME", env = "CHUNKCAST_IFACE", hide_env = true, help_heading = NETWORK,
+          value_delimiter = ',')]
+    pub(crate) iface: Vec<String>,
+    /// Broadcast to this address alone, and ignore everything from outside its network
+    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BROADCAST", hide_env = true,
+          help_heading = NETWORK)]
+    pub(crate) broadcast: Option<Ipv4Addr>,
+    /// Neither send broadcasts nor listen for them; --peer names the others
+    #[arg(long, global = true, env = "CHUNKCAST_NO_BROADCAST", hide_env = true, help_heading = NETWORK,
+          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) no_broadcast: bool,
+    /// A peer that broadcasts do not reach (several times, or with commas)
+    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true,
+          help_heading = NETWORK, value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Your name, as others see it [default: this host's name]
+    #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, help_heading = NETWORK)]
+    pub(crate) name: Option<String>,
+    /// How often to announce what is shared
+    #[arg(long, global = true, value_name = "TIME", env = "CHUNKCAST_ANNOUNCE_INTERVAL", hide_env = true,
+          help_heading = NETWORK, default_value = "60s", value_parser = parse_interval)]
+    pub(crate) announce_interval: Duration,
+    /// Where to remember hashes and transfers [default: $XDG_STATE_HOME/chunkcast]
+    #[arg(long, global = true, value_name = "DIR", env = "CHUNKCAST_STATE_DIR", hide_env = true, help_heading = COMMON)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The transfer log [default: transfers.log in the state directory]
+    #[arg(long, global = true, value_name = "FILE", env = "CHUNKCAST_LOG_FILE", hide_env = true,
+          help_heading = COMMON)]
+    pub(crate) log_file: Option<PathBuf>,
+    /// One JSON object a line on stdout; with =chunks one for each chunk too
+    #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, help_heading = COMMON,
+          num_args = 0..=1, require_equals = true, default_value = "off", default_missing_value = "lines",
+          hide_default_value = true, value_parser = JsonMode::parse)]
+    pub(crate) json: JsonMode,
+    /// Only results and failures
+    #[arg(short, long, global = true, env = "CHUNKCAST_QUIET", hide_env = true, help_heading = COMMON,
+          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+    /// Tell more (-vv, -vvv: still more)
+    #[arg(short, long, global = true, env = "CHUNKCAST_VERBOSE", hide_env = true, help_heading = COMMON,
+          action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// End when the process that started this one does
+    #[arg(long, global = true, hide = true)]
+    pub(crate) with_parent: bool,
+}
+
+/// What became of the arguments.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    /// A command to run.
+    Command(Box<Cli>),
+    /// Help or a complaint was printed.
+    Ended(Exit),
+}
+
+/// Reads the arguments; prints help and complaints.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
+    match try_parse(args) {
+        Ok(cli) => Parsed::Command(Box::new(cli)),
+        Err(error) if is_without_command(&error) => {
+            let _ = writeln!(std::io::stderr(), "{}", short_help());
+            Parsed::Ended(Exit::Usage)
+        }
+        Err(error) => {
+            // A closed pipe is a clean end here too.
+            let _ = error.print();
+            Parsed::Ended(if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage })
+        }
+    }
+}
+
+/// What a newcomer sees: the commands and examples, without the flags.
+fn short_help() -> StyledStr {
+    let command = Cli::command()
+        .mut_args(|arg| arg.hide(true))
+        .override_usage("chunkcast COMMAND [OPTIONS] [ARGUMENTS]");
+    command.disable_help_flag(true).disable_version_flag(true).render_help()
+}
+
+fn is_without_command(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand)
+}
+
+/// Reads the arguments.
+pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // `log` uses two global flags as filters; what the environment says about the network filters nothing.
+    if let Action::Log(filter) = &mut cli.action {
+        let typed = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if !typed("peer") {
+            filter.peer.clear();
+        }
+        if !typed("name") {
+            filter.name = None;
+        }
+    }
+    Ok(cli)
+}
+
+impl Action {
+    /// The command's name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Action::Share(_) => "share",
+            Action::Get(_) => "get",
+            Action::Ls(_) => "ls",
+            Action::Hash(_) => "hash",
+            Action::Verify(_) => "verify",
+            Action::Log(_) => "log",
+            Action::Demo(_) => "demo",
+            Action::Completions(_) => "completions",
+            Action::Man => "man",
+        }
+    }
+}
+
+impl Global {
+    /// The state directory: as asked for, else below `$XDG_STATE_HOME`, else below `$HOME/.local/state`.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, String> {
+        if let Some(dir) = &self.state_dir {
+            return Ok(dir.clone());
+        }
+        let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = var("XDG_STATE_HOME").or_else(|| var("HOME").map(|home| home.join(".local/state")));
+        base.map(|base| base.join("chunkcast")).ok_or_else(|| {
+            "there is no home folder to remember things in; name a place with --state-dir".to_owned()
+        })
+    }
+
+    /// The transfer log.
+    pub(crate) fn log_file(&self) -> Result<PathBuf, String> {
+        match &self.log_file {
+            Some(file) => Ok(file.clone()),
+            None => Ok(self.state_dir()?.join("transfers.log")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &str) -> Cli {
+        try_parsed(args).unwrap()
+    }
+
+    fn try_parsed(args: &str) -> Result<Cli, clap::Error> {
+        try_parse(std::iter::once("chunkcast").chain(args.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_behind_the_command() {
+        for args in ["--port 9000 --json get x", "get x --port 9000 --json", "get --json x --port=9000"] {
+            let cli = parsed(args);
+            assert_eq!((cli.global.port, cli.global.json), (9000, JsonMode::Lines), "{args}");
+        }
+    }
+
+    #[test]
+    fn values() {
+        let global = parsed(
+            "share x --bind 127.0.0.1 --iface a,b --iface c --broadcast 127.255.255.255 --peer h1:1,h2 --name me \
+             --announce-interval 250ms --json=chunks -qvv --no-broadcast",
+        )
+        .global;
+        assert_eq!(global.bind, Some("127.0.0.1".parse().unwrap()));
+        assert_eq!(global.iface, ["a", "b", "c"]);
+        assert_eq!(global.broadcast, Some(Ipv4Addr::new(127, 255, 255, 255)));
+        assert_eq!(global.peer, ["h1:1", "h2"]);
+        assert_eq!(global.name.as_deref(), Some("me"));
+        assert_eq!(global.announce_interval, Duration::from_millis(250));
+        assert_eq!(global.json, JsonMode::Chunks);
+        assert_eq!((global.quiet, global.verbose, global.no_broadcast), (true, 2, true));
+    }
+
+    #[test]
+    fn defaults() {
+        let global = parsed("ls").global;
+        assert_eq!((global.port, global.json, global.quiet, global.verbose), (7117, JsonMode::Off, false, 0));
+        assert_eq!(global.announce_interval, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for args in [
+            "",
+            "serve x",
+            "--port 0 ls",
+            "ls --port 65536",
+            "ls --json=xml",
+            "share",
+            "get x --stall 5",
+            "get x --on-conflict what",
+            "get @lab",
+            "verify x",
+            "verify x abcd",
+            "ls --announce-interval 0",
+            "ls --broadcast lan",
+        ] {
+            assert!(try_parsed(args).is_err(), "{args}");
+        }
+    }
+
+    #[test]
+    fn log_filters_with_the_global_flags() {
+        for args in ["log --peer lab-7 --name *.mkv", "--peer lab-7 --name *.mkv log"] {
+            let Action::Log(log) = parsed(args).action else { panic!("{args}") };
+            assert_eq!((log.peer, log.name.as_deref()), (vec!["lab-7".to_owned()], Some("*.mkv")), "{args}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `demo`: the main job on this machine alone. One peer shares, the others fetch, all over loopback; then what
+//! happened is told and the bytes are checked.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::demo_account::{Account, Told};
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::Line;
+use crate::cli::output::Output;
+use crate::cli::units::parse_size;
+use crate::core::name::printable;
+use crate::core::{ContentId, Fault};
+use crate::shell::process::{DrawnPort, FromGroup, Group};
+use crate::store::{self, scratch};
+
+/// The file's name.
+const FILE_NAME: &str = "demo.bin";
+/// The broadcast address that keeps it all on this machine.
+const BROADCAST: &str = "127.255.255.255";
+/// The address of every peer.
+const ADDRESS: &str = "127.0.0.1";
+/// How long a demo may take, apart from the time its bytes need.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The slowest pace at which a demo's bytes are waited for, in bytes a second.
+const PACE_FLOOR_BYTES_PER_S: u64 = 4 << 20;
+/// How long the peers may take to end.
+const END_GRACE: Duration = Duration::from_secs(5);
+
+/// Show it all on this machine: one peer shares, others fetch, bytes checked
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything stays on the loopback interface and in a temporary folder, which is removed at the end.
+
+Examples:
+  chunkcast demo
+  chunkcast demo --peers 8 --size 256MiB
+
+Exit: 0 every byte is right, 1 not.")]
+pub(crate) struct DemoArgs {
+    /// How many peers fetch
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    peers: u16,
+    /// The size of the file
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    size: u64,
+}
+
+/// What ended a demo before its time.
+#[derive(Debug)]
+enum Broken {
+    /// The disk.
+    Storage(Fault),
+    /// Anything else, in a sentence.
+    Failed(String),
+    /// A signal.
+    Signal(i32),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Broken {
+        Broken::Storage(fault)
+    }
+}
+
+pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Outcome {
+    let (exit, why) = match demonstrate(args, out) {
+        Ok(()) => return Outcome { exit: Exit::Ok, done: args.peers.into(), failed: 0, bytes: args.size },
+        Err(Broken::Storage(fault)) => (Exit::of_fault(&fault), printable(&fault.text)),
+        Err(Broken::Signal(signal)) => (Exit::of_signal(signal), "ended before the demo was over".to_owned()),
+        Err(Broken::Failed(why)) => (Exit::Bug, why),
+    };
+    out.error(exit, &why, None);
+    Outcome::of(exit)
+}
+
+fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"))
+    };
+    let scratch = scratch::Scratch::new()?;
+    let original = scratch.random_file(&scratch.folder("sharer")?, FILE_NAME, args.size)?;
+    let port = DrawnPort::draw().map_err(failed("no port can be drawn on loopback"))?;
+    let mut names = vec!["sharer".to_owned()];
+    names.extend((1..=args.peers).map(|number| format!("peer-{number}")));
+
+    out.result(&format!(
+        "A file of {} random bytes, {} on this machine, over loopback.\n",
+        human::size(args.size),
+        human::counted(names.len(), "peer", "peers")
+    ));
+    let mut group = Group::new().map_err(failed("signals cannot be heard"))?;
+    let began = Instant::now();
+    let until =
+        began + PATIENCE + Duration::from_secs(args.size / PACE_FLOOR_BYTES_PER_S * u64::from(args.peers));
+    let mut account = Account::default();
+
+    let start = |group: &mut Group, who: &str, words: &[&str]| {
+        let folder = scratch.path().join(who);
+        group.spawn(&peer_args(&folder, who, port.port(), words)).map_err(failed("a peer cannot be started"))
+    };
+    start(&mut group, &names[0], &["share", &original.to_string_lossy()])?;
+    let id = loop {
+        if let Told::Shared(id) = next_told(&mut group, &mut account, &names, until)? {
+            break id;
+        }
+    };
+    out.result(&format!("sharer offers {FILE_NAME}\n  id {id}\n"));
+    let fetching = Instant::now();
+    let mut targets = Vec::new();
+    for name in &names[1..] {
+        let folder = scratch.folder(name)?;
+        targets.push(folder.join(FILE_NAME));
+        start(&mut group, name, &["get", FILE_NAME, "--seed", "--output", &folder.to_string_lossy()])?;
+    }
+    while account.done() < targets.len() {
+        next_told(&mut group, &mut account, &names, until)?;
+        out.show(&format!(
+            "{} of {} have it",
+            account.done(),
+            human::counted(targets.len(), "peer", "peers")
+        ));
+    }
+    let took = fetching.elapsed();
+    out.clear();
+    if !group.end(END_GRACE) {
+        log::warn!("a peer did not end within {} s and was killed", END_GRACE.as_secs());
+    }
+    out.result(&account.report(&names, args.size));
+    check(&original, &targets, &id)?;
+    out.result(&format!(
+        "\nAll {} have the file {} after asking for it; every copy has the sharer's id and, compared byte by \
+         byte, the sharer's bytes.",
+        human::counted(targets.len(), "peer", "peers"),
+        human::span(took)
+    ));
+    for (name, path) in names.iter().skip(1).zip(&targets) {
+        out.json(&Line::Checked { name, path: &path.to_string_lossy(), id: &id, ok: true });
+    }
+    Ok(())
+}
+
+/// Waits for the next line of a peer, and puts it to the account.
+fn next_told(
+    group: &mut Group,
+    account: &mut Account,
+    names: &[String],
+    until: Instant,
+) -> Result<Told, Broken> {
+    let name = |who: usize| names.get(who).map_or("a peer", String::as_str);
+    match group.next(until) {
+        FromGroup::Line(who, line) => match account.take(who, &line) {
+            Told::Failed => Err(Broken::Failed(account.errors(names).join("; "))),
+            told => Ok(told),
+        },
+        FromGroup::Closed(who) => Err(Broken::Failed(format!("{} ended too early", name(who)))),
+        FromGroup::Signal(signal) => Err(Broken::Signal(signal)),
+        FromGroup::TimedOut => Err(Broken::Failed(format!(
+            "after a long wait only {} of {} have the file",
+            account.done(),
+            human::counted(names.len().saturating_sub(1), "peer", "peers")
+        ))),
+    }
+}
+
+/// Compares every copy with the original, byte by byte, and its hash with the id.
+fn check(original: &Path, targets: &[PathBuf], id: &str) -> Result<(), Broken> {
+    let id: ContentId = id.parse().map_err(|_| Broken::Failed(format!("the sharer named no id but {id}")))?;
+    for target in targets {
+        let shown = target.display();
+        if !scratch::same_bytes(original, target)? {
+            return Err(Broken::Failed(format!("{shown} differs from what was shared")));
+        }
+        let (hashed, _) = store::hash_path(target, |_| {})?;
+        if hashed != id {
+            return Err(Broken::Failed(format!("the id of {shown} is {hashed}, not {id}")));
+        }
+    }
+    Ok(())
+}
+
+/// The arguments of one peer: its command, and what keeps it on this machine and in its folder.
+fn peer_args(folder: &Path, name: &str, port: u16, command: &[&str]) -> Vec<String> {
+    let state = folder.join("state");
+    let port = port.to_string();
+    let flags = [
+        "--quiet",
+        "--with-parent",
+        "--json=chunks",
+        "--broadcast",
+        BROADCAST,
+        "--bind",
+        ADDRESS,
+        "--port",
+        &port,
+        "--name",
+        name,
+        "--state-dir",
+        &state.to_string_lossy(),
+    ]
+    .map(str::to_owned);
+    command.iter().map(|word| (*word).to_owned()).chain(flags).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::try_parse;
+
+    #[test]
+    fn peers_are_started_with_arguments_that_parse() {
+        for command in [&["share", "x"][..], &["get", "x", "--seed", "--output", "y"][..]] {
+            let args = peer_args(Path::new("folder"), "peer-1", 7117, command);
+            let cli = try_parse(std::iter::once("chunkcast".to_owned()).chain(args).map(Into::into)).unwrap();
+            assert_eq!((cli.global.name.as_deref(), cli.global.with_parent), (Some("peer-1"), true));
+            assert_eq!(cli.global.broadcast.map(|addr| addr.to_string()).as_deref(), Some(BROADCAST));
+        }
+    }
+}

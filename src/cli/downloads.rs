@@ -1,0 +1,443 @@
+//! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
+//! of them; when to end is the command's business.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Circumstances, Failure, kept};
+use crate::cli::human;
+use crate::cli::json::{Line, path_text, seconds};
+use crate::cli::progress::{Every, Pace};
+use crate::cli::run::Run;
+use crate::cli::transfer_log::Record;
+use crate::cli::wanted::Request;
+use crate::core::name::printable;
+use crate::core::status::DownloadStatus;
+use crate::core::{ContentId, Event, FailReason, Status};
+use crate::shell::ShellEvent;
+
+/// With more files than this, each is no longer announced on stderr.
+const ANNOUNCED_MAX: usize = 20;
+/// More failures than this are counted, not told one by one, to people.
+const FAILURES_TOLD_MAX: usize = 10;
+/// A download has at most one `progress` line in this time.
+const PROGRESS_LINE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the line that renews itself does so.
+const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often progress is told where there is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The downloads and the searches that lead to them.
+#[derive(Debug)]
+pub(crate) struct Downloads {
+    searches: Vec<Search>,
+    items: BTreeMap<ContentId, Item>,
+    done: usize,
+    bytes: u64,
+    failures: Vec<Exit>,
+    wait: Duration,
+    stall: Duration,
+    port: u16,
+    pace: Pace,
+    live: Every,
+    plain: Every,
+}
+
+/// A search, at the place of its ticket.
+#[derive(Debug)]
+struct Search {
+    request: Request,
+    ended: bool,
+}
+
+/// One download.
+#[derive(Debug)]
+struct Item {
+    name: String,
+    size: u64,
+    began: Instant,
+    chunks: u32,
+    have: u32,
+    /// Bytes that are here now, and that were here before it began.
+    bytes: u64,
+    bytes_before: u64,
+    ended: bool,
+    pace: Pace,
+    line: Every,
+}
+
+impl Downloads {
+    /// The downloads of these requests; a request's place is its ticket.
+    pub(crate) fn new(requests: Vec<Request>, wait: Duration, stall: Duration, port: u16) -> Downloads {
+        let mut plain = Every::new(PLAIN_INTERVAL);
+        // The first plain line comes after an interval, not at once.
+        plain.is_due(Instant::now());
+        Downloads {
+            searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
+            items: BTreeMap::new(),
+            done: 0,
+            bytes: 0,
+            failures: Vec::new(),
+            wait,
+            stall,
+            port,
+            pace: Pace::default(),
+            live: Every::new(LIVE_INTERVAL),
+            plain,
+        }
+    }
+
+    /// The requests, in the order of their tickets.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.searches.iter().map(|search| &search.request)
+    }
+
+    /// Whether everything that was asked for has ended.
+    pub(crate) fn are_over(&self) -> bool {
+        self.searches.iter().all(|search| search.ended) && self.items.values().all(|item| item.ended)
+    }
+
+    /// How many files are complete.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// How many searches and downloads have not ended.
+    pub(crate) fn open(&self) -> usize {
+        let searches = self.searches.iter().filter(|search| !search.ended).count();
+        searches + self.items.values().filter(|item| !item.ended).count()
+    }
+
+    /// How many failed.
+    pub(crate) fn failed(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// Bytes of the complete files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The exit code, once all is over.
+    pub(crate) fn exit(&self) -> Exit {
+        Exit::of_all(self.done, &self.failures)
+    }
+
+    /// Takes in an event.
+    pub(crate) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        let ShellEvent::Core(event) = event else { return };
+        match event {
+            Event::Resolved { content, name, size, .. } => self.begin(*content, name, *size),
+            Event::SearchDone { ticket, found } => self.searched(run, *ticket, *found),
+            Event::SearchFailed { ticket, reason } => self.search_failed(run, *ticket, reason),
+            Event::Started { content, geometry, had } => {
+                if let Some(item) = self.items.get_mut(content) {
+                    (item.size, item.chunks, item.have) = (geometry.size_bytes(), geometry.chunks(), *had);
+                    item.bytes_before = (u64::from(*had) * u64::from(geometry.chunk_bytes())).min(item.size);
+                    item.bytes = item.bytes_before;
+                    self.announce(run, content);
+                }
+            }
+            Event::ChunkReceived { content, .. } => {
+                if let Some(item) = self.items.get_mut(content) {
+                    item.have = item.have.saturating_add(1).min(item.chunks);
+                }
+            }
+            Event::Waiting { content, missing, missing_count } => {
+                self.waiting(run, content, missing, *missing_count);
+            }
+            Event::Resumed { content } => {
+                if let Some(item) = self.items.get(content) {
+                    run.out.note(&format!("{}: goes on", human::label(&item.name)));
+                }
+            }
+            Event::Finished { content, path, bytes, took, peers } => {
+                self.finished(run, content, path, *bytes, *took, *peers);
+            }
+            Event::Skipped { content, path } => self.skipped(run, content, path),
+            Event::Failed { content, reason } => self.failed_item(run, content, reason),
+            _ => {}
+        }
+    }
+
+    /// When [`Downloads::tick`] has something to do again; `None`: never.
+    pub(crate) fn next_tick(&self, run: &Run<'_>, now: Instant) -> Option<Instant> {
+        let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
+            (true, _, _) => LIVE_INTERVAL,
+            (_, true, _) => PROGRESS_LINE_INTERVAL,
+            (_, _, false) => PLAIN_INTERVAL,
+            _ => return None,
+        };
+        Some(now + interval)
+    }
+
+    /// Tells how far things are, as often as is due.
+    pub(crate) fn tick(&mut self, run: &mut Run<'_>, now: Instant) {
+        let live = run.out.is_live() && self.live.is_due(now);
+        let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
+        if !live && !plain && !run.out.is_json() {
+            return;
+        }
+        let status = run.status();
+        for download in &status.downloads {
+            let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
+                continue;
+            };
+            item.bytes = download.bytes.min(item.size);
+            item.have = download.have;
+            item.pace.add(now, item.fetched());
+            if run.out.is_json() && item.line.is_due(now) {
+                item.tell(run, download);
+            }
+        }
+        let bytes =
+            self.bytes + self.items.values().filter(|item| !item.ended).map(|item| item.bytes).sum::<u64>();
+        self.pace.add(now, bytes);
+        if live {
+            run.out.show(&self.line(&status));
+        } else if plain && self.items.values().any(|item| !item.ended) {
+            run.out.note(&self.line(&status));
+        }
+    }
+
+    /// Ends what has not ended when the command does: a line in the log for each.
+    pub(crate) fn abandon(&mut self, run: &mut Run<'_>, why: &str) {
+        for (id, item) in self.items.iter_mut().filter(|(_, item)| !item.ended) {
+            item.ended = true;
+            run.log(&Record::Failed { name: &item.name, id: Some(*id), took: item.began.elapsed(), why });
+        }
+    }
+
+    /// What is kept of the downloads that have not ended; `None`: nothing.
+    pub(crate) fn kept(&self) -> Option<String> {
+        let mut parts = self.items.values().filter(|item| !item.ended && item.have > 0);
+        match (parts.next(), parts.next()) {
+            (None, _) => None,
+            (Some(item), None) => Some(kept(item.have, item.chunks)),
+            _ => Some("what was verified, in .part files beside the targets".to_owned()),
+        }
+    }
+
+    fn begin(&mut self, content: ContentId, name: &str, size: u64) {
+        self.items.entry(content).or_insert_with(|| Item {
+            name: name.to_owned(),
+            size,
+            began: Instant::now(),
+            chunks: 0,
+            have: 0,
+            bytes: 0,
+            bytes_before: 0,
+            ended: false,
+            pace: Pace::default(),
+            line: Every::new(PROGRESS_LINE_INTERVAL),
+        });
+    }
+
+    fn announce(&self, run: &mut Run<'_>, content: &ContentId) {
+        let Some(item) = self.items.get(content) else { return };
+        if self.items.len() > ANNOUNCED_MAX {
+            return;
+        }
+        let mut text = format!("getting {} ({})", human::label(&item.name), human::size(item.size));
+        if item.have > 0 {
+            let (have, chunks) = (human::count(item.have.into()), human::count(item.chunks.into()));
+            text += &format!(", {have} of {chunks} chunks are here already");
+        }
+        run.out.note(&text);
+    }
+
+    fn searched(&mut self, run: &mut Run<'_>, ticket: u32, found: usize) {
+        if found == 0 {
+            let reason = FailReason::NobodyOffers { peers: run.status().peers.len(), similar: Vec::new() };
+            return self.search_failed(run, ticket, &reason);
+        }
+        if let Some(search) = self.searches.get_mut(ticket as usize) {
+            search.ended = true;
+        }
+        if found > ANNOUNCED_MAX {
+            let size = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
+            run.out.note(&format!(
+                "getting {}, {}",
+                human::counted(found, "file", "files"),
+                human::size(size)
+            ));
+        }
+    }
+
+    fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {
+        let around = self.around(None);
+        let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
+            return;
+        };
+        search.ended = true;
+        let text = search.request.text.clone();
+        if *reason == FailReason::Cancelled {
+            return;
+        }
+        let failure = Failure::of(&text, reason, &around);
+        run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
+        self.fail(run, &failure, None, &text);
+    }
+
+    fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
+        let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
+        let had = Some((item.have, item.chunks)).filter(|(have, _)| *have > 0);
+        if *reason == FailReason::Cancelled {
+            // Whoever cancelled it says so, once for all.
+            return;
+        }
+        item.ended = true;
+        let (name, took) = (item.name.clone(), item.began.elapsed());
+        let failure = Failure::of(&name, reason, &self.around(had));
+        run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
+        self.fail(run, &failure, Some(*content), &name);
+    }
+
+    fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, id: Option<ContentId>, name: &str) {
+        self.failures.push(failure.exit);
+        if self.failures.len() <= FAILURES_TOLD_MAX || run.out.is_json() {
+            failure.tell(run.out, id, Some(name));
+        } else if self.failures.len() == FAILURES_TOLD_MAX + 1 {
+            run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
+        }
+    }
+
+    fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {
+        let Some(item) = self.items.get(content) else { return };
+        let what = match count {
+            0 => "somebody who can tell what it consists of".to_owned(),
+            1 => format!("chunk {}", human::some_of(missing, 1)),
+            _ => format!("chunks {}", human::some_of(missing, count.into())),
+        };
+        let (name, stall) = (human::label(&item.name), human::span(self.stall));
+        run.out
+            .note(&format!("{name}: waiting for {what}; nobody here has it now (giving up after {stall})"));
+    }
+
+    fn finished(
+        &mut self,
+        run: &mut Run<'_>,
+        content: &ContentId,
+        path: &Path,
+        bytes: u64,
+        took: Duration,
+        peers: usize,
+    ) {
+        let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
+        (item.ended, item.bytes) = (true, bytes);
+        if peers == 0 {
+            item.bytes_before = bytes;
+        }
+        let (name, fetched) = (item.name.clone(), item.fetched());
+        self.done += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
+        run.out.json(&Line::Done {
+            id: *content,
+            name: &name,
+            path: path_text(path),
+            bytes,
+            dur: seconds(took),
+            peers,
+            verified: true,
+            skipped: false,
+        });
+        run.out.result(&printable(&path.to_string_lossy()));
+        if self.items.len() <= ANNOUNCED_MAX {
+            let name = human::label(&name);
+            run.out.note(&match peers {
+                0 => format!("{name}: complete and verified, without fetching anything"),
+                _ => format!(
+                    "{name}: {} in {}, {}, from {}, verified",
+                    human::size(bytes),
+                    human::span(took),
+                    human::rate(human::bytes_per_s(fetched, took)),
+                    human::counted(peers, "peer", "peers")
+                ),
+            });
+        }
+    }
+
+    fn skipped(&mut self, run: &mut Run<'_>, content: &ContentId, path: &Path) {
+        let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
+        item.ended = true;
+        self.done += 1;
+        let (name, took) = (&item.name, Duration::ZERO);
+        run.log(&Record::Done { name, id: *content, bytes: 0, took, peers: 0, word: "skipped" });
+        run.out.json(&Line::Done {
+            id: *content,
+            name,
+            path: path_text(path),
+            bytes: 0,
+            dur: 0.0,
+            peers: 0,
+            verified: false,
+            skipped: true,
+        });
+        let path = printable(&path.to_string_lossy());
+        run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
+    }
+
+    fn around(&self, had: Option<(u32, u32)>) -> Circumstances {
+        Circumstances { wait: self.wait, stall: self.stall, port: self.port, had }
+    }
+
+    /// How far everything is, in a line.
+    fn line(&self, status: &Status) -> String {
+        let whole = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
+        let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
+        let open = self.items.values().filter(|item| !item.ended).count();
+        let (what, peers) = match self.items.len() {
+            0 => return "looking for it".to_owned(),
+            1 => {
+                let name =
+                    self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
+                (name.unwrap_or_default(), status.downloads.first().map_or(0, |download| download.sources))
+            }
+            all => {
+                let files = format!(
+                    "{} of {}",
+                    human::count((all - open) as u64),
+                    human::counted(all, "file", "files")
+                );
+                (files, status.connections)
+            }
+        };
+        let eta = match self.pace.eta(whole.saturating_sub(had)) {
+            Some(left) => format!("{} left", human::eta(left)),
+            None => "waiting".to_owned(),
+        };
+        format!(
+            "{what}  {}%  {} of {}  {}  {eta}  {}",
+            human::percent(had, whole),
+            human::size(had),
+            human::size(whole),
+            human::rate(self.pace.bytes_per_s()),
+            human::counted(peers, "peer", "peers")
+        )
+    }
+}
+
+impl Item {
+    /// Bytes that came over the network.
+    fn fetched(&self) -> u64 {
+        self.bytes.saturating_sub(self.bytes_before)
+    }
+
+    fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
+        run.out.json(&Line::Progress {
+            id: download.content,
+            name: &self.name,
+            size: self.size,
+            bytes: self.bytes,
+            have: download.have,
+            chunks: download.chunks,
+            in_flight: download.in_flight,
+            rate: self.pace.bytes_per_s(),
+            eta: self.pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
+            peers: download.sources,
+        });
+    }
+}

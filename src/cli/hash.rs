@@ -1,0 +1,101 @@
+//! `hash`: the id of a file, as `b3sum` prints it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{ContentEvent, Line};
+use crate::cli::output::Output;
+use crate::cli::progress::{Every, Pace};
+use crate::core::name::printable;
+use crate::core::{ContentId, Fault, Geometry};
+use crate::store;
+
+/// How often the line that renews itself does so.
+const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Print the id of files: their BLAKE3 hash, as b3sum prints it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  chunkcast hash talk.mkv")]
+pub(crate) struct HashArgs {
+    /// The files
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
+    let (mut done, mut failures, mut sum) = (0, Vec::new(), 0u64);
+    for path in &args.paths {
+        match hashed(path, out) {
+            Ok((id, bytes)) => {
+                done += 1;
+                sum = sum.saturating_add(bytes);
+                tell(path, id, bytes, out);
+            }
+            Err(fault) => {
+                failures.push(Exit::of_fault(&fault));
+                out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+            }
+        }
+        if out.ended().is_some() {
+            break;
+        }
+    }
+    Outcome { exit: Exit::of_all(done, &failures), done, failed: failures.len(), bytes: sum }
+}
+
+/// The id and size of a file; on a terminal it is seen how far that is.
+pub(crate) fn hashed(path: &Path, out: &mut Output) -> Result<(ContentId, u64), Fault> {
+    let shown = human::shortened(&printable(&path.to_string_lossy()), 40);
+    let (mut pace, mut every) = (Pace::default(), Every::new(LIVE_INTERVAL));
+    // What is done in the blink of an eye needs no line.
+    every.is_due(Instant::now());
+    let hashed = store::hash_path(path, |bytes| {
+        let now = Instant::now();
+        pace.add(now, bytes);
+        if every.is_due(now) {
+            out.show(&format!("{shown}  {}  {}", human::size(bytes), human::rate(pace.bytes_per_s())));
+        }
+    });
+    out.clear();
+    hashed
+}
+
+fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
+    let name = path.to_string_lossy();
+    out.json(&Line::Content {
+        event: ContentEvent::Hashed,
+        id,
+        name: &name,
+        size: bytes,
+        of: Geometry::native(bytes).map_or(0, |geometry| geometry.chunks()),
+        holders: &[],
+        reason: None,
+    });
+    out.result(&line(id, &name));
+}
+
+/// The line that `b3sum` prints: with a backslash before it when the name had to be escaped.
+fn line(id: ContentId, name: &str) -> String {
+    if name.contains(['\\', '\n', '\r']) {
+        let name = name.replace('\\', r"\\").replace('\n', r"\n").replace('\r', r"\r");
+        return format!("\\{id}  {name}");
+    }
+    format!("{id}  {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_b3sum() {
+        let id = ContentId([0xab; 32]);
+        assert_eq!(line(id, "a b"), format!("{}  a b", "ab".repeat(32)));
+        assert_eq!(line(id, "a\nb\\"), format!("\\{}  a\\nb\\\\", "ab".repeat(32)));
+    }
+}

@@ -1,0 +1,210 @@
+//! `log`: the transfer log, all of it or what is looked for.
+
+use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime, SecondsFormat};
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::json::Line;
+use crate::cli::output::Output;
+use crate::cli::transfer_log::{Kind, Logged};
+use crate::cli::units::parse_duration;
+use crate::cli::wanted;
+use crate::core::ContentId;
+use crate::core::name::printable;
+use crate::store::transfer_log;
+use crate::wire::message::Wanted;
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast log --since 1h                    the last hour
+  chunkcast log --since 2026-11-20            from that day on
+  chunkcast log --peer lab-7 --name '*.mkv'   films that came from or went to lab-7
+  chunkcast log --json | jq .                 as JSON lines";
+
+/// Print the transfer log
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct LogArgs {
+    /// Only from then on: 1h (ago), 2026-11-20, 2026-11-20T16:00:00+03:00
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    since: Option<DateTime<FixedOffset>>,
+    // The next two have the names of global flags, which they hide here: `args::try_parse` knows.
+    /// Only with this peer: its user name or its address
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    pub(crate) peer: Vec<String>,
+    /// Only of this file: its name or a pattern
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome {
+    let path = match global.log_file() {
+        Ok(path) => path,
+        Err(why) => {
+            out.error(Exit::Storage, &why, None);
+            return Outcome::of(Exit::Storage);
+        }
+    };
+    let name = match args.name.as_deref().map(wanted::wanted).transpose() {
+        Ok(name) => name,
+        Err(why) => {
+            out.error(Exit::Usage, &why, None);
+            return Outcome::of(Exit::Usage);
+        }
+    };
+    let mut lines = 0;
+    let read = transfer_log::read(&path, |line| {
+        // A line that does not read back was torn by a full disk or written by somebody else.
+        if let Some(logged) = Logged::parse(line).filter(|logged| args.asks_for(name.as_ref(), logged)) {
+            lines += 1;
+            tell(&logged, out);
+            out.result(&printable_line(line));
+        }
+        out.ended().is_none()
+    });
+    match read {
+        Ok(()) if lines == 0 => {
+            out.note(&format!("no such transfers in {}", printable(&path.to_string_lossy())));
+            Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 }
+        }
+        Ok(()) => Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 },
+        Err(fault) => {
+            out.error(Exit::of_fault(&fault), &fault.text, None);
+            Outcome::of(Exit::of_fault(&fault))
+        }
+    }
+}
+
+impl LogArgs {
+    fn asks_for(&self, name: Option<&Wanted>, logged: &Logged) -> bool {
+        let id = || logged.field("id").and_then(|id| id.parse().ok()).unwrap_or(ContentId([0; 32]));
+        let peer = |asked: &String| {
+            let addr = logged.field("peer").unwrap_or_default();
+            let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
+            [Some(addr), Some(host), logged.field("user")].contains(&Some(asked.as_str()))
+        };
+        self.since.is_none_or(|since| logged.stamp >= since)
+            && (self.peer.is_empty() || self.peer.iter().any(peer))
+            && name.is_none_or(|name| name.matches(&logged.name, &id()))
+    }
+}
+
+/// Reads a moment: a duration ago, a day, or a full time stamp.
+fn parse_since(text: &str) -> Result<DateTime<FixedOffset>, String> {
+    let text = text.trim();
+    if let Ok(ago) = parse_duration(text) {
+        let ago = chrono::TimeDelta::from_std(ago).map_err(|_| "that is too long ago".to_owned())?;
+        let then = Local::now().checked_sub_signed(ago).ok_or_else(|| "that is too long ago".to_owned())?;
+        return Ok(then.fixed_offset());
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        let midnight = day.and_time(NaiveTime::MIN).and_local_timezone(Local);
+        return midnight
+            .earliest()
+            .map(|then| then.fixed_offset())
+            .ok_or_else(|| "there is no such day".to_owned());
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "write for example 1h, 2026-11-20 or 2026-11-20T16:00:00+03:00".to_owned())
+}
+
+/// A line of ours holds nothing a terminal could mistake; a file may hold anything.
+fn printable_line(line: &str) -> String {
+    if line.chars().any(char::is_control) { printable(line) } else { line.to_owned() }
+}
+
+/// A line of the log as a JSON line, stamped with its own time.
+fn tell(logged: &Logged, out: &mut Output) {
+    if !out.is_json() {
+        return;
+    }
+    let ts = logged.stamp.to_rfc3339_opts(SecondsFormat::Millis, false);
+    let number = |key: &str| logged.field(key).and_then(|value| value.parse::<u64>().ok());
+    let dur = logged.field("dur").and_then(|value| value.parse::<f64>().ok());
+    let id = logged.field("id").and_then(|id| id.parse::<ContentId>().ok());
+    let (peer, user) = (logged.field("peer"), logged.field("user"));
+    let name = logged.name.as_str();
+    let line = match logged.kind {
+        Kind::Chunk { dir, index, of } => Line::LoggedChunk {
+            dir,
+            name,
+            index,
+            of,
+            bytes: number("bytes"),
+            peer,
+            user,
+            dur,
+            ok: logged.ending == "ok",
+            reason: logged.ending.strip_prefix("failed "),
+        },
+        Kind::Done => Line::LoggedDone {
+            id,
+            name,
+            bytes: number("bytes"),
+            dur,
+            peers: number("peers"),
+            verified: logged.ending == "verified",
+            skipped: logged.ending == "skipped",
+        },
+        Kind::Failed => Line::LoggedError { id, name, dur, message: &logged.ending },
+    };
+    out.json_at(&line, &ts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::json::Direction;
+
+    const DOWN: &str = "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"a/talk.mkv\" bytes=524288 \
+                        peer=192.168.1.27:7117 user=lab-7 dur=0.006 ok";
+
+    fn asks(args: LogArgs) -> bool {
+        let name = args.name.as_deref().map(|name| wanted::wanted(name).unwrap());
+        args.asks_for(name.as_ref(), &Logged::parse(DOWN).unwrap())
+    }
+
+    fn args() -> LogArgs {
+        LogArgs { since: None, peer: vec![], name: None }
+    }
+
+    #[test]
+    fn filters() {
+        assert!(asks(args()));
+        for (peer, found) in
+            [("lab-7", true), ("192.168.1.27", true), ("192.168.1.27:7117", true), ("lab", false)]
+        {
+            assert_eq!(asks(LogArgs { peer: vec![peer.into()], ..args() }), found, "{peer}");
+        }
+        for (name, found) in [("talk.mkv", true), ("*.mkv", true), ("a/*", true), ("*.txt", false)] {
+            assert_eq!(asks(LogArgs { name: Some(name.into()), ..args() }), found, "{name}");
+        }
+        for (since, found) in [("2026-11-20T16:02:11+03:00", true), ("2026-11-20T16:02:12+03:00", false)] {
+            assert_eq!(
+                asks(LogArgs { since: Some(parse_since(since).unwrap()), ..args() }),
+                found,
+                "{since}"
+            );
+        }
+    }
+
+    #[test]
+    fn moments() {
+        let then = parse_since("2h").unwrap();
+        assert_eq!((Local::now().fixed_offset() - then).num_minutes(), 120);
+        assert!(parse_since("2026-11-20").is_ok());
+        for bad in ["", "yesterday", "2026-13-01", "99999999999d"] {
+            assert!(parse_since(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn directions_stay() {
+        assert_eq!(
+            Logged::parse(DOWN).unwrap().kind,
+            Kind::Chunk { dir: Direction::Down, index: 12, of: 2048 }
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{ContentEvent, Holder, Line, PeerEvent, Who, seconds};
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Target};
+use crate::cli::units::{parse_duration, parse_interval};
+use crate::cli::wanted;
+use crate::core::name::printable;
+use crate::core::status::{ContentStatus, PeerStatus};
+use crate::core::{Command, Event, PeerRef, Status};
+use crate::shell::ShellEvent;
+use crate::wire::message::Wanted;
+
+/// The widest a name is in a table, in columns.
+const NAME_COLUMNS_MAX: usize = 60;
+/// Clears a terminal.
+const CLEAR_TERMINAL: &str = "\u{1b}[H\u{1b}[2J";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast ls                      everything on offer
+  chunkcast ls '*.mkv' --long       ids and holders in full
+  chunkcast ls --peers              who is there
+  chunkcast ls --watch              again and again, until Ctrl-C
+
+Exit: 0, or 3 when nobody offers what was named.";
+
+/// List what the network offers now
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct LsArgs {
+    /// Only this: a pattern, a name, an id or id:PREFIX
+    #[arg(value_name = "GLOB", value_parser = wanted::wanted)]
+    wanted: Option<Wanted>,
+    /// List the peers instead of what they offer
+    #[arg(long)]
+    peers: bool,
+    /// Ids in full, and every holder
+    #[arg(short, long)]
+    long: bool,
+    /// List again and again, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+    /// How long to listen for answers
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    wait: Duration,
+    /// With --watch: how often to list
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
+    every: Duration,
+}
+
+pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
+    let mut run = match Run::start("ls", global, Target::default(), out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let listed = list(args, &mut run);
+    run.leave(|_, _| {});
+    match listed {
+        Ok(done) => Outcome { exit: Exit::Ok, done, failed: 0, bytes: 0 },
+        Err(exit) => Outcome::of(exit),
+    }
+}
+
+/// Asks, and waits until the answers are in.
+pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<(), Exit> {
+    until(run, None)
+}
+
+/// Lists once, or until a signal; how many things were listed.
+fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
+    let wanted = args.wanted.clone().unwrap_or(Wanted::All);
+    loop {
+        run.command(Command::Look { wanted: wanted.clone(), wait: args.wait });
+        until_looked(run)?;
+        if args.watch && run.out.is_watched() {
+            run.out.result(CLEAR_TERMINAL);
+        }
+        let status = run.status();
+        let listed = if args.peers { list_peers(run, &status) } else { list_contents(args, run, &status) };
+        if let Some(exit) = run.out.ended() {
+            return Err(exit);
+        }
+        if !args.watch {
+            return told(args, run, &status, listed);
+        }
+        until(run, Some(Instant::now() + args.every))?;
+    }
+}
+
+/// Turns the loop until `until`, or until the answers to a question are in.
+fn until(run: &mut Run<'_>, until: Option<Instant>) -> Result<(), Exit> {
+    loop {
+        run.turn(until)?;
+        while let Some(event) = run.next_event() {
+            match event {
+                ShellEvent::Signal(signal) => return Err(Exit::of_signal(signal)),
+                ShellEvent::Core(Event::Looked) if until.is_none() => return Ok(()),
+                _ => {}
+            }
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
+    }
+}
+
+/// What an empty list means.
+fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Result<usize, Exit> {
+    if listed > 0 {
+        return Ok(listed);
+    }
+    let peers = status.peers.len();
+    let heard = match peers {
+        0 => "no peer answered".to_owned(),
+        _ => format!("{} answered", human::counted(peers, "peer", "peers")),
+    };
+    let next =
+        "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
+    if args.wanted.is_some() && !args.peers {
+        run.out.error(Exit::Nobody, &format!("nobody offers that; {heard}"), Some("chunkcast ls"));
+        return Err(Exit::Nobody);
+    }
+    run.out.note(&format!("nothing is on offer; {heard}\n  {next}"));
+    Ok(0)
+}
+
+fn list_contents(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
+    let wanted = args.wanted.as_ref().unwrap_or(&Wanted::All);
+    let contents: Vec<&ContentStatus> =
+        status.contents.iter().filter(|content| wanted.matches(&content.name, &content.id)).collect();
+    for content in &contents {
+        let holders: Vec<Holder<'_>> =
+            content.holders.iter().map(|(peer, have)| Holder::of(peer, *have)).collect();
+        run.out.json(&Line::Content {
+            event: ContentEvent::Listed,
+            id: content.id,
+            name: &content.name,
+            size: content.size,
+            of: content.of,
+            holders: &holders,
+            reason: None,
+        });
+    }
+    if !contents.is_empty() {
+        let names = Names::of(status.peers.iter().map(|peer| &peer.peer));
+        let table = if args.long { long_table(&contents, &names) } else { short_table(&contents) };
+        run.out.result(table.trim_end());
+    }
+    contents.len()
+}
+
+fn short_table(contents: &[&ContentStatus]) -> String {
+    let rows: Vec<Vec<String>> = contents
+        .iter()
+        .map(|content| {
+            let name = human::shortened(&printable(&content.name), NAME_COLUMNS_MAX);
+            vec![name, human::size(content.size), holders(content), content.id.short()]
+        })
+        .collect();
+    human::table(&["NAME", "SIZE", "PEERS", "ID"], &[1], &rows)
+}
+
+fn long_table(contents: &[&ContentStatus], names: &Names) -> String {
+    let mut text = String::new();
+    for content in contents {
+        text += &format!("{}\n  {}  {}\n", printable(&content.name), content.id, human::size(content.size));
+        for (peer, have) in &content.holders {
+            let held =
+                if *have >= content.of { "all".to_owned() } else { format!("{have} of {}", content.of) };
+            text += &format!("  {held} of it at {} ({})\n", names.of_peer(peer), peer.addr);
+        }
+    }
+    text
+}
+
+/// How many hold it; how many of them wholly, when not all do.
+fn holders(content: &ContentStatus) -> String {
+    let all = content.holders.len();
+    let complete = content.holders.iter().filter(|(_, have)| *have >= content.of).count();
+    if complete == all { all.to_string() } else { format!("{all} ({complete} complete)") }
+}
+
+fn list_peers(run: &mut Run<'_>, status: &Status) -> usize {
+    for peer in &status.peers {
+        run.out.json(&Line::Peer {
+            event: PeerEvent::Listed,
+            who: Who::of(&peer.peer),
+            offers: Some(peer.catalogue),
+            silent: Some(seconds(peer.silent_for)),
+            connected: Some(peer.connected),
+            reason: None,
+        });
+    }
+    if !status.peers.is_empty() {
+        run.out.result(peer_table(&status.peers).trim_end());
+    }
+    status.peers.len()
+}
+
+fn peer_table(peers: &[PeerStatus]) -> String {
+    let names = Names::of(peers.iter().map(|peer| &peer.peer));
+    let mut rows: Vec<Vec<String>> = peers
+        .iter()
+        .map(|peer| {
+            let heard = format!("{} ago", human::span(peer.silent_for));
+            let offers = human::count(peer.catalogue.into());
+            vec![names.of_peer(&peer.peer), peer.peer.addr.to_string(), offers, heard]
+        })
+        .collect();
+    rows.sort();
+    human::table(&["PEER", "ADDRESS", "FILES", "HEARD"], &[2], &rows)
+}
+
+/// User names, and which of them several peers have.
+#[derive(Debug)]
+struct Names {
+    peers_of: BTreeMap<String, usize>,
+}
+
+impl Names {
+    fn of<'a>(peers: impl Iterator<Item = &'a PeerRef>) -> Names {
+        let mut peers_of = BTreeMap::new();
+        for peer in peers {
+            *peers_of.entry(peer.user.clone()).or_insert(0) += 1;
+        }
+        Names { peers_of }
+    }
+
+    /// The peer's user name; `NAME#id4` when others have it too.
+    fn of_peer(&self, peer: &PeerRef) -> String {
+        let user = human::shortened(&printable(&peer.user), NAME_COLUMNS_MAX);
+        match peer.id {
+            Some(id) if self.peers_of.get(&peer.user).is_some_and(|peers| *peers > 1) => {
+                format!("{user}#{}", id.short())
+            }
+            _ => user,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{ContentId, PeerId};
+
+    fn peer(id: u8, user: &str) -> PeerRef {
+        PeerRef { id: Some(PeerId([id; 16])), addr: "127.0.0.1:7117".parse().unwrap(), user: user.into() }
+    }
+
+    #[test]
+    fn names_that_several_have_carry_the_beginning_of_an_id() {
+        let status =
+            |peer| PeerStatus { peer, catalogue: 1000, silent_for: Duration::from_secs(2), connected: false };
+        let table =
+            peer_table(&[status(peer(0xab, "lab")), status(peer(0xcd, "lab")), status(peer(1, "one"))]);
+        assert_eq!(
+            table,
+            "PEER      ADDRESS         FILES  HEARD\n\
+             lab#abab  127.0.0.1:7117  1,000  2.0 s ago\n\
+             lab#cdcd  127.0.0.1:7117  1,000  2.0 s ago\n\
+             one       127.0.0.1:7117  1,000  2.0 s ago\n"
+        );
+    }
+
+    #[test]
+    fn contents_in_short_and_in_full() {
+        let content = ContentStatus {
+            id: ContentId([0x3f; 32]),
+            name: "talk\u{1b}.mkv".into(),
+            size: 1 << 30,
+            of: 2048,
+            holders: vec![(peer(1, "one"), 2048), (peer(2, "two"), 7)],
+        };
+        let short = short_table(&[&content]);
+        assert!(short.contains("1.0 GiB  2 (1 complete)  3f3f3f3f"), "{short}");
+        let long = long_table(&[&content], &Names::of([&peer(1, "one")].into_iter()));
+        assert!(long.contains(&"3f".repeat(32)) && long.contains("7 of 2048 of it at two"), "{long}");
+        assert!(!long.contains('\u{1b}') && !short.contains('\u{1b}'));
+    }
+}

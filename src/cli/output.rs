@@ -1,0 +1,169 @@
+//! stdout and stderr: results and JSON lines on the one, everything else on the other.
+
+use std::io::{self, IsTerminal, Write};
+
+use chrono::{DateTime, Local, SecondsFormat};
+
+use crate::cli::exit::Exit;
+use crate::cli::json::{self, Line};
+use crate::cli::live::LiveLine;
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonMode {
+    /// Text for people.
+    Off,
+    /// One JSON object a line.
+    Lines,
+    /// The same, with a line a chunk.
+    Chunks,
+}
+
+impl JsonMode {
+    /// Reads the value of `--json`, or of its environment variable.
+    pub(crate) fn parse(text: &str) -> Result<JsonMode, String> {
+        match text {
+            "lines" | "1" | "true" | "yes" => Ok(JsonMode::Lines),
+            "chunks" => Ok(JsonMode::Chunks),
+            "off" | "0" | "false" | "no" | "" => Ok(JsonMode::Off),
+            _ => Err("write --json, --json=chunks or --json=off".to_owned()),
+        }
+    }
+}
+
+/// The two streams of a command.
+#[derive(Debug)]
+pub(crate) struct Output {
+    mode: JsonMode,
+    quiet: bool,
+    live: LiveLine,
+    /// What the command ends with because stdout takes nothing any more.
+    ended: Option<Exit>,
+}
+
+impl Output {
+    /// The streams of a process; `quiet` leaves out everything on stderr but failures.
+    pub(crate) fn new(mode: JsonMode, quiet: bool) -> Output {
+        let live = LiveLine::new(!quiet && io::stderr().is_terminal());
+        Output { mode, quiet, live, ended: None }
+    }
+
+    /// Whether stdout carries JSON lines.
+    pub(crate) fn is_json(&self) -> bool {
+        self.mode != JsonMode::Off
+    }
+
+    /// Whether each chunk is a JSON line.
+    pub(crate) fn tells_chunks(&self) -> bool {
+        self.mode == JsonMode::Chunks
+    }
+
+    /// Whether stderr shows a line that renews itself.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_on()
+    }
+
+    /// Whether progress is for nobody.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What the command ends with because stdout takes nothing any more: success when its reader closed it.
+    pub(crate) fn ended(&self) -> Option<Exit> {
+        self.ended
+    }
+
+    /// A line of results; left out with `--json`.
+    pub(crate) fn result(&mut self, text: &str) {
+        if !self.is_json() {
+            self.live.clear();
+            self.write(format!("{text}\n").as_bytes());
+        }
+    }
+
+    /// A JSON line; left out without `--json`.
+    pub(crate) fn json(&mut self, line: &Line<'_>) {
+        self.json_at(line, &stamp(Local::now()));
+    }
+
+    /// A JSON line about another moment.
+    pub(crate) fn json_at(&mut self, line: &Line<'_>, ts: &str) {
+        if !self.is_json() {
+            return;
+        }
+        match json::encode(line, ts) {
+            Ok(bytes) => self.write(&bytes),
+            Err(error) => log::error!("a JSON line could not be made: {error}"),
+        }
+    }
+
+    /// A line of what goes on, on stderr; left out with `-q`.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.quiet {
+            self.fail(text);
+        }
+    }
+
+    /// A line on stderr that even `-q` shows. A stderr that cannot be written to is nobody's loss.
+    pub(crate) fn fail(&mut self, text: &str) {
+        self.live.clear();
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Whether somebody watches what stands on stdout: it is a terminal and no JSON.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.is_json() && io::stdout().is_terminal()
+    }
+
+    /// Whether there is somebody to ask: stdin and stderr are terminals.
+    pub(crate) fn may_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// A question, with the cursor behind it.
+    pub(crate) fn prompt(&mut self, text: &str) {
+        self.live.clear();
+        let mut stderr = io::stderr();
+        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+
+    /// A failure of the whole command: a sentence, and what to do next.
+    pub(crate) fn error(&mut self, exit: Exit, message: &str, next: Option<&str>) {
+        self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
+        self.fail(&format!("chunkcast: {message}"));
+        if let Some(next) = next {
+            self.fail(&format!("  {next}"));
+        }
+    }
+
+    /// Shows the line that renews itself, where there is a terminal.
+    pub(crate) fn show(&mut self, text: &str) {
+        self.live.show(text);
+    }
+
+    /// Takes that line away.
+    pub(crate) fn clear(&mut self) {
+        self.live.clear();
+    }
+
+    /// Writes to stdout at once: whoever reads line by line shall not wait.
+    fn write(&mut self, bytes: &[u8]) {
+        if self.ended.is_some() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) else { return };
+        drop(stdout);
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.ended = Some(Exit::Ok);
+        } else {
+            self.ended = Some(Exit::Storage);
+            self.fail(&format!("chunkcast: the output cannot be written: {error}"));
+        }
+    }
+}
+
+/// A moment as logs and JSON lines write it: RFC 3339, milliseconds, offset.
+pub(crate) fn stamp(at: DateTime<Local>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, false)
+}

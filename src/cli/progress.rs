@@ -1,0 +1,109 @@
+//! How fast something goes, and how often that is told.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// The stretch of time that a rate is taken over.
+const WINDOW: Duration = Duration::from_secs(5);
+/// Samples closer to each other than this are one.
+const SAMPLE_GAP: Duration = Duration::from_millis(100);
+
+/// The rate of a growing count, over the last few seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl Pace {
+    /// The count is `bytes` now.
+    pub(crate) fn add(&mut self, now: Instant, bytes: u64) {
+        let close = |at: Instant| now.saturating_duration_since(at) < SAMPLE_GAP;
+        if self.samples.len() > 1 && self.samples.back().is_some_and(|(at, _)| close(*at)) {
+            self.samples.pop_back();
+        }
+        self.samples.push_back((now, bytes));
+        // One sample from before the window stays: it is where the window's growth began.
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes a second; 0 as long as there is nothing to tell it from.
+    pub(crate) fn bytes_per_s(&self) -> u64 {
+        let (Some((began, first)), Some((ended, last))) = (self.samples.front(), self.samples.back()) else {
+            return 0;
+        };
+        crate::cli::human::bytes_per_s(last.saturating_sub(*first), ended.saturating_duration_since(*began))
+    }
+
+    /// How long `left` bytes take at this rate; `None` when they never come.
+    pub(crate) fn eta(&self, left: u64) -> Option<Duration> {
+        match (left, self.bytes_per_s()) {
+            (0, _) => Some(Duration::ZERO),
+            (_, 0) => None,
+            (left, rate) => Some(Duration::from_secs(left.div_ceil(rate))),
+        }
+    }
+}
+
+/// Lets something happen at most once in an interval.
+#[derive(Debug)]
+pub(crate) struct Every {
+    interval: Duration,
+    last: Option<Instant>,
+}
+
+impl Every {
+    pub(crate) fn new(interval: Duration) -> Every {
+        Every { interval, last: None }
+    }
+
+    /// Whether it is time (again); then the next interval begins.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= self.interval);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_steady_rate_is_found_and_old_growth_forgotten() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        assert_eq!((pace.bytes_per_s(), pace.eta(1), pace.eta(0)), (0, None, Some(Duration::ZERO)));
+        for tenth in 0..100 {
+            pace.add(start + Duration::from_millis(100 * tenth), tenth * MIB);
+        }
+        assert_eq!(pace.bytes_per_s(), 10 * MIB);
+        assert_eq!(pace.eta(25 * MIB), Some(Duration::from_secs(3)));
+        assert!(pace.samples.len() < 60);
+        for tenth in 100..200 {
+            pace.add(start + Duration::from_millis(100 * tenth), 99 * MIB);
+        }
+        assert_eq!((pace.bytes_per_s(), pace.eta(1)), (0, None));
+    }
+
+    #[test]
+    fn samples_at_one_instant_give_no_infinite_rate() {
+        let (now, mut pace) = (Instant::now(), Pace::default());
+        pace.add(now, 0);
+        pace.add(now, u64::MAX);
+        assert_eq!(pace.bytes_per_s(), 0);
+        pace.add(now, 5);
+        assert_eq!((pace.bytes_per_s(), pace.samples.len()), (0, 2));
+    }
+
+    #[test]
+    fn at_most_once_in_an_interval() {
+        let (start, mut every) = (Instant::now(), Every::new(Duration::from_millis(500)));
+        let due = (0..100).filter(|tick| every.is_due(start + Duration::from_millis(100 * tick))).count();
+        assert_eq!(due, 20);
+    }
+}

@@ -1,0 +1,185 @@
+//! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::json::Line;
+use crate::cli::output::Output;
+use crate::cli::telling::Known;
+use crate::cli::transfer_log::{self, Record};
+use crate::core::{Command, ContentId, Event, Limits, Status};
+use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent, host};
+use crate::store::transfer_log::TransferLog;
+use crate::store::{OnConflict, StoreConfig};
+
+/// How long an orderly end may take: what the core allows itself, and some.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+/// Where downloads go.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The folder.
+    pub(crate) dir: PathBuf,
+    /// The file name of the one download; else it follows from the content's name.
+    pub(crate) name: Option<String>,
+    /// What to do when something is in the way.
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// A standing peer and what its command prints.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    reactor: Reactor,
+    pub(crate) out: &'a mut Output,
+    log: Option<TransferLog>,
+    /// Names and cuts of the contents that events speak of by id.
+    pub(super) known: BTreeMap<ContentId, Known>,
+}
+
+impl Default for Target {
+    /// For commands that fetch nothing.
+    fn default() -> Target {
+        Target { dir: PathBuf::from("."), name: None, on_conflict: OnConflict::Rename }
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Lets a peer stand as the flags say. What keeps it from standing is told, and is the exit code.
+    pub(crate) fn start(
+        command: &'static str,
+        global: &Global,
+        target: Target,
+        out: &'a mut Output,
+    ) -> Result<Run<'a>, Exit> {
+        let user = global.name.clone().unwrap_or_else(host::name);
+        let config = config(global, user.clone(), target).inspect_err(|(exit, why, next)| {
+            out.error(*exit, why, next.as_deref());
+        });
+        let config = config.map_err(|(exit, _, _)| exit)?;
+        let log_file = global.log_file().unwrap_or_else(|_| config.store.state_dir.join("transfers.log"));
+        let reactor = match Reactor::new(config) {
+            Ok(reactor) => reactor,
+            Err(error) => return Err(tell_shell_error(out, &error)),
+        };
+        let log = open_log(&log_file, out);
+        out.json(&Line::Hello {
+            command,
+            version: env!("CARGO_PKG_VERSION"),
+            user: &user,
+            port: global.port,
+            tcp_port: reactor.tcp_port(),
+            pid: std::process::id(),
+        });
+        log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
+        Ok(Run { reactor, out, log, known: BTreeMap::new() })
+    }
+
+    /// Shares a file or a folder.
+    pub(crate) fn share(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
+        self.reactor.share(path)
+    }
+
+    /// Hands a command to the core.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.reactor.command(command);
+    }
+
+    /// One turn of the loop, at most until `until`. What breaks it is told, and is the exit code.
+    pub(crate) fn turn(&mut self, until: Option<Instant>) -> Result<(), Exit> {
+        self.reactor.turn(until).map_err(|error| tell_shell_error(self.out, &error))
+    }
+
+    /// The next event, after logs and JSON lines have heard of it.
+    pub(crate) fn next_event(&mut self) -> Option<ShellEvent> {
+        let event = self.reactor.next_event()?;
+        self.tell(&event);
+        Some(event)
+    }
+
+    /// What the peer knows and does.
+    pub(crate) fn status(&self) -> Status {
+        self.reactor.status()
+    }
+
+    /// Ends in order: finishes what is on the wire, closes every part with a clean mark. A second signal, or a core
+    /// that takes too long, ends at once. `take` hears of what still happens.
+    pub(crate) fn leave(&mut self, mut take: impl FnMut(&mut Run<'a>, ShellEvent)) {
+        self.command(Command::Leave);
+        let until = Instant::now() + LEAVE_MAX;
+        while Instant::now() < until {
+            if self.turn(Some(until)).is_err() {
+                return;
+            }
+            while let Some(event) = self.next_event() {
+                match event {
+                    ShellEvent::Core(Event::Left) | ShellEvent::Signal(_) => return,
+                    event => take(self, event),
+                }
+            }
+        }
+        log::warn!("the peer did not end within {} s", LEAVE_MAX.as_secs());
+    }
+
+    /// Appends a record to the transfer log. A log that cannot be written is complained about once.
+    pub(crate) fn log(&mut self, record: &Record<'_>) {
+        let Some(log) = &mut self.log else { return };
+        let line = transfer_log::line(&crate::cli::output::stamp(chrono::Local::now()), record);
+        if let Err(fault) = log.append(&line) {
+            self.out.fail(&format!("chunkcast: {fault}"));
+            self.log = None;
+        }
+    }
+}
+
+/// The flags as the shell takes them; else exit code, sentence and next step.
+fn config(
+    global: &Global,
+    user: String,
+    target: Target,
+) -> Result<ShellConfig, (Exit, String, Option<String>)> {
+    let state_dir = global.state_dir().map_err(|why| (Exit::Storage, why, None))?;
+    let mut peers = Vec::new();
+    for text in &global.peer {
+        let peer = host::resolve(text, global.port).map_err(|error| {
+            let shown = text.escape_debug();
+            let next = "name a host that resolves, or an address: --peer 192.168.1.27".to_owned();
+            (Exit::Network, format!("--peer {shown} leads nowhere: {error}"), Some(next))
+        })?;
+        peers.push(peer);
+    }
+    Ok(ShellConfig {
+        user,
+        port: global.port,
+        bind: global.bind,
+        ifaces: global.iface.clone(),
+        broadcast: global.broadcast,
+        no_broadcast: global.no_broadcast,
+        peers,
+        announce_interval: global.announce_interval,
+        limits: Limits::default(),
+        store: StoreConfig {
+            state_dir,
+            target_dir: target.dir,
+            target_name: target.name,
+            on_conflict: target.on_conflict,
+        },
+        seed: None,
+    })
+}
+
+/// A log that cannot be opened keeps nothing else from working.
+fn open_log(path: &Path, out: &mut Output) -> Option<TransferLog> {
+    TransferLog::open(path).inspect_err(|fault| out.fail(&format!("chunkcast: {fault}"))).ok()
+}
+
+fn tell_shell_error(out: &mut Output, error: &ShellError) -> Exit {
+    let exit = Exit::of_shell(error);
+    match error {
+        ShellError::Network(why) => out.error(exit, why, None),
+        ShellError::Storage(fault) => out.error(exit, &fault.text, None),
+    }
+    exit
+}

@@ -1,0 +1,170 @@
+//! `share`: offer files and folders until Ctrl-C.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::{DEFAULT_PORT, Global};
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{ContentEvent, Line};
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Target};
+use crate::cli::wanted::argument_for;
+use crate::core::name::printable;
+use crate::core::{ContentId, Event, Geometry, SpanFault};
+use crate::shell::ShellEvent;
+
+/// With more files than this, one line tells of the rest.
+const TOLD_MAX: usize = 20;
+
+const ABOUT: &str = "\
+Offer files, and all files below folders, until Ctrl-C. Nothing is copied: the files are read where they are, and \
+hashed once. Hidden files in a folder are left out, and no link is followed out of it.
+
+For each file its id and name go to stdout, and the line that fetches it on another machine.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast share talk.mkv
+  chunkcast share ~/Videos notes.pdf
+  chunkcast share talk.mkv --json=chunks      one JSON object a line, for scripts
+
+Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network, 7 nothing could be shared.";
+
+/// Offer files and folders until Ctrl-C
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct ShareArgs {
+    /// Files, and folders whose files are shared
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// What is shared, and how that is told.
+#[derive(Debug)]
+struct Shares {
+    /// What the fetching machine's command line needs besides the name.
+    flags: String,
+    offered: usize,
+    bytes: u64,
+    failed: usize,
+    first_failure: Option<Exit>,
+}
+
+pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
+    let mut run = match Run::start("share", global, Target::default(), out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let mut shares = Shares { flags: flags(global), offered: 0, bytes: 0, failed: 0, first_failure: None };
+    for path in &args.paths {
+        if let Err(fault) = run.share(path) {
+            shares.failed += 1;
+            shares.first_failure.get_or_insert(Exit::of_fault(&fault));
+            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+        }
+    }
+    let exit = match shares.first_failure {
+        Some(exit) if shares.failed == args.paths.len() => exit,
+        _ => until_ended(&mut run, &mut shares),
+    };
+    run.leave(|run, event| shares.take(run, &event));
+    Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes }
+}
+
+/// The loop, until a signal, or until it is plain that there is nothing to share.
+fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
+    loop {
+        if let Err(exit) = run.turn(None) {
+            return exit;
+        }
+        while let Some(event) = run.next_event() {
+            match event {
+                ShellEvent::Signal(_) => return Exit::Ok,
+                ShellEvent::ScanDone { .. } if shares.offered == 0 => {
+                    let exit = shares.first_failure.unwrap_or(Exit::Storage);
+                    let next = "name a file that can be read, or a folder with such files in it";
+                    run.out.error(exit, "there is nothing to share", Some(next));
+                    return exit;
+                }
+                event => shares.take(run, &event),
+            }
+        }
+        if let Some(exit) = run.out.ended() {
+            return exit;
+        }
+    }
+}
+
+impl Shares {
+    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        match event {
+            ShellEvent::Core(Event::Offered { content, name, size }) => {
+                self.offered(run, content, name, *size)
+            }
+            ShellEvent::Core(Event::Withdrawn { content, name, why }) => withdrawn(run, content, name, *why),
+            ShellEvent::Skipped { .. } => self.failed += 1,
+            ShellEvent::ScanDone { files, bytes } => {
+                let (files, bytes) = (human::counted(*files, "file", "files"), human::size(*bytes));
+                if self.offered > TOLD_MAX {
+                    let flags = &self.flags;
+                    run.out.result(&format!("sharing {files}, {bytes}"));
+                    run.out.result(&format!("chunkcast get{flags} '*'"));
+                }
+                run.out.note(&format!("sharing {files}, {bytes}; Ctrl-C ends"));
+            }
+            _ => {}
+        }
+    }
+
+    fn offered(&mut self, run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
+        self.offered += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        run.out.json(&Line::Content {
+            event: ContentEvent::Shared,
+            id: *content,
+            name,
+            size,
+            of: chunks(size),
+            holders: &[],
+            reason: None,
+        });
+        if self.offered <= TOLD_MAX {
+            run.out.result(&format!("{content}  {}", printable(name)));
+            run.out.result(&format!("chunkcast get{} {}", self.flags, argument_for(content, name)));
+        } else if self.offered == TOLD_MAX + 1 {
+            run.out.note("and more files ...");
+        }
+    }
+}
+
+fn withdrawn(run: &mut Run<'_>, content: &ContentId, name: &str, why: SpanFault) {
+    run.out.note(&format!("no longer shared: {}: {why}", human::label(name)));
+    run.out.json(&Line::Content {
+        event: ContentEvent::Withdrawn,
+        id: *content,
+        name,
+        size: 0,
+        of: 0,
+        holders: &[],
+        reason: Some(why.to_string()),
+    });
+}
+
+fn chunks(size: u64) -> u32 {
+    Geometry::native(size).map_or(0, |geometry| geometry.chunks())
+}
+
+/// The flags that whoever fetches needs too, with a space before each.
+fn flags(global: &Global) -> String {
+    let mut flags = String::new();
+    if global.port != DEFAULT_PORT {
+        flags += &format!(" --port {}", global.port);
+    }
+    if let Some(broadcast) = global.broadcast {
+        flags += &format!(" --broadcast {broadcast}");
+    }
+    flags
+}

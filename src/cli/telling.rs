@@ -1,0 +1,182 @@
+//! What happens in every run, told the same way by every command: JSON lines, the transfer log, and the notes that do
+//! not depend on the command.
+
+use crate::cli::human;
+use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
+use crate::cli::run::Run;
+use crate::cli::transfer_log::Record;
+use crate::core::name::printable;
+use crate::core::{ContentId, Event, Geometry, PeerRef};
+use crate::shell::ShellEvent;
+
+/// Why a download waits, as a JSON line says it.
+const WAITING: &str = "waiting-for-holders";
+
+/// What is known of a content that events name by its id.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    /// Chunks there are; 0 when not known.
+    pub(crate) chunks: u32,
+}
+
+impl Run<'_> {
+    /// Tells of an event.
+    pub(super) fn tell(&mut self, event: &ShellEvent) {
+        match event {
+            ShellEvent::Core(event) => self.tell_core(event),
+            ShellEvent::Skipped { path, why } => {
+                self.out.note(&format!(
+                    "left out {}: {}",
+                    printable(&path.to_string_lossy()),
+                    printable(why)
+                ));
+            }
+            ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
+        }
+    }
+
+    fn tell_core(&mut self, event: &Event) {
+        match event {
+            Event::PeerFound(peer) => {
+                log::info!("peer found: {}", human::peer(peer));
+                self.tell_peer(PeerEvent::Found, peer, None);
+            }
+            Event::PeerLost(peer) => {
+                log::info!("peer lost: {}", human::peer(peer));
+                self.tell_peer(PeerEvent::Lost, peer, None);
+            }
+            Event::PeerStruck { peer, why } => {
+                self.out.note(&format!("{} is no longer asked: {why}", human::peer(peer)));
+                self.tell_peer(PeerEvent::Struck, peer, Some(why));
+            }
+            Event::Offered { content, name, size } | Event::Resolved { content, name, size, .. } => {
+                let chunks = Geometry::native(*size).map_or(0, |geometry| geometry.chunks());
+                self.known.insert(*content, Known { name: name.clone(), chunks });
+            }
+            Event::Started { content, geometry, had } => self.tell_started(content, geometry, *had),
+            Event::ChunkReceived { content, chunk, bytes, from, from_complete, took } => {
+                let Known { name, chunks } = self.known(content);
+                let dir = Direction::Down;
+                let (index, of, bytes, took) = (*chunk, chunks, *bytes, *took);
+                self.log(&Record::Chunk { dir, index, of, name: &name, bytes, peer: from, took });
+                if self.out.tells_chunks() {
+                    self.out.json(&Line::Chunk {
+                        dir,
+                        id: *content,
+                        name: &name,
+                        index,
+                        of,
+                        bytes: Some(bytes),
+                        who: Who::of(from),
+                        from_complete: Some(*from_complete),
+                        dur: Some(seconds(took)),
+                        ok: true,
+                        reason: None,
+                    });
+                }
+            }
+            Event::ChunkMissed { content, chunk, from, why } => self.tell_missed(content, *chunk, from, why),
+            Event::ChunkSent { content, chunk, bytes, of, to, took } => {
+                let Known { name, .. } = self.known(content);
+                let (dir, index, of, bytes, took) = (Direction::Up, *chunk, *of, *bytes, *took);
+                self.log(&Record::Chunk { dir, index, of, name: &name, bytes, peer: to, took });
+                if self.out.tells_chunks() {
+                    self.out.json(&Line::Chunk {
+                        dir,
+                        id: *content,
+                        name: &name,
+                        index,
+                        of,
+                        bytes: Some(bytes),
+                        who: Who::of(to),
+                        from_complete: None,
+                        dur: Some(seconds(took)),
+                        ok: true,
+                        reason: None,
+                    });
+                }
+            }
+            Event::ChunkUnsent { content, chunk, to, why } => self.tell_unsent(content, *chunk, to, why),
+            Event::Waiting { content, missing, missing_count } => {
+                let Known { name, .. } = self.known(content);
+                self.out.json(&Line::Retry {
+                    id: *content,
+                    name: &name,
+                    index: None,
+                    who: None,
+                    reason: WAITING,
+                    missing,
+                    missing_count: Some(*missing_count),
+                });
+            }
+            Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
+            Event::Withdrawn { .. }
+            | Event::Looked
+            | Event::SearchDone { .. }
+            | Event::SearchFailed { .. }
+            | Event::Resumed { .. }
+            | Event::Finished { .. }
+            | Event::Skipped { .. }
+            | Event::Failed { .. }
+            | Event::Left => {}
+        }
+    }
+
+    /// What is known of a content; its id for a name when nothing is.
+    pub(crate) fn known(&self, content: &ContentId) -> Known {
+        self.known.get(content).cloned().unwrap_or_else(|| Known { name: content.to_string(), chunks: 0 })
+    }
+
+    fn tell_peer(&mut self, event: PeerEvent, peer: &PeerRef, reason: Option<&str>) {
+        let who = Who::of(peer);
+        self.out.json(&Line::Peer { event, who, offers: None, silent: None, connected: None, reason });
+    }
+
+    fn tell_started(&mut self, content: &ContentId, geometry: &Geometry, had: u32) {
+        let chunks = geometry.chunks();
+        if let Some(known) = self.known.get_mut(content) {
+            known.chunks = chunks;
+        }
+        let Known { name, .. } = self.known(content);
+        let (size, chunk_bytes) = (geometry.size_bytes(), geometry.chunk_bytes());
+        self.out.json(&Line::Start { id: *content, name: &name, size, chunks, chunk_bytes, had });
+    }
+
+    fn tell_missed(&mut self, content: &ContentId, index: u32, from: &PeerRef, why: &str) {
+        let Known { name, chunks } = self.known(content);
+        let dir = Direction::Down;
+        let logged = format!("{why}, asked elsewhere");
+        self.log(&Record::ChunkFailed { dir, index, of: chunks, name: &name, peer: from, why: &logged });
+        self.out.json(&Line::Retry {
+            id: *content,
+            name: &name,
+            index: Some(index),
+            who: Some(Who::of(from)),
+            reason: why,
+            missing: &[],
+            missing_count: None,
+        });
+    }
+
+    fn tell_unsent(&mut self, content: &ContentId, index: u32, to: &PeerRef, why: &str) {
+        let Known { name, chunks } = self.known(content);
+        let dir = Direction::Up;
+        self.log(&Record::ChunkFailed { dir, index, of: chunks, name: &name, peer: to, why });
+        if self.out.tells_chunks() {
+            self.out.json(&Line::Chunk {
+                dir,
+                id: *content,
+                name: &name,
+                index,
+                of: chunks,
+                bytes: None,
+                who: Who::of(to),
+                from_complete: None,
+                dur: None,
+                ok: false,
+                reason: Some(why),
+            });
+        }
+    }
+}

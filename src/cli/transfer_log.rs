@@ -1,0 +1,277 @@
+//! What a line of the transfer log says, written and read back. The file itself is the store's.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset};
+
+use crate::cli::json::Direction;
+use crate::core::name::{printable, quoted};
+use crate::core::{ContentId, PeerRef};
+
+/// What is logged.
+#[derive(Debug)]
+pub(crate) enum Record<'a> {
+    /// A chunk came or went.
+    Chunk {
+        dir: Direction,
+        index: u32,
+        of: u32,
+        name: &'a str,
+        bytes: u32,
+        peer: &'a PeerRef,
+        took: Duration,
+    },
+    /// A chunk did not come or go. `of` 0: not known.
+    ChunkFailed { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef, why: &'a str },
+    /// A file is there, by `word`: `verified` or `skipped`.
+    Done { name: &'a str, id: ContentId, bytes: u64, took: Duration, peers: usize, word: &'static str },
+    /// A file is not there.
+    Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
+}
+
+/// The line of a record.
+pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
+    let mut text = format!("{stamp} ");
+    // Writing into a String cannot fail.
+    let _ = match record {
+        Record::Chunk { dir, index, of, name, bytes, peer, took } => {
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            let took = took.as_secs_f64();
+            write!(text, "{dir} chunk {index}/{of} {name} bytes={bytes} {peer} dur={took:.3} ok")
+        }
+        Record::ChunkFailed { dir, index, of, name, peer, why } => {
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            let of = if *of == 0 { "?".to_owned() } else { of.to_string() };
+            write!(text, "{dir} chunk {index}/{of} {name} {peer} failed {}", printable(why))
+        }
+        Record::Done { name, id, bytes, took, peers, word } => {
+            let (name, took) = (quoted(name), seconds(*took));
+            write!(text, "DONE {name} id={id} bytes={bytes} dur={took} peers={peers} {word}")
+        }
+        Record::Failed { name, id, took, why } => {
+            let id = id.map(|id| format!(" id={id}")).unwrap_or_default();
+            let (name, took) = (quoted(name), seconds(*took));
+            write!(text, "FAIL {name}{id} dur={took} {}", printable(why))
+        }
+    };
+    text
+}
+
+/// A line that was read back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Logged {
+    pub(crate) stamp: DateTime<FixedOffset>,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    /// The fields between name and ending, in their order, unquoted.
+    pub(crate) fields: Vec<(String, String)>,
+    /// How the line ends: `ok`, `failed ...`, `verified`, `skipped`, a reason.
+    pub(crate) ending: String,
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Chunk { dir: Direction, index: u32, of: u32 },
+    Done,
+    Failed,
+}
+
+impl Logged {
+    /// Reads a line back; `None` for anything that [`line`] does not write.
+    pub(crate) fn parse(line: &str) -> Option<Logged> {
+        let (stamp, rest) = line.split_once(' ')?;
+        let stamp = DateTime::parse_from_rfc3339(stamp).ok()?;
+        let (word, rest) = rest.split_once(' ')?;
+        let (kind, rest) = match word {
+            "DONE" => (Kind::Done, rest),
+            "FAIL" => (Kind::Failed, rest),
+            "DOWN" => chunk_place(Direction::Down, rest)?,
+            "UP" => chunk_place(Direction::Up, rest)?,
+            _ => return None,
+        };
+        let (name, mut rest) = unquoted(rest)?;
+        let mut fields = Vec::new();
+        loop {
+            rest = rest.strip_prefix(' ')?;
+            let Some((key, value)) = rest.split_once('=').filter(|(key, _)| is_key(key)) else { break };
+            let (value, after) = match value.starts_with('"') {
+                true => unquoted(value)?,
+                false => {
+                    let end = value.find(' ').unwrap_or(value.len());
+                    (value[..end].to_owned(), &value[end..])
+                }
+            };
+            fields.push((key.to_owned(), value));
+            rest = after;
+        }
+        Some(Logged { stamp, kind, name, fields, ending: rest.to_owned() })
+    }
+
+    /// The value of a field.
+    pub(crate) fn field(&self, key: &str) -> Option<&str> {
+        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+fn word_of(dir: Direction) -> &'static str {
+    match dir {
+        Direction::Down => "DOWN",
+        Direction::Up => "UP",
+    }
+}
+
+/// Seconds with the precision that matters to a person.
+fn seconds(took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    if seconds < 1.0 { format!("{seconds:.3}") } else { format!("{seconds:.1}") }
+}
+
+fn peer_fields(peer: &PeerRef) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    match peer.user.as_str() {
+        "" => format!("peer={}", peer.addr),
+        user if user.chars().all(bare) => format!("peer={} user={user}", peer.addr),
+        user => format!("peer={} user={}", peer.addr, quoted(user)),
+    }
+}
+
+/// What [`quoted`] wrote, and the rest of the line.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut out = String::new();
+    let mut chars = text.strip_prefix('"')?.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some((out, chars.as_str())),
+            '\\' => match chars.next()? {
+                'u' => {
+                    let (digits, after) = chars.as_str().strip_prefix('{')?.split_once('}')?;
+                    out.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
+                    chars = after.chars();
+                }
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                't' => out.push('\t'),
+                escaped => out.push(escaped),
+            },
+            plain => out.push(plain),
+        }
+    }
+}
+
+fn chunk_place(dir: Direction, rest: &str) -> Option<(Kind, &str)> {
+    let (place, rest) = rest.strip_prefix("chunk ")?.split_once(' ')?;
+    let (index, of) = place.split_once('/')?;
+    let of = if of == "?" { 0 } else { of.parse().ok()? };
+    Some((Kind::Chunk { dir, index: index.parse().ok()?, of }, rest))
+}
+
+fn is_key(text: &str) -> bool {
+    ["bytes", "peer", "user", "dur", "id", "peers"].contains(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STAMP: &str = "2026-11-20T16:02:11.482+03:00";
+
+    fn peer(user: &str) -> PeerRef {
+        PeerRef { id: None, addr: "192.168.1.27:7117".parse().unwrap(), user: user.to_owned() }
+    }
+
+    #[test]
+    fn lines_are_those_of_the_documentation() {
+        let down = Record::Chunk {
+            dir: Direction::Down,
+            index: 12,
+            of: 2048,
+            name: "talk.mkv",
+            bytes: 524_288,
+            peer: &peer("lab-7"),
+            took: Duration::from_micros(6_100),
+        };
+        assert_eq!(
+            line(STAMP, &down),
+            "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"talk.mkv\" bytes=524288 peer=192.168.1.27:7117 \
+             user=lab-7 dur=0.006 ok"
+        );
+        let missed = Record::ChunkFailed {
+            dir: Direction::Down,
+            index: 77,
+            of: 2048,
+            name: "talk.mkv",
+            peer: &peer(""),
+            why: "hash-mismatch, asked elsewhere",
+        };
+        assert_eq!(
+            line(STAMP, &missed),
+            "2026-11-20T16:02:11.482+03:00 DOWN chunk 77/2048 \"talk.mkv\" peer=192.168.1.27:7117 failed \
+             hash-mismatch, asked elsewhere"
+        );
+        let done = Record::Done {
+            name: "talk.mkv",
+            id: ContentId([0x3f; 32]),
+            bytes: 1 << 30,
+            took: Duration::from_millis(9_800),
+            peers: 4,
+            word: "verified",
+        };
+        assert_eq!(
+            line(STAMP, &done),
+            format!(
+                "{STAMP} DONE \"talk.mkv\" id={} bytes=1073741824 dur=9.8 peers=4 verified",
+                "3f".repeat(32)
+            )
+        );
+        let failed =
+            Record::Failed { name: "x", id: None, took: Duration::from_secs(3), why: "nobody offers it" };
+        assert_eq!(line(STAMP, &failed), format!("{STAMP} FAIL \"x\" dur=3.0 nobody offers it"));
+        let unknown = Record::ChunkFailed {
+            dir: Direction::Up,
+            index: 7,
+            of: 0,
+            name: "x",
+            peer: &peer("a b"),
+            why: "w",
+        };
+        assert!(
+            line(STAMP, &unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w")
+        );
+    }
+
+    #[test]
+    fn other_lines_are_left_alone() {
+        for line in
+            ["", "x", "2026-11-20T16:02:11.482+03:00 WHAT \"x\" ok", "2026-11-20T16:02:11.482+03:00 DONE \"x"]
+        {
+            assert_eq!(Logged::parse(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_and_user_make_one_line_that_is_read_back(name in any::<String>(), user in any::<String>()) {
+            let peer = peer(&user);
+            let took = Duration::from_millis(6);
+            let record =
+                Record::Chunk { dir: Direction::Up, index: 1, of: 2, name: &name, bytes: 3, peer: &peer, took };
+            let line = line(STAMP, &record);
+            prop_assert!(!line.chars().any(|c| c.is_control()));
+            let logged = Logged::parse(&line).unwrap();
+            prop_assert_eq!(&logged.name, &name);
+            prop_assert_eq!(logged.kind, Kind::Chunk { dir: Direction::Up, index: 1, of: 2 });
+            prop_assert_eq!(logged.field("user").unwrap_or(""), &user);
+            prop_assert_eq!(logged.field("bytes"), Some("3"));
+            prop_assert_eq!(logged.ending, "ok");
+        }
+
+        #[test]
+        fn no_line_panics(line in any::<String>()) {
+            let _ = Logged::parse(&line);
+            let _ = Logged::parse(&format!("{STAMP} DOWN chunk 1/2 {line}"));
+        }
+    }
+}

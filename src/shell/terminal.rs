@@ -1,0 +1,23 @@
+//! The terminal of this process: how wide it is, and lines that somebody types.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+
+/// The columns of the terminal on stderr; `None` when there is none, or it does not say.
+pub fn stderr_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// The next line of stdin, read beside the loop: waiting for a person must not keep the loop from signals and peers. An
+/// empty line at the end of input.
+pub fn read_line() -> Receiver<String> {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line);
+        // Who asked may have gone.
+        let _ = tell.send(if read.is_ok() { line } else { String::new() });
+    });
+    told
+}

@@ -1,0 +1,312 @@
+//! The downloads of this process, from what was found of them on disk to their final names.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::core::{
+    Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
+};
+use crate::store::StoreConfig;
+use crate::store::fault;
+use crate::store::fs::Fs;
+use crate::store::hash::now_ns;
+use crate::store::library::Library;
+use crate::store::opening::{Opened, Planned};
+use crate::store::part::{LockedFile, Part, Written};
+use crate::store::publish::{Failure, Outcome, Published, Publisher, Request};
+use crate::store::served::Place;
+use crate::store::state::StateFile;
+use crate::store::target::{Names, Target};
+
+/// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
+const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Downloads {
+    fs: Fs,
+    pub(crate) target: Target,
+    by_content: BTreeMap<ContentId, Download>,
+    publisher: Publisher,
+}
+
+#[derive(Debug)]
+enum Download {
+    /// Nothing is there yet.
+    Planned(Planned),
+    /// The part is open.
+    Open(Box<Part>),
+    /// The part goes to its final name; nobody waits for it as a part any more.
+    Leaving(Box<Part>),
+}
+
+impl Downloads {
+    /// None yet, into the folder that the settings name.
+    pub(crate) fn new(fs: Fs, config: &StoreConfig) -> Downloads {
+        Downloads {
+            target: Target::new(fs.clone(), config),
+            by_content: BTreeMap::new(),
+            publisher: Publisher::new(fs.clone()),
+            fs,
+        }
+    }
+
+    /// Sets what is called when something was published.
+    pub(crate) fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
+        self.publisher.on_result(wake);
+    }
+
+    /// What the open part of a content has, if there is one.
+    pub(crate) fn reopen(&mut self, content: &ContentId) -> Option<PartState> {
+        if let Some(Download::Leaving(_)) = self.by_content.get(content)
+            && let Some(Download::Leaving(part)) = self.by_content.remove(content)
+        {
+            self.by_content.insert(*content, Download::Open(part));
+        }
+        let part = self.part(content)?;
+        Some(PartState::Resumed { geometry: part.manifest.geometry, have: part.have.clone() })
+    }
+
+    /// Takes what was found of a content on disk; gives its reply.
+    pub(crate) fn opened(&mut self, content: ContentId, opened: Opened) -> StoreReply {
+        let (download, state) = match opened {
+            Opened::Fresh(planned) => (Download::Planned(planned), PartState::Fresh),
+            Opened::Resumed(part) => {
+                let state = PartState::Resumed { geometry: part.manifest.geometry, have: part.have.clone() };
+                (Download::Open(part), state)
+            }
+            Opened::Settled(state) => return StoreReply::PartOpened { content, state },
+        };
+        self.by_content.insert(content, download);
+        StoreReply::PartOpened { content, state }
+    }
+
+    /// Makes the part of a content of which nothing is there.
+    pub(crate) fn create(
+        &mut self,
+        content: ContentId,
+        manifest: Manifest,
+        library: &mut Library,
+    ) -> StoreReply {
+        let created = match self.by_content.remove(&content) {
+            Some(Download::Planned(planned)) => self.make_part(content, planned, manifest, library),
+            Some(other) => {
+                self.by_content.insert(content, other);
+                Err(fault::bug("a part was to be made that is there already"))
+            }
+            None => Err(fault::bug("a part was to be made that nobody looked for")),
+        };
+        match created {
+            Ok(part) => {
+                self.by_content.insert(content, Download::Open(Box::new(part)));
+                StoreReply::PartCreated { content }
+            }
+            Err(fault) => StoreReply::PartFailed { content, fault },
+        }
+    }
+
+    /// Verifies a chunk and writes it into its part.
+    pub(crate) fn write(
+        &mut self,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+        bytes: &[u8],
+    ) -> StoreReply {
+        let folder = self.target.path();
+        let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
+            let fault = fault::bug("a chunk came for a part that is not open");
+            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
+        };
+        match part.write(&self.fs, chunk, bytes) {
+            Written::Stored => StoreReply::ChunkStored { content, chunk, buffer },
+            Written::Bad => StoreReply::ChunkBad { content, chunk, buffer },
+            Written::Failed(errno) => {
+                let fault = fault::writing("write", &folder.join(&part.names.part), errno);
+                StoreReply::ChunkFailed { content, chunk, buffer, fault }
+            }
+        }
+    }
+
+    /// Hands a complete part to the helper thread; a reply only when that is not possible.
+    pub(crate) fn publish(&mut self, content: ContentId) -> Option<StoreReply> {
+        let failed = |fault| Some(StoreReply::PartFailed { content, fault });
+        let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
+            return failed(fault::bug("a part was to be published that is not open"));
+        };
+        if part.publishing {
+            // It was let go of meanwhile and is wanted again: what was begun gives the reply.
+            return None;
+        }
+        if !part.have.is_full() {
+            return failed(fault::bug("a part was to be published that is not complete"));
+        }
+        let request = Request {
+            content,
+            size_bytes: part.manifest.geometry.size_bytes(),
+            file: Arc::clone(&part.file),
+            folder: Arc::clone(&part.folder),
+            folder_path: self.target.path().to_path_buf(),
+            names: part.names.clone(),
+            has_state: part.state.is_some(),
+            on_conflict: self.target.on_conflict,
+        };
+        part.publishing = true;
+        self.publisher.submit(request).err().and_then(|fault| {
+            part.publishing = false;
+            failed(fault)
+        })
+    }
+
+    /// Takes what the helper thread has done by now.
+    pub(crate) fn take_outcomes(&mut self, library: &mut Library) {
+        while let Some(Outcome { content, result }) = self.publisher.next_outcome() {
+            let reply = match result {
+                Ok(published) => self.published(content, published, library),
+                Err(failure) => {
+                    StoreReply::PartFailed { content, fault: self.not_published(content, failure) }
+                }
+            };
+            library.reply(reply);
+        }
+    }
+
+    /// Lets go of a part, if there is one.
+    pub(crate) fn close(&mut self, content: &ContentId) {
+        match self.by_content.remove(content) {
+            Some(Download::Open(part)) if part.publishing => {
+                self.by_content.insert(*content, Download::Leaving(part));
+            }
+            Some(Download::Leaving(part)) => {
+                self.by_content.insert(*content, Download::Leaving(part));
+            }
+            Some(Download::Open(part)) => part.close(&self.fs),
+            Some(Download::Planned(_)) | None => {}
+        }
+    }
+
+    /// The open part of a content.
+    pub(crate) fn part(&self, content: &ContentId) -> Option<&Part> {
+        match self.by_content.get(content)? {
+            Download::Open(part) | Download::Leaving(part) => Some(part),
+            Download::Planned(_) => None,
+        }
+    }
+
+    /// The file of an open part, for the chunks that are had.
+    pub(crate) fn span(&self, content: &ContentId) -> Result<&File, SpanFault> {
+        self.part(content).ok_or(SpanFault::Gone)?.span(&self.fs)
+    }
+
+    /// Hashes the chunks of an open part again that overlap one of another cut; `None` when no part is open.
+    pub(crate) fn recheck(
+        &mut self,
+        content: &ContentId,
+        chunk: u32,
+        chunk_bytes: u32,
+        scratch: &mut Vec<u8>,
+    ) -> Option<bool> {
+        let Some(Download::Open(part)) = self.by_content.get_mut(content) else { return None };
+        // A partial holder serves its own cut alone.
+        let own = part.manifest.geometry.chunk_bytes() == chunk_bytes;
+        Some(own && part.have.get(chunk) && part.recheck(&self.fs, chunk, scratch))
+    }
+
+    fn make_part(
+        &self,
+        content: ContentId,
+        planned: Planned,
+        manifest: Manifest,
+        library: &mut Library,
+    ) -> Result<Part, Fault> {
+        let Planned { name, names, folder } = planned;
+        let geometry = manifest.geometry;
+        self.check_space(&folder, geometry.size_bytes())?;
+        let LockedFile { file, stamp } = LockedFile::open_or_make(&self.fs, &self.target, &folder, &names)?;
+        let sized = if stamp.size != geometry.size_bytes() && (geometry.chunks() > 1 || stamp.size > 0) {
+            self.fs.set_len(&file, geometry.size_bytes())
+        } else {
+            Ok(())
+        };
+        let state = sized.and_then(|()| {
+            let worth_it = geometry.chunks() > 1;
+            worth_it
+                .then(|| StateFile::create(&self.fs, &folder, &names.state, &content, &manifest))
+                .transpose()
+        });
+        let state = state.map_err(|errno| {
+            self.remove(&folder, &names);
+            fault::writing("make", &self.target.path().join(&names.part), errno)
+        })?;
+        // Kept there too for the case that the state file is lost; a failure loses nothing else.
+        let _ = library.manifests.put(&content, manifest.clone());
+        Ok(Part {
+            content,
+            name,
+            names,
+            folder,
+            file: Arc::new(file),
+            state,
+            have: Bitfield::empty(geometry.chunks()),
+            manifest: Arc::new(manifest),
+            publishing: false,
+        })
+    }
+
+    fn check_space(&self, folder: &File, needed_bytes: u64) -> Result<(), Fault> {
+        if needed_bytes < SPACE_LOOK_BYTES_MIN {
+            return Ok(());
+        }
+        match self.fs.free_bytes(folder) {
+            Ok(free_bytes) if free_bytes < needed_bytes => {
+                let shown = fault::shown(self.target.path());
+                let text = format!(
+                    "{needed_bytes} bytes are needed in {shown} and {free_bytes} are free; free some space, or use \
+                     another folder (-o)"
+                );
+                Err(fault::fault(FaultKind::Full, text))
+            }
+            // Where the free space is not told, writing will tell.
+            _ => Ok(()),
+        }
+    }
+
+    fn remove(&self, folder: &File, names: &Names) {
+        let _ = self.fs.unlink(folder, &names.part);
+        let _ = self.fs.unlink(folder, &names.state);
+    }
+
+    fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
+        let Published { name, stamp } = published;
+        let path: PathBuf = self.target.path().join(&name);
+        if let Some(Download::Open(part) | Download::Leaving(part)) = self.by_content.remove(&content) {
+            let root = library.served.root(self.target.path(), Arc::clone(&part.folder));
+            let place = Place { root: Some(root), path: Path::new(&name).into() };
+            library.index.put(&path, &stamp, &content, now_ns());
+            library.serve_download(place, stamp, content, part.name);
+        }
+        StoreReply::Published { content, path }
+    }
+
+    fn not_published(&mut self, content: ContentId, failure: Failure) -> Fault {
+        let download = self.by_content.remove(&content);
+        match (failure, download) {
+            (Failure::Kept(fault), Some(Download::Open(mut part))) => {
+                part.publishing = false;
+                self.by_content.insert(content, Download::Open(part));
+                fault
+            }
+            (Failure::Kept(fault), Some(Download::Leaving(part))) => {
+                part.close(&self.fs);
+                fault
+            }
+            (Failure::Suspect(fault), Some(Download::Open(part) | Download::Leaving(part))) => {
+                part.close_suspect(&self.fs);
+                fault
+            }
+            (Failure::Kept(fault) | Failure::Suspect(fault) | Failure::Undurable(fault), _) => fault,
+        }
+    }
+}

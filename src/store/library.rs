@@ -1,0 +1,116 @@
+//! What is known of whole files: which are served, their ids in the index, their manifests; and what is to be told.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+
+use crate::core::{ContentId, SpanFault, StoreReply};
+use crate::store::StoreEvent;
+use crate::store::fs::{Fs, Stamp};
+use crate::store::hash::Hashed;
+use crate::store::index::Index;
+use crate::store::manifests::Manifests;
+use crate::store::served::{Place, Served, ServedFile, Withdrawal, name_of};
+
+/// What the works of the store share.
+#[derive(Debug)]
+pub(crate) struct Library {
+    pub(crate) fs: Fs,
+    pub(crate) index: Index,
+    pub(crate) manifests: Manifests,
+    pub(crate) served: Served,
+    /// Places of files that changed and are to be hashed again.
+    pub(crate) changed: VecDeque<Place>,
+    /// Memory for the slices of hashing.
+    pub(crate) scratch: Vec<u8>,
+    events: VecDeque<StoreEvent>,
+}
+
+impl Library {
+    /// Nothing yet; the index and the manifests lie in these folders.
+    pub(crate) fn new(fs: Fs, state_folder: File, manifest_folder: File) -> Library {
+        Library {
+            index: Index::new(fs.clone(), state_folder),
+            manifests: Manifests::new(fs.clone(), manifest_folder),
+            served: Served::new(fs.clone()),
+            fs,
+            changed: VecDeque::new(),
+            scratch: Vec::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Something to tell.
+    pub(crate) fn tell(&mut self, event: StoreEvent) {
+        self.events.push_back(event);
+    }
+
+    /// A reply for the core.
+    pub(crate) fn reply(&mut self, reply: StoreReply) {
+        self.tell(StoreEvent::Reply(reply));
+    }
+
+    /// The next thing to tell.
+    pub(crate) fn next_event(&mut self) -> Option<StoreEvent> {
+        self.events.pop_front()
+    }
+
+    /// A file is left out of what is shared.
+    pub(crate) fn skipped(&mut self, path: PathBuf, why: String) {
+        self.tell(StoreEvent::Skipped { path, why });
+    }
+
+    /// The id of the file at a place, when the index is sure of it and its manifest is at hand.
+    pub(crate) fn known_id(&mut self, stamp: &Stamp) -> Option<ContentId> {
+        let id = self.index.get(stamp)?;
+        self.manifests.is_there(&id, stamp.size).then_some(id)
+    }
+
+    /// Keeps what hashing the file at a place found.
+    pub(crate) fn learn(&mut self, place: &Place, hashed: Hashed) {
+        let Hashed { id, manifest, stamp, begun_ns } = hashed;
+        // Without a manifest on disk the file is only hashed once more when one is asked for.
+        let _ = self.manifests.put(&id, manifest);
+        self.index.put(&self.served.path(place), &stamp, &id, begun_ns);
+    }
+
+    /// Shares the file at a place, and says so.
+    pub(crate) fn offer(&mut self, place: Place, stamp: Stamp, content: ContentId) {
+        let file = ServedFile { content, place, stamp, download_name: None };
+        let name = name_of(&file);
+        if self.served.add(file) {
+            self.reply(StoreReply::Offered { content, name, size: stamp.size });
+        }
+    }
+
+    /// Serves a file that was downloaded; the core knows of it by another reply.
+    pub(crate) fn serve_download(&mut self, place: Place, stamp: Stamp, content: ContentId, name: String) {
+        self.served.add(ServedFile { content, place, stamp, download_name: Some(name.into()) });
+    }
+
+    /// The open file of a content, after a look that it still is what was hashed. One that is not is withdrawn, and
+    /// another of the same content takes its place.
+    pub(crate) fn find(&mut self, content: &ContentId) -> Result<u32, SpanFault> {
+        let mut withdrawn = Vec::new();
+        let found = self.served.find(content, &mut withdrawn);
+        withdrawn.into_iter().for_each(|withdrawal| self.withdrawn(withdrawal));
+        found
+    }
+
+    /// Serves the file of this number no more.
+    pub(crate) fn withdraw(&mut self, at: u32, why: SpanFault) {
+        if let Some(withdrawal) = self.served.withdraw(at, why) {
+            self.withdrawn(withdrawal);
+        }
+    }
+
+    /// Tells of a withdrawal. What was shared is hashed again; what was downloaded was not for sharing in any form.
+    fn withdrawn(&mut self, Withdrawal { file, last_of_name, why }: Withdrawal) {
+        if let Some(name) = last_of_name {
+            self.reply(StoreReply::Withdrawn { content: file.content, name, why });
+        }
+        if file.download_name.is_none() {
+            self.changed.push_back(file.place);
+        }
+    }
+}

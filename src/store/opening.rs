@@ -1,0 +1,238 @@
+//! Finding out what is there of a content before its download: the file itself, a part, or nothing.
+//!
+//! What has the right size under the final name, or is listed in a part's state, is hashed, slice by slice.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
+use crate::core::{ContentId, Fault, FaultKind, Geometry, PartState};
+use crate::store::OnConflict;
+use crate::store::fault;
+use crate::store::fs::{Fs, Stamp};
+use crate::store::hash::{FileHash, SLICE_BYTES};
+use crate::store::library::Library;
+use crate::store::part::Part;
+use crate::store::resume::{self, Resumable};
+use crate::store::served::Place;
+use crate::store::target::{NUMBER_MAX, Names, Target, numbered};
+
+/// A download that is being looked for on disk.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    content: ContentId,
+    name: String,
+    size: u64,
+    names: Names,
+    folder: Arc<File>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Look at what has the final name, or this number of it.
+    Look { number: u32 },
+    /// Hash what has it.
+    Hash { number: u32, hash: FileHash },
+    /// Look for a part.
+    Part,
+    /// Hash what the part is said to have.
+    Recheck { resumable: Resumable, next: u32 },
+}
+
+/// A download of which nothing is there yet.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) name: String,
+    pub(crate) names: Names,
+    pub(crate) folder: Arc<File>,
+}
+
+/// What a slice of looking gave.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// There is more to do.
+    More(Opening),
+    /// It is known what is there.
+    Done(Opened),
+}
+
+/// What came of looking.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// Nothing is there.
+    Fresh(Planned),
+    /// A part is there.
+    Resumed(Box<Part>),
+    /// The file is there and served now, or is to be left alone.
+    Settled(PartState),
+}
+
+impl Opening {
+    /// Begins to look for a content of `size` bytes that is offered under `name`.
+    pub(crate) fn new(
+        content: ContentId,
+        name: String,
+        size: u64,
+        target: &mut Target,
+    ) -> Result<Opening, Fault> {
+        let names = target.names(&content, &name)?;
+        let folder = target.folder()?;
+        Ok(Opening { content, name, size, names, folder, stage: Stage::Look { number: 1 } })
+    }
+
+    /// Whether the next slice hashes nothing.
+    pub(crate) fn is_quick(&self) -> bool {
+        matches!(self.stage, Stage::Look { .. } | Stage::Part)
+    }
+
+    /// Does one slice of looking.
+    pub(crate) fn step(mut self, library: &mut Library, target: &Target) -> Result<Step, Fault> {
+        match std::mem::replace(&mut self.stage, Stage::Part) {
+            Stage::Look { number } => self.look(number, library, target),
+            Stage::Hash { number, mut hash } => match hash.step(&library.fs, &mut library.scratch) {
+                Ok(false) => {
+                    self.stage = Stage::Hash { number, hash };
+                    Ok(Step::More(self))
+                }
+                Ok(true) => match hash.finish(&library.fs) {
+                    Ok(hashed) => {
+                        let (id, stamp) = (hashed.id, hashed.stamp);
+                        let place = self.place(number, library, target);
+                        library.learn(&place, hashed);
+                        self.hashed(number, id, place, stamp, library, target)
+                    }
+                    Err(_) => self.conflict(number, target),
+                },
+                Err(_) => self.conflict(number, target),
+            },
+            Stage::Part => self.part(library, target),
+            Stage::Recheck { mut resumable, mut next } => {
+                resumable.recheck(&mut next, library);
+                if next < resumable.listed.len() {
+                    self.stage = Stage::Recheck { resumable, next };
+                    return Ok(Step::More(self));
+                }
+                Ok(Step::Done(Opened::Resumed(resumable.part)))
+            }
+        }
+    }
+
+    fn look(mut self, number: u32, library: &mut Library, target: &Target) -> Result<Step, Fault> {
+        let name = numbered(&self.names.wished, number);
+        let look = match library.fs.look_at(&self.folder, Path::new(&name)) {
+            Err(Errno::NOENT) => {
+                self.stage = Stage::Part;
+                return Ok(Step::More(self));
+            }
+            other => other.map_err(|errno| fault::writing("look at", &target.path().join(&name), errno))?,
+        };
+        if look.kind == FileType::Directory && target.on_conflict == OnConflict::Overwrite {
+            let text = format!(
+                "{} is a folder; give another name with -o FILE",
+                fault::shown(&target.path().join(&name))
+            );
+            return Err(fault::fault(FaultKind::Exists, text));
+        }
+        if look.kind != FileType::RegularFile || look.stamp.size != self.size {
+            return self.conflict(number, target);
+        }
+        let Ok(file) = library.fs.open_read_at(&self.folder, Path::new(&name)) else {
+            return self.conflict(number, target);
+        };
+        // What was opened need not be what was looked at.
+        let stamp = match library.fs.look(&file) {
+            Ok(look) if look.kind == FileType::RegularFile && look.stamp.size == self.size => look.stamp,
+            _ => return self.conflict(number, target),
+        };
+        // Small files are hashed sooner than the index is read.
+        let known = if self.size > SLICE_BYTES as u64 { library.known_id(&stamp) } else { None };
+        if let Some(id) = known {
+            let place = self.place(number, library, target);
+            return self.hashed(number, id, place, stamp, library, target);
+        }
+        match FileHash::new(file, stamp) {
+            Ok(hash) => {
+                self.stage = Stage::Hash { number, hash };
+                Ok(Step::More(self))
+            }
+            Err(_) => self.conflict(number, target),
+        }
+    }
+
+    /// The id of what has the final name is known.
+    fn hashed(
+        self,
+        number: u32,
+        id: ContentId,
+        place: Place,
+        stamp: Stamp,
+        library: &mut Library,
+        target: &Target,
+    ) -> Result<Step, Fault> {
+        if id != self.content {
+            return self.conflict(number, target);
+        }
+        self.sweep(&stamp, &library.fs);
+        let path = library.served.path(&place);
+        let geometry =
+            Geometry::native(stamp.size).map_err(|_| fault::bug("a file without a cut was hashed"))?;
+        library.serve_download(place, stamp, id, self.name);
+        Ok(Step::Done(Opened::Settled(PartState::Complete { geometry, path })))
+    }
+
+    /// Removes what a process that died just after publishing has left.
+    fn sweep(&self, published: &Stamp, fs: &Fs) {
+        let left_over = match fs.look_at(&self.folder, Path::new(&self.names.part)) {
+            Ok(part) if part.stamp.same_file(published) => fs.unlink(&self.folder, &self.names.part).is_ok(),
+            Ok(_) => false,
+            Err(errno) => errno == Errno::NOENT,
+        };
+        if left_over && self.size > u64::from(NATIVE_CHUNK_BYTES_MIN) {
+            let _ = fs.unlink(&self.folder, &self.names.state);
+        }
+    }
+
+    /// Something else has the final name.
+    fn conflict(mut self, number: u32, target: &Target) -> Result<Step, Fault> {
+        let path = target.path().join(numbered(&self.names.wished, number));
+        match target.on_conflict {
+            OnConflict::Rename if number < NUMBER_MAX => self.stage = Stage::Look { number: number + 1 },
+            OnConflict::Overwrite => self.stage = Stage::Part,
+            OnConflict::Skip => return Ok(Step::Done(Opened::Settled(PartState::Skipped { path }))),
+            OnConflict::Rename | OnConflict::Error => {
+                let shown = fault::shown(&path);
+                let text =
+                    format!("{shown} exists and is another file; move it, or say --on-conflict rename");
+                return Err(fault::fault(FaultKind::Exists, text));
+            }
+        }
+        Ok(Step::More(self))
+    }
+
+    fn place(&self, number: u32, library: &mut Library, target: &Target) -> Place {
+        let root = library.served.root(target.path(), Arc::clone(&self.folder));
+        Place { root: Some(root), path: Path::new(&numbered(&self.names.wished, number)).into() }
+    }
+
+    /// Looks for a part.
+    fn part(mut self, library: &mut Library, target: &Target) -> Result<Step, Fault> {
+        let Opening { content, name, names, folder, .. } = self;
+        match resume::open(content, &name, &names, &folder, library, target)? {
+            None => Ok(Step::Done(Opened::Fresh(Planned { name, names, folder }))),
+            Some(Resumable { mut part, listed, certain: true, .. }) => {
+                part.have = listed;
+                Ok(Step::Done(Opened::Resumed(part)))
+            }
+            Some(resumable) => {
+                self = Opening { content, name, names, folder, ..self };
+                self.stage = Stage::Recheck { resumable, next: 0 };
+                Ok(Step::More(self))
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The helper thread that gives complete parts their final names, durably.
+//!
+//! It owns nothing: descriptors go in, results come out. Syncs are its work because they cannot be cut into slices.
+//! Several parts that wait share one sync of their folder.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::io::Errno;
+
+use crate::core::{ContentId, Fault, FaultKind};
+use crate::store::OnConflict;
+use crate::store::fault;
+use crate::store::fs::{Fs, Stamp};
+use crate::store::target::{NUMBER_MAX, Names, numbered};
+
+/// Parts that share one sync of their folder at most.
+const BATCH_MAX: usize = 64;
+
+/// A complete part that wants its final name.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) content: ContentId,
+    pub(crate) size_bytes: u64,
+    pub(crate) file: Arc<File>,
+    pub(crate) folder: Arc<File>,
+    /// Where the folder is, for sentences.
+    pub(crate) folder_path: PathBuf,
+    pub(crate) names: Names,
+    pub(crate) has_state: bool,
+    pub(crate) on_conflict: OnConflict,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) content: ContentId,
+    pub(crate) result: Result<Published, Failure>,
+}
+
+/// A file under its final name.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) name: String,
+    pub(crate) stamp: Stamp,
+}
+
+/// Why a part is not published.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// The part is as it was.
+    Kept(Fault),
+    /// The part may not be on the device as it is in memory.
+    Suspect(Fault),
+    /// The part has its final name, but that may not be on the device.
+    Undurable(Fault),
+}
+
+/// The thread, from the first request on.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    fs: Fs,
+    wake: Wake,
+    thread: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    requests: Sender<Request>,
+    outcomes: Receiver<Outcome>,
+    thread: JoinHandle<()>,
+}
+
+/// What is called when an outcome waits.
+#[derive(Clone, Default)]
+struct Wake(Arc<Mutex<Option<WakeCall>>>);
+
+type WakeCall = Box<dyn Fn() + Send>;
+
+impl Publisher {
+    /// No thread yet.
+    pub(crate) fn new(fs: Fs) -> Publisher {
+        Publisher { fs, wake: Wake::default(), thread: None }
+    }
+
+    /// Sets what is called when an outcome waits.
+    pub(crate) fn on_result(&mut self, wake: WakeCall) {
+        *self.wake.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// Takes a request; its outcome comes later.
+    pub(crate) fn submit(&mut self, request: Request) -> Result<(), Fault> {
+        let no_thread =
+            || fault::fault(FaultKind::Io, "no thread can be started; try again later".to_owned());
+        let running = match &self.thread {
+            Some(running) => running,
+            None => self.thread.insert(Running::start(&self.fs, &self.wake).map_err(|_| no_thread())?),
+        };
+        running.requests.send(request).map_err(|_| fault::bug("the publishing thread has ended"))
+    }
+
+    /// The next outcome, if one waits.
+    pub(crate) fn next_outcome(&self) -> Option<Outcome> {
+        self.thread.as_ref()?.outcomes.try_recv().ok()
+    }
+}
+
+impl Drop for Publisher {
+    /// Waits for what was begun.
+    fn drop(&mut self) {
+        if let Some(Running { requests, thread, .. }) = self.thread.take() {
+            drop(requests);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Running {
+    fn start(fs: &Fs, wake: &Wake) -> std::io::Result<Running> {
+        let (requests, to_do) = channel();
+        let (done, outcomes) = channel();
+        let (fs, wake) = (fs.clone(), wake.clone());
+        let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || {
+            while let Ok(first) = to_do.recv() {
+                let batch = std::iter::once(first).chain(to_do.try_iter()).take(BATCH_MAX).collect();
+                for outcome in publish(&fs, batch) {
+                    // Nobody listens any more when the store is gone; what was begun is done nevertheless.
+                    let _ = done.send(outcome);
+                }
+                wake.call();
+            }
+        })?;
+        Ok(Running { requests, outcomes, thread })
+    }
+}
+
+impl Wake {
+    fn call(&self) {
+        if let Some(wake) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wake")
+    }
+}
+
+/// Files to the device first, then their names, then the folder, and only then the states are gone.
+fn publish(fs: &Fs, batch: Vec<Request>) -> Vec<Outcome> {
+    let named: Vec<(Request, Result<String, Failure>)> = batch
+        .into_iter()
+        .map(|request| {
+            let named = sync_and_name(fs, &request);
+            (request, named)
+        })
+        .collect();
+    let mut synced: Vec<(&Arc<File>, Result<(), Errno>)> = Vec::new();
+    let mut outcomes = Vec::with_capacity(named.len());
+    for (request, named) in &named {
+        if named.is_ok() && !synced.iter().any(|(folder, _)| Arc::ptr_eq(folder, &request.folder)) {
+            synced.push((&request.folder, fs.sync(&request.folder)));
+        }
+    }
+    for (request, named) in &named {
+        let folder_sync = synced.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
+        let folder_sync = folder_sync.map_or(Ok(()), |(_, result)| *result);
+        let result = match named {
+            Ok(name) => settle(fs, request, name, folder_sync),
+            Err(failure) => Err(failure.clone()),
+        };
+        outcomes.push(Outcome { content: request.content, result });
+    }
+    outcomes
+}
+
+fn sync_and_name(fs: &Fs, request: &Request) -> Result<String, Failure> {
+    let part_path = request.folder_path.join(&request.names.part);
+    fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::writing("save", &part_path, errno)))?;
+    let kept = |errno| Failure::Kept(fault::writing("rename", &part_path, errno));
+    let open = fs.look(&request.file).map_err(kept)?.stamp;
+    let named = fs.look_at(&request.folder, Path::new(&request.names.part)).map_err(kept)?.stamp;
+    if !named.same_file(&open) || open.size != request.size_bytes {
+        let text = format!("{} was changed by somebody else; get it again", fault::shown(&part_path));
+        return Err(Failure::Suspect(fault::fault(FaultKind::Io, text)));
+    }
+    rename(fs, request)
+}
+
+/// Gives the part its final name, or the next that is free.
+fn rename(fs: &Fs, request: &Request) -> Result<String, Failure> {
+    let Request { folder, folder_path, names, on_conflict, .. } = request;
+    let failed = |name: &str, errno| Failure::Kept(fault::writing("make", &folder_path.join(name), errno));
+    if *on_conflict == OnConflict::Overwrite {
+        let name = names.wished.clone();
+        return match fs.rename_over(folder, &names.part, &name) {
+            Ok(()) => Ok(name),
+            Err(errno) => Err(failed(&name, errno)),
+        };
+    }
+    let numbers = if *on_conflict == OnConflict::Error { 1..=1 } else { 1..=NUMBER_MAX };
+    for number in numbers {
+        let name = numbered(&names.wished, number);
+        match fs.rename_new(folder, &names.part, &name) {
+            Ok(()) => return Ok(name),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(&name, errno)),
+        }
+    }
+    let shown = fault::shown(&folder_path.join(&names.wished));
+    let text = format!("{shown} was made by somebody else meanwhile; move it, and get this again");
+    Err(Failure::Kept(fault::fault(FaultKind::Exists, text)))
+}
+
+/// The file has its name: is that durable, and what does it look like now?
+fn settle(
+    fs: &Fs,
+    request: &Request,
+    name: &str,
+    folder_sync: Result<(), Errno>,
+) -> Result<Published, Failure> {
+    let path = request.folder_path.join(name);
+    let undurable = |errno| Failure::Undurable(fault::writing("save", &path, errno));
+    folder_sync.map_err(undurable)?;
+    if request.has_state {
+        // One that stays behind is put aside or replaced by the next download of this content.
+        let _ = fs.unlink(&request.folder, &request.names.state);
+    }
+    let stamp = fs.look(&request.file).map_err(undurable)?.stamp;
+    let _ = fs.unlock(&request.file);
+    Ok(Published { name: name.to_owned(), stamp })
+}

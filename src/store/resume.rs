@@ -1,0 +1,132 @@
+//! Opening a part that a process before left: what is in it, and how much of that is certain.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
+use crate::core::manifest::ManifestBuilder;
+use crate::core::{Bitfield, ContentId, Fault, Geometry, Manifest};
+use crate::store::bad;
+use crate::store::fault;
+use crate::store::fs::Stamp;
+use crate::store::hash::SLICE_BYTES;
+use crate::store::library::Library;
+use crate::store::part::{LockedFile, Part};
+use crate::store::state::{Found, StateFile};
+use crate::store::target::{Names, Target};
+
+/// A part that is open, with what it is said to have.
+#[derive(Debug)]
+pub(crate) struct Resumable {
+    /// The part; it has what was hashed by now.
+    pub(crate) part: Box<Part>,
+    /// The chunks that may be there.
+    pub(crate) listed: Bitfield,
+    /// Whether they are there for certain.
+    pub(crate) certain: bool,
+    /// Whether the state file does not know what is listed.
+    pub(crate) unrecorded: bool,
+}
+
+/// Opens and locks the part of a content; `None` when there is none, or when nothing is known of what it has.
+pub(crate) fn open(
+    content: ContentId,
+    name: &str,
+    names: &Names,
+    folder: &Arc<File>,
+    library: &mut Library,
+    target: &Target,
+) -> Result<Option<Resumable>, Fault> {
+    let fs = library.fs.clone();
+    let Some(LockedFile { file, stamp }) = LockedFile::open(&fs, target, folder, names)? else {
+        return Ok(None);
+    };
+    let failed = |path: &str| {
+        let path = target.path().join(path);
+        move |errno| fault::writing("open", &path, errno)
+    };
+    let state_failed = failed(&names.state);
+    let found = StateFile::open(&fs, folder, &names.state, &content, &stamp).map_err(&state_failed)?;
+    if matches!(found, Found::Bad) {
+        bad::put_aside(&fs, folder, &names.state).map_err(&state_failed)?;
+    }
+    let unrecorded = !matches!(found, Found::State(..));
+    let (state, manifest, listed, certain) = match found {
+        Found::State(state, saved) => {
+            if saved.suspect {
+                // What memory holds of the part is not what the device holds; a failure leaves only that risk.
+                let _ = fs.forget_cached(&file);
+            }
+            (Some(state), Arc::new(saved.manifest), saved.listed, saved.certain && !saved.suspect)
+        }
+        Found::Missing | Found::Bad => {
+            let Some(manifest) = known_manifest(&content, &file, &stamp, library) else { return Ok(None) };
+            let chunks = manifest.geometry.chunks();
+            let state = match chunks {
+                0 | 1 => None,
+                _ => Some(
+                    StateFile::create(&fs, folder, &names.state, &content, &manifest)
+                        .map_err(&state_failed)?,
+                ),
+            };
+            (state, manifest, Bitfield::full(chunks), false)
+        }
+    };
+    if stamp.size != manifest.geometry.size_bytes() {
+        fs.set_len(&file, manifest.geometry.size_bytes()).map_err(failed(&names.part))?;
+    }
+    let part = Box::new(Part {
+        content,
+        name: name.to_owned(),
+        names: names.clone(),
+        folder: Arc::clone(folder),
+        file: Arc::new(file),
+        state,
+        have: Bitfield::empty(listed.len()),
+        manifest,
+        publishing: false,
+    });
+    Ok(Some(Resumable { part, listed, certain, unrecorded }))
+}
+
+impl Resumable {
+    /// Hashes a slice of what is listed, from chunk `next` on. What cannot be read is not there.
+    pub(crate) fn recheck(&mut self, next: &mut u32, library: &mut Library) {
+        let (mut budget, chunks) = (SLICE_BYTES, self.listed.len());
+        while budget > 0 && *next < chunks {
+            let chunk = *next;
+            *next += 1;
+            if !self.listed.get(chunk) {
+                continue;
+            }
+            // Set first, so that a chunk that is not right is noted as lost.
+            self.part.have.set(chunk);
+            let good = self.part.recheck(&library.fs, chunk, &mut library.scratch);
+            if let Some(state) = self.part.state.as_mut().filter(|_| good && self.unrecorded) {
+                state.chunk(&library.fs, chunk);
+            }
+            budget = budget.saturating_sub(self.part.manifest.geometry.chunk_bytes() as usize);
+        }
+    }
+}
+
+/// The manifest of a part without a state: from the state directory, or, of a small one, from its bytes.
+fn known_manifest(
+    content: &ContentId,
+    file: &File,
+    stamp: &Stamp,
+    library: &mut Library,
+) -> Option<Arc<Manifest>> {
+    if let Some(manifest) = library.manifests.get(content) {
+        return Some(manifest);
+    }
+    if stamp.size > u64::from(NATIVE_CHUNK_BYTES_MIN) {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(stamp.size).ok()?];
+    let read = library.fs.read_at(file, &mut bytes, 0).ok()?;
+    let mut builder = ManifestBuilder::new(Geometry::native(stamp.size).ok()?);
+    builder.push(&bytes[..read]);
+    let (id, manifest) = builder.finish().ok()?;
+    (id == *content).then(|| Arc::new(manifest))
+}

@@ -1,0 +1,274 @@
+//! The whole files that are served: where each lies, what it was when it was hashed, and a few of them open.
+//!
+//! Keeps some 250 bytes a file, so that a million of them can be shared. Does not hash; does not know parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use slab::Slab;
+
+use crate::core::{ContentId, SpanFault};
+use crate::store::fs::{Fs, FsResult, Look, Stamp};
+
+/// Files kept open at most, beyond the folders.
+const OPEN_MAX: usize = 256;
+
+/// A folder below which files are served; held open, so that nobody can swap it.
+#[derive(Debug)]
+struct Root {
+    path: PathBuf,
+    folder: Arc<File>,
+}
+
+/// Where a file lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The folder below which `path` lies; `None`: a person named the file itself, by this path.
+    pub(crate) root: Option<u32>,
+    /// From there on.
+    pub(crate) path: Box<Path>,
+}
+
+/// A file that is served.
+#[derive(Debug)]
+pub(crate) struct ServedFile {
+    pub(crate) content: ContentId,
+    pub(crate) place: Place,
+    pub(crate) stamp: Stamp,
+    /// The name it has on the network when that does not follow from its place: that of a download.
+    pub(crate) download_name: Option<Box<str>>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Served {
+    fs: Fs,
+    roots: Vec<Root>,
+    files: Slab<ServedFile>,
+    bytes: u64,
+    /// Content, hash of the name, number in `files`.
+    by_content: BTreeSet<(ContentId, u64, u32)>,
+    open: BTreeMap<u32, Open>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    last_use: u64,
+}
+
+/// A file that is served no more.
+#[derive(Debug)]
+pub(crate) struct Withdrawal {
+    pub(crate) file: ServedFile,
+    /// Its name, when nothing else is served under it with this content.
+    pub(crate) last_of_name: Option<String>,
+    pub(crate) why: SpanFault,
+}
+
+impl Served {
+    /// Nothing yet.
+    pub(crate) fn new(fs: Fs) -> Served {
+        Served {
+            fs,
+            roots: Vec::new(),
+            files: Slab::new(),
+            bytes: 0,
+            by_content: BTreeSet::new(),
+            open: BTreeMap::new(),
+            uses: 0,
+        }
+    }
+
+    /// How many files there are, and their bytes.
+    pub(crate) fn totals(&self) -> (usize, u64) {
+        (self.files.len(), self.bytes)
+    }
+
+    /// The number of a folder for [`Place::root`]; the same for the same path.
+    pub(crate) fn root(&mut self, path: &Path, folder: Arc<File>) -> u32 {
+        let same = |root: &Root| root.path == path && self.is_same(&root.folder, &folder);
+        let at = self.roots.iter().position(same).unwrap_or_else(|| {
+            self.roots.push(Root { path: path.to_path_buf(), folder });
+            self.roots.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn is_same(&self, one: &Arc<File>, other: &Arc<File>) -> bool {
+        let same_file = || Some(self.fs.look(one).ok()?.stamp.same_file(&self.fs.look(other).ok()?.stamp));
+        Arc::ptr_eq(one, other) || same_file() == Some(true)
+    }
+
+    /// The folder behind a number.
+    pub(crate) fn folder(&self, root: u32) -> Option<Arc<File>> {
+        self.roots.get(root as usize).map(|root| Arc::clone(&root.folder))
+    }
+
+    /// The whole path of a place, for sentences.
+    pub(crate) fn path(&self, place: &Place) -> PathBuf {
+        match place.root.and_then(|root| self.roots.get(root as usize)) {
+            Some(root) => root.path.join(&place.path),
+            None => place.path.to_path_buf(),
+        }
+    }
+
+    /// Opens the file at a place, if it is one.
+    pub(crate) fn open_at(&self, place: &Place) -> FsResult<(File, Look)> {
+        let file = match place.root.map(|root| self.folder(root)) {
+            None => self.fs.open_read(&place.path)?,
+            Some(Some(folder)) => self.fs.open_read_below(&folder, &place.path)?,
+            Some(None) => return Err(Errno::NOENT),
+        };
+        let look = self.fs.look(&file)?;
+        if look.kind == FileType::RegularFile { Ok((file, look)) } else { Err(Errno::LOOP) }
+    }
+
+    /// Serves a file from now on. False when its content was served under its name before.
+    pub(crate) fn add(&mut self, file: ServedFile) -> bool {
+        let (content, name) = (file.content, name_of(&file));
+        let hash = name_hash(&name);
+        let of_name: Vec<u32> = self.of_name(&content, &name).collect();
+        if let Some(&same) = of_name.iter().find(|&&at| self.files[at as usize].place == file.place) {
+            self.open.remove(&same);
+            self.files[same as usize].stamp = file.stamp;
+            return false;
+        }
+        self.bytes += file.stamp.size;
+        let at = u32::try_from(self.files.insert(file)).unwrap_or(u32::MAX);
+        self.by_content.insert((content, hash, at));
+        of_name.is_empty()
+    }
+
+    /// Some file of a content.
+    pub(crate) fn any_of(&self, content: &ContentId) -> Option<&ServedFile> {
+        self.first_of(content).and_then(|at| self.files.get(at as usize))
+    }
+
+    /// A file of a content, open, that still is what was hashed. Those that are not are withdrawn.
+    pub(crate) fn find(
+        &mut self,
+        content: &ContentId,
+        withdrawn: &mut Vec<Withdrawal>,
+    ) -> Result<u32, SpanFault> {
+        let mut fault = SpanFault::Gone;
+        while let Some(at) = self.first_of(content) {
+            match self.check(at) {
+                Ok(()) => return Ok(at),
+                Err(SpanFault::Unreadable) => return Err(SpanFault::Unreadable),
+                Err(why) => {
+                    fault = why;
+                    withdrawn.extend(self.withdraw(at, why));
+                }
+            }
+        }
+        Err(fault)
+    }
+
+    /// The open file of a number that [`Served::find`] gave.
+    pub(crate) fn opened(&self, at: u32) -> Option<&File> {
+        self.open.get(&at).map(|open| &open.file)
+    }
+
+    /// Serves the file of this number no more.
+    pub(crate) fn withdraw(&mut self, at: u32, why: SpanFault) -> Option<Withdrawal> {
+        self.open.remove(&at);
+        let file = self.files.try_remove(at as usize)?;
+        let name = name_of(&file);
+        self.by_content.remove(&(file.content, name_hash(&name), at));
+        self.bytes -= file.stamp.size;
+        let is_last = self.of_name(&file.content, &name).next().is_none();
+        let last_of_name = is_last.then_some(name);
+        Some(Withdrawal { file, last_of_name, why })
+    }
+
+    /// Looks whether a file still is what was hashed; opens it when it is not open.
+    fn check(&mut self, at: u32) -> Result<(), SpanFault> {
+        self.uses += 1;
+        let stamp = self.files.get(at as usize).ok_or(SpanFault::Gone)?.stamp;
+        let look = match self.open.get_mut(&at) {
+            Some(open) => {
+                open.last_use = self.uses;
+                self.fs.look(&open.file).map_err(|_| SpanFault::Unreadable)?
+            }
+            None => self.open(at)?,
+        };
+        if look.stamp == stamp { Ok(()) } else { Err(SpanFault::Changed) }
+    }
+
+    fn open(&mut self, at: u32) -> Result<Look, SpanFault> {
+        while self.open.len() >= OPEN_MAX {
+            self.close_oldest();
+        }
+        let place = &self.files[at as usize].place;
+        let mut opened = self.open_at(place);
+        if matches!(opened, Err(Errno::MFILE | Errno::NFILE)) {
+            // Others need descriptors more than this reserve does.
+            for _ in 0..self.open.len().div_ceil(2) {
+                self.close_oldest();
+            }
+            opened = self.open_at(&self.files[at as usize].place);
+        }
+        match opened {
+            Ok((file, look)) => {
+                self.open.insert(at, Open { file, last_use: self.uses });
+                Ok(look)
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
+                Err(SpanFault::Gone)
+            }
+            Err(_) => Err(SpanFault::Unreadable),
+        }
+    }
+
+    fn close_oldest(&mut self) {
+        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_use).map(|(at, _)| *at);
+        oldest.and_then(|at| self.open.remove(&at));
+    }
+
+    fn first_of(&self, content: &ContentId) -> Option<u32> {
+        let mut numbers = self.by_content.range((*content, 0, 0)..=(*content, u64::MAX, u32::MAX));
+        numbers.next().map(|(_, _, at)| *at)
+    }
+
+    fn of_name<'a>(&'a self, content: &ContentId, name: &'a str) -> impl Iterator<Item = u32> + 'a {
+        let hash = name_hash(name);
+        let with_hash = self.by_content.range((*content, hash, 0)..=(*content, hash, u32::MAX));
+        with_hash.map(|(_, _, at)| *at).filter(move |at| name_of(&self.files[*at as usize]) == name)
+    }
+}
+
+/// The name of a file on the network: for a file in a shared folder its path from there, else its last component.
+pub(crate) fn name_of(file: &ServedFile) -> String {
+    match (&file.download_name, file.place.root) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(_)) => network_name(&file.place.path),
+        (None, None) => network_name(Path::new(file.place.path.file_name().unwrap_or_default())),
+    }
+}
+
+/// A relative path as a name: UTF-8, what is not escaped as `\xNN`, leading folders left out when it is too long.
+fn network_name(path: &Path) -> String {
+    use crate::wire::message::NAME_BYTES_MAX;
+    let mut name = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("\\x{byte:02x}")));
+    }
+    while name.len() > NAME_BYTES_MAX {
+        // A component is at most 255 bytes, four times that escaped.
+        let Some((_, rest)) = name.split_once('/') else { break };
+        name = rest.to_owned();
+    }
+    name
+}
+
+fn name_hash(name: &str) -> u64 {
+    let hash = blake3::hash(name.as_bytes());
+    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}

@@ -1,0 +1,196 @@
+//! The command line as a process, as far as it needs no network: help, usage, hashes, the transfer log.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start its process has to fail")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// BLAKE3 of nothing, and of `abc`: from the hash's own test vectors and from `b3sum`.
+const ID_OF_NOTHING: &str = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+const ID_OF_ABC: &str = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
+
+/// Three lines of a transfer log, as documented.
+const LOG: &str = concat!(
+    "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"talk.mkv\" bytes=524288 peer=192.168.1.27:7117 user=lab-7 ",
+    "dur=0.006 ok\n",
+    "2026-11-20T16:02:12.007+03:00 DOWN chunk 77/2048 \"talk.mkv\" peer=192.168.1.29:7117 failed hash-mismatch, ",
+    "asked elsewhere\n",
+    "2026-11-20T16:02:20.310+03:00 DONE \"notes.pdf\" id=",
+    "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262 bytes=0 dur=9.8 peers=4 verified\n",
+);
+
+fn chunkcast(args: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chunkcast"));
+    command.args(args).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CHUNKCAST_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+#[track_caller]
+fn run(args: &[impl AsRef<OsStr>], exit: i32) -> Output {
+    let output = chunkcast(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(exit), "{output:?}");
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> Vec<Value> {
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn word(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn without_arguments_there_is_a_short_help_with_examples() {
+    let output = run(&[] as &[&str], 2);
+    let help = text(&output.stderr);
+    assert!(output.stdout.is_empty());
+    assert!(help.lines().count() < 30, "{help}");
+    for part in ["share", "get", "ls", "hash", "verify", "log", "demo", "Examples:", "chunkcast get talk.mkv"]
+    {
+        assert!(help.contains(part), "{part} is not in {help}");
+    }
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in ["share", "get", "ls", "hash", "verify", "log", "demo", "completions", "man"] {
+        let help = text(&run(&[command, "--help"], 0).stdout);
+        assert!(help.contains("--state-dir") && help.contains("Usage: chunkcast"), "{help}");
+    }
+    assert!(text(&run(&["--version"], 0).stdout).starts_with("chunkcast 0."));
+}
+
+#[test]
+fn what_makes_no_sense_is_usage() {
+    for args in [
+        &["what"][..],
+        &["hash"],
+        &["get"],
+        &["--port", "0", "ls"],
+        &["verify", "x", "1234"],
+        &["get", "a", "b", "-o", "file"],
+        &["completions", "what"],
+    ] {
+        let output = run(args, 2);
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn flags_go_over_the_environment() {
+    let begins = |args: &[&str]| {
+        let output = chunkcast(args).env("CHUNKCAST_JSON", "lines").output().unwrap();
+        text(&output.stdout).chars().next()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = folder.path().join("nothing");
+    fs::write(&nothing, "").unwrap();
+    assert_eq!(begins(&["hash", word(&nothing)]), Some('{'));
+    assert_eq!(begins(&["hash", word(&nothing), "--json=off"]), Some('a'));
+    assert_eq!(begins(&["--json=off", "hash", word(&nothing)]), Some('a'));
+    assert_eq!(begins(&["completions", "fish"]), Some('#'));
+    let refused = chunkcast(&["man"]).env("CHUNKCAST_PORT", "0").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn hashes_are_those_of_b3sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let [nothing, abc, missing] = ["nothing", "abc", "missing"].map(|name| folder.path().join(name));
+    fs::write(&nothing, "").unwrap();
+    fs::write(&abc, "abc").unwrap();
+    let output = run(&["hash".as_ref(), nothing.as_os_str(), abc.as_os_str()], 0);
+    let lines = format!("{ID_OF_NOTHING}  {}\n{ID_OF_ABC}  {}\n", nothing.display(), abc.display());
+    assert_eq!(text(&output.stdout), lines);
+    assert!(output.stderr.is_empty());
+
+    let output = run(&["hash".as_ref(), missing.as_os_str()], 7);
+    assert!(text(&output.stderr).contains("missing"), "{output:?}");
+    let output = run(&["hash", "--json", word(&missing), word(&abc)], 10);
+    let lines = json(&output);
+    let types: Vec<&str> = lines.iter().map(|line| line["t"].as_str().unwrap()).collect();
+    assert_eq!(types, ["error", "content", "summary"]);
+    assert_eq!((&lines[0]["exit"], &lines[2]["exit"]), (&7.into(), &10.into()));
+    assert_eq!((&lines[1]["id"], &lines[1]["size"]), (&ID_OF_ABC.into(), &3.into()));
+    for line in &lines {
+        assert_eq!(line["v"], 1);
+        chrono::DateTime::parse_from_rfc3339(line["ts"].as_str().unwrap()).unwrap();
+    }
+    run(&["hash".as_ref(), folder.path().as_os_str()], 7);
+}
+
+#[test]
+fn verify_tells_whether_a_file_is_that_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let abc = folder.path().join("abc");
+    fs::write(&abc, "abc").unwrap();
+    let output = run(&["verify", word(&abc), ID_OF_ABC], 0);
+    assert!(text(&output.stdout).contains("is that content"));
+    let output = run(&["verify", word(&abc), ID_OF_NOTHING], 6);
+    let said = text(&output.stderr);
+    assert!(said.contains("is not that content") && said.contains(ID_OF_ABC), "{said}");
+    run(&["verify", word(&folder.path().join("missing")), ID_OF_ABC], 7);
+}
+
+#[test]
+fn the_log_is_printed_and_filtered() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = word(folder.path());
+    let lines = |args: &[&str]| {
+        let args: Vec<&str> = ["log", "--state-dir", state].into_iter().chain(args.iter().copied()).collect();
+        text(&run(&args, 0).stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(lines(&[]).is_empty());
+    fs::write(folder.path().join("transfers.log"), format!("{LOG}torn li")).unwrap();
+    let all: Vec<&str> = LOG.lines().collect();
+    assert_eq!(lines(&[]), all);
+    assert_eq!(lines(&["--peer", "lab-7"]), all[..1]);
+    assert_eq!(lines(&["--peer", "192.168.1.29"]), all[1..2]);
+    assert_eq!(lines(&["--name", "*.pdf"]), all[2..]);
+    assert_eq!(lines(&["--since", "2026-11-20T13:02:12Z"]), all[1..]);
+    assert_eq!(lines(&["--since", "2026-11-20T13:02:12Z", "--name", "talk.mkv"]), all[1..2]);
+
+    // What the environment says about the network filters nothing.
+    let mut command = chunkcast(&["log", "--state-dir", state]);
+    let output = command.env("CHUNKCAST_NAME", "me").env("CHUNKCAST_PEER", "h").output().unwrap();
+    assert_eq!(text(&output.stdout).lines().count(), 3);
+
+    let told = json(&run(&["log", "--json", "--state-dir", state], 0));
+    let types: Vec<&str> = told.iter().map(|line| line["t"].as_str().unwrap()).collect();
+    assert_eq!(types, ["chunk", "chunk", "done", "summary"]);
+    assert_eq!(told[0]["ts"], "2026-11-20T16:02:11.482+03:00");
+    assert_eq!((&told[0]["index"], &told[0]["of"], &told[0]["ok"]), (&12.into(), &2048.into(), &true.into()));
+    assert_eq!(told[1]["reason"], "hash-mismatch, asked elsewhere");
+    assert_eq!((&told[2]["id"], &told[2]["verified"]), (&ID_OF_NOTHING.into(), &true.into()));
+}
+
+#[test]
+fn a_reader_that_goes_is_a_clean_end() {
+    let mut child = chunkcast(&["man"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn completions_and_manual_come_from_the_same_definition() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&run(&["completions", shell], 0).stdout).contains("on-conflict"));
+    }
+    let manual = text(&run(&["man"], 0).stdout);
+    assert!(manual.starts_with(".ie") && manual.contains("chunkcast\\-get"), "{manual}");
+}
