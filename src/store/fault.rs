@@ -40,6 +40,11 @@ pub(crate) fn of_state(path: &Path, errno: Errno) -> Fault {
     with_step("use the state directory", path, errno, "name another one with --state-dir")
 }
 
+/// The fault that `errno` is, met while doing `what` (a verb) to the transfer log.
+pub(crate) fn of_log(what: &str, path: &Path, errno: Errno) -> Fault {
+    with_step(what, path, errno, "name another file with --log-file")
+}
+
 /// A fault with these words.
 pub(crate) fn fault(kind: FaultKind, text: String) -> Fault {
     Fault { kind, text }

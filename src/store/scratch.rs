@@ -25,7 +25,7 @@ impl Scratch {
         let fs = Fs::default();
         let path = std::env::temp_dir().join(format!("chunkcast-{:016x}", fastrand::u64(..)));
         // A folder that somebody else made first is refused.
-        fs.make_private_folder(&path).map_err(|errno| fault::of("make the folder", &path, errno))?;
+        fs.make_private_folder(&path).map_err(|errno| fault::writing("make the folder", &path, errno))?;
         Ok(Scratch { fs, path })
     }
 
@@ -37,7 +37,9 @@ impl Scratch {
     /// Makes a folder in it.
     pub fn folder(&self, name: &str) -> Result<PathBuf, Fault> {
         let path = self.path.join(name);
-        self.fs.make_private_folder(&path).map_err(|errno| fault::of("make the folder", &path, errno))?;
+        self.fs
+            .make_private_folder(&path)
+            .map_err(|errno| fault::writing("make the folder", &path, errno))?;
         Ok(path)
     }
 
@@ -46,7 +48,7 @@ impl Scratch {
         let path = folder.join(name);
         match self.write_random(folder, name, bytes) {
             Ok(()) => Ok(path),
-            Err(errno) => Err(fault::of("write", &path, errno)),
+            Err(errno) => Err(fault::writing("write", &path, errno)),
         }
     }
 
@@ -78,13 +80,13 @@ impl Drop for Scratch {
 /// Whether two files hold the same bytes.
 pub fn same_bytes(one: &Path, other: &Path) -> Result<bool, Fault> {
     let fs = Fs::default();
-    let open = |path: &Path| fs.open_read(path).map_err(|errno| fault::of("read", path, errno));
+    let open = |path: &Path| fs.open_read(path).map_err(|errno| fault::reading("read", path, errno));
     let files = [open(one)?, open(other)?];
     let (mut one_step, mut other_step) = (vec![0; STEP_BYTES], vec![0; STEP_BYTES]);
     let mut offset = 0;
     loop {
         let read = |file: &File, path: &Path, step: &mut [u8]| {
-            fs.read_at(file, step, offset).map_err(|errno| fault::of("read", path, errno))
+            fs.read_at(file, step, offset).map_err(|errno| fault::reading("read", path, errno))
         };
         let lens = (read(&files[0], one, &mut one_step)?, read(&files[1], other, &mut other_step)?);
         if one_step[..lens.0] != other_step[..lens.1] {

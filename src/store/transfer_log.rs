@@ -42,7 +42,7 @@ impl TransferLog {
         // A fault plan is about shared and fetched files; the log is not part of it.
         let fs = Fs::default();
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let failed = |errno| fault::of("open the transfer log", path, errno);
+        let failed = |errno| fault::of_log("open the transfer log", path, errno);
         fs.make_private_folders(parent).map_err(failed)?;
         let folder = fs.open_folder(parent).map_err(failed)?;
         let file = fs.open_append_at(&folder, name).map_err(failed)?;
@@ -63,7 +63,7 @@ impl TransferLog {
         bytes.push(b'\n');
         self.make_room()
             .and_then(|()| self.fs.append(&self.file, &bytes))
-            .map_err(|errno| fault::of("write the transfer log", &self.path, errno))
+            .map_err(|errno| fault::of_log("write the transfer log", &self.path, errno))
     }
 
     /// Rotates a full log. A log that another process rotated is full too, and so is noticed and opened anew.
@@ -109,7 +109,7 @@ pub fn read(path: &Path, mut each: impl FnMut(&str) -> bool) -> Result<(), Fault
             Err(Errno::NOENT) => Ok(true),
             Err(errno) => Err(errno),
         };
-        if !going_on.map_err(|errno| fault::of("read the transfer log", &log, errno))? {
+        if !going_on.map_err(|errno| fault::writing("read the transfer log", &log, errno))? {
             break;
         }
     }
