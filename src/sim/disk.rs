@@ -160,9 +160,9 @@ impl Disk {
         self.spec.write_error_ppm = 0;
     }
 
-    /// The owner changes a shared file. The store does not know before it looks.
+    /// The owner changes a file that stands under its final name. The store does not know before it looks.
     pub(super) fn change(&mut self, content: usize) {
-        if let Some(file) = self.files.get_mut(&content) {
+        if let Some(file) = self.files.get_mut(&content).filter(|file| file.whole) {
             file.changed = true;
         }
     }

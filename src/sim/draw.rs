@@ -10,6 +10,9 @@ const CHAOS: Duration = Duration::from_secs(60);
 /// What a download may take at most after all has healed, apart from the time the bytes need.
 const SETTLE: Duration = Duration::from_secs(180);
 
+/// Kinds of faults on the timeline.
+const FAULT_KINDS: u32 = 14;
+
 /// A drawn scenario and when all of it must be over.
 #[derive(Debug, Clone)]
 pub struct Drawn {
@@ -62,8 +65,22 @@ fn draw_network(scenario: &mut Scenario, rng: &mut Rng) {
 }
 
 fn draw_contents(scenario: &mut Scenario, rng: &mut Rng) {
-    const SIZES: [u64; 12] =
-        [0, 1, 1_023, 1_024, 1_025, 16_384, 16_385, 100_000, 500_000, 1 << 20, 3_000_001, 9_999_999];
+    const SIZES: [u64; 14] = [
+        0,
+        1,
+        1_023,
+        1_024,
+        1_025,
+        16_384,
+        16_385,
+        100_000,
+        500_000,
+        1 << 20,
+        3_000_001,
+        9_999_999,
+        20_000_000,
+        40_000_000,
+    ];
     for number in 0..1 + rng.below(3) {
         let size = pick(rng, &SIZES);
         scenario.content(&format!("content-{number}"), size);
@@ -125,16 +142,15 @@ fn get_by_id(scenario: &mut Scenario) {
 }
 
 fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
-    let hosts = scenario.hosts.len();
-    let moment = |rng: &mut Rng| Time::from_millis(500) + rng.duration_below(CHAOS - Duration::from_secs(25));
-    let outage = |rng: &mut Rng| rng.duration_below(Duration::from_secs(20));
-    for kind in 0..7 {
+    let (hosts, contents) = (scenario.hosts.len(), scenario.contents.len());
+    for kind in 0..FAULT_KINDS {
         if coin(rng) {
             continue;
         }
-        for _ in 0..1 + rng.below(3) {
-            let (host, other, at) = (rng.below(hosts), rng.below(hosts), moment(rng));
-            let back = at + outage(rng);
+        for _ in 0..1 + rng.below(4) {
+            let (host, other, content) = (rng.below(hosts), rng.below(hosts), rng.below(contents));
+            let (at, outage) = (moment(rng), outage(rng));
+            let back = at + outage;
             match kind {
                 0 => {
                     scenario.at(at, Action::Kill(host));
@@ -144,9 +160,9 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
                     scenario.at(at, Action::PowerOff(host));
                     scenario.at(back, Action::Start(host));
                 }
-                2 => scenario.at(at, Action::Pause(host, outage(rng))),
+                2 => scenario.at(at, Action::Pause(host, outage)),
                 3 => {
-                    scenario.at(at, Action::Isolate(vec![host]));
+                    scenario.at(at, Action::Isolate(vec![host, other]));
                     scenario.at(back, Action::Rejoin);
                 }
                 4 => scenario.at(at, Action::Reset(host, other)),
@@ -154,10 +170,40 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
                     scenario.at(at, Action::DiskFull(host));
                     scenario.at(back, Action::DiskMended(host));
                 }
-                _ => scenario.at(at, Action::ClockJump(host, outage(rng))),
+                6 => scenario.at(at, Action::ClockJump(host, outage)),
+                7 => scenario.at(at, Action::Cancel(host, content)),
+                8 => {
+                    scenario.at(at, Action::Leave(host));
+                    scenario.at(back, Action::Start(host));
+                }
+                9 => {
+                    scenario.at(at, Action::Rates(host, 20_000, 20_000));
+                    let (up, down) = (scenario.hosts[host].up, scenario.hosts[host].down);
+                    scenario.at(back, Action::Rates(host, up, down));
+                }
+                // What the first host has stays right, so that everything can be had from it.
+                10 if host > 0 => scenario.at(at, Action::Change(host, content)),
+                11 if host > 0 => {
+                    let chunk = u32::try_from(rng.below(600)).unwrap_or(0);
+                    scenario.at(at, Action::Rot(host, content, chunk));
+                }
+                12 => scenario.hosts[host].disk.write_error_ppm = ppm(rng, 50_000),
+                _ => scenario.at(at, Action::Loss(ppm(rng, 1_000_000))),
             }
         }
     }
+}
+
+/// Half of all faults come while most downloads are under way.
+fn moment(rng: &mut Rng) -> Time {
+    let span = if coin(rng) { Duration::from_secs(35) } else { Duration::from_secs(10) };
+    Time::from_millis(100) + rng.duration_below(span)
+}
+
+/// Half of all outages are short.
+fn outage(rng: &mut Rng) -> Duration {
+    let longest = if coin(rng) { Duration::from_secs(20) } else { Duration::from_millis(500) };
+    rng.duration_below(longest)
 }
 
 /// Everything works again, and who gave up asks once more.

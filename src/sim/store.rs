@@ -40,6 +40,10 @@ impl Disk {
             return StoreReply::PartOpened { content, state: PartState::Fresh };
         };
         let geometry = library.geometry(at);
+        // What was changed is another content by now, and this one goes under another name.
+        if self.files.get(&at).is_some_and(|file| file.changed) {
+            self.files.remove(&at);
+        }
         let state = match self.files.get_mut(&at) {
             None => PartState::Fresh,
             Some(file) if file.open => {
