@@ -156,7 +156,7 @@ impl Peer {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.begin_closing(why.map(|reason| Frame::Bye { reason: reason.to_owned() }));
             self.timers.set(Timer::Connection(conn), now + grace);
-            self.wake(now, conn);
+            self.wake_to_close(conn);
         }
     }
 
@@ -198,6 +198,15 @@ impl Peer {
         }
     }
 
+    /// Tells the driver that a connection is to be closed. It may be waiting for room to send what will not be sent
+    /// any more, and room may never come: so it is woken whether or not it is asleep.
+    fn wake_to_close(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.asleep = false;
+            self.output(Output::Wake(conn));
+        }
+    }
+
     /// A connection's deadline came: is it still alive?
     pub(in crate::core) fn review_connection(&mut self, now: Time, conn: ConnId) {
         let limits = self.config.limits.clone();
@@ -222,7 +231,7 @@ impl Peer {
                 // Its last word found no way out in time; it goes without.
                 connection.begin_closing(None);
                 connection.drop_outbox();
-                return self.wake(now, conn);
+                return self.wake_to_close(conn);
             }
             Phase::Open => {
                 let sending = connection.is_sending();
