@@ -364,6 +364,7 @@ pub(crate) enum Make {
     IfMissing,
 }
 
+#[allow(clippy::disallowed_methods, reason = "a planned death is to be as sudden as a real one")]
 fn outcome_of(struck: Struck) -> FsResult<()> {
     match struck {
         Struck::No => Ok(()),
