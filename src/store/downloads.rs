@@ -200,7 +200,7 @@ impl Downloads {
         self.part(content).ok_or(SpanFault::Gone)?.span(&self.fs)
     }
 
-    /// Hashes the chunks of an open part again that overlap one of another cut; `None` when no part is open.
+    /// Hashes a chunk of an open part again; `None` when no part is open.
     pub(crate) fn recheck(
         &mut self,
         content: &ContentId,
@@ -209,9 +209,9 @@ impl Downloads {
         scratch: &mut Vec<u8>,
     ) -> Option<bool> {
         let Some(Download::Open(part)) = self.by_content.get_mut(content) else { return None };
-        // A partial holder serves its own cut alone.
-        let own = part.manifest.geometry.chunk_bytes() == chunk_bytes;
-        Some(own && part.have.get(chunk) && part.recheck(&self.fs, chunk, scratch))
+        // A partial holder serves its own cut alone; of another nothing came from here.
+        let foreign = part.manifest.geometry.chunk_bytes() != chunk_bytes;
+        Some(foreign || part.have.get(chunk) && part.recheck(&self.fs, chunk, scratch))
     }
 
     fn make_part(

@@ -235,6 +235,19 @@ impl Fs {
         retry_on_intr(|| rustix::fs::fsync(file))
     }
 
+    /// Brings all of the file system that `folder` is on to the device; an error when that cannot be done, or when
+    /// anything on it could not be written since the last time.
+    pub(crate) fn sync_around(&self, folder: &File) -> FsResult<()> {
+        self.count()?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return retry_on_intr(|| rustix::fs::syncfs(folder));
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = folder;
+            Err(Errno::NOSYS)
+        }
+    }
+
     /// Asks the kernel to forget what it holds of a file in memory, so that the next read is from the device.
     pub(crate) fn forget_cached(&self, file: &File) -> FsResult<()> {
         self.count()?;
@@ -351,6 +364,7 @@ pub(crate) enum Make {
     IfMissing,
 }
 
+#[allow(clippy::disallowed_methods, reason = "a planned death is to be as sudden as a real one")]
 fn outcome_of(struck: Struck) -> FsResult<()> {
     match struck {
         Struck::No => Ok(()),

@@ -1,7 +1,8 @@
 //! The helper thread that gives complete parts their final names, durably.
 //!
 //! It owns nothing: descriptors go in, results come out. Syncs are its work because they cannot be cut into slices.
-//! Several parts that wait share one sync of their folder.
+//! Several parts that wait share one sync of their folder; many share one of everything, which is one wait for the
+//! device instead of one a file.
 
 use std::fmt;
 use std::fs::File;
@@ -19,7 +20,11 @@ use crate::store::fs::{Fs, Stamp};
 use crate::store::target::{NUMBER_MAX, Names, numbered};
 
 /// Parts that share one sync of their folder at most.
-const BATCH_MAX: usize = 64;
+const BATCH_MAX: usize = 256;
+/// So many parts are brought to the device by one sync of their file system.
+const SYNC_AROUND_MIN: usize = 8;
+/// The first Linux whose sync of a file system tells of failed writes.
+const SYNC_AROUND_TELLS: (u32, u32) = (5, 8);
 
 /// A complete part that wants its final name.
 #[derive(Debug)]
@@ -125,9 +130,11 @@ impl Running {
         let (done, outcomes) = channel();
         let (fs, wake) = (fs.clone(), wake.clone());
         let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || {
+            let mut sync_around = None;
             while let Ok(first) = to_do.recv() {
-                let batch = std::iter::once(first).chain(to_do.try_iter()).take(BATCH_MAX).collect();
-                for outcome in publish(&fs, batch) {
+                let batch: Vec<Request> =
+                    std::iter::once(first).chain(to_do.try_iter()).take(BATCH_MAX).collect();
+                for outcome in publish(&fs, batch, &mut sync_around) {
                     // Nobody listens any more when the store is gone; what was begun is done nevertheless.
                     let _ = done.send(outcome);
                 }
@@ -153,23 +160,31 @@ impl fmt::Debug for Wake {
 }
 
 /// Files to the device first, then their names, then the folder, and only then the states are gone.
-fn publish(fs: &Fs, batch: Vec<Request>) -> Vec<Outcome> {
+fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<Outcome> {
+    let synced =
+        batch.len() >= SYNC_AROUND_MIN && *sync_around.get_or_insert_with(|| sync_around_tells(fs)) && {
+            let result = batch.first().map_or(Ok(()), |first| fs.sync_around(&first.folder));
+            // A failed write is told of only once, perhaps to a batch that it does not concern: from then on, each file
+            // is asked itself.
+            *sync_around = Some(result.is_ok());
+            result.is_ok()
+        };
     let named: Vec<(Request, Result<String, Failure>)> = batch
         .into_iter()
         .map(|request| {
-            let named = sync_and_name(fs, &request);
+            let named = sync(fs, &request, synced).and_then(|()| name(fs, &request));
             (request, named)
         })
         .collect();
-    let mut synced: Vec<(&Arc<File>, Result<(), Errno>)> = Vec::new();
+    let mut folders: Vec<(&Arc<File>, Result<(), Errno>)> = Vec::new();
     let mut outcomes = Vec::with_capacity(named.len());
     for (request, named) in &named {
-        if named.is_ok() && !synced.iter().any(|(folder, _)| Arc::ptr_eq(folder, &request.folder)) {
-            synced.push((&request.folder, fs.sync(&request.folder)));
+        if named.is_ok() && !folders.iter().any(|(folder, _)| Arc::ptr_eq(folder, &request.folder)) {
+            folders.push((&request.folder, fs.sync(&request.folder)));
         }
     }
     for (request, named) in &named {
-        let folder_sync = synced.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
+        let folder_sync = folders.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
         let folder_sync = folder_sync.map_or(Ok(()), |(_, result)| *result);
         let result = match named {
             Ok(name) => settle(fs, request, name, folder_sync),
@@ -180,9 +195,17 @@ fn publish(fs: &Fs, batch: Vec<Request>) -> Vec<Outcome> {
     outcomes
 }
 
-fn sync_and_name(fs: &Fs, request: &Request) -> Result<String, Failure> {
+fn sync(fs: &Fs, request: &Request, synced: bool) -> Result<(), Failure> {
+    if synced {
+        return Ok(());
+    }
     let part_path = request.folder_path.join(&request.names.part);
-    fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::writing("save", &part_path, errno)))?;
+    fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::writing("save", &part_path, errno)))
+}
+
+/// Gives the part its final name, when it still is the file that was written.
+fn name(fs: &Fs, request: &Request) -> Result<String, Failure> {
+    let part_path = request.folder_path.join(&request.names.part);
     let kept = |errno| Failure::Kept(fault::writing("rename", &part_path, errno));
     let open = fs.look(&request.file).map_err(kept)?.stamp;
     let named = fs.look_at(&request.folder, Path::new(&request.names.part)).map_err(kept)?.stamp;
@@ -235,4 +258,17 @@ fn settle(
     let stamp = fs.look(&request.file).map_err(undurable)?.stamp;
     let _ = fs.unlock(&request.file);
     Ok(Published { name: name.to_owned(), stamp })
+}
+
+/// Whether a sync of a file system can be relied on: it tells of failed writes.
+fn sync_around_tells(fs: &Fs) -> bool {
+    let mut text = [0; 32];
+    let read = fs
+        .open_read(Path::new("/proc/sys/kernel/osrelease"))
+        .and_then(|file| fs.read_at(&file, &mut text, 0))
+        .unwrap_or(0);
+    let release = String::from_utf8_lossy(&text[..read]);
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    let version: Option<(u32, u32)> = numbers.next().zip(numbers.next());
+    version.is_some_and(|version| version >= SYNC_AROUND_TELLS)
 }

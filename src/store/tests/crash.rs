@@ -7,13 +7,13 @@ fn keeps_what_it_stored(at: u64, content: &Content) -> bool {
     let place = Place::new();
     let plan = Arc::new(FaultPlan::dead_from(at));
     let mut stored = 0;
-    if let Ok(mut session) = place.try_open(&place.config(), Some(&plan)) {
-        if session.open_part(content).is_ok() && session.create(content).is_ok() {
-            let mut write = |chunk| matches!(session.write(content, chunk), StoreReply::ChunkStored { .. });
-            stored = (0..content.manifest.geometry.chunks())
-                .map_while(|chunk| write(chunk).then_some(chunk))
-                .count();
-        }
+    if let Ok(mut session) = place.try_open(&place.config(), Some(&plan))
+        && session.open_part(content).is_ok()
+        && session.create(content).is_ok()
+    {
+        let mut write = |chunk| matches!(session.write(content, chunk), StoreReply::ChunkStored { .. });
+        stored =
+            (0..content.manifest.geometry.chunks()).map_while(|chunk| write(chunk).then_some(chunk)).count();
     }
     let kept = match place.open().open_part(content).unwrap() {
         PartState::Resumed { have, .. } => have.count() as usize,
@@ -109,10 +109,10 @@ fn a_scan_survives_a_death_at_every_call() {
         fs::create_dir_all(folder.join("sub")).unwrap();
         files.iter().for_each(|file| fs::write(folder.join("sub").join(&file.name), &file.bytes).unwrap());
         let plan = Arc::new(FaultPlan::dead_from(at));
-        if let Ok(mut session) = place.try_open(&place.config(), Some(&plan)) {
-            if session.store.share(&folder).is_ok() {
-                session.run();
-            }
+        if let Ok(mut session) = place.try_open(&place.config(), Some(&plan))
+            && session.store.share(&folder).is_ok()
+        {
+            session.run();
         }
         let mut session = place.open();
         let ids: Vec<_> = offered(&session.share(&folder)).into_iter().map(|(_, id, _)| id).collect();

@@ -480,3 +480,44 @@ fn a_part_replaced_by_somebody_is_not_published() {
     assert!(session.publish(&content).is_err());
     assert!(!place.in_target("talk.mkv").exists());
 }
+
+#[test]
+fn many_small_contents_are_published_together() {
+    let contents: Vec<_> = (0..100).map(|number| Content::new(&format!("{number}.txt"), 4096)).collect();
+    // Without a fault, then with one at one of the first calls of the helper thread, whichever that is.
+    let mut calls_before = 0;
+    for number in 0..12 {
+        let at = if number == 0 { 0 } else { calls_before + number };
+        let place = Place::new();
+        let plan = Arc::new(FaultPlan::fail_once(at, Errno::IO));
+        let mut session = place.open_as(place.config(), Some(&plan));
+        let Session { store, buffers, woken } = &mut session;
+        for content in &contents {
+            let (name, size) = (content.name.clone(), 4096);
+            let manifest = Box::new(content.manifest.clone());
+            store.submit(StoreJob::OpenPart { content: content.id, name, size }, buffers);
+            store.submit(StoreJob::CreatePart { content: content.id, manifest }, buffers);
+            buffers.get_or_make(BufferId(0), 4096).copy_from_slice(&content.bytes);
+            store
+                .submit(StoreJob::WriteChunk { content: content.id, chunk: 0, buffer: BufferId(0) }, buffers);
+        }
+        calls_before = plan.calls();
+        for content in &contents {
+            store.submit(StoreJob::Publish { content: content.id }, buffers);
+        }
+        let (mut published, mut failed) = (0, 0);
+        while published + failed < contents.len() {
+            match store.poll() {
+                Some(StoreEvent::Reply(StoreReply::Published { .. })) => published += 1,
+                Some(StoreEvent::Reply(StoreReply::PartFailed { .. })) => failed += 1,
+                Some(_) => {}
+                None => woken.recv_timeout(WAIT_MAX).unwrap(),
+            }
+        }
+        assert!(failed <= usize::from(number > 0), "{failed} failed");
+        for content in &contents {
+            let there = fs::read(place.in_target(&content.name));
+            assert!(there.map_or(failed == 1, |bytes| bytes == content.bytes));
+        }
+    }
+}
