@@ -3,27 +3,29 @@
 //! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` takes connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, `span` moves those of files, `datagrams` and
 //! `ifaces` are discovery's sockets, `outputs` carries out what the core says.
+//! Beside it, for commands: [`host`], [`process`] and [`terminal`].
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
 //! once, for both directions. Nothing scans all connections: only those are visited that woke or became ready.
+
+pub mod host;
+pub mod process;
+pub mod terminal;
 
 mod clock;
 mod config;
 mod datagrams;
 mod descriptors;
-pub mod host;
 mod ifaces;
 mod links;
 mod listener;
 mod outputs;
-pub mod process;
 mod reactor;
 mod reading;
 mod ready;
 mod signals;
 mod sockets;
 mod span;
-pub mod terminal;
 mod writing;
 
 #[cfg(test)]

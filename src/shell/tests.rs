@@ -161,8 +161,9 @@ fn finished(event: &ShellEvent) -> Option<PathBuf> {
     }
 }
 
-/// One peer shares a file of `len` bytes, another gets it; `named`: they do not broadcast, the sharer is named.
-fn transfer(len: usize, named: bool) {
+/// One peer shares a file of `len` bytes, another gets it while `strangers` hold connections to the first; `named`:
+/// they do not broadcast, the sharer is named.
+fn transfer(len: usize, named: bool, strangers: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (_held, port) = port();
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
@@ -173,6 +174,14 @@ fn transfer(len: usize, named: bool) {
     let mut sharer = Reactor::new(sharer).unwrap();
     sharer.share(&shared).unwrap();
     turn_until(&mut [&mut sharer], |_, event| matches!(event, ShellEvent::ScanDone { files: 1, .. }));
+    let _strangers: Vec<TcpStream> = (0..strangers)
+        .map(|number| {
+            let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, sharer.tcp_port())).unwrap();
+            let says: [&[u8]; 4] = [b"", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 9000], &[0, 0, 1, 0, 1]];
+            stranger.write_all(says[number % says.len()]).unwrap();
+            stranger
+        })
+        .collect();
     let mut getter = ShellConfig { no_broadcast: named, seed: Some(2), ..config(&b, port) };
     if named {
         getter.peers = vec![(Ipv4Addr::LOCALHOST, sharer.tcp_port()).into()];
@@ -198,13 +207,18 @@ fn transfer(len: usize, named: bool) {
 #[test]
 fn a_file_is_found_by_broadcast_and_fetched() {
     for len in [0, 1, 1024, 1025, 5_000_000] {
-        transfer(len, false);
+        transfer(len, false, 0);
     }
 }
 
 #[test]
 fn a_file_is_fetched_from_a_peer_that_was_named() {
-    transfer(40_000_000, true);
+    transfer(40_000_000, true, 0);
+}
+
+#[test]
+fn strangers_do_not_keep_a_file_from_arriving() {
+    transfer(10_000_000, false, 300);
 }
 
 /// A stranger's connection to `port`, with a receive buffer as small as may be, that has said all of `frames`.
