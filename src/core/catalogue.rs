@@ -148,6 +148,14 @@ impl Catalogue {
         }
     }
 
+    /// A chunk of a part is not right any more. Who was told of it is refused when he asks.
+    pub(in crate::core) fn remove_chunk(&mut self, content: &ContentId, chunk: u32) {
+        if let Some(Have::Some { bits, .. }) = self.holdings.get_mut(content).map(|holding| &mut holding.have)
+        {
+            bits.clear(chunk);
+        }
+    }
+
     /// The content is no longer offered under this name. True when that was its last name: nothing of it is held
     /// any more.
     pub(in crate::core) fn remove_name(&mut self, content: &ContentId, name: &str) -> bool {

@@ -86,6 +86,8 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) refused: bool,
     /// We refused or withdrew it.
     pub(in crate::core) withdrawn: bool,
+    /// We named it to them by our number. What was refused at once was not.
+    pub(in crate::core) opened: bool,
 }
 
 /// One connection.
@@ -102,7 +104,7 @@ pub(in crate::core) struct Connection {
     /// Our channels, by our numbers.
     pub(in crate::core) channels: Vec<Channel>,
     /// Their numbers to ours.
-    pub(in crate::core) theirs: Vec<u32>,
+    pub(in crate::core) theirs: BTreeMap<u32, u32>,
     by_content: BTreeMap<ContentId, u32>,
     /// Channels whose holding grew since we told them.
     pub(in crate::core) stale_haves: BTreeSet<u32>,
@@ -149,7 +151,7 @@ impl Connection {
             incoming: None,
             outgoing: None,
             channels: Vec::new(),
-            theirs: Vec::new(),
+            theirs: BTreeMap::new(),
             by_content: BTreeMap::new(),
             stale_haves: BTreeSet::new(),
             catalogue_asks: VecDeque::new(),
@@ -197,7 +199,7 @@ impl Connection {
 
     /// Our channel that answers to their number.
     pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
-        let number = *self.theirs.get(theirs as usize)?;
+        let number = *self.theirs.get(&theirs)?;
         Some((number, self.channels.get(number as usize)?))
     }
 
@@ -214,6 +216,7 @@ impl Connection {
             told: None,
             refused: false,
             withdrawn: false,
+            opened: false,
         });
         self.by_content.insert(content, number);
         number

@@ -94,15 +94,13 @@ impl Uploader {
 
     /// Takes back all requests for a content; returns them with who asked.
     pub(in crate::core) fn cancel_content(&mut self, content: &ContentId) -> Vec<(ConnId, Ask)> {
-        let mut gone = Vec::new();
-        for (conn, queue) in &mut self.queues {
-            gone.extend(queue.iter().filter(|ask| ask.content == *content).map(|ask| (*conn, *ask)));
-            queue.retain(|ask| ask.content != *content);
-        }
-        for (conn, _) in &gone {
-            self.forget_empty(*conn);
-        }
-        gone
+        self.cancel_where(|ask| ask.content == *content)
+    }
+
+    /// Takes back all requests for one chunk of a content, whose every channel cuts it alike; returns them with who
+    /// asked.
+    pub(in crate::core) fn cancel_chunk(&mut self, content: &ContentId, chunk: u32) -> Vec<(ConnId, Ask)> {
+        self.cancel_where(|ask| ask.content == *content && ask.chunk == chunk)
     }
 
     /// Forgets a connection and all it asked for.
@@ -158,6 +156,18 @@ impl Uploader {
             return None;
         }
         self.active.values().map(|active| active.moved + self.slot_stall).filter(|at| *at > now).min()
+    }
+
+    fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {
+        let mut gone = Vec::new();
+        for (conn, queue) in &mut self.queues {
+            gone.extend(queue.iter().filter(|ask| is_gone(ask)).map(|ask| (*conn, *ask)));
+            queue.retain(|ask| !is_gone(ask));
+        }
+        for (conn, _) in &gone {
+            self.forget_empty(*conn);
+        }
+        gone
     }
 
     fn line_up(&mut self, conn: ConnId) {

@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) name: String,
     pub(super) chunks: Bitfield,
     pub(super) rotten: Bitfield,
+    /// Chunks of a part that were there, rotted, and were found out: what was said of them is still on its way.
+    pub(super) lost: Bitfield,
     /// Named by its owner, or published: served at any cut.
     pub(super) whole: bool,
     /// A shared file that is not what was hashed any more.
@@ -112,6 +114,7 @@ impl Disk {
             name: shared.name.clone(),
             chunks: Bitfield::full(chunks),
             rotten: Bitfield::empty(chunks),
+            lost: Bitfield::empty(chunks),
             whole: true,
             changed: false,
             open: false,
@@ -239,7 +242,11 @@ impl Disk {
         offset: u64,
         len: u64,
     ) -> Result<bool, SpanError> {
-        let file = self.files.get(&content).ok_or(SpanError::NotHad)?;
+        let file = match self.files.get(&content) {
+            Some(file) => file,
+            None if self.withdrawn.contains(&content) => return Err(SpanError::Fault(SpanFault::Changed)),
+            None => return Err(SpanError::NotHad),
+        };
         if file.changed {
             return Err(SpanError::Fault(SpanFault::Changed));
         }
@@ -253,10 +260,10 @@ impl Disk {
         for chunk in chunks {
             // Chunks number at most a million.
             let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
-            if !file.chunks.get(chunk) {
+            if !file.chunks.get(chunk) && !file.lost.get(chunk) {
                 return Err(SpanError::NotHad);
             }
-            good &= !file.rotten.get(chunk);
+            good &= !file.rotten.get(chunk) && !file.lost.get(chunk);
         }
         Ok(good)
     }
@@ -278,9 +285,9 @@ impl Disk {
         self.files.get(&content).map_or(0, |file| file.chunks.count())
     }
 
-    /// Whether a chunk is there.
+    /// Whether a chunk is there, or was until it was found rotten.
     pub(super) fn holds_chunk(&self, content: usize, chunk: u32) -> bool {
-        self.files.get(&content).is_some_and(|file| file.chunks.get(chunk))
+        self.files.get(&content).is_some_and(|file| file.chunks.get(chunk) || file.lost.get(chunk))
     }
 
     /// Whether it held a shared file that was withdrawn, so that claims about it may still be on their way.

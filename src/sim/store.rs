@@ -79,6 +79,7 @@ impl Disk {
                 name: library.contents[at].name.clone(),
                 chunks: Bitfield::empty(chunks),
                 rotten: Bitfield::empty(chunks),
+                lost: Bitfield::empty(chunks),
                 whole: false,
                 changed: false,
                 open: true,
@@ -124,7 +125,10 @@ impl Disk {
             *free -= u64::from(place.filled);
         }
         let fresh = match self.files.get_mut(&at) {
-            Some(file) if file.open => Some(file.chunks.set(chunk)),
+            Some(file) if file.open => {
+                file.lost.clear(chunk);
+                Some(file.chunks.set(chunk))
+            }
             _ => None,
         };
         match fresh {
@@ -141,6 +145,9 @@ impl Disk {
             Some(file) if file.open && file.chunks.is_full() => {
                 (file.whole, file.open) = (true, false);
                 StoreReply::Published { content, path: PathBuf::from(&file.name) }
+            }
+            Some(file) if file.open && file.lost.count() > 0 => {
+                failed(content, FaultKind::Io, "a chunk is not right any more; run it again")
             }
             _ => {
                 self.complain(format!("{content:?} is published without being complete and open"));
@@ -187,6 +194,7 @@ impl Disk {
         } else if !good {
             file.chunks.clear(chunk);
             file.rotten.clear(chunk);
+            file.lost.set(chunk);
         }
         StoreReply::Rechecked { content, chunk, good }
     }

@@ -32,6 +32,8 @@ impl Peer {
         };
         if let Some(channel) = connection.channels.get_mut(number as usize) {
             channel.our_cut = cut;
+            channel.withdrawn = false;
+            channel.opened = true;
         }
         self.links.named(content, conn);
         let (size, chunk_bytes) = cut.map_or((0, 0), |cut| (cut.size_bytes(), cut.chunk_bytes()));
@@ -119,7 +121,7 @@ impl Peer {
         self.catalogue.get(content).map(|holding| holding.geometry)
     }
 
-    /// Keeps their number and cut. Their numbers count up from 0; the number of a content they named before may come
+    /// Keeps their number and cut. Their numbers are their own choice; the number of a content they named before may come
     /// once more, with the cut that they did not know then.
     fn note_their_channel(
         &mut self,
@@ -141,7 +143,7 @@ impl Peer {
             }
             return Ok(());
         }
-        if theirs as usize != connection.theirs.len() || connection.theirs.len() >= channels_max {
+        if theirs as usize >= channels_max {
             return Err("numbered its channels wrongly");
         }
         let number = match connection.channel_of(&content) {
@@ -152,7 +154,7 @@ impl Peer {
             _ if connection.channels.len() >= channels_max => return Err("named too many contents"),
             _ => connection.add_channel(content),
         };
-        connection.theirs.push(number);
+        connection.theirs.insert(theirs, number);
         if let Some(channel) = connection.channels.get_mut(number as usize) {
             channel.theirs = Some(theirs);
             channel.their_cut = their_cut;

@@ -31,7 +31,7 @@ impl Peer {
             StoreReply::ManifestRead { conn, content, page } => {
                 self.on_manifest_read(now, conn, content, page)
             }
-            StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(content, chunk, good),
+            StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(now, content, chunk, good),
         }
     }
 
@@ -188,11 +188,20 @@ impl Peer {
         }
     }
 
-    fn on_rechecked(&mut self, content: ContentId, chunk: u32, good: bool) {
-        if !good {
-            self.event(Event::Warning(format!(
-                "chunk {chunk} of {content} was found bad by a receiver, and it is: the file changed or the disk fails"
-            )));
+    /// Of a part, a chunk that is not right any more is fetched again; a shared file is withdrawn by the store.
+    fn on_rechecked(&mut self, now: Time, content: ContentId, chunk: u32, good: bool) {
+        if good {
+            return;
+        }
+        self.event(Event::Warning(format!(
+            "chunk {chunk} of {content} was found bad by a receiver, and it is: the file changed or the disk fails"
+        )));
+        if self.downloader.get(&content).is_some_and(|download| download.is_running()) {
+            self.catalogue.remove_chunk(&content, chunk);
+            for (conn, ask) in self.uploader.cancel_chunk(&content, chunk) {
+                self.reject(now, conn, ask.channel, content, chunk, RefuseReason::NotHere);
+            }
+            self.ask_for_chunks(now, content);
         }
     }
 
