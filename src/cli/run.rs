@@ -1,6 +1,7 @@
 //! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(crate) struct Run<'a> {
     log: Option<TransferLog>,
     /// Names and cuts of the contents that events speak of by id.
     pub(super) known: BTreeMap<ContentId, Known>,
+    /// Which peers people heard did not send a chunk, and why.
+    pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
 }
 
 impl Default for Target {
@@ -74,7 +77,7 @@ impl<'a> Run<'a> {
             pid: std::process::id(),
         });
         log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
-        Ok(Run { reactor, out, log, known: BTreeMap::new() })
+        Ok(Run { reactor, out, log, known: BTreeMap::new(), complaints: BTreeSet::new() })
     }
 
     /// Shares a file or a folder.

@@ -9,6 +9,8 @@ use crate::core::name::printable;
 use crate::core::{ContentId, Event, Geometry, PeerRef};
 use crate::shell::ShellEvent;
 
+/// More different complaints about peers than this are left to the log.
+const COMPLAINTS_MAX: usize = 32;
 /// Why a download waits, as a JSON line says it.
 const WAITING: &str = "waiting-for-holders";
 
@@ -143,10 +145,15 @@ impl Run<'_> {
         self.out.json(&Line::Start { id: *content, name: &name, size, chunks, chunk_bytes, had });
     }
 
-    fn tell_missed(&mut self, content: &ContentId, index: u32, from: &PeerRef, why: &str) {
+    /// People hear once of each peer and reason, the log of every chunk.
+    fn tell_missed(&mut self, content: &ContentId, index: u32, from: &PeerRef, why: &'static str) {
         let Known { name, chunks } = self.known(content);
         let dir = Direction::Down;
         let logged = format!("{why}, asked elsewhere");
+        if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from.addr, why)) {
+            let (name, from) = (human::label(&name), human::peer(from));
+            self.out.note(&format!("{name}: chunk {index} did not come from {from}: {logged}"));
+        }
         self.log(&Record::ChunkFailed { dir, index, of: chunks, name: &name, peer: from, why: &logged });
         self.out.json(&Line::Retry {
             id: *content,
