@@ -16,15 +16,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What happens when a process has told of so many bytes of chunks, before its next line is read.
 ///
-/// The process can be ahead of that line by what a pipe and a read buffer hold, some 350 lines. A transfer of 2,048
+/// The process can be ahead of that line by what a pipe and a read buffer hold, some 250 lines. A transfer of 2,048
 /// chunks that is caught before its 1,600th is certainly not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trap {
     /// Nothing.
     None,
-    /// Its output is left unread until [`Child::release`].
+    /// Its output is left unread until [`Child::release`], once it has received so many.
     Hold(u64),
-    /// It is killed.
+    /// The same, once it has sent so many.
+    HoldServing(u64),
+    /// It is killed, once it has received so many.
     Kill(u64),
 }
 
@@ -335,11 +337,13 @@ impl Ended {
 
 /// The lines among these that tell of a chunk that came and is written.
 pub(crate) fn chunk_lines(lines: &[Value]) -> impl Iterator<Item = &Value> {
-    lines.iter().filter(|line| is_chunk_received(line))
+    lines.iter().filter(|line| chunk_bytes(line, "down").is_some())
 }
 
-fn is_chunk_received(line: &Value) -> bool {
-    line["t"] == "chunk" && line["dir"] == "down" && line["ok"] == true
+/// The bytes of the chunk that this line says went in this direction.
+fn chunk_bytes(line: &Value, direction: &str) -> Option<u64> {
+    let went = line["t"] == "chunk" && line["dir"] == direction && line["ok"] == true;
+    line["bytes"].as_u64().filter(|_| went)
 }
 
 /// Says, past the test's own capture, that something could not be tested here.
@@ -362,32 +366,37 @@ fn spawn(tell: &Sender<Said>, read: impl FnOnce(&Sender<Said>) + Send + 'static)
 }
 
 fn read_out(out: impl BufRead, tell: &Sender<Said>, trap: Trap, pid: Pid, gate: &Gate) {
+    let (direction, at) = match trap {
+        Trap::None => ("", u64::MAX),
+        Trap::Hold(at) | Trap::Kill(at) => ("down", at),
+        Trap::HoldServing(at) => ("up", at),
+    };
     let mut bytes = 0;
-    let mut armed = trap != Trap::None;
     for line in out.lines() {
         let Ok(line) = line else { return };
-        if armed
+        let before = bytes;
+        if before < at
+            && trap != Trap::None
             && let Ok(value) = serde_json::from_str(&line)
-            && is_chunk_received(&value)
         {
-            bytes += value["bytes"].as_u64().unwrap_or(0);
+            bytes += chunk_bytes(&value, direction).unwrap_or(0);
         }
         let _ = tell.send(Said::Out(line));
-        match trap {
-            Trap::Hold(at) if armed && bytes >= at => {
-                armed = false;
-                let _ = tell.send(Said::Trapped);
-                let open = gate.open.lock().unwrap();
-                drop(gate.opened.wait_while(open, |open| !*open).unwrap());
-            }
-            Trap::Kill(at) if armed && bytes >= at => {
-                armed = false;
-                // The process is reaped only after this thread has ended, so the pid is still its own.
-                let _ = kill_process(pid, Signal::KILL);
-                let _ = tell.send(Said::Trapped);
-            }
-            _ => {}
+        if before < at && bytes >= at {
+            spring(trap, pid, tell, gate);
         }
+    }
+}
+
+fn spring(trap: Trap, pid: Pid, tell: &Sender<Said>, gate: &Gate) {
+    if let Trap::Kill(_) = trap {
+        // The process is reaped only after its output has ended, so the pid is still its own.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let _ = tell.send(Said::Trapped);
+    if let Trap::Hold(_) | Trap::HoldServing(_) = trap {
+        let open = gate.open.lock().unwrap();
+        drop(gate.opened.wait_while(open, |open| !*open).unwrap());
     }
 }
 

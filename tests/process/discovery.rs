@@ -61,7 +61,7 @@ fn ids_prefixes_globs_and_names_of_folders_are_found() {
         ("by-prefix", &prefix),
         ("by-name", "one.txt"),
         ("by-glob", "o*.txt"),
-        ("by-path", "shared/sub/one.txt"),
+        ("by-path", "sub/one.txt"),
     ] {
         let folder = lan.folder(folder);
         let ended = lan.get("getter", what, &folder).run().expect(0);

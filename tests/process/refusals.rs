@@ -34,16 +34,28 @@ fn nobody_is_there_at_all() {
 }
 
 #[test]
-fn the_discovery_port_belongs_to_another_program() {
+fn a_discovery_port_of_another_program_leaves_peers_that_are_named() {
     let lan = Lan::new();
     // Without SO_REUSEADDR it is its own alone.
     let _other = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, lan.port)).unwrap();
-    let ended = lan.get("getter", "talk.mkv", &lan.folder("got")).run().expect(4);
-    assert!(ended.stderr.contains(&lan.port.to_string()), "{}", ended.stderr);
-    one_sentence(&ended, 4);
     let source = lan.path("talk.mkv");
-    random_file(&source, 10, 81);
-    lan.launch("sharer", &["share".as_ref(), source.as_os_str()]).run().expect(4);
+    random_file(&source, MIB, 81);
+    let mut sharer = lan.share("sharer", &source);
+    sharer.wait_stderr(&[&lan.port.to_string()]);
+    let folder = lan.folder("got");
+    let peer = format!("127.0.0.1:{}", sharer.wait_json("its port", |line| line["tcp_port"].as_u64()));
+    let ended = lan.get("getter", "talk.mkv", &folder).args(&["--peer", &peer]).run().expect(0);
+    assert!(ended.stderr.contains(&lan.port.to_string()), "the taken port is not told: {}", ended.stderr);
+    assert_same(&source, &folder.join("talk.mkv"));
+}
+
+#[test]
+fn an_address_of_another_machine_cannot_be_bound() {
+    let lan = Lan::new();
+    let ended =
+        lan.get("getter", "talk.mkv", &lan.folder("got")).args(&["--bind", "192.0.2.1"]).run().expect(4);
+    assert!(ended.stderr.contains("192.0.2.1"), "{}", ended.stderr);
+    one_sentence(&ended, 4);
 }
 
 #[test]
@@ -61,16 +73,35 @@ fn a_taken_tcp_port_is_no_obstacle() {
 #[test]
 fn two_contents_of_one_name() {
     let lan = Lan::new();
-    let shares = ["one", "two"].map(|name| lan.folder(name).join("talk.mkv"));
-    let ids = [random_file(&shares[0], MIB, 83), random_file(&shares[1], MIB, 84)];
-    let _sharers = [lan.share("one", &shares[0]), lan.share("two", &shares[1])];
+    // Both in one answer: of two peers, the second's may come after the first's was taken as unique.
+    let shared = lan.folder("shared");
+    let sources = ["one", "two"].map(|name| lan.folder(&format!("shared/{name}")).join("talk.mkv"));
+    let ids = [random_file(&sources[0], MIB, 83), random_file(&sources[1], MIB, 84)].map(|id| id.to_string());
+    let mut sharer = lan.share("sharer", &shared);
+    for id in &ids {
+        sharer.wait_json("both", |line| (line["t"] == "content" && line["id"] == id.as_str()).then_some(()));
+    }
     let folder = lan.folder("got");
     let ended = lan.get("getter", "talk.mkv", &folder).run().expect(8);
-    for id in ids {
-        assert!(ended.stderr.contains(&id.to_string()[..8]), "{}", ended.stderr);
+    for id in &ids {
+        assert!(ended.stderr.contains(&id[..8]), "{}", ended.stderr);
     }
     assert_eq!(names_in(&folder), [""; 0]);
-    // Naming one holder makes it unique.
+    // The whole name and the id are unique.
+    lan.get("getter", "two/talk.mkv", &folder).run().expect(0);
+    assert_same(&sources[1], &folder.join("talk.mkv"));
+    lan.get("getter", &ids[0], &folder).run().expect(0);
+    assert_same(&sources[0], &folder.join("talk (2).mkv"));
+}
+
+#[test]
+fn a_name_at_one_holder() {
+    let lan = Lan::new();
+    let shares = ["one", "two"].map(|name| lan.folder(name).join("talk.mkv"));
+    random_file(&shares[0], MIB, 85);
+    random_file(&shares[1], MIB, 86);
+    let _sharers = [lan.share("one", &shares[0]), lan.share("two", &shares[1])];
+    let folder = lan.folder("got");
     lan.get("getter", "talk.mkv@two", &folder).run().expect(0);
     assert_same(&shares[1], &folder.join("talk.mkv"));
 }

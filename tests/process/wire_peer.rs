@@ -175,6 +175,7 @@ impl Shared {
         };
         frame::encode(&Frame::Hello(hello), &mut out);
         let mut decoder = Decoder::default();
+        let mut opened = false;
         let mut bytes = vec![0; 64 << 10];
         loop {
             stream.write_all(&out)?;
@@ -188,7 +189,7 @@ impl Shared {
                 let Ok((used, decoded)) = decoder.decode(rest) else { return Ok(()) };
                 rest = &rest[used..];
                 match decoded {
-                    Some(Decoded::Frame(frame)) => self.answer(frame, &mut out),
+                    Some(Decoded::Frame(frame)) => self.answer(frame, &mut opened, &mut out),
                     // Nobody was asked for one.
                     Some(Decoded::Chunk { .. }) => return Ok(()),
                     None => {}
@@ -197,7 +198,8 @@ impl Shared {
         }
     }
 
-    fn answer(&self, heard: Frame, out: &mut Vec<u8>) {
+    /// `opened`: whether the content was named on this connection already; that is done once.
+    fn answer(&self, heard: Frame, opened: &mut bool, out: &mut Vec<u8>) {
         let geometry = self.manifest.geometry;
         match heard {
             Frame::CatalogueRequest(_) => {
@@ -205,6 +207,9 @@ impl Shared {
                 frame::encode(&Frame::CataloguePage(page), out);
             }
             Frame::Open { content, .. } if content == self.entry.id => {
+                if std::mem::replace(opened, true) {
+                    return;
+                }
                 let (size, chunk_bytes) = (geometry.size_bytes(), geometry.chunk_bytes());
                 frame::encode(&Frame::Open { channel: CHANNEL, content, size, chunk_bytes }, out);
                 let bits = Bitfield::full(geometry.chunks()).to_bytes();
