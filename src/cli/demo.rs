@@ -83,8 +83,12 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         let what = what.to_owned();
         move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"))
     };
+    // Dropped after the group: a peer that still writes would keep the folder from being removed.
     let scratch = scratch::Scratch::new()?;
-    let original = scratch.random_file(&scratch.folder("sharer")?, FILE_NAME, args.size)?;
+    // From here on a signal is heard, not obeyed: what is on the disk is removed first.
+    let mut group = Group::new().map_err(failed("signals cannot be heard"))?;
+    let folder = scratch.folder("sharer")?;
+    let original = scratch.random_file(&folder, FILE_NAME, args.size, || !group.is_signalled())?;
     let port = DrawnPort::draw().map_err(failed("no port can be drawn on loopback"))?;
     let mut names = vec!["sharer".to_owned()];
     names.extend((1..=args.peers).map(|number| format!("peer-{number}")));
@@ -94,7 +98,6 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         human::size(args.size),
         human::counted(names.len(), "peer", "peers")
     ));
-    let mut group = Group::new().map_err(failed("signals cannot be heard"))?;
     let began = Instant::now();
     let until =
         began + PATIENCE + Duration::from_secs(args.size / PACE_FLOOR_BYTES_PER_S * u64::from(args.peers));
@@ -104,6 +107,9 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         let folder = scratch.path().join(who);
         group.spawn(&peer_args(&folder, who, port.port(), words)).map_err(failed("a peer cannot be started"))
     };
+    if group.is_signalled() {
+        next_told(&mut group, &mut account, &names, until)?;
+    }
     start(&mut group, &names[0], &["share", &original.to_string_lossy()])?;
     let id = loop {
         if let Told::Shared(id) = next_told(&mut group, &mut account, &names, until)? {

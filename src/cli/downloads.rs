@@ -1,10 +1,13 @@
 //! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
 //! of them; when to end is the command's business.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::cli::downloads::shown::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
@@ -14,21 +17,13 @@ use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::name::printable;
-use crate::core::status::DownloadStatus;
-use crate::core::{ContentId, Event, FailReason, Status};
+use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
 
 /// With more files than this, each is no longer announced on stderr.
 const ANNOUNCED_MAX: usize = 20;
 /// More failures than this are counted, not told one by one, to people.
 const FAILURES_TOLD_MAX: usize = 10;
-/// A download has at most one `progress` line in this time.
-const PROGRESS_LINE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often progress is told where there is no terminal.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
 /// The downloads and the searches that lead to them.
 #[derive(Debug)]
 pub(crate) struct Downloads {
@@ -43,6 +38,7 @@ pub(crate) struct Downloads {
     pace: Pace,
     live: Every,
     plain: Every,
+    json: Every,
 }
 
 /// A search, at the place of its ticket.
@@ -86,6 +82,7 @@ impl Downloads {
             pace: Pace::default(),
             live: Every::new(LIVE_INTERVAL),
             plain,
+            json: Every::new(PROGRESS_LINE_INTERVAL),
         }
     }
 
@@ -159,46 +156,6 @@ impl Downloads {
             Event::Skipped { content, path } => self.skipped(run, content, path),
             Event::Failed { content, reason } => self.failed_item(run, content, reason),
             _ => {}
-        }
-    }
-
-    /// When [`Downloads::tick`] has something to do again; `None`: never.
-    pub(crate) fn next_tick(&self, run: &Run<'_>, now: Instant) -> Option<Instant> {
-        let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
-            (true, _, _) => LIVE_INTERVAL,
-            (_, true, _) => PROGRESS_LINE_INTERVAL,
-            (_, _, false) => PLAIN_INTERVAL,
-            _ => return None,
-        };
-        Some(now + interval)
-    }
-
-    /// Tells how far things are, as often as is due.
-    pub(crate) fn tick(&mut self, run: &mut Run<'_>, now: Instant) {
-        let live = run.out.is_live() && self.live.is_due(now);
-        let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
-        if !live && !plain && !run.out.is_json() {
-            return;
-        }
-        let status = run.status();
-        for download in &status.downloads {
-            let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
-                continue;
-            };
-            item.bytes = download.bytes.min(item.size);
-            item.have = download.have;
-            item.pace.add(now, item.fetched());
-            if run.out.is_json() && item.line.is_due(now) {
-                item.tell(run, download);
-            }
-        }
-        let bytes =
-            self.bytes + self.items.values().filter(|item| !item.ended).map(|item| item.bytes).sum::<u64>();
-        self.pace.add(now, bytes);
-        if live {
-            run.out.show(&self.line(&status));
-        } else if plain && self.items.values().any(|item| !item.ended) {
-            run.out.note(&self.line(&status));
         }
     }
 
@@ -312,8 +269,9 @@ impl Downloads {
             _ => format!("chunks {}", human::some_of(missing, count.into())),
         };
         let (name, stall) = (human::label(&item.name), human::span(self.stall));
-        run.out
-            .note(&format!("{name}: waiting for {what}; nobody here has it now (giving up after {stall})"));
+        run.out.note(&format!(
+            "{name}: waiting for {what}; nobody who is here has that (giving up after {stall})"
+        ));
     }
 
     fn finished(
@@ -383,61 +341,11 @@ impl Downloads {
     fn around(&self, had: Option<(u32, u32)>) -> Circumstances {
         Circumstances { wait: self.wait, stall: self.stall, port: self.port, had }
     }
-
-    /// How far everything is, in a line.
-    fn line(&self, status: &Status) -> String {
-        let whole = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
-        let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
-        let open = self.items.values().filter(|item| !item.ended).count();
-        let (what, peers) = match self.items.len() {
-            0 => return "looking for it".to_owned(),
-            1 => {
-                let name =
-                    self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
-                (name.unwrap_or_default(), status.downloads.first().map_or(0, |download| download.sources))
-            }
-            all => {
-                let files = format!(
-                    "{} of {}",
-                    human::count((all - open) as u64),
-                    human::counted(all, "file", "files")
-                );
-                (files, status.connections)
-            }
-        };
-        let eta = match self.pace.eta(whole.saturating_sub(had)) {
-            Some(left) => format!("{} left", human::eta(left)),
-            None => "waiting".to_owned(),
-        };
-        format!(
-            "{what}  {}%  {} of {}  {}  {eta}  {}",
-            human::percent(had, whole),
-            human::size(had),
-            human::size(whole),
-            human::rate(self.pace.bytes_per_s()),
-            human::counted(peers, "peer", "peers")
-        )
-    }
 }
 
 impl Item {
     /// Bytes that came over the network.
     fn fetched(&self) -> u64 {
         self.bytes.saturating_sub(self.bytes_before)
-    }
-
-    fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
-        run.out.json(&Line::Progress {
-            id: download.content,
-            name: &self.name,
-            size: self.size,
-            bytes: self.bytes,
-            have: download.have,
-            chunks: download.chunks,
-            in_flight: download.in_flight,
-            rate: self.pace.bytes_per_s(),
-            eta: self.pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
-            peers: download.sources,
-        });
     }
 }

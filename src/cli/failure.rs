@@ -62,7 +62,10 @@ impl Failure {
             FailReason::Stalled { missing, of } => {
                 let missing = match of {
                     0 => "nobody was there to tell what it consists of".to_owned(),
-                    _ => format!("nobody has the {missing} missing of {of} chunks"),
+                    _ => {
+                        let [missing, of] = [missing, of].map(|chunks| human::count(u64::from(*chunks)));
+                        format!("nobody has the {missing} missing of {of} chunks")
+                    }
                 };
                 (format!("{missing}, for {}", human::span(around.stall)), vec![again()])
             }

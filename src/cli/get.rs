@@ -7,25 +7,18 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
+use crate::cli::choice;
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, command_line};
 use crate::cli::human;
-use crate::cli::ls;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Target};
 use crate::cli::units::parse_duration;
 use crate::cli::wanted::Request;
 use crate::core::Command;
-use crate::core::name::printable;
-use crate::shell::{ShellEvent, terminal};
+use crate::shell::ShellEvent;
 use crate::store::OnConflict;
-use crate::wire::message::Wanted;
-
-/// How long is listened before what there is to choose from is shown.
-const CHOICE_WAIT: Duration = Duration::from_secs(1);
-/// How often an answer that somebody types is looked for.
-const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
 const ABOUT: &str = "\
 Fetch from every peer that has a part of it: verified chunk by chunk, resumed after any interruption.
@@ -132,7 +125,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         Err(exit) => return Outcome::of(exit),
     };
     let requests = if args.wanted.is_empty() {
-        match ask(&mut run) {
+        match choice::ask(&mut run) {
             Ok(requests) => requests,
             Err(exit) => {
                 run.leave(|_, _| {});
@@ -280,64 +273,6 @@ fn target(args: &GetArgs) -> Result<Target, String> {
     let name = name.ok_or_else(|| "the file name after -o is not UTF-8; choose another".to_owned())?;
     let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(Target { dir: dir.to_owned(), name: Some(name.to_owned()), on_conflict })
-}
-
-/// Lists what the network offers and asks which of it to get.
-fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
-    run.out.note("looking at what is on offer ...");
-    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
-    ls::until_looked(run)?;
-    let contents = run.status().contents;
-    if contents.is_empty() {
-        let next = "on the other machine: chunkcast share FILE";
-        run.out.error(Exit::Nobody, "nobody offers anything", Some(next));
-        return Err(Exit::Nobody);
-    }
-    let digits = contents.len().to_string().len();
-    for (number, content) in (1..).zip(&contents) {
-        let (name, size) = (human::label(&content.name), human::size(content.size));
-        run.out.fail(&format!("{number:>digits$}  {name}  ({size})"));
-    }
-    loop {
-        run.out.prompt("which? (numbers or names, nothing to leave) ");
-        let answer = answer(run)?;
-        if answer.trim().is_empty() {
-            return Err(Exit::Ok);
-        }
-        let chosen: Result<Vec<Request>, String> = answer
-            .split([' ', ','])
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(|word| match word.parse::<usize>() {
-                Ok(number) => match number.checked_sub(1).and_then(|at| contents.get(at)) {
-                    Some(content) => Request::parse(&content.id.to_string()),
-                    None => Err(format!("there is no number {number}")),
-                },
-                Err(_) => Request::parse(word),
-            })
-            .collect();
-        match chosen {
-            Ok(requests) => return Ok(requests),
-            Err(why) => run.out.fail(&printable(&why)),
-        }
-    }
-}
-
-/// What somebody types, while the loop goes on.
-fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
-    let typed = terminal::read_line();
-    loop {
-        if let Ok(line) = typed.try_recv() {
-            return Ok(line);
-        }
-        run.turn(Some(Instant::now() + ANSWER_INTERVAL))?;
-        while let Some(event) = run.next_event() {
-            if let ShellEvent::Signal(signal) = event {
-                run.out.fail("");
-                return Err(Exit::of_signal(signal));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

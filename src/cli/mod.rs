@@ -4,6 +4,7 @@
 //! or one JSON object a line; stderr carries progress, questions and the diagnostic log.
 
 mod args;
+mod choice;
 mod completions;
 mod demo;
 mod demo_account;

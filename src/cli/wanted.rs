@@ -87,8 +87,8 @@ fn id_prefix(prefix: &str) -> Result<Wanted, String> {
 
 /// A word as a POSIX shell reads it back.
 pub(crate) fn shell_quoted(word: &str) -> String {
-    let bare = |c: char| c.is_alphanumeric() || "-_./+,:@%".contains(c);
-    if !word.is_empty() && word.chars().all(bare) {
+    let bare = |c: char| c.is_alphanumeric() || "-_./+,:@%=".contains(c);
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(bare) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))

@@ -55,10 +55,11 @@ impl Group {
         Ok(Group { children: Vec::new(), told, tell, signal })
     }
 
-    /// Starts this program with `args`; returns its number. It inherits stderr, and no variable of chunkcast's own.
+    /// Starts this program with `args`; returns its number. It inherits no variable of chunkcast's own, and what it
+    /// says on stderr goes nowhere: it is to say what matters on stdout.
     pub fn spawn(&mut self, args: &[impl AsRef<OsStr>]) -> io::Result<usize> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with(OWN_VARIABLES) {
                 command.env_remove(name);
@@ -72,6 +73,11 @@ impl Group {
         }
         self.children.push(child);
         Ok(number)
+    }
+
+    /// Whether a signal asks this process to end; [`Group::next`] will say which.
+    pub fn is_signalled(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
     }
 
     /// The next thing that comes, at the latest at `until`.

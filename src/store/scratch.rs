@@ -43,22 +43,34 @@ impl Scratch {
         Ok(path)
     }
 
-    /// Makes a file of `bytes` random bytes in a folder of it.
-    pub fn random_file(&self, folder: &Path, name: &str, bytes: u64) -> Result<PathBuf, Fault> {
+    /// Makes a file of `bytes` random bytes in a folder of it; fewer when `go_on`, asked again and again, says no.
+    pub fn random_file(
+        &self,
+        folder: &Path,
+        name: &str,
+        bytes: u64,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<PathBuf, Fault> {
         let path = folder.join(name);
-        match self.write_random(folder, name, bytes) {
+        match self.write_random(folder, name, bytes, go_on) {
             Ok(()) => Ok(path),
             Err(errno) => Err(fault::writing("write", &path, errno)),
         }
     }
 
-    fn write_random(&self, folder: &Path, name: &str, bytes: u64) -> FsResult<()> {
+    fn write_random(
+        &self,
+        folder: &Path,
+        name: &str,
+        bytes: u64,
+        mut go_on: impl FnMut() -> bool,
+    ) -> FsResult<()> {
         let folder = self.fs.open_folder(folder)?;
         let file = self.fs.open_write_at(&folder, name, Make::New)?;
         let mut random = fastrand::Rng::new();
         let mut step = vec![0; STEP_BYTES];
         let mut offset = 0;
-        while offset < bytes {
+        while offset < bytes && go_on() {
             let now = usize::try_from(bytes - offset).unwrap_or(STEP_BYTES).min(STEP_BYTES);
             random.fill(&mut step[..now]);
             self.fs.write_at(&file, &step[..now], offset)?;
@@ -131,7 +143,8 @@ mod tests {
         let folder = scratch.folder("peer").unwrap();
         scratch.folder("peer/deep").unwrap();
         let bytes = STEP_BYTES as u64 + 5;
-        let [one, other] = ["one", "other"].map(|name| scratch.random_file(&folder, name, bytes).unwrap());
+        let [one, other] =
+            ["one", "other"].map(|name| scratch.random_file(&folder, name, bytes, || true).unwrap());
         let copy = folder.join("deep/copy");
         std::fs::copy(&one, &copy).unwrap();
         std::os::unix::fs::symlink("/", folder.join("link")).unwrap();

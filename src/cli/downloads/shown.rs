@@ -1,0 +1,112 @@
+//! How far the downloads are, shown: the line that renews itself on a terminal, plain lines elsewhere, `progress` lines with
+//! `--json`; each no more often than it is read.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::downloads::{Downloads, Item};
+use crate::cli::human;
+use crate::cli::json::Line;
+use crate::cli::run::Run;
+use crate::core::Status;
+use crate::core::name::printable;
+use crate::core::status::DownloadStatus;
+
+/// A download has at most one `progress` line in this time.
+pub(super) const PROGRESS_LINE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the line that renews itself does so.
+pub(super) const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often progress is told where there is no terminal.
+pub(super) const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Downloads {
+    /// When [`Downloads::tick`] has something to do again; `None`: never.
+    pub(crate) fn next_tick(&self, run: &Run<'_>, now: Instant) -> Option<Instant> {
+        let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
+            (true, _, _) => LIVE_INTERVAL,
+            (_, true, _) => PROGRESS_LINE_INTERVAL,
+            (_, _, false) => PLAIN_INTERVAL,
+            _ => return None,
+        };
+        Some(now + interval)
+    }
+
+    /// Tells how far things are, as often as is due.
+    pub(crate) fn tick(&mut self, run: &mut Run<'_>, now: Instant) {
+        let live = run.out.is_live() && self.live.is_due(now);
+        let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
+        let json = run.out.is_json() && self.json.is_due(now);
+        if !live && !plain && !json {
+            return;
+        }
+        let status = run.status();
+        for download in &status.downloads {
+            let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
+                continue;
+            };
+            item.bytes = download.bytes.min(item.size);
+            item.have = download.have;
+            item.pace.add(now, item.fetched());
+            if json && item.line.is_due(now) {
+                item.tell(run, download);
+            }
+        }
+        self.pace.add(now, self.items.values().map(Item::fetched).fold(0, u64::saturating_add));
+        if live {
+            run.out.show(&self.line(&status));
+        } else if plain && self.items.values().any(|item| !item.ended) {
+            run.out.note(&self.line(&status));
+        }
+    }
+
+    /// How far everything is, in a line.
+    fn line(&self, status: &Status) -> String {
+        let whole = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
+        let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
+        let open = self.items.values().filter(|item| !item.ended).count();
+        let (what, peers) = match self.items.len() {
+            0 => return "looking for it".to_owned(),
+            1 => {
+                let name =
+                    self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
+                (name.unwrap_or_default(), status.downloads.first().map_or(0, |download| download.sources))
+            }
+            all => {
+                let files = format!(
+                    "{} of {}",
+                    human::count((all - open) as u64),
+                    human::counted(all, "file", "files")
+                );
+                (files, status.connections)
+            }
+        };
+        let eta = match self.pace.eta(whole.saturating_sub(had)) {
+            Some(left) => format!("{} left", human::eta(left)),
+            None => "waiting".to_owned(),
+        };
+        format!(
+            "{what}  {}%  {} of {}  {}  {eta}  {}",
+            human::percent(had, whole),
+            human::size(had),
+            human::size(whole),
+            human::rate(self.pace.bytes_per_s()),
+            human::counted(peers, "peer", "peers")
+        )
+    }
+}
+
+impl Item {
+    fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
+        run.out.json(&Line::Progress {
+            id: download.content,
+            name: &self.name,
+            size: self.size,
+            bytes: self.bytes,
+            have: download.have,
+            chunks: download.chunks,
+            in_flight: download.in_flight,
+            rate: self.pace.bytes_per_s(),
+            eta: self.pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
+            peers: download.sources,
+        });
+    }
+}
