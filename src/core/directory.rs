@@ -118,7 +118,7 @@ impl Directory {
             return Err("peer table full");
         }
         let ip = heard.addr.ip();
-        if !self.own_addresses.contains(&ip)
+        if !(ip.is_loopback() || self.own_addresses.contains(&ip))
             && self.peers.values().filter(|known| known.addr.ip() == ip).count()
                 >= self.limits.peers_per_address_max
         {

@@ -65,6 +65,8 @@ pub struct Limits {
     pub datagrams_per_s: u32,
     /// Datagrams of one announcement round.
     pub announce_datagrams_max: usize,
+    /// When a newcomer asks who is there, after its start; after the first time only while nobody was heard.
+    pub newcomer_asks: [Duration; 3],
     /// The longest random delay before an announcement.
     pub announce_jitter_max: Duration,
     /// The longest random delay before an announcement of something new.
@@ -117,6 +119,7 @@ impl Default for Limits {
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,
             announce_datagrams_max: 4,
+            newcomer_asks: [ms(1), ms(250), s(1)],
             announce_jitter_max: s(1),
             change_jitter_max: ms(50),
             announce_gap_min: s(5),

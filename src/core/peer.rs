@@ -62,6 +62,8 @@ pub struct Peer {
     pub(in crate::core) uploader: Uploader,
     pub(in crate::core) downloader: Downloader,
     pub(in crate::core) rates: Rates,
+    /// How often this newcomer asked who is there.
+    pub(in crate::core) acquaintances: usize,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
     outputs: VecDeque<Output>,
@@ -75,6 +77,7 @@ impl Peer {
         let announcer = Announcer::new(config.announce_interval, limits.clone(), now, &mut rng);
         let mut timers = Timers::default();
         timers.set(Timer::Announce, announcer.next_round());
+        timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
         Peer {
             id: PeerId(rng.bytes16()),
             timers,
@@ -88,6 +91,7 @@ impl Peer {
             uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
+            acquaintances: 0,
             leaving: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -215,6 +219,7 @@ impl Peer {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Connection(conn) => self.review_connection(now, conn),
+                Timer::Acquaint => self.acquaint(now),
                 Timer::Announce => self.announce(now),
                 Timer::Answer => self.send_answers(now),
                 Timer::Search(key) => self.step_search(now, key),

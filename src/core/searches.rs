@@ -15,6 +15,9 @@ use crate::wire::message::Wanted;
 /// that names that look alike can be told.
 const ASKS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1), Duration::from_millis(1500)];
+/// Among several peers a name does not count as unique before this time: processes on busy machines need some time to
+/// answer.
+const SETTLE_MIN: Duration = Duration::from_millis(25);
 /// How long beyond its end a search waits for catalogue pages that are on their way.
 const PAGES_GRACE: Duration = Duration::from_secs(30);
 
@@ -80,7 +83,11 @@ impl Search {
     pub(in crate::core) fn matched(&mut self, now: Time, known_peers: u32, delay_max: Duration) {
         let settles = match &self.wanted {
             Wanted::Id(_) => now,
-            Wanted::Name(_) => now + Duration::from_millis(u64::from(known_peers)).min(delay_max),
+            // Who knows nobody but the asker knows of nobody else who could answer.
+            Wanted::Name(_) if known_peers <= 1 => now,
+            Wanted::Name(_) => {
+                now + Duration::from_millis(u64::from(known_peers)).clamp(SETTLE_MIN, delay_max)
+            }
             Wanted::All | Wanted::Glob(_) | Wanted::Prefix(_) => return,
         };
         self.settles = Some(self.settles.map_or(settles, |present| present.min(settles)));
@@ -225,10 +232,13 @@ mod tests {
         let mut search =
             Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
         steps(&mut search, 0);
-        search.matched(Time::from_millis(2), 7, Duration::from_millis(50));
-        assert_eq!(steps(&mut search, 2), [Step::Wait(Time::from_millis(9))]);
+        search.matched(Time::from_millis(2), 30, Duration::from_millis(50));
+        assert_eq!(steps(&mut search, 2), [Step::Wait(Time::from_millis(32))]);
         search.matched(Time::from_millis(3), 1000, Duration::from_millis(50));
-        assert_eq!(steps(&mut search, 9), [Step::Decide]);
+        assert_eq!(steps(&mut search, 32), [Step::Decide]);
+        search.settles = None;
+        search.matched(Time::from_millis(3), 1, Duration::from_millis(50));
+        assert_eq!(steps(&mut search, 3), [Step::Decide]);
     }
 
     #[test]

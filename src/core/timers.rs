@@ -11,6 +11,8 @@ use crate::core::time::Time;
 pub(in crate::core) enum Timer {
     /// A connection's handshake, keep-alive or stall.
     Connection(ConnId),
+    /// A newcomer's next question to everybody.
+    Acquaint,
     /// The next announcement round.
     Announce,
     /// The next delayed answer to a query.
@@ -34,6 +36,7 @@ impl Timer {
     pub(in crate::core) fn name(&self) -> &'static str {
         match self {
             Timer::Connection(_) => "connection",
+            Timer::Acquaint => "acquaint",
             Timer::Announce => "announce",
             Timer::Answer => "answer",
             Timer::Search(_) => "search",

@@ -164,6 +164,19 @@ impl Peer {
         }
     }
 
+    /// A newcomer does not wait for the minute: it asks who is there, unless a search of its own asks already.
+    pub(in crate::core) fn acquaint(&mut self, now: Time) {
+        let asks = self.config.limits.newcomer_asks;
+        if self.searches.len() == 0 && (self.acquaintances == 0 || self.directory.len() == 0) {
+            self.query(Wanted::All);
+        }
+        let last = asks.get(self.acquaintances).copied().unwrap_or_default();
+        self.acquaintances += 1;
+        if let Some(next) = asks.get(self.acquaintances) {
+            self.timers.set(Timer::Acquaint, now + next.saturating_sub(last));
+        }
+    }
+
     /// Forgets the peers that were silent for too long.
     pub(in crate::core) fn expire_peers(&mut self, now: Time) {
         for peer in self.directory.expire(now) {

@@ -38,7 +38,7 @@ impl Peer {
     ) -> Option<ConnId> {
         let ip = from.ip();
         let limits = &self.config.limits;
-        let of_this_host = self.config.own_addresses.contains(&ip);
+        let of_this_host = ip.is_loopback() || self.config.own_addresses.contains(&ip);
         if !of_this_host && self.links.half_open(&ip) >= limits.half_open_per_address_max {
             self.counters.add("connections refused: half-open of one address");
             return None;

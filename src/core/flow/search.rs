@@ -44,8 +44,12 @@ impl Peer {
                 Step::Ask if !many => {
                     let wanted = search.wanted.clone();
                     self.query(wanted);
+                    self.walk_fixed_again(now, key);
                 }
-                Step::Ask | Step::AskAll => self.query_all(now),
+                Step::Ask | Step::AskAll => {
+                    self.query_all(now);
+                    self.walk_fixed_again(now, key);
+                }
                 Step::Decide => return self.decide_search(now, key),
                 Step::Wait(until) => {
                     return self.timers.set(Timer::Search(key), until.max(now + Duration::from_micros(1)));
@@ -89,8 +93,7 @@ impl Peer {
     pub(in crate::core) fn walk_catalogue(&mut self, now: Time, peer: &PeerId) {
         let Some(addr) = self.directory.get(peer).map(|known| known.addr) else { return };
         let conn = self.links.to_peer(peer);
-        let dialled = conn.and_then(|conn| self.connections.get(conn)).map(|connection| connection.addr);
-        let fixed = self.config.fixed_peers.iter().any(|named| *named == addr || Some(*named) == dialled);
+        let fixed = self.is_fixed(peer);
         let partly = self.directory.is_partly_known(peer);
         let many = self.searches.len() > 1;
         let asks: Vec<(u32, Wanted)> = self
@@ -164,6 +167,29 @@ impl Peer {
             self.walk_catalogue(now, &peer);
         }
         self.timers.set(Timer::Search(key), now + TOGETHER);
+    }
+
+    /// A peer that somebody named may not hear what is broadcast, and what it offers may have grown: its catalogue is
+    /// walked at each question.
+    fn walk_fixed_again(&mut self, now: Time, key: u32) {
+        let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
+        for (peer, conn) in open {
+            if self.is_fixed(&peer)
+                && let Some(search) =
+                    self.searches.get_mut(key).filter(|search| search.walks.get(&conn) == Some(&true))
+            {
+                search.walks.remove(&conn);
+                self.walk_catalogue(now, &peer);
+            }
+        }
+    }
+
+    /// Whether somebody named this peer by its address.
+    fn is_fixed(&self, peer: &PeerId) -> bool {
+        let listens = self.directory.get(peer).map(|known| known.addr);
+        let conn = self.links.to_peer(peer).and_then(|conn| self.connections.get(conn));
+        let dialled = conn.map(|connection| connection.addr);
+        self.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
     }
 
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
