@@ -25,7 +25,7 @@ impl Peer {
                 }
                 connection.add_channel(content)
             }
-            Some((_, channel)) if channel.our_cut.is_some() || cut.is_none() => return,
+            Some((_, channel)) if channel.opened && (channel.our_cut.is_some() || cut.is_none()) => return,
             Some((number, _)) => number,
             None if connection.channels.len() >= channels_max => return,
             None => connection.add_channel(content),

@@ -174,8 +174,12 @@ impl Peer {
             RefuseReason::Unreadable => "file unreadable",
         };
         let to = connection.peer_ref();
+        let opened = connection.channels.get(channel as usize).is_some_and(|channel| channel.opened);
         self.event(Event::ChunkUnsent { content, chunk, to, why });
-        self.say(now, conn, Frame::Reject { channel, chunk, reason });
+        // On a channel that was refused before it was ever opened, the refusal says it all.
+        if opened {
+            self.say(now, conn, Frame::Reject { channel, chunk, reason });
+        }
     }
 
     /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
