@@ -79,6 +79,7 @@ impl Run<'_> {
                 }
             }
             Event::ChunkMissed { content, chunk, from, why } => self.tell_missed(content, *chunk, from, why),
+            Event::SourceLost { content, from, why } => self.tell_source_lost(content, from, why),
             Event::ChunkSent { content, chunk, bytes, of, to, took } => {
                 let Known { name, .. } = self.known(content);
                 let (dir, index, of, bytes, took) = (Direction::Up, *chunk, *of, *bytes, *took);
@@ -159,6 +160,22 @@ impl Run<'_> {
             id: *content,
             name: &name,
             index: Some(index),
+            who: Some(Who::of(from)),
+            reason: why,
+            missing: &[],
+            missing_count: None,
+        });
+    }
+
+    fn tell_source_lost(&mut self, content: &ContentId, from: &PeerRef, why: &'static str) {
+        let Known { name, .. } = self.known(content);
+        if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from.addr, why)) {
+            self.out.note(&format!("{}: no longer from {}: {why}", human::label(&name), human::peer(from)));
+        }
+        self.out.json(&Line::Retry {
+            id: *content,
+            name: &name,
+            index: None,
             who: Some(Who::of(from)),
             reason: why,
             missing: &[],

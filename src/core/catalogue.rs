@@ -8,7 +8,10 @@ use std::ops::Bound;
 use crate::core::bitfield::Bitfield;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
-use crate::wire::message::{CatalogueRequest, Entry, Wanted};
+use crate::wire::message::{CatalogueRequest, Entry, RefuseReason, Wanted};
+
+/// So many contents that are gone are remembered.
+const GONE_MAX: usize = 1_024;
 
 /// One content that this peer holds some of.
 #[derive(Debug)]
@@ -83,6 +86,8 @@ pub(in crate::core) struct Catalogue {
     holdings: BTreeMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
     listed: BTreeSet<(ContentId, String)>,
+    /// Contents whose file changed or vanished.
+    gone: BTreeSet<ContentId>,
     generation: u64,
 }
 
@@ -171,6 +176,18 @@ impl Catalogue {
         gone
     }
 
+    /// A content's file changed or vanished: who asks for it hears so.
+    pub(in crate::core) fn note_gone(&mut self, content: ContentId) {
+        if self.gone.len() < GONE_MAX {
+            self.gone.insert(content);
+        }
+    }
+
+    /// Why a content that is not held is not.
+    pub(in crate::core) fn why_gone(&self, content: &ContentId) -> RefuseReason {
+        if self.gone.contains(content) { RefuseReason::Changed } else { RefuseReason::Unknown }
+    }
+
     /// Nothing of the content is held any more.
     pub(in crate::core) fn remove(&mut self, content: &ContentId) {
         if let Some(holding) = self.holdings.remove(content) {
@@ -222,6 +239,7 @@ impl Catalogue {
         if let Some(holding) = self.holdings.get_mut(&content)
             && holding.names.insert(name.to_owned())
         {
+            self.gone.remove(&content);
             self.listed.insert((content, name.to_owned()));
             self.generation += 1;
         }

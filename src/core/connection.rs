@@ -137,6 +137,8 @@ pub(in crate::core) struct Connection {
     queue: VecDeque<Frame>,
     outbox: Vec<u8>,
     outbox_sent: usize,
+    /// Where in the outbox the header of the chunk behind it begins.
+    promise_at: usize,
 }
 
 impl Connection {
@@ -170,6 +172,7 @@ impl Connection {
             queue: VecDeque::new(),
             outbox: Vec::new(),
             outbox_sent: 0,
+            promise_at: 0,
         }
     }
 
@@ -260,8 +263,21 @@ impl Connection {
 
     /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
     pub(in crate::core) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
+        self.promise_at = self.outbox.len();
         frame::encode_chunk_header(channel, outgoing.chunk, outgoing.len, &mut self.outbox);
         self.outgoing = Some(outgoing);
+    }
+
+    /// Takes back the chunk behind the outbox, if nothing of its header is out.
+    pub(in crate::core) fn take_back_chunk(&mut self) -> Option<Outgoing> {
+        if self.outbox.is_empty() || self.outbox_sent > self.promise_at {
+            return None;
+        }
+        self.outbox.truncate(self.promise_at);
+        if self.outbox_sent == self.outbox.len() {
+            self.drop_outbox();
+        }
+        self.outgoing.take()
     }
 
     /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
@@ -289,7 +305,8 @@ impl Connection {
             return Segment::Nothing;
         }
         if self.outbox_sent < self.outbox.len() {
-            return Segment::Bytes { bytes: &self.outbox[self.outbox_sent..], more: self.outgoing.is_some() };
+            let span_of = self.outgoing.as_ref().map(|outgoing| outgoing.content);
+            return Segment::Bytes { bytes: &self.outbox[self.outbox_sent..], span_of };
         }
         match &self.outgoing {
             Some(out) => Segment::Span {
@@ -419,7 +436,7 @@ mod tests {
         let content = ContentId([0; 32]);
         let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
         connection.begin_chunk(0, out);
-        assert!(matches!(connection.segment(), Segment::Bytes { more: true, .. }));
+        assert!(matches!(connection.segment(), Segment::Bytes { span_of: Some(_), .. }));
         connection.begin_closing(Some(Frame::Ping));
         assert_eq!(connection.segment(), Segment::Close);
     }

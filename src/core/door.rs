@@ -212,12 +212,13 @@ pub enum Sink {
 /// What a connection wants to send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// These bytes. `more`: a span follows at once, so the kernel may wait for it.
+    /// These bytes.
     Bytes {
         /// The bytes.
         bytes: &'a [u8],
-        /// Whether a span follows.
-        more: bool,
+        /// A span of this content follows at once. The kernel may wait for it; and if the file is not what it was, the
+        /// driver says [`Input::SpanFailed`] *instead* of sending these bytes, which promise it.
+        span_of: Option<ContentId>,
     },
     /// Bytes of a shared file.
     Span {
@@ -617,6 +618,15 @@ pub enum Event {
         /// Who asked.
         to: PeerRef,
         /// Why, as the transfer log says it.
+        why: &'static str,
+    },
+    /// A peer that was to be asked for chunks does not offer the content, or no longer.
+    SourceLost {
+        /// The content.
+        content: ContentId,
+        /// Which peer.
+        from: PeerRef,
+        /// Why.
         why: &'static str,
     },
     /// A download can go on only when somebody with the missing chunks comes (back). Said once, until it goes on.

@@ -58,7 +58,16 @@ impl Reactor {
                 },
                 _ if !link.writable => return false,
                 _ if budget == 0 => return true,
-                Segment::Bytes { bytes, more } => send_bytes(&link.stream, bytes, more),
+                Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
+                // Once the header is out, the chunk is promised: so the file is looked at before.
+                Segment::Bytes { bytes, span_of: Some(content) } => match self.store.span(&content) {
+                    Ok(_) => send_bytes(&link.stream, bytes, true),
+                    Err(why) => {
+                        self.peer.handle(now, Input::SpanFailed { conn, content, why });
+                        self.drain();
+                        return true;
+                    }
+                },
                 Segment::Span { content, offset, len } => {
                     let sent = match self.store.span(&content) {
                         Ok(file) => send_span(&link.stream, file, offset, len.min(budget), &mut self.scratch),

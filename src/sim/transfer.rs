@@ -116,7 +116,7 @@ impl Simulation {
                 writer.out.fin = true;
                 1
             }
-            Segment::Bytes { more: true, .. } | Segment::Span { .. } if nature == Nature::Liar => {
+            Segment::Bytes { span_of: Some(_), .. } | Segment::Span { .. } if nature == Nature::Liar => {
                 return Step::Stop;
             }
             Segment::Bytes { .. } | Segment::Span { .. } if writer.out.fin => {

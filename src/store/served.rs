@@ -198,7 +198,11 @@ impl Served {
             }
             None => self.open(at)?,
         };
-        if look.stamp == stamp { Ok(()) } else { Err(SpanFault::Changed) }
+        match look.stamp == stamp {
+            true => Ok(()),
+            false if look.named => Err(SpanFault::Changed),
+            false => Err(SpanFault::Gone),
+        }
     }
 
     fn open(&mut self, at: u32) -> Result<Look, SpanFault> {

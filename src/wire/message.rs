@@ -184,6 +184,18 @@ pub enum RefuseReason {
 }
 
 impl RefuseReason {
+    /// What it means, as logs say it.
+    pub fn text(self) -> &'static str {
+        match self {
+            RefuseReason::Unknown => "not offered there",
+            RefuseReason::ChunkSize => "held in another chunk size there",
+            RefuseReason::NotHere => "chunk not there",
+            RefuseReason::Busy => "busy",
+            RefuseReason::Changed => "file changed there",
+            RefuseReason::Unreadable => "file unreadable there",
+        }
+    }
+
     /// The reason with this number.
     pub fn from_byte(byte: u8) -> Option<RefuseReason> {
         Some(match byte {

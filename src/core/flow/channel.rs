@@ -1,7 +1,7 @@
 //! Contents named on a connection: opened, agreed on, refused, withdrawn.
 
 use crate::core::connection::Phase;
-use crate::core::door::ConnId;
+use crate::core::door::{ConnId, Event};
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
@@ -76,22 +76,34 @@ impl Peer {
     }
 
     /// The other side does not offer a content that we named.
-    pub(in crate::core) fn on_refuse(&mut self, now: Time, conn: ConnId, content: ContentId) {
+    pub(in crate::core) fn on_refuse(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        content: ContentId,
+        reason: RefuseReason,
+    ) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.channel_of(&content).is_none() {
             return self.close_for_fault(now, conn, "refused what was not named");
         }
-        self.unlist(now, conn, content);
+        self.unlist(now, conn, content, reason);
     }
 
     /// The other side no longer offers what it named.
-    pub(in crate::core) fn on_withdraw(&mut self, now: Time, conn: ConnId, theirs: u32) {
+    pub(in crate::core) fn on_withdraw(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        theirs: u32,
+        reason: RefuseReason,
+    ) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some((_, channel)) = connection.channel_theirs(theirs) else {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
         let content = channel.content;
-        self.unlist(now, conn, content);
+        self.unlist(now, conn, content, reason);
     }
 
     /// This peer no longer offers a content: whoever it was named to hears so.
@@ -187,7 +199,7 @@ impl Peer {
         }
         if self.cut_of(content).is_none() {
             let wanted = self.downloader.get(content).is_some_and(|download| download.wants_peers());
-            return (!wanted).then_some(RefuseReason::Unknown);
+            return (!wanted).then_some(self.catalogue.why_gone(content));
         }
         let told = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
         match (their_cut, told.or_else(|| self.cut_to_tell(conn, content))) {
@@ -209,11 +221,14 @@ impl Peer {
     }
 
     /// A peer does not hold a content after all.
-    fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let peer =
-            self.connections.get(conn).and_then(|connection| connection.identity.as_ref()).map(|i| i.peer);
-        if let Some(peer) = peer {
+    fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId, reason: RefuseReason) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let from = connection.peer_ref();
+        if let Some(peer) = from.id {
             self.directory.unlist(&peer, &content);
+        }
+        if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
+            self.event(Event::SourceLost { content, from, why: reason.text() });
         }
         self.lose_source(now, conn, content);
     }

@@ -70,8 +70,8 @@ impl Peer {
             Frame::Open { channel, content, size, chunk_bytes } => {
                 self.on_open(now, conn, channel, content, size, chunk_bytes);
             }
-            Frame::Refuse { content, .. } => self.on_refuse(now, conn, content),
-            Frame::Withdraw { channel, .. } => self.on_withdraw(now, conn, channel),
+            Frame::Refuse { content, reason } => self.on_refuse(now, conn, content, reason),
+            Frame::Withdraw { channel, reason } => self.on_withdraw(now, conn, channel, reason),
             Frame::ManifestRequest { channel, first } => self.on_manifest_request(now, conn, channel, first),
             Frame::ManifestPage(page) => self.on_manifest_page(now, conn, page),
             Frame::HaveMap { channel, bits } => self.on_have_map(now, conn, channel, &bits),

@@ -160,7 +160,7 @@ impl Peer {
             }
             self.count_remote(conn, &content, true);
         }
-        self.miss(content, chunk, conn, "rejected");
+        self.miss(content, chunk, conn, reason.text());
         self.ask_for_chunks(now, content);
         self.feed_starving(now);
     }

@@ -122,7 +122,8 @@ impl Peer {
         }
     }
 
-    /// A file is not what it was when a chunk of it was promised: the connection cannot keep the promise.
+    /// A file is not what it was. A chunk whose header is out was promised, and that promise cannot be kept: the
+    /// connection is closed. Before that, a rejection will do.
     pub(in crate::core) fn on_span_failed(
         &mut self,
         now: Time,
@@ -130,17 +131,25 @@ impl Peer {
         content: ContentId,
         why: SpanFault,
     ) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        if let Some(out) = connection.outgoing.filter(|out| out.content == content) {
-            let why = match why {
-                SpanFault::Changed => "file changed",
-                SpanFault::Gone => "file gone",
-                SpanFault::Unreadable => "file unreadable",
-            };
-            let to = connection.peer_ref();
-            self.event(Event::ChunkUnsent { content, chunk: out.chunk, to, why });
+        let reason = match why {
+            SpanFault::Changed | SpanFault::Gone => RefuseReason::Changed,
+            SpanFault::Unreadable => RefuseReason::Unreadable,
+        };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };
+        let channel = connection.channel_of(&content).map(|(number, _)| number);
+        match (connection.take_back_chunk(), channel) {
+            (Some(_), Some(channel)) => {
+                self.uploader.finish(conn);
+                self.reject(now, conn, channel, content, out.chunk, reason);
+                self.grant_uploads(now);
+            }
+            _ => {
+                let to = connection.peer_ref();
+                self.event(Event::ChunkUnsent { content, chunk: out.chunk, to, why: reason.text() });
+                self.close(now, conn, None);
+            }
         }
-        self.close(now, conn, None);
     }
 
     /// Gives free upload slots to who waits for one.
@@ -165,14 +174,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let why = match reason {
-            RefuseReason::Unknown => "not offered",
-            RefuseReason::ChunkSize => "other chunk size",
-            RefuseReason::NotHere => "not here",
-            RefuseReason::Busy => "busy",
-            RefuseReason::Changed => "file changed",
-            RefuseReason::Unreadable => "file unreadable",
-        };
+        let why = reason.text();
         let to = connection.peer_ref();
         let opened = connection.channels.get(channel as usize).is_some_and(|channel| channel.opened);
         self.event(Event::ChunkUnsent { content, chunk, to, why });

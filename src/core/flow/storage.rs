@@ -45,6 +45,7 @@ impl Peer {
 
     fn on_withdrawn(&mut self, now: Time, content: ContentId, name: String, why: SpanFault) {
         if self.catalogue.remove_name(&content, &name) {
+            self.catalogue.note_gone(content);
             self.withdraw_everywhere(now, content, RefuseReason::Changed);
         }
         self.announce_soon(now);
