@@ -16,8 +16,9 @@ fn nobody_offers_it() {
     let _sharer = lan.share("sharer", &source);
     let folder = lan.folder("got");
     let began = Instant::now();
-    let ended = lan.get("getter", "talk-2025.mkv", &folder).args(&["--wait", "1s"]).run().expect(3);
-    assert!(began.elapsed() < Duration::from_secs(4), "it took {:?}", began.elapsed());
+    // Within --wait, which is 3 s, and what a loaded machine takes to start and end a process.
+    let ended = lan.get("getter", "talk-2025.mkv", &folder).run().expect(3);
+    assert!(began.elapsed() < Duration::from_secs(6), "it took {:?}", began.elapsed());
     let said = &ended.stderr;
     assert!(said.contains("talk-2025.mkv") && said.contains("talk-2026.mkv"), "no similar name in: {said}");
     assert!(said.contains("peer"), "not what was tried: {said}");
