@@ -265,7 +265,7 @@ impl Walk {
         let opened = library.fs.open_read_at(folder, Path::new(name));
         let looked = opened.and_then(|file| library.fs.look(&file).map(|look| (file, look)));
         match looked {
-            Ok((file, Look { stamp, kind: FileType::RegularFile })) => {
+            Ok((file, Look { stamp, kind: FileType::RegularFile, .. })) => {
                 let place = Place { root: Some(self.root), path: path.into_boxed_path() };
                 return Some((place, file, stamp));
             }
