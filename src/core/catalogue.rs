@@ -86,8 +86,8 @@ pub(in crate::core) struct Catalogue {
     holdings: BTreeMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
     listed: BTreeSet<(ContentId, String)>,
-    /// Contents whose file changed or vanished.
-    gone: BTreeSet<ContentId>,
+    /// Contents whose file is not what it was, and why.
+    gone: BTreeMap<ContentId, RefuseReason>,
     generation: u64,
 }
 
@@ -176,16 +176,16 @@ impl Catalogue {
         gone
     }
 
-    /// A content's file changed or vanished: who asks for it hears so.
-    pub(in crate::core) fn note_gone(&mut self, content: ContentId) {
+    /// A content's file is not what it was: who asks for it hears why.
+    pub(in crate::core) fn note_gone(&mut self, content: ContentId, why: RefuseReason) {
         if self.gone.len() < GONE_MAX {
-            self.gone.insert(content);
+            self.gone.insert(content, why);
         }
     }
 
     /// Why a content that is not held is not.
     pub(in crate::core) fn why_gone(&self, content: &ContentId) -> RefuseReason {
-        if self.gone.contains(content) { RefuseReason::Changed } else { RefuseReason::Unknown }
+        self.gone.get(content).copied().unwrap_or(RefuseReason::Unknown)
     }
 
     /// Nothing of the content is held any more.
