@@ -74,7 +74,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 }
 
 fn reason() -> impl Strategy<Value = RefuseReason> {
-    (1u8..=6).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
+    (1u8..=7).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
 }
 
 fn manifest_page() -> impl Strategy<Value = Frame> {
