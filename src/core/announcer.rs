@@ -77,6 +77,12 @@ impl Announcer {
         self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
     }
 
+    /// Whether a source was not answered for long enough, and there is room for another answer.
+    pub(in crate::core) fn may_answer(&self, now: Time, to: &SocketAddr) -> bool {
+        let too_soon = self.answered.get(to).is_some_and(|last| now < *last + self.limits.answer_gap_min);
+        !too_soon && self.answers.len() < ANSWERS_MAX
+    }
+
     /// A query is to be answered, after a random delay that grows with the number of known peers. False when its
     /// source was answered too recently, or too many answers wait.
     pub(in crate::core) fn answer(
@@ -86,11 +92,10 @@ impl Announcer {
         known_peers: usize,
         rng: &mut Rng,
     ) -> bool {
-        let gap = self.limits.answer_gap_min;
-        let too_soon = self.answered.get(&answer.to).is_some_and(|last| now < *last + gap);
-        if too_soon || self.answers.len() >= ANSWERS_MAX {
+        if !self.may_answer(now, &answer.to) {
             return false;
         }
+        let gap = self.limits.answer_gap_min;
         if self.answered.len() >= ANSWERS_MAX {
             self.answered.retain(|_, last| now < *last + gap);
             if self.answered.len() >= ANSWERS_MAX {
