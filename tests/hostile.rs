@@ -305,3 +305,18 @@ fn a_newcomer_where_another_failed_is_dialled_at_once() {
     bench.hear(host(2), &announcement(3, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
     assert_eq!(bench.dials.first().map(|(_, to)| *to), Some(host(2)));
 }
+
+#[test]
+fn an_id_that_was_lent_to_another_address_first_comes_home() {
+    let mut bench = Bench::new();
+    let held = || vec![entry(CONTENT, "talk.mkv", 7)];
+    bench.hear(host(66), &announcement(2, 1, held()));
+    bench.get_known(Wanted::Id(CONTENT));
+    let dialled = bench.dials.pop().expect("who seems to have it is dialled").0;
+    bench.tell(Input::Connected { conn: dialled });
+    bench.says_hello(dialled, 66);
+    bench.hear(host(66), &announcement(2, 1, held()));
+    assert_eq!(bench.address_of(2), None);
+    bench.hear(host(2), &announcement(2, 1, held()));
+    assert_eq!(bench.dials.pop().map(|(_, to)| to), Some(host(2)));
+}

@@ -96,6 +96,9 @@ impl Peer {
         if self.dialer.is_struck(now, &endpoint) {
             return self.close(now, conn, Some("struck"));
         }
+        if dialled && addr == endpoint {
+            self.forget_impostors(&endpoint, &hello.peer);
+        }
         if let Some(other) = self.links.to_peer(&hello.peer) {
             if self.is_surplus(other, conn, &hello.peer) {
                 return self.close(now, conn, Some("a second connection"));
@@ -124,6 +127,19 @@ impl Peer {
         for content in self.downloader.wanting() {
             if self.directory.holders(&content).any(|holder| *holder == hello.peer) {
                 self.open_channel(now, conn, content);
+            }
+        }
+    }
+
+    /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were.
+    fn forget_impostors(&mut self, endpoint: &SocketAddr, there: &PeerId) {
+        let at = self.directory.peers().filter(|(id, known)| known.addr == *endpoint && *id != there);
+        let impostors: Vec<PeerId> =
+            at.filter(|(_, known)| known.connections == 0).map(|(id, _)| *id).collect();
+        for id in impostors {
+            if let Some(peer) = self.directory.peer_ref(&id) {
+                self.directory.remove(&id);
+                self.event(Event::PeerLost(peer));
             }
         }
     }
