@@ -200,7 +200,7 @@ impl Served {
         };
         match look.stamp == stamp {
             true => Ok(()),
-            false if look.named => Err(SpanFault::Changed),
+            false if look.names > 0 => Err(SpanFault::Changed),
             false => Err(SpanFault::Gone),
         }
     }

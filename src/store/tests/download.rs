@@ -247,6 +247,48 @@ fn links_folders_and_fifos_in_the_way_are_not_touched() {
 }
 
 #[test]
+fn files_that_somebody_linked_into_the_way_are_not_written_to() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
+    let mut session = place.open();
+    session.open_part(&content).unwrap();
+    session.create(&content).unwrap();
+    (0..4).for_each(|chunk| drop(session.write(&content, chunk)));
+    drop(session);
+    let names = [content.part(), content.state()].map(|name| place.in_target(&name));
+    let others = ["other part", "other state"].map(|name| place.path(name));
+    for (name, other) in names.iter().zip(&others) {
+        fs::hard_link(name, other).unwrap();
+    }
+    let before = others.each_ref().map(|other| fs::read(other).unwrap());
+    let path = place.open().download(&content).unwrap();
+    assert_eq!(fs::read(path).unwrap(), content.bytes);
+    assert!(before == others.each_ref().map(|other| fs::read(other).unwrap()));
+}
+
+#[test]
+fn whatever_is_in_the_way_of_a_state_is_put_aside() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
+    let state = place.in_target(&content.state());
+    let put_there: [fn(&std::path::Path); 3] = [
+        |path| rustix::fs::mkfifoat(CWD, path, Mode::RWXU).unwrap(),
+        |path| symlink("/dev/null", path).unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+    ];
+    for (round, put) in put_there.into_iter().enumerate() {
+        let mut session = place.open();
+        session.open_part(&content).unwrap();
+        session.create(&content).unwrap();
+        session.write(&content, 3);
+        drop(session);
+        fs::remove_file(&state).unwrap();
+        put(&state);
+        let path = place.open().download(&content).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), content.bytes, "{round}");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn a_folder_is_not_overwritten() {
     let (place, content) = (Place::new(), Content::new("talk.mkv", 5000));
     fs::create_dir(place.in_target("talk.mkv")).unwrap();
