@@ -15,6 +15,7 @@
 )]
 
 mod child;
+mod crashes;
 mod files;
 mod lan;
 mod wire_peer;
