@@ -220,6 +220,23 @@ fn what_is_in_the_way_is_treated_as_was_asked() {
 }
 
 #[test]
+fn of_two_contents_of_one_name_neither_overwrites_the_other() {
+    let place = Place::new();
+    let [one, two] = [5000, 6000].map(|len| Content::new("talk.mkv", len));
+    fs::write(place.in_target("talk.mkv"), b"to be replaced").unwrap();
+    let names = ["talk.mkv", "talk (2).mkv"].map(|name| place.in_target(name));
+    let config = StoreConfig { on_conflict: OnConflict::Overwrite, ..place.config() };
+    let mut session = place.open_as(config.clone(), None);
+    assert_eq!(session.download(&one).unwrap(), names[0]);
+    assert_eq!(session.download(&two).unwrap(), names[1]);
+    // The same command again.
+    let mut session = place.open_as(config, None);
+    assert!(matches!(session.open_part(&one).unwrap(), PartState::Complete { .. }));
+    session.download(&two).unwrap();
+    assert_eq!(names.map(|name| fs::read(name).unwrap()), [one.bytes, two.bytes]);
+}
+
+#[test]
 fn links_folders_and_fifos_in_the_way_are_not_touched() {
     let (place, content) = (Place::new(), Content::new("talk.mkv", 5000));
     fs::write(place.path("victim"), &content.bytes).unwrap();
