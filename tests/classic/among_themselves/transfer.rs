@@ -9,9 +9,10 @@ use crate::reference::dialect::Dialect;
 use crate::reference::downloader::{Downloader, Failed};
 use crate::reference::listener::{Listener, Reader};
 use crate::reference::loopback::own_address;
+use crate::reference::manner::{Care, Ending, Manner, Sending};
 use crate::reference::names::{self, NameForm};
 use crate::reference::split;
-use crate::reference::uploader::{Care, Ending, Manner, Sending, Uploader};
+use crate::reference::uploader::Uploader;
 
 /// What the one `recv` of some of the field takes.
 const ONCE_BYTES: [usize; 4] = [4096, 10_000, 262_144, 1 << 20];

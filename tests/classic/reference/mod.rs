@@ -14,6 +14,7 @@ pub(crate) mod life;
 pub(crate) mod link;
 pub(crate) mod listener;
 pub(crate) mod loopback;
+pub(crate) mod manner;
 pub(crate) mod names;
 pub(crate) mod python;
 pub(crate) mod sha256;
