@@ -95,8 +95,8 @@ fn what_else_kills_an_uploader() {
     let dies = Manner { care: Care::Dies, ..Manner::default() };
     for dialect in Dialect::ALL {
         let request = dialect.request("forest_1");
-        // No request, half of one, and one of another dialect.
-        for bytes in [&b""[..], &request[..9], br#"{"what": "forest_1"}"#] {
+        // No request, half of one, two at once, and one of no dialect.
+        for bytes in [&b""[..], &request[..9], &request.repeat(2), br#"{"what": "forest_1"}"#] {
             let uploader = uploader(dialect, SIZE, dies);
             let life = Arc::new(Life::default());
             let mut link = Link::connect(own_address(), uploader.at(), life, PATIENCE).unwrap();

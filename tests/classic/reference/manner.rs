@@ -37,7 +37,7 @@ pub(crate) enum Care {
     Dies,
 }
 
-/// How it sends the bytes of a chunk.
+/// How it sends the bytes of a chunk, and what stands before them in the same write (B-json, and all that hurry).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Sending {
     /// In one `sendall`.
