@@ -177,6 +177,15 @@ fn an_end_in_the_middle_is_a_short_chunk_to_the_raw_dialects() {
 }
 
 #[test]
+fn a_stalled_answer_does_not_end_though_the_request_did() {
+    let manner = Manner { sending: Sending::StallsAt(30), ..Manner::default() };
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::ASize) {
+        let kind = Downloader { kind: true, ..downloader(dialect) };
+        assert_timed_out(first(kind, &uploader(dialect, SIZE, manner)));
+    }
+}
+
+#[test]
 fn an_endless_answer_ends_where_the_reader_has_enough() {
     let manner = Manner { sending: Sending::Endless, ..Manner::default() };
     for dialect in [Dialect::BJson, Dialect::D] {

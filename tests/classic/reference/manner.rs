@@ -5,6 +5,7 @@ use std::time::Duration;
 /// What an uploader does besides its dialect; the default is the sane one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Manner {
+    /// Not of D, whose connections the other side ends.
     pub(crate) ending: Ending,
     pub(crate) care: Care,
     pub(crate) sending: Sending,
@@ -47,7 +48,7 @@ pub(crate) enum Sending {
     Pieces { bytes: usize, gap: Duration },
     /// Only so many, then the connection ends.
     StopsAt(usize),
-    /// Only so many, then nothing, until the other side ends the connection.
+    /// Only so many, then nothing on a connection that stays open, even when the other side closed its half.
     StallsAt(usize),
     /// All, and more and more.
     Endless,

@@ -271,7 +271,7 @@ impl Shared {
             }
             Sending::StallsAt(len) => {
                 link.send(up_to(len))?;
-                link.wait_for_end();
+                self.life.pause(PATIENCE);
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Sending::Endless => {
