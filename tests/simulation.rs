@@ -3,6 +3,8 @@
 //! `CHUNKCAST_SIM_SEEDS=1000` makes the campaign as long as that; `CHUNKCAST_SIM_FIRST=n` begins it at seed `n`, so that
 //! a seed that failed is played again alone with `CHUNKCAST_SIM_SEEDS=1`.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a scenario that cannot be played has to fail")]
+
 use std::time::Duration;
 
 use chunkcast::core::{Event, FailReason, Time};
@@ -373,7 +375,7 @@ fn the_same_seed_gives_the_same_digest() {
 fn campaign() {
     let number =
         |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (first, count) = (number("CHUNKCAST_SIM_FIRST", 0), number("CHUNKCAST_SIM_SEEDS", 30));
+    let (first, count) = (number("CHUNKCAST_SIM_FIRST", 0), number("CHUNKCAST_SIM_SEEDS", 20));
     let mut failures = Vec::new();
     for seed in first..first + count {
         let failure = match std::panic::catch_unwind(|| campaign_of(seed)) {
@@ -398,17 +400,4 @@ fn campaign_of(seed: u64) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(world.failure(format!("not all is there by {}: {}", world.now(), world.unfinished()))),
     }
-}
-
-#[test]
-fn debug_seed() {
-    let seed = std::env::var("SEED").unwrap().parse().unwrap();
-    let drawn = Scenario::draw(seed);
-    println!("{:?}", drawn.scenario);
-    let mut world = world(drawn.scenario);
-    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run_until(drawn.done_by)));
-    for (at, host, event) in world.events() {
-        println!("{at} {host} {event:?}");
-    }
-    println!("{r:?}");
 }

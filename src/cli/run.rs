@@ -11,6 +11,7 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
+use crate::core::status::DownloadStatus;
 use crate::core::{Command, ContentId, Event, Limits, Status};
 use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
@@ -105,6 +106,11 @@ impl<'a> Run<'a> {
     /// What the peer knows and does.
     pub(crate) fn status(&self) -> Status {
         self.reactor.status()
+    }
+
+    /// How far the downloads are that are not over, and how many peers a connection stands to.
+    pub(crate) fn downloads(&self) -> (Vec<DownloadStatus>, usize) {
+        (self.reactor.downloads(), self.reactor.connected())
     }
 
     /// Ends in order: finishes what is on the wire, closes every part with a clean mark. A second signal, or a core

@@ -18,7 +18,6 @@ const GONE_MAX: usize = 1_024;
 pub(in crate::core) struct Holding {
     /// Size and cut.
     pub(in crate::core) geometry: Geometry,
-    names: BTreeSet<String>,
     have: Have,
 }
 
@@ -86,8 +85,8 @@ pub(in crate::core) struct Catalogue {
     holdings: BTreeMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
     listed: BTreeSet<(ContentId, String)>,
-    /// Contents whose file changed or vanished.
-    gone: BTreeSet<ContentId>,
+    /// Contents whose file is not what it was, and why.
+    gone: BTreeMap<ContentId, RefuseReason>,
     generation: u64,
 }
 
@@ -109,11 +108,7 @@ impl Catalogue {
 
     /// The whole content is here, under this name (also).
     pub(in crate::core) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
-        let holding = self.holdings.entry(content).or_insert_with(|| Holding {
-            geometry,
-            names: BTreeSet::new(),
-            have: Have::All,
-        });
+        let holding = self.holdings.entry(content).or_insert(Holding { geometry, have: Have::All });
         // A part keeps its log: cursors of connections point into it.
         if let Have::Some { bits, log } = &mut holding.have {
             let missing: Vec<u32> = bits.missing().collect();
@@ -131,11 +126,8 @@ impl Catalogue {
         geometry: Geometry,
         bits: Bitfield,
     ) {
-        self.holdings.entry(content).or_insert_with(|| Holding {
-            geometry,
-            names: BTreeSet::new(),
-            have: Have::Some { bits, log: Vec::new() },
-        });
+        let have = Have::Some { bits, log: Vec::new() };
+        self.holdings.entry(content).or_insert(Holding { geometry, have });
         self.list(content, name);
     }
 
@@ -164,34 +156,33 @@ impl Catalogue {
     /// The content is no longer offered under this name. True when that was its last name: nothing of it is held
     /// any more.
     pub(in crate::core) fn remove_name(&mut self, content: &ContentId, name: &str) -> bool {
-        let Some(holding) = self.holdings.get_mut(content) else { return false };
-        if holding.names.remove(name) {
-            self.listed.remove(&(*content, name.to_owned()));
-            self.generation += 1;
+        if !self.listed.remove(&(*content, name.to_owned())) {
+            return false;
         }
-        let gone = holding.names.is_empty();
+        self.generation += 1;
+        let gone = self.names(content).next().is_none();
         if gone {
             self.holdings.remove(content);
         }
         gone
     }
 
-    /// A content's file changed or vanished: who asks for it hears so.
-    pub(in crate::core) fn note_gone(&mut self, content: ContentId) {
+    /// A content's file is not what it was: who asks for it hears why.
+    pub(in crate::core) fn note_gone(&mut self, content: ContentId, why: RefuseReason) {
         if self.gone.len() < GONE_MAX {
-            self.gone.insert(content);
+            self.gone.insert(content, why);
         }
     }
 
     /// Why a content that is not held is not.
     pub(in crate::core) fn why_gone(&self, content: &ContentId) -> RefuseReason {
-        if self.gone.contains(content) { RefuseReason::Changed } else { RefuseReason::Unknown }
+        self.gone.get(content).copied().unwrap_or(RefuseReason::Unknown)
     }
 
     /// Nothing of the content is held any more.
     pub(in crate::core) fn remove(&mut self, content: &ContentId) {
-        if let Some(holding) = self.holdings.remove(content) {
-            for name in holding.names {
+        if self.holdings.remove(content).is_some() {
+            for name in self.names(content).cloned().collect::<Vec<_>>() {
                 self.listed.remove(&(*content, name));
             }
             self.generation += 1;
@@ -236,21 +227,26 @@ impl Catalogue {
     }
 
     fn list(&mut self, content: ContentId, name: &str) {
-        if let Some(holding) = self.holdings.get_mut(&content)
-            && holding.names.insert(name.to_owned())
-        {
+        if self.listed.insert((content, name.to_owned())) {
             self.gone.remove(&content);
-            self.listed.insert((content, name.to_owned()));
             self.generation += 1;
         }
     }
 
+    fn names(&self, content: &ContentId) -> impl Iterator<Item = &String> {
+        let content = *content;
+        let from = (content, String::new());
+        self.listed.range(from..).take_while(move |(id, _)| *id == content).map(|(_, name)| name)
+    }
+
     /// Panics when names and holdings do not agree.
     pub(in crate::core) fn check(&self) {
-        let named: usize = self.holdings.values().map(|holding| holding.names.len()).sum();
-        assert_eq!(named, self.listed.len(), "every entry has its holding");
+        assert!(
+            self.listed.iter().all(|(content, _)| self.holdings.contains_key(content)),
+            "every entry is held"
+        );
         for (content, holding) in &self.holdings {
-            assert!(!holding.names.is_empty(), "{content:?} has a name");
+            assert!(self.names(content).next().is_some(), "{content:?} has a name");
             if let Have::Some { bits, .. } = &holding.have {
                 assert_eq!(bits.len(), holding.geometry.chunks());
             }

@@ -70,7 +70,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
     peers: BTreeMap<PeerId, Known>,
-    holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
+    holders: BTreeSet<(ContentId, PeerId)>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -79,7 +79,7 @@ pub(in crate::core) struct Directory {
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
-        Directory { peers: BTreeMap::new(), holders: BTreeMap::new(), entry_bytes: 0, limits, own_addresses }
+        Directory { peers: BTreeMap::new(), holders: BTreeSet::new(), entry_bytes: 0, limits, own_addresses }
     }
 
     /// How many peers are known.
@@ -177,7 +177,7 @@ impl Directory {
                     }
                     known.entry_bytes += cost;
                     self.entry_bytes += cost;
-                    if self.holders.entry(key.0).or_default().insert(*peer) {
+                    if self.holders.insert((key.0, *peer)) {
                         news.push(key.0);
                     }
                     known.entries.insert(key, listed);
@@ -239,7 +239,8 @@ impl Directory {
 
     /// The peers that hold some of a content.
     pub(in crate::core) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
-        self.holders.get(content).into_iter().flatten()
+        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
+        self.holders.range((*content, first)..=(*content, last)).map(|(_, peer)| peer)
     }
 
     /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
@@ -320,22 +321,19 @@ impl Directory {
                 .range((content, String::new())..)
                 .next()
                 .is_some_and(|(key, _)| key.0 == content);
-            if !still && let Some(holders) = self.holders.get_mut(&content) {
-                holders.remove(peer);
-                if holders.is_empty() {
-                    self.holders.remove(&content);
-                }
+            if !still {
+                self.holders.remove(&(content, *peer));
             }
         }
     }
 
     /// Panics when the index of holders, or a count of bytes, is not what the entries say.
     pub(in crate::core) fn check(&self) {
-        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
+        let mut holders = BTreeSet::new();
         let mut bytes = 0;
         for (peer, known) in &self.peers {
             for key in known.entries.keys() {
-                holders.entry(key.0).or_default().insert(*peer);
+                holders.insert((key.0, *peer));
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
             }
         }

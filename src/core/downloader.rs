@@ -33,8 +33,6 @@ pub(in crate::core) enum Phase {
     Publishing,
     /// The store lets go of the part.
     ClosingPart,
-    /// Over, with the file or without.
-    Done,
 }
 
 /// One request for a chunk.
@@ -60,6 +58,8 @@ pub(in crate::core) struct Storing {
 /// One download.
 #[derive(Debug)]
 pub(in crate::core) struct Download {
+    /// Counts up with each download that is begun.
+    pub(in crate::core) number: u64,
     pub(in crate::core) name: String,
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) began: Time,
@@ -94,6 +94,7 @@ impl Download {
     /// A download that waits for its turn.
     pub(in crate::core) fn new(name: String, size_claimed: u64, stall: Duration, now: Time) -> Download {
         Download {
+            number: 0,
             name,
             size_claimed,
             began: now,
@@ -124,7 +125,7 @@ impl Download {
 
     /// Whether it takes a place among the active ones.
     pub(in crate::core) fn is_active(&self) -> bool {
-        !matches!(self.phase, Phase::Queued | Phase::Done)
+        !matches!(self.phase, Phase::Queued)
     }
 
     /// Whether `chunk` is asked for or on its way to the disk.
@@ -216,8 +217,7 @@ impl Download {
 #[derive(Debug)]
 pub(in crate::core) struct Downloader {
     downloads: BTreeMap<ContentId, Download>,
-    /// In the order they were begun, for people.
-    order: Vec<ContentId>,
+    begun: u64,
     queue: VecDeque<ContentId>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
     pub(in crate::core) starving: BTreeSet<ContentId>,
@@ -232,7 +232,7 @@ impl Downloader {
     pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
         Downloader {
             downloads: BTreeMap::new(),
-            order: Vec::new(),
+            begun: 0,
             queue: VecDeque::new(),
             starving: BTreeSet::new(),
             active: 0,
@@ -252,9 +252,9 @@ impl Downloader {
         self.downloads.get_mut(content)
     }
 
-    /// Downloads in the order they were begun.
+    /// Downloads that are not over, in the order of their ids.
     pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ContentId, &Download)> {
-        self.order.iter().filter_map(|content| Some((*content, self.downloads.get(content)?)))
+        self.downloads.iter().map(|(content, download)| (*content, download))
     }
 
     /// The contents of downloads that want something of other peers.
@@ -264,12 +264,11 @@ impl Downloader {
 
     /// Queues a download. False when there is one of that content that is not over.
     pub(in crate::core) fn add(&mut self, content: ContentId, download: Download) -> bool {
-        match self.downloads.get(&content) {
-            Some(present) if !matches!(present.phase, Phase::Done) => return false,
-            Some(_) => {}
-            None => self.order.push(content),
+        if self.downloads.contains_key(&content) {
+            return false;
         }
-        self.downloads.insert(content, download);
+        self.begun += 1;
+        self.downloads.insert(content, Download { number: self.begun, ..download });
         self.queue.push_back(content);
         true
     }
@@ -295,18 +294,14 @@ impl Downloader {
     /// A download is over; its place is free.
     pub(in crate::core) fn finish(&mut self, content: &ContentId) {
         self.starving.remove(content);
-        if let Some(download) = self.downloads.get_mut(content) {
-            if download.is_active() {
-                self.active -= 1;
-            }
-            download.phase = Phase::Done;
-            download.availability = Vec::new();
+        if self.downloads.remove(content).is_some_and(|download| download.is_active()) {
+            self.active -= 1;
         }
     }
 
     /// Whether every download is over.
     pub(in crate::core) fn all_done(&self) -> bool {
-        self.active == 0 && self.queue.is_empty()
+        self.downloads.is_empty()
     }
 
     /// Sets memory aside for a chunk that is about to be asked for. False when there is not enough.

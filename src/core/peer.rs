@@ -19,7 +19,7 @@ use crate::core::links::Links;
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
-use crate::core::status::Status;
+use crate::core::status::{DownloadStatus, Status};
 use crate::core::time::Time;
 use crate::core::timers::{Timer, Timers};
 use crate::core::uploader::Uploader;
@@ -44,6 +44,9 @@ pub struct Config {
     /// All bounds.
     pub limits: Limits,
 }
+
+/// So many instructions have room without asking for memory.
+const OUTPUTS_KEPT: usize = 256;
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
@@ -165,12 +168,27 @@ impl Peer {
 
     /// The next instruction; call until `None` after every mutation.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // A burst, as when a pattern matches thousands, must not keep its memory.
+            self.outputs.shrink_to(OUTPUTS_KEPT);
+        }
+        output
     }
 
     /// The earliest moment at which something must happen without input, and what.
     pub fn deadline(&self) -> Option<(Time, &'static str)> {
         self.timers.first().map(|(at, timer)| (at, timer.name()))
+    }
+
+    /// How far the downloads are that are not over, in the order they were begun.
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.download_statuses()
+    }
+
+    /// How many peers a connection stands to.
+    pub fn connected(&self) -> usize {
+        self.links.open()
     }
 
     /// A snapshot for people.

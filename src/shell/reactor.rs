@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 
+use crate::core::status::DownloadStatus;
 use crate::core::{BrokenWhy, Command, Config, ConnId, Event, Fault, Input, Peer, Status};
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
@@ -41,6 +42,8 @@ const DATAGRAM_BUDGET: usize = 256;
 const DATAGRAM_LOOK_BYTES: usize = 2048;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
+/// So many events for people have room without asking for memory.
+const EVENTS_KEPT: usize = 256;
 /// How often the host's interfaces are listed anew.
 const IFACE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a peer that has left waits for the tails of its connections to arrive.
@@ -200,7 +203,21 @@ impl Reactor {
 
     /// The next event of the past turns.
     pub fn next_event(&mut self) -> Option<ShellEvent> {
-        self.happened.pop_front()
+        let event = self.happened.pop_front();
+        if event.is_none() {
+            self.happened.shrink_to(EVENTS_KEPT);
+        }
+        event
+    }
+
+    /// How far the downloads are that are not over, in the order they were begun.
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.peer.downloads()
+    }
+
+    /// How many peers a connection stands to.
+    pub fn connected(&self) -> usize {
+        self.peer.connected()
     }
 
     /// A snapshot for people.

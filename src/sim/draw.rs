@@ -28,6 +28,7 @@ impl Scenario {
     pub fn draw(seed: u64) -> Drawn {
         let mut rng = Rng::new(seed);
         let mut scenario = Scenario::new(seed);
+        scenario.check_every = 32;
         draw_network(&mut scenario, &mut rng);
         draw_contents(&mut scenario, &mut rng);
         draw_hosts(&mut scenario, &mut rng);
@@ -59,13 +60,13 @@ fn draw_network(scenario: &mut Scenario, rng: &mut Rng) {
         network.mutilate_ppm = ppm(rng, 50_000);
     }
     network.shuffle = coin(rng);
-    network.piece_bytes_max = pick(rng, &[700, 1_448, 20_000, 64 << 10, 1 << 20]);
+    network.piece_bytes_max = pick(rng, &[1_448, 20_000, 64 << 10, 1 << 20]);
     network.send_buffer_bytes = pick(rng, &[4 << 10, 64 << 10, 256 << 10]);
     network.window_bytes = pick(rng, &[4 << 10, 64 << 10, 1 << 20]);
 }
 
 fn draw_contents(scenario: &mut Scenario, rng: &mut Rng) {
-    const SIZES: [u64; 14] = [
+    const SIZES: [u64; 13] = [
         0,
         1,
         1_023,
@@ -79,7 +80,6 @@ fn draw_contents(scenario: &mut Scenario, rng: &mut Rng) {
         3_000_001,
         9_999_999,
         20_000_000,
-        40_000_000,
     ];
     for number in 0..1 + rng.below(3) {
         let size = pick(rng, &SIZES);

@@ -43,8 +43,6 @@ pub(super) struct Oracle {
     limits: Limits,
     /// Since when two hosts have held more than one connection.
     doubled: BTreeMap<(usize, usize), Time>,
-    /// Hosts share their names for contents, sizes and cuts; what an announcement claims is compared with the disk.
-    mutilates: bool,
 }
 
 impl Oracle {
@@ -54,7 +52,6 @@ impl Oracle {
             watches: scenario.hosts.iter().map(|_| Watch::default()).collect(),
             limits: scenario.limits.clone(),
             doubled: BTreeMap::new(),
-            mutilates: scenario.network.mutilate_ppm > 0,
         }
     }
 
@@ -192,7 +189,6 @@ impl Oracle {
                     && hosts[struck].honest()
                     && hosts[host].honest()
                     && !self.watches[struck].suspect
-                    && !self.mutilates
                 {
                     self.fail(format!("host {host} strikes honest host {struck}: {why}"));
                 }

@@ -42,7 +42,9 @@ impl Tap {
             };
             bytes = bytes.get(used..).unwrap_or_default();
             match decoded {
-                Some(Decoded::Frame(frame)) => self.frame(&frame, other, disk, library, limits)?,
+                Some(Decoded::Frame(frame)) => self
+                    .frame(&frame, other, disk, library, limits)
+                    .map_err(|what| format!("{what}: {frame:?}"))?,
                 Some(Decoded::Chunk { channel, chunk, bytes }) => {
                     self.promised = u64::from(bytes);
                     self.answered(channel, chunk, other)?;
@@ -114,10 +116,26 @@ impl Tap {
                 self.asked.remove(&wanted);
                 self.cancelled.insert(wanted);
             }
+            Frame::Refuse { content, .. } => {
+                if let Some(content) = library.find(content) {
+                    other.give_up(content);
+                }
+            }
+            Frame::Withdraw { channel, .. } => other.give_up(self.content(*channel)?),
             Frame::Reject { channel, chunk, .. } => self.answered(*channel, *chunk, other)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Nothing of a content comes any more but what is on its way.
+    fn give_up(&mut self, content: usize) {
+        let of_it: Vec<(usize, u32)> =
+            self.asked.iter().filter(|asked| asked.0 == content).copied().collect();
+        for chunk in of_it {
+            self.asked.remove(&chunk);
+            self.cancelled.insert(chunk);
+        }
     }
 
     fn claims(&self, channel: u32, chunk: u32, disk: &Disk) -> Result<(), String> {

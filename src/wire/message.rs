@@ -177,10 +177,12 @@ pub enum RefuseReason {
     NotHere = 3,
     /// Too many requests are queued.
     Busy = 4,
-    /// The file changed or vanished; the content is no longer offered.
+    /// The file changed; the content is no longer offered.
     Changed = 5,
     /// The file cannot be read.
     Unreadable = 6,
+    /// The file vanished; the content is no longer offered.
+    Gone = 7,
 }
 
 impl RefuseReason {
@@ -193,6 +195,7 @@ impl RefuseReason {
             RefuseReason::Busy => "busy",
             RefuseReason::Changed => "file changed there",
             RefuseReason::Unreadable => "file unreadable there",
+            RefuseReason::Gone => "file gone there",
         }
     }
 
@@ -205,6 +208,7 @@ impl RefuseReason {
             4 => RefuseReason::Busy,
             5 => RefuseReason::Changed,
             6 => RefuseReason::Unreadable,
+            7 => RefuseReason::Gone,
             _ => return None,
         })
     }

@@ -7,7 +7,6 @@ use crate::cli::downloads::{Downloads, Item};
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::run::Run;
-use crate::core::Status;
 use crate::core::name::printable;
 use crate::core::status::DownloadStatus;
 
@@ -38,8 +37,8 @@ impl Downloads {
         if !live && !plain && !json {
             return;
         }
-        let status = run.status();
-        for download in &status.downloads {
+        let (downloads, connected) = run.downloads();
+        for download in &downloads {
             let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
                 continue;
             };
@@ -52,14 +51,14 @@ impl Downloads {
         }
         self.pace.add(now, self.items.values().map(Item::fetched).fold(0, u64::saturating_add));
         if live {
-            run.out.show(&self.line(&status));
+            run.out.show(&self.line(&downloads, connected));
         } else if plain && self.items.values().any(|item| !item.ended) {
-            run.out.note(&self.line(&status));
+            run.out.note(&self.line(&downloads, connected));
         }
     }
 
     /// How far everything is, in a line.
-    fn line(&self, status: &Status) -> String {
+    fn line(&self, downloads: &[DownloadStatus], connected: usize) -> String {
         let whole = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
         let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
         let open = self.items.values().filter(|item| !item.ended).count();
@@ -68,7 +67,7 @@ impl Downloads {
             1 => {
                 let name =
                     self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));
-                (name.unwrap_or_default(), status.downloads.first().map_or(0, |download| download.sources))
+                (name.unwrap_or_default(), downloads.first().map_or(0, |download| download.sources))
             }
             all => {
                 let files = format!(
@@ -76,7 +75,7 @@ impl Downloads {
                     human::count((all - open) as u64),
                     human::counted(all, "file", "files")
                 );
-                (files, status.connections)
+                (files, connected)
             }
         };
         let eta = match self.pace.eta(whole.saturating_sub(had)) {

@@ -16,7 +16,9 @@ impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
     pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
         let room = self.connections.len() < self.config.limits.connections_max;
+        let own = to.port() == self.config.tcp_port && self.config.own_addresses.contains(&to.ip());
         if !room
+            || own
             || self.leaving.is_some()
             || self.links.to_endpoint(&to).is_some()
             || !self.dialer.may_dial(now, &to)

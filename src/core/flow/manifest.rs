@@ -62,6 +62,10 @@ impl Peer {
         if *from != conn {
             return self.counters.add("manifest pages nobody waits for");
         }
+        if page.first < pages.next_first() {
+            // A page that was late and asked for again has come twice.
+            return self.counters.add("manifest pages nobody waits for");
+        }
         download.supplied = now;
         match pages.push(page) {
             Ok(None) => {

@@ -144,7 +144,7 @@ impl Peer {
     pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
         let Some(download) = self.downloader.get(&content) else { return };
         match download.phase {
-            Phase::Done | Phase::ClosingPart => return,
+            Phase::ClosingPart => return,
             Phase::Queued => self.end_download(now, content),
             _ => {
                 self.cancel_all(now, content);
@@ -169,7 +169,9 @@ impl Peer {
 
     /// Downloads as people see them.
     pub(in crate::core) fn download_statuses(&self) -> Vec<DownloadStatus> {
-        self.downloader.iter().map(|(content, download)| self.download_status(content, download)).collect()
+        let mut downloads: Vec<(ContentId, &Download)> = self.downloader.iter().collect();
+        downloads.sort_unstable_by_key(|(_, download)| download.number);
+        downloads.into_iter().map(|(content, download)| self.download_status(content, download)).collect()
     }
 
     fn download_status(&self, content: ContentId, download: &Download) -> DownloadStatus {

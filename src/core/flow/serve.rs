@@ -131,10 +131,7 @@ impl Peer {
         content: ContentId,
         why: SpanFault,
     ) {
-        let reason = match why {
-            SpanFault::Changed | SpanFault::Gone => RefuseReason::Changed,
-            SpanFault::Unreadable => RefuseReason::Unreadable,
-        };
+        let reason = reason_of(why);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };
         let channel = connection.channel_of(&content).map(|(number, _)| number);
@@ -197,5 +194,14 @@ impl Peer {
             channel,
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now },
         );
+    }
+}
+
+/// What others are told of a fault of a shared file.
+pub(in crate::core) fn reason_of(why: SpanFault) -> RefuseReason {
+    match why {
+        SpanFault::Changed => RefuseReason::Changed,
+        SpanFault::Gone => RefuseReason::Gone,
+        SpanFault::Unreadable => RefuseReason::Unreadable,
     }
 }

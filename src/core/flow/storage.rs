@@ -5,6 +5,7 @@ use crate::core::door::{
     BufferId, Event, FailReason, Fault, Output, PartState, SpanFault, StoreJob, StoreReply,
 };
 use crate::core::downloader::Phase;
+use crate::core::flow::serve::reason_of;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
@@ -45,8 +46,9 @@ impl Peer {
 
     fn on_withdrawn(&mut self, now: Time, content: ContentId, name: String, why: SpanFault) {
         if self.catalogue.remove_name(&content, &name) {
-            self.catalogue.note_gone(content);
-            self.withdraw_everywhere(now, content, RefuseReason::Changed);
+            let reason = reason_of(why);
+            self.catalogue.note_gone(content, reason);
+            self.withdraw_everywhere(now, content, reason);
         }
         self.announce_soon(now);
         self.event(Event::Withdrawn { content, name, why });

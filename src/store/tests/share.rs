@@ -84,7 +84,7 @@ fn one_content_may_have_several_names_and_places() {
     assert_eq!(session.served(&content).unwrap(), b"same");
     // The last place of one name is gone; the other name still has one.
     fs::remove_file(place.path("b/same")).unwrap();
-    assert_eq!(session.served(&content), Err(SpanFault::Changed));
+    assert_eq!(session.served(&content), Err(SpanFault::Gone));
     let told = session.run();
     let withdrawn: Vec<_> = told.iter().filter(|event| is_withdrawn(event)).collect();
     assert_eq!(withdrawn.len(), 2, "{told:?}");

@@ -74,7 +74,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 }
 
 fn reason() -> impl Strategy<Value = RefuseReason> {
-    (1u8..=6).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
+    (1u8..=7).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
 }
 
 fn manifest_page() -> impl Strategy<Value = Frame> {
@@ -296,7 +296,7 @@ fn bodies_that_say_nothing_legal_are_refused() {
     assert_eq!(decode_all(&raw(kind::HELLO, hello(r#","port":7117,"new":[1]"#).as_bytes())).0.len(), 1);
     for (kind, body) in [
         (kind::WITHDRAW, &[0, 0, 0, 1, 0][..]),
-        (kind::WITHDRAW, &[0, 0, 0, 1, 7]),
+        (kind::WITHDRAW, &[0, 0, 0, 1, 8]),
         (kind::HAVE, &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]),
         (kind::HAVE, &[0, 0, 0, 1, 0, 0, 0, 1, 255, 255, 255, 255]),
         (kind::BYE, &[0xff]),
