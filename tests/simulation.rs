@@ -3,7 +3,7 @@
 //! `CHUNKCAST_SIM_SEEDS=1000` makes the campaign as long as that; `CHUNKCAST_SIM_FIRST=n` begins it at seed `n`, so that
 //! a seed that failed is played again alone with `CHUNKCAST_SIM_SEEDS=1`.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a scenario that cannot be played has to fail")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a world that goes wrong has to fail its test")]
 
 use std::time::Duration;
 

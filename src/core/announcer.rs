@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::IfaceId;
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::core::time::Time;
@@ -16,12 +16,17 @@ use crate::wire::message::Wanted;
 /// The most answers that wait, and the most sources whose last answer is remembered.
 const ANSWERS_MAX: usize = 1024;
 
+/// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
+const ASKERS_PER_GAP_MAX: usize = 4;
+
 /// An answer to a query, waiting for its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) struct Answer {
     /// When to send it.
     pub(in crate::core) at: Time,
     /// Who asked.
+    pub(in crate::core) asker: PeerId,
+    /// From where.
     pub(in crate::core) to: SocketAddr,
     /// By which interface.
     pub(in crate::core) iface: IfaceId,
@@ -41,7 +46,7 @@ pub(in crate::core) struct Announcer {
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
-    answered: BTreeMap<SocketAddr, Time>,
+    answered: BTreeMap<(SocketAddr, PeerId), Time>,
 }
 
 impl Announcer {
@@ -87,7 +92,11 @@ impl Announcer {
         rng: &mut Rng,
     ) -> bool {
         let gap = self.limits.answer_gap_min;
-        let too_soon = self.answered.get(&answer.to).is_some_and(|last| now < *last + gap);
+        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
+        let recent =
+            self.answered.range((answer.to, first)..=(answer.to, last)).filter(|(_, at)| now < **at + gap);
+        let askers: Vec<PeerId> = recent.map(|((_, asker), _)| *asker).collect();
+        let too_soon = askers.contains(&answer.asker) || askers.len() >= ASKERS_PER_GAP_MAX;
         if too_soon || self.answers.len() >= ANSWERS_MAX {
             return false;
         }
@@ -102,7 +111,7 @@ impl Announcer {
         let delay_max =
             self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
         answer.at = now + rng.duration_below(delay_max);
-        self.answered.insert(answer.to, answer.at);
+        self.answered.insert((answer.to, answer.asker), answer.at);
         let place = self.answers.partition_point(|waiting| waiting.at <= answer.at);
         self.answers.insert(place, answer);
         true
@@ -129,6 +138,7 @@ mod tests {
     fn answer(port: u16) -> Answer {
         Answer {
             at: Time::ZERO,
+            asker: PeerId([1; 16]),
             to: SocketAddr::from(([127, 0, 0, 1], port)),
             iface: IfaceId(0),
             wanted: Wanted::All,
@@ -162,6 +172,10 @@ mod tests {
         assert_eq!(announcer.next_answer(), Some(Time::ZERO));
         assert_eq!(announcer.due_answer(Time::ZERO).map(|answer| answer.to.port()), Some(1));
         assert_eq!(announcer.due_answer(Time::ZERO), None);
+        let from = |asker| Answer { asker: PeerId([asker; 16]), ..answer(1) };
+        let answered =
+            (2..8).filter(|asker| announcer.answer(Time::from_millis(251), from(*asker), 1, &mut rng));
+        assert_eq!(answered.count(), ASKERS_PER_GAP_MAX - 1);
     }
 
     #[test]

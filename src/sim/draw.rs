@@ -8,7 +8,7 @@ use crate::sim::scenario::{Action, HostSpec, Nature, Scenario, Target};
 /// Faults happen before this.
 const CHAOS: Duration = Duration::from_secs(60);
 /// What a download may take at most after all has healed, apart from the time the bytes need.
-const SETTLE: Duration = Duration::from_secs(180);
+const SETTLE: Duration = Duration::from_secs(240);
 
 /// Kinds of faults on the timeline.
 const FAULT_KINDS: u32 = 14;
@@ -214,8 +214,9 @@ fn heal(scenario: &mut Scenario) {
     for host in 0..scenario.hosts.len() {
         scenario.at(healed, Action::DiskMended(host));
         scenario.at(healed, Action::Start(host));
-        for round in 1..=3 {
-            scenario.at(healed + Duration::from_secs(5 * round), Action::GetAgain(host));
+        for round in 0..3 {
+            // A search that began in the chaos may fail as late as its wait is long.
+            scenario.at(healed + Duration::from_secs(5 + 35 * round), Action::GetAgain(host));
         }
     }
 }

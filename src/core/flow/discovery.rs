@@ -53,7 +53,8 @@ impl Peer {
         if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
             return;
         }
-        let answer = Answer { at: now, to: from, iface, wanted: query.wanted, nonce: query.nonce };
+        let answer =
+            Answer { at: now, asker: query.peer, to: from, iface, wanted: query.wanted, nonce: query.nonce };
         if !self.announcer.answer(now, answer, self.directory.len(), &mut self.rng) {
             return self.counters.add("queries over rate");
         }
