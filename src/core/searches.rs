@@ -114,7 +114,7 @@ impl Search {
         if self.settles.is_some_and(|settles| settles <= now) || (now >= self.ends && !pages_due) {
             return Step::Decide;
         }
-        let next_ask = self.next_ask();
+        let next_ask = self.next_ask().filter(|_| now < self.ends);
         match next_ask {
             Some((at, last)) if at <= now => {
                 self.asked += 1;
