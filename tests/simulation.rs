@@ -196,6 +196,69 @@ fn liars_and_silent_peers_only_delay() {
     }
 }
 
+/// Host 0 shares honestly, host 1 gets, and `count` others of this nature say that they have it too, before the sharer.
+fn among(seed: u64, nature: Nature, count: usize, size: u64) -> (Scenario, usize) {
+    let (mut scenario, content) = one_to_many(seed, size, 1);
+    for _ in 0..count {
+        scenario.host(HostSpec { nature, ..HostSpec::default() }.rate(FAST_ETHERNET).shares(content));
+    }
+    (scenario, content)
+}
+
+#[test]
+fn who_never_gives_a_manifest_is_asked_last() {
+    for seed in 0..8 {
+        let (scenario, content) = among(seed, Nature::Mute, 3, 8 * MIB);
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(60)));
+        assert!(finished_at(&world, 1, content) < seconds(20), "{}", world.report());
+    }
+}
+
+#[test]
+fn a_manifest_that_never_comes_stalls_the_download() {
+    let (mut scenario, content) = one_to_many(19, 8 * MIB, 1);
+    scenario.hosts[0].nature = Nature::Mute;
+    scenario.hosts[1].gets[0].stall = Duration::from_secs(20);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(40)));
+    let failed = world.outcome(1, content);
+    assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Stalled { of: 0, .. }))), "{failed:?}");
+    assert!(world.events().iter().any(|(_, _, event)| matches!(event, Event::Waiting { .. })));
+}
+
+#[test]
+fn liars_do_not_hold_all_memory() {
+    let (mut scenario, content) = among(20, Nature::Liar, 8, 8 * MIB);
+    scenario.limits.buffer_pool_bytes = 4 * (16 << 10);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(200)));
+    finished_at(&world, 1, content);
+}
+
+#[test]
+fn liars_do_not_hold_all_places() {
+    for seed in 0..4 {
+        let (mut scenario, content) = among(seed, Nature::Liar, 12, 8 * MIB);
+        scenario.limits.neighbours_max = 3;
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(300)));
+        finished_at(&world, 1, content);
+    }
+}
+
+#[test]
+fn a_get_that_comes_while_the_part_is_closed_begins_anew() {
+    let (mut scenario, content) = one_to_many(21, 8 * MIB, 1);
+    scenario.hosts[1].disk.latency = Duration::from_millis(200);
+    scenario.at(Time::from_millis(3_000), Action::Cancel(1, content));
+    scenario.at(Time::from_millis(3_001), Action::GetAgain(1));
+    let mut world = world(scenario);
+    must(world.run_until(Time::from_millis(3_100)));
+    must(world.run_until_done(seconds(60)));
+    finished_at(&world, 1, content);
+}
+
 #[test]
 fn discovery_survives_losses() {
     for seed in 0..20 {

@@ -82,6 +82,18 @@ impl Announcer {
         self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
     }
 
+    /// Whether an asker was not answered for long enough, nor too many at its address, and there is room for another
+    /// answer.
+    pub(in crate::core) fn may_answer(&self, now: Time, to: SocketAddr, asker: PeerId) -> bool {
+        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
+        let is_recent = |at: &Time| now < *at + self.limits.answer_gap_min;
+        let at_address = self.answered.range((to, first)..=(to, last));
+        let askers: Vec<PeerId> =
+            at_address.filter(|(_, at)| is_recent(at)).map(|((_, asker), _)| *asker).collect();
+        let too_soon = askers.contains(&asker) || askers.len() >= ASKERS_PER_GAP_MAX;
+        !too_soon && self.answers.len() < ANSWERS_MAX
+    }
+
     /// A query is to be answered, after a random delay that grows with the number of known peers. False when its
     /// source was answered too recently, or too many answers wait.
     pub(in crate::core) fn answer(
@@ -91,15 +103,10 @@ impl Announcer {
         known_peers: usize,
         rng: &mut Rng,
     ) -> bool {
-        let gap = self.limits.answer_gap_min;
-        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
-        let recent =
-            self.answered.range((answer.to, first)..=(answer.to, last)).filter(|(_, at)| now < **at + gap);
-        let askers: Vec<PeerId> = recent.map(|((_, asker), _)| *asker).collect();
-        let too_soon = askers.contains(&answer.asker) || askers.len() >= ASKERS_PER_GAP_MAX;
-        if too_soon || self.answers.len() >= ANSWERS_MAX {
+        if !self.may_answer(now, answer.to, answer.asker) {
             return false;
         }
+        let gap = self.limits.answer_gap_min;
         if self.answered.len() >= ANSWERS_MAX {
             self.answered.retain(|_, last| now < *last + gap);
             if self.answered.len() >= ANSWERS_MAX {

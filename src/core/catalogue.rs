@@ -194,20 +194,12 @@ impl Catalogue {
         &'a self,
         request: &'a CatalogueRequest,
     ) -> impl Iterator<Item = Entry> + 'a {
-        self.entries_after(request.after.clone())
-            .filter(|entry| request.wanted.matches(&entry.name, &entry.id))
+        self.entries(request.after.clone(), &request.wanted)
     }
 
     /// The entries that somebody looks for, in order.
     pub(in crate::core) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = Entry> + 'a {
-        let by_id = match wanted {
-            Wanted::Id(id) => Some((*id, String::new())),
-            _ => None,
-        };
-        let only = by_id.as_ref().map(|(id, _)| *id);
-        self.entries_from(by_id.map_or(Bound::Unbounded, Bound::Included))
-            .take_while(move |entry| only.is_none_or(|id| entry.id == id))
-            .filter(|entry| wanted.matches(&entry.name, &entry.id))
+        self.entries(None, wanted)
     }
 
     /// All entries behind a cursor, in order.
@@ -215,15 +207,32 @@ impl Catalogue {
         &self,
         after: Option<(ContentId, String)>,
     ) -> impl Iterator<Item = Entry> + '_ {
-        self.entries_from(after.map_or(Bound::Unbounded, Bound::Excluded))
+        self.entries(after, &Wanted::All)
     }
 
-    fn entries_from(&self, from: Bound<(ContentId, String)>) -> impl Iterator<Item = Entry> + '_ {
-        self.listed.range((from, Bound::Unbounded)).filter_map(|(id, name)| {
-            let holding = self.holdings.get(id)?;
-            let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
-            Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
-        })
+    fn entries<'a>(
+        &'a self,
+        after: Option<(ContentId, String)>,
+        wanted: &'a Wanted,
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let only = match wanted {
+            Wanted::Id(id) => Some(*id),
+            _ => None,
+        };
+        let from = match (after, only) {
+            (Some(after), _) => Bound::Excluded(after),
+            (None, Some(id)) => Bound::Included((id, String::new())),
+            (None, None) => Bound::Unbounded,
+        };
+        self.listed
+            .range((from, Bound::Unbounded))
+            .take_while(move |(id, _)| only.is_none_or(|only| *id <= only))
+            .filter(move |(id, name)| wanted.matches(name, id))
+            .filter_map(|(id, name)| {
+                let holding = self.holdings.get(id)?;
+                let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
+                Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
+            })
     }
 
     fn list(&mut self, content: ContentId, name: &str) {

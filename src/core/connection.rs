@@ -11,6 +11,7 @@ use crate::core::bitfield::Bitfield;
 use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::rates::Allowance;
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
@@ -19,6 +20,12 @@ use crate::wire::message::{CatalogueRequest, Frame};
 pub(in crate::core) const QUEUED_FRAMES_MAX: usize = 4_096;
 /// Catalogue requests of the other side that wait for their page.
 pub(in crate::core) const CATALOGUE_ASKS_MAX: usize = 16;
+/// Cancelled chunks of one connection that may still come. Most are never answered; more than these are not on the way.
+const CANCELLED_MAX: usize = 256;
+/// Rejected requests of one connection: at once, and in the long run. An honest one is told of what is withdrawn, and
+/// makes few.
+const REJECTIONS_MAX: u32 = 512;
+const REJECTIONS_PER_S: u32 = 8;
 /// Control bytes that are encoded at once; more is encoded when these are in the kernel.
 const OUTBOX_GOAL_BYTES: usize = 32 << 10;
 
@@ -84,6 +91,8 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) told: Option<usize>,
     /// They refused or withdrew it: nothing can be asked of them.
     pub(in crate::core) refused: bool,
+    /// So many pages of its manifest did not come in time.
+    pub(in crate::core) pages_late: u32,
     /// We refused or withdrew it.
     pub(in crate::core) withdrawn: bool,
     /// We named it to them by our number. What was refused at once was not.
@@ -126,8 +135,12 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) pinged: bool,
     /// Requests of ours that are out, over all contents.
     pub(in crate::core) asked: usize,
-    /// Chunks we cancelled that may still come.
-    pub(in crate::core) cancelled: BTreeSet<(ContentId, u32)>,
+    /// Requests of the other side that may still be rejected.
+    pub(in crate::core) rejections: Allowance,
+    /// So many chunks the other side said it has were told before.
+    pub(in crate::core) haves_again: u32,
+    /// Chunks we cancelled that may still come, the latest last.
+    cancelled: VecDeque<(ContentId, u32)>,
     /// When a byte last came.
     pub(in crate::core) heard: Time,
     /// When a byte last went, or there was last nothing to send.
@@ -165,7 +178,9 @@ impl Connection {
             busy_until: Time::ZERO,
             pinged: false,
             asked: 0,
-            cancelled: BTreeSet::new(),
+            rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
+            haves_again: 0,
+            cancelled: VecDeque::new(),
             heard: now,
             moved: now,
             asleep: true,
@@ -218,11 +233,26 @@ impl Connection {
             remote: None,
             told: None,
             refused: false,
+            pages_late: 0,
             withdrawn: false,
             opened: false,
         });
         self.by_content.insert(content, number);
         number
+    }
+
+    /// A request was taken back; its chunk may be on the way already.
+    pub(in crate::core) fn note_cancelled(&mut self, content: ContentId, chunk: u32) {
+        if self.cancelled.len() >= CANCELLED_MAX {
+            self.cancelled.pop_front();
+        }
+        self.cancelled.push_back((content, chunk));
+    }
+
+    /// A request that was taken back is answered all the same. False when it was none.
+    pub(in crate::core) fn forget_cancelled(&mut self, content: ContentId, chunk: u32) -> bool {
+        let at = self.cancelled.iter().position(|cancelled| *cancelled == (content, chunk));
+        at.and_then(|at| self.cancelled.remove(at)).is_some()
     }
 
     /// Queues a frame.
@@ -460,5 +490,18 @@ mod tests {
         assert!(matches!(connection.segment(), Segment::Bytes { span_of: Some(_), .. }));
         connection.begin_closing(Some(Frame::Ping));
         assert_eq!(connection.segment(), Segment::Close);
+    }
+
+    #[test]
+    fn a_long_connection_still_knows_what_it_cancelled_last() {
+        let mut connections = Connections::default();
+        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let connection = connections.get_mut(conn).unwrap();
+        let content = ContentId([0; 32]);
+        for chunk in 0..1_000 {
+            connection.note_cancelled(content, chunk);
+        }
+        assert!(connection.forget_cancelled(content, 999) && !connection.forget_cancelled(content, 999));
+        assert!(!connection.forget_cancelled(content, 0));
     }
 }

@@ -1,13 +1,15 @@
 //! Which endpoints may be dialled, and when again: back-off, strikes, and a memory of oneself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::time::Time;
 
 /// The most endpoints that are remembered.
 const ENDPOINTS_MAX: usize = 8_192;
+/// So many struck endpoints of one address mean the whole address: whoever is there comes back under other ports.
+const STRUCK_PER_ADDRESS_MAX: usize = 3;
 
 /// What is remembered of endpoints.
 #[derive(Debug)]
@@ -22,11 +24,13 @@ pub(in crate::core) struct Dialer {
     bad_chunks: BTreeMap<SocketAddr, u32>,
     /// Endpoints that turned out to be this peer.
     own: BTreeSet<SocketAddr>,
+    /// This host's addresses, where many peers may be.
+    own_addresses: Vec<IpAddr>,
 }
 
 impl Dialer {
     /// Waits `wait_min` after a first failure, twice as long after each further one, `wait_max` at most.
-    pub(in crate::core) fn new(wait_min: Duration, wait_max: Duration) -> Dialer {
+    pub(in crate::core) fn new(wait_min: Duration, wait_max: Duration, own_addresses: Vec<IpAddr>) -> Dialer {
         Dialer {
             wait_min,
             wait_max,
@@ -34,6 +38,7 @@ impl Dialer {
             struck: BTreeMap::new(),
             bad_chunks: BTreeMap::new(),
             own: BTreeSet::new(),
+            own_addresses,
         }
     }
 
@@ -50,7 +55,7 @@ impl Dialer {
             return None;
         }
         let failed = self.failures.get(to).map(|(_, again)| *again);
-        let struck = self.struck.get(to).copied();
+        let struck = self.struck_until(now, to);
         failed.max(struck).filter(|again| *again > now)
     }
 
@@ -102,7 +107,22 @@ impl Dialer {
 
     /// Whether it is struck.
     pub(in crate::core) fn is_struck(&self, now: Time, whom: &SocketAddr) -> bool {
-        self.struck.get(whom).is_some_and(|until| *until > now)
+        self.struck_until(now, whom).is_some()
+    }
+
+    /// Until when it is struck at least, if it is: itself, or with its whole address.
+    fn struck_until(&self, now: Time, whom: &SocketAddr) -> Option<Time> {
+        let ip = whom.ip();
+        let (first, last) = (SocketAddr::new(ip, 0), SocketAddr::new(ip, u16::MAX));
+        let of_address =
+            self.struck.range(first..=last).map(|(_, until)| *until).filter(|until| *until > now);
+        let shared = ip.is_loopback() || self.own_addresses.contains(&ip);
+        let address = if !shared && of_address.clone().count() >= STRUCK_PER_ADDRESS_MAX {
+            of_address.min()
+        } else {
+            None
+        };
+        self.struck.get(whom).copied().filter(|until| *until > now).max(address)
     }
 }
 
@@ -112,7 +132,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_their_end() {
-        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5));
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5), Vec::new());
         let to = SocketAddr::from(([127, 0, 0, 1], 7117));
         let mut waits = Vec::new();
         for _ in 0..5 {
@@ -127,12 +147,31 @@ mod tests {
 
     #[test]
     fn strikes_end_and_oneself_does_not() {
-        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5));
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5), Vec::new());
         let to = SocketAddr::from(([127, 0, 0, 1], 7117));
         dialer.strike(Time::ZERO, to, Time::from_millis(10));
         assert!(!dialer.may_dial(Time::ZERO, &to) && dialer.may_dial(Time::from_millis(10), &to));
         dialer.is_self(to);
         assert!(!dialer.may_dial(Time::from_millis(10), &to));
         assert_eq!(dialer.again(Time::ZERO, &to), None);
+    }
+
+    #[test]
+    fn who_is_struck_under_many_ports_is_struck_under_all() {
+        let own = IpAddr::from([10, 0, 0, 9]);
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5), vec![own]);
+        let until = Time::from_millis(10);
+        for ip in [IpAddr::from([10, 0, 0, 1]), own, IpAddr::from([127, 0, 0, 1])] {
+            for port in 2_000..2_002 {
+                dialer.strike(Time::ZERO, SocketAddr::new(ip, port), until);
+            }
+            assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::new(ip, 3_000)));
+            dialer.strike(Time::ZERO, SocketAddr::new(ip, 2_002), until);
+        }
+        let other = SocketAddr::from(([10, 0, 0, 1], 3_000));
+        assert!(dialer.is_struck(Time::ZERO, &other) && !dialer.is_struck(until, &other));
+        assert_eq!(dialer.again(Time::ZERO, &other), Some(until));
+        assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::new(own, 3_000)));
+        assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::from(([127, 0, 0, 1], 3_000))));
     }
 }

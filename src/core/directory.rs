@@ -141,6 +141,13 @@ impl Directory {
         Ok(true)
     }
 
+    /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
+    pub(in crate::core) fn settled(&self, now: Time, peer: &PeerId) -> Option<SocketAddr> {
+        let known = self.peers.get(peer)?;
+        let settled = known.connections > 0 || now.since(known.heard) < known.interval;
+        settled.then_some(known.addr)
+    }
+
     /// A known peer tells some entries of its catalogue of `catalogue` entries (`None`: it does not say), in the
     /// state of `generation`. Once all entries of one generation are here, those of older ones go. Returns the
     /// contents that this peer was not known to hold before.

@@ -65,6 +65,12 @@ pub(in crate::core) struct Download {
     pub(in crate::core) began: Time,
     pub(in crate::core) stall: Duration,
     pub(in crate::core) phase: Phase,
+    /// When a page of the manifest was last asked for.
+    pub(in crate::core) page_asked: Time,
+    /// The most values of the manifest that came from one peer. Less than that again is no progress.
+    pub(in crate::core) values_best: u32,
+    /// What begins when this one, which has failed, is over.
+    pub(in crate::core) follower: Option<Box<Download>>,
     /// Known from the manifest on.
     pub(in crate::core) geometry: Option<Geometry>,
     /// Requests by chunk: one, or two when the first is late or all is in flight.
@@ -100,6 +106,9 @@ impl Download {
             began: now,
             stall,
             phase: Phase::Queued,
+            page_asked: now,
+            values_best: 0,
+            follower: None,
             geometry: None,
             flights: BTreeMap::new(),
             storing: BTreeMap::new(),
@@ -262,9 +271,13 @@ impl Downloader {
         self.iter().filter(|(_, download)| download.wants_peers()).map(|(content, _)| content).collect()
     }
 
-    /// Queues a download. False when there is one of that content that is not over.
+    /// Queues a download. False when there is one of that content that is not over; if that has failed and only its part
+    /// is being closed, this one follows it.
     pub(in crate::core) fn add(&mut self, content: ContentId, download: Download) -> bool {
-        if self.downloads.contains_key(&content) {
+        if let Some(present) = self.downloads.get_mut(&content) {
+            if matches!(present.phase, Phase::ClosingPart) {
+                present.follower = Some(Box::new(download));
+            }
             return false;
         }
         self.begun += 1;
@@ -291,11 +304,13 @@ impl Downloader {
         }
     }
 
-    /// A download is over; its place is free.
+    /// A download is over; its place is free, and who follows it is queued.
     pub(in crate::core) fn finish(&mut self, content: &ContentId) {
         self.starving.remove(content);
-        if self.downloads.remove(content).is_some_and(|download| download.is_active()) {
-            self.active -= 1;
+        let Some(download) = self.downloads.remove(content) else { return };
+        self.active -= usize::from(download.is_active());
+        if let Some(follower) = download.follower {
+            self.add(*content, *follower);
         }
     }
 

@@ -27,6 +27,15 @@ impl ContentId {
     }
 }
 
+impl ContentId {
+    /// Whether its hexadecimal digits begin with these.
+    pub fn begins_with(&self, digits: &str) -> bool {
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let is = |(digit, nibble)| char::from(digit).to_digit(16) == Some(u32::from(nibble));
+        digits.len() <= 2 * self.0.len() && digits.bytes().zip(nibbles).all(is)
+    }
+}
+
 impl PeerId {
     /// The first four hexadecimal digits, which tell apart peers of one name (`NAME#id4`).
     pub fn short(&self) -> String {

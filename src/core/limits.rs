@@ -63,6 +63,9 @@ pub struct Limits {
     pub datagrams_per_source_per_s: u32,
     /// Datagrams accepted a second from all sources.
     pub datagrams_per_s: u32,
+    /// Names looked at a second for the queries of others; in a pattern each counts four times. A query that finds some
+    /// left is looked at in full.
+    pub looks_per_s: u32,
     /// Datagrams of one announcement round.
     pub announce_datagrams_max: usize,
     /// When a newcomer asks who is there, after its start; after the first time only while nobody was heard.
@@ -118,6 +121,7 @@ impl Default for Limits {
             silent_intervals_max: 3,
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,
+            looks_per_s: 400_000,
             announce_datagrams_max: 4,
             newcomer_asks: [ms(1), ms(250), s(1)],
             announce_jitter_max: s(1),

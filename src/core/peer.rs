@@ -16,7 +16,7 @@ use crate::core::flow::leave::Leaving;
 use crate::core::id::PeerId;
 use crate::core::limits::Limits;
 use crate::core::links::Links;
-use crate::core::rates::Rates;
+use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
 use crate::core::status::{DownloadStatus, Status};
@@ -65,6 +65,8 @@ pub struct Peer {
     pub(in crate::core) uploader: Uploader,
     pub(in crate::core) downloader: Downloader,
     pub(in crate::core) rates: Rates,
+    /// Names that may be looked at for others' queries.
+    pub(in crate::core) looks: Allowance,
     /// How often this newcomer asked who is there.
     pub(in crate::core) acquaintances: usize,
     pub(in crate::core) leaving: Option<Leaving>,
@@ -86,7 +88,7 @@ impl Peer {
             timers,
             connections: Connections::default(),
             links: Links::default(),
-            dialer: Dialer::new(limits.redial_wait_min, limits.redial_wait_max),
+            dialer: Dialer::new(limits.redial_wait_min, limits.redial_wait_max, config.own_addresses.clone()),
             directory: Directory::new(limits.clone(), config.own_addresses.clone()),
             catalogue: Catalogue::default(),
             announcer,
@@ -94,6 +96,7 @@ impl Peer {
             uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
+            looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
             acquaintances: 0,
             leaving: None,
             counters: Counters::default(),

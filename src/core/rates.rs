@@ -1,4 +1,4 @@
-//! How many datagrams are looked at: so many a second of one source, so many of all.
+//! How much of others' doing is taken: datagrams, so many a second of one source, so many of all; and allowances.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -55,6 +55,39 @@ impl Rates {
     }
 }
 
+/// So much at once, and so much a second in the long run.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Allowance {
+    most: u32,
+    per_second: u32,
+    left: u32,
+    filled: Time,
+}
+
+impl Allowance {
+    /// `most` at once from `now` on, and `per_second` more for each second that passes.
+    pub(in crate::core) fn new(most: u32, per_second: u32, now: Time) -> Allowance {
+        Allowance { most, per_second, left: most, filled: now }
+    }
+
+    /// Takes one. False when none is left.
+    pub(in crate::core) fn take(&mut self, now: Time) -> bool {
+        self.take_many(now, 1)
+    }
+
+    /// Takes `count`, or all that is left when that is less. False when nothing is left.
+    pub(in crate::core) fn take_many(&mut self, now: Time, count: u32) -> bool {
+        let seconds = u32::try_from(now.since(self.filled).as_secs()).unwrap_or(u32::MAX);
+        if seconds > 0 {
+            self.left = self.left.saturating_add(seconds.saturating_mul(self.per_second)).min(self.most);
+            self.filled = now;
+        }
+        let any = self.left > 0;
+        self.left = self.left.saturating_sub(count);
+        any
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +101,14 @@ mod tests {
         assert_eq!([admit(0, 1), admit(1, 1), admit(2, 1)], [true, true, false]);
         assert_eq!([admit(3, 2), admit(4, 2)], [true, false]);
         assert!(admit(1_000, 1));
+    }
+
+    #[test]
+    fn an_allowance_is_used_up_and_grows_again() {
+        let mut allowance = Allowance::new(2, 1, Time::ZERO);
+        let mut take = |ms| allowance.take(Time::from_millis(ms));
+        assert_eq!([take(0), take(0), take(999)], [true, true, false]);
+        assert_eq!([take(1_000), take(1_001)], [true, false]);
+        assert_eq!([take(60_000), take(60_000), take(60_000)], [true, true, false]);
     }
 }

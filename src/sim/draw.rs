@@ -115,6 +115,7 @@ fn draw_hosts(scenario: &mut Scenario, rng: &mut Rng) {
         let natures = [
             Nature::Poisoner { ppm: ppm(rng, 1_000_000) },
             Nature::Liar,
+            Nature::Mute,
             Nature::Silent,
             Nature::Forger,
             Nature::Garbage { every: Duration::from_millis(20 + rng.below(500) as u64) },

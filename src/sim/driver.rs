@@ -1,7 +1,7 @@
 //! The driver's discipline, as the real one has it: one mutation, then drain; read only what is expected, write only
 //! what is asked for and fits; visit a connection only when it woke or its socket became ready.
 
-use crate::core::{Command, ConnId, Input, Output, Segment, StoreReply, Time};
+use crate::core::{Command, ConnId, Input, Output, Segment, StoreJob, StoreReply, Time};
 use crate::sim::disk::StoreTask;
 use crate::sim::network::{earlier, index};
 use crate::sim::queue::Happening;
@@ -197,6 +197,7 @@ impl Simulation {
                     self.mark_ready(stream, end, true, true);
                 }
             }
+            Output::Store(StoreJob::ReadManifest { .. }) if self.hosts[host].spec.nature == Nature::Mute => {}
             Output::Store(job) => self.submit(host, StoreTask::Job(job)),
             Output::Release(buffer) => self.hosts[host].disk.release(buffer),
             Output::Event(event) => self.note(host, event),

@@ -103,6 +103,8 @@ pub enum Nature {
     },
     /// It says what it has and never sends a byte of it.
     Liar,
+    /// It says what it has and never answers who asks for a manifest.
+    Mute,
     /// It announces, takes connections, and never says a word on them.
     Silent,
     /// Its manifests are not those of the ids.

@@ -36,10 +36,12 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 /// What is behind the first element of a pattern, when that describes `c`.
 fn one(pattern: &str, c: char) -> Option<&str> {
     let mut chars = pattern.chars();
-    match (chars.next()?, class(chars.as_str())) {
+    let first = chars.next()?;
+    // Only a bracket is worth the search for its end.
+    match (first, (first == '[').then(|| class(chars.as_str())).flatten()) {
         ('?', _) => Some(chars.as_str()),
-        ('[', Some((set, behind))) => is_in(set, c).then_some(behind),
-        (literal, _) => (literal == c).then_some(chars.as_str()),
+        (_, Some((set, behind))) => is_in(set, c).then_some(behind),
+        (literal, None) => (literal == c).then_some(chars.as_str()),
     }
 }
 

@@ -52,7 +52,7 @@ impl Wanted {
         match self {
             Wanted::All => true,
             Wanted::Id(wanted) => wanted == id,
-            Wanted::Prefix(digits) => id.to_string().starts_with(digits),
+            Wanted::Prefix(digits) => id.begins_with(digits),
             Wanted::Name(wanted) => wanted == name || wanted == last,
             Wanted::Glob(pattern) => glob::matches(pattern, name) || glob::matches(pattern, last),
         }

@@ -103,6 +103,9 @@ impl Peer {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
         let content = channel.content;
+        if self.is_former_channel(conn, theirs) {
+            return;
+        }
         self.unlist(now, conn, content, reason);
     }
 
@@ -223,6 +226,10 @@ impl Peer {
     /// A peer does not hold a content after all.
     fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId, reason: RefuseReason) {
         let Some(connection) = self.connections.get(conn) else { return };
+        if connection.channel_of(&content).is_none_or(|(_, channel)| channel.refused) {
+            // Said once is enough.
+            return;
+        }
         let from = connection.peer_ref();
         if let Some(peer) = from.id {
             self.directory.unlist(&peer, &content);

@@ -38,7 +38,7 @@ impl Peer {
             iface: Some(iface),
             interval: Some(Duration::from_millis(interval_ms)),
         };
-        if self.hear(now, heard) {
+        if self.is_believed(now, &heard) && self.hear(now, heard) {
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
         }
     }
@@ -46,8 +46,12 @@ impl Peer {
     fn on_query(&mut self, now: Time, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
         let heard = Heard { peer: query.peer, addr, user: query.user, iface: Some(iface), interval: None };
-        if !self.hear(now, heard) || self.leaving.is_some() {
+        if !self.is_believed(now, &heard) || !self.hear(now, heard) || self.leaving.is_some() {
             return;
+        }
+        let looks = self.looks_of(&query.wanted);
+        if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
+            return self.counters.add("queries over rate");
         }
         let asks_for_all = matches!(query.wanted, Wanted::All);
         if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
@@ -61,6 +65,29 @@ impl Peer {
         self.send_answers(now);
     }
 
+    /// How many names must be looked at to know what is wanted; in a pattern each takes longer.
+    fn looks_of(&self, wanted: &Wanted) -> u32 {
+        let names = u32::try_from(self.catalogue.len()).unwrap_or(u32::MAX);
+        match wanted {
+            Wanted::All | Wanted::Id(_) => 1,
+            Wanted::Prefix(_) | Wanted::Name(_) => names,
+            Wanted::Glob(_) => names.saturating_mul(4),
+        }
+    }
+
+    /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
+    /// is not believed. A peer on several networks is known by the first address it was heard from.
+    fn is_believed(&mut self, now: Time, heard: &Heard) -> bool {
+        let elsewhere = self.directory.settled(now, &heard.peer).filter(|addr| *addr != heard.addr);
+        let believed = elsewhere.is_none_or(|addr| {
+            self.links.to_peer(&heard.peer).is_none() && self.dialer.again(now, &addr).is_some()
+        });
+        if !believed {
+            self.counters.add("datagrams with the id of another peer");
+        }
+        believed
+    }
+
     /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
     pub(in crate::core) fn hear(&mut self, now: Time, heard: Heard) -> bool {
         if heard.peer == self.id {
@@ -71,6 +98,8 @@ impl Peer {
         match self.directory.heard(now, heard) {
             Ok(new) => {
                 if let Some(peer_ref) = self.directory.peer_ref(&peer).filter(|_| new) {
+                    // Who was there before may have failed for long; this one has just begun.
+                    self.dialer.succeeded(&peer_ref.addr);
                     self.event(Event::PeerFound(peer_ref));
                 }
                 if let Some(expiry) = self.directory.expiry() {

@@ -12,10 +12,10 @@ use crate::core::picker;
 use crate::core::time::Time;
 use crate::wire::message::{Frame, RefuseReason};
 
-/// A peer that said it was busy is left alone for so long.
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
-/// Cancelled chunks of one connection that may still come; more than these were not cancelled by us.
-const CANCELLED_MAX: usize = 256;
+/// A peer that rejected a request is left alone for so long.
+const REJECTED_PAUSE: Duration = Duration::from_millis(500);
+/// A late chunk that began so long ago gives up its memory when there is none left.
+const TRICKLE_MAX: Duration = Duration::from_secs(60);
 
 impl Peer {
     /// Asks for as many chunks of a download as its window, its sources and the buffers allow.
@@ -26,6 +26,7 @@ impl Peer {
         let Some(geometry) = download.geometry else { return };
         let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
         let mut room = window.saturating_sub(download.window_used());
+        self.downloader.starving.remove(&content);
         let mut sources = self.idle_sources(now, &content);
         while room > 0 && !sources.is_empty() {
             // The source with the fewest requests first; of equals, any.
@@ -88,7 +89,8 @@ impl Peer {
             None => None,
         };
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let expected = connection.cancelled.remove(&(content, chunk)) || buffer.is_some();
+        // Of two answers to a chunk that was cancelled and asked for again, the first is taken and the other passed over.
+        let expected = buffer.is_some() || connection.forget_cancelled(content, chunk);
         connection.incoming = Some(Incoming { content, chunk, buffer, at: 0, len: bytes });
         if !expected {
             self.close_for_fault(now, conn, "sent a chunk nobody asked for");
@@ -142,15 +144,17 @@ impl Peer {
             return self.close_for_fault(now, conn, "rejected a chunk of nothing");
         };
         let content = channel.content;
-        connection.cancelled.remove(&(content, chunk));
         if !self.drop_flight(content, chunk, conn) {
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.forget_cancelled(content, chunk);
+            }
             return;
         }
-        if reason == RefuseReason::Busy {
-            if let Some(connection) = self.connections.get_mut(conn) {
-                connection.busy_until = now + BUSY_PAUSE;
-            }
-        } else {
+        // Who rejects as fast as it is asked would keep both sides busy with nothing else.
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.busy_until = connection.busy_until.max(now + REJECTED_PAUSE);
+        }
+        if reason != RefuseReason::Busy {
             self.count_remote(conn, &content, false);
             if let Some((_, channel)) =
                 self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
@@ -331,7 +335,7 @@ impl Peer {
             return false;
         };
         let Some(len) = self.chunk_len(&content, chunk) else { return false };
-        if !self.downloader.reserve(len) {
+        if !self.downloader.reserve(len) && !self.reclaim(now, len) {
             return false;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return false };
@@ -343,11 +347,35 @@ impl Peer {
         });
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked += 1;
-            // A chunk cancelled here and asked for again is expected again.
-            connection.cancelled.remove(&(content, chunk));
         }
         self.say(now, conn, Frame::Request { channel: number, chunk });
         true
+    }
+
+    /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
+    /// `bytes` bytes elsewhere, and who was asked is left alone for a while. False when that does not make enough room.
+    fn reclaim(&mut self, now: Time, bytes: u32) -> bool {
+        let hopeless =
+            |flight: &Flight| flight.late && flight.begun.is_none_or(|begun| now.since(begun) >= TRICKLE_MAX);
+        let mut late: Vec<(Time, ContentId, u32, ConnId)> = Vec::new();
+        for (content, download) in self.downloader.iter() {
+            for (chunk, flights) in &download.flights {
+                let hopeless = flights.iter().filter(|flight| hopeless(flight));
+                late.extend(hopeless.map(|flight| (flight.asked, content, *chunk, flight.conn)));
+            }
+        }
+        late.sort_unstable();
+        for (_, content, chunk, conn) in late {
+            self.discard_rest(conn, content, chunk);
+            self.cancel(now, conn, content, chunk);
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.busy_until = now + self.config.limits.request_wait_max;
+            }
+            if self.downloader.reserve(bytes) {
+                return true;
+            }
+        }
+        false
     }
 
     fn cancel(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
@@ -355,9 +383,7 @@ impl Peer {
             return;
         }
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        if connection.cancelled.len() < CANCELLED_MAX {
-            connection.cancelled.insert((content, chunk));
-        }
+        connection.note_cancelled(content, chunk);
         if let Some((number, _)) = connection.channel_of(&content) {
             self.say(now, conn, Frame::Cancel { channel: number, chunk });
         }

@@ -8,9 +8,12 @@ use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::Frame;
 
+/// Chunks that one connection may tell again, in all; each costs work and tells nothing.
+const HAVES_AGAIN_MAX: u32 = 4 << 20;
+
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
-        if self.is_former_channel(conn, theirs) {
+        if self.needs_no_haves(conn, theirs) {
             return;
         }
         let told = self.connections.get(conn).and_then(|connection| {
@@ -29,7 +32,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_have(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32, count: u32) {
-        if self.is_former_channel(conn, theirs) {
+        if self.needs_no_haves(conn, theirs) {
             return;
         }
         let told = self.connections.get(conn).and_then(|connection| {
@@ -42,11 +45,11 @@ impl Peer {
             return self.close_for_fault(now, conn, "has chunks that do not exist");
         };
         let counts = self.is_counted(conn, &content);
-        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
-        else {
-            return;
-        };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let mut again = connection.haves_again;
+        let Some((_, channel)) = connection.channel_of_mut(&content) else { return };
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
+        let before = remote.count();
         let mut download = self.downloader.get_mut(&content).filter(|_| counts);
         for chunk in first..end {
             if remote.set(chunk)
@@ -55,12 +58,32 @@ impl Peer {
                 *holders = holders.saturating_add(1);
             }
         }
-        self.ask_for_chunks(now, content);
+        let new = remote.count() - before;
+        again = again.saturating_add(count - new);
+        connection.haves_again = again;
+        if again > HAVES_AGAIN_MAX {
+            self.close_for_fault(now, conn, "tells the same chunks again and again");
+        } else if new > 0 {
+            self.ask_for_chunks(now, content);
+        }
+    }
+
+    /// Whether what the other side has of this channel's content is nothing to keep: the content was refused or
+    /// withdrawn here, or is here whole, or the channel was replaced.
+    fn needs_no_haves(&self, conn: ConnId, theirs: u32) -> bool {
+        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+            return false;
+        };
+        let content = channel.content;
+        let whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
+        channel.withdrawn
+            || (whole && self.downloader.get(&content).is_none())
+            || self.is_former_channel(conn, theirs)
     }
 
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
     /// again on the new one.
-    fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
+    pub(in crate::core) fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
         self.connections.get(conn).is_some_and(|connection| {
             let named = connection.channel_theirs(theirs);
             named.is_some_and(|(number, channel)| {

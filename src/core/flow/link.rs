@@ -21,6 +21,7 @@ impl Peer {
             || own
             || self.leaving.is_some()
             || self.links.to_endpoint(&to).is_some()
+            || self.is_connected(&to)
             || !self.dialer.may_dial(now, &to)
         {
             return None;
@@ -30,6 +31,11 @@ impl Peer {
         self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
         self.output(Output::Dial { conn, to });
         Some(conn)
+    }
+
+    /// Whether a connection stands to who listens at this endpoint, whoever dialled.
+    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+        self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 
     pub(in crate::core) fn on_accepted(
@@ -90,16 +96,16 @@ impl Peer {
         if self.dialer.is_struck(now, &endpoint) {
             return self.close(now, conn, Some("struck"));
         }
-        let heard =
-            Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
-        if !self.hear(now, heard) {
-            return self.close(now, conn, Some("no room for another peer"));
-        }
         if let Some(other) = self.links.to_peer(&hello.peer) {
             if self.is_surplus(other, conn, &hello.peer) {
                 return self.close(now, conn, Some("a second connection"));
             }
             self.close(now, other, Some("a second connection"));
+        }
+        let heard =
+            Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
+        if !self.hear(now, heard) {
+            return self.close(now, conn, Some("no room for another peer"));
         }
         let reply = self.hello();
         let Some(connection) = self.connections.get_mut(conn) else { return };
@@ -275,9 +281,14 @@ impl Peer {
         }
     }
 
-    /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older.
+    /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
+    /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
     fn is_surplus(&self, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
         let dialled = |conn| self.connections.get(conn).is_some_and(|connection| connection.dialled);
+        let host = |conn| self.connections.get(conn).map(|connection| connection.addr.ip());
+        if !dialled(newer) && host(newer) != host(older) {
+            return true;
+        }
         let dialler = |conn| if dialled(conn) { &self.id } else { peer };
         dialler(older) <= dialler(newer)
     }

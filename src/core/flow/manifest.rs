@@ -35,15 +35,32 @@ impl Peer {
             return;
         }
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
-        download.supplied = now;
+        download.page_asked = now;
         self.say(now, conn, Frame::ManifestRequest { channel: number, first: 0 });
     }
 
-    /// Asks somebody for the manifest of a download that needs one.
+    /// Asks somebody for the manifest of a download that needs one: whoever let it wait least.
     pub(in crate::core) fn request_manifest_anywhere(&mut self, now: Time, content: ContentId) {
-        for conn in self.links.on(&content).collect::<Vec<_>>() {
+        let mut conns: Vec<ConnId> = self.links.on(&content).collect();
+        let late = |conn: &ConnId| Some(self.connections.get(*conn)?.channel_of(&content)?.1.pages_late);
+        conns.sort_by_key(late);
+        for conn in conns {
             self.request_manifest(now, conn, content);
         }
+    }
+
+    /// A page that does not come in time is asked of somebody else, from the start.
+    pub(in crate::core) fn review_manifest(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        let Phase::Manifest(Some((conn, _))) = download.phase else { return };
+        if now.since(download.page_asked) < PAGE_DEADLINE {
+            return;
+        }
+        download.phase = Phase::Manifest(None);
+        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
+            channel.pages_late = channel.pages_late.saturating_add(1);
+        }
+        self.request_manifest_anywhere(now, content);
     }
 
     pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
@@ -66,13 +83,18 @@ impl Peer {
             // A page that was late and asked for again has come twice.
             return self.counters.add("manifest pages nobody waits for");
         }
-        download.supplied = now;
         match pages.push(page) {
             Ok(None) => {
                 let first = pages.next_first();
+                download.page_asked = now;
+                if first > download.values_best {
+                    download.values_best = first;
+                    download.supplied = now;
+                }
                 self.say(now, conn, Frame::ManifestRequest { channel: number, first });
             }
             Ok(Some(manifest)) if cut == Some(manifest.geometry) && manifest.verify(&content).is_ok() => {
+                download.supplied = now;
                 download.geometry = Some(manifest.geometry);
                 download.phase = Phase::Creating;
                 self.output(Output::Store(StoreJob::CreatePart { content, manifest: Box::new(manifest) }));

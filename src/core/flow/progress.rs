@@ -62,11 +62,7 @@ impl Peer {
         let connections = &self.connections;
         let heard = |conn| connections.get(conn).map(|connection| connection.heard);
         let late = download.mark_late(now, &self.config.limits, heard);
-        let page_late = now.since(download.supplied) >= PAGE_DEADLINE;
-        if page_late && let Phase::Manifest(asked @ Some(_)) = &mut download.phase {
-            *asked = None;
-            self.request_manifest_anywhere(now, content);
-        }
+        self.review_manifest(now, content);
         for (chunk, conn) in late {
             self.miss(content, chunk, conn, "late");
         }
@@ -78,8 +74,11 @@ impl Peer {
     /// Can this download get on with the peers that are connected?
     fn review_supply(&mut self, now: Time, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
+        let idle_for = now.since(download.supplied);
         let (missing_count, missing) = match &download.phase {
-            Phase::Manifest(None) => (0, Vec::new()),
+            // Until it is late, a page that was asked for is on its way.
+            Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
+            Phase::Manifest(_) => (0, Vec::new()),
             Phase::Running => {
                 let coming = download.flights.values().flatten().any(|flight| !flight.late);
                 // For want of buffers or of room at a source it waits for itself, not for others.
@@ -93,7 +92,6 @@ impl Peer {
             }
             _ => return,
         };
-        let idle_for = now.since(download.supplied);
         if self.all_struck(now, &content) && idle_for >= INTEGRITY_GRACE {
             let struck = download.struck.clone();
             return self.fail_download(now, content, FailReason::Integrity { struck });
@@ -142,9 +140,14 @@ impl Peer {
 
     /// A download is over without the file; its part is kept.
     pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
-        let Some(download) = self.downloader.get(&content) else { return };
+        let Some(download) = self.downloader.get_mut(&content) else { return };
         match download.phase {
-            Phase::ClosingPart => return,
+            Phase::ClosingPart => {
+                // Only who gives up means the one that follows.
+                if reason != FailReason::Cancelled || download.follower.take().is_none() {
+                    return;
+                }
+            }
             Phase::Queued => self.end_download(now, content),
             _ => {
                 self.cancel_all(now, content);

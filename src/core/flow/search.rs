@@ -75,6 +75,8 @@ impl Peer {
     ) {
         let Some(holder) = self.directory.peer_ref(peer) else { return };
         let delay_max = self.config.limits.answer_delay_max;
+        // Who claims to know nobody else is not to keep others from being heard.
+        let known_peers = known_peers.max(u32::try_from(self.directory.len()).unwrap_or(u32::MAX));
         for (key, search) in self.searches.iter_mut() {
             let wanted_here = match &search.purpose {
                 Purpose::Get { at: Some(at), .. } => is_called(&holder, at),
@@ -239,23 +241,22 @@ impl Peer {
     /// What is known of what is wanted: each content once, with its first name and the most complete holder.
     fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
         let mut found: BTreeMap<ContentId, (Entry, PeerRef)> = BTreeMap::new();
+        // A whole path is meant before a last component.
+        let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {
             let Some(holder) = self.directory.peer_ref(&peer) else { continue };
             if at.is_some_and(|at| !is_called(&holder, at)) {
                 continue;
             }
             match found.get(&entry.id) {
-                Some((best, _)) if best.have >= entry.have => {}
+                Some((best, _)) if (exact(best), best.have) >= (exact(&entry), entry.have) => {}
                 _ => {
                     found.insert(entry.id, (entry, holder));
                 }
             }
         }
-        // A whole path is meant before a last component.
-        if let Wanted::Name(name) = wanted
-            && found.values().any(|(entry, _)| entry.name == *name)
-        {
-            found.retain(|_, (entry, _)| entry.name == *name);
+        if found.values().any(|(entry, _)| exact(entry)) {
+            found.retain(|_, (entry, _)| exact(entry));
         }
         found.into_values().collect()
     }

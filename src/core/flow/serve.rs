@@ -78,7 +78,7 @@ impl Peer {
         };
         let content = channel.content;
         let Some(cut) = channel.our_cut.filter(|_| !channel.withdrawn) else {
-            return self.reject(now, conn, number, content, chunk, RefuseReason::Unknown);
+            return self.reject_request(now, conn, number, content, chunk, RefuseReason::Unknown);
         };
         if chunk >= cut.chunks() {
             return self.close_for_fault(now, conn, "asked for a chunk that does not exist");
@@ -87,10 +87,10 @@ impl Peer {
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
         if !here {
-            return self.reject(now, conn, number, content, chunk, RefuseReason::NotHere);
+            return self.reject_request(now, conn, number, content, chunk, RefuseReason::NotHere);
         }
         if self.leaving.is_some() || self.uploader.queued(conn) >= self.config.limits.queued_requests_max {
-            return self.reject(now, conn, number, content, chunk, RefuseReason::Busy);
+            return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         self.uploader.push(conn, Ask { channel: number, content, chunk });
         self.grant_uploads(now);
@@ -160,6 +160,23 @@ impl Peer {
         }
     }
 
+    /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
+    fn reject_request(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        channel: u32,
+        content: ContentId,
+        chunk: u32,
+        reason: RefuseReason,
+    ) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !connection.rejections.take(now) {
+            return self.close_for_fault(now, conn, "asks for what it cannot have again and again");
+        }
+        self.reject(now, conn, channel, content, chunk, reason);
+    }
+
     /// Tells somebody that a chunk will not come.
     pub(in crate::core) fn reject(
         &mut self,
@@ -187,7 +204,8 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
-            return;
+            self.uploader.finish(conn);
+            return self.grant_uploads(now);
         };
         let Ask { channel, content, chunk } = ask;
         connection.begin_chunk(

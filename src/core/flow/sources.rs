@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::core::connection::Channel;
+use crate::core::door::ConnId;
+use crate::core::downloader::Phase;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -17,7 +19,7 @@ impl Peer {
             return;
         }
         let holders: Vec<PeerId> = self.directory.holders(&content).copied().collect();
-        let mut connected = self.links.on(&content).count();
+        let mut connected = self.links.on(&content).filter(|conn| self.is_neighbour(*conn, &content)).count();
         for peer in holders {
             if connected >= self.config.limits.neighbours_max {
                 break;
@@ -44,6 +46,19 @@ impl Peer {
         for addr in self.config.fixed_peers.clone() {
             self.dial_or_wait(now, addr);
         }
+    }
+
+    /// Whether a connection takes one of a download's places: who refuses, or lets it wait, keeps nobody else out.
+    fn is_neighbour(&self, conn: ConnId, content: &ContentId) -> bool {
+        let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(content));
+        let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
+            return false;
+        };
+        let late = match download.phase {
+            Phase::Manifest(_) => channel.pages_late > 0,
+            _ => download.flights.values().flatten().any(|flight| flight.conn == conn && flight.late),
+        };
+        !channel.refused && !late
     }
 
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.

@@ -1,0 +1,307 @@
+//! One peer, and others that say whatever they like to it, byte by byte: the core alone, in a time of its own.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a peer that does not take part has to fail")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chunkcast::core::{
+    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, Peer, PeerId, Segment,
+    StoreReply, Time,
+};
+use chunkcast::wire::datagram;
+use chunkcast::wire::frame;
+use chunkcast::wire::message::{Announcement, Entry, Frame, Hello, Query, Wanted};
+
+const CONTENT: ContentId = ContentId([7; 32]);
+
+/// The peer under test and what it said so far.
+struct Bench {
+    peer: Peer,
+    now: Time,
+    events: Vec<Event>,
+    dials: Vec<(ConnId, SocketAddr)>,
+    datagrams: usize,
+}
+
+fn host(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 7117))
+}
+
+fn entry(id: ContentId, name: &str, have: u32) -> Entry {
+    Entry { id, name: name.to_owned(), size: 100_000, have, of: 7 }
+}
+
+fn announcement(peer: u8, generation: u64, entries: Vec<Entry>) -> Vec<u8> {
+    let announcement = Announcement {
+        peer: PeerId([peer; 16]),
+        user: format!("user-{peer}"),
+        port: 7117,
+        interval_ms: 60_000,
+        known_peers: 9,
+        generation,
+        catalogue: u32::try_from(entries.len()).expect("few"),
+        entries,
+        answers: None,
+    };
+    datagram::encode_announcement(&announcement).0
+}
+
+fn bytes(frame: &Frame) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::encode(frame, &mut out);
+    out
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let config = Config {
+            user: "me".into(),
+            tcp_port: 7117,
+            announce_interval: Duration::from_secs(60),
+            broadcast: true,
+            fixed_peers: Vec::new(),
+            own_addresses: vec![host(1).ip()],
+            agent: "bench".into(),
+            limits: Limits::default(),
+        };
+        let peer = Peer::new(config, 1, Time::ZERO);
+        Bench { peer, now: Time::ZERO, events: Vec::new(), dials: Vec::new(), datagrams: 0 }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.peer.poll() {
+            match output {
+                Output::Event(event) => self.events.push(event),
+                Output::Dial { conn, to } => self.dials.push((conn, to)),
+                Output::Datagram { .. } => self.datagrams += 1,
+                Output::Wake(_) | Output::Store(_) | Output::Release(_) => {}
+            }
+        }
+        self.peer.check_invariants();
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.peer.handle(self.now, input);
+        self.drain();
+    }
+
+    fn hear(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.tell(Input::Datagram { iface: IfaceId(0), from, bytes });
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now = self.now + Duration::from_millis(ms);
+        self.tell(Input::Tick);
+    }
+
+    fn get(&mut self, wanted: Wanted) {
+        let (wait, stall) = (Duration::from_secs(1), Duration::from_secs(600));
+        self.tell(Input::Command(Command::Get { ticket: 0, wanted, at: None, wait, stall }));
+        self.wait(1);
+    }
+
+    /// Gets what is known, so that the search ends with its time.
+    fn get_known(&mut self, wanted: Wanted) {
+        self.get(wanted);
+        self.wait(1_000);
+    }
+
+    fn says(&mut self, conn: ConnId, frame: &Frame) {
+        let bytes = bytes(frame);
+        let mut used = 0;
+        while used < bytes.len() {
+            let taken = self.peer.received(self.now, conn, &bytes[used..]);
+            self.drain();
+            if taken == 0 {
+                return;
+            }
+            used += taken;
+        }
+    }
+
+    fn says_hello(&mut self, conn: ConnId, peer: u8) {
+        let hello = Hello { v: 1, peer: PeerId([peer; 16]), user: "x".into(), port: 7117, agent: "x".into() };
+        self.says(conn, &Frame::Hello(hello));
+    }
+
+    /// A connection that came in and said hello.
+    fn connected(&mut self, from: SocketAddr, peer: u8) -> ConnId {
+        let from = SocketAddr::new(from.ip(), 40_000);
+        let conn = self.peer.accepted(self.now, from, 7117).expect("there is room");
+        self.drain();
+        self.says_hello(conn, peer);
+        conn
+    }
+
+    fn is_closing(&mut self, conn: ConnId) -> bool {
+        loop {
+            match self.peer.next_segment(self.now, conn) {
+                Segment::Bytes { bytes, .. } => {
+                    let len = bytes.len() as u64;
+                    self.peer.sent(self.now, conn, len);
+                    self.drain();
+                }
+                segment => return segment == Segment::Close,
+            }
+        }
+    }
+
+    /// Where a peer is thought to be.
+    fn address_of(&self, peer: u8) -> Option<SocketAddr> {
+        let peers = self.peer.status(self.now).peers;
+        peers.iter().find(|known| known.peer.id == Some(PeerId([peer; 16]))).map(|known| known.peer.addr)
+    }
+
+    fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| is(event)).count()
+    }
+
+    fn offers(&mut self, content: ContentId, name: &str) {
+        self.tell(Input::Stored(StoreReply::Offered { content, name: name.into(), size: 100_000 }));
+    }
+}
+
+#[test]
+fn a_datagram_with_the_id_of_another_changes_nothing_of_it() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.wait(1_000);
+    bench.hear(host(66), &announcement(2, u64::MAX, Vec::new()));
+    assert_eq!(bench.address_of(2), Some(host(2)));
+    assert_eq!(bench.peer.status(bench.now).contents.len(), 1);
+    // A connection holds it there however long it says nothing.
+    bench.connected(host(2), 2);
+    bench.wait(14_000);
+    bench.hear(host(66), &announcement(2, u64::MAX, Vec::new()));
+    assert_eq!(bench.address_of(2), Some(host(2)));
+}
+
+#[test]
+fn a_peer_that_moved_is_believed_after_a_while() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.wait(61_000);
+    bench.hear(host(3), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    assert_eq!(bench.address_of(2), Some(host(3)));
+}
+
+#[test]
+fn who_comes_in_with_the_id_of_another_replaces_nobody() {
+    for id in [0, 255] {
+        let mut bench = Bench::new();
+        bench.hear(host(2), &announcement(id, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+        bench.get_known(Wanted::Id(CONTENT));
+        let dialled = bench.dials.first().expect("who has it is dialled").0;
+        bench.tell(Input::Connected { conn: dialled });
+        bench.says_hello(dialled, id);
+        let other = bench.connected(host(66), id);
+        assert!(bench.is_closing(other) && !bench.is_closing(dialled));
+        assert_eq!(bench.address_of(id), Some(host(2)));
+    }
+}
+
+#[test]
+fn requests_that_come_to_nothing_are_not_told_for_ever() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    for _ in 0..10_000 {
+        bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
+    }
+    assert!(bench.is_closing(conn));
+    assert!(bench.count(|event| matches!(event, Event::ChunkUnsent { .. })) <= 512);
+}
+
+#[test]
+fn chunks_told_again_and_again_end_the_connection() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.get_known(Wanted::Id(CONTENT));
+    let conn = bench.connected(host(3), 3);
+    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 1 << 30, chunk_bytes: 1 << 10 });
+    for _ in 0..6 {
+        assert!(!bench.is_closing(conn));
+        bench.says(conn, &Frame::Have { channel: 0, first: 0, count: 1 << 20 });
+    }
+    assert!(bench.is_closing(conn));
+}
+
+#[test]
+fn what_is_withdrawn_again_is_told_once() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.get_known(Wanted::Id(CONTENT));
+    let conn = bench.connected(host(3), 3);
+    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    for _ in 0..10 {
+        let reason = chunkcast::wire::message::RefuseReason::Gone;
+        bench.says(conn, &Frame::Withdraw { channel: 0, reason });
+    }
+    assert_eq!(bench.count(|event| matches!(event, Event::SourceLost { .. })), 1);
+    assert!(!bench.is_closing(conn));
+}
+
+#[test]
+fn a_whole_name_is_meant_before_a_last_component_whoever_has_more() {
+    let other = ContentId([8; 32]);
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 1)]));
+    bench.hear(
+        host(3),
+        &announcement(3, 1, vec![entry(CONTENT, "a/talk.mkv", 7), entry(other, "b/talk.mkv", 7)]),
+    );
+    bench.get_known(Wanted::Name("talk.mkv".into()));
+    let resolved =
+        |event: &Event| matches!(event, Event::Resolved { content: CONTENT, name, .. } if name == "talk.mkv");
+    assert_eq!(bench.count(resolved), 1, "{:?}", bench.events);
+}
+
+#[test]
+fn who_claims_to_know_nobody_does_not_end_the_search() {
+    let mut bench = Bench::new();
+    for peer in 2..6 {
+        bench.hear(host(peer), &announcement(peer, 1, Vec::new()));
+    }
+    bench.get(Wanted::Name("talk.mkv".into()));
+    let other = ContentId([8; 32]);
+    let mut alone = String::from_utf8(announcement(6, 1, vec![entry(other, "talk.mkv", 7)])).expect("JSON");
+    alone = alone.replace("\"peers\":9", "\"peers\":0");
+    bench.hear(host(6), alone.as_bytes());
+    bench.wait(1);
+    bench.hear(host(2), &announcement(2, 2, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.wait(1_000);
+    assert_eq!(bench.count(|event| matches!(event, Event::SearchFailed { .. })), 1, "{:?}", bench.events);
+}
+
+#[test]
+fn patterns_of_strangers_are_looked_at_within_bounds() {
+    let mut bench = Bench::new();
+    for name in 0..1_000 {
+        bench.offers(CONTENT, &format!("{name}.txt"));
+    }
+    let wanted = Wanted::Glob("*.png".into());
+    for port in 0..190 {
+        let query =
+            Query { peer: PeerId([2; 16]), user: "x".into(), port: 7117, nonce: 1, wanted: wanted.clone() };
+        let bytes = datagram::encode_query(&query).expect("it fits");
+        bench.hear(SocketAddr::from(([10, 0, 0, 2], 2_000 + port)), &bytes);
+    }
+    let counters = bench.peer.status(bench.now).counters;
+    let over = counters.iter().find(|(name, _)| *name == "queries over rate").map_or(0, |(_, count)| *count);
+    assert_eq!(over, 90, "{counters:?}");
+}
+
+#[test]
+fn a_newcomer_where_another_failed_is_dialled_at_once() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.get_known(Wanted::Id(CONTENT));
+    while let Some((conn, _)) = bench.dials.pop() {
+        bench.tell(Input::Broken { conn, why: chunkcast::core::BrokenWhy::Refused });
+        bench.wait(10_000);
+    }
+    assert!(bench.now < Time::from_millis(100_000), "{}", bench.now);
+    bench.hear(host(2), &announcement(3, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    assert_eq!(bench.dials.first().map(|(_, to)| *to), Some(host(2)));
+}
