@@ -21,6 +21,7 @@ mod wire_peer;
 
 mod changes;
 mod crowd;
+mod demo;
 mod discovery;
 mod flood;
 mod names;
