@@ -22,6 +22,7 @@ mod wire_peer;
 
 mod changes;
 mod crowd;
+mod demo;
 mod discovery;
 mod flood;
 mod names;
