@@ -69,7 +69,7 @@ impl Peer {
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
-        let (content, cut) = (channel.content, channel.their_cut);
+        let (content, cut, was_late) = (channel.content, channel.their_cut, channel.pages_late > 0);
         let Some(download) = self.downloader.get_mut(&content) else {
             return self.counters.add("manifest pages nobody waits for");
         };
@@ -79,8 +79,8 @@ impl Peer {
         if *from != conn {
             return self.counters.add("manifest pages nobody waits for");
         }
-        if page.first < pages.next_first() {
-            // A page that was late and asked for again has come twice.
+        if page.first < pages.next_first() || (page.first > pages.next_first() && was_late) {
+            // A page that was late comes after all, and what it was part of was asked for again from the start.
             return self.counters.add("manifest pages nobody waits for");
         }
         match pages.push(page) {
