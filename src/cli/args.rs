@@ -19,6 +19,9 @@ use crate::cli::{completions, demo, get, hash, log, ls, share, verify};
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
 
+/// The widest help, in columns.
+const HELP_COLUMNS_MAX: usize = 100;
+
 const NETWORK: &str = "Network";
 const COMMON: &str = "Everywhere";
 
@@ -39,7 +42,7 @@ Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
     name = "chunkcast",
     version,
     after_help = EXAMPLES,
-    max_term_width = 100,
+    max_term_width = HELP_COLUMNS_MAX,
     arg_required_else_help = true,
     subcommand_required = true,
     disable_help_subcommand = true
@@ -232,6 +235,16 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_and_exit_codes_fit_the_width_of_help() {
+        let program = Cli::command();
+        for command in std::iter::once(&program).chain(program.get_subcommands()) {
+            let after = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
+            let long = after.lines().find(|line| line.chars().count() > HELP_COLUMNS_MAX);
+            assert_eq!(long, None, "{}", command.get_name());
+        }
     }
 
     #[test]

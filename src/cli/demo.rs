@@ -10,7 +10,7 @@ use crate::cli::Outcome;
 use crate::cli::demo_account::{Account, Told};
 use crate::cli::exit::Exit;
 use crate::cli::human;
-use crate::cli::json::Line;
+use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::units::parse_size;
 use crate::core::name::printable;
@@ -138,15 +138,24 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         log::warn!("a peer did not end within {} s and was killed", END_GRACE.as_secs());
     }
     out.result(&account.report(&names, args.size));
-    check(&original, &targets, &id)?;
+    let id = check(&original, &targets, &id)?;
     out.result(&format!(
         "\nAll {} have the file {} after asking for it; every copy has the sharer's id and, compared byte by \
          byte, the sharer's bytes.",
         human::counted(targets.len(), "peer", "peers"),
         human::span(took)
     ));
-    for (name, path) in names.iter().skip(1).zip(&targets) {
-        out.json(&Line::Checked { name, path: &path.to_string_lossy(), id: &id, ok: true });
+    for (who, path) in (1..).zip(&targets) {
+        out.json(&Line::Done {
+            id,
+            name: FILE_NAME,
+            path: path_text(path),
+            bytes: args.size,
+            dur: account.seconds(who),
+            peers: account.givers(who),
+            verified: true,
+            skipped: false,
+        });
     }
     Ok(())
 }
@@ -174,8 +183,8 @@ fn next_told(
     }
 }
 
-/// Compares every copy with the original, byte by byte, and its hash with the id.
-fn check(original: &Path, targets: &[PathBuf], id: &str) -> Result<(), Broken> {
+/// Compares every copy with the original, byte by byte, and its hash with the id, which it returns.
+fn check(original: &Path, targets: &[PathBuf], id: &str) -> Result<ContentId, Broken> {
     let id: ContentId = id.parse().map_err(|_| Broken::Failed(format!("the sharer named no id but {id}")))?;
     for target in targets {
         let shown = target.display();
@@ -187,7 +196,7 @@ fn check(original: &Path, targets: &[PathBuf], id: &str) -> Result<(), Broken> {
             return Err(Broken::Failed(format!("the id of {shown} is {hashed}, not {id}")));
         }
     }
-    Ok(())
+    Ok(id)
 }
 
 /// The arguments of one peer: its command, and what keeps it on this machine and in its folder.

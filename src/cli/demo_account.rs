@@ -64,6 +64,16 @@ impl Account {
         self.took.len()
     }
 
+    /// Seconds that downloader `who` needed.
+    pub(crate) fn seconds(&self, who: usize) -> f64 {
+        self.took.get(&who).copied().unwrap_or_default()
+    }
+
+    /// How many peers gave downloader `who` a chunk.
+    pub(crate) fn givers(&self, who: usize) -> usize {
+        self.chunks.keys().filter(|(getter, _)| *getter == who).count()
+    }
+
     /// What went wrong, as sentences.
     pub(crate) fn errors(&self, names: &[String]) -> Vec<String> {
         let name = |who: usize| names.get(who).map_or("?", String::as_str);
@@ -77,7 +87,7 @@ impl Account {
         let from: Vec<String> =
             std::iter::repeat_n(String::new(), 3).chain(names.iter().map(|_| "gave".to_owned())).collect();
         let rows = names.iter().enumerate().skip(1).map(|(who, name)| {
-            let seconds = self.took.get(&who).copied().unwrap_or_default();
+            let seconds = self.seconds(who);
             let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
             let mut row =
                 vec![name.clone(), format!("{seconds:.2} s"), human::rate(human::bytes_per_s(bytes, took))];
@@ -129,7 +139,7 @@ mod tests {
         assert_eq!(account.take(1, r#"{"t":"chunk","dir":"up","user":"peer-2"}"#), Told::Nothing);
         assert_eq!(account.take(1, r#"{"t":"done","dur":0.5}"#), Told::Done);
         assert_eq!(account.take(2, "not json"), Told::Nothing);
-        assert_eq!(account.done(), 1);
+        assert_eq!((account.done(), account.seconds(1), account.givers(1)), (1, 0.5, 2));
         let report = account.report(&names, 1 << 20);
         assert!(report.contains("peer-1  0.50 s  2.0 MiB/s       2       -       1"), "{report}");
         assert!(

@@ -38,8 +38,9 @@ Examples:
   chunkcast get talk.mkv --seed=10m         stay for others afterwards
   chunkcast get                             list what there is, and ask
 
-Exit: 0 complete, 3 nobody offers it, 5 gave up (part kept), 6 integrity, 7 local storage, 8 ambiguous or
-the target exists, 10 some failed, 124 timed out, 130 interrupted, 143 terminated.";
+Exit: 0 complete, 3 nobody offers it, 4 no network, 5 gave up (part kept), 6 integrity,
+7 local storage, 8 ambiguous or the target exists, 10 some failed, 124 timed out, 130 interrupted,
+143 terminated.";
 
 /// Fetch files from everybody who has them
 #[derive(Debug, Args)]

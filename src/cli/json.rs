@@ -138,9 +138,6 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<&'a str>,
     },
-    /// A copy that a demo compared.
-    #[serde(rename = "done")]
-    Checked { name: &'a str, path: &'a str, id: &'a str, ok: bool },
     /// A chunk that the transfer log tells of.
     #[serde(rename = "chunk")]
     LoggedChunk {

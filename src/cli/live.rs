@@ -7,6 +7,8 @@ use crate::shell::terminal;
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS_UNKNOWN: usize = 80;
+/// Columns left free at the end: a terminal shows a Ctrl-C as `^C`, which must not begin a line of its own.
+const COLUMNS_FREE: usize = 3;
 /// Back to the line's beginning, and clear to its end.
 const CLEAR: &str = "\r\u{1b}[K";
 
@@ -30,7 +32,7 @@ impl LiveLine {
     pub(crate) fn show(&mut self, text: &str) {
         if self.on {
             let columns = terminal::stderr_columns().unwrap_or(COLUMNS_UNKNOWN);
-            let text = human::cut(text, columns.saturating_sub(1));
+            let text = human::cut(text, columns.saturating_sub(COLUMNS_FREE));
             self.write(&format!("{CLEAR}{text}"));
             self.shown = true;
         }

@@ -39,12 +39,12 @@ Exit: 0, or 3 when nobody offers what was named.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LsArgs {
     /// Only this: a pattern, a name, an id or id:PREFIX
-    #[arg(value_name = "GLOB", value_parser = wanted::wanted)]
-    wanted: Option<Wanted>,
+    #[arg(value_name = "GLOB", value_parser = Asked::parse)]
+    asked: Option<Asked>,
     /// List the peers instead of what they offer
     #[arg(long)]
     peers: bool,
-    /// Ids in full, and every holder
+    /// Ids in full, and every holder; with --peers the peers' ids
     #[arg(short, long)]
     long: bool,
     /// List again and again, until Ctrl-C
@@ -56,6 +56,26 @@ pub(crate) struct LsArgs {
     /// With --watch: how often to list
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
     every: Duration,
+}
+
+/// What to list.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// As it was written, for messages.
+    text: String,
+    wanted: Wanted,
+}
+
+impl Asked {
+    fn parse(text: &str) -> Result<Asked, String> {
+        Ok(Asked { text: text.to_owned(), wanted: wanted::wanted(text)? })
+    }
+}
+
+impl LsArgs {
+    fn wanted(&self) -> &Wanted {
+        self.asked.as_ref().map_or(&Wanted::All, |asked| &asked.wanted)
+    }
 }
 
 pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
@@ -78,15 +98,15 @@ pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<(), Exit> {
 
 /// Lists once, or until a signal; how many things were listed.
 fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
-    let wanted = args.wanted.clone().unwrap_or(Wanted::All);
     loop {
-        run.command(Command::Look { wanted: wanted.clone(), wait: args.wait });
+        run.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
         until_looked(run)?;
         if args.watch && run.out.is_watched() {
             run.out.result(CLEAR_TERMINAL);
         }
         let status = run.status();
-        let listed = if args.peers { list_peers(run, &status) } else { list_contents(args, run, &status) };
+        let listed =
+            if args.peers { list_peers(args, run, &status) } else { list_contents(args, run, &status) };
         if let Some(exit) = run.out.ended() {
             return Err(exit);
         }
@@ -126,8 +146,9 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
     };
     let next =
         "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
-    if args.wanted.is_some() && !args.peers {
-        run.out.error(Exit::Nobody, &format!("nobody offers that; {heard}"), Some("chunkcast ls"));
+    if let Some(asked) = args.asked.as_ref().filter(|_| !args.peers) {
+        let message = format!("nobody offers {}; {heard}", human::label(&asked.text));
+        run.out.error(Exit::Nobody, &message, Some("see what is on offer: chunkcast ls"));
         return Err(Exit::Nobody);
     }
     run.out.note(&format!("nothing is on offer; {heard}\n  {next}"));
@@ -135,7 +156,7 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
 }
 
 fn list_contents(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
-    let wanted = args.wanted.as_ref().unwrap_or(&Wanted::All);
+    let wanted = args.wanted();
     let contents: Vec<&ContentStatus> =
         status.contents.iter().filter(|content| wanted.matches(&content.name, &content.id)).collect();
     for content in &contents {
@@ -190,7 +211,7 @@ fn holders(content: &ContentStatus) -> String {
     if complete == all { all.to_string() } else { format!("{all} ({complete} complete)") }
 }
 
-fn list_peers(run: &mut Run<'_>, status: &Status) -> usize {
+fn list_peers(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
     for peer in &status.peers {
         run.out.json(&Line::Peer {
             event: PeerEvent::Listed,
@@ -202,23 +223,29 @@ fn list_peers(run: &mut Run<'_>, status: &Status) -> usize {
         });
     }
     if !status.peers.is_empty() {
-        run.out.result(peer_table(&status.peers).trim_end());
+        run.out.result(peer_table(&status.peers, args.long).trim_end());
     }
     status.peers.len()
 }
 
-fn peer_table(peers: &[PeerStatus]) -> String {
+/// The peers; `long` has their ids in full.
+fn peer_table(peers: &[PeerStatus], long: bool) -> String {
     let names = Names::of(peers.iter().map(|peer| &peer.peer));
     let mut rows: Vec<Vec<String>> = peers
         .iter()
         .map(|peer| {
             let heard = format!("{} ago", human::span(peer.silent_for));
             let offers = human::count(peer.catalogue.into());
-            vec![names.of_peer(&peer.peer), peer.peer.addr.to_string(), offers, heard]
+            let mut row = vec![names.of_peer(&peer.peer), peer.peer.addr.to_string(), offers, heard];
+            if long {
+                row.push(peer.peer.id.map(|id| id.to_string()).unwrap_or_default());
+            }
+            row
         })
         .collect();
     rows.sort();
-    human::table(&["PEER", "ADDRESS", "FILES", "HEARD"], &[2], &rows)
+    let headings = ["PEER", "ADDRESS", "FILES", "HEARD", "ID"];
+    human::table(if long { &headings } else { &headings[..4] }, &[2], &rows)
 }
 
 /// User names, and which of them several peers have.
@@ -261,8 +288,8 @@ mod tests {
     fn names_that_several_have_carry_the_beginning_of_an_id() {
         let status =
             |peer| PeerStatus { peer, catalogue: 1000, silent_for: Duration::from_secs(2), connected: false };
-        let table =
-            peer_table(&[status(peer(0xab, "lab")), status(peer(0xcd, "lab")), status(peer(1, "one"))]);
+        let peers = [status(peer(0xab, "lab")), status(peer(0xcd, "lab")), status(peer(1, "one"))];
+        let table = peer_table(&peers, false);
         assert_eq!(
             table,
             "PEER      ADDRESS         FILES  HEARD\n\
@@ -270,6 +297,7 @@ mod tests {
              lab#cdcd  127.0.0.1:7117  1,000  2.0 s ago\n\
              one       127.0.0.1:7117  1,000  2.0 s ago\n"
         );
+        assert!(peer_table(&peers, true).contains(&format!("2.0 s ago  {}\n", "ab".repeat(16))));
     }
 
     #[test]

@@ -92,7 +92,13 @@ impl Output {
             return;
         }
         match json::encode(line, ts) {
-            Ok(bytes) => self.write(&bytes),
+            Ok(bytes) => {
+                // On one terminal the line that renews itself gives way; a pipe has a place of its own.
+                if self.live.is_on() && io::stdout().is_terminal() {
+                    self.live.clear();
+                }
+                self.write(&bytes);
+            }
             Err(error) => log::error!("a JSON line could not be made: {error}"),
         }
     }

@@ -1,6 +1,8 @@
 //! What happens in every run, told the same way by every command: JSON lines, the transfer log, and the notes that do
 //! not depend on the command.
 
+use std::time::Duration;
+
 use crate::cli::human;
 use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
 use crate::cli::run::Run;
@@ -20,6 +22,16 @@ pub(crate) struct Known {
     pub(crate) name: String,
     /// Chunks there are; 0 when not known.
     pub(crate) chunks: u32,
+}
+
+/// A chunk that came or went.
+struct Moved<'a> {
+    dir: Direction,
+    content: &'a ContentId,
+    index: u32,
+    of: u32,
+    bytes: u32,
+    took: Duration,
 }
 
 impl Run<'_> {
@@ -58,47 +70,17 @@ impl Run<'_> {
             }
             Event::Started { content, geometry, had } => self.tell_started(content, geometry, *had),
             Event::ChunkReceived { content, chunk, bytes, from, from_complete, took } => {
-                let Known { name, chunks } = self.known(content);
-                let dir = Direction::Down;
-                let (index, of, bytes, took) = (*chunk, chunks, *bytes, *took);
-                self.log(&Record::Chunk { dir, index, of, name: &name, bytes, peer: from, took });
-                if self.out.tells_chunks() {
-                    self.out.json(&Line::Chunk {
-                        dir,
-                        id: *content,
-                        name: &name,
-                        index,
-                        of,
-                        bytes: Some(bytes),
-                        who: Who::of(from),
-                        from_complete: Some(*from_complete),
-                        dur: Some(seconds(took)),
-                        ok: true,
-                        reason: None,
-                    });
-                }
+                let of = self.known(content).chunks;
+                let moved =
+                    Moved { dir: Direction::Down, content, index: *chunk, of, bytes: *bytes, took: *took };
+                self.tell_moved(&moved, from, Some(*from_complete));
             }
             Event::ChunkMissed { content, chunk, from, why } => self.tell_missed(content, *chunk, from, why),
             Event::SourceLost { content, from, why } => self.tell_source_lost(content, from, why),
             Event::ChunkSent { content, chunk, bytes, of, to, took } => {
-                let Known { name, .. } = self.known(content);
-                let (dir, index, of, bytes, took) = (Direction::Up, *chunk, *of, *bytes, *took);
-                self.log(&Record::Chunk { dir, index, of, name: &name, bytes, peer: to, took });
-                if self.out.tells_chunks() {
-                    self.out.json(&Line::Chunk {
-                        dir,
-                        id: *content,
-                        name: &name,
-                        index,
-                        of,
-                        bytes: Some(bytes),
-                        who: Who::of(to),
-                        from_complete: None,
-                        dur: Some(seconds(took)),
-                        ok: true,
-                        reason: None,
-                    });
-                }
+                let moved =
+                    Moved { dir: Direction::Up, content, index: *chunk, of: *of, bytes: *bytes, took: *took };
+                self.tell_moved(&moved, to, None);
             }
             Event::ChunkUnsent { content, chunk, to, why } => self.tell_unsent(content, *chunk, to, why),
             Event::Waiting { content, missing, missing_count } => {
@@ -146,6 +128,27 @@ impl Run<'_> {
         self.out.json(&Line::Start { id: *content, name: &name, size, chunks, chunk_bytes, had });
     }
 
+    fn tell_moved(&mut self, moved: &Moved<'_>, peer: &PeerRef, from_complete: Option<bool>) {
+        let Moved { dir, content, index, of, bytes, took } = *moved;
+        let Known { name, .. } = self.known(content);
+        self.log(&Record::Chunk { dir, index, of, name: &name, bytes, peer, took });
+        if self.out.tells_chunks() {
+            self.out.json(&Line::Chunk {
+                dir,
+                id: *content,
+                name: &name,
+                index,
+                of,
+                bytes: Some(bytes),
+                who: Who::of(peer),
+                from_complete,
+                dur: Some(seconds(took)),
+                ok: true,
+                reason: None,
+            });
+        }
+    }
+
     /// People hear once of each peer and reason, the log of every chunk.
     fn tell_missed(&mut self, content: &ContentId, index: u32, from: &PeerRef, why: &'static str) {
         let Known { name, chunks } = self.known(content);
@@ -156,15 +159,7 @@ impl Run<'_> {
             self.out.note(&format!("{name}: chunk {index} did not come from {from}: {logged}"));
         }
         self.log(&Record::ChunkFailed { dir, index, of: chunks, name: &name, peer: from, why: &logged });
-        self.out.json(&Line::Retry {
-            id: *content,
-            name: &name,
-            index: Some(index),
-            who: Some(Who::of(from)),
-            reason: why,
-            missing: &[],
-            missing_count: None,
-        });
+        self.tell_retry(content, Some(index), from, why);
     }
 
     fn tell_source_lost(&mut self, content: &ContentId, from: &PeerRef, why: &'static str) {
@@ -172,15 +167,16 @@ impl Run<'_> {
         if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from.addr, why)) {
             self.out.note(&format!("{}: no longer from {}: {why}", human::label(&name), human::peer(from)));
         }
-        self.out.json(&Line::Retry {
-            id: *content,
-            name: &name,
-            index: None,
-            who: Some(Who::of(from)),
-            reason: why,
-            missing: &[],
-            missing_count: None,
-        });
+        self.tell_retry(content, None, from, why);
+    }
+
+    /// What `from` was asked for is asked elsewhere: a chunk, or the whole content.
+    fn tell_retry(&mut self, content: &ContentId, index: Option<u32>, from: &PeerRef, why: &str) {
+        let Known { name, .. } = self.known(content);
+        let (id, who) = (*content, Some(Who::of(from)));
+        let line =
+            Line::Retry { id, name: &name, index, who, reason: why, missing: &[], missing_count: None };
+        self.out.json(&line);
     }
 
     fn tell_unsent(&mut self, content: &ContentId, index: u32, to: &PeerRef, why: &str) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::IfaceId;
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::core::time::Time;
@@ -16,12 +16,17 @@ use crate::wire::message::Wanted;
 /// The most answers that wait, and the most sources whose last answer is remembered.
 const ANSWERS_MAX: usize = 1024;
 
+/// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
+const ASKERS_PER_GAP_MAX: usize = 4;
+
 /// An answer to a query, waiting for its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) struct Answer {
     /// When to send it.
     pub(in crate::core) at: Time,
     /// Who asked.
+    pub(in crate::core) asker: PeerId,
+    /// From where.
     pub(in crate::core) to: SocketAddr,
     /// By which interface.
     pub(in crate::core) iface: IfaceId,
@@ -41,7 +46,7 @@ pub(in crate::core) struct Announcer {
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
-    answered: BTreeMap<SocketAddr, Time>,
+    answered: BTreeMap<(SocketAddr, PeerId), Time>,
 }
 
 impl Announcer {
@@ -77,9 +82,15 @@ impl Announcer {
         self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
     }
 
-    /// Whether a source was not answered for long enough, and there is room for another answer.
-    pub(in crate::core) fn may_answer(&self, now: Time, to: &SocketAddr) -> bool {
-        let too_soon = self.answered.get(to).is_some_and(|last| now < *last + self.limits.answer_gap_min);
+    /// Whether an asker was not answered for long enough, nor too many at its address, and there is room for another
+    /// answer.
+    pub(in crate::core) fn may_answer(&self, now: Time, to: SocketAddr, asker: PeerId) -> bool {
+        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
+        let is_recent = |at: &Time| now < *at + self.limits.answer_gap_min;
+        let at_address = self.answered.range((to, first)..=(to, last));
+        let askers: Vec<PeerId> =
+            at_address.filter(|(_, at)| is_recent(at)).map(|((_, asker), _)| *asker).collect();
+        let too_soon = askers.contains(&asker) || askers.len() >= ASKERS_PER_GAP_MAX;
         !too_soon && self.answers.len() < ANSWERS_MAX
     }
 
@@ -92,7 +103,7 @@ impl Announcer {
         known_peers: usize,
         rng: &mut Rng,
     ) -> bool {
-        if !self.may_answer(now, &answer.to) {
+        if !self.may_answer(now, answer.to, answer.asker) {
             return false;
         }
         let gap = self.limits.answer_gap_min;
@@ -107,7 +118,7 @@ impl Announcer {
         let delay_max =
             self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
         answer.at = now + rng.duration_below(delay_max);
-        self.answered.insert(answer.to, answer.at);
+        self.answered.insert((answer.to, answer.asker), answer.at);
         let place = self.answers.partition_point(|waiting| waiting.at <= answer.at);
         self.answers.insert(place, answer);
         true
@@ -134,6 +145,7 @@ mod tests {
     fn answer(port: u16) -> Answer {
         Answer {
             at: Time::ZERO,
+            asker: PeerId([1; 16]),
             to: SocketAddr::from(([127, 0, 0, 1], port)),
             iface: IfaceId(0),
             wanted: Wanted::All,
@@ -167,6 +179,10 @@ mod tests {
         assert_eq!(announcer.next_answer(), Some(Time::ZERO));
         assert_eq!(announcer.due_answer(Time::ZERO).map(|answer| answer.to.port()), Some(1));
         assert_eq!(announcer.due_answer(Time::ZERO), None);
+        let from = |asker| Answer { asker: PeerId([asker; 16]), ..answer(1) };
+        let answered =
+            (2..8).filter(|asker| announcer.answer(Time::from_millis(251), from(*asker), 1, &mut rng));
+        assert_eq!(answered.count(), ASKERS_PER_GAP_MAX - 1);
     }
 
     #[test]

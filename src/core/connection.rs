@@ -313,11 +313,15 @@ impl Connection {
     /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
     pub(in crate::core) fn begin_closing(&mut self, last: Option<Frame>) {
         self.phase = Phase::Closing;
-        self.queue.clear();
+        // That a chunk was bad is the one thing the other side must still hear: an honest one looks at its file then.
+        let queue = std::mem::take(&mut self.queue);
+        let bad = queue.into_iter().filter(|frame| matches!(frame, Frame::Bad { .. }));
         if self.outgoing.take().is_some() {
             // The header that stands in the outbox promised a payload that will not come.
-            self.drop_outbox();
-        } else if let Some(frame) = last.filter(|_| self.identity.is_some() || self.dialled) {
+            return self.drop_outbox();
+        }
+        bad.for_each(|frame| frame::encode(&frame, &mut self.outbox));
+        if let Some(frame) = last.filter(|_| self.identity.is_some() || self.dialled) {
             // A stranger that came in gets no reply.
             self.encode(&frame);
         }
@@ -456,6 +460,23 @@ mod tests {
         assert_eq!(first.slot, second.slot);
         assert!(connections.get(first).is_none() && connections.remove(first).is_none());
         assert!(connections.get(second).is_some());
+    }
+
+    #[test]
+    fn that_a_chunk_was_bad_is_said_before_the_end() {
+        let mut connections = Connections::default();
+        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), true, Time::ZERO);
+        let connection = connections.get_mut(conn).unwrap();
+        connection.phase = Phase::Open;
+        let bad = |chunk| Frame::Bad { channel: 0, chunk };
+        connection.push(Frame::Ping);
+        connection.push(bad(1));
+        connection.push(bad(2));
+        let bye = Frame::Bye { reason: "sent bad chunks".into() };
+        connection.begin_closing(Some(bye.clone()));
+        let mut said = Vec::new();
+        [bad(1), bad(2), bye].iter().for_each(|frame| frame::encode(frame, &mut said));
+        assert_eq!(connection.segment(), Segment::Bytes { bytes: &said, span_of: None });
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub struct Limits {
     pub answer_delay_per_peer: Duration,
     /// The longest delay before an answer.
     pub answer_delay_max: Duration,
-    /// The shortest time between two answers to one source.
+    /// The shortest time between two answers to one asker.
     pub answer_gap_min: Duration,
     /// How long a peer that leaves finishes what is on the wire and queued.
     pub leave_grace: Duration,

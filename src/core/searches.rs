@@ -11,13 +11,15 @@ use crate::core::id::PeerId;
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 
-/// When a search asks, after its beginning. The last of them asks for everything when a name was looked for, so
-/// that names that look alike can be told.
-const ASKS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1), Duration::from_millis(1500)];
+/// When a search asks for what it looks for, after its beginning.
+const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
+/// When it asks for the last time: for everything, so that names that look alike can be told.
+const LAST_ASK: Duration = Duration::from_millis(1500);
 /// Among several peers a name does not count as unique before this time: processes on busy machines need some time to
 /// answer.
 const SETTLE_MIN: Duration = Duration::from_millis(25);
+/// Answers to a last question are waited for so long.
+const ANSWERS_TAKE: Duration = Duration::from_millis(250);
 /// How long beyond its end a search waits for catalogue pages that are on their way.
 const PAGES_GRACE: Duration = Duration::from_secs(30);
 
@@ -44,6 +46,7 @@ pub(in crate::core) struct Search {
     pub(in crate::core) walks: BTreeMap<ConnId, bool>,
     began: Time,
     asked: usize,
+    asked_last: bool,
 }
 
 /// The next thing a search does.
@@ -71,6 +74,7 @@ impl Search {
             walks: BTreeMap::new(),
             began: now,
             asked: 0,
+            asked_last: false,
         }
     }
 
@@ -93,22 +97,33 @@ impl Search {
         self.settles = Some(self.settles.map_or(settles, |present| present.min(settles)));
     }
 
+    /// When the next question is due, if there is one, and whether it is the last.
+    fn next_ask(&self) -> Option<(Time, bool)> {
+        // The last question comes early enough for its answers, however short the search is.
+        let latest = self.ends.since(self.began).saturating_sub(ANSWERS_TAKE);
+        let last = self.began + LAST_ASK.min(latest);
+        match ASKS.get(self.asked).map(|after| self.began + *after) {
+            Some(at) if at < last || self.asked == 0 => Some((at, false)),
+            _ => (!self.asked_last).then_some((last, true)),
+        }
+    }
+
     /// What to do at `now`.
     pub(in crate::core) fn step(&mut self, now: Time) -> Step {
         let pages_due = self.walks.values().any(|done| !done) && now < self.ends + PAGES_GRACE;
         if self.settles.is_some_and(|settles| settles <= now) || (now >= self.ends && !pages_due) {
             return Step::Decide;
         }
-        let next_ask = ASKS.get(self.asked).map(|after| self.began + *after).filter(|at| *at < self.ends);
+        let next_ask = self.next_ask().filter(|_| now < self.ends);
         match next_ask {
-            Some(at) if at <= now => {
+            Some((at, last)) if at <= now => {
                 self.asked += 1;
-                let last = self.asked == ASKS.len();
+                self.asked_last = last;
                 if last && !matches!(self.wanted, Wanted::Id(_)) { Step::AskAll } else { Step::Ask }
             }
             _ => {
                 let end = if now < self.ends { self.ends } else { self.ends + PAGES_GRACE };
-                let next = next_ask.unwrap_or(end).min(end);
+                let next = next_ask.map_or(end, |(at, _)| at.min(end));
                 Step::Wait(self.settles.map_or(next, |settles| settles.min(next)))
             }
         }
@@ -225,6 +240,19 @@ mod tests {
         assert_eq!(steps(&mut search, 1000), [Step::Ask, wait(1500)]);
         assert_eq!(steps(&mut search, 1500), [Step::AskAll, wait(3000)]);
         assert_eq!(steps(&mut search, 3000), [Step::Decide]);
+    }
+
+    #[test]
+    fn a_short_search_asks_for_everything_too() {
+        let mut search =
+            Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_secs(1), Time::ZERO);
+        let wait = |ms| Step::Wait(Time::from_millis(ms));
+        assert_eq!(steps(&mut search, 0), [Step::Ask, wait(250)]);
+        assert_eq!(steps(&mut search, 250), [Step::Ask, wait(750)]);
+        assert_eq!(steps(&mut search, 750), [Step::AskAll, wait(1000)]);
+        let mut search =
+            Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_millis(9), Time::ZERO);
+        assert_eq!(steps(&mut search, 0), [Step::Ask, Step::AskAll, wait(9)]);
     }
 
     #[test]

@@ -99,10 +99,19 @@ impl Discovery {
 
     /// Makes the sockets fit the networks there are now: those of networks that stayed are kept.
     pub(super) fn refresh(&mut self, registry: &Registry) {
-        let networks = match ifaces::enumerate() {
-            Ok((_, networks)) => self.choice.select(&networks),
+        self.adopt(registry, ifaces::enumerate().map(|(_, networks)| networks));
+    }
+
+    /// Makes the sockets fit the networks that were listed. A list that cannot be had, for lack of a descriptor
+    /// perhaps, says nothing of the networks in use: they stay.
+    fn adopt(&mut self, registry: &Registry, listed: io::Result<Vec<Network>>) {
+        let networks = match listed {
+            Ok(networks) => self.choice.select(&networks),
             Err(error) => {
                 self.report("list interfaces", &error);
+                if !self.own.is_empty() {
+                    return;
+                }
                 Vec::new()
             }
         };
@@ -354,6 +363,19 @@ mod tests {
         peers[1].send(DatagramTo::One { iface: None, addr: asker }, b"I have");
         let (_, from, bytes) = wait(&mut polls[0], &mut peers[0]);
         assert_eq!((from.ip(), bytes.as_slice()), (asker.ip(), b"I have".as_slice()));
+    }
+
+    #[test]
+    fn networks_in_use_outlast_a_list_that_cannot_be_had() {
+        let poll = mio::Poll::new().unwrap();
+        let (_held, port) = port();
+        let mut discovery = loopback(&poll, port, &[]);
+        let address = discovery.own[0].endpoint.socket.local_addr().unwrap();
+        discovery.adopt(poll.registry(), Err(rustix::io::Errno::MFILE.into()));
+        assert_eq!(discovery.networks(), 1);
+        assert_eq!(discovery.own[0].endpoint.socket.local_addr().unwrap(), address);
+        discovery.adopt(poll.registry(), Ok(Vec::new()));
+        assert_eq!(discovery.networks(), 0);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::shell::signals::outlive_large_files;
+
 /// The most a group waits before it looks whether a signal came.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// What the variables begin with that children do not inherit.
@@ -48,6 +50,7 @@ impl Group {
     pub fn new() -> io::Result<Group> {
         let (tell, told) = channel();
         let signal = Arc::new(AtomicUsize::new(0));
+        outlive_large_files()?;
         for number in [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw) {
             let value = usize::try_from(number).unwrap_or_default();
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;

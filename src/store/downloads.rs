@@ -1,6 +1,7 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };
-use crate::store::StoreConfig;
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::hash::now_ns;
@@ -19,6 +19,7 @@ use crate::store::publish::{Failure, Outcome, Published, Publisher, Request};
 use crate::store::served::Place;
 use crate::store::state::StateFile;
 use crate::store::target::{Names, Target};
+use crate::store::{OnConflict, StoreConfig};
 
 /// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
 const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
@@ -29,6 +30,9 @@ pub(crate) struct Downloads {
     fs: Fs,
     pub(crate) target: Target,
     by_content: BTreeMap<ContentId, Download>,
+    /// Which content has a name by way of this process, where names are overwritten: a second content of the same
+    /// name is not to replace the first, for both were asked for.
+    given: BTreeMap<String, ContentId>,
     publisher: Publisher,
 }
 
@@ -48,6 +52,7 @@ impl Downloads {
         Downloads {
             target: Target::new(fs.clone(), config),
             by_content: BTreeMap::new(),
+            given: BTreeMap::new(),
             publisher: Publisher::new(fs.clone()),
             fs,
         }
@@ -77,7 +82,14 @@ impl Downloads {
                 let state = PartState::Resumed { geometry: part.manifest.geometry, have: part.have.clone() };
                 (Download::Open(part), state)
             }
-            Opened::Settled(state) => return StoreReply::PartOpened { content, state },
+            Opened::Settled(state) => {
+                if let PartState::Complete { path, .. } = &state
+                    && let Some(name) = path.file_name().and_then(OsStr::to_str)
+                {
+                    self.given.entry(name.to_owned()).or_insert(content);
+                }
+                return StoreReply::PartOpened { content, state };
+            }
         };
         self.by_content.insert(content, download);
         StoreReply::PartOpened { content, state }
@@ -143,6 +155,11 @@ impl Downloads {
         if !part.have.is_full() {
             return failed(fault::bug("a part was to be published that is not complete"));
         }
+        let holder = self.given.entry(part.names.wished.clone()).or_insert(content);
+        let on_conflict = match self.target.on_conflict {
+            OnConflict::Overwrite if *holder != content => OnConflict::Rename,
+            other => other,
+        };
         let request = Request {
             content,
             size_bytes: part.manifest.geometry.size_bytes(),
@@ -151,7 +168,7 @@ impl Downloads {
             folder_path: self.target.path().to_path_buf(),
             names: part.names.clone(),
             has_state: part.state.is_some(),
-            on_conflict: self.target.on_conflict,
+            on_conflict,
         };
         part.publishing = true;
         self.publisher.submit(request).err().and_then(|fault| {

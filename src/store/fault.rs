@@ -13,7 +13,7 @@ pub(crate) fn reading(what: &str, path: &Path, errno: Errno) -> Fault {
         Errno::ACCESS | Errno::PERM => "check its permissions",
         Errno::NOENT => "check the name",
         Errno::MFILE | Errno::NFILE => OPEN_FILES,
-        Errno::NOTDIR | Errno::LOOP | Errno::NXIO => "something else is in its place",
+        Errno::NOTDIR | Errno::LOOP | Errno::NXIO => "something else is in its place; check the name",
         _ => "check the device",
     };
     with_step(what, path, errno, step)
@@ -27,7 +27,9 @@ pub(crate) fn writing(what: &str, path: &Path, errno: Errno) -> Fault {
         Errno::FBIG => "files may not become so large there: use another folder (-o)",
         Errno::ROFS => "use a folder that can be written to (-o)",
         Errno::ACCESS | Errno::PERM => "check its permissions, or use another folder (-o)",
-        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO => "something else is in the way there",
+        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::EXIST => {
+            "something else is in the way there; move it, or use another folder (-o)"
+        }
         Errno::NOENT => "it is not there any more: run the command again",
         Errno::MFILE | Errno::NFILE => OPEN_FILES,
         _ => "check the device",

@@ -44,8 +44,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Look {
     pub(crate) stamp: Stamp,
     pub(crate) kind: FileType,
-    /// Whether the file still has a name somewhere.
-    pub(crate) named: bool,
+    /// How many names the file has: none once it was removed, several when somebody linked it.
+    pub(crate) names: u64,
 }
 
 impl Stamp {
@@ -423,7 +423,7 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
             ctime_ns: ns(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         },
         kind: FileType::from_raw_mode(stat.st_mode),
-        named: stat.st_nlink > 0,
+        names: stat.st_nlink as u64,
     }
 }
 

@@ -141,19 +141,19 @@ impl Index {
 
     /// Reads the log; a log that is not one of this version is put aside, one that is mostly stale compacted.
     fn load(&self) -> KnownFiles {
-        let Ok((known, log_bytes)) = self.read() else { return KnownFiles::new() };
-        let live_bytes = known.len() as u64 * LINE_BYTES_USUAL;
-        if log_bytes > COMPACT_BYTES_MIN && log_bytes > 2 * live_bytes {
+        let Ok((known, lines, log_bytes)) = self.read() else { return KnownFiles::new() };
+        if log_bytes > COMPACT_BYTES_MIN && lines > 2 * known.len() {
             // A log that cannot be compacted now is compacted another time.
             return self.compact().unwrap_or(known);
         }
         known
     }
 
-    fn read(&self) -> FsResult<(KnownFiles, u64)> {
+    /// What the log says, in how many lines, in how many bytes.
+    fn read(&self) -> FsResult<(KnownFiles, usize, u64)> {
         let mut known = KnownFiles::new();
         let log = match self.fs.open_read_at(&self.folder, Path::new(LOG)) {
-            Err(Errno::NOENT) => return Ok((known, 0)),
+            Err(Errno::NOENT) => return Ok((known, 0, 0)),
             other => other?,
         };
         let log_bytes = self.fs.look(&log)?.stamp.size;
@@ -164,7 +164,7 @@ impl Index {
             bad::put_aside(&self.fs, &self.folder, LOG)?;
             known.clear();
         }
-        Ok((known, log_bytes))
+        Ok((known, read.good + read.bad, log_bytes))
     }
 
     /// Writes the log anew without what later lines replace, under the lock that appenders take too.
@@ -200,9 +200,6 @@ impl Drop for Index {
         self.flush();
     }
 }
-
-/// About what a line has.
-const LINE_BYTES_USUAL: u64 = 260;
 
 impl Known {
     fn of(line: &Line<'_>) -> Known {

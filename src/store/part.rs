@@ -52,7 +52,7 @@ pub(crate) struct LockedFile {
 }
 
 impl LockedFile {
-    /// Opens and locks the part file that is there; `None` when there is none.
+    /// Opens and locks the part file that is there; `None` when there is none of its own.
     pub(crate) fn open(
         fs: &Fs,
         target: &Target,
@@ -69,6 +69,11 @@ impl LockedFile {
             let look = fs.look(&file).map_err(failed)?;
             if look.kind != FileType::RegularFile {
                 return Err(failed(Errno::LOOP));
+            }
+            if look.names > 1 {
+                // Somebody's file has this name too, and is not to be written to. It keeps its other name.
+                fs.unlink(folder, &names.part).map_err(failed)?;
+                continue;
             }
             if !fs.try_lock(&file).map_err(failed)? {
                 return Err(busy(fs, folder, names, &path));

@@ -26,6 +26,8 @@ use crate::store::target;
 const DEPTH_MAX: usize = 64;
 /// A file that changed while it was hashed is tried again so often.
 const TRIES_MAX: u32 = 3;
+/// So many folders are held open for the files that were named one by one; others are found by their whole path.
+const FOLDERS_HELD_MAX: usize = 64;
 /// What looking at one entry costs, in bytes hashed: so that a slice of small files is no longer than one of a large.
 const ENTRY_COST_BYTES: usize = 32 << 10;
 
@@ -69,9 +71,7 @@ impl Scan {
         // Opened as a file first: a folder can be opened so too, and one look then tells what it is.
         let file = library.fs.open_read(&path).map_err(failed)?;
         match library.fs.look(&file).map_err(failed)?.kind {
-            FileType::RegularFile => {
-                self.wanted.push_back(Place { root: None, path: path.into_boxed_path() });
-            }
+            FileType::RegularFile => self.wanted.push_back(place_of(path, library)),
             FileType::Directory => {
                 let folder = Arc::new(library.fs.open_folder(&path).map_err(failed)?);
                 let level = Level::new(Arc::clone(&folder), library).map_err(failed)?;
@@ -198,6 +198,20 @@ impl Scan {
         };
         library.skipped(path, why);
     }
+}
+
+/// Where the file lies that a person named by this path: in its folder, held open, so that a link that somebody puts
+/// in its place later is not followed. A link that the person named is.
+fn place_of(path: PathBuf, library: &mut Library) -> Place {
+    if library.served.roots() < FOLDERS_HELD_MAX
+        && let (Some(folder_path), Some(name)) = (path.parent(), path.file_name().map(Path::new))
+        && let Ok(folder) = library.fs.open_folder(folder_path)
+        && library.fs.look_at(&folder, name).is_ok_and(|look| look.kind == FileType::RegularFile)
+    {
+        let root = library.served.root(folder_path, Arc::new(folder));
+        return Place { root: Some(root), path: name.into() };
+    }
+    Place { root: None, path: path.into_boxed_path() }
 }
 
 /// Whether an id may come from the index.

@@ -105,6 +105,11 @@ impl Served {
         Arc::ptr_eq(one, other) || same_file() == Some(true)
     }
 
+    /// How many folders have a number.
+    pub(crate) fn roots(&self) -> usize {
+        self.roots.len()
+    }
+
     /// The folder behind a number.
     pub(crate) fn folder(&self, root: u32) -> Option<Arc<File>> {
         self.roots.get(root as usize).map(|root| Arc::clone(&root.folder))
@@ -200,7 +205,7 @@ impl Served {
         };
         match look.stamp == stamp {
             true => Ok(()),
-            false if look.named => Err(SpanFault::Changed),
+            false if look.names > 0 => Err(SpanFault::Changed),
             false => Err(SpanFault::Gone),
         }
     }

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Bitfield, ContentId, Manifest};
@@ -57,7 +58,7 @@ pub(crate) struct Saved {
 /// What there is where a state file would be.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// Nothing.
+    /// Nothing, or what a process that died while making it has left.
     Missing,
     /// Something that is no state of this content.
     Bad,
@@ -74,7 +75,12 @@ impl StateFile {
         content: &ContentId,
         manifest: &Manifest,
     ) -> FsResult<StateFile> {
-        let file = fs.open_write_at(folder, name, Make::IfMissing)?;
+        // What is there may have another name, under which it is somebody's: it is not written over.
+        match fs.unlink(folder, name) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        let file = fs.open_write_at(folder, name, Make::New)?;
         let manifest = manifests::encode(manifest);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + manifest.len());
         bytes.extend(MAGIC);
@@ -82,7 +88,6 @@ impl StateFile {
         bytes.extend(content.0);
         bytes.extend(u32::try_from(manifest.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend(manifest);
-        fs.set_len(&file, 0)?;
         fs.write_at(&file, &bytes, 0)?;
         Ok(StateFile { file, end: bytes.len() as u64, pending: Vec::new() })
     }
@@ -100,12 +105,17 @@ impl StateFile {
             Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(Found::Bad),
             other => other?,
         };
-        let len = fs.look(&file)?.stamp.size;
-        let Some(bytes_max) = usize::try_from(len).ok().filter(|_| len <= STATE_BYTES_MAX) else {
+        let look = fs.look(&file)?;
+        let len = look.stamp.size;
+        let is_ours = look.kind == FileType::RegularFile && look.names == 1 && len <= STATE_BYTES_MAX;
+        let Some(bytes_max) = usize::try_from(len).ok().filter(|_| is_ours) else {
             return Ok(Found::Bad);
         };
         let mut bytes = vec![0; bytes_max];
         let read = fs.read_at(&file, &mut bytes, 0)?;
+        if is_unfinished(&bytes[..read]) {
+            return Ok(Found::Missing);
+        }
         let Some((saved, end)) = parse(&bytes[..read], content, part, boot_id(fs)) else {
             return Ok(Found::Bad);
         };
@@ -159,6 +169,16 @@ impl StateFile {
             self.pending.clear();
         }
     }
+}
+
+/// Whether this is the beginning of a state, without a single record: nothing is lost with it.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let magic_bytes = bytes.len().min(MAGIC.len());
+    let begins = bytes[..magic_bytes] == MAGIC[..magic_bytes];
+    let manifest_bytes = bytes.get(HEADER_BYTES - 4..HEADER_BYTES).and_then(<[u8]>::first_chunk);
+    let whole = manifest_bytes.map(|len| HEADER_BYTES as u64 + u64::from(u32::from_le_bytes(*len)));
+    let most = HEADER_BYTES as u64 + ENCODED_BYTES_MAX;
+    begins && whole.is_none_or(|whole| (bytes.len() as u64) < whole && whole <= most)
 }
 
 fn parse(bytes: &[u8], content: &ContentId, part: &Stamp, boot: Option<[u8; 16]>) -> Option<(Saved, u64)> {
@@ -310,7 +330,13 @@ mod tests {
             let parsed = parse(&bytes[..len], &id, &PART, BOOT);
             assert_eq!(parsed.is_some(), len >= header.len(), "{len}");
             assert!(parsed.is_none_or(|(saved, end)| !saved.certain && end <= len as u64));
+            assert_eq!(is_unfinished(&bytes[..len]), len < header.len(), "{len}");
         }
+        assert!(
+            !is_unfinished(b"text")
+                && !is_unfinished(&[0; 100])
+                && !is_unfinished(&[&MAGIC[..], &[255; 60]].concat())
+        );
         assert!(parse(&bytes, &ContentId([0; 32]), &PART, BOOT).is_none());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `docs/protocol.md` specifies every byte.
 
+pub mod classic;
 pub mod datagram;
 pub mod frame;
 mod glob;

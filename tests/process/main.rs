@@ -15,12 +15,14 @@
 )]
 
 mod child;
+mod crashes;
 mod files;
 mod lan;
 mod wire_peer;
 
 mod changes;
 mod crowd;
+mod demo;
 mod discovery;
 mod flood;
 mod names;

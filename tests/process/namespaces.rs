@@ -72,6 +72,23 @@ fn onto_a_full_disk() {
     assert_same(&source, &kept);
 }
 
+#[test]
+fn where_files_may_not_become_so_large() {
+    let lan = Lan::new();
+    let source = lan.path("talk.mkv");
+    random_file(&source, 4 * MIB, 93);
+    let _sharer = lan.share("sharer", &source);
+    let folder = lan.folder("got");
+    // In blocks of 512 or 1024 bytes, as the shell likes. Going beyond it raises a signal that ends processes.
+    let limited = ["sh", "-c", "ulimit -f 2048 && exec \"$0\" \"$@\""];
+    let ended = lan.get("getter", "talk.mkv", &folder).through(&limited).run().expect(7);
+    let errors = ended.of_type("error");
+    assert_eq!(errors.len(), 1, "{}", ended.text());
+    assert!(errors[0]["message"].as_str().unwrap().contains("too large"), "{}", errors[0]);
+    lan.get("getter", "talk.mkv", &folder).run().expect(0);
+    assert_same(&source, &folder.join("talk.mkv"));
+}
+
 /// The command that runs another in a new namespace; `None` when this machine does not let us.
 fn unshare(kind: &str) -> Option<Vec<String>> {
     [vec!["unshare", kind], vec!["unshare", "--user", "--map-root-user", kind]].into_iter().find_map(

@@ -32,6 +32,8 @@ fn nobody_is_there_at_all() {
     let ended = lan.get("getter", "talk.mkv", &lan.folder("got")).args(&["--wait", "300ms"]).run().expect(3);
     one_sentence(&ended, 3);
     lan.launch("reader", &["ls", "--wait", "300ms"]).run().expect(0);
+    let ended = lan.launch("reader", &["ls", "talk.mkv", "--wait", "300ms"]).run().expect(3);
+    assert!(ended.stderr.contains("nobody offers talk.mkv"), "{}", ended.stderr);
 }
 
 #[test]

@@ -50,14 +50,15 @@ impl Peer {
             return;
         }
         let looks = self.looks_of(&query.wanted);
-        if !self.announcer.may_answer(now, &from) || !self.looks.take_many(now, looks) {
+        if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
             return self.counters.add("queries over rate");
         }
         let asks_for_all = matches!(query.wanted, Wanted::All);
         if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
             return;
         }
-        let answer = Answer { at: now, to: from, iface, wanted: query.wanted, nonce: query.nonce };
+        let answer =
+            Answer { at: now, asker: query.peer, to: from, iface, wanted: query.wanted, nonce: query.nonce };
         if !self.announcer.answer(now, answer, self.directory.len(), &mut self.rng) {
             return self.counters.add("queries over rate");
         }

@@ -220,6 +220,23 @@ fn what_is_in_the_way_is_treated_as_was_asked() {
 }
 
 #[test]
+fn of_two_contents_of_one_name_neither_overwrites_the_other() {
+    let place = Place::new();
+    let [one, two] = [5000, 6000].map(|len| Content::new("talk.mkv", len));
+    fs::write(place.in_target("talk.mkv"), b"to be replaced").unwrap();
+    let names = ["talk.mkv", "talk (2).mkv"].map(|name| place.in_target(name));
+    let config = StoreConfig { on_conflict: OnConflict::Overwrite, ..place.config() };
+    let mut session = place.open_as(config.clone(), None);
+    assert_eq!(session.download(&one).unwrap(), names[0]);
+    assert_eq!(session.download(&two).unwrap(), names[1]);
+    // The same command again.
+    let mut session = place.open_as(config, None);
+    assert!(matches!(session.open_part(&one).unwrap(), PartState::Complete { .. }));
+    session.download(&two).unwrap();
+    assert_eq!(names.map(|name| fs::read(name).unwrap()), [one.bytes, two.bytes]);
+}
+
+#[test]
 fn links_folders_and_fifos_in_the_way_are_not_touched() {
     let (place, content) = (Place::new(), Content::new("talk.mkv", 5000));
     fs::write(place.path("victim"), &content.bytes).unwrap();
@@ -244,6 +261,48 @@ fn links_folders_and_fifos_in_the_way_are_not_touched() {
     place.open_as(config, None).download(&content).unwrap();
     assert_eq!(fs::read(place.path("victim")).unwrap(), b"victim");
     assert_eq!(fs::read(place.in_target("talk.mkv")).unwrap(), content.bytes);
+}
+
+#[test]
+fn files_that_somebody_linked_into_the_way_are_not_written_to() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
+    let mut session = place.open();
+    session.open_part(&content).unwrap();
+    session.create(&content).unwrap();
+    (0..4).for_each(|chunk| drop(session.write(&content, chunk)));
+    drop(session);
+    let names = [content.part(), content.state()].map(|name| place.in_target(&name));
+    let others = ["other part", "other state"].map(|name| place.path(name));
+    for (name, other) in names.iter().zip(&others) {
+        fs::hard_link(name, other).unwrap();
+    }
+    let before = others.each_ref().map(|other| fs::read(other).unwrap());
+    let path = place.open().download(&content).unwrap();
+    assert_eq!(fs::read(path).unwrap(), content.bytes);
+    assert!(before == others.each_ref().map(|other| fs::read(other).unwrap()));
+}
+
+#[test]
+fn whatever_is_in_the_way_of_a_state_is_put_aside() {
+    let (place, content) = (Place::new(), Content::new("talk.mkv", MANY));
+    let state = place.in_target(&content.state());
+    let put_there: [fn(&std::path::Path); 3] = [
+        |path| rustix::fs::mkfifoat(CWD, path, Mode::RWXU).unwrap(),
+        |path| symlink("/dev/null", path).unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+    ];
+    for (round, put) in put_there.into_iter().enumerate() {
+        let mut session = place.open();
+        session.open_part(&content).unwrap();
+        session.create(&content).unwrap();
+        session.write(&content, 3);
+        drop(session);
+        fs::remove_file(&state).unwrap();
+        put(&state);
+        let path = place.open().download(&content).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), content.bytes, "{round}");
+        fs::remove_file(path).unwrap();
+    }
 }
 
 #[test]

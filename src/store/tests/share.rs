@@ -147,6 +147,48 @@ fn a_link_put_in_the_place_of_a_shared_file_or_folder_is_not_followed() {
 }
 
 #[test]
+fn a_link_put_in_the_place_of_a_file_that_was_named_is_not_followed() {
+    let place = Place::new();
+    let file = Content::new("file", 100);
+    fs::write(place.path("secret"), b"secret").unwrap();
+    fs::create_dir(place.path("shared")).unwrap();
+    let path = place.path("shared/file");
+    fs::write(&path, &file.bytes).unwrap();
+    let mut session = place.open();
+    session.share(&path);
+    fs::remove_file(&path).unwrap();
+    symlink(place.path("secret"), &path).unwrap();
+    assert_eq!(session.served(&file), Err(SpanFault::Gone));
+    assert!(offered(&session.run()).is_empty());
+    // Neither is one in the place of its folder.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &file.bytes).unwrap();
+    session.share(&path);
+    fs::rename(place.path("shared"), place.path("moved")).unwrap();
+    fs::create_dir(place.path("outside")).unwrap();
+    fs::write(place.path("outside/file"), b"secret").unwrap();
+    symlink(place.path("outside"), place.path("shared")).unwrap();
+    fs::write(place.path("moved/file"), b"changed").unwrap();
+    assert_eq!(session.served(&file), Err(SpanFault::Changed));
+    assert_eq!(offered(&session.run()), [("file".to_owned(), id_of(b"changed"), 7)]);
+}
+
+#[test]
+fn a_log_of_long_paths_is_not_compacted_for_its_length() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let folder = place.path(&["long".repeat(50), "path".repeat(50)].join("/"));
+    fs::create_dir_all(&folder).unwrap();
+    (0..120).for_each(|number: u32| fs::write(folder.join(number.to_string()), b"file").unwrap());
+    let log = place.path("state/chunkcast/index.log");
+    place.open().share(&folder);
+    let before = fs::metadata(&log).unwrap();
+    assert!(before.len() > 120 * 540, "{} bytes", before.len());
+    place.open().share(&folder);
+    assert_eq!(fs::metadata(&log).unwrap().ino(), before.ino());
+}
+
+#[test]
 fn the_index_spares_hashing_but_is_not_trusted_too_soon() {
     let place = Place::new();
     let (path, len) = (place.path("large"), 8 << 20);
