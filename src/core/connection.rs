@@ -1,14 +1,12 @@
-//! One connection: its phase, its decoder, what it wants to send, the contents it has named; and the slab of them.
+//! One connection: its phase, its decoder, what it wants to send, the contents it has named.
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use slab::Slab;
-
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink};
+use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
@@ -155,7 +153,8 @@ pub(in crate::core) struct Connection {
 }
 
 impl Connection {
-    fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
+    /// A connection to or from `addr` that is dialled, or came in, now.
+    pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
         Connection {
             addr,
             dialled,
@@ -393,80 +392,13 @@ impl Connection {
     }
 }
 
-/// All connections, behind ids that are never used twice.
-#[derive(Debug, Default)]
-pub(in crate::core) struct Connections {
-    slots: Slab<(u32, Connection)>,
-    generations: Vec<u32>,
-}
-
-impl Connections {
-    /// A new connection.
-    pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
-        let entry = self.slots.vacant_entry();
-        let slot = entry.key();
-        if self.generations.len() <= slot {
-            self.generations.resize(slot + 1, 0);
-        }
-        let generation = self.generations[slot];
-        self.generations[slot] = generation.wrapping_add(1);
-        entry.insert((generation, Connection::new(addr, dialled, now)));
-        // Bounded by `Limits::connections_max`, which callers check.
-        ConnId { slot: slot as u32, generation }
-    }
-
-    /// The connection, unless it is gone.
-    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
-        let (generation, connection) = self.slots.get(conn.slot as usize)?;
-        (*generation == conn.generation).then_some(connection)
-    }
-
-    /// The connection, to change it, unless it is gone.
-    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
-        let (generation, connection) = self.slots.get_mut(conn.slot as usize)?;
-        (*generation == conn.generation).then_some(connection)
-    }
-
-    /// Takes a connection out.
-    pub(in crate::core) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
-        self.get(conn)?;
-        self.slots.try_remove(conn.slot as usize).map(|(_, connection)| connection)
-    }
-
-    /// All connections, in the order of their slots.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
-        self.slots.iter().map(|(slot, (generation, connection))| {
-            (ConnId { slot: slot as u32, generation: *generation }, connection)
-        })
-    }
-
-    /// How many there are.
-    pub(in crate::core) fn len(&self) -> usize {
-        self.slots.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_stale_id_finds_nothing() {
-        let mut connections = Connections::default();
-        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let first = connections.insert(addr, true, Time::ZERO);
-        assert!(connections.remove(first).is_some());
-        let second = connections.insert(addr, true, Time::ZERO);
-        assert_eq!(first.slot, second.slot);
-        assert!(connections.get(first).is_none() && connections.remove(first).is_none());
-        assert!(connections.get(second).is_some());
-    }
-
-    #[test]
     fn that_a_chunk_was_bad_is_said_before_the_end() {
-        let mut connections = Connections::default();
-        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), true, Time::ZERO);
-        let connection = connections.get_mut(conn).unwrap();
+        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), true, Time::ZERO);
         connection.phase = Phase::Open;
         let bad = |chunk| Frame::Bad { channel: 0, chunk };
         connection.push(Frame::Ping);
@@ -481,9 +413,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_cut_short_by_closing_without_a_false_promise() {
-        let mut connections = Connections::default();
-        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
-        let connection = connections.get_mut(conn).unwrap();
+        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
         let content = ContentId([0; 32]);
         let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
         connection.begin_chunk(0, out);
@@ -494,9 +424,7 @@ mod tests {
 
     #[test]
     fn a_long_connection_still_knows_what_it_cancelled_last() {
-        let mut connections = Connections::default();
-        let conn = connections.insert(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
-        let connection = connections.get_mut(conn).unwrap();
+        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
         let content = ContentId([0; 32]);
         for chunk in 0..1_000 {
             connection.note_cancelled(content, chunk);

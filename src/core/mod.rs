@@ -9,6 +9,7 @@ mod announcer;
 pub mod bitfield;
 mod catalogue;
 mod connection;
+mod connections;
 mod counters;
 mod dialer;
 mod directory;

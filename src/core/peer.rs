@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::announcer::Announcer;
 use crate::core::catalogue::Catalogue;
-use crate::core::connection::Connections;
+use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;

@@ -1,0 +1,231 @@
+//! What people, logs and scripts are told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::core::door::{Fault, SpanFault};
+use crate::core::geometry::Geometry;
+use crate::core::id::{ContentId, PeerId};
+use crate::wire::message::Entry;
+
+/// A peer as events and logs name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerRef {
+    /// Its id, once it said hello or announced itself.
+    pub id: Option<PeerId>,
+    /// Its address and the TCP port it listens on (until its hello: the connection's).
+    pub addr: SocketAddr,
+    /// Its user name, from the network; empty until it is known.
+    pub user: String,
+}
+
+/// Why a download, or the search for one, ended without the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailReason {
+    /// Nobody offers it.
+    NobodyOffers {
+        /// How many peers were heard meanwhile.
+        peers: usize,
+        /// Names on offer that look alike.
+        similar: Vec<String>,
+    },
+    /// The name stands for several contents.
+    Ambiguous {
+        /// Each with one peer that offers it.
+        candidates: Vec<(Entry, PeerRef)>,
+    },
+    /// No holder for too long; the part is kept.
+    Stalled {
+        /// Chunks that are missing.
+        missing: u32,
+        /// Chunks there are, 0 when that is not known.
+        of: u32,
+    },
+    /// Every holder seen was struck, or delivered what the id does not demand.
+    Integrity {
+        /// The peers that were struck.
+        struck: Vec<PeerRef>,
+    },
+    /// The store failed.
+    Storage(Fault),
+    /// It was given up by [`Command::Cancel`] or [`Command::Leave`].
+    Cancelled,
+}
+
+/// What people, logs and scripts want to know. Text in it that came from the network is raw: whoever shows it
+/// escapes it with [`crate::core::name::printable`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A peer was heard for the first time.
+    PeerFound(PeerRef),
+    /// A peer was silent for too long, or left.
+    PeerLost(PeerRef),
+    /// A peer was struck.
+    PeerStruck {
+        /// Which.
+        peer: PeerRef,
+        /// Why.
+        why: &'static str,
+    },
+    /// A shared file can be fetched from now on.
+    Offered {
+        /// The content.
+        content: ContentId,
+        /// Its name.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// A shared file changed or vanished.
+    Withdrawn {
+        /// The content.
+        content: ContentId,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: SpanFault,
+    },
+    /// The time of [`Command::Look`] is over; the status holds what was heard.
+    Looked,
+    /// A search found a content; a download of it begins. A glob gives one of these for each content.
+    Resolved {
+        /// The ticket of [`Command::Get`].
+        ticket: u32,
+        /// The content.
+        content: ContentId,
+        /// The name it was found under.
+        name: String,
+        /// Its size in bytes, as claimed.
+        size: u64,
+    },
+    /// A search has named all it will; after a glob, `found` contents.
+    SearchDone {
+        /// The ticket of [`Command::Get`].
+        ticket: u32,
+        /// How many contents it resolved to.
+        found: usize,
+    },
+    /// A search failed.
+    SearchFailed {
+        /// The ticket of [`Command::Get`].
+        ticket: u32,
+        /// Why.
+        reason: FailReason,
+    },
+    /// The manifest is verified and the part open: chunks are fetched from now on.
+    Started {
+        /// The content.
+        content: ContentId,
+        /// Size and cut.
+        geometry: Geometry,
+        /// Chunks that were there before.
+        had: u32,
+    },
+    /// A chunk came, was right, and is written.
+    ChunkReceived {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// Its bytes.
+        bytes: u32,
+        /// From whom.
+        from: PeerRef,
+        /// Whether that peer held the whole content.
+        from_complete: bool,
+        /// From its request to its storing.
+        took: Duration,
+    },
+    /// A chunk that was asked for did not come, or came wrong; it is asked elsewhere.
+    ChunkMissed {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// From whom.
+        from: PeerRef,
+        /// Why, as the transfer log says it.
+        why: &'static str,
+    },
+    /// A chunk is in the kernel on its way to somebody.
+    ChunkSent {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// Its bytes.
+        bytes: u32,
+        /// Chunks there are in this cut.
+        of: u32,
+        /// To whom.
+        to: PeerRef,
+        /// From its turn to its last byte.
+        took: Duration,
+    },
+    /// A chunk that somebody asked for was not sent.
+    ChunkUnsent {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// Who asked.
+        to: PeerRef,
+        /// Why, as the transfer log says it.
+        why: &'static str,
+    },
+    /// A peer that was to be asked for chunks does not offer the content, or no longer.
+    SourceLost {
+        /// The content.
+        content: ContentId,
+        /// Which peer.
+        from: PeerRef,
+        /// Why.
+        why: &'static str,
+    },
+    /// A download can go on only when somebody with the missing chunks comes (back). Said once, until it goes on.
+    Waiting {
+        /// The content.
+        content: ContentId,
+        /// The first few of the chunks that are missing.
+        missing: Vec<u32>,
+        /// How many those are; 0 with an empty list while the manifest itself is missing.
+        missing_count: u32,
+    },
+    /// A waiting download goes on.
+    Resumed {
+        /// The content.
+        content: ContentId,
+    },
+    /// A download is complete, verified, and under its final name; or was there already.
+    Finished {
+        /// The content.
+        content: ContentId,
+        /// Where.
+        path: PathBuf,
+        /// Its size in bytes.
+        bytes: u64,
+        /// From the search's end to now.
+        took: Duration,
+        /// How many peers chunks came from; 0 when it was there already.
+        peers: usize,
+    },
+    /// The target exists and was left alone.
+    Skipped {
+        /// The content.
+        content: ContentId,
+        /// Where.
+        path: PathBuf,
+    },
+    /// A download ended without the file.
+    Failed {
+        /// The content.
+        content: ContentId,
+        /// Why.
+        reason: FailReason,
+    },
+    /// Something a person should know that no other event says.
+    Warning(String),
+    /// [`Command::Leave`] is carried out; the driver may end.
+    Left,
+}
