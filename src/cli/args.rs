@@ -44,8 +44,7 @@ Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
     after_help = EXAMPLES,
     max_term_width = HELP_COLUMNS_MAX,
     arg_required_else_help = true,
-    subcommand_required = true,
-    disable_help_subcommand = true
+    subcommand_required = true
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -261,16 +261,17 @@ pub(crate) fn name_of(file: &ServedFile) -> String {
     }
 }
 
-/// A relative path as a name: UTF-8, what is not escaped as `\xNN`, leading folders left out when it is too long.
+/// A relative path as a name: UTF-8, what is not escaped as `%NN` (a backslash would be taken for a separator by who
+/// fetches it), leading folders left out when it is too long.
 fn network_name(path: &Path) -> String {
     use crate::wire::message::NAME_BYTES_MAX;
     let mut name = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         name.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("\\x{byte:02x}")));
+        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("%{byte:02x}")));
     }
     while name.len() > NAME_BYTES_MAX {
-        // A component is at most 255 bytes, four times that escaped.
+        // A component is at most 255 bytes, three times that escaped.
         let Some((_, rest)) = name.split_once('/') else { break };
         name = rest.to_owned();
     }
