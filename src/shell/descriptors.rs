@@ -2,6 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Closed connections that linger at once.
+const LINGERING_MAX: usize = 256;
+
 /// Raises the limit of open descriptors as far as an ordinary process may, and returns it; `None`: there is none.
 pub(super) fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -24,6 +27,12 @@ pub(super) fn connections_max(wished: usize, descriptors: Option<u64>) -> usize 
     wished.min(half.max(1))
 }
 
+/// How many closed connections may linger: a few, and at most a quarter of the descriptors.
+pub(super) fn lingering_max(descriptors: Option<u64>) -> usize {
+    let quarter = descriptors.and_then(|count| usize::try_from(count / 4).ok()).unwrap_or(usize::MAX);
+    LINGERING_MAX.min(quarter)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +43,8 @@ mod tests {
         assert_eq!(connections_max(100, Some(1024)), 100);
         assert_eq!(connections_max(100, None), 100);
         assert_eq!(connections_max(100, Some(0)), 1);
+        assert_eq!((lingering_max(Some(1024)), lingering_max(Some(64))), (256, 16));
+        assert_eq!(lingering_max(None), LINGERING_MAX);
         assert!(raise_limit().is_none_or(|limit| limit > 0));
     }
 }

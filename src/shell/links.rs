@@ -16,8 +16,6 @@ use crate::core::ConnId;
 use crate::shell::ready::ReadyQueue;
 use crate::shell::sockets;
 
-/// Sockets that linger at once; the oldest is closed for one more.
-const LINGERING_MAX: usize = 256;
 /// How long a socket lingers.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 /// Bytes that are read and thrown away while a socket lingers.
@@ -66,11 +64,12 @@ pub(super) struct Links {
     /// Who lingers, the oldest first; some may be gone.
     lingering: VecDeque<(Instant, usize)>,
     lingering_count: usize,
+    lingering_max: usize,
 }
 
 impl Links {
-    /// Takes all tokens from `first_token` on.
-    pub(super) fn new(registry: Registry, first_token: Token) -> Links {
+    /// Takes all tokens from `first_token` on. Of more than `lingering_max` sockets that linger, the oldest is closed.
+    pub(super) fn new(registry: Registry, first_token: Token, lingering_max: usize) -> Links {
         Links {
             registry,
             first_token: first_token.0,
@@ -79,6 +78,7 @@ impl Links {
             ready: ReadyQueue::default(),
             lingering: VecDeque::new(),
             lingering_count: 0,
+            lingering_max,
         }
     }
 
@@ -150,7 +150,7 @@ impl Links {
         self.lingering_count += 1;
         self.lingering.push_back((until, key));
         self.ready.push(key);
-        while self.lingering_count > LINGERING_MAX {
+        while self.lingering_count > self.lingering_max {
             self.close_oldest();
         }
         self.drop_stale();
@@ -253,6 +253,8 @@ mod tests {
     use std::io::Write;
     use std::net::{Ipv4Addr, TcpListener};
 
+    const LINGERING_MAX: usize = 20;
+
     /// Polls and discards until nobody lingers any more, or for `turns` turns.
     fn linger(poll: &mut mio::Poll, links: &mut Links, turns: usize) {
         let mut events = mio::Events::with_capacity(64);
@@ -287,7 +289,7 @@ mod tests {
     #[test]
     fn the_tail_arrives_though_the_other_side_went_on_sending() {
         let mut poll = mio::Poll::new().unwrap();
-        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(7));
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(7), LINGERING_MAX);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (key, mut far) = pair(&mut links, &listener, 3);
         far.write_all(&[1; 50_000]).unwrap();
@@ -311,7 +313,7 @@ mod tests {
     #[test]
     fn lingering_is_bounded_in_time_count_and_bytes() {
         let poll = mio::Poll::new().unwrap();
-        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0), LINGERING_MAX);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let now = Instant::now();
         let mut far_ends = Vec::new();
@@ -342,7 +344,7 @@ mod tests {
     #[test]
     fn a_connection_whose_other_side_ended_need_not_linger() {
         let poll = mio::Poll::new().unwrap();
-        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0), LINGERING_MAX);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (key, _far) = pair(&mut links, &listener, 0);
         links.get(key).unwrap().ended = true;
@@ -353,7 +355,7 @@ mod tests {
     #[test]
     fn what_is_said_of_an_old_generation_finds_nothing() {
         let poll = mio::Poll::new().unwrap();
-        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0), LINGERING_MAX);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (key, _far) = pair(&mut links, &listener, 5);
         while links.ready.pop().is_some() {}
@@ -370,7 +372,7 @@ mod tests {
     #[test]
     fn a_dial_from_an_address_that_is_not_ours_fails_at_once() {
         let poll = mio::Poll::new().unwrap();
-        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0));
+        let mut links = Links::new(poll.registry().try_clone().unwrap(), Token(0), LINGERING_MAX);
         let elsewhere = IpAddr::from([192, 0, 2, 77]);
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         assert!(links.dial(conn(0), to, Some(elsewhere)).is_err());

@@ -79,10 +79,9 @@ impl Reactor {
     /// Binds the ports, opens the store, starts the peer.
     pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
         let poll = Poll::new().map_err(|error| no_loop(&error))?;
-        let registry = || poll.registry().try_clone().map_err(|error| no_loop(&error));
         let mut limits = config.limits;
-        limits.connections_max =
-            descriptors::connections_max(limits.connections_max, descriptors::raise_limit());
+        let open_max = descriptors::raise_limit();
+        limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
 
         let mut listener = Listener::bind(config.bind, config.port)?;
         listener.register(poll.registry(), LISTENER).map_err(|error| no_loop(&error))?;
@@ -125,7 +124,8 @@ impl Reactor {
             limits,
         };
         let peer = Peer::new(peer_config, config.seed.unwrap_or_else(random_seed), clock.now());
-        let links = Links::new(registry()?, LINKS);
+        let registry = poll.registry().try_clone().map_err(|error| no_loop(&error))?;
+        let links = Links::new(registry, LINKS, descriptors::lingering_max(open_max));
         let mut reactor = Reactor {
             peer,
             store,
