@@ -17,7 +17,7 @@ use crate::wire::message::Wanted;
 const ANSWERS_MAX: usize = 1024;
 
 /// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
-const ASKERS_PER_GAP_MAX: usize = 4;
+const ASKERS_PER_GAP_MAX: usize = 32;
 
 /// An answer to a query, waiting for its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(announcer.due_answer(Time::ZERO), None);
         let from = |asker| Answer { asker: PeerId([asker; 16]), ..answer(1) };
         let answered =
-            (2..8).filter(|asker| announcer.answer(Time::from_millis(251), from(*asker), 1, &mut rng));
+            (2..80).filter(|asker| announcer.answer(Time::from_millis(251), from(*asker), 1, &mut rng));
         assert_eq!(answered.count(), ASKERS_PER_GAP_MAX - 1);
     }
 

@@ -17,7 +17,7 @@ use crate::wire::datagram::{self, DATAGRAM_BYTES_MAX};
 use crate::wire::message::Datagram;
 
 /// Answers to one address within the gap between two answers to one asker.
-const ANSWERS_A_GAP_MAX: usize = 4;
+const ANSWERS_A_GAP_MAX: usize = 32;
 /// Datagrams of one burst come within this.
 const BURST: Duration = Duration::from_millis(50);
 /// Two connections between the same peers are settled within this.
