@@ -1,0 +1,209 @@
+//! Asking for chunks: which, of whom, how many at once, and when a second time.
+
+use std::time::Duration;
+
+use crate::core::connection::Phase as ConnectionPhase;
+use crate::core::door::ConnId;
+use crate::core::downloader::Flight;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::picker;
+use crate::core::time::Time;
+use crate::wire::message::Frame;
+
+/// A late chunk that began so long ago gives up its memory when there is none left.
+const TRICKLE_MAX: Duration = Duration::from_secs(60);
+
+impl Peer {
+    /// Asks for as many chunks of a download as its window, its sources and the buffers allow.
+    pub(in crate::core) fn ask_for_chunks(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
+            return;
+        };
+        let Some(geometry) = download.geometry else { return };
+        let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
+        let mut room = window.saturating_sub(download.window_used());
+        self.downloader.starving.remove(&content);
+        let mut sources = self.idle_sources(now, &content);
+        while room > 0 && !sources.is_empty() {
+            // The source with the fewest requests first; of equals, any.
+            let fewest = sources.iter().map(|(asked, _)| *asked).min().unwrap_or(0);
+            let equals: Vec<usize> = (0..sources.len()).filter(|at| sources[*at].0 == fewest).collect();
+            let at = equals[self.rng.below(equals.len())];
+            let conn = sources[at].1;
+            let Some(chunk) = self.pick(&content, conn) else {
+                sources.swap_remove(at);
+                continue;
+            };
+            if !self.request(now, content, chunk, conn) {
+                self.downloader.starving.insert(content);
+                break;
+            }
+            sources[at].0 += 1;
+            if sources[at].0 >= self.requests_max() {
+                self.downloader.starving.insert(content);
+                sources.swap_remove(at);
+            }
+            room -= 1;
+        }
+        if room > 0 {
+            self.ask_twice(now, content);
+            self.move_late(now, content);
+        }
+    }
+
+    /// Downloads that wanted buffers or room at a source try again.
+    pub(in crate::core) fn feed_starving(&mut self, now: Time) {
+        for content in std::mem::take(&mut self.downloader.starving) {
+            self.ask_for_chunks(now, content);
+        }
+    }
+
+    /// All that is missing is in flight: what is late, or has not begun while sources idle, is asked of one more.
+    fn ask_twice(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let sources = self.idle_sources(now, &content);
+        let single: Vec<(u32, Flight)> = download
+            .flights
+            .iter()
+            .filter(|(chunk, flights)| flights.len() == 1 && !download.storing.contains_key(chunk))
+            .map(|(chunk, flights)| (*chunk, flights[0]))
+            .filter(|(_, flight)| flight.late || flight.begun.is_none())
+            .collect();
+        let mut idle: Vec<ConnId> =
+            sources.iter().filter(|(asked, _)| *asked == 0).map(|(_, conn)| *conn).collect();
+        let mut busy: Vec<ConnId> =
+            sources.iter().filter(|(asked, _)| *asked > 0).map(|(_, conn)| *conn).collect();
+        for (chunk, flight) in single {
+            let has = |conn: &ConnId| *conn != flight.conn && self.remote_has(*conn, &content, chunk);
+            // Only a late request is worth a place at a source that has others to serve.
+            let place = idle.iter().position(has).map(|at| idle.swap_remove(at));
+            let place = place.or_else(|| {
+                flight.late.then(|| busy.iter().position(has).map(|at| busy.swap_remove(at))).flatten()
+            });
+            if let Some(conn) = place
+                && !self.request(now, content, chunk, conn)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Where both requests of a chunk are late and another source has it, one that was not begun moves there. Its source
+    /// has shown that it does not answer and is left alone for a while.
+    fn move_late(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let both_late =
+            |flights: &&Vec<Flight>| flights.len() > 1 && flights.iter().all(|flight| flight.late);
+        let late: Vec<(u32, Vec<Flight>)> = download
+            .flights
+            .iter()
+            .filter(|(chunk, flights)| both_late(flights) && !download.storing.contains_key(chunk))
+            .map(|(chunk, flights)| (*chunk, flights.clone()))
+            .collect();
+        for (chunk, flights) in late {
+            let asked = |conn: &ConnId| flights.iter().any(|flight| flight.conn == *conn);
+            let mut others = self.idle_sources(now, &content).into_iter().map(|(_, conn)| conn);
+            let other = others.find(|conn| !asked(conn) && self.remote_has(*conn, &content, chunk));
+            let unbegun = flights.iter().find(|flight| flight.begun.is_none()).map(|flight| flight.conn);
+            let (Some(other), Some(unbegun)) = (other, unbegun) else { continue };
+            self.cancel(now, unbegun, content, chunk);
+            if let Some(connection) = self.connections.get_mut(unbegun) {
+                connection.busy_until = now + self.config.limits.request_wait_max;
+            }
+            if !self.request(now, content, chunk, other) {
+                return;
+            }
+        }
+    }
+
+    /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
+    fn idle_sources(&self, now: Time, content: &ContentId) -> Vec<(usize, ConnId)> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        let late: Vec<ConnId> = download
+            .flights
+            .values()
+            .flatten()
+            .filter(|flight| flight.late)
+            .map(|flight| flight.conn)
+            .collect();
+        let may_ask = |conn: &ConnId| {
+            let open = |c: &crate::core::connection::Connection| {
+                c.phase == ConnectionPhase::Open && c.busy_until <= now && c.asked < self.requests_max()
+            };
+            self.connections.get(*conn).is_some_and(open)
+                && !late.contains(conn)
+                && self.is_counted(*conn, content)
+        };
+        let with_load = |conn| (self.connections.get(conn).map_or(0, |connection| connection.asked), conn);
+        self.links.on(content).filter(may_ask).map(with_load).collect()
+    }
+
+    fn requests_max(&self) -> usize {
+        // The other side's limit is taken to be like ours; a little below it leaves room for what crosses a cancel.
+        self.config.limits.queued_requests_max.saturating_sub(4).max(1)
+    }
+
+    fn remote_has(&self, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
+        let remote = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        remote.is_some_and(|remote| remote.get(chunk))
+    }
+
+    /// The chunk to ask this source for.
+    fn pick(&mut self, content: &ContentId, conn: ConnId) -> Option<u32> {
+        let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
+        let download = self.downloader.get(content)?;
+        let holding = self.catalogue.get(content)?;
+        let open = |chunk| !holding.has(chunk) && !download.is_under_way(chunk);
+        picker::rarest_first(remote, &download.availability, open, &mut self.rng)
+    }
+
+    /// Asks one source for one chunk. False when there is no memory for it.
+    fn request(&mut self, now: Time, content: ContentId, chunk: u32, conn: ConnId) -> bool {
+        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+            return false;
+        };
+        let Some(len) = self.chunk_len(&content, chunk) else { return false };
+        if !self.downloader.reserve(len) && !self.reclaim(now, len) {
+            return false;
+        }
+        let Some(download) = self.downloader.get_mut(&content) else { return false };
+        download.flights.entry(chunk).or_default().push(Flight {
+            conn,
+            asked: now,
+            begun: None,
+            late: false,
+        });
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.asked += 1;
+        }
+        self.say(now, conn, Frame::Request { channel: number, chunk });
+        true
+    }
+
+    /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
+    /// `bytes` bytes elsewhere, and who was asked is left alone for a while. False when that does not make enough room.
+    fn reclaim(&mut self, now: Time, bytes: u32) -> bool {
+        let hopeless =
+            |flight: &Flight| flight.late && flight.begun.is_none_or(|begun| now.since(begun) >= TRICKLE_MAX);
+        let mut late: Vec<(Time, ContentId, u32, ConnId)> = Vec::new();
+        for (content, download) in self.downloader.iter() {
+            for (chunk, flights) in &download.flights {
+                let hopeless = flights.iter().filter(|flight| hopeless(flight));
+                late.extend(hopeless.map(|flight| (flight.asked, content, *chunk, flight.conn)));
+            }
+        }
+        late.sort_unstable();
+        for (_, content, chunk, conn) in late {
+            self.discard_rest(conn, content, chunk);
+            self.cancel(now, conn, content, chunk);
+            if let Some(connection) = self.connections.get_mut(conn) {
+                connection.busy_until = now + self.config.limits.request_wait_max;
+            }
+            if self.downloader.reserve(bytes) {
+                return true;
+            }
+        }
+        false
+    }
+}

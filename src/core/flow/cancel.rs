@@ -1,0 +1,121 @@
+//! Requests taken back: because the chunk is had, the download is over, or the source is lost.
+
+use crate::core::connection::Phase as ConnectionPhase;
+use crate::core::door::{ConnId, Event, Output};
+use crate::core::downloader::Flight;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::Frame;
+
+impl Peer {
+    /// Cancels the requests of a chunk that is had now, as far as they are not begun.
+    pub(in crate::core) fn cancel_others(&mut self, now: Time, content: ContentId, chunk: u32) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let others: Vec<Flight> = download.flights.get(&chunk).cloned().unwrap_or_default();
+        for flight in others {
+            if flight.begun.is_some() {
+                self.discard_rest(flight.conn, content, chunk);
+            } else {
+                self.cancel(now, flight.conn, content, chunk);
+            }
+        }
+    }
+
+    /// Takes back all requests of a download.
+    pub(in crate::core) fn cancel_all(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        for chunk in download.flights.keys().copied().collect::<Vec<_>>() {
+            self.cancel_others(now, content, chunk);
+        }
+    }
+
+    /// A connection is no source of a content any more: what was asked of it is asked elsewhere.
+    pub(in crate::core) fn lose_source(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        self.count_remote(conn, &content, false);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let lost = connection.phase == ConnectionPhase::Closing;
+        if let Some((_, channel)) = connection.channel_of_mut(&content) {
+            channel.remote = None;
+            channel.refused = true;
+        }
+        if lost {
+            self.links.unnamed(&content, conn);
+        }
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        let asked = download.flights_at(conn);
+        let forget_manifest = download.forget_manifest_source(conn);
+        for chunk in asked {
+            let begun = self
+                .downloader
+                .get_mut(&content)
+                .and_then(|download| download.flight_mut(chunk, conn)?.begun);
+            // A chunk that is coming may still come whole while its connection stands.
+            if (begun.is_none() || lost) && self.drop_flight(content, chunk, conn) {
+                self.miss(content, chunk, conn, if lost { "connection lost" } else { "withdrawn" });
+            }
+        }
+        if forget_manifest {
+            self.request_manifest_anywhere(now, content);
+        }
+        self.ask_for_chunks(now, content);
+        self.seek_sources(now, content);
+    }
+
+    /// Says that a chunk asked of somebody did not come.
+    pub(in crate::core) fn miss(&mut self, content: ContentId, chunk: u32, conn: ConnId, why: &'static str) {
+        if let Some(connection) = self.connections.get(conn) {
+            let from = connection.peer_ref();
+            self.event(Event::ChunkMissed { content, chunk, from, why });
+        }
+    }
+
+    pub(in crate::core) fn cancel(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
+        if !self.drop_flight(content, chunk, conn) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.note_cancelled(content, chunk);
+        if let Some((number, _)) = connection.channel_of(&content) {
+            self.say(now, conn, Frame::Cancel { channel: number, chunk });
+        }
+    }
+
+    /// The rest of a chunk that is coming in is not wanted any more.
+    pub(in crate::core) fn discard_rest(&mut self, conn: ConnId, content: ContentId, chunk: u32) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(incoming) = &mut connection.incoming else { return };
+        if (incoming.content, incoming.chunk) != (content, chunk) {
+            return;
+        }
+        if let Some(buffer) = incoming.buffer.take() {
+            connection.asked = connection.asked.saturating_sub(1);
+            if let Some(download) = self.downloader.get_mut(&content) {
+                download.remove_flight(chunk, conn);
+            }
+            self.downloader.free_buffer(buffer);
+            self.output(Output::Release(buffer));
+        }
+    }
+
+    /// Forgets one request, with the memory set aside for it. False when there was none.
+    pub(in crate::core) fn drop_flight(&mut self, content: ContentId, chunk: u32, conn: ConnId) -> bool {
+        let Some(flight) = self.downloader.get_mut(&content).and_then(|d| d.remove_flight(chunk, conn))
+        else {
+            return false;
+        };
+        if flight.begun.is_none()
+            && let Some(len) = self.chunk_len(&content, chunk)
+        {
+            self.downloader.unreserve(len);
+        }
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.asked = connection.asked.saturating_sub(1);
+        }
+        true
+    }
+
+    pub(in crate::core) fn chunk_len(&self, content: &ContentId, chunk: u32) -> Option<u32> {
+        Some(self.downloader.get(content)?.geometry?.chunk_span(chunk)?.1)
+    }
+}
