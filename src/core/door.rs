@@ -155,7 +155,8 @@ pub enum Output {
         /// Where to.
         to: SocketAddr,
     },
-    /// `expects` or `next_segment` of this connection turned from nothing to something.
+    /// `expects` or `next_segment` of this connection turned from nothing to something, or what was to be sent gave
+    /// way to [`Segment::Close`]: a driver that waits for room must hear of that too.
     Wake(ConnId),
     /// A job for the store.
     Store(StoreJob),

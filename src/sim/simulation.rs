@@ -378,14 +378,6 @@ impl Simulation {
         self.now
     }
 
-    /// Makes something happen now.
-    pub fn inject(&mut self, action: Action) -> Result<(), Failure> {
-        self.scenario.timeline.push((self.now, action));
-        let number = self.scenario.timeline.len() - 1;
-        self.queue.push(self.now, Happening::Action(index(number)));
-        self.run_while(self.now, |_| true)
-    }
-
     /// The figures so far.
     pub fn report(&self) -> Report {
         let hosts = self.hosts.iter().zip(&self.tally.hosts).map(|(host, tally)| HostReport {

@@ -49,7 +49,7 @@ pub enum FailReason {
     },
     /// The store failed.
     Storage(Fault),
-    /// It was given up by [`Command::Cancel`] or [`Command::Leave`].
+    /// It was given up by [`crate::core::Command::Cancel`] or [`crate::core::Command::Leave`].
     Cancelled,
 }
 
@@ -86,11 +86,11 @@ pub enum Event {
         /// Why.
         why: SpanFault,
     },
-    /// The time of [`Command::Look`] is over; the status holds what was heard.
+    /// The time of [`crate::core::Command::Look`] is over; the status holds what was heard.
     Looked,
     /// A search found a content; a download of it begins. A glob gives one of these for each content.
     Resolved {
-        /// The ticket of [`Command::Get`].
+        /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
         /// The content.
         content: ContentId,
@@ -101,14 +101,14 @@ pub enum Event {
     },
     /// A search has named all it will; after a glob, `found` contents.
     SearchDone {
-        /// The ticket of [`Command::Get`].
+        /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
         /// How many contents it resolved to.
         found: usize,
     },
     /// A search failed.
     SearchFailed {
-        /// The ticket of [`Command::Get`].
+        /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
         /// Why.
         reason: FailReason,
@@ -226,6 +226,6 @@ pub enum Event {
     },
     /// Something a person should know that no other event says.
     Warning(String),
-    /// [`Command::Leave`] is carried out; the driver may end.
+    /// [`crate::core::Command::Leave`] is carried out; the driver may end.
     Left,
 }
