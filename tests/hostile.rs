@@ -59,6 +59,8 @@ impl Bench {
             user: "me".into(),
             tcp_port: 7117,
             announce_interval: Duration::from_secs(60),
+            discovers: true,
+            classic: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],

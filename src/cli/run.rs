@@ -13,7 +13,7 @@ use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
 use crate::core::status::DownloadStatus;
 use crate::core::{Command, ContentId, Event, Limits, Status};
-use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent, host};
+use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
 
@@ -162,6 +162,9 @@ fn config(
     Ok(ShellConfig {
         user,
         port: global.port,
+        listen: Listen::Near(global.port),
+        discovers: true,
+        classic: None,
         bind: global.bind,
         ifaces: global.iface.clone(),
         broadcast: global.broadcast,
@@ -174,6 +177,7 @@ fn config(
             target_dir: target.dir,
             target_name: target.name,
             on_conflict: target.on_conflict,
+            classic: None,
         },
         seed: None,
     })

@@ -96,7 +96,8 @@ impl Run<'_> {
                 });
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
-            Event::Withdrawn { .. }
+            Event::Classic(_)
+            | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }
             | Event::SearchFailed { .. }

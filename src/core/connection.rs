@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink};
+use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
@@ -338,12 +338,12 @@ impl Connection {
             return Segment::Nothing;
         }
         if self.outbox_sent < self.outbox.len() {
-            let span_of = self.outgoing.as_ref().map(|outgoing| outgoing.content);
+            let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
             return Segment::Bytes { bytes: &self.outbox[self.outbox_sent..], span_of };
         }
         match &self.outgoing {
             Some(out) => Segment::Span {
-                content: out.content,
+                source: SpanSource::Content(out.content),
                 offset: out.offset + u64::from(out.sent),
                 len: u64::from(out.len - out.sent),
             },

@@ -1,5 +1,6 @@
 //! The values that cross the core's door, in both directions.
 
+mod classic;
 mod event;
 mod storage;
 
@@ -7,6 +8,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use classic::{
+    ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, DictionaryUse,
+    SpoolId, Voice,
+};
 pub use event::{Event, FailReason, PeerRef};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
@@ -43,6 +48,15 @@ pub enum Input<'a> {
         /// What it says.
         bytes: &'a [u8],
     },
+    /// A datagram came to a port of the classic dialects.
+    ClassicDatagram {
+        /// The local port.
+        port: u16,
+        /// Its source.
+        from: SocketAddr,
+        /// What it says.
+        bytes: &'a [u8],
+    },
     /// A dial succeeded.
     Connected {
         /// The connection that was dialled.
@@ -69,8 +83,8 @@ pub enum Input<'a> {
     SpanFailed {
         /// The connection.
         conn: ConnId,
-        /// The content the span is of.
-        content: ContentId,
+        /// What the span is of.
+        source: SpanSource,
         /// Why.
         why: SpanFault,
     },
@@ -122,6 +136,17 @@ pub enum Command {
         /// How long a download that was begun waits for holders.
         stall: Duration,
     },
+    /// Find a file that classic peers announce, fetch its chunks and join them. Needs [`Config::classic`].
+    ///
+    /// [`Config::classic`]: crate::core::Config::classic
+    GetClassic {
+        /// Comes back in the events about it.
+        ticket: u32,
+        /// The file's name, with or without its extension.
+        name: String,
+        /// How long to wait for somebody who announces what is missing.
+        wait: Duration,
+    },
     /// Ask everybody what they offer; what is heard stands in the status, as [`Event::Looked`] says.
     Look {
         /// What is looked for.
@@ -171,6 +196,11 @@ pub enum Output {
 pub enum DatagramTo {
     /// To the discovery port at the broadcast address of each interface, each from the sender's own socket there.
     Everybody,
+    /// To this port at the broadcast address of each interface, each from the sender's own socket there.
+    EverybodyAt {
+        /// The port.
+        port: u16,
+    },
     /// To one address, from the own socket of one interface.
     One {
         /// The interface; `None`: the one whose network holds the address, else any.
@@ -208,8 +238,20 @@ pub enum Sink {
         /// The chunk's length, and so the buffer's.
         len: u32,
     },
+    /// Behind the bytes that are in a spool. How many are still to come may be unknown; `left` is then the most that
+    /// are taken.
+    Spool(SpoolId),
     /// Nowhere: nobody wants it any more.
     Discard,
+}
+
+/// What a span is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SpanSource {
+    /// A shared content, or the verified chunks of one that is coming in.
+    Content(ContentId),
+    /// The kept chunk that [`ClassicJob::OpenChunk`] opened for this connection.
+    Kept(ConnId),
 }
 
 /// What a connection wants to send next.
@@ -219,14 +261,14 @@ pub enum Segment<'a> {
     Bytes {
         /// The bytes.
         bytes: &'a [u8],
-        /// A span of this content follows at once. The kernel may wait for it; and if the file is not what it was, the
+        /// A span of this follows at once. The kernel may wait for it; and if the file is not what it was, the
         /// driver says [`Input::SpanFailed`] *instead* of sending these bytes, which promise it.
-        span_of: Option<ContentId>,
+        span_of: Option<SpanSource>,
     },
     /// Bytes of a shared file.
     Span {
-        /// The content.
-        content: ContentId,
+        /// Of what.
+        source: SpanSource,
         /// From which byte on.
         offset: u64,
         /// How many.

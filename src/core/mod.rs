@@ -34,8 +34,10 @@ mod uploader;
 
 pub use bitfield::Bitfield;
 pub use door::{
-    BrokenWhy, BufferId, Command, ConnId, DatagramTo, Event, Expect, FailReason, Fault, FaultKind, IfaceId,
-    Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, StoreJob, StoreReply,
+    BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
+    ClassicReply, Command, ConnId, DatagramTo, DictionaryUse, Event, Expect, FailReason, Fault, FaultKind,
+    IfaceId, Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
+    StoreReply, Voice,
 };
 pub use geometry::Geometry;
 pub use id::{ContentId, PeerId};

@@ -10,7 +10,7 @@ use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
-use crate::core::door::{Command, ConnId, Event, Expect, Input, Output, Segment};
+use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, Input, Output, Segment};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
 use crate::core::id::PeerId;
@@ -33,8 +33,12 @@ pub struct Config {
     pub tcp_port: u16,
     /// How often it announces itself.
     pub announce_interval: Duration,
+    /// Whether it speaks of itself, and listens to others, by native datagrams at all. When not, it is found by nobody.
+    pub discovers: bool,
     /// Whether it sends broadcasts at all.
     pub broadcast: bool,
+    /// How it speaks the classic dialects; `None`: it does not.
+    pub classic: Option<ClassicConfig>,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.
@@ -81,8 +85,10 @@ impl Peer {
         let limits = config.limits.clone();
         let announcer = Announcer::new(config.announce_interval, limits.clone(), now, &mut rng);
         let mut timers = Timers::default();
-        timers.set(Timer::Announce, announcer.next_round());
-        timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
+        if config.discovers {
+            timers.set(Timer::Announce, announcer.next_round());
+            timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
+        }
         Peer {
             id: PeerId(rng.bytes16()),
             timers,
@@ -115,11 +121,12 @@ impl Peer {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
+            Input::ClassicDatagram { port, from, bytes } => self.on_classic_datagram(now, port, from, bytes),
             Input::Connected { conn } => self.on_connected(now, conn),
             Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
             Input::Broken { conn, why } => self.on_broken(now, conn, why),
             Input::Closed { conn } => self.on_closed(now, conn),
-            Input::SpanFailed { conn, content, why } => self.on_span_failed(now, conn, content, why),
+            Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
             Input::Tick => {}
@@ -199,6 +206,7 @@ impl Peer {
         Status {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
+            classic: Vec::new(),
             downloads: self.download_statuses(),
             connections: self.links.open(),
             uploads: self.uploader.len(),
@@ -229,6 +237,7 @@ impl Peer {
             Command::Get { ticket, wanted, at, wait, stall } => {
                 self.on_get(now, ticket, wanted, at, wait, stall)
             }
+            Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::door::PeerRef;
+use crate::core::door::{ClassicContent, PeerRef};
 use crate::core::id::ContentId;
 
 /// What the peer knows and does at one moment.
@@ -12,6 +12,8 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// What they offer, in the order of (name, id).
     pub contents: Vec<ContentStatus>,
+    /// What classic peers offer, in the order of names. Nothing of it is verified.
+    pub classic: Vec<ClassicContent>,
     /// Downloads, in the order they were begun.
     pub downloads: Vec<DownloadStatus>,
     /// Connections that said hello.

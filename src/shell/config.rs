@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::{Event, Fault, Limits};
+use crate::core::{ClassicConfig, Event, Fault, Limits};
 use crate::store::StoreConfig;
 
 /// How a peer stands on its network and its disk.
@@ -13,8 +13,12 @@ use crate::store::StoreConfig;
 pub struct ShellConfig {
     /// The user's name, for display.
     pub user: String,
-    /// The discovery port, and the preferred TCP port.
+    /// The discovery port.
     pub port: u16,
+    /// Where TCP connections of native peers are taken in.
+    pub listen: Listen,
+    /// Whether the peer speaks of itself, and listens to others, by native datagrams.
+    pub discovers: bool,
     /// The address that the TCP listener and the senders are bound to; `None`: all.
     pub bind: Option<IpAddr>,
     /// Only these interfaces, by name; empty: all.
@@ -27,12 +31,38 @@ pub struct ShellConfig {
     pub peers: Vec<SocketAddr>,
     /// How often the peer announces itself.
     pub announce_interval: Duration,
+    /// How the peer speaks the classic dialects; `None`: it does not.
+    pub classic: Option<ClassicPorts>,
     /// All bounds of the core.
     pub limits: Limits,
     /// The store's settings.
     pub store: StoreConfig,
     /// The seed of all randomness; `None`: from the operating system.
     pub seed: Option<u64>,
+}
+
+/// Where TCP connections of native peers are taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// At this port, or else at the next free one of its range, or else at any.
+    Near(u16),
+    /// At this port and no other.
+    At(u16),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// How a peer speaks the classic dialects, and where it listens for them.
+#[derive(Debug, Clone)]
+pub struct ClassicPorts {
+    /// What the core is told; the driver fills in `doors` with the ports it got.
+    pub config: ClassicConfig,
+    /// UDP ports that announcements are heard on.
+    pub udp: Vec<u16>,
+    /// TCP ports that requests are taken in on, each with the dialects' own port that it stands in for.
+    pub tcp: Vec<(u16, u16)>,
+    /// Whether a port that is taken is a failure; else a warning.
+    pub strict: bool,
 }
 
 /// Why a peer cannot stand.

@@ -198,6 +198,13 @@ impl Discovery {
                     }
                 }
             }
+            DatagramTo::EverybodyAt { port } => {
+                for at in 0..self.own.len() {
+                    if let Some(address) = self.own[at].network.broadcast {
+                        self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
+                    }
+                }
+            }
             DatagramTo::One { iface, addr } => match self.sender(iface, addr.ip()) {
                 Some(at) => self.send_from(at, addr, bytes),
                 None => self.unsent += 1,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
-use crate::shell::config::ShellError;
+use crate::shell::config::{Listen, ShellError};
 use crate::shell::sockets::{self, FALLBACK_PORTS};
 
 /// How long accepting rests after it failed for lack of descriptors or memory. An edge-triggered listener would
@@ -26,11 +26,16 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens on the preferred port, or else the next free one of its range, or else any.
-    pub(super) fn bind(bind: Option<IpAddr>, preferred: u16) -> Result<Listener, ShellError> {
+    /// Listens where it is asked to.
+    pub(super) fn bind(bind: Option<IpAddr>, listen: Listen) -> Result<Listener, ShellError> {
         let ip = bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let fail = |error: io::Error| ShellError::Network(cannot_listen(ip, &error));
-        let socket = bind_first_free(ip, preferred).map_err(fail)?;
+        let socket = match listen {
+            Listen::Near(preferred) => bind_first_free(ip, preferred),
+            Listen::At(port) => bind_at(ip, port),
+            Listen::Nowhere => bind_at(ip, 0),
+        };
+        let socket = socket.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         // Edges from before the registration are told by it; until then nothing is known.
         Ok(Listener { socket, address, ready: false, resting_until: None, failures: 0 })
@@ -95,6 +100,11 @@ impl Listener {
     }
 }
 
+/// A listening socket on this port; 0: on any.
+fn bind_at(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
+    Ok(TcpListener::from_std(sockets::listening(SocketAddr::new(ip, port))?.into()))
+}
+
 /// A listening socket on the first port that is free.
 fn bind_first_free(ip: IpAddr, preferred: u16) -> io::Result<TcpListener> {
     let range = preferred..=preferred.saturating_add(FALLBACK_PORTS);
@@ -133,8 +143,8 @@ mod tests {
     fn a_taken_port_gives_way_to_another() {
         let taken = StdListener::bind((LOCAL, 0)).unwrap();
         let preferred = taken.local_addr().unwrap().port();
-        let first = Listener::bind(Some(LOCAL), preferred).unwrap();
-        let second = Listener::bind(Some(LOCAL), preferred).unwrap();
+        let first = Listener::bind(Some(LOCAL), Listen::Near(preferred)).unwrap();
+        let second = Listener::bind(Some(LOCAL), Listen::Near(preferred)).unwrap();
         assert_ne!(first.port(), preferred);
         assert_ne!(first.port(), second.port());
         assert_ne!(second.port(), preferred);
@@ -143,15 +153,15 @@ mod tests {
 
     #[test]
     fn the_last_ports_do_not_overflow() {
-        let listener = Listener::bind(Some(LOCAL), u16::MAX).unwrap();
-        let other = Listener::bind(Some(LOCAL), u16::MAX).unwrap();
+        let listener = Listener::bind(Some(LOCAL), Listen::Near(u16::MAX)).unwrap();
+        let other = Listener::bind(Some(LOCAL), Listen::Near(u16::MAX)).unwrap();
         assert_ne!(listener.port(), other.port());
     }
 
     #[test]
     fn an_address_of_somebody_else_is_said_to_be_so() {
         let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
-        let Err(ShellError::Network(text)) = Listener::bind(Some(elsewhere), 0) else {
+        let Err(ShellError::Network(text)) = Listener::bind(Some(elsewhere), Listen::Near(0)) else {
             unreachable!("nobody has 192.0.2.77")
         };
         assert!(text.contains("192.0.2.77") && text.contains("--bind"), "{text}");
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn lack_of_descriptors_rests_and_only_would_block_ends() {
-        let mut listener = Listener::bind(Some(LOCAL), 0).unwrap();
+        let mut listener = Listener::bind(Some(LOCAL), Listen::Near(0)).unwrap();
         let now = Instant::now();
         listener.set_ready();
         listener.refused(&io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()), now);

@@ -31,5 +31,5 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ShellConfig, ShellError, ShellEvent};
+pub use config::{ClassicPorts, Listen, ShellConfig, ShellError, ShellEvent};
 pub use reactor::Reactor;

@@ -83,7 +83,7 @@ impl Reactor {
         let open_max = descriptors::raise_limit();
         limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
 
-        let mut listener = Listener::bind(config.bind, config.port)?;
+        let mut listener = Listener::bind(config.bind, config.listen)?;
         listener.register(poll.registry(), LISTENER).map_err(|error| no_loop(&error))?;
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
         let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
@@ -117,7 +117,9 @@ impl Reactor {
             user: config.user,
             tcp_port: listener.port(),
             announce_interval: config.announce_interval,
+            discovers: config.discovers,
             broadcast: !config.no_broadcast,
+            classic: config.classic.map(|classic| classic.config),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),

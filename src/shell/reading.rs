@@ -40,7 +40,7 @@ impl Reactor {
                         None => return false,
                     }
                 }
-                Expect::Payload { sink: Sink::Discard, left } => {
+                Expect::Payload { sink: Sink::Discard | Sink::Spool(_), left } => {
                     let room = usize::try_from(left).unwrap_or(usize::MAX).min(self.scratch.len());
                     if room == 0 {
                         return false;
@@ -98,6 +98,7 @@ impl Reactor {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(count - at);
                     let taken = match sink {
                         Sink::Discard => most,
+                        Sink::Spool(_) => most,
                         Sink::Buffer { buffer, at: to, len } => {
                             let taken = room_of(to, len, left).min(most);
                             let memory = self.buffers.get_or_make(buffer, len as usize);

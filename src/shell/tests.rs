@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::core::{Command, Event, Geometry, Limits, PeerId};
-use crate::shell::{Reactor, ShellConfig, ShellError, ShellEvent};
+use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent};
 use crate::store::{OnConflict, StoreConfig};
 use crate::wire::frame;
 use crate::wire::message::{Frame, Hello, Wanted};
@@ -16,6 +16,9 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
     ShellConfig {
         user: "tester".into(),
         port,
+        listen: Listen::Near(port),
+        discovers: true,
+        classic: None,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
         broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
@@ -28,6 +31,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
             target_dir: folder.to_owned(),
             target_name: None,
             on_conflict: OnConflict::Rename,
+            classic: None,
         },
         seed: Some(1),
     }

@@ -60,21 +60,21 @@ impl Reactor {
                 _ if budget == 0 => return true,
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
                 // Once the header is out, the chunk is promised: so the file is looked at before.
-                Segment::Bytes { bytes, span_of: Some(content) } => match self.store.span(&content) {
+                Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
                     Ok(_) => send_bytes(&link.stream, bytes, true),
                     Err(why) => {
-                        self.peer.handle(now, Input::SpanFailed { conn, content, why });
+                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
                         self.drain();
                         return true;
                     }
                 },
-                Segment::Span { content, offset, len } => {
-                    let sent = match self.store.span(&content) {
+                Segment::Span { source, offset, len } => {
+                    let sent = match self.store.span(source) {
                         Ok(file) => send_span(&link.stream, file, offset, len.min(budget), &mut self.scratch),
                         Err(fault) => Sent::Fault(fault),
                     };
                     if let Sent::Fault(why) = sent {
-                        self.peer.handle(now, Input::SpanFailed { conn, content, why });
+                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
                         self.drain();
                         // What the core makes of it is this connection's next turn.
                         return true;

@@ -31,6 +31,8 @@ impl Simulation {
                     }
                 }
             }
+            // Nobody in this world listens there.
+            DatagramTo::EverybodyAt { .. } => {}
             DatagramTo::One { addr, .. } => match self.host_at(addr.ip()) {
                 Some(host) if addr.port() == DISCOVERY_PORT || addr.port() == OWN_PORT => {
                     self.carry_datagram(from, host, &bytes);

@@ -200,7 +200,7 @@ impl Disk {
     /// Does the oldest task and gives its reply, and what it led to.
     pub(super) fn finish_one(&mut self, library: &Library, rng: &mut Rng) -> [Option<StoreReply>; 2] {
         match self.jobs.pop_front() {
-            Some(StoreTask::Job(job)) => [Some(self.carry_out(library, job, rng)), self.told.take()],
+            Some(StoreTask::Job(job)) => [self.carry_out(library, job, rng), self.told.take()],
             Some(StoreTask::Tell(reply)) => [Some(reply), None],
             None => [None, None],
         }

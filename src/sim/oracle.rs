@@ -138,7 +138,7 @@ impl Oracle {
             }
         };
         let to_stranger = match to {
-            DatagramTo::Everybody => !hosts[host].spec.broadcast,
+            DatagramTo::Everybody | DatagramTo::EverybodyAt { .. } => !hosts[host].spec.broadcast,
             DatagramTo::One { addr, .. } => {
                 let named = hosts[host].spec.fixed_peers.iter().any(|other| hosts[*other].ip == addr.ip());
                 !named && !self.watches[host].heard.contains(&addr.ip())

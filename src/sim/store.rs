@@ -11,8 +11,13 @@ use crate::wire::message::ManifestPage;
 
 impl Disk {
     /// Does one job of the core's at once.
-    pub(super) fn carry_out(&mut self, library: &Library, job: StoreJob, rng: &mut Rng) -> StoreReply {
-        match job {
+    pub(super) fn carry_out(
+        &mut self,
+        library: &Library,
+        job: StoreJob,
+        rng: &mut Rng,
+    ) -> Option<StoreReply> {
+        Some(match job {
             StoreJob::OpenPart { content, .. } => self.open_part(library, content),
             StoreJob::CreatePart { content, manifest } => self.create_part(library, content, &manifest),
             StoreJob::WriteChunk { content, chunk, buffer } => {
@@ -32,7 +37,9 @@ impl Disk {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
-        }
+            // No host of this world speaks the classic dialects.
+            StoreJob::Classic(_) => return None,
+        })
     }
 
     fn open_part(&mut self, library: &Library, content: ContentId) -> StoreReply {

@@ -1,6 +1,6 @@
 //! One read and one write of a driver: bytes between a socket and the core, payload between a socket and the disk.
 
-use crate::core::{ConnId, Expect, Input, Segment, Sink};
+use crate::core::{ConnId, Expect, Input, Segment, Sink, SpanSource};
 use crate::sim::disk::{SpanError, StoreTask};
 use crate::sim::network::{index, pair};
 use crate::sim::scenario::Nature;
@@ -72,6 +72,7 @@ impl Simulation {
                         let start = offset.wrapping_sub(u64::from(at));
                         place.disk.fill(buffer, at, content, start, bytes, bad);
                     }
+                    Sink::Spool(_) => self.oracle.fail(format!("host {host} {conn}: a spool")),
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,
                 }
                 from.out.consume(bytes);
@@ -144,7 +145,11 @@ impl Simulation {
                 self.tally.hosts[host].control_sent += taken as u64;
                 taken as u64
             }
-            Segment::Span { content: id, offset, len } => {
+            Segment::Span { source: SpanSource::Kept(_), .. } => {
+                self.oracle.fail(format!("host {host} {conn}: a span of a kept chunk"));
+                return Step::Stop;
+            }
+            Segment::Span { source: SpanSource::Content(id), offset, len } => {
                 let Some(content) = self.library.find(&id) else {
                     self.oracle.fail(format!("host {host} {conn}: a span of the unknown {id:?}"));
                     return Step::Stop;
@@ -175,7 +180,7 @@ impl Simulation {
                         return Step::Stop;
                     }
                     Err(SpanError::Fault(why)) => {
-                        peer.handle(now, Input::SpanFailed { conn, content: id, why });
+                        peer.handle(now, Input::SpanFailed { conn, source: SpanSource::Content(id), why });
                         if let Some(reply) = place.disk.withdraw(&self.library, content, why) {
                             self.submit(host, StoreTask::Tell(reply));
                         }

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 pub use buffers::Buffers;
 pub use hash::hash_path;
 
-use crate::core::{ContentId, Fault, FaultKind, SpanFault, StoreJob, StoreReply};
+use crate::core::{ContentId, Fault, FaultKind, SpanFault, SpanSource, StoreJob, StoreReply};
 use crate::store::downloads::Downloads;
 use crate::store::fs::Fs;
 use crate::store::inquiry::{Inquiry, Question, page_from};
@@ -55,6 +55,32 @@ pub struct StoreConfig {
     pub target_name: Option<String>,
     /// What to do when the target exists with other content.
     pub on_conflict: OnConflict,
+    /// Where the chunks of the classic dialects are kept; `None`: nowhere, and no job comes for them.
+    pub classic: Option<ClassicStore>,
+}
+
+/// Where the chunks of the classic dialects are kept, and what is written down about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicStore {
+    /// The folder of the chunks; spools are in it too, hidden. Made when missing. Joined files go to
+    /// [`StoreConfig::target_dir`].
+    pub chunk_dir: PathBuf,
+    /// The files that the field's programs share. `None`: none is read or written, and the chunks that are kept are
+    /// those that lie in the folder.
+    pub records: Option<ClassicRecords>,
+    /// Whether the chunks of a file are removed when it was joined and the process ends.
+    pub remove_joined: bool,
+}
+
+/// The files that the field's programs share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicRecords {
+    /// The chunks that are here.
+    pub available: PathBuf,
+    /// Who has what.
+    pub dictionary: PathBuf,
+    /// Whether the dictionary is in the shape of `tags.txt`.
+    pub tags: bool,
 }
 
 /// What to do when the target of a download exists with other content.
@@ -160,6 +186,7 @@ impl Store {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.inquire(content, Question::Chunk { chunk, chunk_bytes })
             }
+            StoreJob::Classic(_) => None,
         };
         if let Some(reply) = reply {
             self.library.reply(reply);
@@ -195,7 +222,8 @@ impl Store {
 
     /// The open file that holds a content, after a look that it still is what was hashed; a part, for the chunks
     /// that are had. Offsets in it are those of the content.
-    pub fn span(&mut self, content: &ContentId) -> Result<&File, SpanFault> {
+    pub fn span(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
+        let SpanSource::Content(content) = &source else { return Err(SpanFault::Gone) };
         // Until it is published and replied to, a content that is downloaded is served from its part.
         if self.downloads.part(content).is_some() {
             return self.downloads.span(content);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::door::{Fault, SpanFault};
+use crate::core::door::{ClassicEvent, Fault, SpanFault};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::wire::message::Entry;
@@ -224,6 +224,8 @@ pub enum Event {
         /// Why.
         reason: FailReason,
     },
+    /// Something about the classic dialects.
+    Classic(ClassicEvent),
     /// Something a person should know that no other event says.
     Warning(String),
     /// [`crate::core::Command::Leave`] is carried out; the driver may end.

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, ConnId, SpanFault};
+use crate::core::door::{BufferId, ClassicJob, ClassicReply, ConnId, SpanFault};
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::Manifest;
 use crate::wire::message::ManifestPage;
 
-/// A job for the store. Each has exactly one reply, at once or later.
+/// A job for the store. Each has exactly one reply, at once or later; those of the classic dialects say which they have.
 #[derive(Debug)]
 pub enum StoreJob {
     /// Look for what is there of a content: the file itself, a part, or nothing. Reply: `PartOpened` or `PartFailed`.
@@ -70,6 +70,8 @@ pub enum StoreJob {
         /// The chunk size in bytes.
         chunk_bytes: u32,
     },
+    /// One of the classic dialects.
+    Classic(ClassicJob),
 }
 
 /// What the store answers, or tells unasked.
@@ -172,6 +174,8 @@ pub enum StoreReply {
         /// Whether it is right.
         good: bool,
     },
+    /// To a job of the classic dialects.
+    Classic(ClassicReply),
 }
 
 /// What is there of a content when a download begins.

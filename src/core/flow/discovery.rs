@@ -166,6 +166,9 @@ impl Peer {
 
     /// What is offered changed; tell the others soon.
     pub(in crate::core) fn announce_soon(&mut self, now: Time) {
+        if !self.config.discovers {
+            return;
+        }
         self.announcer.changed(now, &mut self.rng);
         self.timers.set(Timer::Announce, self.announcer.next_round());
     }
@@ -244,6 +247,9 @@ impl Peer {
     }
 
     fn send_to_all(&mut self, bytes: Vec<u8>) {
+        if !self.config.discovers {
+            return;
+        }
         for addr in self.config.fixed_peers.clone() {
             let to = DatagramTo::One { iface: None, addr };
             self.output(Output::Datagram { to, bytes: bytes.clone() });

@@ -3,6 +3,7 @@
 pub(in crate::core) mod ask;
 pub(in crate::core) mod cancel;
 pub(in crate::core) mod channel;
+pub(in crate::core) mod classic;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;

@@ -1,7 +1,7 @@
 //! Serving: requests in, chunks and pages out.
 
 use crate::core::connection::{CATALOGUE_ASKS_MAX, Outgoing, Phase};
-use crate::core::door::{ConnId, Event, Output, SpanFault, StoreJob};
+use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -128,9 +128,10 @@ impl Peer {
         &mut self,
         now: Time,
         conn: ConnId,
-        content: ContentId,
+        source: SpanSource,
         why: SpanFault,
     ) {
+        let SpanSource::Content(content) = source else { return };
         let reason = reason_of(why);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };

@@ -33,6 +33,7 @@ impl Peer {
                 self.on_manifest_read(now, conn, content, page)
             }
             StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(now, content, chunk, good),
+            StoreReply::Classic(reply) => self.on_classic_stored(now, reply),
         }
     }
 

@@ -18,7 +18,7 @@ use super::fs::Fs;
 use super::{Buffers, OnConflict, Store, StoreConfig, StoreEvent};
 use crate::core::manifest::ManifestBuilder;
 use crate::core::{
-    BufferId, ContentId, Fault, Geometry, Manifest, PartState, SpanFault, StoreJob, StoreReply,
+    BufferId, ContentId, Fault, Geometry, Manifest, PartState, SpanFault, SpanSource, StoreJob, StoreReply,
 };
 
 /// How long a test waits for the helper thread before it fails.
@@ -54,6 +54,7 @@ impl Place {
             target_dir: self.target(),
             target_name: None,
             on_conflict: OnConflict::Rename,
+            classic: None,
         }
     }
 
@@ -199,7 +200,7 @@ impl Session {
 
     /// All bytes of a content as they are served.
     fn served(&mut self, content: &Content) -> Result<Vec<u8>, SpanFault> {
-        let file = self.store.span(&content.id)?;
+        let file = self.store.span(SpanSource::Content(content.id))?;
         let mut bytes = vec![0; content.bytes.len() + 1];
         let read = Fs::default().read_at(file, &mut bytes, 0).unwrap();
         bytes.truncate(read);
