@@ -12,8 +12,9 @@ use crate::store::fs::{Fs, FsResult};
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::records::{decode_available, encode_available};
 
-/// Who holds the lock for longer is stopped or gone wrong, and is not waited for.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Who holds the lock for longer is stopped or gone wrong, and is not waited for. Long, for on a busy machine the lock
+/// may be somebody else's whenever it is tried, and who goes on without may undo what another has added.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
 /// For so long, what cannot be read may be half of what somebody writes.
 const WRITING_MAX: Duration = Duration::from_millis(100);
 

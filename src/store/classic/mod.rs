@@ -47,7 +47,7 @@ use crate::store::target::Target;
 use crate::wire::classic::ChunkName;
 
 /// At the end, the records are tried to be written for so long.
-const LAST_WRITE_MAX: Duration = Duration::from_millis(500);
+const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
 
 /// All that is kept.
 #[derive(Debug)]
@@ -343,6 +343,9 @@ impl Drop for Classic {
                 log::warn!("{}", fault.text);
             }
             std::thread::yield_now();
+        }
+        if records.available.has_work() {
+            log::warn!("another process keeps the record of available chunks locked; some are not in it");
         }
     }
 }

@@ -58,6 +58,8 @@ fn what_stands_before_the_chunk_is_left_behind() {
         }
         assert_eq!(steps, (len - skip).div_ceil(1 << 20) + 1);
         let left = (len - skip) as u64;
+        let told = classic(replies(session.run()));
+        assert!(matches!(&told[..], [ClassicReply::ChunkKept { bytes, .. }] if *bytes == left), "{told:?}");
         assert_eq!(session.list(), pairs(&[("forest_1.png", left)]), "{len} {skip}");
         assert_eq!(fs::read(place.in_chunks("forest_1.png")).unwrap(), all[skip..]);
         assert_eq!(place.chunk_listing(), ["forest_1.png"]);
