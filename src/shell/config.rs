@@ -57,9 +57,10 @@ pub enum Listen {
 pub struct ClassicPorts {
     /// What the core is told; the driver fills in `doors` with the ports it got.
     pub config: ClassicConfig,
-    /// UDP ports that announcements are heard on.
+    /// UDP ports that announcements are heard on; 0: one that the system chooses.
     pub udp: Vec<u16>,
-    /// TCP ports that requests are taken in on, each with the dialects' own port that it stands in for.
+    /// TCP ports that requests are taken in on, each with the dialects' own port that it stands in for. Port 0: one
+    /// that the system chooses.
     pub tcp: Vec<(u16, u16)>,
     /// Whether a port that is taken is a failure; else a warning.
     pub strict: bool,

@@ -27,9 +27,7 @@ const REPORTED_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Discovery {
     choice: Choice,
-    /// The discovery port; `None`: broadcasts are neither sent nor heard.
-    port: Option<u16>,
-    base_port: u16,
+    speech: Speech,
     /// Peers somebody named, who may be outside of all networks.
     fixed: BTreeSet<IpAddr>,
     first_token: usize,
@@ -45,10 +43,22 @@ pub(super) struct Discovery {
     pub(super) unsent: u64,
 }
 
+/// What is said and heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Speech {
+    /// The discovery port.
+    pub(super) port: u16,
+    /// Whether native peers are spoken to and heard.
+    pub(super) native: bool,
+    /// Whether broadcasts are sent and heard.
+    pub(super) broadcasts: bool,
+}
+
+/// A socket, and whether it may have something to read.
 #[derive(Debug)]
-struct Endpoint {
-    socket: UdpSocket,
-    readable: bool,
+pub(super) struct Endpoint {
+    pub(super) socket: UdpSocket,
+    pub(super) readable: bool,
 }
 
 /// The socket of one network.
@@ -74,17 +84,10 @@ pub(super) enum Received {
 
 impl Discovery {
     /// No sockets yet: they come with [`Discovery::refresh`].
-    pub(super) fn new(
-        choice: Choice,
-        port: u16,
-        broadcast: bool,
-        fixed: BTreeSet<IpAddr>,
-        token: Token,
-    ) -> Discovery {
+    pub(super) fn new(choice: Choice, speech: Speech, fixed: BTreeSet<IpAddr>, token: Token) -> Discovery {
         Discovery {
             choice,
-            port: broadcast.then_some(port),
-            base_port: port,
+            speech,
             fixed,
             first_token: token.0,
             shared: None,
@@ -122,8 +125,8 @@ impl Discovery {
                 self.open_own(registry, network);
             }
         }
-        if let (None, Some(port)) = (&self.shared, self.port) {
-            self.open_shared(registry, port);
+        if self.shared.is_none() && self.wants_shared() {
+            self.open_shared(registry, self.speech.port);
         }
     }
 
@@ -134,7 +137,11 @@ impl Discovery {
 
     /// Whether the port that hears broadcasts is open, or not wanted.
     pub(super) fn hears(&self) -> bool {
-        self.shared.is_some() || self.port.is_none()
+        self.shared.is_some() || !self.wants_shared()
+    }
+
+    fn wants_shared(&self) -> bool {
+        self.speech.native && self.speech.broadcasts
     }
 
     /// Whether a TCP connection from there is welcome.
@@ -146,8 +153,11 @@ impl Discovery {
         }
     }
 
-    /// The socket of this token has something to read.
+    /// The socket of this token has something to read. What comes without native speech is nobody's and stays there.
     pub(super) fn set_ready(&mut self, token: Token) {
+        if !self.speech.native {
+            return;
+        }
         let place = token.0.wrapping_sub(self.first_token);
         if place == 0 {
             if let Some(shared) = &mut self.shared {
@@ -190,25 +200,21 @@ impl Discovery {
     /// Sends a datagram. What cannot be sent is dropped, as the network might have done.
     pub(super) fn send(&mut self, to: DatagramTo, bytes: &[u8]) {
         match to {
-            DatagramTo::Everybody => {
-                let Some(port) = self.port else { return };
-                for at in 0..self.own.len() {
-                    if let Some(address) = self.own[at].network.broadcast {
-                        self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
-                    }
-                }
-            }
-            DatagramTo::EverybodyAt { port } => {
-                for at in 0..self.own.len() {
-                    if let Some(address) = self.own[at].network.broadcast {
-                        self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
-                    }
-                }
-            }
+            DatagramTo::Everybody if self.wants_shared() => self.broadcast(self.speech.port, bytes),
+            DatagramTo::EverybodyAt { port } if self.speech.broadcasts => self.broadcast(port, bytes),
+            DatagramTo::Everybody | DatagramTo::EverybodyAt { .. } => {}
             DatagramTo::One { iface, addr } => match self.sender(iface, addr.ip()) {
                 Some(at) => self.send_from(at, addr, bytes),
                 None => self.unsent += 1,
             },
+        }
+    }
+
+    fn broadcast(&mut self, port: u16, bytes: &[u8]) {
+        for at in 0..self.own.len() {
+            if let Some(address) = self.own[at].network.broadcast {
+                self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
+            }
         }
     }
 
@@ -231,6 +237,11 @@ impl Discovery {
             let doing = format!("send to {} from {} on {}", to.ip(), own.network.addr, own.network.iface);
             self.report(&doing, &error);
         }
+    }
+
+    /// Whether a datagram from there, that came to a socket of another's, counts.
+    pub(super) fn counts(&mut self, from: SocketAddr) -> bool {
+        self.judge(from, 0) != Received::Dropped
     }
 
     /// Whether a datagram from there counts, and by which network it came.
@@ -273,7 +284,7 @@ impl Discovery {
         let taken = |place: usize| self.own.iter().any(|own| own.place == place);
         let Some(place) = (1..TOKENS).find(|&place| !taken(place)) else { return };
         let token = Token(self.first_token + place);
-        match sockets::sending(network.addr, self.base_port)
+        match sockets::sending(network.addr, self.speech.port)
             .and_then(|socket| register(registry, socket, token))
         {
             Ok(endpoint) => {
@@ -303,7 +314,8 @@ impl Discovery {
     }
 }
 
-fn register(registry: &Registry, socket: Socket, token: Token) -> io::Result<Endpoint> {
+/// Makes a socket one of the loop's.
+pub(super) fn register(registry: &Registry, socket: Socket, token: Token) -> io::Result<Endpoint> {
     socket.set_nonblocking(true)?;
     let mut socket = UdpSocket::from_std(socket.into());
     // What cannot be sent at once is dropped, so nobody waits for room.
@@ -318,11 +330,15 @@ mod tests {
 
     const LOOPBACK_BROADCAST: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 255);
 
+    fn speech(port: u16, broadcasts: bool) -> Speech {
+        Speech { port, native: true, broadcasts }
+    }
+
     /// Discovery that stays on loopback, on `port`.
     fn loopback(poll: &mio::Poll, port: u16, fixed: &[IpAddr]) -> Discovery {
         let choice = Choice { broadcast: Some(LOOPBACK_BROADCAST), ..Choice::default() };
         let fixed = fixed.iter().copied().collect();
-        let mut discovery = Discovery::new(choice, port, true, fixed, Token(0));
+        let mut discovery = Discovery::new(choice, speech(port, true), fixed, Token(0));
         discovery.refresh(poll.registry());
         discovery
     }
@@ -409,11 +425,38 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let choice = Choice { bind: Some(Ipv4Addr::LOCALHOST.into()), ..Choice::default() };
         let (_held, port) = port();
-        let mut discovery = Discovery::new(choice, port, false, BTreeSet::new(), Token(0));
+        let mut discovery = Discovery::new(choice, speech(port, false), BTreeSet::new(), Token(0));
         discovery.refresh(poll.registry());
         assert!(discovery.shared.is_none() && discovery.hears());
         assert_eq!(discovery.networks(), 1);
         discovery.send(DatagramTo::Everybody, b"nobody hears this");
+        assert_eq!(discovery.unsent, 0);
+    }
+
+    #[test]
+    fn without_native_speech_only_classic_broadcasts_leave() {
+        let poll = mio::Poll::new().unwrap();
+        let choice = Choice { broadcast: Some(LOOPBACK_BROADCAST), ..Choice::default() };
+        let (native, classic) = (sockets::hearing(0).unwrap(), sockets::hearing(0).unwrap());
+        let port_of = |socket: &Socket| socket.local_addr().unwrap().as_socket().unwrap().port();
+        let speech = Speech { port: port_of(&native), native: false, broadcasts: true };
+        let mut discovery = Discovery::new(choice, speech, BTreeSet::new(), Token(0));
+        discovery.refresh(poll.registry());
+        assert!(discovery.shared.is_none() && discovery.hears() && discovery.networks() == 1);
+        discovery.send(DatagramTo::Everybody, b"native");
+        discovery.send(DatagramTo::EverybodyAt { port: port_of(&classic) }, b"classic");
+        // Both would have come by the same way, so the one that is there tells that the other never left.
+        let [native, classic] = [native, classic].map(std::net::UdpSocket::from);
+        classic.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        native.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 16];
+        assert_eq!(classic.recv(&mut bytes).unwrap(), 7);
+        assert!(native.recv(&mut bytes).is_err());
+        // What comes to an own socket wakes nobody.
+        discovery.set_ready(Token(1));
+        assert!(!discovery.is_ready());
+        discovery.speech.broadcasts = false;
+        discovery.send(DatagramTo::EverybodyAt { port: port_of(&Socket::from(classic)) }, b"nobody");
         assert_eq!(discovery.unsent, 0);
     }
 

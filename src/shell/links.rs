@@ -85,7 +85,9 @@ impl Links {
     /// Begins to connect, from `bind` when that is of the same family.
     pub(super) fn dial(&mut self, conn: ConnId, to: SocketAddr, bind: Option<IpAddr>) -> io::Result<()> {
         let socket = sockets::dialing(to, bind)?;
-        let key = self.insert(conn, TcpStream::from_std(socket.into()), Phase::Dialing)?;
+        let stream = TcpStream::from_std(socket.into());
+        sockets::tune_for_many(&stream);
+        let key = self.insert(conn, stream, Phase::Dialing)?;
         // A connection over loopback may stand already.
         self.ready.push(key);
         Ok(())
@@ -93,6 +95,12 @@ impl Links {
 
     /// Adds a connection that came in.
     pub(super) fn accept(&mut self, conn: ConnId, stream: TcpStream) -> io::Result<()> {
+        sockets::tune_for_many(&stream);
+        self.accept_whole(conn, stream)
+    }
+
+    /// Adds a connection that came in, to which as much as possible is given to the kernel at once.
+    pub(super) fn accept_whole(&mut self, conn: ConnId, stream: TcpStream) -> io::Result<()> {
         let key = self.insert(conn, stream, Phase::Open)?;
         self.ready.push(key);
         Ok(())

@@ -1,4 +1,4 @@
-//! The TCP port: where the peer takes connections in.
+//! One TCP port on which the peer takes connections in.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,17 +26,29 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens where it is asked to.
+    /// Listens for native peers where it is asked to.
     pub(super) fn bind(bind: Option<IpAddr>, listen: Listen) -> Result<Listener, ShellError> {
-        let ip = bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let ip = ip_of(bind);
         let fail = |error: io::Error| ShellError::Network(cannot_listen(ip, &error));
         let socket = match listen {
             Listen::Near(preferred) => bind_first_free(ip, preferred),
             Listen::At(port) => bind_at(ip, port),
-            Listen::Nowhere => bind_at(ip, 0),
+            Listen::Nowhere => Err(io::ErrorKind::InvalidInput.into()),
         };
-        let socket = socket.map_err(fail)?;
-        let address = socket.local_addr().map_err(fail)?;
+        socket.and_then(Listener::of).map_err(fail)
+    }
+
+    /// Listens for classic peers at this port and no other; when it cannot be had, why not, in a sentence.
+    pub(super) fn bind_classic(bind: Option<IpAddr>, port: u16) -> Result<Listener, String> {
+        let ip = ip_of(bind);
+        let listener = bind_at(ip, port).and_then(Listener::of);
+        let listener = listener.map_err(|error| cannot_have(ip, port, &error))?;
+        sockets::tune_for_whole_answers(&listener.socket);
+        Ok(listener)
+    }
+
+    fn of(socket: TcpListener) -> io::Result<Listener> {
+        let address = socket.local_addr()?;
         // Edges from before the registration are told by it; until then nothing is known.
         Ok(Listener { socket, address, ready: false, resting_until: None, failures: 0 })
     }
@@ -100,6 +112,11 @@ impl Listener {
     }
 }
 
+/// The address to listen on.
+fn ip_of(bind: Option<IpAddr>) -> IpAddr {
+    bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
 /// A listening socket on this port; 0: on any.
 fn bind_at(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(sockets::listening(SocketAddr::new(ip, port))?.into()))
@@ -129,6 +146,18 @@ fn cannot_listen(ip: IpAddr, error: &io::Error) -> String {
             format!("cannot listen on {ip}: no interface of this host has that address; check --bind")
         }
         _ => format!("cannot listen on {ip}: {error}"),
+    }
+}
+
+fn cannot_have(ip: IpAddr, port: u16, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "TCP port {port} of {ip} is taken by another program: end it, or listen on another with --tcp-port"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("TCP port {port} is for the administrator alone: listen on another with --tcp-port")
+        }
+        _ => cannot_listen(ip, error),
     }
 }
 

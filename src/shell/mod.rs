@@ -1,8 +1,8 @@
 //! The only code that touches sockets, clocks, signals and processes: the real driver of the core.
 //!
-//! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` takes connections in, `links` keeps them and
+//! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, `span` moves those of files, `datagrams` and
-//! `ifaces` are discovery's sockets, `outputs` carries out what the core says.
+//! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
 //! Beside it, for commands: [`host`], [`process`] and [`terminal`].
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
@@ -16,9 +16,11 @@ mod clock;
 mod config;
 mod datagrams;
 mod descriptors;
+mod ears;
 mod ifaces;
 mod links;
 mod listener;
+mod listeners;
 mod outputs;
 mod reactor;
 mod reading;

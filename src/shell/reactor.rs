@@ -3,30 +3,33 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::DownloadStatus;
-use crate::core::{BrokenWhy, Command, Config, ConnId, Event, Fault, Input, Peer, Status};
+use crate::core::{BrokenWhy, ClassicConfig, Command, Config, ConnId, Event, Fault, Input, Peer, Status};
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
-use crate::shell::datagrams::{self, Discovery, Received};
+use crate::shell::datagrams::{self, Discovery, Received, Speech};
 use crate::shell::descriptors;
+use crate::shell::ears::{EARS_MAX, Ears, Heard};
 use crate::shell::ifaces::{self, Choice};
 use crate::shell::links::Links;
-use crate::shell::listener::Listener;
+use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
 use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store};
 
-const LISTENER: Token = Token(0);
-const SIGNALS: Token = Token(1);
-const STORE: Token = Token(2);
-const DISCOVERY: Token = Token(3);
+const SIGNALS: Token = Token(0);
+const STORE: Token = Token(1);
+const LISTENERS: Token = Token(2);
+const EARS: Token = Token(LISTENERS.0 + LISTENERS_MAX);
+const DISCOVERY: Token = Token(EARS.0 + EARS_MAX);
 const LINKS: Token = Token(DISCOVERY.0 + datagrams::TOKENS);
 
 /// Events that one look at the sockets takes; what waits beyond comes with the next.
@@ -34,12 +37,16 @@ const EVENTS_MAX: usize = 1024;
 /// Memory that all connections read into before it is known whose bytes these are. Large enough for several small
 /// chunks at once, small enough to stay in the processor's cache.
 const SCRATCH_BYTES: usize = 128 << 10;
-/// Connections accepted in a turn.
+/// Connections accepted in a turn at one port.
 const ACCEPT_BUDGET: usize = 64;
 /// Datagrams taken in a turn.
 const DATAGRAM_BUDGET: usize = 256;
 /// Of a datagram, so much is looked at: more than the longest that counts, so that a longer one is seen to be longer.
 const DATAGRAM_LOOK_BYTES: usize = 2048;
+/// Datagrams of the classic dialects taken in a turn.
+const EAR_BUDGET: usize = 64;
+/// Of those, so much is looked at: all there can be.
+const EAR_LOOK_BYTES: usize = 64 << 10;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
 /// So many events for people have room without asking for memory.
@@ -66,7 +73,8 @@ pub struct Reactor {
     pub(super) moved_bytes: usize,
     poll: Poll,
     events: Events,
-    listener: Listener,
+    listeners: Listeners,
+    ears: Ears,
     signals: Signals,
     signalled: bool,
     ifaces_due: Instant,
@@ -83,8 +91,11 @@ impl Reactor {
         let open_max = descriptors::raise_limit();
         limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
 
-        let mut listener = Listener::bind(config.bind, config.listen)?;
-        listener.register(poll.registry(), LISTENER).map_err(|error| no_loop(&error))?;
+        let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
+        let mut listeners = Listeners::bind(config.bind, config.listen, classic, LISTENERS, &mut warnings)?;
+        listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
+        let broadcasts = !config.no_broadcast;
+        let ears = Ears::open(poll.registry(), config.bind, broadcasts, classic, EARS, &mut warnings)?;
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
         let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
 
@@ -93,15 +104,14 @@ impl Reactor {
         let choice = Choice { ifaces: config.ifaces, bind: config.bind, broadcast: config.broadcast };
         let mut discovery = Discovery::new(
             choice,
-            config.port,
-            !config.no_broadcast,
+            Speech { port: config.port, native: config.discovers, broadcasts },
             config.peers.iter().map(SocketAddr::ip).collect(),
             DISCOVERY,
         );
         discovery.refresh(poll.registry());
         let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
         if discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
-            return Err(no_network(config.broadcast));
+            return Err(no_network(config.broadcast, config.discovers));
         }
 
         let mut store = Store::open(config.store).map_err(ShellError::Storage)?;
@@ -115,11 +125,13 @@ impl Reactor {
         let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
         let peer_config = Config {
             user: config.user,
-            tcp_port: listener.port(),
+            tcp_port: listeners.native_port(),
             announce_interval: config.announce_interval,
             discovers: config.discovers,
-            broadcast: !config.no_broadcast,
-            classic: config.classic.map(|classic| classic.config),
+            broadcast: broadcasts,
+            classic: config
+                .classic
+                .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -142,7 +154,8 @@ impl Reactor {
             moved_bytes: 0,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
-            listener,
+            listeners,
+            ears,
             signals,
             signalled: false,
             ifaces_due: Instant::now() + IFACE_INTERVAL,
@@ -150,17 +163,28 @@ impl Reactor {
             longest_turn: Duration::ZERO,
         };
         if !reactor.discovery.hears() {
-            let text =
-                format!("UDP port {} is taken: other peers are not heard until it is free", config.port);
-            reactor.happened.push_back(ShellEvent::Core(Event::Warning(text)));
+            let port = config.port;
+            warnings.push(format!("UDP port {port} is taken: other peers are not heard until it is free"));
         }
+        let warnings = warnings.into_iter().map(|text| ShellEvent::Core(Event::Warning(text)));
+        reactor.happened.extend(warnings);
         reactor.drain();
         Ok(reactor)
     }
 
-    /// The TCP port the peer listens on.
+    /// The TCP port on which native peers are taken in; 0: on none.
     pub fn tcp_port(&self) -> u16 {
-        self.listener.port()
+        self.listeners.native_port()
+    }
+
+    /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
+    pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
+        self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+    }
+
+    /// The UDP ports on which classic peers are heard.
+    pub fn classic_udp_ports(&self) -> Vec<u16> {
+        self.ears.ports()
     }
 
     /// Shares a file, or all files below a folder.
@@ -193,6 +217,7 @@ impl Reactor {
         self.drain();
         self.take_connections(began);
         self.take_datagrams();
+        self.listen_to_ears();
         self.serve_links();
         if self.store.has_work() {
             self.store.step();
@@ -230,7 +255,7 @@ impl Reactor {
             ("longest turn in microseconds", micros),
             ("datagrams from outside the networks", self.discovery.foreign),
             ("datagrams not sent", self.discovery.unsent),
-            ("failures to accept", self.listener.failures),
+            ("failures to accept", self.listeners.failures()),
         ]);
         status
     }
@@ -252,7 +277,8 @@ impl Reactor {
             || !self.happened.is_empty()
             || !self.links.ready.is_empty()
             || self.discovery.is_ready()
-            || self.listener.is_ready(now)
+            || self.ears.is_ready()
+            || self.listeners.is_ready(now)
             || (self.left_by.is_some() && self.links.lingering() == 0);
         if is_due {
             return Some(Duration::ZERO);
@@ -261,7 +287,7 @@ impl Reactor {
         let deadlines = [
             until,
             core,
-            self.listener.deadline(),
+            self.listeners.deadline(),
             self.links.deadline(),
             self.left_by,
             Some(self.ifaces_due),
@@ -273,10 +299,11 @@ impl Reactor {
     fn note_readiness(&mut self) {
         for event in &self.events {
             match event.token() {
-                LISTENER => self.listener.set_ready(),
                 SIGNALS => self.signalled = true,
                 // The store is drained in every turn.
                 STORE => {}
+                token if token < EARS => self.listeners.set_ready(token),
+                token if token < DISCOVERY => self.ears.set_ready(token),
                 token if token < LINKS => self.discovery.set_ready(token),
                 _ => self.links.set_ready(event),
             }
@@ -290,19 +317,28 @@ impl Reactor {
     }
 
     fn take_connections(&mut self, now: Instant) {
-        for _ in 0..ACCEPT_BUDGET {
-            let Some((stream, from)) = self.listener.accept(now) else { return };
-            if !self.discovery.admits(from.ip()) {
-                continue;
+        for at in 0..self.listeners.len() {
+            for _ in 0..ACCEPT_BUDGET {
+                let Some((stream, from, port)) = self.listeners.accept(at, now) else { break };
+                if self.discovery.admits(from.ip()) {
+                    self.take_connection(stream, from, port);
+                }
             }
-            let accepted = self.peer.accepted(self.clock.now(), from, self.listener.port());
-            if let Some(conn) = accepted
-                && let Err(error) = self.links.accept(conn, stream)
-            {
+        }
+    }
+
+    fn take_connection(&mut self, stream: TcpStream, from: SocketAddr, port: u16) {
+        if let Some(conn) = self.peer.accepted(self.clock.now(), from, port) {
+            let added = if self.listeners.doors().contains_key(&port) {
+                self.links.accept_whole(conn, stream)
+            } else {
+                self.links.accept(conn, stream)
+            };
+            if let Err(error) = added {
                 self.failed_dials.push_back((conn, why_broken(&error)));
             }
-            self.drain();
         }
+        self.drain();
     }
 
     fn take_datagrams(&mut self) {
@@ -315,6 +351,22 @@ impl Reactor {
                 }
                 Received::Dropped => {}
                 Received::Nothing => return,
+            }
+        }
+    }
+
+    fn listen_to_ears(&mut self) {
+        for _ in 0..EAR_BUDGET {
+            match self.ears.receive(&mut self.scratch[..EAR_LOOK_BYTES]) {
+                Heard::Datagram { port, from, len } => {
+                    if self.discovery.counts(from) {
+                        let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
+                        self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });
+                        self.drain();
+                    }
+                }
+                Heard::Lost => {}
+                Heard::Nothing => return,
             }
         }
     }
@@ -338,6 +390,7 @@ impl Reactor {
         if self.ifaces_due <= now {
             self.ifaces_due = now + IFACE_INTERVAL;
             self.discovery.refresh(self.poll.registry());
+            self.ears.refresh(self.poll.registry());
         }
         let time = self.clock.now();
         if self.peer.deadline().is_some_and(|(due, _)| due <= time) {
@@ -354,7 +407,8 @@ impl Reactor {
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
-            .field("listener", &self.listener)
+            .field("listeners", &self.listeners)
+            .field("ears", &self.ears)
             .field("discovery", &self.discovery)
             .field("links", &self.links)
             .finish_non_exhaustive()
@@ -365,14 +419,16 @@ fn no_loop(error: &io::Error) -> ShellError {
     ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
 }
 
-fn no_network(broadcast: Option<std::net::Ipv4Addr>) -> ShellError {
+/// `native`: peers may be named instead.
+fn no_network(broadcast: Option<Ipv4Addr>, native: bool) -> ShellError {
+    let or_else = if native { ", or name a peer with --peer" } else { "" };
     ShellError::Network(match broadcast {
         Some(address) => format!(
             "no network interface in use has the broadcast address {address}; \
-             check --broadcast, --iface and --bind, or name a peer with --peer"
+             check --broadcast, --iface and --bind{or_else}"
         ),
-        None => "no network interface to look for peers on; \
-                 check --iface and --bind, or name a peer with --peer"
-            .to_owned(),
+        None => {
+            format!("no network interface to look for peers on; check --iface and --bind{or_else}")
+        }
     })
 }

@@ -1,4 +1,4 @@
-//! What comes in on a connection: control bytes to the core, payload into its buffer.
+//! What comes in on a connection: control bytes to the core, payload into its buffer or spool.
 
 use std::io::{self, Read};
 
@@ -64,7 +64,12 @@ impl Reactor {
                         Expect::Control | Expect::Nothing => {
                             self.distribute(key, conn, count);
                         }
-                        Expect::Payload { .. } => self.payload_stored(conn, count),
+                        Expect::Payload { sink, .. } => {
+                            if let Sink::Spool(spool) = sink {
+                                self.store.write_spool(spool, &self.scratch[..count]);
+                            }
+                            self.payload_stored(conn, count);
+                        }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -98,7 +103,10 @@ impl Reactor {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(count - at);
                     let taken = match sink {
                         Sink::Discard => most,
-                        Sink::Spool(_) => most,
+                        Sink::Spool(spool) => {
+                            self.store.write_spool(spool, &self.scratch[at..at + most]);
+                            most
+                        }
                         Sink::Buffer { buffer, at: to, len } => {
                             let taken = room_of(to, len, left).min(most);
                             let memory = self.buffers.get_or_make(buffer, len as usize);

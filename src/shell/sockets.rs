@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// How many ports above the preferred one are tried before any free one is taken.
@@ -14,6 +14,8 @@ const BACKLOG: i32 = 1024;
 /// decided late and here; enough to fill a gigabit link for the millisecond between two turns.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES_MAX: u32 = 128 << 10;
+/// Bytes that the kernel takes of an answer to a classic peer, if it can.
+const ANSWER_BUFFER_BYTES: usize = 1 << 20;
 
 /// A socket that takes connections in.
 pub(super) fn listening(address: SocketAddr) -> io::Result<Socket> {
@@ -42,12 +44,17 @@ pub(super) fn dialing(to: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket
 
 /// The socket that hears broadcasts, on the port that all peers of this host share.
 pub(super) fn hearing(port: u16) -> io::Result<Socket> {
+    hearing_at(Ipv4Addr::UNSPECIFIED, port)
+}
+
+/// A socket that hears what is sent to this address and port, which it shares.
+pub(super) fn hearing_at(address: Ipv4Addr, port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     // Elsewhere than on Linux the same takes this; on Linux it would deal broadcasts out to one of us each.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_reuse_port(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+    socket.bind(&SocketAddr::from((address, port)).into())?;
     Ok(socket)
 }
 
@@ -69,11 +76,24 @@ pub(super) fn sending(addr: Ipv4Addr, base_port: u16) -> io::Result<Socket> {
 
 /// Options only make it faster, so a system without one does without.
 pub(super) fn tune(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let mut results = vec![socket.set_tcp_nodelay(true)];
+    note(&[SockRef::from(stream).set_tcp_nodelay(true)]);
+}
+
+/// Keeps little in the kernel of what is not sent yet.
+pub(super) fn tune_for_many(stream: &TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    results.push(socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX));
-    for error in results.into_iter().filter_map(Result::err) {
+    note(&[SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)]);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
+}
+
+/// Connections that this listener accepts take a whole answer at once: who asks may read only once.
+pub(super) fn tune_for_whole_answers(listener: &TcpListener) {
+    note(&[SockRef::from(listener).set_send_buffer_size(ANSWER_BUFFER_BYTES)]);
+}
+
+fn note(results: &[io::Result<()>]) {
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
         log::trace!("a socket option is not to be had: {error}");
     }
 }

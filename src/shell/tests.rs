@@ -1,5 +1,7 @@
 //! The whole driver, over loopback.
 
+mod classic;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ use crate::store::hash::now_ns;
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
 use crate::store::part::{LockedFile, Part, Written};
-use crate::store::publish::{Failure, Outcome, Published, Publisher, Request};
+use crate::store::publish::{Failure, Goal, Outcome, Published, Publisher, Request};
 use crate::store::served::Place;
 use crate::store::state::StateFile;
 use crate::store::target::{Names, Target};
@@ -33,7 +33,7 @@ pub(crate) struct Downloads {
     /// Which content has a name by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
     given: BTreeMap<String, ContentId>,
-    publisher: Publisher,
+    pub(crate) publisher: Publisher,
 }
 
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Downloads {
             other => other,
         };
         let request = Request {
-            content,
+            goal: Goal::Content(content),
             size_bytes: part.manifest.geometry.size_bytes(),
             file: Arc::clone(&part.file),
             folder: Arc::clone(&part.folder),
@@ -177,9 +177,16 @@ impl Downloads {
         })
     }
 
-    /// Takes what the helper thread has done by now.
-    pub(crate) fn take_outcomes(&mut self, library: &mut Library) {
-        while let Some(Outcome { content, result }) = self.publisher.next_outcome() {
+    /// What the helper thread has done by now, if it is not of a part: of those the reply is given.
+    pub(crate) fn take_outcomes(
+        &mut self,
+        library: &mut Library,
+    ) -> Option<(u32, Result<Published, Failure>)> {
+        while let Some(Outcome { goal, result }) = self.publisher.next_outcome() {
+            let content = match goal {
+                Goal::Content(content) => content,
+                Goal::Joined(ticket) => return Some((ticket, result)),
+            };
             let reply = match result {
                 Ok(published) => self.published(content, published, library),
                 Err(failure) => {
@@ -188,6 +195,7 @@ impl Downloads {
             };
             library.reply(reply);
         }
+        None
     }
 
     /// Lets go of a part, if there is one.
@@ -323,7 +331,7 @@ impl Downloads {
                 part.close_suspect(&self.fs);
                 fault
             }
-            (Failure::Kept(fault) | Failure::Suspect(fault) | Failure::Undurable(fault), _) => fault,
+            (failure, _) => failure.into_fault(),
         }
     }
 }

@@ -21,20 +21,12 @@ pub(crate) fn reading(what: &str, path: &Path, errno: Errno) -> Fault {
 
 /// The fault that `errno` is, met while doing `what` (a verb) to `path`, in the target folder.
 pub(crate) fn writing(what: &str, path: &Path, errno: Errno) -> Fault {
-    let step = match errno {
-        Errno::NOSPC => "free some space and run the command again, it resumes",
-        Errno::DQUOT => "the quota is used up: free some space and run the command again, it resumes",
-        Errno::FBIG => "files may not become so large there: use another folder (-o)",
-        Errno::ROFS => "use a folder that can be written to (-o)",
-        Errno::ACCESS | Errno::PERM => "check its permissions, or use another folder (-o)",
-        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::EXIST => {
-            "something else is in the way there; move it, or use another folder (-o)"
-        }
-        Errno::NOENT => "it is not there any more: run the command again",
-        Errno::MFILE | Errno::NFILE => OPEN_FILES,
-        _ => "check the device",
-    };
-    with_step(what, path, errno, step)
+    with_step(what, path, errno, &writing_step(errno, "-o"))
+}
+
+/// The fault that `errno` is, met while doing `what` (a verb) to `path`, which the classic dialects need.
+pub(crate) fn keeping(what: &str, path: &Path, errno: Errno) -> Fault {
+    with_step(what, path, errno, &writing_step(errno, "--dir"))
 }
 
 /// The fault that `errno` is, met with the state directory.
@@ -68,6 +60,25 @@ pub(crate) fn spoken(errno: Errno) -> String {
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// The next step; `option` names another folder.
+fn writing_step(errno: Errno, option: &str) -> String {
+    match errno {
+        Errno::NOSPC => "free some space and run the command again, it resumes".to_owned(),
+        Errno::DQUOT => {
+            "the quota is used up: free some space and run the command again, it resumes".to_owned()
+        }
+        Errno::FBIG => format!("files may not become so large there: use another folder ({option})"),
+        Errno::ROFS => format!("use a folder that can be written to ({option})"),
+        Errno::ACCESS | Errno::PERM => format!("check its permissions, or use another folder ({option})"),
+        Errno::NOTDIR | Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::EXIST => {
+            format!("something else is in the way there; move it, or use another folder ({option})")
+        }
+        Errno::NOENT => "it is not there any more: run the command again".to_owned(),
+        Errno::MFILE | Errno::NFILE => OPEN_FILES.to_owned(),
+        _ => "check the device".to_owned(),
+    }
 }
 
 const OPEN_FILES: &str = "raise the limit of open files (ulimit -n)";

@@ -100,10 +100,19 @@ impl Fs {
 
     /// Makes a folder and what is missing above it, for this user alone.
     pub(crate) fn make_private_folders(&self, path: &Path) -> FsResult<()> {
+        self.make_folders_for(path, PRIVATE_FOLDER_MODE)
+    }
+
+    /// Makes a folder and what is missing above it.
+    pub(crate) fn make_folders(&self, path: &Path) -> FsResult<()> {
+        self.make_folders_for(path, NEW_FOLDER_MODE)
+    }
+
+    fn make_folders_for(&self, path: &Path, mode: Mode) -> FsResult<()> {
         let mut missing: Vec<&Path> = Vec::new();
         for ancestor in path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
             self.count()?;
-            match retry_on_intr(|| rustix::fs::mkdirat(CWD, ancestor, PRIVATE_FOLDER_MODE)) {
+            match retry_on_intr(|| rustix::fs::mkdirat(CWD, ancestor, mode)) {
                 Ok(()) | Err(Errno::EXIST | Errno::ISDIR) => break,
                 Err(Errno::NOENT) => missing.push(ancestor),
                 Err(errno) => return Err(errno),
@@ -111,7 +120,7 @@ impl Fs {
         }
         while let Some(folder) = missing.pop() {
             self.count()?;
-            match retry_on_intr(|| rustix::fs::mkdirat(CWD, folder, PRIVATE_FOLDER_MODE)) {
+            match retry_on_intr(|| rustix::fs::mkdirat(CWD, folder, mode)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -172,10 +181,12 @@ impl Fs {
         retry_on_intr(|| rustix::fs::openat(folder, name, flags, NEW_FILE_MODE)).map(File::from)
     }
 
-    /// Opens a file directly below a folder so that each write goes to its end, made when missing.
+    /// Opens a file directly below a folder so that each write goes to its end, made when missing. A FIFO that
+    /// nobody reads is refused.
     pub(crate) fn open_append_at(&self, folder: &File, name: &str) -> FsResult<File> {
         self.count()?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
         retry_on_intr(|| rustix::fs::openat(folder, name, flags, NEW_FILE_MODE)).map(File::from)
     }
 

@@ -3,10 +3,12 @@
 //! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
 //! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`, `publish.rs`). Hashing goes in slices: the
 //! scan of what is shared (`scan.rs`), the look for what is there of a download (`opening.rs`, `resume.rs`), and
-//! questions about manifests and chunks (`inquiry.rs`). This file routes jobs to them and replies back.
+//! questions about manifests and chunks (`inquiry.rs`). The chunks of the older dialects are kept beside all that
+//! (`classic/`). This file routes jobs to them and replies back.
 
 mod bad;
 pub mod buffers;
+pub mod classic;
 mod downloads;
 mod fault;
 mod fault_plan;
@@ -36,7 +38,8 @@ use std::path::{Path, PathBuf};
 pub use buffers::Buffers;
 pub use hash::hash_path;
 
-use crate::core::{ContentId, Fault, FaultKind, SpanFault, SpanSource, StoreJob, StoreReply};
+use crate::core::{ContentId, Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
+use crate::store::classic::{Classic, Work};
 use crate::store::downloads::Downloads;
 use crate::store::fs::Fs;
 use crate::store::inquiry::{Inquiry, Question, page_from};
@@ -122,7 +125,9 @@ pub enum StoreEvent {
 pub struct Store {
     library: Library,
     scan: Scan,
+    /// Before `classic`: what is on its way to its final name arrives there first.
     downloads: Downloads,
+    classic: Option<Classic>,
     tasks: VecDeque<Task>,
     /// Whether the scan has the next slice when both it and a task want one.
     scan_is_next: bool,
@@ -133,6 +138,7 @@ pub struct Store {
 enum Task {
     Open(ContentId, Box<Opening>),
     Inquire(Box<Inquiry>),
+    Classic(Box<Work>),
 }
 
 impl Store {
@@ -148,9 +154,18 @@ impl Store {
         };
         let state_folder = open(&config.state_dir)?;
         let manifest_folder = open(&config.state_dir.join("manifests"))?;
+        let mut library = Library::new(fs.clone(), state_folder, manifest_folder);
+        let mut classic = match &config.classic {
+            Some(config) => Some(Classic::open(fs.clone(), config)?),
+            None => None,
+        };
+        if let Some(classic) = &mut classic {
+            classic.list(&mut library);
+        }
         Ok(Store {
-            library: Library::new(fs.clone(), state_folder, manifest_folder),
+            library,
             scan: Scan::default(),
+            classic,
             downloads: Downloads::new(fs, config),
             tasks: VecDeque::new(),
             scan_is_next: false,
@@ -186,10 +201,25 @@ impl Store {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.inquire(content, Question::Chunk { chunk, chunk_bytes })
             }
-            StoreJob::Classic(_) => None,
+            StoreJob::Classic(job) => {
+                if let Some(classic) = &mut self.classic
+                    && let Some(work) = classic.submit(job, &mut self.downloads.target, &mut self.library)
+                {
+                    self.tasks.push_back(Task::Classic(Box::new(work)));
+                }
+                None
+            }
         };
         if let Some(reply) = reply {
             self.library.reply(reply);
+        }
+    }
+
+    /// Puts payload behind the bytes that are in a spool; the first make it. A failure is told through
+    /// [`Store::poll`].
+    pub fn write_spool(&mut self, spool: SpoolId, bytes: &[u8]) {
+        if let Some(classic) = &mut self.classic {
+            classic.write_spool(spool, bytes, &mut self.library);
         }
     }
 
@@ -216,14 +246,21 @@ impl Store {
 
     /// The next thing to tell.
     pub fn poll(&mut self) -> Option<StoreEvent> {
-        self.downloads.take_outcomes(&mut self.library);
+        while let Some((ticket, result)) = self.downloads.take_outcomes(&mut self.library) {
+            if let Some(classic) = &mut self.classic {
+                classic.published(ticket, result, &self.downloads.target, &mut self.library);
+            }
+        }
         self.library.next_event()
     }
 
-    /// The open file that holds a content, after a look that it still is what was hashed; a part, for the chunks
-    /// that are had. Offsets in it are those of the content.
+    /// The open file that holds a content or kept chunk, after a look that it still is what was hashed or promised; a
+    /// part, for the chunks that are had. Offsets in it are those of the content.
     pub fn span(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
-        let SpanSource::Content(content) = &source else { return Err(SpanFault::Gone) };
+        let content = match &source {
+            SpanSource::Content(content) => content,
+            SpanSource::Kept(conn) => return self.classic.as_ref().ok_or(SpanFault::Gone)?.span(*conn),
+        };
         // Until it is published and replied to, a content that is downloaded is served from its part.
         if self.downloads.part(content).is_some() {
             return self.downloads.span(content);
@@ -282,6 +319,13 @@ impl Store {
             Task::Inquire(inquiry) => {
                 if let Some(inquiry) = inquiry.step(&mut self.library) {
                     self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
+                }
+            }
+            Task::Classic(work) => {
+                let Some(classic) = &mut self.classic else { return };
+                let Downloads { target, publisher, .. } = &mut self.downloads;
+                if let Some(work) = classic.step(*work, target, publisher, &mut self.library) {
+                    self.tasks.push_back(Task::Classic(Box::new(work)));
                 }
             }
         }

@@ -26,10 +26,19 @@ const SYNC_AROUND_MIN: usize = 8;
 /// The first Linux whose sync of a file system tells of failed writes.
 const SYNC_AROUND_TELLS: (u32, u32) = (5, 8);
 
+/// What is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// The part of a content.
+    Content(ContentId),
+    /// A file that was joined from chunks, by the ticket of the job.
+    Joined(u32),
+}
+
 /// A complete part that wants its final name.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) content: ContentId,
+    pub(crate) goal: Goal,
     pub(crate) size_bytes: u64,
     pub(crate) file: Arc<File>,
     pub(crate) folder: Arc<File>,
@@ -43,7 +52,7 @@ pub(crate) struct Request {
 /// What came of a request.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) content: ContentId,
+    pub(crate) goal: Goal,
     pub(crate) result: Result<Published, Failure>,
 }
 
@@ -63,6 +72,14 @@ pub(crate) enum Failure {
     Suspect(Fault),
     /// The part has its final name, but that may not be on the device.
     Undurable(Fault),
+}
+
+impl Failure {
+    /// In words.
+    pub(crate) fn into_fault(self) -> Fault {
+        let (Failure::Kept(fault) | Failure::Suspect(fault) | Failure::Undurable(fault)) = self;
+        fault
+    }
 }
 
 /// The thread, from the first request on.
@@ -190,7 +207,7 @@ fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<
             Ok(name) => settle(fs, request, name, folder_sync),
             Err(failure) => Err(failure.clone()),
         };
-        outcomes.push(Outcome { content: request.content, result });
+        outcomes.push(Outcome { goal: request.goal, result });
     }
     outcomes
 }

@@ -86,19 +86,24 @@ impl Target {
 
     /// The names of a content that is offered under `name`.
     pub(crate) fn names(&self, content: &ContentId, name: &str) -> Result<Names, Fault> {
-        let wished = match &self.name {
-            Some(own) => Some(own.clone()).filter(|own| is_one_component(own)),
-            None => local_file_name(name).filter(|safe| is_one_component(safe)),
-        };
-        let wished = wished.ok_or_else(|| {
-            let shown = quoted(self.name.as_deref().unwrap_or(name));
-            let text = format!("{shown} makes no file name here; give one with -o FILE");
-            fault::fault(FaultKind::NameRefused, text)
-        })?;
+        let wished = self.wished(name)?;
         let stem = cut(&wished, FILE_NAME_BYTES_MAX - ".12345678.state.bad-100".len());
         let short = content.short();
         let (part, state) = (format!("{stem}.{short}.part"), format!("{stem}.{short}.state"));
         Ok(Names { part, state, wished })
+    }
+
+    /// The name that a file offered under `name` would have if nothing were in the way.
+    pub(crate) fn wished(&self, name: &str) -> Result<String, Fault> {
+        let wished = match &self.name {
+            Some(own) => Some(own.clone()).filter(|own| is_one_component(own)),
+            None => local_file_name(name).filter(|safe| is_one_component(safe)),
+        };
+        wished.ok_or_else(|| {
+            let shown = quoted(self.name.as_deref().unwrap_or(name));
+            let text = format!("{shown} makes no file name here; give one with -o FILE");
+            fault::fault(FaultKind::NameRefused, text)
+        })
     }
 }
 
@@ -126,7 +131,8 @@ pub(crate) fn is_ours(name: &OsStr) -> bool {
     matches!(kind, "part" | "state") && short.len() == 8 && short.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn is_one_component(name: &str) -> bool {
+/// Whether a name means a file directly below a folder and nothing else.
+pub(crate) fn is_one_component(name: &str) -> bool {
     let taken = matches!(name, "" | "." | "..");
     !taken && name.len() <= FILE_NAME_BYTES_MAX && !name.contains(['/', '\0'])
 }

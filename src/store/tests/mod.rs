@@ -1,5 +1,6 @@
 //! The store on real folders: what every test of it needs, and the tests by theme.
 
+mod classic;
 mod crash;
 mod download;
 mod questions;

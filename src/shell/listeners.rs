@@ -1,0 +1,125 @@
+//! All TCP ports of the peer: the native one, if there is one, and those of the classic dialects.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+
+use crate::shell::config::{ClassicPorts, Listen, ShellError};
+use crate::shell::listener::Listener;
+
+/// Ports that are listened on at most, and so tokens that they take.
+pub(super) const LISTENERS_MAX: usize = 16;
+
+/// The listening sockets.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    list: Vec<Listener>,
+    first_token: usize,
+    native: Option<u16>,
+    /// The classic ports, each with the dialects' own port that it stands in for.
+    doors: BTreeMap<u16, u16>,
+}
+
+impl Listeners {
+    /// Listens where it is asked to. A classic port that cannot be had is a failure or joins `warnings`, as the
+    /// settings say.
+    pub(super) fn bind(
+        bind: Option<IpAddr>,
+        listen: Listen,
+        classic: Option<&ClassicPorts>,
+        first_token: Token,
+        warnings: &mut Vec<String>,
+    ) -> Result<Listeners, ShellError> {
+        let mut listeners =
+            Listeners { list: Vec::new(), first_token: first_token.0, native: None, doors: BTreeMap::new() };
+        if listen != Listen::Nowhere {
+            let listener = Listener::bind(bind, listen)?;
+            listeners.native = Some(listener.port());
+            listeners.list.push(listener);
+        }
+        for &(port, stands_for) in classic.iter().flat_map(|classic| &classic.tcp) {
+            if port != 0 && listeners.doors.contains_key(&port) {
+                continue;
+            }
+            match listeners.add_door(bind, port) {
+                Ok(port) => {
+                    listeners.doors.insert(port, stands_for);
+                }
+                Err(text) if classic.is_some_and(|classic| classic.strict) => {
+                    return Err(ShellError::Network(text));
+                }
+                Err(text) => warnings.push(text),
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// Registers all of them.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        for (at, listener) in self.list.iter_mut().enumerate() {
+            listener.register(registry, Token(self.first_token + at))?;
+        }
+        Ok(())
+    }
+
+    /// The native port; 0: there is none.
+    pub(super) fn native_port(&self) -> u16 {
+        self.native.unwrap_or_default()
+    }
+
+    /// The classic ports, each with the dialects' own port that it stands in for.
+    pub(super) fn doors(&self) -> &BTreeMap<u16, u16> {
+        &self.doors
+    }
+
+    /// The listener of this token has something to accept.
+    pub(super) fn set_ready(&mut self, token: Token) {
+        if let Some(listener) = self.list.get_mut(token.0.wrapping_sub(self.first_token)) {
+            listener.set_ready();
+        }
+    }
+
+    /// Whether one of them may have something at `now`.
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.list.iter().any(|listener| listener.is_ready(now))
+    }
+
+    /// When to try again, if accepting rests somewhere.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.list.iter().filter_map(Listener::deadline).min()
+    }
+
+    /// How often accepting failed for lack of something.
+    pub(super) fn failures(&self) -> u64 {
+        self.list.iter().map(|listener| listener.failures).sum()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The next connection that waits at one of them, and the port it came to.
+    pub(super) fn accept(&mut self, at: usize, now: Instant) -> Option<(TcpStream, SocketAddr, u16)> {
+        let listener = self.list.get_mut(at)?;
+        let (stream, from) = listener.accept(now)?;
+        Some((stream, from, listener.port()))
+    }
+
+    /// Opens a classic port and tells its number, or why not, in a sentence.
+    fn add_door(&mut self, bind: Option<IpAddr>, port: u16) -> Result<u16, String> {
+        if self.list.len() >= LISTENERS_MAX {
+            return Err(format!(
+                "TCP port {port} is one more than {LISTENERS_MAX}; name fewer with --tcp-port"
+            ));
+        }
+        let listener = Listener::bind_classic(bind, port)?;
+        let port = listener.port();
+        self.list.push(listener);
+        Ok(port)
+    }
+}

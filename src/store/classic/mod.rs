@@ -1,0 +1,355 @@
+//! The chunks of the classic dialects: kept as files, opened for who asks, joined; and what is written down of them.
+//!
+//! Every chunk lies in one folder under the name it has on the wire (`kept.rs`). An answer comes in as a spool
+//! (`spools.rs`), which becomes a chunk (`keeping.rs`); chunks are read in a row (`row.rs`) to be joined (`join.rs`).
+//! The files that other programs read and write too are `available.rs` and `dictionary.rs`. Nothing here is verified,
+//! and nothing of a chunk is brought to the device before it is joined.
+
+mod available;
+mod cut;
+mod dictionary;
+mod join;
+mod keeping;
+mod kept;
+mod reading;
+mod record_file;
+mod row;
+mod spools;
+mod temp;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use cut::{append_line, note_available, split};
+
+#[cfg(test)]
+pub(crate) use cut::split_with;
+
+use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
+use crate::store::ClassicStore;
+use crate::store::classic::available::Available;
+use crate::store::classic::dictionary::DictionaryRecord;
+use crate::store::classic::join::{Join, Joined};
+use crate::store::classic::keeping::Keeping;
+use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
+use crate::store::classic::record_file::open_or_make_folder;
+use crate::store::classic::row::Row;
+use crate::store::classic::spools::Spools;
+use crate::store::classic::temp::{Temp, sweep};
+use crate::store::fault;
+use crate::store::fs::Fs;
+use crate::store::library::Library;
+use crate::store::publish::{Failure, Published, Publisher};
+use crate::store::target::Target;
+use crate::wire::classic::ChunkName;
+
+/// At the end, the records are tried to be written for so long.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
+
+/// All that is kept.
+#[derive(Debug)]
+pub(crate) struct Classic {
+    fs: Fs,
+    folder: Arc<File>,
+    path: PathBuf,
+    kept: Kept,
+    opened: Opened,
+    spools: Spools,
+    records: Option<Records>,
+    /// Files that the helper thread has, by ticket.
+    publishing: BTreeMap<u32, Publishing>,
+    /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
+    joined: Option<Vec<ChunkName>>,
+}
+
+/// The files that other programs share.
+#[derive(Debug)]
+struct Records {
+    available: Available,
+    dictionary: DictionaryRecord,
+    /// Whether the available chunks are being written.
+    is_queued: bool,
+}
+
+/// A file on its way to its final name.
+#[derive(Debug)]
+struct Publishing {
+    temp: Temp,
+    row: Row,
+}
+
+/// Work in slices.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A spool becomes a chunk.
+    Keep(Keeping),
+    /// Chunks become a file.
+    Join(Join),
+    /// The record of available chunks is changed.
+    Record,
+}
+
+impl Classic {
+    /// Opens the folder, and sweeps away what processes that died have left in it.
+    pub(crate) fn open(fs: Fs, config: &ClassicStore) -> Result<Classic, Fault> {
+        let path = config.chunk_dir.clone();
+        let failed = |errno| fault::keeping("use the folder", &path, errno);
+        let folder = open_or_make_folder(&fs, &path).map_err(failed)?;
+        sweep(&fs, &folder).map_err(failed)?;
+        let records = match &config.records {
+            Some(records) => Some(Records {
+                available: Available::open(&fs, &records.available)?,
+                dictionary: DictionaryRecord::open(&fs, &records.dictionary, records.tags)?,
+                is_queued: false,
+            }),
+            None => None,
+        };
+        Ok(Classic {
+            fs,
+            folder: Arc::new(folder),
+            path,
+            kept: Kept::default(),
+            opened: Opened::default(),
+            spools: Spools::default(),
+            records,
+            publishing: BTreeMap::new(),
+            joined: config.remove_joined.then(Vec::new),
+        })
+    }
+
+    /// Carries out a job; what is left to do in slices is given back.
+    pub(crate) fn submit(
+        &mut self,
+        job: ClassicJob,
+        target: &mut Target,
+        library: &mut Library,
+    ) -> Option<Work> {
+        match job {
+            ClassicJob::List => self.list(library),
+            ClassicJob::NoteAvailable { chunks } => return self.note(&chunks),
+            ClassicJob::OpenChunk { conn, name } => {
+                let bytes = self.open_chunk(conn, &name);
+                reply(library, ClassicReply::ChunkOpened { conn, bytes });
+            }
+            ClassicJob::CloseChunk { conn } => self.opened.close(conn),
+            ClassicJob::WriteSpool { spool, bytes } => self.write_spool(spool, &bytes, library),
+            ClassicJob::KeepSpool { spool, name, skip } => match self.spools.keep(spool, name, skip) {
+                Ok(keeping) if keeping.is_quick() => return self.keep(keeping, library),
+                Ok(keeping) => return Some(Work::Keep(keeping)),
+                Err(fault) => reply(library, ClassicReply::SpoolFailed { spool, fault }),
+            },
+            ClassicJob::DropSpool { spool } => self.spools.drop_spool(spool),
+            ClassicJob::Merge { ticket, file, chunks } => {
+                match self.begin_join(ticket, &file, &chunks, target) {
+                    Ok(join) => return Some(Work::Join(join)),
+                    Err(fault) => reply(library, ClassicReply::MergeFailed { ticket, fault }),
+                }
+            }
+            ClassicJob::WriteDictionary { dictionary, tags } => {
+                if let Some(records) = &mut self.records {
+                    records.dictionary.write(&dictionary, &tags);
+                }
+            }
+            ClassicJob::ReadDictionary => {
+                let read = |records: &mut Records| records.dictionary.read();
+                let dictionary = self.records.as_mut().map(read).unwrap_or_default();
+                reply(library, ClassicReply::DictionaryRead { dictionary });
+            }
+        }
+        None
+    }
+
+    /// Does one slice; what is left is given back.
+    pub(crate) fn step(
+        &mut self,
+        work: Work,
+        target: &Target,
+        publisher: &mut Publisher,
+        library: &mut Library,
+    ) -> Option<Work> {
+        match work {
+            Work::Keep(keeping) => self.keep(keeping, library),
+            Work::Join(join) => self.join(join, target, publisher, library),
+            Work::Record => self.record(),
+        }
+    }
+
+    /// Tells which chunks are kept.
+    pub(crate) fn list(&mut self, library: &mut Library) {
+        let chunks = self.relist();
+        reply(library, ClassicReply::Kept { chunks });
+    }
+
+    /// Puts bytes behind those in a spool.
+    pub(crate) fn write_spool(&mut self, spool: SpoolId, bytes: &[u8], library: &mut Library) {
+        if let Err(fault) = self.spools.write(&self.fs, &self.folder, &self.path, spool, bytes) {
+            reply(library, ClassicReply::SpoolFailed { spool, fault });
+        }
+    }
+
+    /// The chunk that is open for a connection.
+    pub(crate) fn span(&self, conn: ConnId) -> Result<&File, SpanFault> {
+        self.opened.span(&self.fs, conn)
+    }
+
+    /// The helper thread is done with a file.
+    pub(crate) fn published(
+        &mut self,
+        ticket: u32,
+        result: Result<Published, Failure>,
+        target: &Target,
+        library: &mut Library,
+    ) {
+        let Some(Publishing { temp, row }) = self.publishing.remove(&ticket) else { return };
+        let told = match result {
+            Ok(Published { name, stamp }) => {
+                temp.was_named();
+                self.note_joined(&row);
+                ClassicReply::Merged { ticket, path: target.path().join(name), bytes: stamp.size }
+            }
+            Err(failure) => ClassicReply::MergeFailed { ticket, fault: failure.into_fault() },
+        };
+        reply(library, told);
+    }
+
+    /// Looks at what is kept.
+    fn relist(&mut self) -> Vec<(ChunkName, u64)> {
+        let chunks = match &mut self.records {
+            Some(records) => {
+                let look = |name: ChunkName| {
+                    let stamp = look_at_chunk(&self.fs, &self.folder, &name).ok()?;
+                    Some((name, stamp.size))
+                };
+                records.available.names().into_iter().filter_map(look).collect()
+            }
+            None => chunks_in(&self.fs, &self.folder).unwrap_or_else(|errno| {
+                log::warn!("{}", fault::keeping("list", &self.path, errno).text);
+                Vec::new()
+            }),
+        };
+        self.kept.replace(chunks.iter().map(|(name, _)| name));
+        chunks
+    }
+
+    fn open_chunk(&mut self, conn: ConnId, name: &ChunkName) -> Option<u64> {
+        let mut names = self.kept.stand_ins(name);
+        if names.is_empty() && self.records.is_some() {
+            // Another process may have added it.
+            self.relist();
+            names = self.kept.stand_ins(name);
+        } else if self.records.is_none() {
+            names.push(name.clone());
+        }
+        self.opened.open(&self.fs, &self.folder, conn, &names)
+    }
+
+    fn note(&mut self, names: &[ChunkName]) -> Option<Work> {
+        let records = self.records.as_mut()?;
+        records.available.add(names);
+        let is_new = !std::mem::replace(&mut records.is_queued, true);
+        is_new.then_some(Work::Record)
+    }
+
+    fn record(&mut self) -> Option<Work> {
+        let records = self.records.as_mut()?;
+        if let Err(fault) = records.available.step() {
+            log::warn!("{}", fault.text);
+        }
+        records.is_queued = records.available.has_work();
+        records.is_queued.then_some(Work::Record)
+    }
+
+    fn keep(&mut self, keeping: Keeping, library: &mut Library) -> Option<Work> {
+        match keeping.step(&self.fs, &self.folder, &self.path, &mut library.scratch) {
+            keeping::Step::More(keeping) => Some(Work::Keep(keeping)),
+            keeping::Step::Done { spool, name, bytes } => {
+                self.kept.insert(&name);
+                let work = self.note(std::slice::from_ref(&name));
+                reply(library, ClassicReply::ChunkKept { spool, name, bytes });
+                work
+            }
+            keeping::Step::Failed { spool, fault } => {
+                reply(library, ClassicReply::SpoolFailed { spool, fault });
+                None
+            }
+        }
+    }
+
+    fn begin_join(
+        &self,
+        ticket: u32,
+        file: &str,
+        chunks: &[ChunkName],
+        target: &mut Target,
+    ) -> Result<Join, Fault> {
+        if chunks.is_empty() || self.publishing.contains_key(&ticket) {
+            return Err(fault::bug("a file was to be joined of nothing, or twice at once"));
+        }
+        let row = Row::new(&self.fs, &self.folder, &self.path, chunks, &self.kept)?;
+        Join::new(&self.fs, ticket, file, &self.path, row, target)
+    }
+
+    fn join(
+        &mut self,
+        join: Join,
+        target: &Target,
+        publisher: &mut Publisher,
+        library: &mut Library,
+    ) -> Option<Work> {
+        let ticket = join.ticket();
+        let told = match join.step(&mut library.scratch, target) {
+            Ok(Joined::More(join)) => return Some(Work::Join(join)),
+            Ok(Joined::There { path, row }) => {
+                self.note_joined(&row);
+                ClassicReply::Merged { ticket, path, bytes: row.bytes() }
+            }
+            Ok(Joined::Copied { request, temp, row }) => match publisher.submit(request) {
+                Ok(()) => {
+                    self.publishing.insert(ticket, Publishing { temp, row });
+                    return None;
+                }
+                Err(fault) => ClassicReply::MergeFailed { ticket, fault },
+            },
+            Err(fault) => ClassicReply::MergeFailed { ticket, fault },
+        };
+        reply(library, told);
+        None
+    }
+
+    fn note_joined(&mut self, row: &Row) {
+        if let Some(joined) = &mut self.joined {
+            joined.extend(row.names());
+        }
+    }
+}
+
+impl Drop for Classic {
+    /// Removes the chunks that are not to stay, and writes down what is not yet.
+    fn drop(&mut self) {
+        let joined = self.joined.take().unwrap_or_default();
+        for name in &joined {
+            if let Ok(text) = file_name(name) {
+                let _ = self.fs.unlink(&self.folder, &text);
+            }
+        }
+        let Some(records) = &mut self.records else { return };
+        records.available.remove(&joined);
+        let until = Instant::now() + LAST_WRITE_MAX;
+        while records.available.has_work() && Instant::now() < until {
+            if let Err(fault) = records.available.step() {
+                log::warn!("{}", fault.text);
+            }
+            std::thread::yield_now();
+        }
+        if records.available.has_work() {
+            log::warn!("another process keeps the record of available chunks locked; some are not in it");
+        }
+    }
+}
+
+fn reply(library: &mut Library, reply: ClassicReply) {
+    library.reply(StoreReply::Classic(reply));
+}
