@@ -7,6 +7,7 @@
 
 mod bad;
 pub mod buffers;
+pub mod classic;
 mod downloads;
 mod fault;
 mod fault_plan;
