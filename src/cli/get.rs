@@ -10,14 +10,14 @@ use crate::cli::args::Global;
 use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Part};
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing, Target};
-use crate::cli::units::parse_duration;
+use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::Request;
 use crate::core::Command;
 use crate::shell::ShellEvent;
@@ -82,6 +82,10 @@ pub(crate) struct GetArgs {
     on_conflict: Conflict,
     #[command(flatten)]
     classic: Beside,
+    /// The largest chunk that is taken from a classic peer
+    #[arg(long, value_name = "SIZE", default_value = CHUNK_MAX_WRITTEN, value_parser = parse_size,
+          requires = "classic", help_heading = CLASSIC)]
+    max_size: u64,
 }
 
 /// What to do when the target exists with other content.
@@ -152,8 +156,8 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let classic = args.classic.speak(Part::Fetches(&target.dir), global);
-    let chunk_dir = classic.as_ref().and_then(|classic| Some(classic.store.as_ref()?.chunk_dir.clone()));
+    let classic = args.classic.speak(Part::Fetches(&target.dir, args.max_size), global);
+    let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
     let mut run = match Run::start("get", global, target, Standing::native(classic), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),

@@ -207,7 +207,7 @@ fn config(
             target_dir: target.dir,
             target_name: target.name,
             on_conflict: target.on_conflict,
-            classic: kept.flatten(),
+            classic: kept,
         },
         seed: None,
     })

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::core::Fault;
+use crate::store::ClassicRecords;
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
@@ -13,8 +14,8 @@ pub fn split(file: &Path, _: &Path, _: NameForm, _: ChunkRule) -> Result<Vec<Chu
 }
 
 /// Adds chunks to the record of available ones.
-pub fn note_available(record: &Path, _: &[ChunkName]) -> Result<(), Fault> {
-    Err(fault::bug(&format!("{} cannot be written", fault::shown(record))))
+pub fn note_available(records: &ClassicRecords, _: &[ChunkName]) -> Result<(), Fault> {
+    Err(fault::bug(&format!("{} cannot be written", fault::shown(&records.available))))
 }
 
 /// Appends a line to a log of the field's programs.

@@ -73,7 +73,6 @@ fn cut(args: &AnnounceArgs, files: &[PathBuf], out: &mut Output) -> Result<(), E
     for file in files {
         let shown = printable(&file.to_string_lossy());
         match args.alone.folder().cut(file) {
-            Ok(chunks) if chunks.is_empty() => out.note(&format!("{shown} is empty: it has no chunks")),
             Ok(chunks) => {
                 let names: Vec<String> = chunks.iter().map(ChunkName::to_string).collect();
                 out.result(&format!("{shown}: {}", printable(&names.join(" "))));

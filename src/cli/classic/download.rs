@@ -14,10 +14,12 @@ use crate::cli::classic::{self, Diary, turn};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
+use crate::cli::ls;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
-use crate::core::ClassicEvent;
+use crate::core::{ClassicContent, ClassicEvent, Command};
+use crate::wire::message::Wanted;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic download";
@@ -126,19 +128,15 @@ fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     if !args.names.is_empty() {
         return Ok(args.names.clone());
     }
-    let until = Instant::now() + CHOICE_WAIT;
-    while run.status().classic.is_empty() && Instant::now() < until {
-        if let Some(signal) = turn(run, Some(until), &mut |_, _| {})? {
-            return Err(Exit::of_signal(signal));
-        }
-    }
+    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    ls::until_looked(run)?;
     let contents = run.status().classic;
     if contents.is_empty() {
         let next = "hear what others announce: chunkcast classic discover";
         run.out.error(Exit::Nobody, "the dictionary names nobody who has anything", Some(next));
         return Err(Exit::Nobody);
     }
-    let offer = |content: &crate::core::ClassicContent| Offer {
+    let offer = |content: &ClassicContent| Offer {
         label: format!(
             "{}  ({}, unverified)",
             human::label(&content.file),

@@ -35,12 +35,7 @@ impl Folder {
 
     /// Where the store keeps chunks and records.
     pub(crate) fn store(&self) -> ClassicStore {
-        let records = ClassicRecords {
-            available: self.available(),
-            dictionary: self.dictionary.clone(),
-            tags: has_tags(self.dialect),
-        };
-        ClassicStore { chunk_dir: self.chunk_dir(), records: Some(records), remove_joined: false }
+        ClassicStore { chunk_dir: self.chunk_dir(), records: Some(self.records()), remove_joined: false }
     }
 
     /// Where joined files go.
@@ -52,7 +47,7 @@ impl Folder {
     pub(crate) fn cut(&self, file: &Path) -> Result<Vec<ChunkName>, Fault> {
         let chunks =
             classic::split(file, &self.chunk_dir(), self.dialect.name_form(), self.dialect.chunk_rule())?;
-        classic::note_available(&self.available(), &chunks)?;
+        classic::note_available(&self.records(), &chunks)?;
         Ok(chunks)
     }
 
@@ -87,8 +82,12 @@ impl Folder {
         if has_tags(self.dialect) { self.dir.join(TEMP) } else { self.dir.clone() }
     }
 
-    fn available(&self) -> PathBuf {
-        self.dir.join(AVAILABLE_CHUNKS)
+    fn records(&self) -> ClassicRecords {
+        ClassicRecords {
+            available: self.dir.join(AVAILABLE_CHUNKS),
+            dictionary: self.dictionary.clone(),
+            tags: has_tags(self.dialect),
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::store::ClassicStore;
 use crate::wire::classic::{Dialect, TCP_PORTS, UDP_PORTS};
 
 /// The most of a chunk that is taken where nobody says otherwise, as it is written on a command line.
-const CHUNK_MAX_WRITTEN: &str = "16GiB";
+pub(crate) const CHUNK_MAX_WRITTEN: &str = "16GiB";
+/// The same for what only serves, in bytes: nothing comes to it.
+const NO_CHUNK: u64 = 0;
 /// In the target folder of `get --classic`: the chunks, until they are joined.
 const CHUNK_FOLDER: &str = ".chunkcast-classic";
 /// What is announced beside native content: every kind of listener finds names in the form that it can ask for.
@@ -26,19 +28,20 @@ const VOICES: [Voice; 4] = [
     Voice { dialect: Dialect::E, port: 5000 },
     Voice { dialect: Dialect::B, port: 5001 },
 ];
+/// In the state directory: where a command that fetches nothing would keep chunks.
+const NO_CHUNK_FOLDER: &str = "classic";
 /// The dialect of a `classic` command that names none: B, and C, which announces alike.
 const DEFAULT_DIALECT: Dialect = Dialect::B;
 /// What a `classic` command that names no dialect is asked in.
 const DEFAULT_ASKED: [Dialect; 2] = [Dialect::B, Dialect::C];
 
-const CLASSIC: &str = "Classic peers";
+pub(crate) const CLASSIC: &str = "Classic peers";
 
 /// How a peer speaks the classic dialects, and where it keeps what comes.
 #[derive(Debug)]
 pub(crate) struct Classic {
     pub(crate) ports: ClassicPorts,
-    /// `None`: nothing is kept.
-    pub(crate) store: Option<ClassicStore>,
+    pub(crate) store: ClassicStore,
 }
 
 /// The flags of a native command that speaks the classic dialects beside.
@@ -51,10 +54,6 @@ pub(crate) struct Beside {
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken,
           requires = "classic", help_heading = CLASSIC)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
-    /// The largest chunk that is taken from a classic peer
-    #[arg(long, value_name = "SIZE", default_value = CHUNK_MAX_WRITTEN, value_parser = parse_size,
-          requires = "classic", help_heading = CLASSIC)]
-    max_size: u64,
 }
 
 /// A native command's part among classic peers.
@@ -64,8 +63,8 @@ pub(crate) enum Part<'a> {
     Hears,
     /// It serves them what is shared.
     Serves,
-    /// It fetches into this folder, and serves what it has.
-    Fetches(&'a Path),
+    /// It fetches into this folder, no chunk larger than so many bytes, and serves what it has.
+    Fetches(&'a Path, u64),
 }
 
 /// The flags of the `classic` commands.
@@ -112,16 +111,15 @@ impl Beside {
             return None;
         }
         let hears_only = matches!(part, Part::Hears);
-        let store = match part {
-            Part::Hears | Part::Serves => None,
-            Part::Fetches(target) => {
-                let chunk_dir = target.join(CHUNK_FOLDER);
-                Some(ClassicStore { chunk_dir, records: None, remove_joined: true })
-            }
+        let (chunk_dir, chunk_bytes_max) = match part {
+            Part::Fetches(target, chunk_bytes_max) => (target.join(CHUNK_FOLDER), chunk_bytes_max),
+            // Without a state directory no peer stands, which is told there.
+            _ => (global.state_dir().unwrap_or_default().join(NO_CHUNK_FOLDER), NO_CHUNK),
         };
+        let store = ClassicStore { chunk_dir, records: None, remove_joined: true };
         let config = ClassicConfig {
             voices: if hears_only { Vec::new() } else { VOICES.to_vec() },
-            ..silent(global, &self.classic_dialect, self.max_size)
+            ..silent(global, &self.classic_dialect, chunk_bytes_max)
         };
         let tcp = if hears_only { Vec::new() } else { TCP_PORTS.map(|port| (port, port)).to_vec() };
         Some(Classic { ports: ClassicPorts { config, udp: UDP_PORTS.to_vec(), tcp, strict: false }, store })
@@ -151,7 +149,7 @@ impl Alone {
         let config = ClassicConfig {
             voices: if has(Duty::Announce) { vec![self.voice()] } else { Vec::new() },
             dial_port: self.tcp_port,
-            dialect: self.dialect,
+            speaks: self.dialect,
             dictionary: match duty {
                 Duty::Discover | Duty::Everything => DictionaryUse::Write,
                 Duty::Download => DictionaryUse::Read,
@@ -161,7 +159,7 @@ impl Alone {
         };
         let udp = if has(Duty::Discover) { self.ears() } else { Vec::new() };
         let tcp = if has(Duty::Upload) { self.doors() } else { Vec::new() };
-        Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: Some(self.folder().store()) }
+        Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: self.folder().store() }
     }
 
     /// The UDP ports that are heard on.
@@ -190,7 +188,7 @@ fn silent(global: &Global, spoken: &[(IpAddr, Dialect)], chunk_bytes_max: u64) -
         doors: BTreeMap::new(),
         dial_port: None,
         dialects: spoken.iter().copied().collect(),
-        dialect: None,
+        speaks: None,
         dictionary: DictionaryUse::None,
         chunk_bytes_max,
     }
@@ -243,9 +241,8 @@ mod tests {
 
     #[test]
     fn beside_a_native_command_everything_is_heard_and_served_on_the_known_ports() {
-        let args =
-            native("--classic --bind 127.0.0.7 --classic-dialect 10.0.0.1=b-json,10.0.0.2=C --max-size 1MiB");
-        let part = Part::Fetches(Path::new("films"));
+        let args = native("--classic --bind 127.0.0.7 --classic-dialect 10.0.0.1=b-json,10.0.0.2=C");
+        let part = Part::Fetches(Path::new("films"), 1 << 20);
         let Classic { ports, store } = args.beside.speak(part, &args.global).unwrap();
         assert_eq!((ports.udp.as_slice(), ports.strict), (&UDP_PORTS[..], false));
         assert_eq!(ports.tcp, [(5000, 5000), (5001, 5001), (8000, 8000)]);
@@ -255,22 +252,24 @@ mod tests {
         let spoken: Vec<String> =
             ports.config.dialects.iter().map(|(addr, dialect)| format!("{addr} {dialect}")).collect();
         assert_eq!(spoken, ["10.0.0.1 B-json", "10.0.0.2 C"]);
-        let store = store.unwrap();
         assert_eq!(store.chunk_dir, Path::new("films/.chunkcast-classic"));
         assert!(store.records.is_none() && store.remove_joined);
 
-        assert!(Native::try_parse_from(["x", "--max-size", "1MiB"]).is_err());
         assert!(Native::try_parse_from(["x", "--classic-dialect", "10.0.0.1=B"]).is_err());
         assert!(native("").beside.speak(Part::Serves, &args.global).is_none());
-        assert!(args.beside.speak(Part::Serves, &args.global).unwrap().store.is_none());
     }
 
     #[test]
     fn who_only_looks_says_and_serves_nothing() {
-        let args = native("--classic --bind 127.0.0.7");
+        let args = native("--classic --bind 127.0.0.7 --state-dir state");
         let Classic { ports, store } = args.beside.speak(Part::Hears, &args.global).unwrap();
-        assert!(ports.config.voices.is_empty() && ports.tcp.is_empty() && store.is_none());
-        assert_eq!(ports.udp, UDP_PORTS);
+        assert!(ports.config.voices.is_empty() && ports.tcp.is_empty());
+        assert_eq!(
+            (ports.udp.as_slice(), store.chunk_dir.as_path()),
+            (&UDP_PORTS[..], Path::new("state/classic"))
+        );
+        let ports = args.beside.speak(Part::Serves, &args.global).unwrap().ports;
+        assert_eq!((ports.config.voices.as_slice(), ports.tcp.len()), (&VOICES[..], 3));
     }
 
     #[test]
@@ -309,10 +308,10 @@ mod tests {
     fn a_named_dialect_and_port_hold_for_every_peer_that_is_asked() {
         let (alone, global) = program("--dialect A --tcp-port 6001");
         let config = alone.speak(Duty::Download, &global).ports.config;
-        assert_eq!((config.dialect, config.dial_port), (Some(Dialect::A), Some(6001)));
+        assert_eq!((config.speaks, config.dial_port), (Some(Dialect::A), Some(6001)));
         let (alone, global) = program("");
         let config = alone.speak(Duty::Download, &global).ports.config;
-        assert_eq!((config.dialect, config.dial_port), (None, None));
+        assert_eq!((config.speaks, config.dial_port), (None, None));
     }
 
     #[test]
