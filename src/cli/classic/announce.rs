@@ -95,7 +95,8 @@ fn asked(out: &mut Output) -> Vec<PathBuf> {
     if name.is_empty() { Vec::new() } else { vec![PathBuf::from(name)] }
 }
 
-fn announced(chunks: usize, voice: Voice) -> String {
+/// What a round of announcements is, for people.
+pub(super) fn announced(chunks: usize, voice: Voice) -> String {
     match chunks {
         0 => format!("nothing to announce on UDP {}", voice.port),
         _ => format!("announced {} on UDP {}", human::counted(chunks, "chunk", "chunks"), voice.port),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
+use crate::cli::classic::announce::announced;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Alone, Duty};
@@ -16,8 +17,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
-use crate::core::ClassicEvent;
 use crate::core::name::printable;
+use crate::core::{ClassicEvent, Voice};
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic peer";
@@ -55,6 +56,15 @@ pub(crate) struct PeerArgs {
     alone: Alone,
 }
 
+/// What is counted, written and fetched, of all four programs.
+#[derive(Debug)]
+struct All {
+    voice: Voice,
+    diary: Diary,
+    sent: Sent,
+    fetches: Fetches,
+}
+
 pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome {
     if let Err(exit) = refuse_voice(&args.alone, out) {
         return Outcome::of(exit);
@@ -63,33 +73,42 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let (mut diary, mut sent) = (Diary::new(&args.alone), Sent::default());
-    let mut fetches = Fetches::new(Looked::Itself, args.wait, args.alone.folder().store().chunk_dir);
-    let shared = share(&args.files, &mut run);
-    let exit = match shared {
+    let chunk_dir = args.alone.folder().store().chunk_dir;
+    let mut all = All {
+        voice: args.alone.voice(),
+        diary: Diary::new(&args.alone),
+        sent: Sent::default(),
+        fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir),
+    };
+    let exit = match share(&args.files, &mut run) {
         Err(exit) => exit,
         Ok(()) => {
             for (ticket, name) in (0..).zip(&args.get) {
-                fetches.begin(&mut run, ticket, name);
+                all.fetches.begin(&mut run, ticket, name);
             }
-            until_ended(&mut run, |run, event| take(run, &mut diary, &mut sent, &mut fetches, event))
+            until_ended(&mut run, |run, event| all.take(run, event))
         }
     };
-    classic::leave(&mut run, |run, event| take(run, &mut diary, &mut sent, &mut fetches, event));
-    fetches.abandon(&mut run, Exit::Interrupted.word());
-    let failed = sent.failed + fetches.failures().len();
+    classic::leave(&mut run, |run, event| all.take(run, event));
+    all.fetches.abandon(&mut run, Exit::Interrupted.word());
+    let All { sent, fetches, .. } = all;
     Outcome {
         exit,
         done: sent.chunks + fetches.done(),
-        failed,
+        failed: sent.failed + fetches.failures().len(),
         bytes: sent.bytes.saturating_add(fetches.bytes()),
     }
 }
 
-fn take(run: &mut Run<'_>, diary: &mut Diary, sent: &mut Sent, fetches: &mut Fetches, event: &ClassicEvent) {
-    sent.take(run, event);
-    diary.take(run, event);
-    fetches.take(run, event);
+impl All {
+    fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
+        if let ClassicEvent::Announced { chunks } = event {
+            run.out.note(&announced(*chunks, self.voice));
+        }
+        self.sent.take(run, event);
+        self.diary.take(run, event);
+        self.fetches.take(run, event);
+    }
 }
 
 /// Shares the files. One that cannot be is told, and ends it when it is the only one.
