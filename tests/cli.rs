@@ -59,8 +59,18 @@ fn without_arguments_there_is_a_short_help_with_examples() {
     let help = text(&output.stderr);
     assert!(output.stdout.is_empty());
     assert!(help.lines().count() < 30, "{help}");
-    for part in ["share", "get", "ls", "hash", "verify", "log", "demo", "Examples:", "chunkcast get talk.mkv"]
-    {
+    for part in [
+        "share",
+        "get",
+        "ls",
+        "classic",
+        "hash",
+        "verify",
+        "log",
+        "demo",
+        "Examples:",
+        "chunkcast get talk.mkv",
+    ] {
         assert!(help.contains(part), "{part} is not in {help}");
     }
 }
@@ -71,7 +81,39 @@ fn every_command_has_help() {
         let help = text(&run(&[command, "--help"], 0).stdout);
         assert!(help.contains("--state-dir") && help.contains("Usage: chunkcast"), "{help}");
     }
+    for program in ["announce", "discover", "upload", "download", "peer"] {
+        let help = text(&run(&["classic", program, "--help"], 0).stdout);
+        assert!(help.contains(&format!("Usage: chunkcast classic {program}")), "{help}");
+        for part in ["--dir", "--dialect", "--udp-port", "--tcp-port", "--dictionary", "Examples:", "Exit: 0"]
+        {
+            assert!(help.contains(part), "{part} is not in {help}");
+        }
+    }
     assert!(text(&run(&["--version"], 0).stdout).starts_with("chunkcast 0."));
+}
+
+#[test]
+fn a_command_of_commands_without_one_shows_its_own_help() {
+    let output = run(&["classic"], 2);
+    let help = text(&output.stderr);
+    assert!(output.stdout.is_empty());
+    for part in ["Usage: chunkcast classic", "announce", "discover", "upload", "download", "peer"] {
+        assert!(help.contains(part), "{part} is not in {help}");
+    }
+}
+
+#[test]
+fn what_classic_chunks_left_in_the_log_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = concat!(
+        "2026-11-20T16:02:11.482+03:00 DOWN chunk 3/? \"forest_3\" bytes=200 peer=192.168.2.65:8000 classic=B ",
+        "dur=0.012 ok\n",
+        "2026-11-20T16:02:12.007+03:00 DONE \"forest.png\" bytes=1000 dur=0.5 peers=2 unverified\n",
+    );
+    fs::write(folder.path().join("transfers.log"), log).unwrap();
+    let told = json(&run(&["log", "--json", "--state-dir", word(folder.path())], 0));
+    assert_eq!((&told[0]["dialect"], &told[0]["index"]), (&"B".into(), &3.into()));
+    assert_eq!((&told[1]["verified"], &told[1]["skipped"]), (&false.into(), &false.into()));
 }
 
 #[test]
@@ -84,6 +126,12 @@ fn what_makes_no_sense_is_usage() {
         &["verify", "x", "1234"],
         &["get", "a", "b", "-o", "file"],
         &["completions", "what"],
+        &["classic", "what"],
+        &["classic", "download"],
+        &["classic", "announce", "--dialect", "D"],
+        &["classic", "peer", "--dialect", "D"],
+        &["classic", "upload", "--dialect", "F"],
+        &["get", "x", "--classic-dialect", "10.0.0.1=B"],
     ] {
         let output = run(args, 2);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
@@ -193,4 +241,5 @@ fn completions_and_manual_come_from_the_same_definition() {
     }
     let manual = text(&run(&["man"], 0).stdout);
     assert!(manual.starts_with(".ie") && manual.contains("chunkcast\\-get"), "{manual}");
+    assert!(manual.contains("classic\\-announce"), "{manual}");
 }

@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{completions, demo, get, hash, log, ls, share, verify};
+use crate::cli::{classic, completions, demo, get, hash, log, ls, share, verify};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -59,6 +59,7 @@ pub(crate) enum Action {
     Share(share::ShareArgs),
     Get(get::GetArgs),
     Ls(ls::LsArgs),
+    Classic(classic::ClassicArgs),
     Hash(hash::HashArgs),
     Verify(verify::VerifyArgs),
     Log(log::LogArgs),
@@ -159,8 +160,10 @@ fn short_help() -> StyledStr {
     command.disable_help_flag(true).disable_version_flag(true).render_help()
 }
 
+/// Whether the program was called without any command, rather than a command of commands without one of its own.
 fn is_without_command(error: &clap::Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand)
+        && error.render().to_string().contains("Usage: chunkcast [")
 }
 
 /// Reads the arguments.
@@ -187,6 +190,7 @@ impl Action {
             Action::Share(_) => "share",
             Action::Get(_) => "get",
             Action::Ls(_) => "ls",
+            Action::Classic(args) => args.name(),
             Action::Hash(_) => "hash",
             Action::Verify(_) => "verify",
             Action::Log(_) => "log",
@@ -239,7 +243,9 @@ mod tests {
     #[test]
     fn examples_and_exit_codes_fit_the_width_of_help() {
         let program = Cli::command();
-        for command in std::iter::once(&program).chain(program.get_subcommands()) {
+        let commands = std::iter::once(&program).chain(program.get_subcommands());
+        for command in commands.flat_map(|command| std::iter::once(command).chain(command.get_subcommands()))
+        {
             let after = command.get_after_help().map(|help| help.to_string()).unwrap_or_default();
             let long = after.lines().find(|line| line.chars().count() > HELP_COLUMNS_MAX);
             assert_eq!(long, None, "{}", command.get_name());
@@ -294,8 +300,32 @@ mod tests {
             "verify x abcd",
             "ls --announce-interval 0",
             "ls --broadcast lan",
+            "classic",
+            "classic serve",
+            "classic discover --dialect F",
+            "classic discover --udp-port 0",
+            "classic download x --classic-dialect lab=B",
+            "get x --max-size 1MiB",
+            "ls --classic-dialect 10.0.0.1=B",
         ] {
             assert!(try_parsed(args).is_err(), "{args}");
+        }
+    }
+
+    #[test]
+    fn the_four_programs_and_what_stands_beside_native_commands() {
+        for (args, name) in [
+            ("classic announce", "classic announce"),
+            ("classic announce forest.png --dir shared --dialect a-size", "classic announce"),
+            ("classic discover --udp-port 8000 --dictionary peers.json", "classic discover"),
+            ("classic upload --tcp-port 5000 --bind 127.0.0.2", "classic upload"),
+            ("classic download forest --wait 5s --classic-dialect 10.0.0.1=B-json", "classic download"),
+            ("classic peer a.png b.png --get c,d --max-size 1MiB", "classic peer"),
+            ("ls --classic --classic-dialect 10.0.0.1=C,10.0.0.2=A", "ls"),
+            ("get x --classic --max-size 2GiB", "get"),
+            ("share x --classic", "share"),
+        ] {
+            assert_eq!(parsed(args).action.name(), name, "{args}");
         }
     }
 

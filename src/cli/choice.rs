@@ -17,21 +17,50 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 /// How often an answer that somebody types is looked for.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Something to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer<T> {
+    /// What people read; safe to print.
+    pub(crate) label: String,
+    /// What its number stands for.
+    pub(crate) chosen: T,
+}
+
 /// Lists what the network offers and asks which of it to get.
 pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
     run.out.note("looking at what is on offer ...");
     run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
-    let contents = run.status().contents;
-    if contents.is_empty() {
+    let status = run.status();
+    let native = status.contents.iter().filter_map(|content| {
+        let label = format!("{}  ({})", human::label(&content.name), human::size(content.size));
+        Some(Offer { label, chosen: Request::parse(&content.id.to_string()).ok()? })
+    });
+    // Nobody is heard here but by --classic. An @ in a name is not to be read as whose it is.
+    let classic = status.classic.iter().filter_map(|content| {
+        let label = format!("{}  (classic, unverified)", human::label(&content.file));
+        let written =
+            if content.file.contains('@') { format!("{}@", content.file) } else { content.file.clone() };
+        Some(Offer { label, chosen: Request::parse(&written).ok()? })
+    });
+    let offers: Vec<Offer<Request>> = native.chain(classic).collect();
+    if offers.is_empty() {
         let next = "on the other machine: chunkcast share FILE";
         run.out.error(Exit::Nobody, "nobody offers anything", Some(next));
         return Err(Exit::Nobody);
     }
-    let digits = contents.len().to_string().len();
-    for (number, content) in (1..).zip(&contents) {
-        let (name, size) = (human::label(&content.name), human::size(content.size));
-        run.out.fail(&format!("{number:>digits$}  {name}  ({size})"));
+    among(run, &offers, Request::parse)
+}
+
+/// Lists `offers` and asks which of them; `read` reads what is no number.
+pub(crate) fn among<T: Clone>(
+    run: &mut Run<'_>,
+    offers: &[Offer<T>],
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Exit> {
+    let digits = offers.len().to_string().len();
+    for (number, offer) in (1..).zip(offers) {
+        run.out.fail(&format!("{number:>digits$}  {}", offer.label));
     }
     loop {
         run.out.prompt("which? (numbers or names, nothing to leave) ");
@@ -39,23 +68,29 @@ pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
         if answer.trim().is_empty() {
             return Err(Exit::Ok);
         }
-        let chosen: Result<Vec<Request>, String> = answer
-            .split([' ', ','])
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(|word| match word.parse::<usize>() {
-                Ok(number) => match number.checked_sub(1).and_then(|at| contents.get(at)) {
-                    Some(content) => Request::parse(&content.id.to_string()),
-                    None => Err(format!("there is no number {number}")),
-                },
-                Err(_) => Request::parse(word),
-            })
-            .collect();
-        match chosen {
-            Ok(requests) => return Ok(requests),
+        match chosen(&answer, offers, &read) {
+            Ok(chosen) => return Ok(chosen),
             Err(why) => run.out.fail(&printable(&why)),
         }
     }
+}
+
+/// What an answer stands for: numbers, or words that `read` reads.
+fn chosen<T: Clone>(
+    answer: &str,
+    offers: &[Offer<T>],
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let words = answer.split([' ', ',']).map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(|word| match word.parse::<usize>() {
+            Ok(number) => match number.checked_sub(1).and_then(|at| offers.get(at)) {
+                Some(offer) => Ok(offer.chosen.clone()),
+                None => Err(format!("there is no number {number}")),
+            },
+            Err(_) => read(word),
+        })
+        .collect()
 }
 
 /// What somebody types, while the loop goes on.
@@ -71,6 +106,21 @@ fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
                 run.out.fail("");
                 return Err(Exit::of_signal(signal));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_are_chosen_in_their_order() {
+        let offers = ["a", "b"].map(|name| Offer { label: name.to_owned(), chosen: name.to_owned() });
+        let read = |word: &str| if word == "bad" { Err("bad".to_owned()) } else { Ok(word.to_owned()) };
+        assert_eq!(chosen("2, x 1\n", &offers, read), Ok(vec!["b".into(), "x".into(), "a".into()]));
+        for answer in ["0", "3", "1 bad"] {
+            assert!(chosen(answer, &offers, read).is_err(), "{answer}");
         }
     }
 }

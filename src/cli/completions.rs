@@ -1,6 +1,6 @@
 //! `completions` and `man`: generated from the same definition as the command line itself.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Outcome;
@@ -10,6 +10,8 @@ use crate::cli::output::Output;
 
 /// The name of the program, as shells complete it.
 const PROGRAM: &str = "chunkcast";
+/// The command that the definition has by itself, which says what `--help` does.
+const HELP: &str = "help";
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -33,14 +35,20 @@ pub(crate) fn man(out: &mut Output) -> Outcome {
     let mut program = Cli::command();
     program.build();
     let mut text = Vec::new();
-    let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
-    for command in std::iter::once(&program).chain(commands) {
+    for command in with_commands(&program) {
         if let Err(error) = clap_mangen::Man::new(command.clone()).render(&mut text) {
             out.error(Exit::Bug, &format!("the manual page could not be made: {error}"), None);
             return Outcome::of(Exit::Bug);
         }
     }
     print(&text, out)
+}
+
+/// A command, then the commands below it.
+fn with_commands(command: &Command) -> Vec<&Command> {
+    let below =
+        command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != HELP);
+    std::iter::once(command).chain(below.flat_map(with_commands)).collect()
 }
 
 fn print(text: &[u8], out: &mut Output) -> Outcome {
@@ -56,10 +64,12 @@ mod tests {
     fn every_command_has_its_page() {
         let mut program = Cli::command();
         program.build();
-        for command in program.get_subcommands() {
+        let commands = with_commands(&program);
+        for command in &commands {
             let mut page = Vec::new();
-            clap_mangen::Man::new(command.clone()).render(&mut page).unwrap();
+            clap_mangen::Man::new((*command).clone()).render(&mut page).unwrap();
             assert!(page.len() > 500, "{}", command.get_name());
         }
+        assert!(commands.iter().any(|command| command.get_name() == "announce"));
     }
 }

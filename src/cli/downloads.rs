@@ -1,12 +1,14 @@
 //! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
 //! of them; when to end is the command's business.
 
+mod classic;
 mod shown;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::shown::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
@@ -29,6 +31,8 @@ const FAILURES_TOLD_MAX: usize = 10;
 pub(crate) struct Downloads {
     searches: Vec<Search>,
     items: BTreeMap<ContentId, Item>,
+    /// What is fetched from classic peers; `None`: they are not asked.
+    classic: Option<Fetches>,
     done: usize,
     bytes: u64,
     failures: Vec<Exit>,
@@ -73,6 +77,7 @@ impl Downloads {
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
             items: BTreeMap::new(),
+            classic: None,
             done: 0,
             bytes: 0,
             failures: Vec::new(),
@@ -93,33 +98,37 @@ impl Downloads {
 
     /// Whether everything that was asked for has ended.
     pub(crate) fn are_over(&self) -> bool {
-        self.searches.iter().all(|search| search.ended) && self.items.values().all(|item| item.ended)
+        let native =
+            self.searches.iter().all(|search| search.ended) && self.items.values().all(|item| item.ended);
+        native && self.classic.as_ref().is_none_or(Fetches::are_over)
     }
 
     /// How many files are complete.
     pub(crate) fn done(&self) -> usize {
-        self.done
+        self.done + self.classic.as_ref().map_or(0, Fetches::done)
     }
 
     /// How many searches and downloads have not ended.
     pub(crate) fn open(&self) -> usize {
         let searches = self.searches.iter().filter(|search| !search.ended).count();
-        searches + self.items.values().filter(|item| !item.ended).count()
+        let items = self.items.values().filter(|item| !item.ended).count();
+        searches + items + self.classic.as_ref().map_or(0, Fetches::open)
     }
 
     /// How many failed.
     pub(crate) fn failed(&self) -> usize {
-        self.failures.len()
+        self.failures.len() + self.classic.as_ref().map_or(0, |classic| classic.failures().len())
     }
 
     /// Bytes of the complete files.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes.saturating_add(self.classic.as_ref().map_or(0, Fetches::bytes))
     }
 
     /// The exit code, once all is over.
     pub(crate) fn exit(&self) -> Exit {
-        Exit::of_all(self.done, &self.failures)
+        let classic = self.classic.as_ref().map_or(&[][..], Fetches::failures);
+        Exit::of_all(self.done(), &[&self.failures, classic].concat())
     }
 
     /// Takes in an event.
@@ -129,6 +138,7 @@ impl Downloads {
             Event::Resolved { content, name, size, .. } => self.begin(*content, name, *size),
             Event::SearchDone { ticket, found } => self.searched(run, *ticket, *found),
             Event::SearchFailed { ticket, reason } => self.search_failed(run, *ticket, reason),
+            Event::Classic(event) => self.take_classic(run, event),
             Event::Started { content, geometry, had } => {
                 if let Some(item) = self.items.get_mut(content) {
                     (item.size, item.chunks, item.have) = (geometry.size_bytes(), geometry.chunks(), *had);
@@ -165,13 +175,16 @@ impl Downloads {
             item.ended = true;
             run.log(&Record::Failed { name: &item.name, id: Some(*id), took: item.began.elapsed(), why });
         }
+        if let Some(classic) = &mut self.classic {
+            classic.abandon(run, why);
+        }
     }
 
     /// What is kept of the downloads that have not ended; `None`: nothing.
     pub(crate) fn kept(&self) -> Option<String> {
         let mut parts = self.items.values().filter(|item| !item.ended && item.have > 0);
         match (parts.next(), parts.next()) {
-            (None, _) => None,
+            (None, _) => self.classic.as_ref().and_then(Fetches::kept),
             (Some(item), None) => Some(kept(item.have, item.chunks)),
             _ => Some("what was verified, in .part files beside the targets".to_owned()),
         }
@@ -224,6 +237,9 @@ impl Downloads {
     }
 
     fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {
+        if self.goes_classic(run, ticket, reason) {
+            return;
+        }
         let around = self.around(None);
         let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
             return;

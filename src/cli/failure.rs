@@ -95,10 +95,25 @@ impl Failure {
         }
     }
 
+    /// What is left when a signal or the clock ends a command before its downloads.
+    pub(crate) fn cut_short(exit: Exit, done: usize, open: usize, kept: Option<String>) -> Failure {
+        let why = match exit {
+            Exit::TimedOut => "the time of --timeout is over",
+            Exit::Interrupted => "interrupted",
+            _ => "terminated",
+        };
+        Failure {
+            exit,
+            title: "the download is not complete".to_owned(),
+            happened: format!("{why}; {done} done, {open} not"),
+            kept,
+            next: vec![format!("the same command again goes on from there: {}", command_line())],
+        }
+    }
+
     /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too.
     pub(crate) fn tell(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
-        let next = self.next.join("; ");
-        let message = format!("{}: {}", self.title, self.happened);
+        let (message, next) = (self.message(), self.next.join("; "));
         out.json(&Line::Error {
             exit: self.exit.code(),
             kind: self.exit.word(),
@@ -107,6 +122,16 @@ impl Failure {
             message: &message,
             next: Some(&next).filter(|next| !next.is_empty()).map(String::as_str),
         });
+        self.show(out);
+    }
+
+    /// Title and what happened, in a sentence.
+    pub(crate) fn message(&self) -> String {
+        format!("{}: {}", self.title, self.happened)
+    }
+
+    /// Tells people alone.
+    pub(crate) fn show(&self, out: &mut Output) {
         let text = if out.is_live() {
             let columns = terminal::stderr_columns().unwrap_or(80).min(FRAME_COLUMNS_MAX);
             self.framed(columns)
@@ -137,7 +162,7 @@ impl Failure {
 
     /// One paragraph, the next steps below.
     fn plain(&self) -> String {
-        let mut text = format!("chunkcast: {}: {}", self.title, self.happened);
+        let mut text = format!("chunkcast: {}", self.message());
         if let Some(kept) = &self.kept {
             text += &format!("; kept: {kept}");
         }

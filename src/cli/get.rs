@@ -8,17 +8,25 @@ use clap::{Args, ValueEnum};
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::choice;
+use crate::cli::classic::failure::Looked;
+use crate::cli::classic::fetches::Fetches;
+use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Part};
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, command_line};
+use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Target};
-use crate::cli::units::parse_duration;
+use crate::cli::run::{Run, Standing, Target};
+use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::Request;
 use crate::core::Command;
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
+
+/// How long somebody is looked for who offers it.
+const WAIT: Duration = Duration::from_secs(3);
+/// The same with `--classic`: a round of announcements, and some.
+const CLASSIC_WAIT: Duration = Duration::from_secs(65);
 
 const ABOUT: &str = "\
 Fetch from every peer that has a part of it: verified chunk by chunk, resumed after any interruption.
@@ -27,7 +35,11 @@ WANTED is 64 hexadecimal digits (an id), id:PREFIX (the beginning of one), a pat
 name: the whole one or its last component. NAME@PEER picks one holder's; a name that itself contains an @ is \
 written with one more at its end (photo@2x.png@).
 
-Each finished file's path goes to stdout. Ctrl-C keeps what is there; the same command goes on from it.";
+Each finished file's path goes to stdout. Ctrl-C keeps what is there; the same command goes on from it.
+
+With --classic, a name that no native peer offers is fetched from classic peers, chunk by chunk from whichever has it. \
+They cannot be asked, and announce about once a minute. Nothing verifies what comes: its path is followed by \
+`unverified`. Patterns, ids and NAME@PEER are native peers' alone.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +49,7 @@ Examples:
   chunkcast get talk.mkv@lab-7              only as lab-7 offers it
   chunkcast get talk.mkv --seed=10m         stay for others afterwards
   chunkcast get                             list what there is, and ask
+  chunkcast get --classic forest.png        from classic peers, where no native one has it
 
 Exit: 0 complete, 3 nobody offers it, 4 no network, 5 gave up (part kept), 6 integrity,
 7 local storage, 8 ambiguous or the target exists, 10 some failed, 124 timed out, 130 interrupted,
@@ -55,9 +68,9 @@ pub(crate) struct GetArgs {
     /// Keep sharing afterwards, until Ctrl-C or for this long
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
     seed: Option<Option<Duration>>,
-    /// How long to look for somebody who offers it
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
-    wait: Duration,
+    /// How long to look for somebody who offers it [default: 3s, with --classic 65s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    wait: Option<Duration>,
     /// How long a download that was begun waits for holders
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     stall: Duration,
@@ -67,6 +80,12 @@ pub(crate) struct GetArgs {
     /// When a file of that name with other content is there
     #[arg(long, value_name = "WHAT", default_value = "rename")]
     on_conflict: Conflict,
+    #[command(flatten)]
+    classic: Beside,
+    /// The largest chunk that is taken from a classic peer
+    #[arg(long, value_name = "SIZE", default_value = CHUNK_MAX_WRITTEN, value_parser = parse_size,
+          requires = "classic", help_heading = CLASSIC)]
+    max_size: u64,
 }
 
 /// What to do when the target exists with other content.
@@ -108,6 +127,22 @@ impl From<Conflict> for OnConflict {
     }
 }
 
+impl GetArgs {
+    /// How long native peers are looked for. Classic ones are heard meanwhile.
+    fn native_wait(&self) -> Duration {
+        match self.wait {
+            Some(wait) if self.classic.classic => wait.min(WAIT),
+            Some(wait) => wait,
+            None => WAIT,
+        }
+    }
+
+    /// How long classic peers are looked for after that.
+    fn classic_wait(&self) -> Duration {
+        self.wait.unwrap_or(CLASSIC_WAIT).saturating_sub(self.native_wait())
+    }
+}
+
 pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome {
     if args.wanted.is_empty() && !out.may_ask() {
         let next = "see what is on offer: chunkcast ls";
@@ -121,7 +156,9 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let mut run = match Run::start("get", global, target, out) {
+    let classic = args.classic.speak(Part::Fetches(&target.dir, args.max_size), global);
+    let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
+    let mut run = match Run::start("get", global, target, Standing::native(classic), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -136,7 +173,11 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     } else {
         args.wanted.clone()
     };
-    let mut downloads = Downloads::new(requests, args.wait, args.stall, global.port);
+    let fetches = chunk_dir.map(|dir| Fetches::new(Looked::Beside, args.classic_wait(), dir));
+    let mut downloads = Downloads::new(requests, args.native_wait(), args.stall, global.port);
+    if let Some(fetches) = fetches {
+        downloads.also_classic(&mut run, fetches);
+    }
     let exit = fetch(args, &mut run, &mut downloads);
     Outcome {
         exit,
@@ -153,7 +194,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             ticket,
             wanted: request.wanted.clone(),
             at: request.at.clone(),
-            wait: args.wait,
+            wait: args.native_wait(),
             stall: args.stall,
         });
     }
@@ -181,7 +222,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             // What was asked for came in the last moment; the signal was still first.
             return exit;
         }
-        tell_cut_short(run, downloads, exit, kept);
+        Failure::cut_short(exit, downloads.done(), downloads.open(), kept).tell(run.out, None, None);
         downloads.abandon(run, exit.word());
     }
     exit
@@ -235,24 +276,6 @@ fn seed(args: &GetArgs, run: &mut Run<'_>) {
     }
 }
 
-/// Says what is left when a signal or the clock ends it.
-fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, kept: Option<String>) {
-    let (done, open) = (downloads.done(), downloads.open());
-    let why = match exit {
-        Exit::TimedOut => "the time of --timeout is over",
-        Exit::Interrupted => "interrupted",
-        _ => "terminated",
-    };
-    let failure = Failure {
-        exit,
-        title: "the download is not complete".to_owned(),
-        happened: format!("{why}; {done} done, {open} not"),
-        kept,
-        next: vec![format!("the same command again goes on from there: {}", command_line())],
-    };
-    failure.tell(run.out, None, None);
-}
-
 /// Where downloads go, as `-o` says.
 fn target(args: &GetArgs) -> Result<Target, String> {
     let on_conflict = args.on_conflict.into();
@@ -298,6 +321,20 @@ mod tests {
         assert_eq!(parsed(&["x", "--seed"]).seed, Some(None));
         assert_eq!(parsed(&["--seed", "x"]).wanted.len(), 1);
         assert_eq!(parsed(&["x", "--seed=5m"]).seed, Some(Some(Duration::from_secs(300))));
+    }
+
+    #[test]
+    fn classic_peers_are_waited_for_after_native_ones() {
+        let waits = |args: &[&str]| {
+            let args = parsed(args);
+            (args.native_wait(), args.classic_wait())
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(waits(&["x"]).0, seconds(3));
+        assert_eq!(waits(&["x", "--wait", "10s"]).0, seconds(10));
+        assert_eq!(waits(&["x", "--classic"]), (seconds(3), seconds(62)));
+        assert_eq!(waits(&["x", "--classic", "--wait", "10s"]), (seconds(3), seconds(7)));
+        assert_eq!(waits(&["x", "--classic", "--wait", "1s"]), (seconds(1), seconds(0)));
     }
 
     #[test]

@@ -26,10 +26,18 @@ pub(crate) enum Line<'a> {
         command: &'static str,
         version: &'static str,
         user: &'a str,
-        /// The discovery port.
-        port: u16,
-        /// The TCP port.
-        tcp_port: u16,
+        /// The discovery port; none where only the classic dialects are spoken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// The TCP port; none where no native peer can connect.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tcp_port: Option<u16>,
+        /// UDP ports on which classic peers are heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        classic_udp: Option<&'a [u16]>,
+        /// TCP ports on which classic peers are served.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        classic_tcp: Option<&'a [u16]>,
         pid: u32,
     },
     /// A peer was found, lost or struck, or stands in a listing.
@@ -149,6 +157,9 @@ pub(crate) enum Line<'a> {
         peer: Option<&'a str>,
         user: Option<&'a str>,
         dur: Option<f64>,
+        /// The classic dialect it moved in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dialect: Option<&'a str>,
         ok: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
@@ -254,13 +265,13 @@ pub(crate) fn path_text(path: &Path) -> String {
 }
 
 /// The object as one line, stamped `ts`, with its line end.
-pub(crate) fn encode(line: &Line<'_>, ts: &str) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn encode(line: &impl Serialize, ts: &str) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
-    struct Stamped<'a> {
+    struct Stamped<'a, L> {
         v: u32,
         ts: &'a str,
         #[serde(flatten)]
-        line: &'a Line<'a>,
+        line: &'a L,
     }
     let mut bytes = Vec::with_capacity(256);
     Stamped { v: VERSION, ts, line }

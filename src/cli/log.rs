@@ -136,6 +136,7 @@ fn tell(logged: &Logged, out: &mut Output) {
             peer,
             user,
             dur,
+            dialect: logged.field("classic"),
             ok: logged.ending == "ok",
             reason: logged.ending.strip_prefix("failed "),
         },

@@ -7,11 +7,13 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
+use crate::cli::classic::listing;
+use crate::cli::classic::setup::{Beside, Part};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{ContentEvent, Holder, Line, PeerEvent, Who, seconds};
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Target};
+use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
 use crate::core::name::printable;
@@ -31,6 +33,7 @@ Examples:
   chunkcast ls '*.mkv' --long       ids and holders in full
   chunkcast ls --peers              who is there
   chunkcast ls --watch              again and again, until Ctrl-C
+  chunkcast ls --classic --wait 65s what classic peers announce too: they do so once a minute
 
 Exit: 0, or 3 when nobody offers what was named.";
 
@@ -56,6 +59,8 @@ pub(crate) struct LsArgs {
     /// With --watch: how often to list
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
     every: Duration,
+    #[command(flatten)]
+    classic: Beside,
 }
 
 /// What to list.
@@ -79,10 +84,14 @@ impl LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match Run::start("ls", global, Target::default(), out) {
+    let standing = Standing::native(args.classic.speak(Part::Hears, global));
+    let mut run = match Run::start("ls", global, Target::default(), standing, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
+    if let Some(hint) = listing::hint(args.wait).filter(|_| args.classic.classic && !args.watch) {
+        run.out.note(hint);
+    }
     let listed = list(args, &mut run);
     run.leave(|_, _| {});
     match listed {
@@ -105,8 +114,14 @@ fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
             run.out.result(CLEAR_TERMINAL);
         }
         let status = run.status();
-        let listed =
-            if args.peers { list_peers(args, run, &status) } else { list_contents(args, run, &status) };
+        let listed = match args.peers {
+            true => list_peers(args, run, &status) + listing::list_peers(&status.classic, run.out),
+            false => {
+                let classic = &status.classic;
+                list_contents(args, run, &status)
+                    + listing::list_contents(classic, args.wanted(), args.long, run.out)
+            }
+        };
         if let Some(exit) = run.out.ended() {
             return Err(exit);
         }

@@ -5,6 +5,7 @@
 
 mod args;
 mod choice;
+mod classic;
 mod completions;
 mod demo;
 mod demo_account;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Action::Share(args) => share::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
+        Action::Classic(args) => classic::run(args, global, out),
         Action::Hash(args) => hash::run(args, out),
         Action::Verify(args) => verify::run(args, out),
         Action::Log(args) => log::run(args, global, out),

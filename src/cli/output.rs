@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, Local, SecondsFormat};
+use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, Line};
@@ -82,12 +83,12 @@ impl Output {
     }
 
     /// A JSON line; left out without `--json`.
-    pub(crate) fn json(&mut self, line: &Line<'_>) {
+    pub(crate) fn json(&mut self, line: &impl Serialize) {
         self.json_at(line, &stamp(Local::now()));
     }
 
     /// A JSON line about another moment.
-    pub(crate) fn json_at(&mut self, line: &Line<'_>, ts: &str) {
+    pub(crate) fn json_at(&mut self, line: &impl Serialize, ts: &str) {
         if !self.is_json() {
             return;
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::args::Global;
+use crate::cli::classic::setup::Classic;
 use crate::cli::exit::Exit;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
@@ -31,6 +32,15 @@ pub(crate) struct Target {
     pub(crate) on_conflict: OnConflict,
 }
 
+/// As what a peer stands: who it is seen by, and who may connect to it.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// Whether it speaks with native peers at all.
+    pub(crate) native: bool,
+    /// How it speaks the classic dialects; `None`: it does not.
+    pub(crate) classic: Option<Classic>,
+}
+
 /// A standing peer and what its command prints.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
@@ -41,6 +51,13 @@ pub(crate) struct Run<'a> {
     pub(super) known: BTreeMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
     pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
+}
+
+impl Standing {
+    /// As a native peer that speaks the classic dialects too, if that is asked for.
+    pub(crate) fn native(classic: Option<Classic>) -> Standing {
+        Standing { native: true, classic }
+    }
 }
 
 impl Default for Target {
@@ -56,10 +73,13 @@ impl<'a> Run<'a> {
         command: &'static str,
         global: &Global,
         target: Target,
+        standing: Standing,
         out: &'a mut Output,
     ) -> Result<Run<'a>, Exit> {
         let user = global.name.clone().unwrap_or_else(host::name);
-        let config = config(global, user.clone(), target).inspect_err(|(exit, why, next)| {
+        let is_native = standing.native;
+        let classic_udp = standing.classic.as_ref().map(|classic| classic.ports.udp.clone());
+        let config = config(global, user.clone(), target, standing).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
         let config = config.map_err(|(exit, _, _)| exit)?;
@@ -69,15 +89,23 @@ impl<'a> Run<'a> {
             Err(error) => return Err(tell_shell_error(out, &error)),
         };
         let log = open_log(&log_file, out);
+        let classic_tcp = classic_udp.as_ref().map(|_| reactor.classic_tcp_ports());
         out.json(&Line::Hello {
             command,
             version: env!("CARGO_PKG_VERSION"),
             user: &user,
-            port: global.port,
-            tcp_port: reactor.tcp_port(),
+            port: is_native.then_some(global.port),
+            tcp_port: is_native.then(|| reactor.tcp_port()),
+            classic_udp: classic_udp.as_deref(),
+            classic_tcp: classic_tcp.as_deref(),
             pid: std::process::id(),
         });
-        log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
+        if is_native {
+            log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
+        }
+        if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
+            log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
+        }
         Ok(Run { reactor, out, log, known: BTreeMap::new(), complaints: BTreeSet::new() })
     }
 
@@ -148,6 +176,7 @@ fn config(
     global: &Global,
     user: String,
     target: Target,
+    standing: Standing,
 ) -> Result<ShellConfig, (Exit, String, Option<String>)> {
     let state_dir = global.state_dir().map_err(|why| (Exit::Storage, why, None))?;
     let mut peers = Vec::new();
@@ -159,12 +188,13 @@ fn config(
         })?;
         peers.push(peer);
     }
+    let (ports, kept) = standing.classic.map(|classic| (classic.ports, classic.store)).unzip();
     Ok(ShellConfig {
         user,
         port: global.port,
-        listen: Listen::Near(global.port),
-        discovers: true,
-        classic: None,
+        listen: if standing.native { Listen::Near(global.port) } else { Listen::Nowhere },
+        discovers: standing.native,
+        classic: ports,
         bind: global.bind,
         ifaces: global.iface.clone(),
         broadcast: global.broadcast,
@@ -177,7 +207,7 @@ fn config(
             target_dir: target.dir,
             target_name: target.name,
             on_conflict: target.on_conflict,
-            classic: None,
+            classic: kept,
         },
         seed: None,
     })

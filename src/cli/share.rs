@@ -6,11 +6,12 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::{DEFAULT_PORT, Global};
+use crate::cli::classic::setup::{Beside, Part};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Target};
+use crate::cli::run::{Run, Standing, Target};
 use crate::cli::wanted::argument_for;
 use crate::core::name::printable;
 use crate::core::{ContentId, Event, Geometry, SpanFault};
@@ -30,6 +31,7 @@ Examples:
   chunkcast share talk.mkv
   chunkcast share ~/Videos notes.pdf
   chunkcast share talk.mkv --json=chunks      one JSON object a line, for scripts
+  chunkcast share --classic forest.png        for classic peers too, straight from the file
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network, 7 nothing could be shared.";
 
@@ -40,6 +42,8 @@ pub(crate) struct ShareArgs {
     /// Files, and folders whose files are shared
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    classic: Beside,
 }
 
 /// What is shared, and how that is told.
@@ -54,7 +58,8 @@ struct Shares {
 }
 
 pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match Run::start("share", global, Target::default(), out) {
+    let standing = Standing::native(args.classic.speak(Part::Serves, global));
+    let mut run = match Run::start("share", global, Target::default(), standing, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };

@@ -12,7 +12,7 @@ use crate::core::{ContentId, Event, Geometry, PeerRef};
 use crate::shell::ShellEvent;
 
 /// More different complaints about peers than this are left to the log.
-const COMPLAINTS_MAX: usize = 32;
+pub(super) const COMPLAINTS_MAX: usize = 32;
 /// Why a download waits, as a JSON line says it.
 const WAITING: &str = "waiting-for-holders";
 
@@ -96,8 +96,8 @@ impl Run<'_> {
                 });
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
-            Event::Classic(_)
-            | Event::Withdrawn { .. }
+            Event::Classic(event) => self.tell_classic(event),
+            Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }
             | Event::SearchFailed { .. }

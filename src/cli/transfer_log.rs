@@ -1,6 +1,7 @@
 //! What a line of the transfer log says, written and read back. The file itself is the store's.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset};
@@ -8,6 +9,7 @@ use chrono::{DateTime, FixedOffset};
 use crate::cli::json::Direction;
 use crate::core::name::{printable, quoted};
 use crate::core::{ContentId, PeerRef};
+use crate::wire::classic::{ChunkName, Dialect};
 
 /// What is logged.
 #[derive(Debug)]
@@ -26,6 +28,25 @@ pub(crate) enum Record<'a> {
     ChunkFailed { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef, why: &'a str },
     /// A file is there, by `word`: `verified` or `skipped`.
     Done { name: &'a str, id: ContentId, bytes: u64, took: Duration, peers: usize, word: &'static str },
+    /// A classic chunk came or went; its name tells its number.
+    ClassicChunk {
+        dir: Direction,
+        name: &'a ChunkName,
+        bytes: u64,
+        peer: SocketAddr,
+        dialect: Dialect,
+        took: Duration,
+    },
+    /// A classic chunk did not come or go. The dialect is not known of a request that made no sense.
+    ClassicChunkFailed {
+        dir: Direction,
+        name: &'a ChunkName,
+        peer: SocketAddr,
+        dialect: Option<Dialect>,
+        why: &'a str,
+    },
+    /// A file of classic chunks is there. Nothing verifies it.
+    ClassicDone { name: &'a str, bytes: u64, took: Duration, peers: usize },
     /// A file is not there.
     Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
 }
@@ -48,6 +69,27 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
         Record::Done { name, id, bytes, took, peers, word } => {
             let (name, took) = (quoted(name), seconds(*took));
             write!(text, "DONE {name} id={id} bytes={bytes} dur={took} peers={peers} {word}")
+        }
+        Record::ClassicChunk { dir, name, bytes, peer, dialect, took } => {
+            let (dir, index, took) = (word_of(*dir), name.index(), took.as_secs_f64());
+            let name = quoted(&name.to_string());
+            write!(
+                text,
+                "{dir} chunk {index}/? {name} bytes={bytes} peer={peer} classic={dialect} dur={took:.3} ok"
+            )
+        }
+        Record::ClassicChunkFailed { dir, name, peer, dialect, why } => {
+            let (dir, index, name) = (word_of(*dir), name.index(), quoted(&name.to_string()));
+            let dialect = dialect.map_or("?", Dialect::as_str);
+            write!(
+                text,
+                "{dir} chunk {index}/? {name} peer={peer} classic={dialect} failed {}",
+                printable(why)
+            )
+        }
+        Record::ClassicDone { name, bytes, took, peers } => {
+            let (name, took) = (quoted(name), seconds(*took));
+            write!(text, "DONE {name} bytes={bytes} dur={took} peers={peers} unverified")
         }
         Record::Failed { name, id, took, why } => {
             let id = id.map(|id| format!(" id={id}")).unwrap_or_default();
@@ -168,7 +210,7 @@ fn chunk_place(dir: Direction, rest: &str) -> Option<(Kind, &str)> {
 }
 
 fn is_key(text: &str) -> bool {
-    ["bytes", "peer", "user", "dur", "id", "peers"].contains(&text)
+    ["bytes", "peer", "user", "classic", "dur", "id", "peers"].contains(&text)
 }
 
 #[cfg(test)]
@@ -240,6 +282,31 @@ mod tests {
         assert!(
             line(STAMP, &unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w")
         );
+    }
+
+    #[test]
+    fn classic_lines_name_their_dialect_and_are_read_back() {
+        let (name, peer) = (ChunkName::parse("forest_3").unwrap(), "192.168.2.65:8000".parse().unwrap());
+        let (dir, took) = (Direction::Down, Duration::from_millis(12));
+        let came = Record::ClassicChunk { dir, name: &name, bytes: 200, peer, dialect: Dialect::B, took };
+        let line = line(STAMP, &came);
+        assert_eq!(
+            line,
+            format!(
+                "{STAMP} DOWN chunk 3/? \"forest_3\" bytes=200 peer=192.168.2.65:8000 classic=B dur=0.012 ok"
+            )
+        );
+        let logged = Logged::parse(&line).unwrap();
+        assert_eq!((logged.field("classic"), logged.field("bytes")), (Some("B"), Some("200")));
+        assert_eq!(logged.kind, Kind::Chunk { dir, index: 3, of: 0 });
+
+        let dialect = Some(Dialect::ASize);
+        let missed = Record::ClassicChunkFailed { dir, name: &name, peer, dialect, why: "closed\nearly" };
+        let line = super::line(STAMP, &missed);
+        assert!(line.ends_with("peer=192.168.2.65:8000 classic=A-size failed closed\\nearly"), "{line}");
+        let done = Record::ClassicDone { name: "forest.png", bytes: 1000, took, peers: 2 };
+        let logged = Logged::parse(&super::line(STAMP, &done)).unwrap();
+        assert_eq!((logged.kind, logged.ending.as_str()), (Kind::Done, "unverified"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! This host's name, and the addresses of hosts that somebody named.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use crate::shell::ifaces::{self, Choice};
 
 /// Where Linux tells the host's name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -40,6 +42,20 @@ pub fn resolve(text: &str, default_port: u16) -> io::Result<SocketAddr> {
     chosen.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
+/// The IPv4 address by which other hosts know this one, as far as that can be said: the one it is bound to, else that of
+/// the first network in use, those beyond this host before its own.
+pub fn own_address(bind: Option<IpAddr>, ifaces: &[String], broadcast: Option<Ipv4Addr>) -> Ipv4Addr {
+    if let Some(IpAddr::V4(bind)) = bind
+        && !bind.is_unspecified()
+    {
+        return bind;
+    }
+    let networks = ifaces::enumerate().map(|(_, networks)| networks).unwrap_or_default();
+    let chosen = Choice { ifaces: ifaces.to_vec(), bind: None, broadcast }.select(&networks);
+    let beyond = chosen.iter().find(|network| !network.is_loopback());
+    beyond.or(chosen.first()).map_or(Ipv4Addr::LOCALHOST, |network| network.addr)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +70,15 @@ mod tests {
         assert_eq!(ok("localhost:9000"), "127.0.0.1:9000");
         assert!(resolve("localhost:port", 7117).is_err());
         assert!(!name().is_empty());
+    }
+
+    #[test]
+    fn the_own_address_is_the_bound_one_or_that_of_a_network_in_use() {
+        let bound = |ip: [u8; 4]| own_address(Some(IpAddr::from(ip)), &[], None);
+        assert_eq!(bound([127, 3, 2, 1]), Ipv4Addr::new(127, 3, 2, 1));
+        assert!(!bound([0, 0, 0, 0]).is_unspecified());
+        let loopback = Some(Ipv4Addr::new(127, 255, 255, 255));
+        assert_eq!(own_address(None, &[], loopback), Ipv4Addr::LOCALHOST);
+        assert_eq!(own_address(None, &["none0".to_owned()], None), Ipv4Addr::LOCALHOST);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::{Downloads, Item};
 use crate::cli::human;
 use crate::cli::json::Line;
@@ -63,7 +64,10 @@ impl Downloads {
         let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
         let open = self.items.values().filter(|item| !item.ended).count();
         let (what, peers) = match self.items.len() {
-            0 => return "looking for it".to_owned(),
+            0 => {
+                let classic = self.classic.as_ref().and_then(Fetches::line);
+                return classic.unwrap_or_else(|| "looking for it".to_owned());
+            }
             1 => {
                 let name =
                     self.items.values().next().map(|item| human::shortened(&printable(&item.name), 32));

@@ -1,0 +1,118 @@
+//! `classic announce`: cut files into chunks, and announce what is available again and again.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::classic::{self, refuse_voice, until_ended};
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::output::Output;
+use crate::core::name::printable;
+use crate::core::{ClassicEvent, Voice};
+use crate::shell::terminal;
+use crate::wire::classic::ChunkName;
+
+/// As JSON lines name it.
+pub(super) const COMMAND: &str = "classic announce";
+
+const ABOUT: &str = "\
+Cut files into chunks, as the dialect does, put these into the folder, note them in Available_Chunks.txt, and announce \
+what stands there until Ctrl-C, once at the start and then each --announce-interval. The file is read anew for every \
+round, so chunks that another program notes are announced too.
+
+Without FILE on a terminal it asks for one; elsewhere, or when nothing is typed, it announces what is noted already.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast classic announce forest.png
+  chunkcast classic announce --dir shared            what is noted in shared already
+  chunkcast classic announce forest.png --dialect A  names as A asks for them, on UDP 5000
+
+Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network, 7 a file cannot be read or cut.";
+
+/// Cut files into chunks and announce them
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct AnnounceArgs {
+    /// Files to cut and announce
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    alone: Alone,
+}
+
+pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Outcome {
+    if let Err(exit) = refuse_voice(&args.alone, out) {
+        return Outcome::of(exit);
+    }
+    let files = if args.files.is_empty() && out.may_ask() { asked(out) } else { args.files.clone() };
+    // Before the first round: the next one is a minute later.
+    if let Err(exit) = cut(args, &files, out) {
+        return Outcome::of(exit);
+    }
+    let mut run = match classic::start(COMMAND, Duty::Announce, &args.alone, global, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let voice = args.alone.voice();
+    let exit = until_ended(&mut run, |run, event| {
+        if let ClassicEvent::Announced { chunks } = event {
+            run.out.note(&announced(*chunks, voice));
+        }
+    });
+    classic::leave(&mut run, |_, _| {});
+    Outcome { exit, done: files.len(), failed: 0, bytes: 0 }
+}
+
+/// Cuts the files, and says into what.
+fn cut(args: &AnnounceArgs, files: &[PathBuf], out: &mut Output) -> Result<(), Exit> {
+    for file in files {
+        let shown = printable(&file.to_string_lossy());
+        match args.alone.folder().cut(file) {
+            Ok(chunks) => {
+                let names: Vec<String> = chunks.iter().map(ChunkName::to_string).collect();
+                out.result(&format!("{shown}: {}", printable(&names.join(" "))));
+            }
+            Err(fault) => {
+                let exit = Exit::of_fault(&fault);
+                out.error(exit, &printable(&fault.text), None);
+                return Err(exit);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The file that somebody types. Nothing runs yet that a question could hold up.
+fn asked(out: &mut Output) -> Vec<PathBuf> {
+    out.prompt("which file? (nothing: what is noted already) ");
+    let line = terminal::read_line().recv().unwrap_or_default();
+    let name = line.trim_end_matches(['\n', '\r']);
+    if name.is_empty() { Vec::new() } else { vec![PathBuf::from(name)] }
+}
+
+/// What a round of announcements is, for people.
+pub(super) fn announced(chunks: usize, voice: Voice) -> String {
+    match chunks {
+        0 => format!("nothing to announce on UDP {}", voice.port),
+        _ => format!("announced {} on UDP {}", human::counted(chunks, "chunk", "chunks"), voice.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::classic::Dialect;
+
+    #[test]
+    fn a_round_says_how_much_and_where() {
+        let voice = Voice { dialect: Dialect::B, port: 5001 };
+        assert_eq!(announced(5, voice), "announced 5 chunks on UDP 5001");
+        assert_eq!(announced(1, voice), "announced 1 chunk on UDP 5001");
+        assert_eq!(announced(0, voice), "nothing to announce on UDP 5001");
+    }
+}

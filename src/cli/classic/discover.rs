@@ -1,0 +1,53 @@
+//! `classic discover`: hear what others announce, and keep the dictionary of who has what.
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::classic::{self, Diary, until_ended};
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::core::ClassicEvent;
+
+/// As JSON lines name it.
+pub(super) const COMMAND: &str = "classic discover";
+
+const ABOUT: &str = "\
+Hear what classic peers announce until Ctrl-C, and keep The_Content_Dictionary.txt (with --dialect A: tags.txt): who has \
+which chunk. What a peer announced is taken out again when it was silent for three minutes. The file is replaced as a \
+whole, so a program that reads it never sees a part of it.
+
+On stdout: each peer with the chunks that are new.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast classic discover
+  chunkcast classic discover --udp-port 8000 --dictionary peers.json
+  chunkcast classic discover --dialect A --dir shared
+
+Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network or the port is taken, 7 the folder cannot be used.";
+
+/// Hear what others announce, and keep the dictionary
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct DiscoverArgs {
+    #[command(flatten)]
+    alone: Alone,
+}
+
+pub(super) fn run(args: &DiscoverArgs, global: &Global, out: &mut Output) -> Outcome {
+    let mut run = match classic::start(COMMAND, Duty::Discover, &args.alone, global, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let (mut diary, mut heard) = (Diary::new(&args.alone), 0);
+    let exit = until_ended(&mut run, |run, event| {
+        if let ClassicEvent::Heard { chunks, .. } = event {
+            heard += chunks.len();
+        }
+        diary.take(run, event);
+    });
+    classic::leave(&mut run, |_, _| {});
+    Outcome { exit, done: heard, failed: usize::from(exit != Exit::Ok), bytes: 0 }
+}

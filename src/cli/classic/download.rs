@@ -1,0 +1,149 @@
+//! `classic download`: fetch files from those that the dictionary names, and join their chunks.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::choice::{self, Offer};
+use crate::cli::classic::failure::Looked;
+use crate::cli::classic::fetches::Fetches;
+use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::classic::{self, Diary, turn};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::human;
+use crate::cli::ls;
+use crate::cli::output::Output;
+use crate::cli::run::Run;
+use crate::cli::units::parse_duration;
+use crate::core::{ClassicContent, ClassicEvent, Command};
+use crate::wire::message::Wanted;
+
+/// As JSON lines name it.
+pub(super) const COMMAND: &str = "classic download";
+/// How long is waited for the dictionary before what stands in it is shown.
+const CHOICE_WAIT: Duration = Duration::from_secs(1);
+/// How often the line that renews itself does so.
+const LIVE_INTERVAL: Duration = Duration::from_millis(500);
+
+const ABOUT: &str = "\
+Fetch files from the peers that The_Content_Dictionary.txt (with --dialect A: tags.txt) names, whichever program keeps \
+it: several chunks at once, each from any peer that has it, from the next one when one fails. Chunks lie in the folder \
+under their names, are noted in Available_Chunks.txt, and are joined when all are there. The dictionary is read again \
+and again until --wait is over, so a peer that is heard meanwhile counts.
+
+NAME is a file's name with or without its extension; none on a terminal: list what there is, and ask. On stdout: each \
+chunk, then the file's path. Each chunk is noted in Download_Log.txt (with --dialect A: client.log).
+
+Nothing verifies what comes. Chunks whose sizes cannot be of one file are told, and not joined.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast classic download forest
+  chunkcast classic download --dialect A --dir shared forest.png
+  chunkcast classic download                 list what there is, and ask
+
+Exit: 0 all there, 2 usage, 3 nobody has it, 4 no network, 5 chunks are missing (others kept),
+6 chunks that are not of one file, 7 local storage, 8 ambiguous, 10 some failed, 130 interrupted,
+143 terminated.";
+
+/// Fetch files from those that the dictionary names
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct DownloadArgs {
+    /// Files, with or without extension
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How long to look for somebody who has what is missing
+    #[arg(long, value_name = "TIME", default_value = "65s", value_parser = parse_duration)]
+    wait: Duration,
+    #[command(flatten)]
+    alone: Alone,
+}
+
+pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Outcome {
+    if args.names.is_empty() && !out.may_ask() {
+        let next = "see who has what: The_Content_Dictionary.txt, or chunkcast ls --classic --wait 65s";
+        out.error(Exit::Usage, "say which file to download", Some(next));
+        return Outcome::of(Exit::Usage);
+    }
+    let mut run = match classic::start(COMMAND, Duty::Download, &args.alone, global, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let names = match names(args, &mut run) {
+        Ok(names) => names,
+        Err(exit) => {
+            classic::leave(&mut run, |_, _| {});
+            return Outcome::of(exit);
+        }
+    };
+    let chunk_dir = args.alone.folder().store().chunk_dir;
+    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir);
+    let mut diary = Diary::new(&args.alone);
+    for (ticket, name) in (0..).zip(&names) {
+        fetches.begin(&mut run, ticket, name);
+    }
+    let exit = until_over(&mut run, &mut fetches, &mut diary);
+    let failed = fetches.failures().len() + fetches.open();
+    Outcome { exit, done: fetches.done(), failed, bytes: fetches.bytes() }
+}
+
+/// The loop until all have ended or a signal comes, and the end.
+fn until_over(run: &mut Run<'_>, fetches: &mut Fetches, diary: &mut Diary) -> Exit {
+    let mut take = |run: &mut Run<'_>, fetches: &mut Fetches, event: &ClassicEvent| {
+        diary.take(run, event);
+        fetches.take(run, event);
+    };
+    let exit = loop {
+        if fetches.are_over() {
+            break Exit::of_all(fetches.done(), fetches.failures());
+        }
+        let until = run.out.is_live().then(|| Instant::now() + LIVE_INTERVAL);
+        match turn(run, until, &mut |run, event| take(run, fetches, event)) {
+            Ok(None) => {}
+            Ok(Some(signal)) => break Exit::of_signal(signal),
+            Err(exit) => return exit,
+        }
+        if let Some(exit) = run.out.ended() {
+            break exit;
+        }
+        if let Some(line) = fetches.line() {
+            run.out.show(&line);
+        }
+    };
+    run.out.clear();
+    classic::leave(run, |run, event| take(run, fetches, event));
+    if matches!(exit, Exit::Interrupted | Exit::Terminated) && !fetches.are_over() {
+        Failure::cut_short(exit, fetches.done(), fetches.open(), fetches.kept()).tell(run.out, None, None);
+        fetches.abandon(run, exit.word());
+    }
+    exit
+}
+
+/// What to get: as the command line says, else as whoever sits at the terminal does.
+fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
+    if !args.names.is_empty() {
+        return Ok(args.names.clone());
+    }
+    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    ls::until_looked(run)?;
+    let contents = run.status().classic;
+    if contents.is_empty() {
+        let next = "hear what others announce: chunkcast classic discover";
+        run.out.error(Exit::Nobody, "the dictionary names nobody who has anything", Some(next));
+        return Err(Exit::Nobody);
+    }
+    let offer = |content: &ClassicContent| Offer {
+        label: format!(
+            "{}  ({}, unverified)",
+            human::label(&content.file),
+            human::counted(content.chunks.len(), "chunk", "chunks")
+        ),
+        chosen: content.file.clone(),
+    };
+    let offers: Vec<Offer<String>> = contents.iter().map(offer).collect();
+    choice::among(run, &offers, |word| Ok(word.to_owned()))
+}

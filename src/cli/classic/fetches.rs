@@ -1,0 +1,259 @@
+//! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
+//! of them for all is told here; chunks are told by the command.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::cli::classic::failure::{self, Circumstances, Looked};
+use crate::cli::classic::json::Line;
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{path_text, seconds};
+use crate::cli::run::Run;
+use crate::cli::transfer_log::Record;
+use crate::core::name::printable;
+use crate::core::{ClassicEvent, ClassicFailure, Command};
+
+/// The most numbers of chunks in one line for people.
+const NUMBERS_MAX: usize = 16;
+
+/// The files, by ticket.
+#[derive(Debug)]
+pub(crate) struct Fetches {
+    files: BTreeMap<u32, File>,
+    looked: Looked,
+    wait: Duration,
+    chunk_dir: PathBuf,
+    done: usize,
+    bytes: u64,
+    failures: Vec<Exit>,
+}
+
+/// One file.
+#[derive(Debug)]
+struct File {
+    /// As it was asked for; once it was found, as it will be called.
+    name: String,
+    began: Instant,
+    found: bool,
+    /// Chunks that are here, and bytes of those that came.
+    chunks: u32,
+    bytes: u64,
+    ended: bool,
+}
+
+impl Fetches {
+    /// None yet. Each will be looked for as long as `wait`; its chunks are kept in `chunk_dir`.
+    pub(crate) fn new(looked: Looked, wait: Duration, chunk_dir: PathBuf) -> Fetches {
+        Fetches { files: BTreeMap::new(), looked, wait, chunk_dir, done: 0, bytes: 0, failures: Vec::new() }
+    }
+
+    /// How long each file is looked for.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// Begins to get a file.
+    pub(crate) fn begin(&mut self, run: &mut Run<'_>, ticket: u32, name: &str) {
+        let began = Instant::now();
+        let file = File { name: name.to_owned(), began, found: false, chunks: 0, bytes: 0, ended: false };
+        self.files.insert(ticket, file);
+        run.command(Command::GetClassic { ticket, name: name.to_owned(), wait: self.wait });
+    }
+
+    /// Takes in an event.
+    pub(crate) fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
+        match event {
+            ClassicEvent::Begun { ticket, file, had, holders } => {
+                self.begun(run, *ticket, file, *had, *holders);
+            }
+            ClassicEvent::ChunkReceived { ticket, bytes, .. } => {
+                if let Some(file) = self.files.get_mut(ticket) {
+                    file.chunks = file.chunks.saturating_add(1);
+                    file.bytes = file.bytes.saturating_add(*bytes);
+                }
+            }
+            ClassicEvent::Waiting { ticket, missing } => self.waiting(run, *ticket, missing),
+            ClassicEvent::Finished { ticket, path, bytes, took, peers } => {
+                let Some(file) = self.files.get_mut(ticket).filter(|file| !file.ended) else { return };
+                file.ended = true;
+                self.done += 1;
+                self.bytes = self.bytes.saturating_add(*bytes);
+                let done = Done {
+                    name: &file.name,
+                    path: path_text(path),
+                    bytes: *bytes,
+                    took: *took,
+                    peers: *peers,
+                };
+                done.tell(run);
+            }
+            ClassicEvent::Failed { ticket, reason } => self.failed(run, *ticket, reason),
+            _ => {}
+        }
+    }
+
+    /// Whether everything that was asked for has ended.
+    pub(crate) fn are_over(&self) -> bool {
+        self.files.values().all(|file| file.ended)
+    }
+
+    /// How many have not ended.
+    pub(crate) fn open(&self) -> usize {
+        self.files.values().filter(|file| !file.ended).count()
+    }
+
+    /// How many files are complete.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Their bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The exit codes of those that failed.
+    pub(crate) fn failures(&self) -> &[Exit] {
+        &self.failures
+    }
+
+    /// What is kept of those that have not ended; `None`: nothing.
+    pub(crate) fn kept(&self) -> Option<String> {
+        let open = self.files.values().filter(|file| !file.ended);
+        failure::kept(open.map(|file| file.chunks).fold(0, u32::saturating_add), &self.chunk_dir)
+    }
+
+    /// Ends what has not ended when the command does: a line in the log for each.
+    pub(crate) fn abandon(&mut self, run: &mut Run<'_>, why: &str) {
+        for file in self.files.values_mut().filter(|file| !file.ended) {
+            file.ended = true;
+            run.log(&Record::Failed { name: &file.name, id: None, took: file.began.elapsed(), why });
+        }
+    }
+
+    /// How far the first one is that has not ended, in a line.
+    pub(crate) fn line(&self) -> Option<String> {
+        let file = self.files.values().find(|file| !file.ended)?;
+        let name = human::shortened(&printable(&file.name), 32);
+        Some(match file.found {
+            false => format!("{name}  waiting for the announcements of classic peers"),
+            true => format!(
+                "{name}  {}, {} fetched, classic, unverified",
+                human::counted(file.chunks as usize, "chunk", "chunks"),
+                human::size(file.bytes)
+            ),
+        })
+    }
+
+    fn begun(&mut self, run: &mut Run<'_>, ticket: u32, name: &str, had: u32, holders: usize) {
+        let Some(file) = self.files.get_mut(&ticket) else { return };
+        (file.name, file.found, file.chunks) = (name.to_owned(), true, had);
+        let here = match had {
+            0 => String::new(),
+            _ => format!(", {} here already", human::counted(had as usize, "chunk is", "chunks are")),
+        };
+        let peers = human::counted(holders, "classic peer", "classic peers");
+        run.out.note(&format!("getting {} from {peers}{here}; nothing verifies it", human::label(name)));
+    }
+
+    fn waiting(&self, run: &mut Run<'_>, ticket: u32, missing: &[u32]) {
+        let Some(file) = self.files.get(&ticket).filter(|file| file.found) else { return };
+        let what = if missing.len() == 1 { "chunk" } else { "chunks" };
+        run.out.note(&format!(
+            "{}: waiting for {what} {}, which nobody announces for now (giving up after {})",
+            human::label(&file.name),
+            human::some_of(&missing[..missing.len().min(NUMBERS_MAX)], missing.len() as u64),
+            human::span(self.wait)
+        ));
+    }
+
+    fn failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &ClassicFailure) {
+        // Whoever cancelled it says so, once for all.
+        if *reason == ClassicFailure::Cancelled {
+            return;
+        }
+        let Some(file) = self.files.get_mut(&ticket).filter(|file| !file.ended) else { return };
+        file.ended = true;
+        let (looked, wait, kept) = (self.looked, self.wait, file.chunks);
+        let around = Circumstances { looked, wait, kept, chunk_dir: &self.chunk_dir };
+        let failure = failure::of(&file.name, reason, &around);
+        let (name, took) = (&file.name, file.began.elapsed());
+        run.log(&Record::Failed { name, id: None, took, why: &failure.happened });
+        failure::tell(&failure, name, reason, run.out);
+        self.failures.push(failure.exit);
+    }
+}
+
+/// A file that is there.
+struct Done<'a> {
+    name: &'a str,
+    path: String,
+    bytes: u64,
+    took: Duration,
+    peers: usize,
+}
+
+impl Done<'_> {
+    fn tell(&self, run: &mut Run<'_>) {
+        let Done { name, path, bytes, took, peers } = self;
+        let (bytes, took, peers) = (*bytes, *took, *peers);
+        run.log(&Record::ClassicDone { name, bytes, took, peers });
+        let line = Line::Done { name, path: path.clone(), bytes, dur: seconds(took), peers, skipped: false };
+        run.out.json(&line.marked());
+        run.out.result(&result(path));
+        run.out.note(&format!(
+            "{}: {} in {}, from {}, classic, unverified",
+            human::label(name),
+            human::size(bytes),
+            human::span(took),
+            human::counted(peers, "peer", "peers")
+        ));
+    }
+}
+
+/// The line of results about a file that is there: nobody shall take it for verified.
+fn result(path: &str) -> String {
+    format!("{}  unverified", printable(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetches(files: &[(bool, u32, bool)]) -> Fetches {
+        let mut fetches = Fetches::new(Looked::Itself, Duration::from_secs(65), "chunks".into());
+        for (ticket, (found, chunks, ended)) in (0..).zip(files) {
+            let (found, chunks, ended) = (*found, *chunks, *ended);
+            let (name, began) = (format!("file-{ticket}\u{1b}"), Instant::now());
+            fetches.files.insert(ticket, File { name, began, found, chunks, bytes: 2048, ended });
+        }
+        fetches
+    }
+
+    #[test]
+    fn how_far_and_what_is_kept_is_that_of_those_that_have_not_ended() {
+        let fetches = fetches(&[(true, 5, true), (true, 3, false), (false, 0, false)]);
+        assert!(!fetches.are_over());
+        assert_eq!(fetches.open(), 2);
+        assert_eq!(fetches.kept().as_deref(), Some("3 chunks, unverified, in chunks"));
+        let line = fetches.line().unwrap();
+        assert!(
+            line.starts_with("file-1") && line.ends_with("3 chunks, 2.0 KiB fetched, classic, unverified")
+        );
+        assert!(!line.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn nothing_open_is_over_and_has_no_line() {
+        let fetches = fetches(&[(true, 5, true)]);
+        assert!(fetches.are_over());
+        assert_eq!((fetches.line(), fetches.kept()), (None, None));
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_marked_in_the_results() {
+        assert_eq!(result("./a\u{1b}.png"), "./a\\u{1b}.png  unverified");
+    }
+}

@@ -1,0 +1,183 @@
+//! The classic dialects on the command line: beside native commands (`--classic`), and the four programs that classic
+//! peers are made of, each alone or all in one loop (`chunkcast classic ...`).
+//!
+//! Owns flags, what is printed and what is written to the programs' logs. What is said on the wire is the core's.
+
+mod announce;
+mod discover;
+mod download;
+pub(crate) mod failure;
+pub(crate) mod fetches;
+mod folder;
+pub(crate) mod json;
+pub(crate) mod listing;
+mod peer;
+pub(crate) mod setup;
+mod telling;
+mod upload;
+
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::classic::folder::Folder;
+use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Standing, Target};
+use crate::core::{ClassicEvent, Event};
+use crate::shell::ShellEvent;
+use crate::store::OnConflict;
+use crate::wire::classic::Dialect;
+
+const ABOUT: &str = "\
+The four programs that classic peers are made of, each alone, or all in one loop. They work together by the files they \
+share in one folder (--dir), so that each can be replaced by another program of its kind, and the rest goes on working.
+
+Nothing that comes from classic peers is verified: their dialects have nothing to verify it by.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast classic peer forest.png            all four at once
+  chunkcast classic announce forest.png        cut it, and announce its chunks each minute
+  chunkcast classic discover                   hear what others announce
+  chunkcast classic upload                     serve what lies in the folder
+  chunkcast classic download forest            fetch from those that were heard
+
+Native commands speak with classic peers too: chunkcast get --classic forest.png";
+
+/// Be one of the four programs of the classic peers, or all of them
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct ClassicArgs {
+    #[command(subcommand)]
+    program: Program,
+}
+
+/// Which of them.
+#[derive(Debug, Subcommand)]
+enum Program {
+    Announce(announce::AnnounceArgs),
+    Discover(discover::DiscoverArgs),
+    Upload(upload::UploadArgs),
+    Download(download::DownloadArgs),
+    Peer(peer::PeerArgs),
+}
+
+impl ClassicArgs {
+    /// The command's name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.program {
+            Program::Announce(_) => announce::COMMAND,
+            Program::Discover(_) => discover::COMMAND,
+            Program::Upload(_) => upload::COMMAND,
+            Program::Download(_) => download::COMMAND,
+            Program::Peer(_) => peer::COMMAND,
+        }
+    }
+}
+
+pub(crate) fn run(args: &ClassicArgs, global: &Global, out: &mut Output) -> Outcome {
+    match &args.program {
+        Program::Announce(args) => announce::run(args, global, out),
+        Program::Discover(args) => discover::run(args, global, out),
+        Program::Upload(args) => upload::run(args, global, out),
+        Program::Download(args) => download::run(args, global, out),
+        Program::Peer(args) => peer::run(args, global, out),
+    }
+}
+
+/// Lets a process with this duty stand: it speaks nothing but the classic dialects.
+fn start<'a>(
+    command: &'static str,
+    duty: Duty,
+    alone: &Alone,
+    global: &Global,
+    out: &'a mut Output,
+) -> Result<Run<'a>, Exit> {
+    let target = Target { dir: alone.folder().target_dir(), name: None, on_conflict: OnConflict::Rename };
+    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)) };
+    Run::start(command, global, target, standing, out)
+}
+
+/// The loop of a program that ends by a signal, which is success; `each` hears what happens.
+fn until_ended(run: &mut Run<'_>, mut each: impl FnMut(&mut Run<'_>, &ClassicEvent)) -> Exit {
+    loop {
+        match turn(run, None, &mut each) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Exit::Ok,
+            Err(exit) => return exit,
+        }
+        if let Some(exit) = run.out.ended() {
+            return exit;
+        }
+    }
+}
+
+/// One turn of the loop; the signal that came.
+fn turn(
+    run: &mut Run<'_>,
+    until: Option<Instant>,
+    each: &mut impl FnMut(&mut Run<'_>, &ClassicEvent),
+) -> Result<Option<i32>, Exit> {
+    run.turn(until)?;
+    while let Some(event) = run.next_event() {
+        match event {
+            ShellEvent::Signal(signal) => return Ok(Some(signal)),
+            ShellEvent::Core(Event::Classic(event)) => each(run, &event),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Leaves; `each` hears what still happens.
+fn leave(run: &mut Run<'_>, mut each: impl FnMut(&mut Run<'_>, &ClassicEvent)) {
+    run.leave(|run, event| {
+        if let ShellEvent::Core(Event::Classic(event)) = event {
+            each(run, &event);
+        }
+    });
+}
+
+/// Refuses to announce in a dialect that cannot be; a usage error.
+fn refuse_voice(alone: &Alone, out: &mut Output) -> Result<(), Exit> {
+    if alone.dialect() != Dialect::D {
+        return Ok(());
+    }
+    let next = "peers of D hear the names of --dialect B on the same port, and are served when they ask";
+    out.error(
+        Exit::Usage,
+        "chunkcast does not announce in D, which needs the SHA-256 of each chunk",
+        Some(next),
+    );
+    Err(Exit::Usage)
+}
+
+/// Prints what happens and writes it to the programs' logs.
+#[derive(Debug)]
+struct Diary {
+    folder: Folder,
+    /// A log that cannot be written to is complained about once.
+    broken: bool,
+}
+
+impl Diary {
+    fn new(alone: &Alone) -> Diary {
+        Diary { folder: alone.folder(), broken: false }
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
+        if let Some(line) = telling::line(event) {
+            run.out.result(&line);
+        }
+        if let Err(fault) = self.folder.log(event)
+            && !self.broken
+        {
+            self.broken = true;
+            run.out.fail(&format!("chunkcast: {fault}"));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `classic upload`: serve the chunks that are in the folder.
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::classic::{self, Diary, until_ended};
+use crate::cli::output::Output;
+use crate::cli::run::Run;
+use crate::core::ClassicEvent;
+use crate::core::name::printable;
+
+/// As JSON lines name it.
+pub(super) const COMMAND: &str = "classic upload";
+
+const ABOUT: &str = "\
+Serve the chunks that lie in the folder and stand in Available_Chunks.txt until Ctrl-C, on TCP 8000 (B) and 5000 (C), or \
+on the port of --dialect. Every dialect is answered on every port: which one it is, is read off the request. Each chunk \
+that went is noted in Upload_log.txt (with --dialect A: server.log).
+
+On stdout: each chunk that went, and to whom.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast classic upload
+  chunkcast classic upload --dialect A --dir shared
+  chunkcast classic upload --classic-dialect 192.168.2.65=B-json
+
+Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network or a port is taken, 7 the folder cannot be used.";
+
+/// Serve the chunks that are in the folder
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct UploadArgs {
+    #[command(flatten)]
+    alone: Alone,
+}
+
+/// What went.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) chunks: usize,
+    pub(super) failed: usize,
+    pub(super) bytes: u64,
+}
+
+pub(super) fn run(args: &UploadArgs, global: &Global, out: &mut Output) -> Outcome {
+    let mut run = match classic::start(COMMAND, Duty::Upload, &args.alone, global, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let (mut diary, mut sent) = (Diary::new(&args.alone), Sent::default());
+    let mut take = |run: &mut Run<'_>, event: &ClassicEvent| {
+        sent.take(run, event);
+        diary.take(run, event);
+    };
+    let exit = until_ended(&mut run, &mut take);
+    classic::leave(&mut run, &mut take);
+    Outcome { exit, done: sent.chunks, failed: sent.failed, bytes: sent.bytes }
+}
+
+impl Sent {
+    /// Counts an event; what was not sent is said.
+    pub(super) fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
+        match event {
+            ClassicEvent::ChunkSent { bytes, .. } => {
+                self.chunks += 1;
+                self.bytes = self.bytes.saturating_add(*bytes);
+            }
+            ClassicEvent::ChunkUnsent { name, to, why } => {
+                self.failed += 1;
+                run.out.note(&format!("{} was not sent to {}: {why}", printable(&name.to_string()), to.ip()));
+            }
+            _ => {}
+        }
+    }
+}
