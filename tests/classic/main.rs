@@ -1,4 +1,4 @@
-//! The classic dialects over loopback: reference peers as the field has them, first against each other.
+//! The classic dialects over loopback: reference peers as the field has them, first against each other, then with chunkcast.
 //!
 //! [`reference`] holds the peers, written from the description of the dialects alone: nothing of this crate is in
 //! them, so that they can judge it. Every test draws addresses of its own from 127.0.0.0/8, on which even the fixed
@@ -11,6 +11,10 @@
     reason = "a test that cannot go on has to fail"
 )]
 
+#[path = "../process/child.rs"]
+#[allow(dead_code, reason = "the process tests use the rest of it")]
+mod child;
 mod reference;
 
 mod among_themselves;
+mod with_chunkcast;
