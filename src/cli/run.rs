@@ -89,7 +89,9 @@ impl<'a> Run<'a> {
             Err(error) => return Err(tell_shell_error(out, &error)),
         };
         let log = open_log(&log_file, out);
-        let classic_tcp = classic_udp.as_ref().map(|_| reactor.classic_tcp_ports());
+        let classic_tcp: Option<Vec<u16>> = classic_udp
+            .as_ref()
+            .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
         out.json(&Line::Hello {
             command,
             version: env!("CARGO_PKG_VERSION"),

@@ -184,6 +184,7 @@ mod tests {
             announce_interval: Duration::from_secs(60),
             doors: BTreeMap::new(),
             dial_port: None,
+            speaks: None,
             dialects: BTreeMap::new(),
             dictionary: DictionaryUse::None,
             chunk_bytes_max: 1 << 20,

@@ -187,11 +187,6 @@ impl Reactor {
         self.ears.ports()
     }
 
-    /// The TCP ports on which classic peers are served.
-    pub fn classic_tcp_ports(&self) -> Vec<u16> {
-        Vec::new()
-    }
-
     /// Shares a file, or all files below a folder.
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share(path)?;

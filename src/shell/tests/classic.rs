@@ -15,6 +15,7 @@ fn classic(udp: &[u16], tcp: &[(u16, u16)], strict: bool) -> Option<ClassicPorts
         doors: BTreeMap::new(),
         dial_port: None,
         dialects: BTreeMap::new(),
+        speaks: None,
         dictionary: DictionaryUse::None,
         chunk_bytes_max: 1 << 20,
     };
