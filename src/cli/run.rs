@@ -89,7 +89,10 @@ impl<'a> Run<'a> {
             Err(error) => return Err(tell_shell_error(out, &error)),
         };
         let log = open_log(&log_file, out);
-        let classic_tcp = classic_udp.as_ref().map(|_| reactor.classic_tcp_ports());
+        let classic_tcp: Option<Vec<u16>> = classic_udp.as_ref().map(|_| {
+            let ports = reactor.classic_tcp_ports();
+            ports.into_iter().map(|(port, _)| port).collect()
+        });
         out.json(&Line::Hello {
             command,
             version: env!("CARGO_PKG_VERSION"),

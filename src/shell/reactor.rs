@@ -163,8 +163,8 @@ impl Reactor {
         self.listener.port()
     }
 
-    /// The TCP ports on which classic peers are served.
-    pub fn classic_tcp_ports(&self) -> Vec<u16> {
+    /// The TCP ports on which classic peers are served, each with the dialects' own that it stands in for.
+    pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
         Vec::new()
     }
 
