@@ -94,7 +94,10 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
 /// The loop until all have ended or a signal comes, and the end.
 fn until_over(run: &mut Run<'_>, fetches: &mut Fetches, diary: &mut Diary) -> Exit {
     let mut take = |run: &mut Run<'_>, fetches: &mut Fetches, event: &ClassicEvent| {
-        diary.take(run, event);
+        // Who is in the dictionary is not what was asked for.
+        if !matches!(event, ClassicEvent::Heard { .. } | ClassicEvent::Gone { .. }) {
+            diary.take(run, event);
+        }
         fetches.take(run, event);
     };
     let exit = loop {
