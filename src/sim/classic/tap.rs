@@ -1,0 +1,116 @@
+//! A tap on what one end of a classic connection writes: requests are complete and one at a time, and answers come in
+//! the segments, and with the pauses, that the field's receivers need.
+
+use std::time::Duration;
+
+use crate::core::Time;
+use crate::wire::classic::request::{Request, RequestDecoder};
+use crate::wire::classic::{Dialect, REQUEST_BYTES_MAX, SEGMENT_PAUSE, SIZE_PAUSE};
+
+/// What one end has said so far.
+#[derive(Debug)]
+pub(in crate::sim) struct ClassicTap {
+    decoder: RequestDecoder,
+    requests: u32,
+    last: Option<Request>,
+    /// Answers of which the end is known, and was written.
+    answers: u32,
+    /// Of the answer under way: when its first, second and third piece were written, and their lengths.
+    pieces: Vec<(Time, usize)>,
+    /// Of D's answer under way: its header line.
+    line: Vec<u8>,
+    /// Of D's answer under way: bytes that its header promised and that are still to be written.
+    promised: u64,
+}
+
+impl Default for ClassicTap {
+    fn default() -> ClassicTap {
+        ClassicTap {
+            decoder: RequestDecoder::new(Dialect::C.tcp_port()),
+            requests: 0,
+            last: None,
+            answers: 0,
+            pieces: Vec::new(),
+            line: Vec::new(),
+            promised: 0,
+        }
+    }
+}
+
+impl ClassicTap {
+    /// How many requests were written.
+    pub(in crate::sim) fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// What asks has written; gives the requests that it completes. `other` is what answers.
+    pub(in crate::sim) fn asks(&mut self, bytes: &[u8], other: &ClassicTap) -> Result<Vec<Request>, String> {
+        if self.requests != other.answers {
+            return Err(format!("asks again after {} requests and {} answers", self.requests, other.answers));
+        }
+        match self.decoder.push(bytes) {
+            Ok((used, Some(request))) if used == bytes.len() && used < REQUEST_BYTES_MAX => {
+                self.requests += 1;
+                self.last = Some(request.clone());
+                Ok(vec![request])
+            }
+            Ok(_) => Err("writes something else than one whole request at once".to_owned()),
+            Err(error) => Err(format!("asks what nobody understands: {error}")),
+        }
+    }
+
+    /// What answers has written. `other` is what asked.
+    pub(in crate::sim) fn answers(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        other: &ClassicTap,
+    ) -> Result<(), String> {
+        let Some(asked) = other.last.as_ref().filter(|_| other.requests > self.answers) else {
+            return Err("answers what nobody asked".to_owned());
+        };
+        let dialect = asked.dialect;
+        if self.pieces.len() < 3 {
+            self.pieces.push((now, bytes.len()));
+        }
+        if dialect == Dialect::D {
+            self.line_and_data(bytes)?;
+        }
+        let early = |from: usize, to: usize, pause: Duration| {
+            let [from, to] = [self.pieces.get(from), self.pieces.get(to)];
+            from.zip(to).is_some_and(|((from, _), (to, _))| to.since(*from) < pause)
+        };
+        let complaint = match dialect {
+            Dialect::ASize if self.pieces[0].1 != 1 => Some("does not write the status alone"),
+            Dialect::ASize if early(0, 1, SEGMENT_PAUSE) => Some("writes the size too soon"),
+            Dialect::ASize if early(0, 2, SIZE_PAUSE) => Some("writes data too soon behind the size"),
+            Dialect::D if early(0, 1, SEGMENT_PAUSE) => Some("writes data too soon behind the header"),
+            _ => None,
+        };
+        if dialect == Dialect::D && self.promised == 0 {
+            self.answers += 1;
+            self.pieces.clear();
+            self.line.clear();
+        }
+        complaint.map_or(Ok(()), |what| Err(what.to_owned()))
+    }
+
+    /// The header line comes alone; then what it promised.
+    fn line_and_data(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if self.promised > 0 {
+            let left = self.promised.checked_sub(bytes.len() as u64);
+            self.promised = left.ok_or_else(|| "writes more than its header said".to_owned())?;
+            return Ok(());
+        }
+        self.line.extend_from_slice(bytes);
+        let text = std::str::from_utf8(&self.line).unwrap_or_default();
+        match text.strip_suffix('\n').map(str::parse) {
+            Some(Ok(size)) if size > 0 => {
+                self.promised = size;
+                Ok(())
+            }
+            None if text == "ERROR: Chunk not found" => Ok(()),
+            _ => Err(format!("writes {text:?} for a header line")),
+        }
+    }
+}
