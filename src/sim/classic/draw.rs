@@ -181,7 +181,8 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
         for _ in 0..1 + rng.below(3) {
             let (host, other) = (rng.below(hosts), rng.below(hosts));
             let at = Time::from_millis(100) + rng.duration_below(Duration::from_secs(20));
-            let span = rng.duration_below(Duration::from_secs(if coin(rng) { 15 } else { 1 }));
+            let longest = Duration::from_secs(if coin(rng) { 15 } else { 1 });
+            let span = rng.duration_below(longest);
             let back = at + span;
             match kind {
                 0 => {
