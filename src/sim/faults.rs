@@ -26,6 +26,7 @@ impl Simulation {
                 self.queue.push(at, Happening::Resumed { host: crate::sim::network::index(host) });
             }
             Action::ClockJump(host, span) => {
+                self.watch.disturb(host);
                 self.hosts[host].clock_ahead += span;
                 self.oracle.suspended(host);
                 self.touch(host);

@@ -70,15 +70,12 @@ fn fails(scenario: Scenario, host: usize, limit: Time) -> (Simulation, ClassicFa
     }
 }
 
+/// What a host said of the classic dialects, and when.
 fn said(world: &Simulation, host: usize) -> Vec<(Time, &ClassicEvent)> {
-    let classic = |(at, by, event): &'_ (Time, usize, Event)| match event {
-        Event::Classic(_) => (*by == host).then_some(*at),
-        _ => None,
-    };
-    let events = world.events().iter().filter_map(|told| Some((classic(told)?, &told.2)));
-    events
-        .filter_map(|(at, event)| match event {
-            Event::Classic(event) => Some((at, event)),
+    let of_host = world.events().iter().filter(|(_, by, _)| *by == host);
+    of_host
+        .filter_map(|(at, _, event)| match event {
+            Event::Classic(event) => Some((*at, event)),
             _ => None,
         })
         .collect()

@@ -247,3 +247,70 @@ fn takes(bytes: usize, spec: &mut DiskSpec, rng: &mut Rng) -> Result<(), Fault> 
 fn device_fails() -> Fault {
     Fault { kind: FaultKind::Io, text: "the device fails".to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPOOL: SpoolId = SpoolId(3);
+
+    fn name(text: &str) -> ChunkName {
+        ChunkName::parse(text).unwrap()
+    }
+
+    fn shelf() -> (Shelf, DiskSpec, Rng) {
+        (Shelf { chunk_bytes_max: 100, ..Shelf::default() }, DiskSpec::default(), Rng::new(1))
+    }
+
+    #[test]
+    fn a_spool_becomes_a_chunk_without_what_is_not_its_own() {
+        let (mut shelf, mut spec, mut rng) = shelf();
+        for bytes in [&b"4"[..], b"abcd"] {
+            assert!(shelf.append(SPOOL, bytes, &mut spec, &mut rng).is_none());
+        }
+        let job = ClassicJob::KeepSpool { spool: SPOOL, name: name("forest_1.png"), skip: 1 };
+        assert!(shelf.begin(&job));
+        // The number may serve the next answer while this one is being kept.
+        assert!(shelf.append(SPOOL, b"next", &mut spec, &mut rng).is_none());
+        let reply = shelf.carry_out(job, &mut spec, &mut rng);
+        assert!(matches!(reply, Some(ClassicReply::ChunkKept { bytes: 4, .. })), "{reply:?}");
+        assert_eq!(shelf.find(&name("forest_1")).as_deref(), Some(&b"abcd"[..]));
+        assert_eq!((shelf.find(&name("forest_2")), shelf.spools()), (None, 1));
+        assert_eq!(shelf.complaint, None);
+    }
+
+    #[test]
+    fn a_spool_that_was_thrown_away_does_not_fail() {
+        let (mut shelf, mut spec, mut rng) = shelf();
+        spec.free_bytes = Some(2);
+        let reply = shelf.append(SPOOL, b"abc", &mut spec, &mut rng).unwrap();
+        assert!(shelf.append(SPOOL, b"d", &mut spec, &mut rng).is_none());
+        shelf.begin(&ClassicJob::DropSpool { spool: SPOOL });
+        assert!(!shelf.still_holds(&reply));
+        let reply = shelf.append(SPOOL, b"abc", &mut spec, &mut rng).unwrap();
+        assert!(shelf.still_holds(&reply) && !shelf.still_holds(&reply));
+    }
+
+    #[test]
+    fn what_may_not_be_is_complained_of() {
+        let (mut shelf, mut spec, mut rng) = shelf();
+        shelf.append(SPOOL, &[0; 121], &mut spec, &mut rng);
+        assert!(shelf.complaint.take().is_some());
+        shelf.begin(&ClassicJob::KeepSpool { spool: SpoolId(4), name: name("a_1"), skip: 0 });
+        assert!(shelf.complaint.is_some());
+    }
+
+    #[test]
+    fn a_file_replaces_no_other() {
+        let (mut shelf, mut spec, mut rng) = shelf();
+        shelf.kept.insert(name("a_1"), b"x".as_slice().into());
+        let mut merge = || {
+            let job = ClassicJob::Merge { ticket: 0, file: "a.png".to_owned(), chunks: vec![name("a_1")] };
+            match shelf.carry_out(job, &mut spec, &mut rng) {
+                Some(ClassicReply::Merged { path, .. }) => path,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_ne!(merge(), merge());
+    }
+}

@@ -114,3 +114,44 @@ impl ClassicTap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An asker that has written `request`, and its answerer.
+    fn asked(request: &str) -> (ClassicTap, ClassicTap) {
+        let (mut asker, answerer) = (ClassicTap::default(), ClassicTap::default());
+        assert_eq!(asker.asks(request.as_bytes(), &answerer).unwrap().len(), 1);
+        (asker, answerer)
+    }
+
+    #[test]
+    fn requests_are_whole_and_one_at_a_time() {
+        let (mut asker, mut answerer) = asked(r#"{"chunk": "forest_1.png"}"#);
+        let again = br#"{"chunk": "forest_2.png"}"#;
+        assert!(asker.asks(again, &answerer).is_err());
+        answerer.answers(Time::ZERO, b"2\n", &asker).unwrap();
+        assert!(asker.asks(again, &answerer).is_err());
+        answerer.answers(Time::from_millis(50), b"ab", &asker).unwrap();
+        assert!(asker.asks(again, &answerer).is_ok());
+        assert!(ClassicTap::default().asks(&again[..9], &answerer).is_err());
+    }
+
+    #[test]
+    fn answers_come_in_their_pieces() {
+        let millis = Time::from_millis;
+        let answer = |pieces: &[(u64, &[u8])]| {
+            let (asker, mut answerer) = asked(r#"{"filename": "forest_1.png"}"#);
+            let mut pieces = pieces.iter();
+            pieces.try_for_each(|(at, bytes)| answerer.answers(millis(*at), bytes, &asker))
+        };
+        assert_eq!(answer(&[(0, b"1"), (50, b"2"), (1_250, b"ab"), (1_250, b"c")]), Ok(()));
+        assert!(answer(&[(0, b"12")]).is_err());
+        assert!(answer(&[(0, b"1"), (49, b"2")]).is_err());
+        assert!(answer(&[(0, b"1"), (50, b"2"), (1_199, b"ab")]).is_err());
+        let (asker, mut answerer) = asked(r#"{"chunk": "forest_1.png"}"#);
+        assert!(answerer.answers(millis(0), b"2\nab", &asker).is_err());
+        assert!(ClassicTap::default().answers(millis(0), b"a", &ClassicTap::default()).is_err());
+    }
+}

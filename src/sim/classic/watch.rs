@@ -115,6 +115,9 @@ impl ClassicWatch {
         hosts: &[Host],
     ) -> Result<(), String> {
         let (seen, name) = (&self.hosts[host], &asked.name);
+        if to == hosts[host].ip {
+            return Err(format!("asks itself for {name}"));
+        }
         let written_down = &hosts[host].disk.shelf.dictionary;
         if written_down.get(name).is_some_and(|holders| holders.contains(&to)) {
             return Ok(());
