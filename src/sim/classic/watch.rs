@@ -66,11 +66,11 @@ impl ClassicWatch {
         library: &Library,
     ) -> Result<(), String> {
         let place = &hosts[host];
+        let named = |ip: IpAddr| place.spec.fixed_peers.iter().any(|other| hosts[*other].ip == ip);
+        let heard = |ip: IpAddr| self.hosts[host].last_heard.contains_key(&ip);
         let port = match to {
             DatagramTo::EverybodyAt { port } if place.spec.broadcast => port,
-            DatagramTo::One { addr, .. } if self.hosts[host].last_heard.contains_key(&addr.ip()) => {
-                addr.port()
-            }
+            DatagramTo::One { addr, .. } if named(addr.ip()) || heard(addr.ip()) => addr.port(),
             _ => return Err(format!("sends a classic datagram to {to:?}, which it may not")),
         };
         let Ok(told) = announcement::decode(bytes) else {
