@@ -1,9 +1,12 @@
-//! The slab of connections. Owns their ids, which are never used twice.
+//! The slab of connections, native ones and classic ones. Owns their ids, which are never used twice.
+//!
+//! Who asks for a native connection never sees a classic one, and the other way round.
 
 use std::net::SocketAddr;
 
 use slab::Slab;
 
+use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
 use crate::core::time::Time;
@@ -11,53 +14,119 @@ use crate::core::time::Time;
 /// All connections, behind ids that are never used twice.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Connections {
-    slots: Slab<(u32, Connection)>,
+    slots: Slab<(u32, Entry)>,
     generations: Vec<u32>,
 }
 
+#[derive(Debug)]
+enum Entry {
+    Native(Box<Connection>),
+    Classic(Box<Conversation>),
+}
+
 impl Connections {
-    /// A new connection.
+    /// A new native connection.
     pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
-        let entry = self.slots.vacant_entry();
-        let slot = entry.key();
+        self.insert_entry(Entry::Native(Box::new(Connection::new(addr, dialled, now))))
+    }
+
+    /// A new classic one.
+    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation) -> ConnId {
+        self.insert_entry(Entry::Classic(Box::new(conversation)))
+    }
+
+    /// A native connection turned out to be a classic one. It keeps its id.
+    pub(in crate::core) fn become_classic(&mut self, conn: ConnId, conversation: Conversation) {
+        if let Some(entry) = self.entry_mut(conn) {
+            *entry = Entry::Classic(Box::new(conversation));
+        }
+    }
+
+    /// The native connection, unless it is gone.
+    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
+        match self.entry(conn)? {
+            Entry::Native(connection) => Some(connection),
+            Entry::Classic(_) => None,
+        }
+    }
+
+    /// The native connection, to change it, unless it is gone.
+    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        match self.entry_mut(conn)? {
+            Entry::Native(connection) => Some(connection),
+            Entry::Classic(_) => None,
+        }
+    }
+
+    /// The classic conversation, unless it is gone.
+    pub(in crate::core) fn classic(&self, conn: ConnId) -> Option<&Conversation> {
+        match self.entry(conn)? {
+            Entry::Native(_) => None,
+            Entry::Classic(conversation) => Some(conversation),
+        }
+    }
+
+    /// The classic conversation, to change it, unless it is gone.
+    pub(in crate::core) fn classic_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
+        match self.entry_mut(conn)? {
+            Entry::Native(_) => None,
+            Entry::Classic(conversation) => Some(conversation),
+        }
+    }
+
+    /// Takes a connection of either kind out.
+    pub(in crate::core) fn remove(&mut self, conn: ConnId) {
+        if self.entry(conn).is_some() {
+            self.slots.remove(conn.slot as usize);
+        }
+    }
+
+    /// All native connections, in the order of their slots.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
+        self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
+            Entry::Native(connection) => {
+                Some((ConnId { slot: slot as u32, generation: *generation }, &**connection))
+            }
+            Entry::Classic(_) => None,
+        })
+    }
+
+    /// All classic conversations, in the order of their slots.
+    pub(in crate::core) fn iter_classic(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
+        self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
+            Entry::Native(_) => None,
+            Entry::Classic(conversation) => {
+                Some((ConnId { slot: slot as u32, generation: *generation }, &**conversation))
+            }
+        })
+    }
+
+    /// How many there are, of both kinds.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn insert_entry(&mut self, new: Entry) -> ConnId {
+        let vacant = self.slots.vacant_entry();
+        let slot = vacant.key();
         if self.generations.len() <= slot {
             self.generations.resize(slot + 1, 0);
         }
         let generation = self.generations[slot];
         self.generations[slot] = generation.wrapping_add(1);
-        entry.insert((generation, Connection::new(addr, dialled, now)));
+        vacant.insert((generation, new));
         // Bounded by `Limits::connections_max`, which callers check.
         ConnId { slot: slot as u32, generation }
     }
 
-    /// The connection, unless it is gone.
-    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
-        let (generation, connection) = self.slots.get(conn.slot as usize)?;
-        (*generation == conn.generation).then_some(connection)
+    fn entry(&self, conn: ConnId) -> Option<&Entry> {
+        let (generation, entry) = self.slots.get(conn.slot as usize)?;
+        (*generation == conn.generation).then_some(entry)
     }
 
-    /// The connection, to change it, unless it is gone.
-    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
-        let (generation, connection) = self.slots.get_mut(conn.slot as usize)?;
-        (*generation == conn.generation).then_some(connection)
-    }
-
-    /// Takes a connection out.
-    pub(in crate::core) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
-        self.get(conn)?;
-        self.slots.try_remove(conn.slot as usize).map(|(_, connection)| connection)
-    }
-
-    /// All connections, in the order of their slots.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
-        self.slots.iter().map(|(slot, (generation, connection))| {
-            (ConnId { slot: slot as u32, generation: *generation }, connection)
-        })
-    }
-
-    /// How many there are.
-    pub(in crate::core) fn len(&self) -> usize {
-        self.slots.len()
+    fn entry_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
+        let (generation, entry) = self.slots.get_mut(conn.slot as usize)?;
+        (*generation == conn.generation).then_some(entry)
     }
 }
 
@@ -70,10 +139,23 @@ mod tests {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let first = connections.insert(addr, true, Time::ZERO);
-        assert!(connections.remove(first).is_some());
+        connections.remove(first);
         let second = connections.insert(addr, true, Time::ZERO);
         assert_eq!(first.slot, second.slot);
-        assert!(connections.get(first).is_none() && connections.remove(first).is_none());
+        connections.remove(first);
+        assert!(connections.get(first).is_none());
         assert!(connections.get(second).is_some());
+    }
+
+    #[test]
+    fn a_native_connection_and_a_classic_one_are_not_taken_for_each_other() {
+        let mut connections = Connections::default();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let conn = connections.insert(addr, false, Time::ZERO);
+        connections.become_classic(conn, Conversation::serving(addr, 5001, Time::ZERO));
+        assert!(connections.get(conn).is_none() && connections.classic(conn).is_some());
+        assert_eq!((connections.iter().count(), connections.iter_classic().count()), (0, 1));
+        connections.remove(conn);
+        assert!(connections.classic(conn).is_none() && connections.len() == 0);
     }
 }

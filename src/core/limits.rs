@@ -86,6 +86,38 @@ pub struct Limits {
     pub leave_grace: Duration,
     /// Holders of one content that a download connects to.
     pub neighbours_max: usize,
+    /// Classic peers that are remembered.
+    pub classic_peers_max: usize,
+    /// Names of chunks kept of one classic peer.
+    pub classic_names_per_peer_max: usize,
+    /// Bytes of names kept of all classic peers together.
+    pub classic_name_bytes_max: usize,
+    /// Classic connections that are served at once.
+    pub classic_served_max: usize,
+    /// Classic connections of one address that are served at once (this host's own addresses excepted).
+    pub classic_served_per_address_max: usize,
+    /// A classic connection that may ask again is closed when it did not for this long.
+    pub classic_idle_max: Duration,
+    /// After the last byte of an answer, the other side's end is waited for this long.
+    pub classic_linger: Duration,
+    /// Chunks of one classic file that are asked for at once.
+    pub classic_asks_max: usize,
+    /// From a request to the first byte of its answer, and between two bytes where the answer's end is known.
+    pub classic_answer_wait: Duration,
+    /// The longest a classic answer may take, apart from [`Limits::classic_floor_bytes_per_s`].
+    pub classic_answer_grace: Duration,
+    /// The slowest rate at which a classic answer may arrive.
+    pub classic_floor_bytes_per_s: u64,
+    /// So often a chunk is asked of one holder, in rounds over all holders.
+    pub classic_rounds_max: u32,
+    /// Between a holder's failure and the next round in which it is asked.
+    pub classic_round_pause: Duration,
+    /// The longest wait for more chunks of a file that is whole as it is.
+    pub classic_whole_wait: Duration,
+    /// The shortest time between two writings of the file that tells who has what.
+    pub classic_dictionary_gap: Duration,
+    /// How often the file that tells who has what is read while something is fetched.
+    pub classic_dictionary_interval: Duration,
 }
 
 impl Default for Limits {
@@ -132,6 +164,22 @@ impl Default for Limits {
             answer_gap_min: ms(250),
             leave_grace: s(2),
             neighbours_max: 32,
+            classic_peers_max: 512,
+            classic_names_per_peer_max: 16_384,
+            classic_name_bytes_max: 16 << 20,
+            classic_served_max: 512,
+            classic_served_per_address_max: 64,
+            classic_idle_max: s(60),
+            classic_linger: s(10),
+            classic_asks_max: 16,
+            classic_answer_wait: s(10),
+            classic_answer_grace: s(30),
+            classic_floor_bytes_per_s: 10_000,
+            classic_rounds_max: 2,
+            classic_round_pause: ms(500),
+            classic_whole_wait: s(3),
+            classic_dictionary_gap: ms(250),
+            classic_dictionary_interval: ms(500),
         }
     }
 }

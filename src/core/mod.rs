@@ -8,6 +8,7 @@
 mod announcer;
 pub mod bitfield;
 mod catalogue;
+mod classic;
 mod connection;
 mod connections;
 mod counters;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::announcer::Announcer;
 use crate::core::catalogue::Catalogue;
+use crate::core::classic::Classic;
 use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
@@ -65,6 +66,9 @@ pub struct Peer {
     pub(in crate::core) directory: Directory,
     pub(in crate::core) catalogue: Catalogue,
     pub(in crate::core) announcer: Announcer,
+    pub(in crate::core) classic: Classic,
+    /// The rhythm of announcements in the classic dialects.
+    pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) uploader: Uploader,
     pub(in crate::core) downloader: Downloader,
@@ -84,7 +88,13 @@ impl Peer {
         let mut rng = Rng::new(seed);
         let limits = config.limits.clone();
         let announcer = Announcer::new(config.announce_interval, limits.clone(), now, &mut rng);
+        let classic_interval =
+            config.classic.as_ref().map_or(config.announce_interval, |c| c.announce_interval);
+        let classic_announcer = Announcer::new(classic_interval, limits.clone(), now, &mut rng);
         let mut timers = Timers::default();
+        if config.classic.as_ref().is_some_and(|classic| !classic.voices.is_empty()) {
+            timers.set(Timer::ClassicAnnounce, classic_announcer.next_round());
+        }
         if config.discovers {
             timers.set(Timer::Announce, announcer.next_round());
             timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
@@ -98,6 +108,8 @@ impl Peer {
             directory: Directory::new(limits.clone(), config.own_addresses.clone()),
             catalogue: Catalogue::default(),
             announcer,
+            classic: Classic::new(&limits),
+            classic_announcer,
             searches: Searches::default(),
             uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
@@ -119,13 +131,21 @@ impl Peer {
 
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
+        let is_classic = |conn: ConnId| self.connections.classic(conn).is_some();
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
-            Input::ClassicDatagram { port, from, bytes } => self.on_classic_datagram(now, port, from, bytes),
+            Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
+            Input::Connected { conn } if is_classic(conn) => self.on_classic_connected(now, conn),
             Input::Connected { conn } => self.on_connected(now, conn),
+            Input::EndOfStream { conn } if is_classic(conn) => self.on_classic_end(now, conn),
             Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
+            Input::Broken { conn, why } if is_classic(conn) => self.on_classic_broken(now, conn, why),
             Input::Broken { conn, why } => self.on_broken(now, conn, why),
+            Input::Closed { conn } if is_classic(conn) => self.on_classic_closed(now, conn),
             Input::Closed { conn } => self.on_closed(now, conn),
+            Input::SpanFailed { conn, source, why } if is_classic(conn) => {
+                self.on_classic_span_failed(conn, source, why)
+            }
             Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
@@ -136,44 +156,59 @@ impl Peer {
 
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let conn = self.on_accepted(now, from, local_port);
+        let conn = match self.classic_door(local_port) {
+            Some(tcp_port) => self.on_classic_accepted(now, from, tcp_port),
+            None => self.on_accepted(now, from),
+        };
         self.run_timers(now);
         conn
     }
 
     /// What the next bytes of a connection are. Asked before each read.
     pub fn expects(&self, conn: ConnId) -> Expect {
-        self.connections.get(conn).map_or(Expect::Nothing, |connection| connection.expects())
+        let native = self.connections.get(conn).map(|connection| connection.expects());
+        let classic = || self.connections.classic(conn).map(|conversation| conversation.expects());
+        native.or_else(classic).unwrap_or(Expect::Nothing)
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        self.on_bytes(now, conn, bytes)
+        match self.connections.classic(conn) {
+            Some(_) => self.on_classic_bytes(now, conn, bytes),
+            None => self.on_bytes(now, conn, bytes),
+        }
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        self.on_payload(now, conn, bytes);
+        match self.connections.classic(conn) {
+            Some(_) => self.on_classic_payload(now, conn, bytes),
+            None => self.on_payload(now, conn, bytes),
+        }
     }
 
     /// What a connection wants to send next: a look. Frames are made when they are pulled, so this may encode some
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         self.refill(now, conn);
-        match self.connections.get_mut(conn) {
-            Some(connection) => {
-                connection.asleep = matches!(connection.segment(), Segment::Nothing);
-                connection.segment()
-            }
-            None => Segment::Nothing,
+        if let Some(conversation) = self.connections.classic_mut(conn) {
+            conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
+        } else if let Some(connection) = self.connections.get_mut(conn) {
+            connection.asleep = matches!(connection.segment(), Segment::Nothing);
         }
+        let native = self.connections.get(conn).map(|connection| connection.segment());
+        let classic = || self.connections.classic(conn).map(|conversation| conversation.segment(conn));
+        native.or_else(classic).unwrap_or(Segment::Nothing)
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        self.on_sent(now, conn, bytes);
+        match self.connections.classic(conn) {
+            Some(_) => self.on_classic_sent(now, conn, bytes),
+            None => self.on_sent(now, conn, bytes),
+        }
     }
 
     /// The next instruction; call until `None` after every mutation.
@@ -206,7 +241,7 @@ impl Peer {
         Status {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
-            classic: Vec::new(),
+            classic: self.classic_contents(),
             downloads: self.download_statuses(),
             connections: self.links.open(),
             uploads: self.uploader.len(),
@@ -222,6 +257,7 @@ impl Peer {
         self.downloader.check(self.config.limits.buffer_pool_bytes);
         self.check_links();
         self.check_flights();
+        self.check_classic();
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
@@ -248,6 +284,9 @@ impl Peer {
     fn run_timers(&mut self, now: Time) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
+                Timer::Connection(conn) if self.connections.classic(conn).is_some() => {
+                    self.review_classic(now, conn);
+                }
                 Timer::Connection(conn) => self.review_connection(now, conn),
                 Timer::Acquaint => self.acquaint(now),
                 Timer::Announce => self.announce(now),
@@ -258,6 +297,10 @@ impl Peer {
                 Timer::UploadSlot => self.grant_uploads(now),
                 Timer::Expiry => self.expire_peers(now),
                 Timer::Leave => self.review_leaving(now, true),
+                Timer::ClassicAnnounce => self.begin_classic_round(now),
+                Timer::ClassicExpiry => self.expire_classic(now),
+                Timer::ClassicDictionary => self.keep_dictionary(now),
+                Timer::ClassicFetch(ticket) => self.review_fetch(now, ticket),
             }
         }
     }

@@ -29,6 +29,14 @@ pub(in crate::core) enum Timer {
     Expiry,
     /// The end of the time to leave.
     Leave,
+    /// The next round of announcements in the classic dialects.
+    ClassicAnnounce,
+    /// Classic peers that have been silent for too long.
+    ClassicExpiry,
+    /// The file that tells who has what, to be written, or to be read again.
+    ClassicDictionary,
+    /// A classic file that is fetched: its next retry, or the end of its patience.
+    ClassicFetch(u32),
 }
 
 impl Timer {
@@ -45,6 +53,10 @@ impl Timer {
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
             Timer::Leave => "leave",
+            Timer::ClassicAnnounce => "classic announce",
+            Timer::ClassicExpiry => "classic expiry",
+            Timer::ClassicDictionary => "classic dictionary",
+            Timer::ClassicFetch(_) => "classic fetch",
         }
     }
 }

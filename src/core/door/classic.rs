@@ -27,6 +27,8 @@ pub struct ClassicConfig {
     pub dial_port: Option<u16>,
     /// What peers speak where that cannot be told: both to them and with them.
     pub dialects: BTreeMap<IpAddr, Dialect>,
+    /// The only dialect in which chunks are asked for; `None`: whichever their holder announced them in.
+    pub speaks: Option<Dialect>,
     /// Who has what, where other processes have a part in knowing it.
     pub dictionary: DictionaryUse,
     /// The most bytes of a chunk that are taken.

@@ -32,6 +32,10 @@ impl Peer {
                         None => {}
                     }
                 }
+                // What begins like the object of a request is one, as long as nothing else was said.
+                Err(FrameError::Dialect(b'{')) if self.becomes_classic(now, conn) => {
+                    return used + self.on_classic_bytes(now, conn, &bytes[used..]);
+                }
                 Err(error) => {
                     self.on_garbage(now, conn, &error);
                     return bytes.len();

@@ -35,6 +35,7 @@ impl Peer {
                 self.fail_download(now, content, FailReason::Cancelled);
             }
         }
+        self.leave_classic(now);
         self.review_leaving(now, false);
     }
 
@@ -42,12 +43,14 @@ impl Peer {
     pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
         let Some(leaving) = self.leaving else { return };
         let over = late || now >= leaving.deadline;
-        if !leaving.closing && ((self.uploader.is_idle() && self.downloader.all_done()) || over) {
+        let idle = self.uploader.is_idle() && self.downloader.all_done() && !self.is_classic_busy();
+        if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
             let all: Vec<ConnId> = self.connections.iter().map(|(conn, _)| conn).collect();
             for conn in all {
                 self.close(now, conn, Some(LEAVING));
             }
+            self.close_all_classic(now);
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();

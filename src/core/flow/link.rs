@@ -38,12 +38,7 @@ impl Peer {
         self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 
-    pub(in crate::core) fn on_accepted(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        _local_port: u16,
-    ) -> Option<ConnId> {
+    pub(in crate::core) fn on_accepted(&mut self, now: Time, from: SocketAddr) -> Option<ConnId> {
         let ip = from.ip();
         let limits = &self.config.limits;
         let of_this_host = ip.is_loopback() || self.config.own_addresses.contains(&ip);

@@ -42,6 +42,7 @@ impl Peer {
         self.catalogue.add_complete(content, &name, geometry);
         self.tell_haves(now, content);
         self.announce_soon(now);
+        self.shelve(now, content, &name, size);
         self.event(Event::Offered { content, name, size });
     }
 
@@ -52,6 +53,7 @@ impl Peer {
             self.withdraw_everywhere(now, content, reason);
         }
         self.announce_soon(now);
+        self.unshelve(now, content, &name);
         self.event(Event::Withdrawn { content, name, why });
     }
 
@@ -76,6 +78,7 @@ impl Peer {
                 self.catalogue.add_complete(content, &name, geometry);
                 self.announce_soon(now);
                 let bytes = geometry.size_bytes();
+                self.shelve(now, content, &name, bytes);
                 self.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.end_download(now, content);
                 self.tell_cut(now, content);
@@ -180,6 +183,7 @@ impl Peer {
         let (took, peers) = (now.since(download.began), download.contributors.len());
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         self.catalogue.add_complete(content, &name, geometry);
+        self.shelve(now, content, &name, bytes);
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.end_download(now, content);
     }

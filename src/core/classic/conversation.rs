@@ -1,0 +1,81 @@
+//! One classic connection: who is at the other end, and which of its two sides this peer is on.
+
+use std::net::SocketAddr;
+
+use crate::core::classic::asking::Asking;
+use crate::core::classic::serving::Serving;
+use crate::core::door::{ConnId, Expect, Segment};
+use crate::core::time::Time;
+
+/// One classic connection.
+#[derive(Debug)]
+pub(in crate::core) struct Conversation {
+    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) side: Side,
+    /// The driver was told `Nothing` to send and waits to be woken.
+    pub(in crate::core) asleep: bool,
+    /// The driver has forgotten it.
+    pub(in crate::core) gone: bool,
+}
+
+/// Which side this peer is on.
+#[derive(Debug)]
+pub(in crate::core) enum Side {
+    /// Somebody asks here.
+    Serving(Serving),
+    /// This peer asks.
+    Asking(Asking),
+    /// Neither any more: it is to be closed.
+    Closing,
+}
+
+impl Conversation {
+    /// One that came in at a door of the dialects whose own port is `tcp_port`.
+    pub(in crate::core) fn serving(addr: SocketAddr, tcp_port: u16, now: Time) -> Conversation {
+        Conversation { addr, side: Side::Serving(Serving::new(tcp_port, now)), asleep: true, gone: false }
+    }
+
+    /// One that is dialled, to ask for a chunk.
+    pub(in crate::core) fn asking(addr: SocketAddr, asking: Asking) -> Conversation {
+        Conversation { addr, side: Side::Asking(asking), asleep: true, gone: false }
+    }
+
+    /// The side that serves, if this is one.
+    pub(in crate::core) fn as_serving(&mut self) -> Option<&mut Serving> {
+        match &mut self.side {
+            Side::Serving(serving) => Some(serving),
+            Side::Asking(_) | Side::Closing => None,
+        }
+    }
+
+    /// The side that asks, if this is one.
+    pub(in crate::core) fn as_asking(&mut self) -> Option<&mut Asking> {
+        match &mut self.side {
+            Side::Asking(asking) => Some(asking),
+            Side::Serving(_) | Side::Closing => None,
+        }
+    }
+
+    /// Whether the answer that is read seems to be over, but its end did not come.
+    pub(in crate::core) fn is_quiet(&self) -> bool {
+        matches!(&self.side, Side::Asking(asking) if asking.quiet)
+    }
+
+    /// What the next bytes are.
+    pub(in crate::core) fn expects(&self) -> Expect {
+        match &self.side {
+            Side::Serving(serving) => serving.expects(),
+            Side::Asking(asking) => asking.expects(),
+            Side::Closing => Expect::Nothing,
+        }
+    }
+
+    /// What is to be sent next; `conn` is this conversation.
+    pub(in crate::core) fn segment(&self, conn: ConnId) -> Segment<'_> {
+        match &self.side {
+            Side::Serving(serving) => serving.segment(conn),
+            Side::Asking(asking) => asking.segment(),
+            Side::Closing => Segment::Close,
+        }
+    }
+}

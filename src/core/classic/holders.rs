@@ -1,0 +1,316 @@
+//! Who announced which chunk, as what, and until when that stands.
+//!
+//! Bounded in peers, in names of each peer and in bytes of names over all of them. What is known stays; what would be
+//! too much is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::core::limits::Limits;
+use crate::core::time::Time;
+use crate::wire::classic::records::{Dictionary, Tag, Tags};
+use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
+
+/// Everybody who announced something.
+#[derive(Debug)]
+pub(in crate::core) struct Holders {
+    peers: BTreeMap<IpAddr, Holder>,
+    name_bytes: usize,
+    peers_max: usize,
+    names_per_peer_max: usize,
+    name_bytes_max: usize,
+}
+
+/// One of them.
+#[derive(Debug, Default)]
+struct Holder {
+    user: Option<String>,
+    /// By the stem of the file.
+    files: BTreeMap<String, BTreeMap<ChunkName, Held>>,
+    names: usize,
+    /// In which dialect it delivered something.
+    proven: Option<Dialect>,
+}
+
+/// One chunk that somebody has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::core) struct Held {
+    /// What its holder may speak.
+    pub(in crate::core) dialects: BTreeSet<Dialect>,
+    /// Its size in bytes, where announced.
+    pub(in crate::core) size: Option<u64>,
+    heard: Time,
+    origin: Origin,
+}
+
+/// From where it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::core) enum Origin {
+    /// From a datagram.
+    Announcement,
+    /// From the file that another process writes.
+    Dictionary,
+}
+
+/// One chunk, as it is taken in.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Told {
+    pub(in crate::core) name: ChunkName,
+    pub(in crate::core) dialects: BTreeSet<Dialect>,
+    pub(in crate::core) size: Option<u64>,
+}
+
+/// What was new in what was taken in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::core) struct Taken {
+    /// Chunks that were not known of the peer.
+    pub(in crate::core) new: Vec<ChunkName>,
+    /// So many had no room.
+    pub(in crate::core) left_out: usize,
+}
+
+impl Holders {
+    /// Nobody yet.
+    pub(in crate::core) fn new(limits: &Limits) -> Holders {
+        Holders {
+            peers: BTreeMap::new(),
+            name_bytes: 0,
+            peers_max: limits.classic_peers_max,
+            names_per_peer_max: limits.classic_names_per_peer_max,
+            name_bytes_max: limits.classic_name_bytes_max,
+        }
+    }
+
+    /// A peer told of some of its chunks.
+    pub(in crate::core) fn hear(
+        &mut self,
+        now: Time,
+        from: IpAddr,
+        user: Option<String>,
+        told: Vec<Told>,
+        origin: Origin,
+    ) -> Taken {
+        let mut taken = Taken::default();
+        if told.is_empty() {
+            return taken;
+        }
+        if self.peers.len() >= self.peers_max && !self.peers.contains_key(&from) {
+            taken.left_out = told.len();
+            return taken;
+        }
+        let holder = self.peers.entry(from).or_default();
+        if user.is_some() {
+            holder.user = user;
+        }
+        for Told { name, dialects, size } in told {
+            let bytes = cost(&name);
+            let files = holder.files.get_mut(name.stem());
+            if let Some(held) = files.and_then(|chunks| chunks.get_mut(&name)) {
+                held.dialects.extend(dialects);
+                held.size = size.or(held.size);
+                held.heard = now;
+                held.origin = origin;
+                continue;
+            }
+            if holder.names >= self.names_per_peer_max || self.name_bytes + bytes > self.name_bytes_max {
+                taken.left_out += 1;
+                continue;
+            }
+            let chunks = holder.files.entry(name.stem().to_owned()).or_default();
+            chunks.insert(name.clone(), Held { dialects, size, heard: now, origin });
+            holder.names += 1;
+            self.name_bytes += bytes;
+            taken.new.push(name);
+        }
+        if holder.names == 0 {
+            self.peers.remove(&from);
+        }
+        taken
+    }
+
+    /// A peer told all that it has in this dialect: what else it announced in it is gone.
+    pub(in crate::core) fn retain(&mut self, from: IpAddr, dialect: Dialect, told: &BTreeSet<ChunkName>) {
+        let only = BTreeSet::from([dialect]);
+        self.forget_where(|ip, name, held| *ip == from && held.dialects == only && !told.contains(name));
+    }
+
+    /// Forgets what was read from the file of another process and did not stand in it the last time.
+    pub(in crate::core) fn forget_read_before(&mut self, now: Time) {
+        self.forget_where(|_, _, held| held.origin == Origin::Dictionary && held.heard < now);
+    }
+
+    /// Forgets what was not announced for too long: who has nothing any more, and how much that was.
+    pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<(IpAddr, usize)> {
+        self.forget_where(|_, _, held| held.heard + ANNOUNCEMENT_EXPIRY <= now)
+    }
+
+    /// When the next thing is forgotten.
+    pub(in crate::core) fn expiry(&self) -> Option<Time> {
+        let held = self.peers.values().flat_map(|holder| holder.files.values()).flat_map(BTreeMap::values);
+        held.map(|held| held.heard + ANNOUNCEMENT_EXPIRY).min()
+    }
+
+    /// A peer delivered something in this dialect, or did not any more.
+    pub(in crate::core) fn prove(&mut self, ip: IpAddr, dialect: Option<Dialect>) {
+        if let Some(holder) = self.peers.get_mut(&ip) {
+            holder.proven = dialect;
+        }
+    }
+
+    /// In which dialect a peer delivered something.
+    pub(in crate::core) fn proven(&self, ip: IpAddr) -> Option<Dialect> {
+        self.peers.get(&ip)?.proven
+    }
+
+    /// How many peers are known.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Their addresses.
+    pub(in crate::core) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.peers.keys().copied()
+    }
+
+    /// Everything that is known, peer by peer.
+    pub(in crate::core) fn all(&self) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
+        self.peers.iter().flat_map(|(ip, holder)| {
+            holder.files.values().flatten().map(move |(name, held)| (*ip, name, held))
+        })
+    }
+
+    /// What is known of files with this stem, peer by peer.
+    pub(in crate::core) fn of_stem(&self, stem: &str) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
+        self.peers.iter().flat_map(move |(ip, holder)| {
+            holder.files.get(stem).into_iter().flatten().map(move |(name, held)| (*ip, name, held))
+        })
+    }
+
+    /// Who has what, as other processes read it.
+    pub(in crate::core) fn records(&self) -> (Dictionary, Tags) {
+        let (mut dictionary, mut tags) = (Dictionary::new(), Tags::new());
+        for (ip, name, _) in self.all() {
+            dictionary.entry(name.clone()).or_default().push(ip);
+            let username = self.peers.get(&ip).and_then(|holder| holder.user.clone()).unwrap_or_default();
+            tags.entry(name.clone()).or_default().push(Tag { username, ip });
+        }
+        (dictionary, tags)
+    }
+
+    fn forget_where(&mut self, gone: impl Fn(&IpAddr, &ChunkName, &Held) -> bool) -> Vec<(IpAddr, usize)> {
+        let mut silent = Vec::new();
+        for (ip, holder) in &mut self.peers {
+            let before = holder.names;
+            for chunks in holder.files.values_mut() {
+                chunks.retain(|name, held| {
+                    let goes = gone(ip, name, held);
+                    if goes {
+                        holder.names -= 1;
+                        self.name_bytes -= cost(name);
+                    }
+                    !goes
+                });
+            }
+            holder.files.retain(|_, chunks| !chunks.is_empty());
+            if holder.names == 0 {
+                silent.push((*ip, before));
+            }
+        }
+        self.peers.retain(|_, holder| holder.names > 0);
+        silent
+    }
+
+    /// Panics when the sums are not those of what is there.
+    pub(in crate::core) fn check(&self) {
+        let bytes: usize = self.all().map(|(_, name, _)| cost(name)).sum();
+        assert_eq!(bytes, self.name_bytes, "bytes of names of classic peers");
+        assert!(bytes <= self.name_bytes_max && self.peers.len() <= self.peers_max);
+        for (ip, holder) in &self.peers {
+            let names: usize = holder.files.values().map(BTreeMap::len).sum();
+            assert_eq!(names, holder.names, "names of {ip}");
+            assert!((1..=self.names_per_peer_max).contains(&names), "{ip} is known for something");
+        }
+    }
+}
+
+impl Held {
+    /// What its holder may speak, of the dialects that cut files by this rule.
+    pub(in crate::core) fn dialects_of(&self, rule: ChunkRule) -> BTreeSet<Dialect> {
+        self.dialects.iter().copied().filter(|dialect| dialect.chunk_rule() == rule).collect()
+    }
+}
+
+/// The bytes that a name is counted as.
+fn cost(name: &ChunkName) -> usize {
+    name.stem().len() + name.extension().map_or(0, str::len) + std::mem::size_of::<ChunkName>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(names: &[&str], dialect: Dialect) -> Vec<Told> {
+        let told = |name: &&str| Told {
+            name: ChunkName::parse(name).unwrap(),
+            dialects: BTreeSet::from([dialect]),
+            size: None,
+        };
+        names.iter().map(told).collect()
+    }
+
+    fn host(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn what_is_announced_again_stays_and_the_rest_is_forgotten() {
+        let mut holders = Holders::new(&Limits::default());
+        let mut hear = |ms, host, names: &[&str]| {
+            let told = told(names, Dialect::A);
+            let taken = holders.hear(Time::from_millis(ms), host, None, told, Origin::Announcement);
+            holders.check();
+            taken.new.len()
+        };
+        assert_eq!(hear(0, host(1), &["a_1", "a_2"]), 2);
+        assert_eq!(hear(0, host(2), &["a_1"]), 1);
+        assert_eq!(hear(1_000, host(1), &["a_1", "b_1"]), 1);
+        assert_eq!(holders.expire(Time::from_millis(179_999)), []);
+        assert_eq!(holders.expire(Time::from_millis(180_000)), [(host(2), 1)]);
+        holders.check();
+        assert_eq!(holders.all().count(), 2);
+        assert_eq!(holders.expiry(), Some(Time::from_millis(181_000)));
+        assert_eq!(holders.expire(Time::from_millis(181_000)), [(host(1), 2)]);
+        assert_eq!(holders.len(), 0);
+    }
+
+    #[test]
+    fn who_says_all_it_has_takes_back_the_rest_of_that_dialect() {
+        let mut holders = Holders::new(&Limits::default());
+        let now = Time::ZERO;
+        holders.hear(now, host(1), None, told(&["a_1.png", "a_2.png"], Dialect::D), Origin::Announcement);
+        holders.hear(now, host(1), None, told(&["a_1"], Dialect::A), Origin::Announcement);
+        let all = BTreeSet::from([ChunkName::parse("a_2.png").unwrap()]);
+        holders.retain(host(1), Dialect::D, &all);
+        holders.check();
+        let names: Vec<String> = holders.all().map(|(_, name, _)| name.to_string()).collect();
+        assert_eq!(names, ["a_1", "a_2.png"]);
+    }
+
+    #[test]
+    fn a_flood_has_bounds() {
+        let limits = Limits {
+            classic_peers_max: 2,
+            classic_names_per_peer_max: 3,
+            classic_name_bytes_max: 5 * cost(&ChunkName::parse("a_1").unwrap()),
+            ..Limits::default()
+        };
+        let mut holders = Holders::new(&limits);
+        let mut left_out = |host| {
+            let told = told(&["a_1", "a_2", "a_3", "a_4"], Dialect::A);
+            let taken = holders.hear(Time::ZERO, host, None, told, Origin::Announcement);
+            holders.check();
+            taken.left_out
+        };
+        assert_eq!([left_out(host(1)), left_out(host(2)), left_out(host(3))], [1, 2, 4]);
+    }
+}

@@ -1,0 +1,307 @@
+//! The side of a classic connection that serves: requests in, answers out, one after the other.
+//!
+//! Owns how far an answer is. What is served, and from where, it is told.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
+use crate::core::id::ContentId;
+use crate::core::time::Time;
+use crate::wire::classic::answer::{self, AnswerStep};
+use crate::wire::classic::request::{Request, RequestDecoder, RequestError};
+use crate::wire::classic::{ChunkName, Dialect};
+
+/// The side that serves.
+#[derive(Debug)]
+pub(in crate::core) struct Serving {
+    pub(in crate::core) stage: Stage,
+    decoder: RequestDecoder,
+    /// When the stage began, or a byte last went.
+    pub(in crate::core) moved: Time,
+    /// It answered a request before.
+    pub(in crate::core) answered: bool,
+    /// The other side will send nothing more.
+    pub(in crate::core) ended: bool,
+    /// So many requests were for what is not here.
+    pub(in crate::core) missed: u32,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(in crate::core) enum Stage {
+    /// The next request is to come.
+    Listening,
+    /// The store looks for the chunk.
+    Looking(Sought),
+    /// An answer goes out.
+    Answering(Answer),
+    /// All is said; the other side's end is waited for.
+    Lingering,
+}
+
+/// What somebody asked for.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Sought {
+    pub(in crate::core) name: ChunkName,
+    pub(in crate::core) dialect: Dialect,
+    pub(in crate::core) began: Time,
+}
+
+/// Where the bytes of an answer are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Source {
+    /// In a shared file, from this byte on.
+    Content(ContentId, u64),
+    /// In the kept chunk that the store opened.
+    Kept,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(in crate::core) struct Answer {
+    pub(in crate::core) sought: Sought,
+    pub(in crate::core) bytes: u64,
+    pub(in crate::core) source: Option<Source>,
+    steps: VecDeque<AnswerStep>,
+    /// Of the first of the steps.
+    sent: u64,
+    /// The first of the steps is a pause that is over then.
+    pub(in crate::core) pause_end: Option<Time>,
+}
+
+/// What became of an answer with some bytes sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Sent {
+    /// More is to come.
+    Some,
+    /// The last byte of the chunk is out.
+    Payload,
+}
+
+impl Serving {
+    /// At a door of the dialects whose own port is `tcp_port`.
+    pub(in crate::core) fn new(tcp_port: u16, now: Time) -> Serving {
+        Serving {
+            stage: Stage::Listening,
+            decoder: RequestDecoder::new(tcp_port),
+            moved: now,
+            answered: false,
+            ended: false,
+            missed: 0,
+        }
+    }
+
+    /// Takes bytes of a request as they come, none while one is answered.
+    pub(in crate::core) fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
+        match self.stage {
+            Stage::Listening => self.decoder.push(bytes),
+            _ => Ok((0, None)),
+        }
+    }
+
+    /// Answers with a chunk of so many bytes, or says that it is missing.
+    pub(in crate::core) fn answer(&mut self, now: Time, sought: Sought, found: Option<(Source, u64)>) {
+        let found = found.filter(|(_, bytes)| *bytes > 0);
+        let steps = match found {
+            Some((_, bytes)) => answer::found(sought.dialect, &sought.name, bytes),
+            None => answer::missing(sought.dialect),
+        };
+        let mut answer = Answer {
+            sought,
+            bytes: found.map_or(0, |(_, bytes)| bytes),
+            source: found.map(|(source, _)| source),
+            steps: steps.into(),
+            sent: 0,
+            pause_end: None,
+        };
+        answer.begin_step(now);
+        self.moved = now;
+        self.answered = true;
+        self.stage = Stage::Answering(answer);
+    }
+
+    /// So many bytes of the segment are in the kernel.
+    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
+        self.moved = now;
+        match &mut self.stage {
+            Stage::Answering(answer) => answer.sent(now, bytes),
+            _ => Sent::Some,
+        }
+    }
+
+    /// Goes on with what the answer's next step is, if that is not something to send. True when the stage changed.
+    pub(in crate::core) fn turn(&mut self, now: Time) -> bool {
+        let Stage::Answering(answer) = &mut self.stage else { return false };
+        if answer.pause_end.is_some_and(|end| end <= now) {
+            answer.next_step(now);
+        }
+        self.stage = match answer.steps.front() {
+            Some(AnswerStep::KeepOpen) => Stage::Listening,
+            Some(_) => return false,
+            None => Stage::Lingering,
+        };
+        self.moved = now;
+        true
+    }
+
+    /// Whether a chunk is looked for or on its way.
+    pub(in crate::core) fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Looking(_) | Stage::Answering(_))
+    }
+
+    /// What the next bytes are.
+    pub(in crate::core) fn expects(&self) -> Expect {
+        match self.stage {
+            Stage::Listening => Expect::Control,
+            // A close with unread input would reset the connection, and the receiver lose the tail.
+            Stage::Lingering => Expect::Payload { sink: Sink::Discard, left: u64::MAX },
+            Stage::Looking(_) | Stage::Answering(_) => Expect::Nothing,
+        }
+    }
+
+    /// What is to be sent next.
+    pub(in crate::core) fn segment(&self, conn: ConnId) -> Segment<'_> {
+        match &self.stage {
+            Stage::Answering(answer) => answer.segment(conn),
+            _ => Segment::Nothing,
+        }
+    }
+
+    /// When this has taken too long, if nothing moves until then.
+    pub(in crate::core) fn deadline(&self, waits: &Waits) -> Time {
+        match &self.stage {
+            Stage::Listening if self.answered => self.moved + waits.idle,
+            Stage::Listening => self.moved + waits.request,
+            Stage::Lingering => self.moved + waits.linger,
+            Stage::Looking(_) | Stage::Answering(_) => self.moved + waits.stall,
+        }
+    }
+}
+
+/// How long a side that serves waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Waits {
+    /// From the connection's first moment to a complete request; bytes do not extend it.
+    pub(in crate::core) request: Duration,
+    /// For another request.
+    pub(in crate::core) idle: Duration,
+    /// For room to send.
+    pub(in crate::core) stall: Duration,
+    /// For the other side's end.
+    pub(in crate::core) linger: Duration,
+}
+
+impl Answer {
+    /// Whether bytes of a chunk are still to go.
+    pub(in crate::core) fn is_owing(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, AnswerStep::Payload(_)))
+    }
+
+    fn sent(&mut self, now: Time, bytes: u64) -> Sent {
+        self.sent = self.sent.saturating_add(bytes);
+        let (len, is_payload) = match self.steps.front() {
+            Some(AnswerStep::Bytes(step)) => (step.len() as u64, false),
+            Some(AnswerStep::Payload(len)) => (*len, true),
+            Some(AnswerStep::HalfClose) => (1, false),
+            Some(AnswerStep::Pause(_) | AnswerStep::KeepOpen) | None => return Sent::Some,
+        };
+        if self.sent < len {
+            return Sent::Some;
+        }
+        self.next_step(now);
+        if is_payload { Sent::Payload } else { Sent::Some }
+    }
+
+    fn next_step(&mut self, now: Time) {
+        self.steps.pop_front();
+        self.begin_step(now);
+    }
+
+    fn begin_step(&mut self, now: Time) {
+        self.sent = 0;
+        self.pause_end = match self.steps.front() {
+            Some(AnswerStep::Pause(pause)) => Some(now + *pause),
+            _ => None,
+        };
+    }
+
+    fn segment(&self, conn: ConnId) -> Segment<'_> {
+        match self.steps.front() {
+            Some(AnswerStep::Bytes(bytes)) => {
+                let behind = matches!(self.steps.get(1), Some(AnswerStep::Payload(_)));
+                let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
+                let span_of = self.span_source(conn).filter(|_| behind);
+                Segment::Bytes { bytes: bytes.get(sent..).unwrap_or_default(), span_of }
+            }
+            Some(AnswerStep::Payload(len)) => match (self.source, self.span_source(conn)) {
+                (Some(from), Some(source)) => {
+                    let begin = match from {
+                        Source::Content(_, offset) => offset,
+                        Source::Kept => 0,
+                    };
+                    Segment::Span { source, offset: begin + self.sent, len: len - self.sent }
+                }
+                _ => Segment::Nothing,
+            },
+            Some(AnswerStep::HalfClose) => Segment::HalfClose,
+            Some(AnswerStep::Pause(_) | AnswerStep::KeepOpen) | None => Segment::Nothing,
+        }
+    }
+
+    fn span_source(&self, conn: ConnId) -> Option<SpanSource> {
+        self.source.map(|source| match source {
+            Source::Content(content, _) => SpanSource::Content(content),
+            Source::Kept => SpanSource::Kept(conn),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONN: ConnId = ConnId { slot: 3, generation: 0 };
+
+    fn sought(dialect: Dialect) -> Sought {
+        let name = ChunkName::of_file("forest.png", 1, dialect.name_form()).unwrap();
+        Sought { name, dialect, began: Time::ZERO }
+    }
+
+    #[test]
+    fn what_belongs_together_goes_out_together() {
+        let mut serving = Serving::new(8000, Time::ZERO);
+        serving.answer(Time::ZERO, sought(Dialect::BJson), Some((Source::Kept, 7)));
+        let header = br#"["forest_1", 7]"#;
+        let span_of = Some(SpanSource::Kept(CONN));
+        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: header, span_of });
+        assert_eq!(serving.sent(Time::ZERO, 4), Sent::Some);
+        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: &header[4..], span_of });
+        serving.sent(Time::ZERO, header.len() as u64 - 4);
+        serving.sent(Time::ZERO, 3);
+        let rest = Segment::Span { source: SpanSource::Kept(CONN), offset: 3, len: 4 };
+        assert_eq!(serving.segment(CONN), rest);
+        assert_eq!(serving.sent(Time::ZERO, 4), Sent::Payload);
+        assert_eq!(serving.segment(CONN), Segment::HalfClose);
+        serving.sent(Time::ZERO, 1);
+        assert!(serving.turn(Time::ZERO));
+        assert!(matches!(serving.expects(), Expect::Payload { sink: Sink::Discard, .. }));
+    }
+
+    #[test]
+    fn a_pause_holds_back_what_follows_it() {
+        let mut serving = Serving::new(5000, Time::ZERO);
+        serving.answer(Time::ZERO, sought(Dialect::D), Some((Source::Content(ContentId([1; 32]), 100), 7)));
+        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: b"7\n", span_of: None });
+        serving.sent(Time::ZERO, 2);
+        assert_eq!(serving.segment(CONN), Segment::Nothing);
+        assert!(!serving.turn(Time::from_millis(49)));
+        assert_eq!(serving.segment(CONN), Segment::Nothing);
+        serving.turn(Time::from_millis(50));
+        let source = SpanSource::Content(ContentId([1; 32]));
+        assert_eq!(serving.segment(CONN), Segment::Span { source, offset: 100, len: 7 });
+        serving.sent(Time::from_millis(50), 7);
+        assert!(serving.turn(Time::from_millis(50)));
+        assert_eq!(serving.expects(), Expect::Control);
+    }
+}

@@ -1,0 +1,214 @@
+//! What is offered to classic peers: shared files, by their last name and the chunks they are cut into, and chunks that
+//! are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::id::ContentId;
+use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
+
+/// All that is offered.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Shelf {
+    /// By the file's name. Of several files of one name the first is served.
+    files: BTreeMap<String, BTreeMap<ContentId, Shared>>,
+    /// (stem, file name), of the same files.
+    stems: BTreeSet<(String, String)>,
+    /// Bytes of the chunks that are kept.
+    kept: BTreeMap<ChunkName, u64>,
+    /// How kept chunks were cut, where they came to this process.
+    cuts: BTreeMap<ChunkName, ChunkRule>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    size: u64,
+    /// The whole names under which it is shared.
+    names: BTreeSet<String>,
+}
+
+impl Shelf {
+    /// A file is shared. True when its chunks are offered from now on and were not before.
+    pub(in crate::core) fn add_file(&mut self, name: &str, content: ContentId, size: u64) -> bool {
+        let file = last_component(name);
+        let Some(stem) = stem_of(file).filter(|_| size > 0) else { return false };
+        let contents = self.files.entry(file.to_owned()).or_default();
+        let new = contents.is_empty();
+        let shared = contents.entry(content).or_insert(Shared { size, names: BTreeSet::new() });
+        shared.names.insert(name.to_owned());
+        self.stems.insert((stem, file.to_owned()));
+        new
+    }
+
+    /// A file is no longer shared under this name. True when something was offered because of it.
+    pub(in crate::core) fn remove_file(&mut self, name: &str, content: &ContentId) -> bool {
+        let file = last_component(name);
+        let Some(contents) = self.files.get_mut(file) else { return false };
+        let Some(shared) = contents.get_mut(content) else { return false };
+        let removed = shared.names.remove(name);
+        if shared.names.is_empty() {
+            contents.remove(content);
+        }
+        if contents.is_empty() {
+            self.files.remove(file);
+            if let Some(stem) = stem_of(file) {
+                self.stems.remove(&(stem, file.to_owned()));
+            }
+        }
+        removed
+    }
+
+    /// These chunks are kept, and no others. True when that is news.
+    pub(in crate::core) fn set_kept(&mut self, chunks: Vec<(ChunkName, u64)>) -> bool {
+        let kept: BTreeMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        let news = kept != self.kept;
+        self.kept = kept;
+        self.cuts.retain(|name, _| self.kept.contains_key(name));
+        news
+    }
+
+    /// One more chunk is kept, cut like this where that is known.
+    pub(in crate::core) fn keep(&mut self, name: ChunkName, bytes: u64, rule: Option<ChunkRule>) {
+        if let Some(rule) = rule {
+            self.cuts.insert(name.clone(), rule);
+        }
+        self.kept.insert(name, bytes);
+    }
+
+    /// The chunks that are kept, with their bytes.
+    pub(in crate::core) fn kept(&self) -> impl Iterator<Item = (&ChunkName, u64)> {
+        self.kept.iter().map(|(name, bytes)| (name, *bytes))
+    }
+
+    /// Whether a kept chunk may be one of a file that was cut by this rule.
+    pub(in crate::core) fn may_be_cut_by(&self, name: &ChunkName, rule: ChunkRule) -> bool {
+        self.cuts.get(name).is_none_or(|cut| *cut == rule)
+    }
+
+    /// The shared file that a chunk is of: of the whole name, or else of the stem.
+    pub(in crate::core) fn find(&self, name: &ChunkName) -> Option<(ContentId, u64)> {
+        let file = name.file_name();
+        let whole = self.files.get(&file);
+        // A stem may look as if it had an extension: `a.tar` of `a.tar.gz`.
+        let of_stem = || self.stems.range((file.clone(), String::new())..).next();
+        let by_stem =
+            || of_stem().filter(|(stem, _)| *stem == file).and_then(|(_, file)| self.files.get(file));
+        let (content, shared) = whole.or_else(by_stem)?.first_key_value()?;
+        Some((*content, shared.size))
+    }
+
+    /// The names under which all is announced in a dialect, no name twice.
+    pub(in crate::core) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
+        let form = dialect.name_form();
+        let mut names: BTreeSet<ChunkName> = BTreeSet::new();
+        for file in self.files.keys() {
+            // Of two files whose chunks are called the same, only the one that is served is announced.
+            let first = self.files.get(file).and_then(|contents| contents.keys().next());
+            let names_of = self.names_of(file, form, dialect.chunk_rule()).into_iter();
+            names.extend(
+                names_of.filter(|name| self.find(name).map(|(content, _)| content).as_ref() == first),
+            );
+        }
+        let beyond: BTreeSet<String> =
+            self.kept.keys().filter(|name| name.index() > 5).map(ChunkName::file_name).collect();
+        for name in self.kept.keys() {
+            let fits = match dialect.chunk_rule() {
+                ChunkRule::Fifths => !beyond.contains(&name.file_name()),
+                ChunkRule::Fixed => true,
+            };
+            if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
+                let announced = ChunkName::of_file(&name.file_name(), name.index(), form);
+                names.extend(announced.ok().filter(|name| self.find(name).is_none()));
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    /// The names of the chunks of a shared file.
+    pub(in crate::core) fn names_of(&self, name: &str, form: NameForm, rule: ChunkRule) -> Vec<ChunkName> {
+        let file = last_component(name);
+        let Some(size) = self.files.get(file).and_then(|contents| Some(contents.first_key_value()?.1.size))
+        else {
+            return Vec::new();
+        };
+        let count = rule.count(size).unwrap_or(0);
+        (1..=count).map_while(|index| ChunkName::of_file(file, index, form).ok()).collect()
+    }
+
+    /// Panics when what is indexed is not what is there.
+    pub(in crate::core) fn check(&self) {
+        assert_eq!(self.stems.len(), self.files.len(), "each file has one stem");
+        assert!(self.files.values().flat_map(BTreeMap::values).all(|shared| !shared.names.is_empty()));
+        assert!(self.cuts.keys().all(|name| self.kept.contains_key(name)));
+    }
+}
+
+fn last_component(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// The stem of a file whose name can be that of chunks.
+fn stem_of(file: &str) -> Option<String> {
+    let name = ChunkName::of_file(file, 1, NameForm::Full).ok()?;
+    (name.file_name() == file).then(|| name.stem().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ContentId = ContentId([1; 32]);
+    const B: ContentId = ContentId([2; 32]);
+
+    fn found(shelf: &Shelf, name: &str) -> Option<ContentId> {
+        shelf.find(&ChunkName::parse(name).unwrap()).map(|(content, _)| content)
+    }
+
+    #[test]
+    fn a_shared_file_is_found_by_every_form_of_its_chunks_names() {
+        let mut shelf = Shelf::default();
+        assert!(shelf.add_file("pictures/forest.png", A, 60_001));
+        assert!(!shelf.add_file("again/forest.png", A, 60_001));
+        shelf.add_file("a.tar.gz", B, 9);
+        for form in ["forest_1", "forest.png_1", "forest_1.png", "forest.png_1_temp", "forest_1.png_temp"] {
+            assert_eq!(found(&shelf, form), Some(A), "{form}");
+        }
+        assert_eq!(found(&shelf, "a.tar_2"), Some(B));
+        assert_eq!(found(&shelf, "forest.jpg_1"), None);
+        assert!(shelf.remove_file("pictures/forest.png", &A));
+        assert_eq!(found(&shelf, "forest_1"), Some(A));
+        shelf.remove_file("again/forest.png", &A);
+        assert_eq!(found(&shelf, "forest_1"), None);
+        shelf.check();
+    }
+
+    #[test]
+    fn what_is_announced_is_found_under_that_name() {
+        let mut shelf = Shelf::default();
+        shelf.add_file("forest.png", A, 60_001);
+        shelf.add_file("forest.jpg", B, 13);
+        shelf.add_file("README", A, 6);
+        shelf.add_file("empty", B, 0);
+        shelf.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
+        for dialect in Dialect::ALL {
+            let names = shelf.names(dialect);
+            for name in &names {
+                let kept = name.stem() == "sea";
+                assert!(kept || shelf.find(name).is_some(), "{name}");
+            }
+            let readme = names.iter().filter(|name| name.stem() == "README").count();
+            let sea = names.iter().filter(|name| name.stem() == "sea").count();
+            let (three, kept) = if dialect == Dialect::D { (1, 0) } else { (3, 1) };
+            assert_eq!((readme, sea), (three, kept), "{dialect}");
+        }
+        shelf.check();
+    }
+
+    #[test]
+    fn chunks_of_the_other_cut_are_not_announced() {
+        let mut shelf = Shelf::default();
+        let names = (1..=6).map(|index| (ChunkName::parse(&format!("forest_{index}.png")).unwrap(), 102_400));
+        assert!(shelf.set_kept(names.collect()));
+        assert_eq!(shelf.names(Dialect::A), []);
+        assert_eq!(shelf.names(Dialect::D).len(), 6);
+    }
+}
