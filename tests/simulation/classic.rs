@@ -365,6 +365,7 @@ fn a_dictionary_tells_who_is_to_be_asked() {
     let holder = foreign(&mut scenario, ForeignSpec::new(Dialect::C).holds(0, &[]));
     let classic = ClassicSpec {
         hears: Vec::new(),
+        asks_in: Some(Dialect::C),
         dictionary: DictionaryUse::Read,
         dialects: Vec::new(),
         ..ClassicSpec::default().classic_only().gets("forest", s(1), WAIT)

@@ -25,6 +25,7 @@ impl Simulation {
             doors: spec.doors.clone(),
             dial_port: spec.dial_port,
             dialects: spec.told.iter().map(|(host, dialect)| (self.hosts[*host].ip, *dialect)).collect(),
+            speaks: spec.asks_in,
             dictionary: spec.dictionary,
             chunk_bytes_max: spec.chunk_bytes_max,
         })

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::core::{Rng, Time};
 use crate::sim::classic::{ClassicSpec, ForeignSpec, Manner};
 use crate::sim::scenario::{Action, HostSpec, Scenario};
-use crate::wire::classic::Dialect;
+use crate::wire::classic::split::FIFTHS;
+use crate::wire::classic::{ChunkRule, Dialect};
 
 /// Faults happen before this.
 const CHAOS: Duration = Duration::from_secs(40);
@@ -102,10 +103,13 @@ fn draw_holders(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
         }
     }
     for _ in 0..rng.below(4) {
-        // D cuts otherwise than the others, so its chunks are all of them or none.
         let dialect = pick(rng, &Dialect::ALL);
+        let content = rng.below(contents);
+        // D cuts otherwise than the others. Of a file with fewer than five chunks, a part passes for the whole.
+        let has_five = ChunkRule::Fifths.count(scenario.contents[content].size) == Some(FIFTHS);
         let parts: Vec<u32> = match dialect {
             Dialect::D => Vec::new(),
+            _ if !has_five => Vec::new(),
             _ => (1..=5).filter(|_| coin(rng)).collect(),
         };
         let manner = match is_calm {
@@ -114,7 +118,7 @@ fn draw_holders(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
             }
             false => any_manner(rng),
         };
-        let foreign = ForeignSpec::new(dialect).holds(rng.below(contents), &parts).manner(manner);
+        let foreign = ForeignSpec::new(dialect).holds(content, &parts).manner(manner);
         scenario.host(HostSpec::default().foreign(foreign));
     }
 }

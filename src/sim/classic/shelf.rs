@@ -12,6 +12,9 @@ use crate::sim::scenario::DiskSpec;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::records::Dictionary;
 
+/// An A-size answer has its size among its bytes, and one byte too many tells that an answer is too long.
+const BEYOND_CHUNK_MAX: u64 = 21;
+
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Shelf {
@@ -62,8 +65,7 @@ impl Shelf {
         }
         let spooled = self.spools.entry(spool).or_default();
         spooled.extend_from_slice(bytes);
-        // An A-size answer has its size among its bytes.
-        if spooled.len() as u64 > self.chunk_bytes_max + 20 {
+        if spooled.len() as u64 > self.chunk_bytes_max + BEYOND_CHUNK_MAX {
             let len = spooled.len();
             self.complain(format!("{spool} grows to {len} bytes, more than a chunk may have"));
         }
@@ -84,6 +86,10 @@ impl Shelf {
             ClassicJob::DropSpool { spool } => {
                 self.spools.remove(spool);
                 self.failed.remove(spool);
+                false
+            }
+            ClassicJob::CloseChunk { conn } => {
+                self.open.remove(conn);
                 false
             }
             ClassicJob::KeepSpool { spool, .. } => {
@@ -117,10 +123,6 @@ impl Shelf {
                 }
                 Some(ClassicReply::ChunkOpened { conn, bytes })
             }
-            ClassicJob::CloseChunk { conn } => {
-                self.open.remove(&conn);
-                None
-            }
             ClassicJob::KeepSpool { spool, name, skip } => self.keep(spool, name, skip, spec, rng),
             ClassicJob::Merge { ticket, file, chunks } => Some(self.merge(ticket, file, &chunks, spec, rng)),
             ClassicJob::WriteDictionary { dictionary, .. } => {
@@ -131,6 +133,7 @@ impl Shelf {
                 Some(ClassicReply::DictionaryRead { dictionary: self.dictionary.clone() })
             }
             ClassicJob::NoteAvailable { .. }
+            | ClassicJob::CloseChunk { .. }
             | ClassicJob::WriteSpool { .. }
             | ClassicJob::DropSpool { .. } => None,
         }
@@ -294,7 +297,7 @@ mod tests {
     #[test]
     fn what_may_not_be_is_complained_of() {
         let (mut shelf, mut spec, mut rng) = shelf();
-        shelf.append(SPOOL, &[0; 121], &mut spec, &mut rng);
+        shelf.append(SPOOL, &[0; 122], &mut spec, &mut rng);
         assert!(shelf.complaint.take().is_some());
         shelf.begin(&ClassicJob::KeepSpool { spool: SpoolId(4), name: name("a_1"), skip: 0 });
         assert!(shelf.complaint.is_some());

@@ -21,6 +21,8 @@ pub struct ClassicSpec {
     pub dial_port: Option<u16>,
     /// The dialects of hosts it was told of (`--classic-dialect`).
     pub told: Vec<(usize, Dialect)>,
+    /// The only dialect in which it asks; `None`: whichever a chunk was announced in.
+    pub asks_in: Option<Dialect>,
     /// What the dictionary on its disk is to it.
     pub dictionary: DictionaryUse,
     /// The most bytes of a chunk that it takes.
@@ -101,6 +103,7 @@ impl Default for ClassicSpec {
             doors: TCP_PORTS.into_iter().map(|port| (port, port)).collect(),
             dial_port: None,
             told: Vec::new(),
+            asks_in: None,
             dictionary: DictionaryUse::None,
             chunk_bytes_max: 4 << 20,
             keeps: Vec::new(),
