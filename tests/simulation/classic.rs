@@ -312,6 +312,16 @@ fn a_chunk_that_nobody_has_is_named() {
 }
 
 #[test]
+fn a_file_begun_in_a_cut_that_nobody_completes_comes_in_the_other() {
+    let mut scenario = forest(0, 300_000);
+    foreign(&mut scenario, ForeignSpec::new(Dialect::B).holds(0, &[2]));
+    let whole = ForeignSpec::new(Dialect::D).holds(0, &[]);
+    scenario.host(HostSpec::default().starts_at(seconds(4)).foreign(whole));
+    let asker = asker(&mut scenario, s(1));
+    brings(scenario, asker, seconds(60));
+}
+
+#[test]
 fn chunks_of_two_files_are_a_conflict() {
     let mut scenario = forest(0, 60_001);
     let other = scenario.content("forest.png", 70_001);

@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::core::{Rng, Time};
 use crate::sim::classic::{ClassicSpec, ForeignSpec, Manner};
 use crate::sim::scenario::{Action, HostSpec, Scenario};
-use crate::wire::classic::split::FIFTHS;
-use crate::wire::classic::{ChunkRule, Dialect};
+use crate::wire::classic::Dialect;
 
 /// Faults happen before this.
 const CHAOS: Duration = Duration::from_secs(40);
@@ -18,6 +17,8 @@ const TRY: Duration = Duration::from_secs(45);
 const ROUNDS: u32 = 2;
 /// How often gets that failed are asked again after the chaos.
 const ROUNDS_AFTER: u32 = 2;
+/// Of larger files, fewer than five chunks are no file.
+const TINY_BYTES_MAX: u64 = 20;
 /// Kinds of faults on the timeline.
 const FAULT_KINDS: u32 = 9;
 
@@ -105,11 +106,11 @@ fn draw_holders(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
     for _ in 0..rng.below(4) {
         let dialect = pick(rng, &Dialect::ALL);
         let content = rng.below(contents);
-        // D cuts otherwise than the others. Of a file with fewer than five chunks, a part passes for the whole.
-        let has_five = ChunkRule::Fifths.count(scenario.contents[content].size) == Some(FIFTHS);
+        // D cuts otherwise than the others. A part of a tiny file may be all of a tinier one.
+        let is_tiny = scenario.contents[content].size <= TINY_BYTES_MAX;
         let parts: Vec<u32> = match dialect {
             Dialect::D => Vec::new(),
-            _ if !has_five => Vec::new(),
+            _ if is_tiny => Vec::new(),
             _ => (1..=5).filter(|_| coin(rng)).collect(),
         };
         let manner = match is_calm {

@@ -38,9 +38,15 @@ impl Default for ClassicTap {
 }
 
 impl ClassicTap {
-    /// How many requests were written.
-    pub(in crate::sim) fn requests(&self) -> u32 {
-        self.requests
+    /// What asks closes the connection. `half_closed`: it has closed its writing half before.
+    pub(in crate::sim) fn closes(&self, half_closed: bool) -> Result<(), String> {
+        match &self.last {
+            None => Err("closes a connection on which it asked nothing".to_owned()),
+            Some(asked) if asked.dialect.half_closes_after_request() && !half_closed => {
+                Err("does not close its writing half behind its request".to_owned())
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// What asks has written; gives the requests that it completes. `other` is what answers.
@@ -136,6 +142,9 @@ mod tests {
         answerer.answers(Time::from_millis(50), b"ab", &asker).unwrap();
         assert!(asker.asks(again, &answerer).is_ok());
         assert!(ClassicTap::default().asks(&again[..9], &answerer).is_err());
+        assert!(asker.closes(false).is_ok() && ClassicTap::default().closes(true).is_err());
+        let (raw, _) = asked(r#"{"filename": "forest_1"}"#);
+        assert!(raw.closes(true).is_ok() && raw.closes(false).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::sim::disk::Library;
 use crate::sim::host::Host;
 use crate::sim::tcp::Streams;
 use crate::wire::classic::request::Request;
+use crate::wire::classic::split::FIFTHS;
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, DATAGRAM_BYTES_MAX, announcement};
 
 /// What may pass between the moment an entry expires and the last request by it.
@@ -22,8 +23,6 @@ struct Seen {
     last_heard: BTreeMap<IpAddr, Time>,
     /// Something was done to it that cuts answers short without a sign.
     disturbed: bool,
-    /// Chunks on its disk that are known to be wrong: the file's name up to its extension, and the index.
-    tainted: BTreeSet<(String, u32)>,
 }
 
 /// See the file's head.
@@ -132,9 +131,14 @@ impl ClassicWatch {
         }
     }
 
+    /// Whether a host's pauses mean nothing on the world's clock.
+    pub(in crate::sim) fn is_disturbed(&self, host: usize) -> bool {
+        self.hosts[host].disturbed
+    }
+
     /// What is received and merged is what was shared.
     pub(in crate::sim) fn event(
-        &mut self,
+        &self,
         host: usize,
         event: &ClassicEvent,
         hosts: &[Host],
@@ -148,13 +152,8 @@ impl ClassicWatch {
                 if kept.len() as u64 != *bytes {
                     return Err(format!("says {name} has {bytes} bytes; {} are kept", kept.len()));
                 }
-                let chunk = (name.stem().to_owned(), name.index());
-                if is_right(name, kept, library) {
-                    self.hosts[host].tainted.remove(&chunk);
-                    return Ok(());
-                }
-                if self.excuses(name, from.ip(), hosts) || self.hosts[host].disturbed {
-                    self.hosts[host].tainted.insert(chunk);
+                let excused = self.excuses(name, from.ip(), hosts, library) || self.hosts[host].disturbed;
+                if excused || is_right(name, kept, library) {
                     return Ok(());
                 }
                 Err(format!("receives {name} from {from} with {bytes} bytes that are not its own"))
@@ -165,11 +164,14 @@ impl ClassicWatch {
                 if merged.len() as u64 != *bytes {
                     return Err(format!("says {file} has {bytes} bytes; it has {}", merged.len()));
                 }
-                let whole = |content: &crate::sim::SimContent| {
-                    content.size() == *bytes && content.bytes(0, content.size()) == merged
-                };
-                let tainted = self.hosts[host].tainted.iter().any(|(stem, _)| file.starts_with(stem));
-                match tainted || library.contents.iter().any(|content| whole(content)) {
+                // Fewer than five chunks may be all of a tiny file, or the first of one that is a little larger.
+                let may_be_a_part = ChunkRule::Fifths.count(*bytes) < Some(FIFTHS);
+                let right = library.contents.iter().any(|content| {
+                    let whole = content.size() == *bytes || (may_be_a_part && content.size() > *bytes);
+                    whole && content.bytes(0, *bytes) == merged
+                });
+                let of_file = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
+                match right || has_wrong(&hosts[host], of_file, |_| true, library) {
                     true => Ok(()),
                     false => Err(format!("finishes {file}, which is not what was shared")),
                 }
@@ -189,17 +191,18 @@ impl ClassicWatch {
     ) -> Result<(), String> {
         // Among themselves they misunderstand each other: B takes B-json's header for data.
         let is_foreign = hosts.iter().any(|host| host.ip == from && host.foreign.is_some());
-        match is_right(name, chunk, library) || is_foreign || self.excuses(name, from, hosts) {
+        match is_right(name, chunk, library) || is_foreign || self.excuses(name, from, hosts, library) {
             true => Ok(()),
             false => Err(format!("is given {} bytes of {name} by {from} that are not its own", chunk.len())),
         }
     }
 
     /// Whether a wrong chunk from there is nobody's mistake.
-    fn excuses(&self, name: &ChunkName, from: IpAddr, hosts: &[Host]) -> bool {
+    fn excuses(&self, name: &ChunkName, from: IpAddr, hosts: &[Host], library: &Library) -> bool {
         hosts.iter().zip(&self.hosts).find(|(host, _)| host.ip == from).is_none_or(|(host, seen)| {
             let hostile = host.spec.foreign.as_ref().is_some_and(|foreign| foreign.manner.is_hostile());
-            hostile || seen.disturbed || seen.tainted.contains(&(name.stem().to_owned(), name.index()))
+            let same = |kept: &ChunkName| kept.index() == name.index();
+            hostile || seen.disturbed || has_wrong(host, name.stem(), same, library)
         })
     }
 
@@ -218,6 +221,12 @@ impl ClassicWatch {
         }
         Ok(())
     }
+}
+
+/// Whether a chunk of this file, of those that `which` says, is kept there and wrong.
+fn has_wrong(host: &Host, stem: &str, which: impl Fn(&ChunkName) -> bool, library: &Library) -> bool {
+    let mut kept = host.disk.shelf.kept.iter();
+    kept.any(|(name, bytes)| name.stem() == stem && which(name) && !is_right(name, bytes, library))
 }
 
 /// Whether these are the bytes of a chunk that this name may stand for.
