@@ -12,6 +12,9 @@ use chunkcast::sim::{
     Action, DiskSpec, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation, Target,
 };
 
+#[path = "simulation/classic.rs"]
+mod classic;
+
 const MIB: u64 = 1 << 20;
 
 /// 100 Mbit/s, in bytes a second.
@@ -436,12 +439,17 @@ fn the_same_seed_gives_the_same_digest() {
 
 #[test]
 fn campaign() {
+    campaign_of_seeds(campaign_of);
+}
+
+/// Plays as many seeds as were asked for, and fails with all that went wrong.
+fn campaign_of_seeds(play: impl Fn(u64) -> Result<(), Failure> + std::panic::RefUnwindSafe) {
     let number =
         |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (first, count) = (number("CHUNKCAST_SIM_FIRST", 0), number("CHUNKCAST_SIM_SEEDS", 20));
     let mut failures = Vec::new();
     for seed in first..first + count {
-        let failure = match std::panic::catch_unwind(|| campaign_of(seed)) {
+        let failure = match std::panic::catch_unwind(|| play(seed)) {
             Ok(Ok(())) => continue,
             Ok(Err(failure)) if count == 1 => panic!("{failure}"),
             Ok(Err(failure)) => format!("at {} step {}: {}", failure.at, failure.step, failure.what),

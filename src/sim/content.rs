@@ -21,6 +21,8 @@ pub struct SimContent {
     pub name: String,
     /// Its verified manifest, in the native cut.
     pub manifest: Manifest,
+    /// What its bytes are drawn from where they are carried.
+    seed: u64,
 }
 
 impl SimContent {
@@ -38,18 +40,35 @@ impl SimContent {
                 id,
                 name: name.to_owned(),
                 manifest: Manifest { geometry, values: Vec::new(), proof },
+                seed,
             });
         }
         let mut values: Vec<ChainingValue> = (1..units).map(|_| drawn_value(&mut rng)).collect();
         values.push(chaining_value(&last, offset));
         let id = ContentId(merged_root(&values));
         let proof = size_proof(&last, offset);
-        Ok(SimContent { id, name: name.to_owned(), manifest: Manifest { geometry, values, proof } })
+        Ok(SimContent { id, name: name.to_owned(), manifest: Manifest { geometry, values, proof }, seed })
     }
 
     /// Size and cut.
     pub fn geometry(&self) -> Geometry {
         self.manifest.geometry
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.manifest.geometry.size_bytes()
+    }
+
+    /// Bytes of it, as classic peers see them. Those of an odd seed are all digits, which some dialects put their sizes
+    /// in front of. What native peers verify is drawn apart from them.
+    pub(super) fn bytes(&self, offset: u64, len: u64) -> Vec<u8> {
+        let byte = |at: u64| {
+            let word = (at ^ self.seed.rotate_left(40) ^ self.size()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let byte = (word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_be_bytes()[0];
+            if self.seed % 2 == 1 { b'0' + byte % 10 } else { byte }
+        };
+        (offset..offset.saturating_add(len)).map(byte).collect()
     }
 
     /// The page of the manifest that begins at value `first`; `None` when there is none.

@@ -17,6 +17,8 @@ const LATE_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(super) struct Packet {
     pub(super) from: SocketAddr,
+    /// The classic port that it goes to, if it does.
+    pub(super) port: Option<u16>,
     pub(super) bytes: Rc<[u8]>,
 }
 
@@ -27,22 +29,30 @@ impl Simulation {
             DatagramTo::Everybody => {
                 for host in 0..self.hosts.len() {
                     if self.hosts[host].spec.broadcast {
-                        self.carry_datagram(from, host, &bytes);
+                        self.carry_datagram(from, host, None, &bytes);
                     }
                 }
             }
-            // Nobody in this world listens there.
-            DatagramTo::EverybodyAt { .. } => {}
+            DatagramTo::EverybodyAt { port } => {
+                for host in 0..self.hosts.len() {
+                    if self.hosts[host].spec.broadcast && self.hosts[host].hears(port) {
+                        self.carry_datagram(from, host, Some(port), &bytes);
+                    }
+                }
+            }
             DatagramTo::One { addr, .. } => match self.host_at(addr.ip()) {
                 Some(host) if addr.port() == DISCOVERY_PORT || addr.port() == OWN_PORT => {
-                    self.carry_datagram(from, host, &bytes);
+                    self.carry_datagram(from, host, None, &bytes);
+                }
+                Some(host) if self.hosts[host].hears(addr.port()) => {
+                    self.carry_datagram(from, host, Some(addr.port()), &bytes);
                 }
                 _ => {}
             },
         }
     }
 
-    fn carry_datagram(&mut self, from: usize, to: usize, bytes: &Rc<[u8]>) {
+    fn carry_datagram(&mut self, from: usize, to: usize, port: Option<u16>, bytes: &Rc<[u8]>) {
         self.tally.datagrams_carried += 1;
         if self.hosts[from].group != self.hosts[to].group {
             return;
@@ -59,7 +69,7 @@ impl Simulation {
             let at = self.now + self.delay() + late;
             let bytes =
                 if self.rng.chance_ppm(mutilate) { mutilated(bytes, &mut self.rng) } else { bytes.clone() };
-            let packet = Packet { from: SocketAddr::new(self.hosts[from].ip, OWN_PORT), bytes };
+            let packet = Packet { from: SocketAddr::new(self.hosts[from].ip, OWN_PORT), port, bytes };
             let packet = u32::try_from(self.packets.insert(packet)).unwrap_or(u32::MAX);
             self.queue.push(at, Happening::Datagram { to: index(to), packet });
         }
@@ -72,7 +82,7 @@ impl Simulation {
             heard = mutilated(&heard, &mut self.rng);
         }
         for to in (0..self.hosts.len()).filter(|to| *to != host) {
-            self.carry_datagram(host, to, &heard);
+            self.carry_datagram(host, to, None, &heard);
         }
     }
 
@@ -87,8 +97,19 @@ impl Simulation {
         if matches!(self.hosts[to].spec.nature, Nature::Garbage { .. }) {
             self.hosts[to].heard = packet.bytes.to_vec();
         }
+        if packet.port.is_some() {
+            self.watch.heard(self.now, to, packet.from.ip(), &packet.bytes);
+            self.foreign_heard(to, packet.from.ip(), &packet.bytes);
+        }
         let Some(peer) = self.hosts[to].peer.as_mut() else { return };
-        peer.handle(now, Input::Datagram { iface: IfaceId(0), from: packet.from, bytes: &packet.bytes });
+        let Packet { from, bytes, port } = packet;
+        peer.handle(
+            now,
+            match port {
+                None => Input::Datagram { iface: IfaceId(0), from, bytes: &bytes },
+                Some(port) => Input::ClassicDatagram { port, from, bytes: &bytes },
+            },
+        );
         self.mutated(to);
         self.touch(to);
     }

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::core::{Bitfield, BufferId, ContentId, Geometry, Rng, SpanFault, StoreJob, StoreReply, Time};
+use crate::core::{
+    Bitfield, BufferId, ClassicJob, ContentId, Geometry, Rng, SpanFault, StoreJob, StoreReply, Time,
+};
+use crate::sim::classic::Shelf;
 use crate::sim::content::SimContent;
 use crate::sim::scenario::DiskSpec;
 
@@ -49,6 +52,8 @@ pub(super) struct File {
 pub(super) struct Disk {
     pub(super) spec: DiskSpec,
     pub(super) files: BTreeMap<usize, File>,
+    /// What it holds of classic content.
+    pub(super) shelf: Shelf,
     buffers: Vec<Buffer>,
     jobs: VecDeque<StoreTask>,
     /// What follows the reply that is being made.
@@ -92,6 +97,7 @@ impl Disk {
         Disk {
             spec,
             files: BTreeMap::new(),
+            shelf: Shelf::default(),
             buffers: Vec::new(),
             jobs: VecDeque::new(),
             told: None,
@@ -127,6 +133,7 @@ impl Disk {
     pub(super) fn restart(&mut self, now: Time) {
         self.jobs.clear();
         self.buffers.clear();
+        self.shelf.restart();
         self.free_at = now;
         self.files.values_mut().for_each(|file| file.open = false);
     }
@@ -134,7 +141,11 @@ impl Disk {
     /// The process died: each write under way is done or not.
     pub(super) fn killed(&mut self, library: &Library, rng: &mut Rng) {
         while let Some(task) = self.jobs.pop_front() {
-            if let StoreTask::Job(job @ StoreJob::WriteChunk { .. }) = task
+            let writes = |job: &StoreJob| {
+                matches!(job, StoreJob::WriteChunk { .. } | StoreJob::Classic(ClassicJob::KeepSpool { .. }))
+            };
+            if let StoreTask::Job(job) = task
+                && writes(&job)
                 && rng.chance_ppm(500_000)
             {
                 self.carry_out(library, job, rng);
@@ -201,6 +212,9 @@ impl Disk {
     pub(super) fn finish_one(&mut self, library: &Library, rng: &mut Rng) -> [Option<StoreReply>; 2] {
         match self.jobs.pop_front() {
             Some(StoreTask::Job(job)) => [self.carry_out(library, job, rng), self.told.take()],
+            Some(StoreTask::Tell(StoreReply::Classic(reply))) => {
+                [self.shelf.still_holds(&reply).then_some(StoreReply::Classic(reply)), None]
+            }
             Some(StoreTask::Tell(reply)) => [Some(reply), None],
             None => [None, None],
         }

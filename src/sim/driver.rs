@@ -1,8 +1,11 @@
 //! The driver's discipline, as the real one has it: one mutation, then drain; read only what is expected, write only
 //! what is asked for and fits; visit a connection only when it woke or its socket became ready.
 
-use crate::core::{Command, ConnId, Input, Output, Segment, StoreJob, StoreReply, Time};
+use crate::core::{
+    ClassicJob, Command, ConnId, DatagramTo, Input, Output, Segment, StoreJob, StoreReply, Time,
+};
 use crate::sim::disk::StoreTask;
+use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
 use crate::sim::network::{earlier, index};
 use crate::sim::queue::Happening;
 use crate::sim::scenario::Nature;
@@ -20,6 +23,9 @@ impl Simulation {
     pub(super) fn turn(&mut self, host: usize) {
         if !self.hosts[host].runs(self.now) {
             return;
+        }
+        if self.hosts[host].foreign.is_some() {
+            return self.foreign_turn(host);
         }
         let mut ticks = 0;
         loop {
@@ -62,7 +68,9 @@ impl Simulation {
     /// A host that is not there to share leaves once it has what it wants.
     fn leave_when_done(&mut self, host: usize) {
         let place = &mut self.hosts[host];
-        let done = place.gets.len() > 0 && (0..place.gets.len()).all(|get| place.gets.is_over(get));
+        let any = place.gets.len() + place.classic_gets.len() > 0;
+        let over = (0..place.gets.len()).all(|get| place.gets.is_over(get)) && place.classic_gets.all_over();
+        let done = any && over;
         if place.spec.leaves && done && !std::mem::replace(&mut place.leaving, true) {
             self.tell(host, Input::Command(Command::Leave));
         }
@@ -81,6 +89,9 @@ impl Simulation {
     /// Tells a host's core one thing.
     pub(super) fn tell(&mut self, host: usize, input: Input<'_>) {
         let now = self.local_now(host);
+        if let Input::Broken { conn, .. } = input {
+            self.foreign_lost(host, conn);
+        }
         let Some(peer) = self.hosts[host].peer.as_mut() else { return };
         peer.handle(now, input);
         self.mutated(host);
@@ -169,6 +180,9 @@ impl Simulation {
         if let Some(complaint) = self.hosts[host].disk.complaint.take() {
             self.oracle.fail(format!("host {host}: {complaint}"));
         }
+        if let Some(complaint) = self.hosts[host].disk.shelf.complaint.take() {
+            self.oracle.fail(format!("host {host}: {complaint}"));
+        }
         let check_every = self.scenario.check_every;
         if check_every > 0
             && self.steps.is_multiple_of(check_every)
@@ -185,7 +199,12 @@ impl Simulation {
                 let now = self.now;
                 self.tally.hosts[host].datagrams_sent += 1;
                 self.tally.hosts[host].datagram_bytes += bytes.len() as u64;
-                self.oracle.datagram(now, host, to, &bytes, &self.hosts);
+                if self.is_classic(to) {
+                    let told = self.watch.datagram(host, to, &bytes, &self.hosts, &self.library);
+                    self.oracle.datagram_told(host, told);
+                } else {
+                    self.oracle.datagram(now, host, to, &bytes, &self.hosts);
+                }
                 self.send_datagram(host, to, bytes);
             }
             Output::Dial { conn, to } => {
@@ -204,8 +223,24 @@ impl Simulation {
         }
     }
 
+    /// Whether a datagram goes to a port of the classic dialects.
+    fn is_classic(&self, to: DatagramTo) -> bool {
+        match to {
+            DatagramTo::Everybody => false,
+            DatagramTo::EverybodyAt { .. } => true,
+            DatagramTo::One { addr, .. } => addr.port() != DISCOVERY_PORT && addr.port() != OWN_PORT,
+        }
+    }
+
     /// Gives the disk something to do.
     pub(super) fn submit(&mut self, host: usize, task: StoreTask) {
+        match &task {
+            StoreTask::Job(StoreJob::Classic(ClassicJob::WriteSpool { spool, bytes })) => {
+                return self.spool(host, *spool, bytes);
+            }
+            StoreTask::Job(StoreJob::Classic(job)) if !self.hosts[host].disk.shelf.begin(job) => return,
+            _ => {}
+        }
         let at = self.hosts[host].disk.submit(self.now, task);
         let incarnation = self.hosts[host].incarnation;
         self.queue.push(at, Happening::StoreDone { host: index(host), incarnation });

@@ -14,23 +14,26 @@ impl Simulation {
             Action::Kill(host) => self.kill(host),
             Action::PowerOff(host) => self.power_off(host),
             Action::Start(host) => {
-                if self.hosts[host].peer.is_none() {
+                if !self.hosts[host].is_up() {
                     self.start(host);
                     self.answer_retransmissions(host);
                 }
             }
             Action::Pause(host, span) => {
+                self.watch.disturb(host);
                 self.hosts[host].paused_until = self.now + span;
                 let at = self.hosts[host].paused_until;
                 self.queue.push(at, Happening::Resumed { host: crate::sim::network::index(host) });
             }
             Action::ClockJump(host, span) => {
+                self.watch.disturb(host);
                 self.hosts[host].clock_ahead += span;
                 self.oracle.suspended(host);
                 self.touch(host);
             }
             Action::Isolate(hosts) => {
                 for host in hosts {
+                    self.watch.disturb(host);
                     self.hosts[host].group = 1;
                 }
             }
@@ -39,14 +42,17 @@ impl Simulation {
             Action::DiskFull(host) => self.hosts[host].disk.set_free_bytes(Some(0)),
             Action::DiskMended(host) => self.hosts[host].disk.mend(),
             Action::Change(host, content) => {
+                self.watch.disturb(host);
                 self.hosts[host].disk.change(content);
                 self.oracle.suspect(host);
             }
             Action::Rot(host, content, chunk) => {
+                self.watch.disturb(host);
                 self.hosts[host].disk.rot(content, chunk);
                 self.oracle.suspect(host);
             }
             Action::Rates(host, up, down) => {
+                self.watch.disturb(host);
                 (self.hosts[host].spec.up, self.hosts[host].spec.down) = (up, down);
             }
             Action::Loss(ppm) => self.loss_ppm = ppm,
@@ -67,12 +73,14 @@ impl Simulation {
                         }
                     }
                 }
+                self.ask_classic_again(host);
             }
         }
     }
 
     fn kill(&mut self, host: usize) {
-        if self.hosts[host].peer.is_some() {
+        self.watch.disturb(host);
+        if self.hosts[host].is_up() {
             let place = &mut self.hosts[host];
             place.disk.killed(&self.library, &mut place.rng);
             self.stop_process(host);
@@ -99,8 +107,9 @@ impl Simulation {
     }
 
     fn power_off(&mut self, host: usize) {
+        self.watch.disturb(host);
         self.hosts[host].powered = false;
-        if self.hosts[host].peer.is_some() {
+        if self.hosts[host].is_up() {
             let place = &mut self.hosts[host];
             place.disk.powered_off(&mut place.rng);
         }
@@ -132,6 +141,9 @@ impl Simulation {
     fn drop_peer(&mut self, host: usize) -> Vec<(StreamRef, u8)> {
         let place = &mut self.hosts[host];
         place.peer = None;
+        if let Some(foreign) = &mut place.foreign {
+            foreign.stop();
+        }
         place.ready.clear();
         place.timer = None;
         place.streams().collect()

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::{Config, ConnId, Peer, Rng, Time};
+use crate::sim::classic::{ClassicGets, Foreign};
 use crate::sim::disk::Disk;
 use crate::sim::gets::Gets;
 use crate::sim::scenario::{HostSpec, Nature};
@@ -22,6 +23,8 @@ pub(super) struct Host {
     pub(super) ip: IpAddr,
     /// The running peer; `None` while there is none.
     pub(super) peer: Option<Peer>,
+    /// The peer that is not ours, if that is what this host is for.
+    pub(super) foreign: Option<Foreign>,
     /// How often a peer was started here. Peer `n`'s late events find another number.
     pub(super) incarnation: u32,
     /// Whether the machine answers packets at all.
@@ -47,6 +50,7 @@ pub(super) struct Host {
     pub(super) group: u32,
     next_port: u16,
     pub(super) gets: Gets,
+    pub(super) classic_gets: ClassicGets,
     /// The peer was asked to leave.
     pub(super) leaving: bool,
     /// The peer said that it has left.
@@ -62,6 +66,7 @@ impl Host {
             spec: spec.clone(),
             ip: IpAddr::V4(Ipv4Addr::new(10, high, mid, low)),
             peer: None,
+            foreign: spec.foreign.clone().map(Foreign::new),
             incarnation: 0,
             powered: true,
             paused_until: Time::ZERO,
@@ -78,15 +83,15 @@ impl Host {
             group: 0,
             next_port: 40_000,
             gets: Gets::new(spec.gets.len()),
+            classic_gets: ClassicGets::new(spec.classic.as_ref().map_or(0, |classic| classic.gets.len())),
             leaving: false,
             left: false,
             heard: Vec::new(),
         }
     }
 
-    /// Starts a peer that knows nothing of the one before it.
-    pub(super) fn start(&mut self, now: Time, config: Config) {
-        let seed = self.rng.next_u64();
+    /// Starts a peer that knows nothing of the one before it; without a config, one that is not ours.
+    pub(super) fn start(&mut self, now: Time, config: Option<Config>) {
         self.incarnation += 1;
         self.powered = true;
         self.sockets.clear();
@@ -95,9 +100,13 @@ impl Host {
         self.leaving = false;
         self.left = false;
         self.gets.restart();
+        self.classic_gets.restart();
         self.paused_until = Time::ZERO;
         self.disk.restart(now);
-        self.peer = Some(Peer::new(config, seed, now + self.clock_ahead));
+        if let Some(config) = config {
+            let seed = self.rng.next_u64();
+            self.peer = Some(Peer::new(config, seed, now + self.clock_ahead));
+        }
     }
 
     /// Where its peers are dialled.
@@ -113,7 +122,26 @@ impl Host {
 
     /// Whether its peer runs and is not standing still.
     pub(super) fn runs(&self, now: Time) -> bool {
-        self.peer.is_some() && self.paused_until <= now
+        self.is_up() && self.paused_until <= now
+    }
+
+    /// Whether its peer runs, ours or not.
+    pub(super) fn is_up(&self) -> bool {
+        self.peer.is_some() || self.foreign.as_ref().is_some_and(|foreign| foreign.is_up)
+    }
+
+    /// Whether a datagram to this port is heard here.
+    pub(super) fn hears(&self, port: u16) -> bool {
+        let classic = self.spec.classic.as_ref().is_some_and(|classic| classic.hears.contains(&port));
+        let foreign = self.spec.foreign.as_ref();
+        classic || foreign.is_some_and(|foreign| foreign.dialect.udp_ports().contains(&port))
+    }
+
+    /// Whether its peer of ours takes connections on this port.
+    pub(super) fn listens(&self, port: u16) -> bool {
+        let classic = self.spec.classic.as_ref();
+        let native = classic.is_none_or(|classic| classic.native) && port == DISCOVERY_PORT;
+        native || classic.is_some_and(|classic| classic.doors.contains_key(&port))
     }
 
     /// Whether it does what the protocol says.

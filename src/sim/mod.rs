@@ -4,9 +4,10 @@
 //! a [`Simulation`] plays it, an oracle watches every step, and a [`Report`] holds the figures. Everything follows from
 //! the scenario's seed: the same scenario gives the same digest of everything that every peer puts out.
 //!
-//! Payload is never carried. A chunk on a virtual wire is (content, offset, length, right or wrong), so that a
+//! Native payload is never carried. A chunk on a virtual wire is (content, offset, length, right or wrong), so that a
 //! simulation of thousands of peers and gigabytes costs no more than its control bytes.
 
+mod classic;
 mod content;
 mod datagrams;
 mod disk;
@@ -27,6 +28,7 @@ mod tcp;
 mod trace;
 mod transfer;
 
+pub use classic::{ClassicDrawn, ClassicGetSpec, ClassicOutcome, ClassicSpec, ForeignSpec, Holding, Manner};
 pub use content::SimContent;
 pub use draw::Drawn;
 pub use gets::Outcome;

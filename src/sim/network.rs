@@ -22,7 +22,11 @@ impl Simulation {
         let target = self.host_at(to.ip());
         let ends =
             [End::new(host, address, Socket::Held(conn)), End::new(target.unwrap_or(host), to, Socket::Gone)];
-        let stream = self.streams.insert(Stream { phase: Phase::Dialling, ends });
+        let stream = self.streams.insert(Stream {
+            phase: Phase::Dialling,
+            classic: to.port() != DISCOVERY_PORT,
+            ends,
+        });
         self.hosts[host].attach(conn, stream, 0);
         let (wait, outcome) = match target {
             Some(target) if self.hosts[target].group != self.hosts[host].group => {
@@ -48,13 +52,19 @@ impl Simulation {
         let (from, asked) = (found.ends[0].address, found.ends[1].address);
         let answer_at = self.now + self.delay();
         let now = self.local_now(to);
-        let listening = asked.port() == DISCOVERY_PORT;
-        let Some(peer) = self.hosts[to].peer.as_mut().filter(|_| listening) else {
-            let outcome = Err(BrokenWhy::Refused);
-            self.queue.push(answer_at, Happening::Dialled { stream, outcome });
-            return;
+        let listening = self.hosts[to].listens(asked.port());
+        let peer = self.hosts[to].peer.as_mut().filter(|_| listening);
+        let conn = match peer.map(|peer| peer.accepted(now, from, asked.port())) {
+            Some(conn) => conn,
+            None => match self.foreign_accepts(to, asked.port()) {
+                Some(conn) => Some(conn),
+                None => {
+                    let outcome = Err(BrokenWhy::Refused);
+                    self.queue.push(answer_at, Happening::Dialled { stream, outcome });
+                    return;
+                }
+            },
         };
-        let conn = peer.accepted(now, from, asked.port());
         self.oracle.heard(to, from.ip());
         self.queue.push(answer_at, Happening::Dialled { stream, outcome: Ok(()) });
         match conn {
@@ -193,7 +203,8 @@ impl Simulation {
             Socket::Lingering(_) => self.discard(stream, end),
             Socket::Gone if !self.hosts[receiver.host].powered => {}
             Socket::Gone => {
-                let (quiet, expecting) = (receiver.quiet, sender.socket != Socket::Gone);
+                // Who throws away what comes on a classic connection does not do so for ever.
+                let (quiet, expecting) = (receiver.quiet && !found.classic, sender.socket != Socket::Gone);
                 self.discard(stream, end);
                 if !quiet && expecting {
                     let at = self.now + self.delay();

@@ -151,10 +151,18 @@ impl Oracle {
         }
     }
 
+    /// What was found of a datagram to the classic ports.
+    pub(super) fn datagram_told(&mut self, host: usize, told: Result<(), String>) {
+        if let Err(what) = told {
+            self.fail(format!("host {host} {what}"));
+        }
+    }
+
     /// I14: only to who was heard or named, and never to itself.
     pub(super) fn dial(&mut self, host: usize, to: SocketAddr, hosts: &[Host]) {
         let named = hosts[host].spec.fixed_peers.iter().any(|other| hosts[*other].tcp_address() == to);
-        if named {
+        let written_down = hosts[host].disk.shelf.dictionary.values().any(|at| at.contains(&to.ip()));
+        if named || written_down {
             return;
         }
         if to == hosts[host].tcp_address() {
@@ -166,7 +174,10 @@ impl Oracle {
 
     /// I12: while a get is under way there is a deadline.
     pub(super) fn no_deadline(&mut self, host: usize, place: &Host) {
-        if (0..place.gets.len()).any(|get| place.gets.is_pending(get)) || place.leaving {
+        if (0..place.gets.len()).any(|get| place.gets.is_pending(get))
+            || place.classic_gets.any_pending()
+            || place.leaving
+        {
             self.fail(format!("host {host} waits for something without a deadline"));
         }
     }
@@ -253,7 +264,8 @@ impl Oracle {
         let mut count: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         for (_, stream) in streams.iter() {
             let [a, b] = &stream.ends;
-            let both = a.conn().is_some() && b.conn().is_some() && stream.phase == Phase::Open;
+            let both =
+                a.conn().is_some() && b.conn().is_some() && stream.phase == Phase::Open && !stream.classic;
             let sane = [a, b].iter().all(|end| hosts[end.host].honest() && hosts[end.host].runs(now));
             if both && sane && hosts[a.host].group == hosts[b.host].group {
                 *count.entry((a.host.min(b.host), a.host.max(b.host))).or_default() += 1;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::core::{BrokenWhy, Rng, Time};
+use crate::core::{BrokenWhy, ConnId, Rng, Time};
 use crate::sim::tcp::StreamRef;
 
 /// One thing that will happen. `end` is 0 for the side that dialled and 1 for the side that accepted.
@@ -35,6 +35,16 @@ pub(super) enum Happening {
     Get { host: u32, incarnation: u32, get: u32 },
     /// A garbage host sends its next datagram.
     Garbage { host: u32, incarnation: u32 },
+    /// A foreign peer announces what it has.
+    ForeignAnnounces { host: u32, incarnation: u32 },
+    /// A foreign peer looks for what it may fetch.
+    ForeignWishes { host: u32, incarnation: u32 },
+    /// A foreign peer sends garbage.
+    ForeignFloods { host: u32, incarnation: u32 },
+    /// A pause in a foreign peer's conversation is over, or its patience.
+    ForeignGoesOn { host: u32, incarnation: u32, conn: ConnId },
+    /// A host wants something of the classic peers: one of its gets.
+    ClassicGet { host: u32, incarnation: u32, get: u32 },
     /// A paused host goes on.
     Resumed { host: u32 },
     /// A line of the scenario's timeline.

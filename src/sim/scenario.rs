@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::{Limits, Time};
+use crate::sim::classic::{ClassicSpec, ForeignSpec};
 
 /// A whole simulated world. Everything else that happens follows from it.
 #[derive(Debug, Clone)]
@@ -65,6 +66,10 @@ pub struct HostSpec {
     pub disk: DiskSpec,
     /// Whether its peer leaves and ends once its gets are over.
     pub leaves: bool,
+    /// How its peer speaks the classic dialects, if it does.
+    pub classic: Option<ClassicSpec>,
+    /// A peer that is not ours runs here instead of one of ours.
+    pub foreign: Option<ForeignSpec>,
 }
 
 /// One download that a host wants.
@@ -244,6 +249,8 @@ impl Default for HostSpec {
             nature: Nature::Honest,
             disk: DiskSpec::default(),
             leaves: false,
+            classic: None,
+            foreign: None,
         }
     }
 }
@@ -265,6 +272,18 @@ impl HostSpec {
     pub fn gets(mut self, what: Target) -> HostSpec {
         let (wait, stall) = (Duration::from_secs(3), Duration::from_secs(600));
         self.gets.push(GetSpec { what, after: Duration::ZERO, wait, stall });
+        self
+    }
+
+    /// The same, speaking the classic dialects too.
+    pub fn classic(mut self, classic: ClassicSpec) -> HostSpec {
+        self.classic = Some(classic);
+        self
+    }
+
+    /// The same, with a peer that is not ours.
+    pub fn foreign(mut self, foreign: ForeignSpec) -> HostSpec {
+        self.foreign = Some(foreign);
         self
     }
 

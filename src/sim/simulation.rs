@@ -10,6 +10,7 @@ use slab::Slab;
 
 use crate::core::geometry::GeometryError;
 use crate::core::{Command, Config, ConnId, Event, Input, Rng, Time};
+use crate::sim::classic::ClassicWatch;
 use crate::sim::content::SimContent;
 use crate::sim::datagrams::Packet;
 use crate::sim::disk::{Library, StoreTask};
@@ -44,6 +45,7 @@ pub struct Simulation {
     pub(super) steps: u64,
     happenings: u64,
     pub(super) oracle: Oracle,
+    pub(super) watch: ClassicWatch,
     pub(super) tally: Tally,
     pub(super) digest: blake3::Hasher,
     events: Vec<(Time, usize, Event)>,
@@ -90,6 +92,7 @@ impl Simulation {
         let mut world = Simulation {
             library: Library::new(contents?),
             oracle: Oracle::new(&scenario),
+            watch: ClassicWatch::new(scenario.hosts.len()),
             tally: Tally::new(&scenario),
             hosts,
             streams: Streams::default(),
@@ -203,7 +206,27 @@ impl Simulation {
                 self.send_garbage(host as usize);
                 self.schedule_garbage(host as usize);
             }
-            Happening::StoreDone { .. }
+            Happening::ForeignAnnounces { host, incarnation } if self.lives(host, incarnation) => {
+                self.foreign_announces(host as usize);
+            }
+            Happening::ForeignWishes { host, incarnation } if self.lives(host, incarnation) => {
+                self.foreign_wishes(host as usize);
+            }
+            Happening::ForeignFloods { host, incarnation } if self.lives(host, incarnation) => {
+                self.foreign_floods(host as usize);
+            }
+            Happening::ForeignGoesOn { host, incarnation, conn } if self.lives(host, incarnation) => {
+                self.foreign_goes_on(host as usize, conn);
+            }
+            Happening::ClassicGet { host, incarnation, get } if self.lives(host, incarnation) => {
+                self.ask_classic(host as usize, get as usize);
+            }
+            Happening::ForeignAnnounces { .. }
+            | Happening::ForeignWishes { .. }
+            | Happening::ForeignFloods { .. }
+            | Happening::ForeignGoesOn { .. }
+            | Happening::ClassicGet { .. }
+            | Happening::StoreDone { .. }
             | Happening::Timer { .. }
             | Happening::Get { .. }
             | Happening::Garbage { .. } => {}
@@ -211,6 +234,9 @@ impl Simulation {
             Happening::Action(number) => self.act(number as usize),
             Happening::Sweep => {
                 self.oracle.sweep(self.now, &self.hosts, &self.streams, &self.library);
+                if let Err(what) = self.watch.sweep(self.now, &self.hosts, &self.streams) {
+                    self.oracle.fail(what);
+                }
                 self.queue.push(self.now + self.scenario.sweep_every, Happening::Sweep);
             }
         }
@@ -224,7 +250,7 @@ impl Simulation {
 
     fn lives(&self, host: u32, incarnation: u32) -> bool {
         let host = &self.hosts[host as usize];
-        host.peer.is_some() && host.incarnation == incarnation
+        host.is_up() && host.incarnation == incarnation
     }
 
     fn start_or_resume(&mut self, host: usize) {
@@ -236,21 +262,27 @@ impl Simulation {
 
     /// Starts a peer, with what its host shares and wants.
     pub(super) fn start(&mut self, host: usize) {
+        self.watch.started(host);
+        if self.hosts[host].foreign.is_some() {
+            self.hosts[host].start(self.now, None);
+            self.start_foreign(host);
+            return;
+        }
         let fixed_peers: Vec<_> =
             self.hosts[host].spec.fixed_peers.iter().map(|other| self.hosts[*other].tcp_address()).collect();
         let config = Config {
             user: format!("host-{host}"),
             tcp_port: self.hosts[host].tcp_address().port(),
             announce_interval: self.scenario.announce_interval,
-            discovers: true,
+            discovers: self.hosts[host].spec.classic.as_ref().is_none_or(|classic| classic.native),
             broadcast: self.hosts[host].spec.broadcast,
-            classic: None,
+            classic: self.classic_config(host),
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),
             limits: self.scenario.limits.clone(),
         };
-        self.hosts[host].start(self.now, config);
+        self.hosts[host].start(self.now, Some(config));
         self.oracle.started(host);
         self.mutated(host);
         self.touch(host);
@@ -264,6 +296,7 @@ impl Simulation {
             self.queue.push(self.now + after, Happening::Get { host: index(host), incarnation, get });
         }
         self.schedule_garbage(host);
+        self.start_classic(host);
     }
 
     fn schedule_garbage(&mut self, host: usize) {
@@ -304,6 +337,9 @@ impl Simulation {
         self.oracle.event(host, &event, &self.hosts, &self.library);
         self.tally.event(host, &event);
         self.hosts[host].gets.note(self.now, &event);
+        if let Event::Classic(event) = &event {
+            self.note_classic(host, event);
+        }
         self.hosts[host].left |= event == Event::Left;
         if self.scenario.keep_events {
             self.events.push((self.now, host, event));
@@ -313,8 +349,8 @@ impl Simulation {
     /// Whether no host waits for anything: each peer that runs or will run has what it asked for, or was told why not.
     pub fn is_done(&self) -> bool {
         (0u32..).zip(&self.hosts).all(|(number, host)| {
-            let over = (0..host.gets.len()).all(|get| host.gets.is_over(get));
-            let gone = host.incarnation > 0 && host.peer.is_none() && !self.will_start(number as usize);
+            let over = (0..host.gets.len()).all(|get| host.gets.is_over(get)) && host.classic_gets.all_over();
+            let gone = host.incarnation > 0 && !host.is_up() && !self.will_start(number as usize);
             gone || (host.incarnation > 0 && over)
         })
     }
@@ -325,7 +361,9 @@ impl Simulation {
 
     /// Whether every get of every honest host that runs brought what it named.
     pub fn all_succeeded(&self) -> bool {
-        let served = |host: &Host| (0..host.gets.len()).all(|get| host.gets.succeeded(get));
+        let served = |host: &Host| {
+            (0..host.gets.len()).all(|get| host.gets.succeeded(get)) && host.classic_gets.all_finished()
+        };
         self.hosts.iter().filter(|host| host.honest() && host.peer.is_some()).all(served)
     }
 
@@ -334,6 +372,13 @@ impl Simulation {
         use fmt::Write;
         let mut text = String::new();
         for (number, host) in self.hosts.iter().enumerate() {
+            for get in 0..host.classic_gets.len() {
+                if !host.classic_gets.all_finished() {
+                    let outcome = host.classic_gets.outcome(get);
+                    // Writing into a String cannot fail.
+                    let _ = write!(text, "host {number} classic get {get} ({outcome:?}); ");
+                }
+            }
             for get in (0..host.gets.len()).filter(|get| !host.gets.succeeded(*get)) {
                 let held: Vec<u32> =
                     (0..self.library.contents.len()).map(|content| host.disk.chunks_held(content)).collect();

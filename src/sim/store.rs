@@ -37,8 +37,9 @@ impl Disk {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
-            // No host of this world speaks the classic dialects.
-            StoreJob::Classic(_) => return None,
+            StoreJob::Classic(job) => {
+                return self.shelf.carry_out(job, &mut self.spec, rng).map(StoreReply::Classic);
+            }
         })
     }
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::core::{ConnId, Time};
+use crate::sim::classic::ClassicTap;
 use crate::sim::tap::Tap;
 
 /// A stretch of a stream.
@@ -38,6 +39,11 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
+    /// Whether nothing was written yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.written == 0
+    }
+
     /// How many bytes a send buffer of `capacity` bytes still takes.
     pub(super) fn room(&self, capacity: u64) -> u64 {
         capacity.saturating_sub(self.written - self.sent)
@@ -216,6 +222,8 @@ pub(super) struct End {
     pub(super) span: Option<(u32, u64, bool)>,
     /// Listens to what is written here.
     pub(super) tap: Tap,
+    /// The same, on a classic connection.
+    pub(super) classic: ClassicTap,
 }
 
 /// How far a stream is.
@@ -231,6 +239,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) phase: Phase,
+    /// It carries a classic conversation: every byte of it is really there.
+    pub(super) classic: bool,
     pub(super) ends: [End; 2],
 }
 
@@ -258,6 +268,7 @@ impl End {
             quiet: false,
             span: None,
             tap: Tap::default(),
+            classic: ClassicTap::default(),
         }
     }
 

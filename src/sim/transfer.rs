@@ -38,6 +38,9 @@ impl Simulation {
             }
             return Step::Stop;
         }
+        if found.classic {
+            return self.read_classic(host, stream, end, conn);
+        }
         let moved = match (expected, from.out.front()) {
             (Expect::Nothing, _) | (_, None) => return Step::Stop,
             (Expect::Control, Some(Piece::Control { len })) => {
@@ -99,10 +102,14 @@ impl Simulation {
         let now = self.local_now(host);
         let capacity = self.scenario.network.send_buffer_bytes;
         let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
-        let [writer, other] = pair(&mut found.ends, end);
-        if writer.conn() != Some(conn) {
+        if found.ends[usize::from(end)].conn() != Some(conn) {
             return Step::Stop;
         }
+        if found.classic || self.turns_classic(host, stream, end, conn) {
+            return self.write_classic(host, stream, end, conn);
+        }
+        let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
+        let [writer, other] = pair(&mut found.ends, end);
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
         let nature = place.spec.nature;

@@ -32,6 +32,8 @@ pub(in crate::core) struct Fetch {
     pub(in crate::core) file: Option<FileKey>,
     /// How it is cut.
     pub(in crate::core) rule: ChunkRule,
+    /// It was begun in another cut, which nobody could complete.
+    pub(in crate::core) cut_changed: bool,
     pub(in crate::core) chunks: BTreeMap<u32, Chunk>,
     /// Everything is had, and the store joins it.
     pub(in crate::core) merging: bool,
@@ -128,6 +130,7 @@ impl Fetch {
             progress: now,
             file: None,
             rule: ChunkRule::Fifths,
+            cut_changed: false,
             chunks: BTreeMap::new(),
             merging: false,
             listed: false,

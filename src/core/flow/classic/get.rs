@@ -143,7 +143,7 @@ impl Peer {
     fn choose_rule(&mut self, ticket: u32) -> Option<Offers> {
         let fetch = self.classic.fetches.get(ticket)?;
         let (file, rule) = (fetch.file.clone()?, fetch.rule);
-        let begun = fetch.is_moving() || fetch.had().next().is_some();
+        let begun = fetch.is_moving() || fetch.had().next().is_some() || fetch.cut_changed;
         let offers = self.offers_of(&file, rule);
         if begun {
             return Some(offers);
@@ -311,12 +311,37 @@ impl Peer {
         let unoffered: Vec<u32> =
             missing.iter().copied().filter(|index| !offers.contains_key(index)).collect();
         if now >= fetch.progress + fetch.wait {
+            if self.change_cut(now, ticket) {
+                self.review_fetch(now, ticket);
+                return true;
+            }
             let missing = self.names_of_missing(ticket, &missing, offers);
             self.fail_fetch(now, ticket, ClassicFailure::Incomplete { missing });
             return true;
         }
         self.tell_waiting(ticket, unoffered);
         false
+    }
+
+    /// Begins anew in the other cut, when all of the file is announced in that one. Which cut is whole is not known
+    /// when the first peer is heard. True when that was done, which it is at most once.
+    fn change_cut(&mut self, now: Time, ticket: u32) -> bool {
+        let Some(fetch) = self.classic.fetches.get(ticket).filter(|fetch| !fetch.cut_changed) else {
+            return false;
+        };
+        let Some(file) = fetch.file.clone() else { return false };
+        let (rule, whole) = match fetch.rule {
+            ChunkRule::Fifths => (ChunkRule::Fixed, is_sized(&self.offers_of(&file, ChunkRule::Fixed))),
+            ChunkRule::Fixed => {
+                (ChunkRule::Fifths, self.offers_of(&file, ChunkRule::Fifths).len() == FIFTHS as usize)
+            }
+        };
+        if whole && let Some(fetch) = self.classic.fetches.get_mut(ticket) {
+            (fetch.rule, fetch.cut_changed, fetch.progress) = (rule, true, now);
+            fetch.chunks.clear();
+            fetch.told_missing.clear();
+        }
+        whole
     }
 
     fn tell_waiting(&mut self, ticket: u32, missing: Vec<u32>) {
