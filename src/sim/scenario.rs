@@ -55,6 +55,8 @@ pub struct HostSpec {
     pub shares: Vec<usize>,
     /// What it fetches.
     pub gets: Vec<GetSpec>,
+    /// The pattern of what it mirrors, and the bytes it has room for.
+    pub mirrors: Option<(String, u64)>,
     /// Hosts it was told of (`--peer`).
     pub fixed_peers: Vec<usize>,
     /// Whether it sends and hears broadcasts.
@@ -239,6 +241,7 @@ impl Default for HostSpec {
             starts_at: Time::ZERO,
             shares: Vec::new(),
             gets: Vec::new(),
+            mirrors: None,
             fixed_peers: Vec::new(),
             broadcast: true,
             nature: Nature::Honest,
@@ -265,6 +268,12 @@ impl HostSpec {
     pub fn gets(mut self, what: Target) -> HostSpec {
         let (wait, stall) = (Duration::from_secs(3), Duration::from_secs(600));
         self.gets.push(GetSpec { what, after: Duration::ZERO, wait, stall });
+        self
+    }
+
+    /// The same, mirroring what matches a pattern.
+    pub fn mirrors(mut self, pattern: &str, room_bytes: u64) -> HostSpec {
+        self.mirrors = Some((pattern.to_owned(), room_bytes));
         self
     }
 
