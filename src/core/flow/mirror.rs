@@ -85,7 +85,13 @@ impl Peer {
 
     /// The true size of a download is known. False when the mirror fetches it and has no room for that.
     pub(in crate::core) fn mirror_has_room(&mut self, content: &ContentId, size: u64) -> bool {
-        self.mirror.as_mut().is_none_or(|mirror| mirror.resize(content, size))
+        let has_room = self.mirror.as_mut().is_none_or(|mirror| mirror.resize(content, size));
+        if !has_room {
+            let text =
+                format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
+            self.event(Event::Warning(text));
+        }
+        has_room
     }
 
     /// Walks the catalogue of a peer of which only some is known, connecting to it first if need be.
