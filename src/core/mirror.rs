@@ -13,8 +13,6 @@ use crate::wire::message::{Entry, Wanted};
 
 /// Contents that the mirror keeps books about at most; beyond them nothing new is fetched.
 pub(in crate::core) const MIRRORED_MAX: usize = 500_000;
-/// How long a download of the mirror waits for holders: others are waiting behind it, and it is tried again.
-pub(in crate::core) const STALL: Duration = Duration::from_secs(60);
 /// The first wait before a content that failed is tried again; it doubles with each failure.
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 /// The longest.

@@ -186,6 +186,7 @@ impl Store {
 
     /// Looks at the watched folders as soon as possible, and tries again what was left out.
     pub fn rescan(&mut self) {
+        self.scan.watch.forget_left_out();
         self.scan.watch.hurry();
     }
 

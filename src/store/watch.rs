@@ -49,7 +49,7 @@ pub(crate) struct Watch {
     /// `None` until everything was hashed for the first time.
     next_pass: Option<Instant>,
     settle_at: Option<Instant>,
-    /// A pass was asked for while one is under way.
+    /// A pass was asked for while one is under way, or before the first.
     again: bool,
     queue: BTreeSet<Place>,
     unsettled: BTreeMap<Place, Unsettled>,
@@ -122,15 +122,20 @@ impl Watch {
 
     /// Everything was hashed: from now on what changes is looked for.
     pub(crate) fn begin(&mut self) {
-        if !self.roots.is_empty() {
-            self.next_pass.get_or_insert_with(|| Instant::now() + self.interval);
+        if !self.roots.is_empty() && self.next_pass.is_none() {
+            let rest = if std::mem::take(&mut self.again) { Duration::ZERO } else { self.interval };
+            self.next_pass = Some(Instant::now() + rest);
         }
     }
 
-    /// Looks as soon as possible, and tries again what was left out.
-    pub(crate) fn hurry(&mut self) {
+    /// Tries again what was left out, and tells of it again.
+    pub(crate) fn forget_left_out(&mut self) {
         self.left_out.clear();
-        self.again = self.pass.is_some();
+    }
+
+    /// Looks as soon as possible.
+    pub(crate) fn hurry(&mut self) {
+        self.again = self.pass.is_some() || self.next_pass.is_none();
         if self.next_pass.is_some() {
             self.next_pass = Some(Instant::now());
         }
@@ -286,7 +291,7 @@ impl Watch {
         for _ in 0..SLICE_ENTRIES {
             match walk.next(&library.fs) {
                 Step::Onward => {}
-                Step::File(path) => self.see(walk, path, hashed, library),
+                Step::File(path) => *whole &= self.see(walk, path, hashed, library),
                 Step::LeftOut(path, why) => {
                     *whole &= !why.is_passing();
                     let stamp = walk.look(&path, &library.fs).ok().map(|look| look.stamp);
@@ -311,24 +316,26 @@ impl Watch {
         false
     }
 
-    /// A file is there: is it what is served, or is it to be hashed?
-    fn see(&mut self, walk: &Walk, path: PathBuf, hashed: Option<&Place>, library: &mut Library) {
+    /// A file is there: is it what is served, or is it to be hashed? False when that cannot be told for the moment.
+    fn see(&mut self, walk: &Walk, path: PathBuf, hashed: Option<&Place>, library: &mut Library) -> bool {
         let looked = look(walk, &path, library);
         let place = walk.place(path);
         let stamp = match looked {
             Ok(stamp) => stamp,
-            Err(Why::Errno(Errno::NOENT)) => return,
-            Err(why) => return self.leave_out(place, None, why, library),
+            Err(Why::Errno(Errno::NOENT)) => return true,
+            Err(why) => {
+                self.leave_out(place, None, why, library);
+                return !why.is_passing();
+            }
         };
         let mut changed = Vec::new();
         let same = library.served.see(&place, &stamp, &mut changed);
         changed.into_iter().for_each(|at| library.withdraw(at, SpanFault::Changed));
-        if same || hashed == Some(&place) || self.left_out.get(&place) == Some(&Some(stamp)) {
-            return;
-        }
-        if self.is_quiet(&place, &stamp) {
+        let known = same || hashed == Some(&place) || self.left_out.get(&place) == Some(&Some(stamp));
+        if !known && self.is_quiet(&place, &stamp) {
             self.queue.insert(place);
         }
+        true
     }
 
     /// Whether a file has looked like this for a while. One that has not is looked at again soon.

@@ -11,6 +11,7 @@ use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line, path_text, seconds};
 use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
+use crate::core::limits::MIRROR_STALL;
 use crate::core::name::printable;
 use crate::core::{ContentId, Event, FailReason, Geometry};
 use crate::shell::ShellEvent;
@@ -172,8 +173,8 @@ impl Account {
         if *reason == FailReason::Cancelled {
             return;
         }
-        let (name, stall) = (run.known(content).name, Duration::from_secs(60));
-        let around = Circumstances { wait: Duration::ZERO, stall, port: self.port, had: None };
+        let name = run.known(content).name;
+        let around = Circumstances { wait: Duration::ZERO, stall: MIRROR_STALL, port: self.port, had: None };
         let mut failure = Failure::of(&name, reason, &around);
         failure.next = vec!["it is tried again by itself while somebody offers it".to_owned()];
         let took = began.map_or(Duration::ZERO, |began| began.elapsed());

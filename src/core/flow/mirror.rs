@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
 use crate::core::id::{ContentId, PeerId};
-use crate::core::mirror::{Mirror, Refusal, STALL};
+use crate::core::limits::MIRROR_STALL;
+use crate::core::mirror::{Mirror, Refusal};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -159,7 +160,7 @@ impl Peer {
             Ok(()) => {
                 let ticket = mirror.ticket;
                 self.event(Event::Resolved { ticket, content, name: name.to_owned(), size });
-                self.begin_download(now, content, name, size, STALL);
+                self.begin_download(now, content, name, size, MIRROR_STALL);
             }
             Err(Refusal::Known) => {}
             Err(why) if !std::mem::replace(&mut mirror.full_said, true) => {
