@@ -59,8 +59,18 @@ fn without_arguments_there_is_a_short_help_with_examples() {
     let help = text(&output.stderr);
     assert!(output.stdout.is_empty());
     assert!(help.lines().count() < 30, "{help}");
-    for part in ["share", "serve", "get", "ls", "hash", "verify", "log", "demo", "Examples:", "chunkcast get talk.mkv"]
-    {
+    for part in [
+        "share",
+        "serve",
+        "get",
+        "ls",
+        "hash",
+        "verify",
+        "log",
+        "demo",
+        "Examples:",
+        "chunkcast get talk.mkv",
+    ] {
         assert!(help.contains(part), "{part} is not in {help}");
     }
 }
