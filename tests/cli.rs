@@ -61,6 +61,7 @@ fn without_arguments_there_is_a_short_help_with_examples() {
     assert!(help.lines().count() < 30, "{help}");
     for part in [
         "share",
+        "serve",
         "get",
         "ls",
         "classic",
@@ -77,7 +78,7 @@ fn without_arguments_there_is_a_short_help_with_examples() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["share", "get", "ls", "hash", "verify", "log", "demo", "completions", "man"] {
+    for command in ["share", "serve", "get", "ls", "hash", "verify", "log", "demo", "completions", "man"] {
         let help = text(&run(&[command, "--help"], 0).stdout);
         assert!(help.contains("--state-dir") && help.contains("Usage: chunkcast"), "{help}");
     }

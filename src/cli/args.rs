@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, share, verify};
+use crate::cli::{classic, completions, demo, get, hash, log, ls, serve, share, verify};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -57,6 +57,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     Share(share::ShareArgs),
+    Serve(serve::ServeArgs),
     Get(get::GetArgs),
     Ls(ls::LsArgs),
     Classic(classic::ClassicArgs),
@@ -188,6 +189,7 @@ impl Action {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Action::Share(_) => "share",
+            Action::Serve(_) => "serve",
             Action::Get(_) => "get",
             Action::Ls(_) => "ls",
             Action::Classic(args) => args.name(),
@@ -288,7 +290,10 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for args in [
             "",
-            "serve x",
+            "serve",
+            "serve x --mirror-dir y",
+            "serve x --rescan 0",
+            "serve x --mirror id:xyz",
             "--port 0 ls",
             "ls --port 65536",
             "ls --json=xml",

@@ -23,6 +23,7 @@ mod ls;
 mod output;
 mod progress;
 mod run;
+mod serve;
 mod share;
 mod telling;
 mod transfer_log;
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
     let out = &mut Output::new(json, global.quiet);
     let outcome = match &cli.action {
         Action::Share(args) => share::run(args, global, out),
+        Action::Serve(args) => serve::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
         Action::Classic(args) => classic::run(args, global, out),

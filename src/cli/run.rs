@@ -116,6 +116,33 @@ impl<'a> Run<'a> {
         self.reactor.share(path)
     }
 
+    /// Shares the files below a folder, and looks about every `interval` for what changed there.
+    pub(crate) fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), crate::core::Fault> {
+        self.reactor.watch(path, interval)
+    }
+
+    /// Looks at the watched folders as soon as possible.
+    pub(crate) fn rescan(&mut self) {
+        self.reactor.rescan();
+    }
+
+    /// Opens the folder that downloads go to, before the first of them.
+    pub(crate) fn open_target(&mut self) -> Result<(), crate::core::Fault> {
+        self.reactor.open_target()
+    }
+
+    /// The bytes of all files served from below the folder at `path`.
+    pub(crate) fn bytes_below(&self, path: &Path) -> u64 {
+        self.reactor.bytes_below(path)
+    }
+
+    /// Forgets the name of a content, if it is this one: no more will be told of it.
+    pub(crate) fn forget(&mut self, content: &ContentId, name: &str) {
+        if self.known.get(content).is_some_and(|known| known.name == name) {
+            self.known.remove(content);
+        }
+    }
+
     /// Hands a command to the core.
     pub(crate) fn command(&mut self, command: Command) {
         self.reactor.command(command);

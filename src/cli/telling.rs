@@ -46,7 +46,7 @@ impl Run<'_> {
                     printable(why)
                 ));
             }
-            ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
+            ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
         }
     }
 

@@ -76,6 +76,13 @@ pub(in crate::core) struct Directory {
     own_addresses: Vec<IpAddr>,
 }
 
+impl Known {
+    /// The newest state of its catalogue that it told of.
+    pub(in crate::core) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {

@@ -147,6 +147,17 @@ pub enum Command {
         /// How long to wait for somebody who announces what is missing.
         wait: Duration,
     },
+    /// From now on fetch each content that somebody offers, that matches, and that is not here; what is offered later
+    /// too. Told like the contents of a [`Command::Get`], without an end. What failed is tried again; what was here
+    /// and was withdrawn is not fetched again. Replaces what was mirrored so far.
+    Mirror {
+        /// Comes back in the events about it.
+        ticket: u32,
+        /// What to fetch: whatever one of these matches.
+        wanted: Vec<Wanted>,
+        /// Bytes that may be fetched in all; what is withdrawn gives its room back.
+        room_bytes: u64,
+    },
     /// Ask everybody what they offer; what is heard stands in the status, as [`Event::Looked`] says.
     Look {
         /// What is looked for.

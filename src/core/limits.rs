@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long a download of a mirror waits for holders: others are waiting behind it, and it is tried again.
+pub const MIRROR_STALL: Duration = Duration::from_secs(60);
+
 /// What a peer allows itself and others. Units come last in the names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -22,6 +22,7 @@ pub mod id;
 pub mod limits;
 mod links;
 pub mod manifest;
+mod mirror;
 pub mod name;
 pub mod peer;
 mod picker;

@@ -17,6 +17,7 @@ use crate::core::flow::leave::Leaving;
 use crate::core::id::PeerId;
 use crate::core::limits::Limits;
 use crate::core::links::Links;
+use crate::core::mirror::Mirror;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
@@ -70,6 +71,7 @@ pub struct Peer {
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
+    pub(in crate::core) mirror: Option<Mirror>,
     pub(in crate::core) uploader: Uploader,
     pub(in crate::core) downloader: Downloader,
     pub(in crate::core) rates: Rates,
@@ -111,6 +113,7 @@ impl Peer {
             classic: Classic::new(&limits),
             classic_announcer,
             searches: Searches::default(),
+            mirror: None,
             uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
@@ -274,6 +277,7 @@ impl Peer {
                 self.on_get(now, ticket, wanted, at, wait, stall)
             }
             Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
+            Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -292,6 +296,7 @@ impl Peer {
                 Timer::Announce => self.announce(now),
                 Timer::Answer => self.send_answers(now),
                 Timer::Search(key) => self.step_search(now, key),
+                Timer::Mirror => self.review_mirror(now),
                 Timer::Download(content) => self.review_download(now, content),
                 Timer::Dial => self.seek_all_sources(now),
                 Timer::UploadSlot => self.grant_uploads(now),

@@ -19,6 +19,8 @@ pub(in crate::core) enum Timer {
     Answer,
     /// A search's next question or its end.
     Search(u32),
+    /// What the mirror tries again.
+    Mirror,
     /// A download's next review.
     Download(ContentId),
     /// Endpoints that may be dialled again.
@@ -48,6 +50,7 @@ impl Timer {
             Timer::Announce => "announce",
             Timer::Answer => "answer",
             Timer::Search(_) => "search",
+            Timer::Mirror => "mirror",
             Timer::Download(_) => "download",
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",

@@ -87,6 +87,13 @@ pub enum ShellEvent {
         /// Why, in a sentence.
         why: String,
     },
+    /// A watched folder is away, and with it all that is in it; or it is back.
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why it is away; `None`: it is back.
+        away: Option<String>,
+    },
     /// Everything that was to be shared by now is hashed.
     ScanDone {
         /// Files shared now.

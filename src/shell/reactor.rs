@@ -194,6 +194,28 @@ impl Reactor {
         Ok(())
     }
 
+    /// Shares all files below a folder, and looks about every `interval` for what changed there.
+    pub fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), Fault> {
+        self.store.watch(path, interval)?;
+        self.drain();
+        Ok(())
+    }
+
+    /// Looks at the watched folders as soon as possible, and tries again what was left out.
+    pub fn rescan(&mut self) {
+        self.store.rescan();
+    }
+
+    /// Opens the folder that downloads go to, before the first of them.
+    pub fn open_target(&mut self) -> Result<(), Fault> {
+        self.store.open_target()
+    }
+
+    /// The bytes of all files served from below the folder at `path`.
+    pub fn bytes_below(&self, path: &Path) -> u64 {
+        self.store.bytes_below(path)
+    }
+
     /// Hands a command to the core.
     pub fn command(&mut self, command: Command) {
         let now = self.clock.now();
@@ -291,6 +313,7 @@ impl Reactor {
             self.links.deadline(),
             self.left_by,
             Some(self.ifaces_due),
+            self.store.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
     }

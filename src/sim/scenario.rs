@@ -56,6 +56,8 @@ pub struct HostSpec {
     pub shares: Vec<usize>,
     /// What it fetches.
     pub gets: Vec<GetSpec>,
+    /// The pattern of what it mirrors, and the bytes it has room for.
+    pub mirrors: Option<(String, u64)>,
     /// Hosts it was told of (`--peer`).
     pub fixed_peers: Vec<usize>,
     /// Whether it sends and hears broadcasts.
@@ -244,6 +246,7 @@ impl Default for HostSpec {
             starts_at: Time::ZERO,
             shares: Vec::new(),
             gets: Vec::new(),
+            mirrors: None,
             fixed_peers: Vec::new(),
             broadcast: true,
             nature: Nature::Honest,
@@ -284,6 +287,12 @@ impl HostSpec {
     /// The same, with a peer that is not ours.
     pub fn foreign(mut self, foreign: ForeignSpec) -> HostSpec {
         self.foreign = Some(foreign);
+        self
+    }
+
+    /// The same, mirroring what matches a pattern.
+    pub fn mirrors(mut self, pattern: &str, room_bytes: u64) -> HostSpec {
+        self.mirrors = Some((pattern.to_owned(), room_bytes));
         self
     }
 

@@ -24,6 +24,9 @@ use crate::sim::scenario::{Action, Nature, Scenario, Target};
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::wire::message::Wanted;
 
+/// The ticket of what a host mirrors; no get has it.
+const MIRROR_TICKET: u32 = u32::MAX;
+
 /// A scenario under way.
 #[derive(Debug)]
 pub struct Simulation {
@@ -294,6 +297,10 @@ impl Simulation {
         let incarnation = self.hosts[host].incarnation;
         for (get, after) in (0u32..).zip(self.hosts[host].spec.gets.iter().map(|get| get.after)) {
             self.queue.push(self.now + after, Happening::Get { host: index(host), incarnation, get });
+        }
+        if let Some((pattern, room_bytes)) = self.hosts[host].spec.mirrors.clone() {
+            let wanted = vec![Wanted::Glob(pattern)];
+            self.tell(host, Input::Command(Command::Mirror { ticket: MIRROR_TICKET, wanted, room_bytes }));
         }
         self.schedule_garbage(host);
         self.start_classic(host);

@@ -53,6 +53,11 @@ impl FileHash {
         Ok(FileHash { file, stamp, begun_ns: now_ns(), builder })
     }
 
+    /// What the file was when it was opened.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// Bytes hashed so far.
     pub(crate) fn done_bytes(&self) -> u64 {
         self.builder.taken_bytes()

@@ -10,7 +10,7 @@ use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::Hashed;
 use crate::store::index::Index;
 use crate::store::manifests::Manifests;
-use crate::store::served::{Place, Served, ServedFile, Withdrawal, name_of};
+use crate::store::served::{Place, Served, Withdrawal, name_of};
 
 /// What the works of the store share.
 #[derive(Debug)]
@@ -76,16 +76,15 @@ impl Library {
 
     /// Shares the file at a place, and says so.
     pub(crate) fn offer(&mut self, place: Place, stamp: Stamp, content: ContentId) {
-        let file = ServedFile { content, place, stamp, download_name: None };
-        let name = name_of(&file);
-        if self.served.add(file) {
+        let name = name_of(&place, None);
+        if self.served.add(place, stamp, content, None) {
             self.reply(StoreReply::Offered { content, name, size: stamp.size });
         }
     }
 
     /// Serves a file that was downloaded; the core knows of it by another reply.
     pub(crate) fn serve_download(&mut self, place: Place, stamp: Stamp, content: ContentId, name: String) {
-        self.served.add(ServedFile { content, place, stamp, download_name: Some(name.into()) });
+        self.served.add(place, stamp, content, Some(name.into()));
     }
 
     /// The open file of a content, after a look that it still is what was hashed. One that is not is withdrawn, and
@@ -104,12 +103,13 @@ impl Library {
         }
     }
 
-    /// Tells of a withdrawal. What was shared is hashed again; what was downloaded was not for sharing in any form.
+    /// Tells of a withdrawal. What was shared is hashed again, in a watched folder when it is next seen; what was
+    /// downloaded was not for sharing in any form.
     fn withdrawn(&mut self, Withdrawal { file, last_of_name, why }: Withdrawal) {
         if let Some(name) = last_of_name {
             self.reply(StoreReply::Withdrawn { content: file.content, name, why });
         }
-        if file.download_name.is_none() {
+        if file.download_name.is_none() && !self.served.is_watched(&file.place) {
             self.changed.push_back(file.place);
         }
     }

@@ -30,10 +30,13 @@ mod target;
 #[cfg(test)]
 mod tests;
 pub mod transfer_log;
+mod walk;
+mod watch;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
 pub use hash::hash_path;
@@ -111,6 +114,13 @@ pub enum StoreEvent {
         /// Why.
         why: String,
     },
+    /// A watched folder is away, and with it all that is in it; or it is back.
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why it is away; `None`: it is back.
+        away: Option<String>,
+    },
     /// Everything that was to be shared by now is hashed.
     ScanDone {
         /// Files shared now.
@@ -178,6 +188,34 @@ impl Store {
         self.scan.share(path, &mut self.library)
     }
 
+    /// Queues all files below a folder like [`Store::share`], and looks about every `interval` for what is new there,
+    /// changed or gone; less often when looking takes long.
+    pub fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), Fault> {
+        self.scan.watch(path, interval, &mut self.library)
+    }
+
+    /// Opens the folder that downloads are asked into, before the first of them: what is wrong with it is known at once.
+    pub fn open_target(&mut self) -> Result<(), Fault> {
+        self.downloads.target.folder().map(drop)
+    }
+
+    /// Looks at the watched folders as soon as possible, and tries again what was left out.
+    pub fn rescan(&mut self) {
+        self.scan.watch.forget_left_out();
+        self.scan.watch.hurry();
+    }
+
+    /// The bytes of all files served from below the folder at `path`.
+    pub fn bytes_below(&self, path: &Path) -> u64 {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        self.library.served.bytes_below(&path)
+    }
+
+    /// When [`Store::step`] will next have something to do by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.scan.watch.deadline()
+    }
+
     /// Sets what the helper thread calls when a result of it waits to be polled.
     pub fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
         self.downloads.on_result(wake);
@@ -234,6 +272,9 @@ impl Store {
         if scan_wants && (self.scan_is_next || self.tasks.is_empty()) {
             self.scan_is_next = false;
             self.scan.step(&mut self.library);
+            if self.scan.watch.take_moved() {
+                self.downloads.target.release();
+            }
         } else if let Some(task) = self.tasks.pop_front() {
             self.scan_is_next = true;
             self.step_task(task);

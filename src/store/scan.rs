@@ -1,29 +1,27 @@
 //! Sharing: walks the folders that were named, hashes the files in them, slice by slice.
 //!
-//! Owns the queue of what is to be hashed. A walk holds one open folder a level, never a list of files, and follows
-//! no link.
+//! Owns the queue of what is to be hashed. How folders are walked stands in `walk.rs`, how they are watched in
+//! `watch.rs`.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::fs::{Dir, FileType};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::StoreEvent;
 use crate::store::fault;
-use crate::store::fs::{Look, Stamp};
+use crate::store::fs::{FsResult, Stamp};
 use crate::store::hash::{FileHash, HashFault, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::served::Place;
-use crate::store::target;
+use crate::store::walk::{Step, Walk, Why};
+use crate::store::watch::Watch;
 
-/// Folders deeper than this below the one that was named are left out.
-const DEPTH_MAX: usize = 64;
 /// A file that changed while it was hashed is tried again so often.
 const TRIES_MAX: u32 = 3;
 /// So many folders are held open for the files that were named one by one; others are found by their whole path.
@@ -37,23 +35,10 @@ pub(crate) struct Scan {
     wanted: VecDeque<Place>,
     walks: VecDeque<Walk>,
     hashing: Option<Hashing>,
+    /// What is looked at again and again.
+    pub(crate) watch: Watch,
     /// Whether the end of all this is still to be told.
     tell_done: bool,
-}
-
-/// A folder, on the way through all that is below it.
-#[derive(Debug)]
-struct Walk {
-    root: u32,
-    levels: Vec<Level>,
-    /// The path from the root to the folder that is read now.
-    below: PathBuf,
-}
-
-#[derive(Debug)]
-struct Level {
-    folder: Arc<File>,
-    entries: Dir,
 }
 
 #[derive(Debug)]
@@ -73,10 +58,7 @@ impl Scan {
         match library.fs.look(&file).map_err(failed)?.kind {
             FileType::RegularFile => self.wanted.push_back(place_of(path, library)),
             FileType::Directory => {
-                let folder = Arc::new(library.fs.open_folder(&path).map_err(failed)?);
-                let level = Level::new(Arc::clone(&folder), library).map_err(failed)?;
-                let root = library.served.root(&path, folder);
-                self.walks.push_back(Walk { root, levels: vec![level], below: PathBuf::new() });
+                self.share_folder(&path, library).map_err(failed)?;
             }
             _ => {
                 let text =
@@ -88,15 +70,44 @@ impl Scan {
         Ok(())
     }
 
+    /// Takes a folder with all that is below it, and looks about every `interval` for what changed there.
+    pub(crate) fn watch(
+        &mut self,
+        path: &Path,
+        interval: Duration,
+        library: &mut Library,
+    ) -> Result<(), Fault> {
+        let failed = |errno| fault::reading("serve", path, errno);
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let root = self.share_folder(&path, library).map_err(failed)?;
+        library.served.watch(root);
+        self.watch.add(&path, root, interval);
+        self.tell_done = true;
+        Ok(())
+    }
+
+    fn share_folder(&mut self, path: &Path, library: &mut Library) -> FsResult<u32> {
+        let folder = Arc::new(library.fs.open_folder(path)?);
+        let root = library.served.root(path, Arc::clone(&folder));
+        self.walks.push_back(Walk::new(root, folder, &library.fs)?);
+        Ok(root)
+    }
+
     /// Whether there is something to do.
     pub(crate) fn has_work(&self, library: &Library) -> bool {
-        self.tell_done || self.hashing.is_some() || !library.changed.is_empty()
+        self.has_files(library) || self.watch.is_due()
+    }
+
+    /// Whether there is something to hash, or to look for the first time.
+    fn has_files(&self, library: &Library) -> bool {
+        self.tell_done || self.hashing.is_some() || !library.changed.is_empty() || self.watch.has_files()
     }
 
     /// Does one slice.
     pub(crate) fn step(&mut self, library: &mut Library) {
+        self.watch.step(self.hashing.as_ref().map(|hashing| &hashing.place), library);
         let mut budget = SLICE_BYTES;
-        while budget > 0 && self.has_work(library) {
+        while budget > 0 && self.has_files(library) {
             let cost = match self.hashing.take() {
                 Some(hashing) => self.hash_slice(hashing, library),
                 None => {
@@ -115,17 +126,50 @@ impl Scan {
         } else if let Some(place) = self.wanted.pop_front() {
             self.open(place, Trust::Index, library);
         } else if let Some(mut walk) = self.walks.pop_front() {
-            let entry = walk.next(library);
-            if !walk.levels.is_empty() {
+            let step = walk.next(&library.fs);
+            let over = matches!(step, Step::Over);
+            self.stepped(&walk, step, library);
+            if !over {
                 self.walks.push_front(walk);
-            }
-            if let Some((place, file, stamp)) = entry {
-                self.begin(place, file, stamp, Trust::Index, 1, library);
             }
         } else if std::mem::take(&mut self.tell_done) {
             let (files, bytes) = library.served.totals();
             library.index.forget();
+            self.watch.begin();
             library.tell(StoreEvent::ScanDone { files, bytes });
+        } else if let Some((place, file, stamp)) = self.watch.next_file(library) {
+            // A small file is hashed sooner than the index is read.
+            let trust = if stamp.size > SLICE_BYTES as u64 { Trust::Index } else { Trust::Nothing };
+            self.begin(place, file, stamp, trust, 1, library);
+            if !self.watch.has_files() {
+                library.index.forget();
+            }
+        }
+    }
+
+    /// Takes what a step of a walk gave.
+    fn stepped(&mut self, walk: &Walk, step: Step, library: &mut Library) {
+        let (path, why) = match step {
+            Step::Over | Step::Onward => return,
+            Step::File(path) => match walk.open(&path, &library.fs) {
+                Ok((file, look)) if look.kind == FileType::RegularFile => {
+                    return self.begin(walk.place(path), file, look.stamp, Trust::Index, 1, library);
+                }
+                Ok((_, look)) => (path, Why::Kind(look.kind)),
+                Err(errno) => (path, Why::Errno(errno)),
+            },
+            Step::LeftOut(path, why) => (path, why),
+            Step::Unreadable(path, errno) => (path, Why::Errno(errno)),
+        };
+        let stamp = walk.look(&path, &library.fs).ok().map(|look| look.stamp);
+        self.leave_out(walk.place(path), stamp, why.spoken(), library);
+    }
+
+    fn leave_out(&mut self, place: Place, stamp: Option<Stamp>, why: String, library: &mut Library) {
+        if library.served.is_watched(&place) {
+            self.watch.leave_out_for(place, stamp, why, library);
+        } else {
+            library.skipped(library.served.path(&place), why);
         }
     }
 
@@ -134,7 +178,7 @@ impl Scan {
             Ok((file, look)) => self.begin(place, file, look.stamp, trust, 1, library),
             // What was served and vanished has been withdrawn; there is no more to say.
             Err(Errno::NOENT) if trust == Trust::Nothing => {}
-            Err(errno) => library.skipped(library.served.path(&place), left_out(errno)),
+            Err(errno) => library.skipped(library.served.path(&place), Why::Errno(errno).spoken()),
         }
     }
 
@@ -155,8 +199,8 @@ impl Scan {
         match FileHash::new(file, stamp) {
             Ok(hash) => self.hashing = Some(Hashing { place, hash, try_number }),
             Err(why) => {
-                let path = library.served.path(&place);
-                library.skipped(path.clone(), why.into_fault(&path).text);
+                let why = why.into_fault(&library.served.path(&place)).text;
+                self.leave_out(place, Some(stamp), why, library);
             }
         }
     }
@@ -167,6 +211,7 @@ impl Scan {
         let stepped = hashing.hash.step(&library.fs, &mut library.scratch);
         let cost = usize::try_from(hashing.hash.done_bytes() - before).unwrap_or(SLICE_BYTES);
         let Hashing { place, hash, try_number } = hashing;
+        let stamp = hash.stamp();
         match stepped {
             Ok(false) => self.hashing = Some(Hashing { place, hash, try_number }),
             Ok(true) => match hash.finish(&library.fs) {
@@ -175,14 +220,17 @@ impl Scan {
                     library.learn(&place, hashed);
                     library.offer(place, stamp, id);
                 }
-                Err(why) => self.failed(place, why, try_number, library),
+                Err(why) => self.failed(place, stamp, why, try_number, library),
             },
-            Err(why) => self.failed(place, why, try_number, library),
+            Err(why) => self.failed(place, stamp, why, try_number, library),
         }
         cost + ENTRY_COST_BYTES
     }
 
-    fn failed(&mut self, place: Place, why: HashFault, try_number: u32, library: &mut Library) {
+    fn failed(&mut self, place: Place, stamp: Stamp, why: HashFault, try_number: u32, library: &mut Library) {
+        if why == HashFault::Changed && library.served.is_watched(&place) {
+            return self.watch.unsettle(place, stamp);
+        }
         if why == HashFault::Changed
             && try_number < TRIES_MAX
             && let Ok((file, look)) = library.served.open_at(&place)
@@ -196,7 +244,7 @@ impl Scan {
             }
             other => other.into_fault(&path).text,
         };
-        library.skipped(path, why);
+        self.leave_out(place, Some(stamp), why, library);
     }
 }
 
@@ -219,108 +267,4 @@ fn place_of(path: PathBuf, library: &mut Library) -> Place {
 enum Trust {
     Index,
     Nothing,
-}
-
-impl Level {
-    fn new(folder: Arc<File>, library: &Library) -> Result<Level, Errno> {
-        let entries = library.fs.entries(&folder)?;
-        Ok(Level { folder, entries })
-    }
-}
-
-impl Walk {
-    /// Looks at the next entry; gives it when it is a file to share.
-    fn next(&mut self, library: &mut Library) -> Option<(Place, File, Stamp)> {
-        let level = self.levels.last_mut()?;
-        let entry = match library.fs.next_entry(&mut level.entries) {
-            Ok(Some(entry)) => entry,
-            end => {
-                if let Err(errno) = end {
-                    self.skip(&self.below, left_out(errno), library);
-                }
-                self.levels.pop();
-                self.below.pop();
-                return None;
-            }
-        };
-        let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if name.as_bytes().starts_with(b".") || target::is_ours(name) {
-            return None;
-        }
-        let path = self.below.join(name);
-        match entry.file_type() {
-            FileType::Directory => self.enter(path, name, library),
-            FileType::RegularFile => return self.open(path, name, library),
-            FileType::Unknown => return self.open_unknown(path, name, library),
-            kind => self.skip(&path, not_shared(kind).to_owned(), library),
-        }
-        None
-    }
-
-    /// On file systems that do not tell an entry's type.
-    fn open_unknown(
-        &mut self,
-        path: PathBuf,
-        name: &OsStr,
-        library: &mut Library,
-    ) -> Option<(Place, File, Stamp)> {
-        let folder = &self.levels.last()?.folder;
-        match library.fs.look_at(folder, Path::new(name)) {
-            Ok(Look { kind: FileType::Directory, .. }) => self.enter(path, name, library),
-            Ok(Look { kind: FileType::RegularFile, .. }) => return self.open(path, name, library),
-            Ok(Look { kind, .. }) => self.skip(&path, not_shared(kind).to_owned(), library),
-            Err(errno) => self.skip(&path, left_out(errno), library),
-        }
-        None
-    }
-
-    fn open(&self, path: PathBuf, name: &OsStr, library: &mut Library) -> Option<(Place, File, Stamp)> {
-        let folder = &self.levels.last()?.folder;
-        let opened = library.fs.open_read_at(folder, Path::new(name));
-        let looked = opened.and_then(|file| library.fs.look(&file).map(|look| (file, look)));
-        match looked {
-            Ok((file, Look { stamp, kind: FileType::RegularFile, .. })) => {
-                let place = Place { root: Some(self.root), path: path.into_boxed_path() };
-                return Some((place, file, stamp));
-            }
-            Ok((_, Look { kind, .. })) => self.skip(&path, not_shared(kind).to_owned(), library),
-            Err(errno) => self.skip(&path, left_out(errno), library),
-        }
-        None
-    }
-
-    fn enter(&mut self, path: PathBuf, name: &OsStr, library: &mut Library) {
-        let Some(level) = self.levels.last() else { return };
-        if self.levels.len() > DEPTH_MAX {
-            let why = format!("it lies more than {DEPTH_MAX} folders deep; share a folder nearer to it");
-            return self.skip(&path, why, library);
-        }
-        let folder = library.fs.open_folder_at(&level.folder, Path::new(name)).map(Arc::new);
-        match folder.and_then(|folder| Level::new(folder, library)) {
-            Ok(level) => {
-                self.levels.push(level);
-                self.below = path;
-            }
-            Err(errno) => self.skip(&path, left_out(errno), library),
-        }
-    }
-
-    fn skip(&self, path: &Path, why: String, library: &mut Library) {
-        let place = Place { root: Some(self.root), path: path.into() };
-        library.skipped(library.served.path(&place), why);
-    }
-}
-
-fn not_shared(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Symlink => "it is a link; links in shared folders are not followed",
-        _ => "it is not a file",
-    }
-}
-
-fn left_out(errno: Errno) -> String {
-    match errno {
-        Errno::LOOP | Errno::NXIO => "it is a link, or not a file".to_owned(),
-        errno => format!("it cannot be read: {}", fault::spoken(errno)),
-    }
 }

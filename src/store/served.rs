@@ -21,11 +21,14 @@ const OPEN_MAX: usize = 256;
 #[derive(Debug)]
 struct Root {
     path: PathBuf,
-    folder: Arc<File>,
+    /// `None` while it is away.
+    folder: Option<Arc<File>>,
+    /// Whether what changes below it is found by looking again and again.
+    watched: bool,
 }
 
 /// Where a file lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// The folder below which `path` lies; `None`: a person named the file itself, by this path.
     pub(crate) root: Option<u32>,
@@ -41,6 +44,8 @@ pub(crate) struct ServedFile {
     pub(crate) stamp: Stamp,
     /// The name it has on the network when that does not follow from its place: that of a download.
     pub(crate) download_name: Option<Box<str>>,
+    /// In which pass over the folders it was last seen.
+    seen: u32,
 }
 
 /// All of them.
@@ -52,6 +57,10 @@ pub(crate) struct Served {
     bytes: u64,
     /// Content, hash of the name, number in `files`.
     by_content: BTreeSet<(ContentId, u64, u32)>,
+    /// Hash of the place, number in `files`.
+    by_place: BTreeSet<(u64, u32)>,
+    /// The pass over the folders that is under way, or was the last.
+    pass: u32,
     open: BTreeMap<u32, Open>,
     uses: u64,
 }
@@ -80,6 +89,8 @@ impl Served {
             files: Slab::new(),
             bytes: 0,
             by_content: BTreeSet::new(),
+            by_place: BTreeSet::new(),
+            pass: 0,
             open: BTreeMap::new(),
             uses: 0,
         }
@@ -92,9 +103,11 @@ impl Served {
 
     /// The number of a folder for [`Place::root`]; the same for the same path.
     pub(crate) fn root(&mut self, path: &Path, folder: Arc<File>) -> u32 {
-        let same = |root: &Root| root.path == path && self.is_same(&root.folder, &folder);
+        let same = |root: &Root| {
+            root.path == path && root.folder.as_ref().is_some_and(|held| self.is_same(held, &folder))
+        };
         let at = self.roots.iter().position(same).unwrap_or_else(|| {
-            self.roots.push(Root { path: path.to_path_buf(), folder });
+            self.roots.push(Root { path: path.to_path_buf(), folder: Some(folder), watched: false });
             self.roots.len() - 1
         });
         u32::try_from(at).unwrap_or(u32::MAX)
@@ -112,7 +125,75 @@ impl Served {
 
     /// The folder behind a number.
     pub(crate) fn folder(&self, root: u32) -> Option<Arc<File>> {
-        self.roots.get(root as usize).map(|root| Arc::clone(&root.folder))
+        self.roots.get(root as usize).and_then(|root| root.folder.clone())
+    }
+
+    /// What is below a folder is found by looking again and again.
+    pub(crate) fn watch(&mut self, root: u32) {
+        if let Some(root) = self.roots.get_mut(root as usize) {
+            root.watched = true;
+        }
+    }
+
+    /// Whether what is at a place is found by looking again and again.
+    pub(crate) fn is_watched(&self, place: &Place) -> bool {
+        let root = place.root.and_then(|root| self.roots.get(root as usize));
+        root.is_some_and(|root| root.watched)
+    }
+
+    /// Another folder has taken a folder's place (true), or the same is still there; `None`: it is away (true when
+    /// that is new).
+    pub(crate) fn set_folder(&mut self, root: u32, folder: Option<Arc<File>>) -> bool {
+        let held = self.folder(root);
+        let same = match (&held, &folder) {
+            (Some(held), Some(folder)) => self.is_same(held, folder),
+            (held, folder) => held.is_none() && folder.is_none(),
+        };
+        if !same && let Some(root) = self.roots.get_mut(root as usize) {
+            root.folder = folder;
+        }
+        !same
+    }
+
+    /// The bytes of all files below the folder at `path`.
+    pub(crate) fn bytes_below(&self, path: &Path) -> u64 {
+        let of_path = |root: u32| self.roots.get(root as usize).is_some_and(|root| root.path == path);
+        let below = self.files.iter().filter(|(_, file)| file.place.root.is_some_and(of_path));
+        below.map(|(_, file)| file.stamp.size).fold(0, u64::saturating_add)
+    }
+
+    /// A pass over the folders begins: what it sees is marked.
+    pub(crate) fn begin_pass(&mut self) {
+        self.pass = self.pass.wrapping_add(1);
+    }
+
+    /// A file was seen at a place. True when it is what is served there; what else is served there is given in
+    /// `changed`.
+    pub(crate) fn see(&mut self, place: &Place, stamp: &Stamp, changed: &mut Vec<u32>) -> bool {
+        let numbers: Vec<u32> = self.at_place(place).collect();
+        let mut same = false;
+        for at in numbers {
+            match self.files.get_mut(at as usize) {
+                Some(file) if file.stamp == *stamp => {
+                    file.seen = self.pass;
+                    same = true;
+                }
+                _ => changed.push(at),
+            }
+        }
+        same
+    }
+
+    /// Those of the next `count` files from number `from` on that are below a folder and were not seen in this pass;
+    /// and where to go on, if there are more.
+    pub(crate) fn unseen(&self, root: u32, from: u32, count: u32) -> (Vec<u32>, Option<u32>) {
+        let end = from.saturating_add(count);
+        let unseen = |at: &u32| {
+            let file = self.files.get(*at as usize);
+            file.is_some_and(|file| file.place.root == Some(root) && file.seen != self.pass)
+        };
+        let more = (end as usize) < self.files.capacity();
+        ((from..end).filter(unseen).collect(), more.then_some(end))
     }
 
     /// The whole path of a place, for sentences.
@@ -134,19 +215,30 @@ impl Served {
         if look.kind == FileType::RegularFile { Ok((file, look)) } else { Err(Errno::LOOP) }
     }
 
-    /// Serves a file from now on. False when its content was served under its name before.
-    pub(crate) fn add(&mut self, file: ServedFile) -> bool {
-        let (content, name) = (file.content, name_of(&file));
+    /// Serves a file from now on, by `download_name` when its name does not follow from its place. False when its content
+    /// was served under its name before.
+    pub(crate) fn add(
+        &mut self,
+        place: Place,
+        stamp: Stamp,
+        content: ContentId,
+        download_name: Option<Box<str>>,
+    ) -> bool {
+        let file = ServedFile { content, place, stamp, download_name, seen: self.pass };
+        let (content, name) = (file.content, file.name());
         let hash = name_hash(&name);
         let of_name: Vec<u32> = self.of_name(&content, &name).collect();
         if let Some(&same) = of_name.iter().find(|&&at| self.files[at as usize].place == file.place) {
             self.open.remove(&same);
-            self.files[same as usize].stamp = file.stamp;
+            let present = &mut self.files[same as usize];
+            (present.stamp, present.seen) = (file.stamp, self.pass);
             return false;
         }
         self.bytes += file.stamp.size;
+        let place = place_hash(&file.place);
         let at = u32::try_from(self.files.insert(file)).unwrap_or(u32::MAX);
         self.by_content.insert((content, hash, at));
+        self.by_place.insert((place, at));
         of_name.is_empty()
     }
 
@@ -184,8 +276,9 @@ impl Served {
     pub(crate) fn withdraw(&mut self, at: u32, why: SpanFault) -> Option<Withdrawal> {
         self.open.remove(&at);
         let file = self.files.try_remove(at as usize)?;
-        let name = name_of(&file);
+        let name = file.name();
         self.by_content.remove(&(file.content, name_hash(&name), at));
+        self.by_place.remove(&(place_hash(&file.place), at));
         self.bytes -= file.stamp.size;
         let is_last = self.of_name(&file.content, &name).next().is_none();
         let last_of_name = is_last.then_some(name);
@@ -245,19 +338,38 @@ impl Served {
         numbers.next().map(|(_, _, at)| *at)
     }
 
+    fn at_place<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = u32> + 'a {
+        let hash = place_hash(place);
+        let with_hash = self.by_place.range((hash, 0)..=(hash, u32::MAX));
+        with_hash.map(|(_, at)| *at).filter(move |at| self.files[*at as usize].place == *place)
+    }
+
     fn of_name<'a>(&'a self, content: &ContentId, name: &'a str) -> impl Iterator<Item = u32> + 'a {
         let hash = name_hash(name);
         let with_hash = self.by_content.range((*content, hash, 0)..=(*content, hash, u32::MAX));
-        with_hash.map(|(_, _, at)| *at).filter(move |at| name_of(&self.files[*at as usize]) == name)
+        with_hash.map(|(_, _, at)| *at).filter(move |at| self.files[*at as usize].name() == name)
     }
 }
 
+fn place_hash(place: &Place) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&place.root.map_or([u8::MAX; 4], u32::to_le_bytes));
+    hash.update(place.path.as_os_str().as_encoded_bytes());
+    hash.finalize().as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// The name of a file on the network: for a file in a shared folder its path from there, else its last component.
-pub(crate) fn name_of(file: &ServedFile) -> String {
-    match (&file.download_name, file.place.root) {
-        (Some(name), _) => name.to_string(),
-        (None, Some(_)) => network_name(&file.place.path),
-        (None, None) => network_name(Path::new(file.place.path.file_name().unwrap_or_default())),
+pub(crate) fn name_of(place: &Place, download_name: Option<&str>) -> String {
+    match (download_name, place.root) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(_)) => network_name(&place.path),
+        (None, None) => network_name(Path::new(place.path.file_name().unwrap_or_default())),
+    }
+}
+
+impl ServedFile {
+    fn name(&self) -> String {
+        name_of(&self.place, self.download_name.as_deref())
     }
 }
 

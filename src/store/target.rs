@@ -31,6 +31,8 @@ pub(crate) struct Target {
     name: Option<String>,
     pub(crate) on_conflict: OnConflict,
     folder: Option<Arc<File>>,
+    /// It was there once: if it is away now, it is not made anew in its place.
+    was_there: bool,
 }
 
 /// The names of one download.
@@ -53,6 +55,7 @@ impl Target {
             name: config.target_name.clone(),
             on_conflict: config.on_conflict,
             folder: None,
+            was_there: false,
         }
     }
 
@@ -67,7 +70,7 @@ impl Target {
             return Ok(Arc::clone(folder));
         }
         let opened = match self.fs.open_folder(&self.path) {
-            Err(Errno::NOENT) => {
+            Err(Errno::NOENT) if !self.was_there => {
                 self.fs.make_folder(&self.path).and_then(|()| self.fs.open_folder(&self.path))
             }
             other => other,
@@ -81,7 +84,13 @@ impl Target {
             errno => fault::writing("use the folder", &self.path, errno),
         })?);
         self.folder = Some(Arc::clone(&folder));
+        self.was_there = true;
         Ok(folder)
+    }
+
+    /// Lets go of the folder: what is at its path may be another, or nothing for now.
+    pub(crate) fn release(&mut self) {
+        self.folder = None;
     }
 
     /// The names of a content that is offered under `name`.

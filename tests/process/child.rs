@@ -186,6 +186,11 @@ impl Child {
         });
     }
 
+    /// Waits until its standard output contains this text.
+    pub(crate) fn wait_stdout(&mut self, text: &str) {
+        self.wait(&format!("{text:?} on stdout"), |child| child.stdout.contains(text).then_some(()));
+    }
+
     /// Waits until its trap has sprung.
     pub(crate) fn wait_trapped(&mut self) {
         let deadline = Instant::now() + PATIENCE;

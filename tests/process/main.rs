@@ -30,5 +30,6 @@ mod namespaces;
 mod poison;
 mod refusals;
 mod resume;
+mod serve;
 mod stopping;
 mod swarm;

@@ -132,7 +132,9 @@ impl Peer {
     ) {
         self.note_matches(now, peer, &entries, known_peers);
         let listed: Vec<ContentId> = entries.iter().map(|entry| entry.id).collect();
+        let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
         self.directory.list(peer, generation, catalogue, entries);
+        self.mirror_matches(now, &offered);
         self.walk_catalogue(now, peer);
         for content in listed {
             if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {

@@ -27,6 +27,8 @@ impl Peer {
         self.leaving = Some(Leaving { deadline, closing: false, said: false });
         self.timers.set(Timer::Leave, deadline);
         self.drop_searches();
+        self.mirror = None;
+        self.timers.clear(Timer::Mirror);
         let under_way: Vec<_> = self.downloader.iter().map(|(content, _)| content).collect();
         for content in under_way {
             let publishing = |download: &Download| matches!(download.phase, Phase::Publishing);

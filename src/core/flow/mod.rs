@@ -11,6 +11,7 @@ pub(in crate::core) mod have;
 pub(in crate::core) mod leave;
 pub(in crate::core) mod link;
 pub(in crate::core) mod manifest;
+mod mirror;
 pub(in crate::core) mod progress;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;

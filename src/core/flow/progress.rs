@@ -140,6 +140,7 @@ impl Peer {
 
     /// A download is over without the file; its part is kept.
     pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
+        self.mirror_failed(now, content, &reason);
         let Some(download) = self.downloader.get_mut(&content) else { return };
         match download.phase {
             Phase::ClosingPart => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
+use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::searches::{Purpose, Search, Step, similar};
@@ -93,6 +94,7 @@ impl Peer {
 
     /// Asks a peer for the pages of its catalogue that a search needs, connecting to it first if need be.
     pub(in crate::core) fn walk_catalogue(&mut self, now: Time, peer: &PeerId) {
+        self.walk_for_mirror(now, peer);
         let Some(addr) = self.directory.get(peer).map(|known| known.addr) else { return };
         let conn = self.links.to_peer(peer);
         let fixed = self.is_fixed(peer);
@@ -126,7 +128,11 @@ impl Peer {
         let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
         // The last page, or one that pretends that more follows nothing, ends the walk.
         let next = last.filter(|_| page.more);
-        self.on_catalogue(now, &peer, page.generation, None, page.entries, 0);
+        let generation = page.generation;
+        self.on_catalogue(now, &peer, generation, None, page.entries, 0);
+        if key == MIRROR_KEY {
+            return self.on_mirror_page(now, conn, &peer, generation, next);
+        }
         let Some(search) = self.searches.get_mut(key) else { return };
         if next.is_some() {
             let wanted = search.wanted.clone();
@@ -138,6 +144,9 @@ impl Peer {
 
     /// A connection is over: no more pages come from it.
     pub(in crate::core) fn end_walks(&mut self, now: Time, conn: ConnId) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.connection_over(conn);
+        }
         let mut ended = Vec::new();
         for (key, search) in self.searches.iter_mut() {
             if let Some(done @ false) = search.walks.get_mut(&conn) {
@@ -187,7 +196,7 @@ impl Peer {
     }
 
     /// Whether somebody named this peer by its address.
-    fn is_fixed(&self, peer: &PeerId) -> bool {
+    pub(in crate::core) fn is_fixed(&self, peer: &PeerId) -> bool {
         let listens = self.directory.get(peer).map(|known| known.addr);
         let conn = self.links.to_peer(peer).and_then(|conn| self.connections.get(conn));
         let dialled = conn.map(|connection| connection.addr);

@@ -39,6 +39,7 @@ impl Peer {
         if self.searches.len() > 0 {
             self.dial_fixed_peers(now);
         }
+        self.walk_all_for_mirror(now);
     }
 
     /// Dials the peers that somebody named.

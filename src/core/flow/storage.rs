@@ -40,6 +40,9 @@ impl Peer {
     fn on_offered(&mut self, now: Time, content: ContentId, name: String, size: u64) {
         let Ok(geometry) = Geometry::native(size) else { return };
         self.catalogue.add_complete(content, &name, geometry);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.returned(&content);
+        }
         self.tell_haves(now, content);
         self.announce_soon(now);
         self.shelve(now, content, &name, size);
@@ -51,6 +54,9 @@ impl Peer {
             let reason = reason_of(why);
             self.catalogue.note_gone(content, reason);
             self.withdraw_everywhere(now, content, reason);
+            if let Some(mirror) = &mut self.mirror {
+                mirror.gone(content);
+            }
         }
         self.announce_soon(now);
         self.unshelve(now, content, &name);
@@ -79,6 +85,7 @@ impl Peer {
                 self.announce_soon(now);
                 let bytes = geometry.size_bytes();
                 self.shelve(now, content, &name, bytes);
+                self.mirror_finished(&content, false);
                 self.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.end_download(now, content);
                 self.tell_cut(now, content);
@@ -184,6 +191,7 @@ impl Peer {
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         self.catalogue.add_complete(content, &name, geometry);
         self.shelve(now, content, &name, bytes);
+        self.mirror_finished(&content, true);
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.end_download(now, content);
     }

@@ -5,6 +5,7 @@ mod crash;
 mod download;
 mod questions;
 mod share;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};

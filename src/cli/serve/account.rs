@@ -1,0 +1,225 @@
+//! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
+//! bounds of what is told when much happens at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Circumstances, Failure};
+use crate::cli::human;
+use crate::cli::json::{ContentEvent, Line, path_text, seconds};
+use crate::cli::run::Run;
+use crate::cli::transfer_log::Record;
+use crate::core::limits::MIRROR_STALL;
+use crate::core::name::printable;
+use crate::core::{ContentId, Event, FailReason, Geometry};
+use crate::shell::ShellEvent;
+
+/// More changes than this in one interval are counted, not told one by one, to people.
+const TOLD_MAX: usize = 20;
+/// That interval.
+const TOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// Files whose failure people heard of; they hear of it once, the log each time.
+const FAILURES_TOLD_MAX: usize = 1_000;
+
+/// What happened, and how much of it was told.
+#[derive(Debug)]
+pub(super) struct Account {
+    port: u16,
+    started: bool,
+    /// What is being fetched, since when.
+    coming: BTreeMap<ContentId, Instant>,
+    failures_told: BTreeSet<ContentId>,
+    mirrored: usize,
+    mirrored_bytes: u64,
+    /// The interval that is under way, and what was told in it and what was not.
+    since: Option<Instant>,
+    told: usize,
+    untold: usize,
+}
+
+impl Account {
+    /// Nothing yet. `port` is the discovery port, for messages.
+    pub(super) fn new(port: u16) -> Account {
+        Account {
+            port,
+            started: false,
+            coming: BTreeMap::new(),
+            failures_told: BTreeSet::new(),
+            mirrored: 0,
+            mirrored_bytes: 0,
+            since: None,
+            told: 0,
+            untold: 0,
+        }
+    }
+
+    /// Files that were mirrored.
+    pub(super) fn done(&self) -> usize {
+        self.mirrored
+    }
+
+    /// Files that were not, and are still wanted.
+    pub(super) fn failed(&self) -> usize {
+        self.failures_told.len()
+    }
+
+    /// Bytes that were mirrored.
+    pub(super) fn bytes(&self) -> u64 {
+        self.mirrored_bytes
+    }
+
+    /// All folders were looked at for the first time.
+    pub(super) fn started(&mut self, run: &mut Run<'_>, files: usize, bytes: u64) {
+        self.started = true;
+        if !run.out.is_quiet() {
+            let (files, bytes) = (human::counted(files, "file", "files"), human::size(bytes));
+            run.out.result(&format!("serving {files}, {bytes}"));
+        }
+    }
+
+    /// Takes in an event.
+    pub(super) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        match event {
+            ShellEvent::Core(event) => self.take_core(run, event),
+            ShellEvent::Folder { path, away } => folder(run, path, away.as_deref()),
+            _ => {}
+        }
+    }
+
+    /// When to tell of what was not told, if anything was not.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        self.since.filter(|_| self.untold > 0).map(|since| since + TOLD_INTERVAL)
+    }
+
+    /// Tells of what was not told, in its time.
+    pub(super) fn tick(&mut self, run: &mut Run<'_>) {
+        if self.since.is_some_and(|since| since.elapsed() >= TOLD_INTERVAL) {
+            let untold = std::mem::take(&mut self.untold);
+            (self.since, self.told) = (None, 0);
+            if untold > 0 {
+                run.out.result(&format!("and {} more", human::counted(untold, "change", "changes")));
+            }
+        }
+    }
+
+    fn take_core(&mut self, run: &mut Run<'_>, event: &Event) {
+        match event {
+            Event::Offered { content, name, size } => {
+                shared(run, content, name, *size);
+                if self.started {
+                    self.change(run, &format!("shared: {}, {}", human::label(name), human::size(*size)));
+                }
+            }
+            Event::Withdrawn { content, name, why } => {
+                let reason = why.to_string();
+                run.out.json(&Line::Content {
+                    event: ContentEvent::Withdrawn,
+                    id: *content,
+                    name,
+                    size: 0,
+                    of: 0,
+                    holders: &[],
+                    reason: Some(reason.clone()),
+                });
+                self.change(run, &format!("no longer shared: {}: {reason}", human::label(name)));
+                run.forget(content, name);
+            }
+            Event::Resolved { content, .. } => {
+                self.coming.insert(*content, Instant::now());
+            }
+            Event::Finished { content, path, bytes, took, peers } => {
+                self.finished(run, content, path, *bytes, *took, *peers);
+            }
+            Event::Failed { content, reason } => self.not_fetched(run, content, reason),
+            _ => {}
+        }
+    }
+
+    fn finished(
+        &mut self,
+        run: &mut Run<'_>,
+        content: &ContentId,
+        path: &Path,
+        bytes: u64,
+        took: Duration,
+        peers: usize,
+    ) {
+        self.coming.remove(content);
+        self.failures_told.remove(content);
+        self.mirrored += 1;
+        self.mirrored_bytes = self.mirrored_bytes.saturating_add(bytes);
+        let name = run.known(content).name;
+        run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
+        run.out.json(&Line::Done {
+            id: *content,
+            name: &name,
+            path: path_text(path),
+            bytes,
+            dur: seconds(took),
+            peers,
+            verified: true,
+            skipped: false,
+        });
+        shared(run, content, &name, bytes);
+        let from = human::counted(peers, "peer", "peers");
+        let path = printable(&path.to_string_lossy());
+        self.change(run, &format!("mirrored: {path}, {}, from {from}, verified", human::size(bytes)));
+    }
+
+    fn not_fetched(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
+        let began = self.coming.remove(content);
+        if *reason == FailReason::Cancelled {
+            return;
+        }
+        let name = run.known(content).name;
+        let around = Circumstances { wait: Duration::ZERO, stall: MIRROR_STALL, port: self.port, had: None };
+        let mut failure = Failure::of(&name, reason, &around);
+        failure.next = vec!["it is tried again by itself while somebody offers it".to_owned()];
+        let took = began.map_or(Duration::ZERO, |began| began.elapsed());
+        run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
+        let new = self.failures_told.len() < FAILURES_TOLD_MAX && self.failures_told.insert(*content);
+        if new || run.out.is_json() {
+            failure.tell(run.out, Some(*content), Some(&name));
+        }
+        run.forget(content, &name);
+    }
+
+    /// A line about a change, unless there are too many.
+    fn change(&mut self, run: &mut Run<'_>, text: &str) {
+        if run.out.is_quiet() {
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        if self.told < TOLD_MAX {
+            self.told += 1;
+            run.out.result(text);
+        } else {
+            self.untold += 1;
+        }
+    }
+}
+
+fn shared(run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
+    run.out.json(&Line::Content {
+        event: ContentEvent::Shared,
+        id: *content,
+        name,
+        size,
+        of: Geometry::native(size).map_or(0, |geometry| geometry.chunks()),
+        holders: &[],
+        reason: None,
+    });
+}
+
+fn folder(run: &mut Run<'_>, path: &Path, away: Option<&str>) {
+    let shown = printable(&path.to_string_lossy());
+    match away {
+        Some(why) => {
+            let message = format!("the folder {shown} is away ({why}): what is in it is not shared");
+            run.out.error(Exit::Storage, &message, Some("it is shared again when it is back"));
+        }
+        None => run.out.note(&format!("the folder {shown} is back")),
+    }
+}

@@ -1,0 +1,166 @@
+//! Mirrors in virtual time: what matches is fetched, now and later, whatever happens to the network and the hosts.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a world that goes wrong has to fail its test")]
+
+use std::time::Duration;
+
+use chunkcast::core::{Event, Time};
+use chunkcast::sim::{Action, Failure, HostSpec, Nature, Outcome, Scenario, Simulation, Target};
+
+const MIB: u64 = 1 << 20;
+/// 100 Mbit/s, in bytes a second.
+const FAST_ETHERNET: u64 = 12_500_000;
+
+fn seconds(count: u64) -> Time {
+    Time::ZERO + Duration::from_secs(count)
+}
+
+fn world(scenario: Scenario) -> Simulation {
+    Simulation::new(scenario).expect("the contents can be cut")
+}
+
+fn must<T>(result: Result<T, Failure>) -> T {
+    result.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn host() -> HostSpec {
+    HostSpec::default().rate(FAST_ETHERNET)
+}
+
+fn finished(world: &Simulation, host: usize, content: usize) -> bool {
+    matches!(world.outcome(host, content), Some(Outcome::Finished(_)))
+}
+
+/// How often a host began to fetch a content.
+fn begun(world: &Simulation, host: usize, content: usize) -> usize {
+    let id = world.content(content).id;
+    let begins = |event: &Event| matches!(event, Event::Resolved { content, .. } if *content == id);
+    world.events().iter().filter(|(_, at, event)| *at == host && begins(event)).count()
+}
+
+#[test]
+fn what_matches_is_fetched_and_what_appears_later_too() {
+    let mut scenario = Scenario::new(1);
+    let [early, other, late, own] =
+        ["a.mkv", "a.txt", "d/b.mkv", "own.mkv"].map(|name| scenario.content(name, MIB));
+    scenario.host(host().shares(early).shares(other));
+    let mirror = scenario.host(host().shares(own).mirrors("*.mkv", u64::MAX));
+    scenario.host(host().starts_at(seconds(100)).shares(late).shares(early).shares(own));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(90)));
+    assert!(finished(&world, mirror, early) && !finished(&world, mirror, late), "{}", world.report());
+    must(world.run_until(seconds(110)));
+    assert!(finished(&world, mirror, late), "{}", world.report());
+    let counts = [early, late, other, own].map(|content| begun(&world, mirror, content));
+    assert_eq!(counts, [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_large_catalogue_is_walked() {
+    let mut scenario = Scenario::new(2);
+    let mut sharer = host();
+    for number in 0..300 {
+        let name = if number % 3 == 0 { format!("{number}.txt") } else { format!("{number}.png") };
+        sharer = sharer.shares(scenario.content(&name, 100 + number));
+    }
+    scenario.host(sharer);
+    scenario.host(host().mirrors("*.txt", u64::MAX));
+    let fixed = HostSpec { broadcast: false, fixed_peers: vec![0], ..host() };
+    scenario.host(fixed.mirrors("*.txt", u64::MAX));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(60)));
+    for mirror in [1, 2] {
+        let fetched = (0..300).filter(|content| finished(&world, mirror, *content)).count();
+        assert_eq!(fetched, 100, "host {mirror}\n{}", world.report());
+    }
+}
+
+#[test]
+fn loss_and_churn_only_delay() {
+    for seed in 0..4 {
+        let mut scenario = Scenario::new(100 + seed);
+        scenario.network.loss_ppm = 300_000;
+        scenario.network.shuffle = true;
+        scenario.check_every = 16;
+        let contents: Vec<usize> =
+            (0..40).map(|number| scenario.content(&format!("{number}.bin"), number * 50_000)).collect();
+        let shares = |from: usize, to: usize| {
+            contents[from..to].iter().fold(host().mirrors("*", u64::MAX), |host, one| host.shares(*one))
+        };
+        scenario.host(shares(0, 20));
+        scenario.host(shares(20, 30));
+        scenario.host(shares(30, 40).starts_at(seconds(70)));
+        scenario.host(host().starts_at(seconds(1)).mirrors("*", u64::MAX));
+        scenario.at(Time::from_millis(1_500), Action::Kill(0));
+        scenario.at(seconds(40), Action::Start(0));
+        scenario.at(seconds(41), Action::PowerOff(3));
+        scenario.at(seconds(50), Action::Start(3));
+        scenario.at(seconds(71), Action::Kill(2));
+        scenario.at(seconds(75), Action::Isolate(vec![1]));
+        scenario.at(seconds(120), Action::Rejoin);
+        scenario.at(seconds(200), Action::Start(2));
+        scenario.at(seconds(210), Action::Loss(0));
+        let mut world = world(scenario);
+        must(world.run_until(seconds(900)));
+        for at in 0..4 {
+            let missing: Vec<usize> = contents
+                .iter()
+                .copied()
+                .filter(|content| {
+                    world.chunks_held(at, *content) < world.content(*content).geometry().chunks()
+                })
+                .collect();
+            assert!(missing.is_empty(), "seed {seed}: host {at} lacks {missing:?}\n{}", world.report());
+        }
+    }
+}
+
+#[test]
+fn what_its_owner_took_away_is_not_fetched_again() {
+    let mut scenario = Scenario::new(4);
+    let (taken, later) = (scenario.content("taken", MIB), scenario.content("later", MIB));
+    scenario.host(host().shares(taken));
+    let mirror = scenario.host(host().mirrors("*", u64::MAX));
+    scenario.at(seconds(20), Action::Change(mirror, taken));
+    // Somebody who asks the mirror makes its store notice.
+    let getter = host().starts_at(seconds(30)).gets(Target::Name("taken".to_owned()));
+    scenario.host(getter);
+    scenario.host(host().starts_at(seconds(200)).shares(later).shares(taken));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(300)));
+    let withdrawn = |event: &Event| matches!(event, Event::Withdrawn { .. });
+    assert!(world.events().iter().any(|(_, at, event)| *at == mirror && withdrawn(event)));
+    assert!(finished(&world, mirror, later), "{}", world.report());
+    assert_eq!(begun(&world, mirror, taken), 1);
+}
+
+#[test]
+fn there_is_an_end_to_the_room() {
+    let mut scenario = Scenario::new(5);
+    let [large, small] =
+        [("large", 9 * MIB), ("small", MIB)].map(|(name, size)| scenario.content(name, size));
+    scenario.host(host().shares(large).shares(small));
+    let mirror = scenario.host(host().mirrors("*", 5 * MIB));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(200)));
+    assert!(finished(&world, mirror, small) && begun(&world, mirror, large) == 0, "{}", world.report());
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("no room"));
+    assert_eq!(world.events().iter().filter(|(_, at, event)| *at == mirror && warned(event)).count(), 1);
+}
+
+#[test]
+fn what_fails_harms_nothing_else_and_is_tried_again() {
+    let mut scenario = Scenario::new(6);
+    let (forged, good) = (scenario.content("forged", MIB), scenario.content("good", MIB));
+    scenario.host(HostSpec { nature: Nature::Forger, ..host() }.shares(forged));
+    scenario.host(host().shares(good));
+    let mirror = scenario.host(host().mirrors("*", u64::MAX));
+    scenario.host(host().starts_at(seconds(100)).shares(forged));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(60)));
+    assert!(finished(&world, mirror, good) && !finished(&world, mirror, forged), "{}", world.report());
+    assert!(begun(&world, mirror, forged) >= 2, "{}", begun(&world, mirror, forged));
+    must(world.run_until(seconds(400)));
+    assert!(finished(&world, mirror, forged), "{}", world.report());
+    assert!(begun(&world, mirror, forged) < 12, "{}", begun(&world, mirror, forged));
+}
