@@ -75,17 +75,19 @@ impl Available {
             return Ok(());
         }
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
-        let locked = self.file.try_lock().unwrap_or(false);
-        if !locked && waited < LOCK_WAIT_MAX {
-            return Ok(());
-        }
-        if !locked {
-            self.file.warn("another process keeps the folder locked; going on without");
-        }
-        let changed = self.change(waited < WRITING_MAX);
-        if locked {
-            self.file.unlock();
-        }
+        let changed = match self.file.try_lock() {
+            Ok(false) if waited < LOCK_WAIT_MAX => return Ok(()),
+            Ok(false) => {
+                self.file.warn("another process keeps the folder locked; going on without");
+                self.change(waited < WRITING_MAX)
+            }
+            Ok(true) => {
+                let changed = self.change(waited < WRITING_MAX);
+                self.file.unlock();
+                changed
+            }
+            Err(errno) => Err(errno),
+        };
         match changed {
             Ok(false) => Ok(()),
             Ok(true) => {
