@@ -9,6 +9,7 @@ use chunkcast::core::{
     DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource, SpoolId, StoreJob,
     StoreReply, Time, Voice,
 };
+use chunkcast::wire::classic::records::Dictionary;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// This host.
@@ -25,7 +26,10 @@ pub(crate) struct Bench {
     /// Shared files.
     pub(crate) files: BTreeMap<ContentId, Vec<u8>>,
     pub(crate) merged: Option<(String, Vec<u8>)>,
+    /// So often it was written who has what.
     pub(crate) dictionaries: usize,
+    /// What another process wrote of it.
+    pub(crate) dictionary: Dictionary,
     spools: BTreeMap<SpoolId, Vec<u8>>,
     open: BTreeMap<ConnId, Vec<u8>>,
     replies: VecDeque<ClassicReply>,
@@ -91,6 +95,7 @@ impl Bench {
             files: BTreeMap::new(),
             merged: None,
             dictionaries: 0,
+            dictionary: Dictionary::new(),
             spools: BTreeMap::new(),
             open: BTreeMap::new(),
             replies: VecDeque::new(),
@@ -288,7 +293,10 @@ impl Bench {
                 self.dictionaries += 1;
                 return;
             }
-            ClassicJob::ReadDictionary | ClassicJob::NoteAvailable { .. } => return,
+            ClassicJob::ReadDictionary => {
+                ClassicReply::DictionaryRead { dictionary: self.dictionary.clone() }
+            }
+            ClassicJob::NoteAvailable { .. } => return,
         };
         self.replies.push_back(reply);
     }

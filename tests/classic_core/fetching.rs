@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chunkcast::core::{BrokenWhy, ClassicEvent, ClassicFailure, Command, ConnId, Input};
+use chunkcast::core::{BrokenWhy, ClassicEvent, ClassicFailure, Command, ConnId, DictionaryUse, Input};
 use chunkcast::wire::classic::request::RequestDecoder;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
 
@@ -345,4 +345,52 @@ fn a_dialect_that_is_set_is_the_one_that_is_spoken() {
     let ports: Vec<(std::net::IpAddr, u16)> =
         bench.dials.iter().map(|(_, to)| (to.ip(), to.port())).collect();
     assert_eq!(ports, [(host(2), 8000), (host(3), 5000)]);
+}
+
+#[test]
+fn what_another_process_heard_is_as_good_and_what_it_forgot_is_forgotten() {
+    let mut classic = config();
+    classic.dictionary = DictionaryUse::Read;
+    let (mut bench, file) = (Bench::new(classic), content(1_003));
+    bench.get("forest", 60_000);
+    let name = |index: u32| ChunkName::parse(&format!("forest_{index}")).expect("a name");
+    bench.dictionary = (1..=4).map(|index| (name(index), vec![host(2)])).collect();
+    bench.wait(500);
+    serve(&mut bench, Dialect::C, &file, 99);
+    assert_eq!((bench.kept.len(), &bench.merged), (4, &None), "{:?}", bench.events);
+    bench.dictionary = BTreeMap::from([(name(5), vec![host(3)])]);
+    bench.wait(500);
+    assert_eq!(bench.peer.status(bench.now).classic[0].chunks, BTreeMap::from([(5, vec![host(3)])]));
+    serve(&mut bench, Dialect::C, &file, 99);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
+    assert_eq!(bench.dictionaries, 0, "it is the other process that writes");
+}
+
+#[test]
+fn when_one_of_two_holders_dies_the_other_delivers() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    for last in [2, 3] {
+        bench.hear(host(last), &announces(Dialect::A, &file, 1..=5));
+    }
+    bench.get("forest", 60_000);
+    let mut served = 0;
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, 5001);
+        let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+        if to.ip() == host(2) {
+            bench.says(conn, &chunk[..100], 100);
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Reset });
+        } else {
+            served += 1;
+            bench.says(conn, chunk, 999);
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        if bench.dials.is_empty() {
+            bench.wait(500);
+        }
+    }
+    assert_eq!(served, 5);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
 }
