@@ -157,6 +157,7 @@ impl Peer {
     /// A chunk is in its spool: the store keeps it.
     fn store_chunk(&mut self, ended: Ended, skip: u64) {
         let Ended { ticket, index, spool, dialect, from, .. } = ended;
+        self.classic.holders.prove(from.ip(), Some(dialect));
         let chunk = self.classic.fetches.get_mut(ticket).and_then(|fetch| fetch.chunks.get_mut(&index));
         let Some(chunk) = chunk else { return self.drop_spool(spool) };
         let State::Asking(attempt) = std::mem::take(&mut chunk.state) else {

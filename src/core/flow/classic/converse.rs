@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::core::classic::asking::QUIET_BEGIN;
 use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::connection::Phase;
 use crate::core::door::{BrokenWhy, ClassicJob, ConnId, Output, StoreJob};
@@ -78,8 +79,9 @@ impl Peer {
 
     pub(in crate::core) fn on_classic_payload(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let asking = self.connections.classic_mut(conn).and_then(Conversation::as_asking);
-        if let Some(outcome) = asking.and_then(|asking| asking.stored(now, bytes)) {
-            self.end_ask(now, conn, outcome);
+        match asking.and_then(|asking| asking.stored(now, bytes)) {
+            Some(outcome) => self.end_ask(now, conn, outcome),
+            None => self.timers.set_no_later(Timer::Connection(conn), now + QUIET_BEGIN),
         }
     }
 

@@ -60,7 +60,6 @@ impl Peer {
         chunk.state = State::Had(Had { name: name.clone(), bytes, from: Some(from) });
         fetch.contributors.insert(from.ip());
         fetch.progress = now;
-        self.classic.holders.prove(from.ip(), Some(dialect));
         let took = now.since(arrival.began);
         let event = ClassicEvent::ChunkReceived { ticket, name, bytes, from, dialect, took };
         self.event(Event::Classic(event));

@@ -1,0 +1,303 @@
+//! The peer under test, with a disk in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use chunkcast::core::{
+    ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, ContentId, DatagramTo,
+    DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource, SpoolId, StoreJob,
+    StoreReply, Time, Voice,
+};
+use chunkcast::wire::classic::records::Dictionary;
+use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
+
+/// This host.
+pub(crate) const HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+pub(crate) struct Bench {
+    pub(crate) peer: Peer,
+    pub(crate) now: Time,
+    pub(crate) events: Vec<ClassicEvent>,
+    pub(crate) dials: VecDeque<(ConnId, SocketAddr)>,
+    pub(crate) datagrams: Vec<(DatagramTo, Vec<u8>)>,
+    /// Chunks that are kept.
+    pub(crate) kept: BTreeMap<ChunkName, Vec<u8>>,
+    /// Shared files.
+    pub(crate) files: BTreeMap<ContentId, Vec<u8>>,
+    pub(crate) merged: Option<(String, Vec<u8>)>,
+    /// So often it was written who has what.
+    pub(crate) dictionaries: usize,
+    /// What another process wrote of it.
+    pub(crate) dictionary: Dictionary,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
+    open: BTreeMap<ConnId, Vec<u8>>,
+    replies: VecDeque<ClassicReply>,
+}
+
+/// What came out of a connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) half_closed: bool,
+    pub(crate) closed: bool,
+}
+
+pub(crate) fn host(last: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, last])
+}
+
+pub(crate) fn config() -> ClassicConfig {
+    ClassicConfig {
+        address: HERE,
+        voices: vec![Voice { dialect: Dialect::A, port: 5000 }, Voice { dialect: Dialect::B, port: 5001 }],
+        announce_interval: Duration::from_secs(60),
+        doors: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
+        dial_port: None,
+        dialects: BTreeMap::new(),
+        speaks: None,
+        dictionary: DictionaryUse::Write,
+        chunk_bytes_max: 1 << 20,
+    }
+}
+
+pub(crate) fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|at| u8::try_from(at * 7 % 251).expect("small")).collect()
+}
+
+/// The bytes of a file's chunk.
+pub(crate) fn part(file: &[u8], rule: ChunkRule, index: u32) -> Option<&[u8]> {
+    let range = rule.range(file.len() as u64, index)?;
+    file.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
+
+impl Bench {
+    pub(crate) fn new(classic: ClassicConfig) -> Bench {
+        let config = Config {
+            user: "alice".into(),
+            tcp_port: 7117,
+            announce_interval: Duration::from_secs(60),
+            discovers: false,
+            classic: Some(classic),
+            broadcast: true,
+            fixed_peers: Vec::new(),
+            own_addresses: vec![HERE.into()],
+            agent: "bench".into(),
+            limits: Limits::default(),
+        };
+        Bench {
+            peer: Peer::new(config, 1, Time::ZERO),
+            now: Time::ZERO,
+            events: Vec::new(),
+            dials: VecDeque::new(),
+            datagrams: Vec::new(),
+            kept: BTreeMap::new(),
+            files: BTreeMap::new(),
+            merged: None,
+            dictionaries: 0,
+            dictionary: Dictionary::new(),
+            spools: BTreeMap::new(),
+            open: BTreeMap::new(),
+            replies: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, input: Input<'_>) {
+        self.peer.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Lets time pass, deadline by deadline.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some((at, _)) = self.peer.deadline().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.tell(Input::Tick);
+        }
+        self.now = end;
+        self.tell(Input::Tick);
+    }
+
+    pub(crate) fn hear(&mut self, from: IpAddr, json: &str) {
+        let from = SocketAddr::new(from, 40_000);
+        self.tell(Input::ClassicDatagram { port: 5000, from, bytes: json.as_bytes() });
+    }
+
+    pub(crate) fn get(&mut self, name: &str, wait_ms: u64) {
+        let wait = Duration::from_millis(wait_ms);
+        self.tell(Input::Command(Command::GetClassic { ticket: 7, name: name.into(), wait }));
+    }
+
+    pub(crate) fn share(&mut self, name: &str, bytes: Vec<u8>) {
+        let content = ContentId([u8::try_from(self.files.len()).expect("few"); 32]);
+        let size = bytes.len() as u64;
+        self.files.insert(content, bytes);
+        self.tell(Input::Stored(StoreReply::Offered { content, name: name.into(), size }));
+    }
+
+    pub(crate) fn accept(&mut self, port: u16) -> ConnId {
+        let from = SocketAddr::from(([10, 0, 0, 9], 40_000));
+        let conn = self.peer.accepted(self.now, from, port).expect("there is room");
+        self.drain();
+        conn
+    }
+
+    /// The other side sends bytes, in pieces; returns how many were taken.
+    pub(crate) fn says(&mut self, conn: ConnId, bytes: &[u8], piece: usize) -> usize {
+        let mut at = 0;
+        for piece in bytes.chunks(piece) {
+            let mut used = 0;
+            let mut idle = 0;
+            while used < piece.len() && idle < 2 {
+                let taken = match self.peer.expects(conn) {
+                    Expect::Control => self.peer.received(self.now, conn, &piece[used..]),
+                    Expect::Payload { sink, left } => {
+                        let count = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len() - used);
+                        if let Sink::Spool(spool) = sink {
+                            self.spools.entry(spool).or_default().extend(&piece[used..used + count]);
+                        }
+                        self.peer.stored(self.now, conn, count as u64);
+                        count
+                    }
+                    Expect::Nothing => 0,
+                };
+                self.drain();
+                idle = if taken == 0 { idle + 1 } else { 0 };
+                used += taken;
+            }
+            at += used;
+        }
+        at
+    }
+
+    pub(crate) fn ends(&mut self, conn: ConnId) {
+        if self.peer.expects(conn) != Expect::Nothing {
+            self.tell(Input::EndOfStream { conn });
+        }
+    }
+
+    /// What the peer sends until it has nothing to send for now.
+    pub(crate) fn pull(&mut self, conn: ConnId) -> Said {
+        let mut said = Said::default();
+        loop {
+            let count = match self.peer.next_segment(self.now, conn) {
+                Segment::Bytes { bytes, .. } => {
+                    said.bytes.extend(bytes);
+                    bytes.len() as u64
+                }
+                Segment::Span { source, offset, len } => {
+                    let file = match source {
+                        SpanSource::Content(content) => &self.files[&content],
+                        SpanSource::Kept(conn) => &self.open[&conn],
+                    };
+                    // Never all at once.
+                    let len = len.min(1 + len / 2);
+                    let from = usize::try_from(offset).expect("small");
+                    said.bytes.extend(&file[from..from + usize::try_from(len).expect("small")]);
+                    len
+                }
+                Segment::HalfClose => {
+                    said.half_closed = true;
+                    1
+                }
+                Segment::Close => {
+                    said.closed = true;
+                    self.tell(Input::Closed { conn });
+                    return said;
+                }
+                Segment::Nothing => return said,
+            };
+            self.peer.sent(self.now, conn, count);
+            self.drain();
+        }
+    }
+
+    /// Everything the peer sends, with the pauses it makes.
+    pub(crate) fn pull_all(&mut self, conn: ConnId) -> Said {
+        let mut all = self.pull(conn);
+        for _ in 0..3 {
+            self.wait(1_250);
+            let said = self.pull(conn);
+            all.bytes.extend(said.bytes);
+            all.half_closed |= said.half_closed;
+            all.closed |= said.closed;
+        }
+        all
+    }
+
+    pub(crate) fn count(&self, is: impl Fn(&ClassicEvent) -> bool) -> usize {
+        self.events.iter().filter(|event| is(event)).count()
+    }
+
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        let counters = self.peer.status(self.now).counters;
+        counters.iter().find(|(counted, _)| *counted == name).map_or(0, |(_, count)| *count)
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll() {
+                match output {
+                    Output::Event(Event::Classic(event)) => self.events.push(event),
+                    Output::Dial { conn, to } => self.dials.push_back((conn, to)),
+                    Output::Datagram { to, bytes } => self.datagrams.push((to, bytes)),
+                    Output::Store(StoreJob::Classic(job)) => self.work(job),
+                    _ => {}
+                }
+            }
+            self.peer.check_invariants();
+            match self.replies.pop_front() {
+                Some(reply) => self.peer.handle(self.now, Input::Stored(StoreReply::Classic(reply))),
+                None => return,
+            }
+        }
+    }
+
+    fn work(&mut self, job: ClassicJob) {
+        let reply = match job {
+            ClassicJob::List => {
+                let chunks = self.kept.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64));
+                ClassicReply::Kept { chunks: chunks.collect() }
+            }
+            ClassicJob::OpenChunk { conn, name } => {
+                let found = self.kept.get(&name).cloned();
+                let bytes = found.as_ref().map(|bytes| bytes.len() as u64);
+                found.map(|bytes| self.open.insert(conn, bytes));
+                ClassicReply::ChunkOpened { conn, bytes }
+            }
+            ClassicJob::CloseChunk { conn } => {
+                assert!(self.open.remove(&conn).is_some(), "{conn} has a chunk open");
+                return;
+            }
+            ClassicJob::WriteSpool { spool, bytes } => {
+                return self.spools.entry(spool).or_default().extend(bytes);
+            }
+            ClassicJob::KeepSpool { spool, name, skip } => {
+                let mut bytes = self.spools.remove(&spool).expect("something came");
+                bytes.drain(..usize::try_from(skip).expect("small"));
+                let len = bytes.len() as u64;
+                self.kept.insert(name.clone(), bytes);
+                ClassicReply::ChunkKept { spool, name, bytes: len }
+            }
+            ClassicJob::DropSpool { spool } => {
+                self.spools.remove(&spool);
+                return;
+            }
+            ClassicJob::Merge { ticket, file, chunks } => {
+                let bytes: Vec<u8> = chunks.iter().flat_map(|name| self.kept[name].clone()).collect();
+                let reply = ClassicReply::Merged { ticket, path: (&file).into(), bytes: bytes.len() as u64 };
+                self.merged = Some((file, bytes));
+                reply
+            }
+            ClassicJob::WriteDictionary { .. } => {
+                self.dictionaries += 1;
+                return;
+            }
+            ClassicJob::ReadDictionary => {
+                ClassicReply::DictionaryRead { dictionary: self.dictionary.clone() }
+            }
+            ClassicJob::NoteAvailable { .. } => return,
+        };
+        self.replies.push_back(reply);
+    }
+}

@@ -1,0 +1,396 @@
+//! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
+
+use std::collections::BTreeMap;
+
+use chunkcast::core::{BrokenWhy, ClassicEvent, ClassicFailure, Command, ConnId, DictionaryUse, Input};
+use chunkcast::wire::classic::request::RequestDecoder;
+use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
+
+use super::bench::{Bench, config, content, host, part};
+use super::serving::answer;
+
+/// What a peer of a dialect announces of these chunks of a file.
+fn announces(dialect: Dialect, file: &[u8], indices: impl IntoIterator<Item = u32>) -> String {
+    let name = |index| ChunkName::of_file("forest.png", index, dialect.name_form()).expect("a name");
+    let names: Vec<(u32, String)> =
+        indices.into_iter().map(|index| (index, format!("\"{}\"", name(index)))).collect();
+    let list = || names.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>().join(", ");
+    match dialect {
+        Dialect::A | Dialect::ASize | Dialect::E => {
+            format!(r#"{{"username": "bob", "files": [{}]}}"#, list())
+        }
+        Dialect::B | Dialect::BJson | Dialect::C => format!(r#"{{"chunks": [{}]}}"#, list()),
+        Dialect::D => {
+            let size = |index| part(file, ChunkRule::Fixed, index).map_or(0, <[u8]>::len);
+            let told: Vec<String> =
+                names.iter().map(|(index, name)| format!("{name}: {{\"size\": {}}}", size(*index))).collect();
+            format!(r#"{{"chunks": {{{}}}}}"#, told.join(", "))
+        }
+    }
+}
+
+fn count(dialect: Dialect, file: &[u8]) -> u32 {
+    dialect.chunk_rule().count(file.len() as u64).expect("few")
+}
+
+/// Takes the next dial of a peer that serves on `port`, and the request on it.
+fn asked(bench: &mut Bench, port: u16) -> (ConnId, ChunkName) {
+    loop {
+        let (conn, to) = bench.dials.pop_front().expect("somebody is asked");
+        if to.port() != port {
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+            continue;
+        }
+        bench.tell(Input::Connected { conn });
+        let said = bench.pull(conn);
+        let (used, request) = RequestDecoder::new(port).push(&said.bytes).expect("a request");
+        assert_eq!(used, said.bytes.len());
+        let request = request.expect("a whole one");
+        assert_eq!(said.half_closed, request.dialect != Dialect::D);
+        return (conn, request.name);
+    }
+}
+
+/// Answers requests as a peer of a dialect, in pieces, until nobody asks any more.
+fn serve(bench: &mut Bench, dialect: Dialect, file: &[u8], piece: usize) {
+    while !bench.dials.is_empty() {
+        let (conn, name) = asked(bench, dialect.tcp_port());
+        if let Some(chunk) = part(file, dialect.chunk_rule(), name.index()) {
+            bench.says(conn, &answer(dialect, &name, chunk), piece);
+        }
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+}
+
+fn failure(bench: &Bench) -> Option<&ClassicFailure> {
+    bench.events.iter().find_map(|event| match event {
+        ClassicEvent::Failed { reason, .. } => Some(reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_file_comes_from_a_peer_of_each_dialect_in_any_pieces() {
+    for dialect in Dialect::ALL {
+        for (size, piece) in
+            [(5, 1), (6, 2), (9, 3), (10, 1), (13, 1), (1_003, 1), (1_003, 19), (60_001, 60_001)]
+        {
+            let (mut bench, file) = (Bench::new(config()), content(size));
+            bench.hear(host(2), &announces(dialect, &file, 1..=count(dialect, &file)));
+            bench.get("forest.png", 60_000);
+            serve(&mut bench, dialect, &file, piece);
+            bench.wait(3_000);
+            assert_eq!(
+                bench.merged,
+                Some(("forest.png".into(), file)),
+                "{dialect} {size} {:?}",
+                bench.events
+            );
+            let finished = |event: &ClassicEvent| matches!(event, ClassicEvent::Finished { peers: 1, .. });
+            assert_eq!(bench.count(finished), 1);
+        }
+    }
+}
+
+#[test]
+fn chunks_come_from_several_peers_at_once_and_dialects_mix() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    bench.hear(host(2), &announces(Dialect::A, &file, [1, 2]));
+    bench.hear(host(3), &announces(Dialect::C, &file, [3, 4]));
+    bench.hear(host(4), &announces(Dialect::ASize, &file, [4, 5]));
+    bench.get("forest", 60_000);
+    assert_eq!(bench.dials.len(), 3, "one connection to each");
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        let dialect = match to.ip() {
+            ip if ip == host(2) => Dialect::A,
+            ip if ip == host(3) => Dialect::C,
+            _ => Dialect::ASize,
+        };
+        if to.port() != dialect.tcp_port() {
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+            continue;
+        }
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, dialect.tcp_port());
+        let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+        bench.says(conn, &answer(dialect, &name, chunk), 5_000);
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    assert_eq!(bench.merged, Some(("forest.png".into(), file)), "{:?}", bench.events);
+}
+
+#[test]
+fn what_nobody_delivers_is_told_and_what_came_is_kept() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=4));
+    bench.get("forest", 5_000);
+    while bench.now < chunkcast::core::Time::from_millis(20_000) {
+        while !bench.dials.is_empty() {
+            let (conn, name) = asked(&mut bench, 5001);
+            if name.index() != 3 {
+                bench.says(conn, part(&file, ChunkRule::Fifths, name.index()).expect("it is"), 500);
+            }
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        bench.wait(100);
+    }
+    let missed = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkMissed { .. });
+    let failed = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkFailed { .. });
+    let waiting =
+        |event: &ClassicEvent| matches!(event, ClassicEvent::Waiting { missing, .. } if *missing == [5]);
+    assert_eq!(
+        (bench.count(missed), bench.count(failed), bench.count(waiting)),
+        (2, 1, 1),
+        "{:?}",
+        bench.events
+    );
+    let Some(ClassicFailure::Incomplete { missing }) = failure(&bench) else { panic!("{:?}", bench.events) };
+    let missing: Vec<String> = missing.iter().map(ChunkName::to_string).collect();
+    assert_eq!(missing, ["forest_3", "forest_5"]);
+    assert_eq!((bench.kept.len(), &bench.merged), (3, &None));
+}
+
+#[test]
+fn a_peer_without_a_listener_for_a_moment_is_tried_again() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.get("forest", 60_000);
+    for refused in 0..10 {
+        let (conn, _) = bench.dials.pop_front().expect("it is tried again");
+        let why = if refused % 2 == 0 { BrokenWhy::Refused } else { BrokenWhy::Reset };
+        bench.tell(Input::Broken { conn, why });
+        assert!(bench.dials.is_empty());
+        bench.wait(50);
+    }
+    serve(&mut bench, Dialect::A, &file, 999);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkMissed { .. })), 0);
+}
+
+#[test]
+fn a_peer_that_never_closes_is_done_when_it_is_quiet_or_asked_again() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.get("forest", 60_000);
+    let mut before = None;
+    for index in 1..=5 {
+        let (conn, name) = asked(&mut bench, 5001);
+        // The peer closes a connection when it accepts the next one.
+        if let Some(before) = before.replace(conn) {
+            bench.ends(before);
+            bench.pull(before);
+        }
+        assert!(bench.dials.is_empty(), "no third connection");
+        bench.says(conn, part(&file, ChunkRule::Fifths, name.index()).expect("announced"), 999);
+        bench.wait(199);
+        assert!(bench.dials.is_empty());
+        bench.wait(1);
+        assert_eq!(bench.dials.len(), usize::from(index < 5));
+    }
+    assert_eq!(bench.merged, None);
+    bench.wait(1_300);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+}
+
+#[test]
+fn who_announces_as_b_may_serve_elsewhere_or_answer_in_json() {
+    for dialect in [Dialect::B, Dialect::BJson, Dialect::C] {
+        let (mut bench, file) = (Bench::new(config()), content(1_003));
+        bench.hear(host(2), &announces(dialect, &file, 1..=5));
+        bench.get("forest", 60_000);
+        let mut ports = Vec::new();
+        while let Some((conn, to)) = bench.dials.pop_front() {
+            ports.push(to.port());
+            bench.dials.push_front((conn, to));
+            if to.port() == dialect.tcp_port() {
+                let (conn, name) = asked(&mut bench, to.port());
+                let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+                bench.says(conn, &answer(dialect, &name, chunk), 7);
+                bench.ends(conn);
+                bench.pull(conn);
+            } else {
+                let (conn, _) = bench.dials.pop_front().expect("it was there");
+                bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+            }
+        }
+        assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{dialect}");
+        // What worked is tried first from then on.
+        assert_eq!(ports.len(), if dialect == Dialect::C { 6 } else { 5 }, "{ports:?}");
+        let told = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkReceived { dialect: d, .. } if *d == dialect);
+        assert_eq!(bench.count(told), 5);
+    }
+}
+
+#[test]
+fn sizes_that_disagree_are_asked_elsewhere_and_else_are_a_conflict() {
+    for others in [false, true] {
+        let (mut bench, file) = (Bench::new(config()), content(60_001));
+        bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+        bench.get("forest", 5_000);
+        let mut cut = false;
+        while let Some((conn, to)) = bench.dials.pop_front() {
+            bench.dials.push_front((conn, to));
+            let (conn, name) = asked(&mut bench, 5001);
+            let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+            let short = name.index() == 2 && to.ip() == host(2);
+            cut |= short;
+            bench.says(conn, if short { &chunk[..99] } else { chunk }, 9_999);
+            if others && name.index() == 3 {
+                bench.hear(host(3), &announces(Dialect::A, &file, 1..=2));
+            }
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        assert!(cut || others);
+        bench.wait(10_000);
+        match failure(&bench) {
+            Some(ClassicFailure::Conflict { text }) if !others => {
+                assert!(
+                    text.contains("forest_2") && text.contains("99") && text.contains("10.0.0.2"),
+                    "{text}"
+                );
+                assert_eq!(bench.merged, None);
+            }
+            None if others => assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn lies_and_floods_cost_the_holder_and_not_more() {
+    let file = content(1_003);
+    let answers: [(Dialect, &[u8]); 5] = [
+        (Dialect::A, &[0x55; (1 << 20) + 1]),
+        (Dialect::ASize, b"1999abc"),
+        (Dialect::ASize, b"xyz"),
+        (Dialect::D, b"999999\n"),
+        (Dialect::D, b"201\nshort"),
+    ];
+    for (dialect, bytes) in answers {
+        let mut bench = Bench::new(config());
+        bench.hear(host(2), &announces(dialect, &file, [1]));
+        bench.get("forest", 1_000);
+        while bench.now < chunkcast::core::Time::from_millis(5_000) {
+            if !bench.dials.is_empty() {
+                let (conn, _) = asked(&mut bench, dialect.tcp_port());
+                bench.says(conn, bytes, 64 << 10);
+                bench.ends(conn);
+                bench.pull(conn);
+            }
+            bench.wait(100);
+        }
+        assert!(bench.kept.is_empty() && bench.merged.is_none(), "{dialect}");
+        assert!(matches!(failure(&bench), Some(ClassicFailure::Incomplete { .. })), "{:?}", bench.events);
+        assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkMissed { .. })), 2);
+    }
+}
+
+#[test]
+fn names_that_stand_for_nothing_or_for_several_files_are_told() {
+    let mut bench = Bench::new(config());
+    bench.hear(host(2), r#"{"files": ["sea_1.png", "sea_1.jpg", "forest_1"]}"#);
+    bench.get("sea", 1_000);
+    let files = vec!["sea.jpg".to_owned(), "sea.png".to_owned()];
+    assert_eq!(failure(&bench), Some(&ClassicFailure::Ambiguous { files }));
+    bench.events.clear();
+    bench.get("forest_1", 1_000);
+    bench.wait(1_000);
+    let files = vec!["forest.png".to_owned(), "sea.jpg".to_owned(), "sea.png".to_owned()];
+    assert_eq!(failure(&bench), Some(&ClassicFailure::NobodyOffers { peers: 1, files }));
+    assert!(bench.dials.is_empty());
+}
+
+#[test]
+fn chunks_that_are_kept_are_not_fetched_again() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    for index in [1, 2, 4, 5] {
+        let name = ChunkName::of_file("forest.png", index, Dialect::B.name_form()).expect("a name");
+        bench.kept.insert(name, part(&file, ChunkRule::Fifths, index).expect("there").to_vec());
+    }
+    bench.hear(host(2), &announces(Dialect::C, &file, 1..=5));
+    bench.get("forest", 60_000);
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Begun { had: 4, .. })), 1);
+    serve(&mut bench, Dialect::C, &file, 99);
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkReceived { .. })), 1);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
+}
+
+#[test]
+fn leaving_gives_up_what_is_fetched() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.get("forest", 60_000);
+    let (conn, _) = asked(&mut bench, 5001);
+    bench.says(conn, b"some", 4);
+    bench.tell(Input::Command(Command::Leave));
+    assert_eq!(failure(&bench), Some(&ClassicFailure::Cancelled));
+    assert!(bench.pull(conn).closed);
+    assert!(bench.dials.is_empty());
+}
+
+#[test]
+fn a_dialect_that_is_set_is_the_one_that_is_spoken() {
+    let mut classic = config();
+    classic.dialects = BTreeMap::from([(host(2), Dialect::BJson)]);
+    classic.speaks = Some(Dialect::C);
+    let (mut bench, file) = (Bench::new(classic), content(1_003));
+    bench.hear(host(2), &announces(Dialect::B, &file, [1]));
+    bench.hear(host(3), &announces(Dialect::B, &file, [2]));
+    bench.hear(host(4), &announces(Dialect::A, &file, [3]));
+    bench.get("forest", 60_000);
+    let ports: Vec<(std::net::IpAddr, u16)> =
+        bench.dials.iter().map(|(_, to)| (to.ip(), to.port())).collect();
+    assert_eq!(ports, [(host(2), 8000), (host(3), 5000)]);
+}
+
+#[test]
+fn what_another_process_heard_is_as_good_and_what_it_forgot_is_forgotten() {
+    let mut classic = config();
+    classic.dictionary = DictionaryUse::Read;
+    let (mut bench, file) = (Bench::new(classic), content(1_003));
+    bench.get("forest", 60_000);
+    let name = |index: u32| ChunkName::parse(&format!("forest_{index}")).expect("a name");
+    bench.dictionary = (1..=4).map(|index| (name(index), vec![host(2)])).collect();
+    bench.wait(500);
+    serve(&mut bench, Dialect::C, &file, 99);
+    assert_eq!((bench.kept.len(), &bench.merged), (4, &None), "{:?}", bench.events);
+    bench.dictionary = BTreeMap::from([(name(5), vec![host(3)])]);
+    bench.wait(500);
+    assert_eq!(bench.peer.status(bench.now).classic[0].chunks, BTreeMap::from([(5, vec![host(3)])]));
+    serve(&mut bench, Dialect::C, &file, 99);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
+    assert_eq!(bench.dictionaries, 0, "it is the other process that writes");
+}
+
+#[test]
+fn when_one_of_two_holders_dies_the_other_delivers() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    for last in [2, 3] {
+        bench.hear(host(last), &announces(Dialect::A, &file, 1..=5));
+    }
+    bench.get("forest", 60_000);
+    let mut served = 0;
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, 5001);
+        let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+        if to.ip() == host(2) {
+            bench.says(conn, &chunk[..100], 100);
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Reset });
+        } else {
+            served += 1;
+            bench.says(conn, chunk, 999);
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        if bench.dials.is_empty() {
+            bench.wait(500);
+        }
+    }
+    assert_eq!(served, 5);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+}

@@ -1,0 +1,158 @@
+//! Serving: each dialect's request gets its answer, and nothing that is asked breaks anything.
+
+use std::collections::BTreeMap;
+
+use chunkcast::core::{ClassicEvent, ContentId, Input, Segment, SpanFault, SpanSource};
+use chunkcast::wire::classic::answer::{self, AnswerStep};
+use chunkcast::wire::classic::{ChunkName, Dialect, request};
+
+use super::bench::{Bench, Said, config, content, host, part};
+
+fn name(dialect: Dialect, index: u32) -> ChunkName {
+    ChunkName::of_file("forest.png", index, dialect.name_form()).expect("a name")
+}
+
+/// The bytes of an answer.
+pub(crate) fn answer(dialect: Dialect, name: &ChunkName, chunk: &[u8]) -> Vec<u8> {
+    let steps = answer::found(dialect, name, chunk.len() as u64);
+    let bytes = steps.into_iter().flat_map(|step| match step {
+        AnswerStep::Bytes(bytes) => bytes,
+        AnswerStep::Payload(_) => chunk.to_vec(),
+        _ => Vec::new(),
+    });
+    bytes.collect()
+}
+
+fn asks(bench: &mut Bench, dialect: Dialect, index: u32) -> Said {
+    let conn = bench.accept(dialect.tcp_port());
+    bench.says(conn, &request::encode(dialect, &name(dialect, index)), 3);
+    // Who asked closes its writing half at once; that ends nothing.
+    bench.ends(conn);
+    let said = bench.pull_all(conn);
+    bench.ends(conn);
+    bench.pull(conn);
+    said
+}
+
+#[test]
+fn every_dialect_is_served_from_shared_files_and_from_kept_chunks() {
+    for dialect in Dialect::ALL {
+        let mut classic = config();
+        if dialect == Dialect::BJson {
+            classic.dialects = BTreeMap::from([(host(9), dialect)]);
+        }
+        let rule = dialect.chunk_rule();
+        for size in [5, 13, 60_001] {
+            let (file, mut shared, mut kept) =
+                (content(size), Bench::new(classic.clone()), Bench::new(classic.clone()));
+            shared.share("pictures/forest.png", file.clone());
+            for index in 1..=5 {
+                let Some(chunk) = part(&file, rule, index) else { continue };
+                kept.kept.insert(name(dialect, index), chunk.to_vec());
+                let expected = answer(dialect, &name(dialect, index), chunk);
+                for bench in [&mut shared, &mut kept] {
+                    let said = asks(bench, dialect, index);
+                    assert_eq!(said.bytes, expected, "{dialect} {size} {index}");
+                    assert_eq!(said.half_closed, dialect != Dialect::D);
+                    assert!(!said.closed);
+                }
+            }
+            let sent = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkSent { .. });
+            assert_eq!(shared.count(sent), kept.count(sent));
+            assert!(shared.count(sent) > 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_here_is_a_connection_closed_after_nothing() {
+    let mut bench = Bench::new(config());
+    bench.share("forest.png", content(6));
+    assert_eq!(asks(&mut bench, Dialect::C, 4), Said { half_closed: true, ..Said::default() });
+    assert_eq!(asks(&mut bench, Dialect::ASize, 5).bytes, b"0");
+    assert_eq!(asks(&mut bench, Dialect::D, 2).bytes, b"ERROR: Chunk not found");
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkUnsent { .. })), 3);
+}
+
+#[test]
+fn one_connection_of_d_serves_one_request_after_the_other() {
+    let mut bench = Bench::new(config());
+    let file = content(204_801);
+    bench.share("forest.png", file.clone());
+    let conn = bench.accept(5000);
+    for index in [1, 9, 3] {
+        let name = name(Dialect::D, index);
+        bench.says(conn, &request::encode(Dialect::D, &name), 1_000);
+        let early = request::encode(Dialect::D, &name);
+        assert_eq!(bench.says(conn, &early, 1_000), 0, "never two at once");
+        let said = bench.pull_all(conn);
+        match part(&file, Dialect::D.chunk_rule(), index) {
+            Some(chunk) => assert_eq!(said.bytes, answer(Dialect::D, &name, chunk)),
+            None => assert!(said.bytes.starts_with(b"ERROR")),
+        }
+    }
+    bench.wait(61_000);
+    assert!(bench.pull(conn).closed, "idle for too long");
+}
+
+#[test]
+fn an_object_on_the_native_port_is_a_classic_request() {
+    let mut bench = Bench::new(config());
+    bench.share("forest.png", content(10));
+    let conn = bench.accept(7117);
+    bench.says(conn, &request::encode(Dialect::B, &name(Dialect::B, 1)), 1);
+    assert_eq!(bench.pull(conn).bytes, content(10)[..2]);
+}
+
+#[test]
+fn a_file_that_changed_costs_the_connection_and_not_a_byte() {
+    let mut bench = Bench::new(config());
+    bench.share("forest.png", content(10));
+    let conn = bench.accept(8000);
+    bench.says(conn, &request::encode(Dialect::B, &name(Dialect::B, 1)), 99);
+    let source = SpanSource::Content(ContentId([0; 32]));
+    assert!(matches!(bench.peer.next_segment(bench.now, conn), Segment::Span { .. }));
+    bench.tell(Input::SpanFailed { conn, source, why: SpanFault::Changed });
+    assert_eq!(bench.pull(conn), Said { closed: true, ..Said::default() });
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkUnsent { .. })), 1);
+}
+
+#[test]
+fn hostile_requests_cost_a_counter() {
+    let mut bench = Bench::new(config());
+    bench.share("forest.png", content(10));
+    let long = vec![b'{'; 5_000];
+    let requests: [&[u8]; 6] = [
+        b"GET / HTTP/1.1\r\n",
+        b"\x00\x00\x00",
+        &long,
+        b"{\"filename\": \"../../secret_1\"}",
+        b"{\"filename\": 7}",
+        b"{\"filename\": \"forest_1\", \"chunk\": \"forest_1\"}",
+    ];
+    for request in requests {
+        let conn = bench.accept(5001);
+        bench.says(conn, request, 700);
+        assert_eq!(bench.pull(conn), Said { closed: true, ..Said::default() });
+    }
+    assert_eq!(bench.counter("classic requests that are none"), 6);
+    let slow = bench.accept(5001);
+    bench.says(slow, b"{\"filename\"", 1);
+    bench.wait(5_000);
+    assert!(bench.pull(slow).closed);
+    let held: Vec<_> = (0..64).map(|_| bench.accept(5001)).collect();
+    let from = std::net::SocketAddr::new(host(9), 1);
+    assert_eq!(bench.peer.accepted(bench.now, from, 5001), None, "{} are enough", held.len());
+}
+
+#[test]
+fn asking_again_and_again_for_what_is_not_here_ends() {
+    let mut bench = Bench::new(config());
+    let conn = bench.accept(5000);
+    let closed = (0..1_000).any(|_| {
+        bench.says(conn, &request::encode(Dialect::D, &name(Dialect::D, 1)), 99);
+        bench.pull(conn).closed
+    });
+    assert!(closed);
+    assert!(bench.count(|event| matches!(event, ClassicEvent::ChunkUnsent { .. })) < 100);
+}
