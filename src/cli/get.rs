@@ -121,7 +121,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let mut run = match Run::start("get", global, target, out) {
+    let mut run = match Run::start("get", global, target.clone(), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     } else {
         args.wanted.clone()
     };
-    let mut downloads = Downloads::new(requests, args.wait, args.stall, global.port);
+    let mut downloads = Downloads::new(requests, target, args.wait, args.stall, global.port);
     let exit = fetch(args, &mut run, &mut downloads);
     Outcome {
         exit,
@@ -250,7 +250,7 @@ fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, kept: Op
         kept,
         next: vec![format!("the same command again goes on from there: {}", command_line())],
     };
-    failure.tell(run.out, None, None);
+    failure.show(run.out, &downloads.open_subject());
 }
 
 /// Where downloads go, as `-o` says.

@@ -23,6 +23,7 @@ mod output;
 mod progress;
 mod run;
 mod share;
+mod shown;
 mod telling;
 mod transfer_log;
 mod units;
@@ -70,7 +71,8 @@ pub fn main() -> ExitCode {
     // What a shell or `man` reads is never JSON.
     let json =
         if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
-    let out = &mut Output::new(json, global.quiet);
+    let shown = shown::Shown::new(&global.shown, cli.action.fetches());
+    let out = &mut Output::new(json, global.quiet).showing(shown);
     let outcome = match &cli.action {
         Action::Share(args) => share::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
@@ -81,7 +83,9 @@ pub fn main() -> ExitCode {
         Action::Demo(args) => demo::run(args, out),
         Action::Completions(args) => completions::completions(args, out),
         Action::Man => completions::man(out),
+        Action::ShowFailures(args) => shown::dialog::run(args),
     };
+    out.end_showing();
     out.clear();
     out.json(&Line::Summary {
         command: cli.action.name(),
