@@ -279,7 +279,7 @@ impl Downloads {
     fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
         self.failures.push(failure.exit);
         if self.failures.len() <= FAILURES_TOLD_MAX || run.out.is_json() {
-            return failure.show(run.out, of);
+            return failure.tell_of(run.out, of);
         }
         if self.failures.len() == FAILURES_TOLD_MAX + 1 {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");

@@ -110,11 +110,11 @@ impl Failure {
     /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too; beyond stderr as
     /// [`crate::cli::shown`] says.
     pub(crate) fn tell(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
-        self.show(out, &Subject { id, name, path: None });
+        self.tell_of(out, &Subject { id, name, path: None });
     }
 
     /// The same, of a subject of which more may be known.
-    pub(crate) fn show(&self, out: &mut Output, of: &Subject<'_>) {
+    pub(crate) fn tell_of(&self, out: &mut Output, of: &Subject<'_>) {
         let next = self.next.join("; ");
         let message = format!("{}: {}", self.title, self.happened);
         out.json(&Line::Error {

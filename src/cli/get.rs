@@ -250,7 +250,7 @@ fn tell_cut_short(run: &mut Run<'_>, downloads: &Downloads, exit: Exit, kept: Op
         kept,
         next: vec![format!("the same command again goes on from there: {}", command_line())],
     };
-    failure.show(run.out, &downloads.open_subject());
+    failure.tell_of(run.out, &downloads.open_subject());
 }
 
 /// Where downloads go, as `-o` says.

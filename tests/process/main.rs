@@ -16,6 +16,7 @@
 
 mod child;
 mod crashes;
+mod desktop;
 mod files;
 mod lan;
 mod wire_peer;
@@ -30,5 +31,6 @@ mod namespaces;
 mod poison;
 mod refusals;
 mod resume;
+mod shown;
 mod stopping;
 mod swarm;

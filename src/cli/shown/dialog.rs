@@ -71,7 +71,7 @@ const HELPERS: [Helper; 5] = [
         call: |text| {
             let text = format!("--text={}", backslashes_doubled(text));
             let title = format!("--title={TITLE}");
-            let fixed = ["--no-markup", "--image=dialog-error", "--center", "--button=OK:0"];
+            let fixed = ["--no-markup", "--image=dialog-error", "--center", "--fixed", "--button=OK:0"];
             let mut args = words(&fixed);
             args.extend([title, text]);
             (args, String::new())

@@ -1,7 +1,7 @@
 //! A failed download is shown, not buried: beyond what stderr says there are a dialog on a desktop and the command of
 //! `--on-error`.
 //!
-//! A command calls [`Failure::tell`] or [`Failure::show`] for each thing that failed, and has itself named by
+//! A command calls [`Failure::tell`] or [`Failure::tell_of`] for each thing that failed, and has itself named by
 //! `Action::fetches`, so that what ends the whole command is shown too. All else follows: the first failure starts
 //! the process that shows the dialog (`dialog`), which is told of each on its stdin, and collects them; the loop waits
 //! neither for it nor for the command.

@@ -9,7 +9,7 @@ use crate::shell::aside::LINE_BYTES_MAX;
 /// The most failures that one dialog tells of; the others are counted.
 const LISTED_MAX: usize = 5;
 /// The longest line of a dialog, in columns.
-const COLUMNS_MAX: usize = 72;
+const COLUMNS_MAX: usize = 68;
 /// The most columns that each text of a failure has; the first with which it all fits a line on the pipe.
 const TEXT_COLUMNS_MAX: [usize; 3] = [400, 150, 40];
 /// The most next steps that a dialog lists.
@@ -71,16 +71,16 @@ impl Report {
     fn paragraph(&self) -> String {
         let mut text = wrapped(&self.title, COLUMNS_MAX).join("\n");
         let mut add = |heading: &str, told: &str| {
-            for (at, line) in wrapped(told, COLUMNS_MAX - 12).iter().enumerate() {
-                text += &format!("\n    {} {line}", if at == 0 { heading } else { "   " });
+            for (at, line) in wrapped(&format!("{heading}: {told}"), COLUMNS_MAX - 8).iter().enumerate() {
+                text += &format!("\n{}{line}", if at == 0 { "    " } else { "        " });
             }
         };
-        add("What happened:", &self.happened);
+        add("What happened", &self.happened);
         if let Some(kept) = &self.kept {
-            add("Kept:", kept);
+            add("Kept", kept);
         }
         for next in &self.next {
-            add("Next:", next);
+            add("Next", next);
         }
         text
     }
