@@ -66,8 +66,6 @@ pub(crate) enum Action {
     Completions(completions::CompletionsArgs),
     /// Print the manual page (chunkcast man | man -l -)
     Man,
-    #[command(hide = true)]
-    ShowFailures(shown::dialog::DialogArgs),
 }
 
 /// The flags that every command takes.
@@ -197,7 +195,6 @@ impl Action {
             Action::Demo(_) => "demo",
             Action::Completions(_) => "completions",
             Action::Man => "man",
-            Action::ShowFailures(_) => "show-failures",
         }
     }
 

@@ -59,6 +59,10 @@ impl Outcome {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
+    // No command of the user's, and not among those that are listed and completed.
+    if std::env::args_os().nth(1).is_some_and(|word| word == shown::dialog::COMMAND) {
+        return shown::dialog::main(std::env::args_os().skip(1)).into();
+    }
     let cli = match args::parse(std::env::args_os()) {
         Parsed::Command(cli) => *cli,
         Parsed::Ended(exit) => return exit.into(),
@@ -83,7 +87,6 @@ pub fn main() -> ExitCode {
         Action::Demo(args) => demo::run(args, out),
         Action::Completions(args) => completions::completions(args, out),
         Action::Man => completions::man(out),
-        Action::ShowFailures(args) => shown::dialog::run(args),
     };
     out.end_showing();
     out.clear();

@@ -3,19 +3,20 @@
 //!
 //! Never two dialogs at once: what fails while one is on the screen is shown when that was closed, again together.
 
+use std::ffi::OsString;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Parser};
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
+use crate::cli::logger;
 use crate::cli::shown::report::{self, Report};
 use crate::cli::units::parse_duration;
 use crate::shell::aside::{Watched, leave_session, lines_of_stdin};
 
 /// The command that is this process.
-pub(super) const COMMAND: &str = "show-failures";
+pub(crate) const COMMAND: &str = "show-failures";
 /// Failures that come within this time of each other are shown together; the end of stdin ends that too.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a notification may take to be delivered.
@@ -26,17 +27,20 @@ const ON_SCREEN_MAX: Duration = Duration::from_secs(24 * 3600);
 const TITLE: &str = "chunkcast";
 
 /// Show failures, one JSON object a line on stdin, in a dialog
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Tries kdialog, zenity, yad, xmessage and notify-send in turn. One that ends with an error within
-the grace has not shown anything.
+#[derive(Debug, Parser)]
+#[command(name = COMMAND, after_help = "\
+Started by the other commands. Tries kdialog, zenity, yad, xmessage and notify-send in turn; one that
+ends with an error within the grace has not shown anything. -v says which did.
 
 Exit: 0 all was shown, 5 nothing here shows a dialog.")]
-pub(crate) struct DialogArgs {
+struct DialogArgs {
     /// How long a program has to fail before it counts as shown
     #[arg(long, value_name = "TIME", env = "CHUNKCAST_DIALOG_GRACE", hide_env = true, default_value = "2s",
           value_parser = parse_duration)]
     grace: Duration,
+    /// Tell more
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
 }
 
 /// A program that shows text on a desktop.
@@ -95,31 +99,39 @@ const HELPERS: [Helper; 5] = [
     },
 ];
 
-/// Shows what comes on stdin until that ends.
-pub(crate) fn run(args: &DialogArgs) -> Outcome {
-    leave_session();
-    let (lines, mut before) = (lines_of_stdin(), 0);
-    let (mut shown, mut failed) = (0, 0);
+/// The process of these arguments, the command's name first.
+pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    match DialogArgs::try_parse_from(args) {
+        Ok(args) => {
+            logger::start(args.verbose, false);
+            leave_session();
+            show_all(&lines_of_stdin(), args.grace)
+        }
+        Err(error) => {
+            // Where nobody reads that, nobody misses it.
+            let _ = error.print();
+            if error.exit_code() == 0 { Exit::Ok } else { Exit::Usage }
+        }
+    }
+}
+
+/// Shows what comes, until no more does. Where nothing shows the first, nothing would show the next.
+fn show_all(lines: &Receiver<String>, grace: Duration) -> Exit {
+    let mut before = 0;
     loop {
-        let (reports, over) = collected(&lines);
+        let (reports, over) = collected(lines);
         if !reports.is_empty() {
             let text = report::text(&reports, before);
             before = report::last_number(&reports, before);
-            match first_shown(&text, args.grace) {
-                Some(helper) => {
-                    shown += 1;
-                    until_closed(helper);
-                }
-                None => failed += 1,
+            match first_shown(&text, grace) {
+                Some(helper) => until_closed(helper),
+                None => return Exit::GaveUp,
             }
         }
-        // Where nothing shows the first, nothing will show the next.
-        if over || failed > 0 {
-            break;
+        if over {
+            return Exit::Ok;
         }
     }
-    let exit = if failed == 0 { Exit::Ok } else { Exit::GaveUp };
-    Outcome { exit, done: shown, failed, bytes: 0 }
 }
 
 /// The next failures that come together, and whether no more will come.
