@@ -149,7 +149,8 @@ mod tests {
             text,
             "A download failed.\n\n\
              talk.mkv was not fetched\n    \
-             What happened: nobody has the 5 missing of 2,048 chunks, for 10:00 min\n    \
+             What happened: nobody has the 5 missing of 2,048 chunks, for\n        \
+             10:00 min\n    \
              Kept: 2,043 of 2,048 chunks, verified\n    \
              Next: chunkcast get talk.mkv"
         );
