@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, serve, share, verify};
+use crate::cli::{classic, completions, demo, get, hash, log, ls, serve, share, shown, verify};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -23,7 +23,7 @@ pub(crate) const DEFAULT_PORT: u16 = 7117;
 const HELP_COLUMNS_MAX: usize = 100;
 
 const NETWORK: &str = "Network";
-const COMMON: &str = "Everywhere";
+pub(crate) const COMMON: &str = "Everywhere";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,6 +110,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "CHUNKCAST_LOG_FILE", hide_env = true,
           help_heading = COMMON)]
     pub(crate) log_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shown: shown::ShownArgs,
     /// One JSON object a line on stdout; with =chunks one for each chunk too
     #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, help_heading = COMMON,
           num_args = 0..=1, require_equals = true, default_value = "off", default_missing_value = "lines",
@@ -199,6 +201,15 @@ impl Action {
             Action::Demo(_) => "demo",
             Action::Completions(_) => "completions",
             Action::Man => "man",
+        }
+    }
+
+    /// Whether it is there to download, so that what ends it is shown as a failed download.
+    pub(crate) fn fetches(&self) -> bool {
+        match self {
+            Action::Get(_) => true,
+            Action::Classic(args) => args.fetches(),
+            _ => false,
         }
     }
 }
@@ -312,6 +323,7 @@ mod tests {
             "classic download x --classic-dialect lab=B",
             "get x --max-size 1MiB",
             "ls --classic-dialect 10.0.0.1=B",
+            "get x --dialog perhaps",
         ] {
             assert!(try_parsed(args).is_err(), "{args}");
         }

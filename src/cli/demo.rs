@@ -207,6 +207,7 @@ fn peer_args(folder: &Path, name: &str, port: u16, command: &[&str]) -> Vec<Stri
         "--quiet",
         "--with-parent",
         "--json=chunks",
+        "--dialog=never",
         "--broadcast",
         BROADCAST,
         "--bind",

@@ -5,7 +5,7 @@ mod classic;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
@@ -15,10 +15,11 @@ use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
 use crate::cli::json::{Line, path_text, seconds};
 use crate::cli::progress::{Every, Pace};
-use crate::cli::run::Run;
+use crate::cli::run::{Run, Target};
+use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
-use crate::core::name::printable;
+use crate::core::name::{local_file_name, printable};
 use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
 
@@ -33,6 +34,7 @@ pub(crate) struct Downloads {
     items: BTreeMap<ContentId, Item>,
     /// What is fetched from classic peers; `None`: they are not asked.
     classic: Option<Fetches>,
+    target: Target,
     done: usize,
     bytes: u64,
     failures: Vec<Exit>,
@@ -70,7 +72,13 @@ struct Item {
 
 impl Downloads {
     /// The downloads of these requests; a request's place is its ticket.
-    pub(crate) fn new(requests: Vec<Request>, wait: Duration, stall: Duration, port: u16) -> Downloads {
+    pub(crate) fn new(
+        requests: Vec<Request>,
+        target: Target,
+        wait: Duration,
+        stall: Duration,
+        port: u16,
+    ) -> Downloads {
         let mut plain = Every::new(PLAIN_INTERVAL);
         // The first plain line comes after an interval, not at once.
         plain.is_due(Instant::now());
@@ -78,6 +86,7 @@ impl Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
             items: BTreeMap::new(),
             classic: None,
+            target,
             done: 0,
             bytes: 0,
             failures: Vec::new(),
@@ -251,7 +260,7 @@ impl Downloads {
         }
         let failure = Failure::of(&text, reason, &around);
         run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
-        self.fail(run, &failure, None, &text);
+        self.fail(run, &failure, &Subject { id: None, name: Some(&text), path: Some(self.path(None)) });
     }
 
     fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
@@ -265,16 +274,39 @@ impl Downloads {
         let (name, took) = (item.name.clone(), item.began.elapsed());
         let failure = Failure::of(&name, reason, &self.around(had));
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
-        self.fail(run, &failure, Some(*content), &name);
+        let path = Some(self.path(Some(&name)));
+        self.fail(run, &failure, &Subject { id: Some(*content), name: Some(&name), path });
     }
 
-    fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, id: Option<ContentId>, name: &str) {
+    /// What of the downloads that have not ended is known, as far as it is the same of all of them.
+    pub(crate) fn open_subject(&self) -> Subject<'_> {
+        let searches = self.searches.iter().filter(|search| !search.ended);
+        let searches = searches.map(|search| (None, search.request.text.as_str()));
+        let items = self.items.iter().filter(|(_, item)| !item.ended);
+        let mut open = items.map(|(id, item)| (Some(*id), item.name.as_str())).chain(searches);
+        match (open.next(), open.next()) {
+            (Some((id, name)), None) => {
+                Subject { id, name: Some(name), path: Some(self.path(id.map(|_| name))) }
+            }
+            _ => Subject { path: Some(self.target.dir.clone()), ..Subject::default() },
+        }
+    }
+
+    fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
         self.failures.push(failure.exit);
         if self.failures.len() <= FAILURES_TOLD_MAX || run.out.is_json() {
-            failure.tell(run.out, id, Some(name));
-        } else if self.failures.len() == FAILURES_TOLD_MAX + 1 {
+            return failure.tell_of(run.out, of);
+        }
+        if self.failures.len() == FAILURES_TOLD_MAX + 1 {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
         }
+        run.out.shown.add(failure, of);
+    }
+
+    /// Where a content of this name was to go; the folder when its name is not known.
+    fn path(&self, name: Option<&str>) -> PathBuf {
+        let local = self.target.name.clone().or_else(|| local_file_name(name?));
+        local.map_or_else(|| self.target.dir.clone(), |local| self.target.dir.join(local))
     }
 
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {

@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
+use crate::cli::shown::Subject;
 use crate::cli::wanted::shell_quoted;
 use crate::core::name::printable;
 use crate::core::{ContentId, FailReason, FaultKind};
@@ -111,18 +112,36 @@ impl Failure {
         }
     }
 
-    /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too.
+    /// The failure of a whole command that was there to download.
+    pub(crate) fn of_command(exit: Exit, message: &str, next: Option<&str>) -> Failure {
+        Failure {
+            exit,
+            title: "the download failed".to_owned(),
+            happened: message.to_owned(),
+            kept: None,
+            next: next.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too; beyond stderr as
+    /// [`crate::cli::shown`] says.
     pub(crate) fn tell(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
-        let (message, next) = (self.message(), self.next.join("; "));
+        self.tell_of(out, &Subject { id, name, path: None });
+    }
+
+    /// The same, of a subject of which more may be known.
+    pub(crate) fn tell_of(&self, out: &mut Output, of: &Subject<'_>) {
+        let next = self.next.join("; ");
+        let message = self.message();
         out.json(&Line::Error {
             exit: self.exit.code(),
             kind: self.exit.word(),
-            id,
-            name,
+            id: of.id,
+            name: of.name,
             message: &message,
             next: Some(&next).filter(|next| !next.is_empty()).map(String::as_str),
         });
-        self.show(out);
+        self.show(out, of);
     }
 
     /// Title and what happened, in a sentence.
@@ -130,15 +149,18 @@ impl Failure {
         format!("{}: {}", self.title, self.happened)
     }
 
-    /// Tells people alone.
-    pub(crate) fn show(&self, out: &mut Output) {
-        let text = if out.is_live() {
+    /// Tells people alone, on stderr and beyond.
+    pub(crate) fn show(&self, out: &mut Output, of: &Subject<'_>) {
+        let text = if out.shown.frames() {
             let columns = terminal::stderr_columns().unwrap_or(80).min(FRAME_COLUMNS_MAX);
             self.framed(columns)
         } else {
             self.plain()
         };
         out.fail(&text);
+        out.shown.add(self, of);
+        let complaints = out.shown.complaints();
+        out.complain(&complaints);
     }
 
     /// A frame of at most `columns`.
@@ -208,7 +230,7 @@ fn nobody(peers: usize, similar: &[String], around: &Circumstances) -> (String, 
 }
 
 /// Breaks a line between words so that it fits into `columns`; a longer word keeps a line of its own.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {

@@ -158,7 +158,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     };
     let classic = args.classic.speak(Part::Fetches(&target.dir, args.max_size), global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
-    let mut run = match Run::start("get", global, target, Standing::native(classic), out) {
+    let mut run = match Run::start("get", global, target.clone(), Standing::native(classic), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -174,7 +174,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         args.wanted.clone()
     };
     let fetches = chunk_dir.map(|dir| Fetches::new(Looked::Beside, args.classic_wait(), dir));
-    let mut downloads = Downloads::new(requests, args.native_wait(), args.stall, global.port);
+    let mut downloads = Downloads::new(requests, target, args.native_wait(), args.stall, global.port);
     if let Some(fetches) = fetches {
         downloads.also_classic(&mut run, fetches);
     }
@@ -222,7 +222,8 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             // What was asked for came in the last moment; the signal was still first.
             return exit;
         }
-        Failure::cut_short(exit, downloads.done(), downloads.open(), kept).tell(run.out, None, None);
+        let failure = Failure::cut_short(exit, downloads.done(), downloads.open(), kept);
+        failure.tell_of(run.out, &downloads.open_subject());
         downloads.abandon(run, exit.word());
     }
     exit

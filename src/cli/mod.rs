@@ -25,6 +25,7 @@ mod progress;
 mod run;
 mod serve;
 mod share;
+mod shown;
 mod telling;
 mod transfer_log;
 mod units;
@@ -60,6 +61,10 @@ impl Outcome {
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
+    // No command of the user's, and not among those that are listed and completed.
+    if std::env::args_os().nth(1).is_some_and(|word| word == shown::dialog::COMMAND) {
+        return shown::dialog::main(std::env::args_os().skip(1)).into();
+    }
     let cli = match args::parse(std::env::args_os()) {
         Parsed::Command(cli) => *cli,
         Parsed::Ended(exit) => return exit.into(),
@@ -72,7 +77,8 @@ pub fn main() -> ExitCode {
     // What a shell or `man` reads is never JSON.
     let json =
         if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
-    let out = &mut Output::new(json, global.quiet);
+    let shown = shown::Shown::new(&global.shown, cli.action.fetches());
+    let out = &mut Output::new(json, global.quiet).showing(shown);
     let outcome = match &cli.action {
         Action::Share(args) => share::run(args, global, out),
         Action::Serve(args) => serve::run(args, global, out),
@@ -86,6 +92,7 @@ pub fn main() -> ExitCode {
         Action::Completions(args) => completions::completions(args, out),
         Action::Man => completions::man(out),
     };
+    out.end_showing();
     out.clear();
     out.json(&Line::Summary {
         command: cli.action.name(),

@@ -6,8 +6,10 @@ use chrono::{DateTime, Local, SecondsFormat};
 use serde::Serialize;
 
 use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
 use crate::cli::json::{self, Line};
 use crate::cli::live::LiveLine;
+use crate::cli::shown::Shown;
 
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +42,20 @@ pub(crate) struct Output {
     live: LiveLine,
     /// What the command ends with because stdout takes nothing any more.
     ended: Option<Exit>,
+    /// What shows failures beyond stderr.
+    pub(crate) shown: Shown,
 }
 
 impl Output {
     /// The streams of a process; `quiet` leaves out everything on stderr but failures.
     pub(crate) fn new(mode: JsonMode, quiet: bool) -> Output {
         let live = LiveLine::new(!quiet && io::stderr().is_terminal());
-        Output { mode, quiet, live, ended: None }
+        Output { mode, quiet, live, ended: None, shown: Shown::plainly() }
+    }
+
+    /// These streams, with failures shown as `shown` says.
+    pub(crate) fn showing(self, shown: Shown) -> Output {
+        Output { shown, ..self }
     }
 
     /// Whether stdout carries JSON lines.
@@ -136,10 +145,26 @@ impl Output {
 
     /// A failure of the whole command: a sentence, and what to do next.
     pub(crate) fn error(&mut self, exit: Exit, message: &str, next: Option<&str>) {
+        if self.shown.concerns(exit) {
+            return Failure::of_command(exit, message, next).tell(self, None, None);
+        }
         self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
         self.fail(&format!("chunkcast: {message}"));
         if let Some(next) = next {
             self.fail(&format!("  {next}"));
+        }
+    }
+
+    /// The end of the run, as far as failures are shown: waits a bounded time for the command of `--on-error`.
+    pub(crate) fn end_showing(&mut self) {
+        let complaints = self.shown.end();
+        self.complain(&complaints);
+    }
+
+    /// Says what went wrong in showing failures.
+    pub(crate) fn complain(&mut self, complaints: &[String]) {
+        for complaint in complaints {
+            self.fail(&format!("chunkcast: {complaint}"));
         }
     }
 

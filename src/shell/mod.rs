@@ -3,11 +3,12 @@
 //! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, `span` moves those of files, `datagrams` and
 //! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
-//! Beside it, for commands: [`host`], [`process`] and [`terminal`].
+//! Beside it, for commands: [`aside`], [`host`], [`process`] and [`terminal`].
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
 //! once, for both directions. Nothing scans all connections: only those are visited that woke or became ready.
 
+pub mod aside;
 pub mod host;
 pub mod process;
 pub mod terminal;

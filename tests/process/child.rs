@@ -36,6 +36,7 @@ pub(crate) struct Launch {
     name: String,
     wrapper: Vec<OsString>,
     args: Vec<OsString>,
+    vars: Vec<(OsString, OsString)>,
     trap: Trap,
 }
 
@@ -88,12 +89,19 @@ struct Gate {
 impl Launch {
     /// The binary without any argument.
     pub(crate) fn new(name: &str) -> Launch {
-        Launch { name: name.to_owned(), wrapper: Vec::new(), args: Vec::new(), trap: Trap::None }
+        let (wrapper, args, vars) = (Vec::new(), Vec::new(), Vec::new());
+        Launch { name: name.to_owned(), wrapper, args, vars, trap: Trap::None }
     }
 
     /// Adds arguments.
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: &[A]) -> Launch {
         self.args.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub(crate) fn var(mut self, name: &str, value: impl AsRef<OsStr>) -> Launch {
+        self.vars.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -126,6 +134,8 @@ impl Launch {
                 command.env_remove(key);
             }
         }
+        // Who runs the tests on a desktop is not to be shown what they make fail.
+        command.env("CHUNKCAST_DIALOG", "never").envs(self.vars);
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
         let pid = Pid::from_child(&process);
         let gate = Arc::new(Gate::default());

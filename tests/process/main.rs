@@ -16,6 +16,7 @@
 
 mod child;
 mod crashes;
+mod desktop;
 mod files;
 mod lan;
 mod wire_peer;
@@ -31,5 +32,6 @@ mod poison;
 mod refusals;
 mod resume;
 mod serve;
+mod shown;
 mod stopping;
 mod swarm;

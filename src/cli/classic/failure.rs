@@ -8,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, command_line};
 use crate::cli::human;
 use crate::cli::output::Output;
+use crate::cli::shown::Subject;
 use crate::cli::wanted::shell_quoted;
 use crate::core::name::printable;
 use crate::core::{ClassicFailure, FaultKind};
@@ -105,7 +106,7 @@ pub(crate) fn tell(failure: &Failure, name: &str, reason: &ClassicFailure, out: 
         missing,
     };
     out.json(&line.marked());
-    failure.show(out);
+    failure.show(out, &Subject { name: Some(name), ..Subject::default() });
 }
 
 /// What is left of a download that ended; `None`: nothing.

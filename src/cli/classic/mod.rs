@@ -77,6 +77,11 @@ impl ClassicArgs {
             Program::Peer(_) => peer::COMMAND,
         }
     }
+
+    /// Whether it is there to download.
+    pub(crate) fn fetches(&self) -> bool {
+        matches!(self.program, Program::Download(_))
+    }
 }
 
 pub(crate) fn run(args: &ClassicArgs, global: &Global, out: &mut Output) -> Outcome {

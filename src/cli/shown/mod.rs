@@ -1,0 +1,148 @@
+//! A failed download is shown, not buried: beyond what stderr says there are a dialog on a desktop and the command of
+//! `--on-error`.
+//!
+//! A command calls [`Failure::tell`] or [`Failure::tell_of`] for each thing that failed, and has itself named by
+//! `Action::fetches`, so that what ends the whole command is shown too. All else follows: the first failure starts
+//! the process that shows the dialog (`dialog`), which is told of each on its stdin, and collects them; the loop waits
+//! neither for it nor for the command.
+
+pub(crate) mod dialog;
+mod hook;
+mod manner;
+mod report;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::core::ContentId;
+use crate::shell::aside::{CommandQueue, Detached};
+use manner::{DialogMode, Manner, Surroundings};
+use report::Report;
+
+/// The flags that say how failures are shown.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ShownArgs {
+    /// How a failed download is shown: by a dialog, or framed on stderr
+    #[arg(long, global = true, value_name = "WHEN", env = "CHUNKCAST_DIALOG", hide_env = true,
+          help_heading = crate::cli::args::COMMON, default_value = "auto")]
+    dialog: DialogMode,
+    /// Run this by sh for each failed download; CHUNKCAST_ERROR_NAME, _ID, _REASON, _PATH, _EXIT tell of it
+    #[arg(long, global = true, value_name = "CMD", env = hook::VARIABLE, hide_env = true,
+          help_heading = crate::cli::args::COMMON)]
+    on_error: Option<String>,
+}
+
+/// What it was that failed, as far as that is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: Option<ContentId>,
+    /// Its name, as it came from the network or was asked for.
+    pub(crate) name: Option<&'a str>,
+    /// Where it was to go: a file, or a folder when its name is not known.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// How the failures of this run are shown.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    manner: Manner,
+    /// Whether the failure of the whole command is one of a download.
+    fetches: bool,
+    failures: usize,
+    dialog: Option<Detached>,
+    hook: Option<CommandQueue>,
+    complaints: Vec<String>,
+}
+
+impl Shown {
+    /// As the flags and this process's surroundings say. `fetches`: the command is there to download.
+    pub(crate) fn new(args: &ShownArgs, fetches: bool) -> Shown {
+        let around = Surroundings::of(io::stderr().is_terminal(), |name| std::env::var_os(name));
+        let command = args.on_error.as_ref().filter(|command| !command.trim().is_empty());
+        Shown {
+            manner: Manner::decided(args.dialog, &around),
+            fetches,
+            failures: 0,
+            dialog: None,
+            hook: command.map(|command| hook::queue(command.clone())),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// On stderr alone.
+    pub(crate) fn plainly() -> Shown {
+        let manner = Manner { dialog: false, frame: io::stderr().is_terminal() };
+        Shown { manner, fetches: false, failures: 0, dialog: None, hook: None, complaints: Vec::new() }
+    }
+
+    /// Whether messages on stderr are framed.
+    pub(crate) fn frames(&self) -> bool {
+        self.manner.frame
+    }
+
+    /// Whether a failure of the whole command is to be shown like that of a download. What was typed wrongly is read
+    /// by whoever typed it.
+    pub(crate) fn concerns(&self, exit: Exit) -> bool {
+        self.fetches && exit != Exit::Usage
+    }
+
+    /// Shows a failure, apart from stderr. Whoever ended the command by a signal knows of it.
+    pub(crate) fn add(&mut self, failure: &Failure, of: &Subject<'_>) {
+        if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) {
+            return;
+        }
+        self.failures += 1;
+        if let Some(queue) = &mut self.hook {
+            queue.run(hook::variables(failure, of));
+        }
+        if self.manner.dialog
+            && let Err(error) = self.tell_dialog(&Report::of(failure, self.failures))
+        {
+            log::debug!("the dialog was not told of a failure: {error}");
+        }
+    }
+
+    /// What went wrong in showing, in sentences.
+    pub(crate) fn complaints(&mut self) -> Vec<String> {
+        let mut complaints = std::mem::take(&mut self.complaints);
+        let of_hook = self.hook.as_mut().map(CommandQueue::complaints).unwrap_or_default();
+        complaints.extend(of_hook.iter().map(|clause| hook::complaint(clause)));
+        complaints
+    }
+
+    /// The end of the run: no more failures come. Waits for the command of `--on-error`, for a bounded time.
+    pub(crate) fn end(&mut self) -> Vec<String> {
+        // Its stdin ends, so it shows what it has.
+        self.dialog = None;
+        let mut complaints = self.complaints();
+        if let Some(queue) = self.hook.take() {
+            complaints.extend(queue.finish(hook::END_MAX).iter().map(|clause| hook::complaint(clause)));
+        }
+        complaints
+    }
+
+    fn tell_dialog(&mut self, report: &Report) -> io::Result<()> {
+        let first = self.dialog.is_none();
+        if first {
+            match Detached::start(&[dialog::COMMAND]) {
+                Ok(started) => self.dialog = Some(started),
+                Err(error) => {
+                    self.manner.dialog = false;
+                    self.complaints.push(format!("no dialog can be shown: {error}"));
+                }
+            }
+        }
+        let Some(dialog) = &mut self.dialog else { return Ok(()) };
+        if !first && dialog.has_ended() {
+            // It found nothing that shows a dialog, and would not now.
+            self.manner.dialog = false;
+            self.dialog = None;
+            return Ok(());
+        }
+        dialog.tell(&report.line())
+    }
+}
