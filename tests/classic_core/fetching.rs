@@ -394,3 +394,27 @@ fn when_one_of_two_holders_dies_the_other_delivers() {
     assert_eq!(served, 5);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
 }
+
+#[test]
+fn a_conflict_stays_one_when_nobody_else_delivers_the_chunk() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.hear(host(3), &announces(Dialect::A, &file, [2]));
+    bench.get("forest", 60_000);
+    while bench.now < chunkcast::core::Time::from_millis(5_000) {
+        while let Some((conn, to)) = bench.dials.pop_front() {
+            bench.dials.push_front((conn, to));
+            let (conn, name) = asked(&mut bench, 5001);
+            let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+            let len = if name.index() == 2 { 99 } else { chunk.len() };
+            if to.ip() == host(2) {
+                bench.says(conn, &chunk[..len], 9_999);
+            }
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        bench.wait(100);
+    }
+    let conflict = failure(&bench).is_some_and(|reason| matches!(reason, ClassicFailure::Conflict { .. }));
+    assert!(conflict && bench.merged.is_none(), "{:?}", bench.events);
+}

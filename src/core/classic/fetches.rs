@@ -57,8 +57,8 @@ pub(in crate::core) struct Chunk {
     pub(in crate::core) distrusted: BTreeSet<IpAddr>,
     /// It was said that nobody delivers it.
     pub(in crate::core) told_failed: bool,
-    /// What was here of it cannot be right, and is fetched again.
-    pub(in crate::core) refetched: bool,
+    /// What was here of it and cannot be right, so that it is fetched again.
+    pub(in crate::core) misfit: Option<Had>,
 }
 
 /// How far a chunk is.

@@ -172,7 +172,7 @@ impl Peer {
             }
             let announced = offers.get(&index).into_iter().flatten().find_map(|offer| offer.size);
             let chunk = fetch.chunks.entry(index).or_default();
-            let untouched = chunk.distrusted.is_empty() && !chunk.refetched;
+            let untouched = chunk.distrusted.is_empty() && chunk.misfit.is_none();
             if matches!(chunk.state, State::Wanted) && untouched && announced.is_none_or(|size| size == bytes)
             {
                 chunk.state = State::Had(Had { name: name.clone(), bytes, from: None });
@@ -308,6 +308,13 @@ impl Peer {
             self.merge(ticket);
             return true;
         }
+        // Nobody else delivers what is in the place of a chunk that cannot be right.
+        let spent = |chunk: &Chunk| chunk.misfit.clone().filter(|_| chunk.told_failed);
+        if let Some(misfit) = missing.iter().find_map(|index| fetch.chunks.get(index).and_then(spent)) {
+            let text = conflict_text(fetch, &misfit);
+            self.fail_fetch(now, ticket, ClassicFailure::Conflict { text });
+            return true;
+        }
         let unoffered: Vec<u32> =
             missing.iter().copied().filter(|index| !offers.contains_key(index)).collect();
         if now >= fetch.progress + fetch.wait {
@@ -361,7 +368,7 @@ impl Peer {
             let Some(chunk) = fetch.chunks.get_mut(index) else { continue };
             let State::Had(had) = &chunk.state else { continue };
             let had = had.clone();
-            chunk.refetched = true;
+            chunk.misfit = Some(had.clone());
             chunk.distrusted.extend(had.from.map(|from| from.ip()));
             let others = offers.get(index).into_iter().flatten();
             if !others.into_iter().any(|offer| chunk.may_ask(offer.ip, rounds)) {
