@@ -23,7 +23,7 @@ mod links;
 pub mod manifest;
 pub mod name;
 pub mod peer;
-mod picker;
+pub mod picker;
 mod rates;
 pub mod rng;
 mod searches;
