@@ -42,6 +42,8 @@ const DATAGRAM_BUDGET: usize = 256;
 const DATAGRAM_LOOK_BYTES: usize = 2048;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
+/// A turn that keeps the loop from its sockets for longer is told of, if none was longer before.
+const TURN_TOLD: Duration = Duration::from_millis(20);
 /// So many events for people have room without asking for memory.
 const EVENTS_KEPT: usize = 256;
 /// How often the host's interfaces are listed anew.
@@ -199,7 +201,7 @@ impl Reactor {
             self.drain();
         }
         self.look_at_clocks();
-        self.longest_turn = self.longest_turn.max(began.elapsed());
+        self.note_turn(began.elapsed());
         Ok(())
     }
 
@@ -267,6 +269,15 @@ impl Reactor {
             Some(self.ifaces_due),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    fn note_turn(&mut self, took: Duration) {
+        if took > self.longest_turn {
+            self.longest_turn = took;
+            if took > TURN_TOLD {
+                log::info!("the longest turn of the loop so far: {} ms", took.as_millis());
+            }
+        }
     }
 
     /// Keeps what the events say; nothing else happens while they are looked at.
