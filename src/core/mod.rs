@@ -25,7 +25,7 @@ pub mod manifest;
 mod mirror;
 pub mod name;
 pub mod peer;
-mod picker;
+pub mod picker;
 mod rates;
 pub mod rng;
 mod searches;

@@ -5,7 +5,7 @@ use crate::core::rng::Rng;
 
 /// The rarest of the chunks that `remote` has and that are `open` (missing here and asked of nobody), a random one
 /// of those equally rare. `availability[chunk]` counts the connected peers that have it.
-pub(in crate::core) fn rarest_first(
+pub fn rarest_first(
     remote: &Bitfield,
     availability: &[u16],
     open: impl Fn(u32) -> bool,
@@ -35,7 +35,7 @@ pub(in crate::core) fn rarest_first(
 }
 
 /// How many chunks of a content with `chunks` chunks are asked for at once: an eighth, at least one, at most `max`.
-pub(in crate::core) fn window(chunks: u32, max: u32) -> usize {
+pub fn window(chunks: u32, max: u32) -> usize {
     (chunks / 8).clamp(1, max.max(1)) as usize
 }
 

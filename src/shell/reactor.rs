@@ -49,6 +49,8 @@ const EAR_BUDGET: usize = 64;
 const EAR_LOOK_BYTES: usize = 64 << 10;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
+/// A turn that keeps the loop from its sockets for longer is told of, if none was longer before.
+const TURN_TOLD: Duration = Duration::from_millis(20);
 /// So many events for people have room without asking for memory.
 const EVENTS_KEPT: usize = 256;
 /// How often the host's interfaces are listed anew.
@@ -246,7 +248,7 @@ impl Reactor {
             self.drain();
         }
         self.look_at_clocks();
-        self.longest_turn = self.longest_turn.max(began.elapsed());
+        self.note_turn(began.elapsed());
         Ok(())
     }
 
@@ -316,6 +318,15 @@ impl Reactor {
             self.store.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    fn note_turn(&mut self, took: Duration) {
+        if took > self.longest_turn {
+            self.longest_turn = took;
+            if took > TURN_TOLD {
+                log::info!("the longest turn of the loop so far: {} ms", took.as_millis());
+            }
+        }
     }
 
     /// Keeps what the events say; nothing else happens while they are looked at.

@@ -1,10 +1,12 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
@@ -12,10 +14,11 @@ use crate::core::{
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::hash::now_ns;
+use crate::store::helper::{Helper, Outcome, Write};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
-use crate::store::part::{LockedFile, Part, Written};
-use crate::store::publish::{Failure, Goal, Outcome, Published, Publisher, Request};
+use crate::store::part::{LockedFile, Part};
+use crate::store::publish::{self, Failure, Goal, Published, Request};
 use crate::store::served::Place;
 use crate::store::state::StateFile;
 use crate::store::target::{Names, Target};
@@ -33,8 +36,13 @@ pub(crate) struct Downloads {
     /// Which content has a name by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
     given: BTreeMap<String, ContentId>,
-    pub(crate) publisher: Publisher,
+    pub(crate) helper: Helper,
+    /// What came of joined files, until somebody takes it.
+    joined: VecDeque<Joined>,
 }
+
+/// What came of a file joined from chunks, by the ticket of the job.
+type Joined = (u32, Result<Published, Failure>);
 
 #[derive(Debug)]
 enum Download {
@@ -53,14 +61,15 @@ impl Downloads {
             target: Target::new(fs.clone(), config),
             by_content: BTreeMap::new(),
             given: BTreeMap::new(),
-            publisher: Publisher::new(fs.clone()),
+            joined: VecDeque::new(),
+            helper: Helper::new(fs.clone()),
             fs,
         }
     }
 
-    /// Sets what is called when something was published.
+    /// Sets what is called when the helper thread has done something.
     pub(crate) fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
-        self.publisher.on_result(wake);
+        self.helper.on_result(wake);
     }
 
     /// What the open part of a content has, if there is one.
@@ -119,27 +128,31 @@ impl Downloads {
         }
     }
 
-    /// Verifies a chunk and writes it into its part.
+    /// Verifies a chunk and has it written into its part; a reply only when that is done at once.
     pub(crate) fn write(
         &mut self,
         content: ContentId,
         chunk: u32,
         buffer: BufferId,
-        bytes: &[u8],
-    ) -> StoreReply {
-        let folder = self.target.path();
+        bytes: Arc<Vec<u8>>,
+    ) -> Option<StoreReply> {
         let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
             let fault = fault::bug("a chunk came for a part that is not open");
-            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
+            return Some(StoreReply::ChunkFailed { content, chunk, buffer, fault });
         };
-        match part.write(&self.fs, chunk, bytes) {
-            Written::Stored => StoreReply::ChunkStored { content, chunk, buffer },
-            Written::Bad => StoreReply::ChunkBad { content, chunk, buffer },
-            Written::Failed(errno) => {
-                let fault = fault::writing("write", &folder.join(&part.names.part), errno);
-                StoreReply::ChunkFailed { content, chunk, buffer, fault }
+        // Here and not by the helper: the bytes are still in this processor's cache, and only verified ones leave it.
+        let Some(offset) = part.place_of(chunk, &bytes) else {
+            return Some(StoreReply::ChunkBad { content, chunk, buffer });
+        };
+        if self.helper.suits(bytes.len()) {
+            let (bytes, file) = (Arc::clone(&bytes), Arc::clone(&part.file));
+            if self.helper.write(Write { content, chunk, buffer, bytes, file, offset }).is_ok() {
+                part.writing += 1;
+                return None;
             }
         }
+        let result = self.fs.write_at(&part.file, &bytes, offset);
+        Some(self.written(content, chunk, buffer, result))
     }
 
     /// Hands a complete part to the helper thread; a reply only when that is not possible.
@@ -171,34 +184,77 @@ impl Downloads {
             on_conflict,
         };
         part.publishing = true;
-        self.publisher.submit(request).err().and_then(|fault| {
+        self.helper.publish(request).err().and_then(|fault| {
             part.publishing = false;
             failed(fault)
         })
     }
 
-    /// What the helper thread has done by now, if it is not of a part: of those the reply is given.
-    pub(crate) fn take_outcomes(
-        &mut self,
-        library: &mut Library,
-    ) -> Option<(u32, Result<Published, Failure>)> {
-        while let Some(Outcome { goal, result }) = self.publisher.next_outcome() {
-            let content = match goal {
-                Goal::Content(content) => content,
-                Goal::Joined(ticket) => return Some((ticket, result)),
-            };
-            let reply = match result {
+    /// Takes what the helper thread has done by now. What came of a joined file is the caller's to tell, by its ticket;
+    /// call until `None`.
+    pub(crate) fn take_outcomes(&mut self, library: &mut Library) -> Option<Joined> {
+        while let Some(outcome) = self.helper.next_outcome() {
+            self.take(outcome, library);
+        }
+        self.joined.pop_front()
+    }
+
+    /// Waits until no chunk of this content is with the helper thread: a few at most are, and they are being written.
+    pub(crate) fn settle(&mut self, content: &ContentId, library: &mut Library) {
+        while self.part(content).is_some_and(|part| part.writing > 0)
+            && let Some(outcome) = self.helper.wait()
+        {
+            self.take(outcome, library);
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome, library: &mut Library) {
+        let reply = match outcome {
+            Outcome::Written { content, chunk, buffer, result } => {
+                if let Some(part) = self.part_mut(&content) {
+                    part.writing -= 1;
+                }
+                self.written(content, chunk, buffer, result)
+            }
+            Outcome::Published(publish::Outcome { goal: Goal::Joined(ticket), result }) => {
+                return self.joined.push_back((ticket, result));
+            }
+            Outcome::Published(publish::Outcome { goal: Goal::Content(content), result }) => match result {
                 Ok(published) => self.published(content, published, library),
                 Err(failure) => {
                     StoreReply::PartFailed { content, fault: self.not_published(content, failure) }
                 }
-            };
-            library.reply(reply);
-        }
-        None
+            },
+        };
+        library.reply(reply);
     }
 
-    /// Lets go of a part, if there is one.
+    /// What came of a verified chunk, noted in its part.
+    fn written(
+        &mut self,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+        result: Result<(), Errno>,
+    ) -> StoreReply {
+        let folder = self.target.path();
+        let Some(Download::Open(part) | Download::Leaving(part)) = self.by_content.get_mut(&content) else {
+            let fault = fault::bug("a chunk was written into a part that is not open");
+            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
+        };
+        match result {
+            Ok(()) => {
+                part.note(&self.fs, chunk);
+                StoreReply::ChunkStored { content, chunk, buffer }
+            }
+            Err(errno) => {
+                let fault = fault::writing("write", &folder.join(&part.names.part), errno);
+                StoreReply::ChunkFailed { content, chunk, buffer, fault }
+            }
+        }
+    }
+
+    /// Lets go of a part, if there is one, of which no chunk is with the helper thread.
     pub(crate) fn close(&mut self, content: &ContentId) {
         match self.by_content.remove(content) {
             Some(Download::Open(part)) if part.publishing => {
@@ -209,6 +265,13 @@ impl Downloads {
             }
             Some(Download::Open(part)) => part.close(&self.fs),
             Some(Download::Planned(_)) | None => {}
+        }
+    }
+
+    fn part_mut(&mut self, content: &ContentId) -> Option<&mut Part> {
+        match self.by_content.get_mut(content)? {
+            Download::Open(part) | Download::Leaving(part) => Some(part),
+            Download::Planned(_) => None,
         }
     }
 
@@ -276,6 +339,7 @@ impl Downloads {
             state,
             have: Bitfield::empty(geometry.chunks()),
             manifest: Arc::new(manifest),
+            writing: 0,
             publishing: false,
         })
     }

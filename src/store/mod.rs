@@ -1,10 +1,10 @@
 //! The only code that touches files. Every system call of it goes through `store/fs.rs`.
 //!
 //! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
-//! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`, `publish.rs`). Hashing goes in slices: the
-//! scan of what is shared (`scan.rs`), the look for what is there of a download (`opening.rs`, `resume.rs`), and
-//! questions about manifests and chunks (`inquiry.rs`). The chunks of the older dialects are kept beside all that
-//! (`classic/`). This file routes jobs to them and replies back.
+//! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`), which a second thread helps to write and to
+//! publish (`helper.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
+//! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`inquiry.rs`). The chunks
+//! of the older dialects are kept beside all that (`classic/`). This file routes jobs to them and replies back.
 
 mod bad;
 pub mod buffers;
@@ -14,6 +14,7 @@ mod fault;
 mod fault_plan;
 mod fs;
 mod hash;
+mod helper;
 mod index;
 mod inquiry;
 mod library;
@@ -229,7 +230,7 @@ impl Store {
                 Some(self.downloads.create(content, *manifest, &mut self.library))
             }
             StoreJob::WriteChunk { content, chunk, buffer } => {
-                Some(self.downloads.write(content, chunk, buffer, buffers.bytes(buffer)))
+                self.downloads.write(content, chunk, buffer, buffers.share(buffer))
             }
             StoreJob::Publish { content } => self.downloads.publish(content),
             StoreJob::ClosePart { content } => Some(self.close_part(content)),
@@ -331,6 +332,7 @@ impl Store {
             let fault = fault::fault(FaultKind::Busy, text);
             self.library.reply(StoreReply::PartFailed { content, fault });
         }
+        self.downloads.settle(&content, &mut self.library);
         self.downloads.close(&content);
         StoreReply::PartClosed { content }
     }
@@ -364,8 +366,8 @@ impl Store {
             }
             Task::Classic(work) => {
                 let Some(classic) = &mut self.classic else { return };
-                let Downloads { target, publisher, .. } = &mut self.downloads;
-                if let Some(work) = classic.step(*work, target, publisher, &mut self.library) {
+                let Downloads { target, helper, .. } = &mut self.downloads;
+                if let Some(work) = classic.step(*work, target, helper, &mut self.library) {
                     self.tasks.push_back(Task::Classic(Box::new(work)));
                 }
             }

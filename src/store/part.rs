@@ -29,19 +29,10 @@ pub(crate) struct Part {
     pub(crate) state: Option<StateFile>,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) have: Bitfield,
+    /// Chunks of it that the helper thread has.
+    pub(crate) writing: usize,
     /// Whether the helper thread has it.
     pub(crate) publishing: bool,
-}
-
-/// What came of writing a chunk.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// It is there.
-    Stored,
-    /// It is not what the id demands.
-    Bad,
-    /// It could not be written.
-    Failed(Errno),
 }
 
 /// A part file, open, locked, and under its name.
@@ -115,23 +106,19 @@ impl LockedFile {
 }
 
 impl Part {
-    /// Verifies a chunk and writes it.
-    pub(crate) fn write(&mut self, fs: &Fs, chunk: u32, bytes: &[u8]) -> Written {
-        let Some((offset, _)) = self.manifest.geometry.chunk_span(chunk) else { return Written::Bad };
-        if !self.manifest.verify_chunk(&self.content, chunk, bytes) {
-            return Written::Bad;
-        }
-        if self.have.get(chunk) {
-            return Written::Stored;
-        }
-        if let Err(errno) = fs.write_at(&self.file, bytes, offset) {
-            return Written::Failed(errno);
-        }
-        self.have.set(chunk);
-        if let Some(state) = &mut self.state {
+    /// Where a chunk belongs, if these are its bytes.
+    pub(crate) fn place_of(&self, chunk: u32, bytes: &[u8]) -> Option<u64> {
+        let (offset, _) = self.manifest.geometry.chunk_span(chunk)?;
+        self.manifest.verify_chunk(&self.content, chunk, bytes).then_some(offset)
+    }
+
+    /// Takes note of a chunk that is written.
+    pub(crate) fn note(&mut self, fs: &Fs, chunk: u32) {
+        if self.have.set(chunk)
+            && let Some(state) = &mut self.state
+        {
             state.chunk(fs, chunk);
         }
-        Written::Stored
     }
 
     /// The file, after a look that it is as long as it should be.

@@ -1,15 +1,11 @@
-//! The helper thread that gives complete parts their final names, durably.
+//! Giving complete parts their final names, durably.
 //!
-//! It owns nothing: descriptors go in, results come out. Syncs are its work because they cannot be cut into slices.
-//! Several parts that wait share one sync of their folder; many share one of everything, which is one wait for the
-//! device instead of one a file.
+//! This is the helper thread's work, because syncs cannot be cut into slices. Several parts that wait share one sync
+//! of their folder; many share one of everything, which is one wait for the device instead of one a file.
 
-use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -20,7 +16,7 @@ use crate::store::fs::{Fs, Stamp};
 use crate::store::target::{NUMBER_MAX, Names, numbered};
 
 /// Parts that share one sync of their folder at most.
-const BATCH_MAX: usize = 256;
+pub(crate) const BATCH_MAX: usize = 256;
 /// So many parts are brought to the device by one sync of their file system.
 const SYNC_AROUND_MIN: usize = 8;
 /// The first Linux whose sync of a file system tells of failed writes.
@@ -82,97 +78,17 @@ impl Failure {
     }
 }
 
-/// The thread, from the first request on.
-#[derive(Debug)]
+/// Publishes batch after batch.
+#[derive(Debug, Default)]
 pub(crate) struct Publisher {
-    fs: Fs,
-    wake: Wake,
-    thread: Option<Running>,
+    /// Whether one sync of a file system stands for those of its files; `None`: not known yet.
+    sync_around: Option<bool>,
 }
-
-#[derive(Debug)]
-struct Running {
-    requests: Sender<Request>,
-    outcomes: Receiver<Outcome>,
-    thread: JoinHandle<()>,
-}
-
-/// What is called when an outcome waits.
-#[derive(Clone, Default)]
-struct Wake(Arc<Mutex<Option<WakeCall>>>);
-
-type WakeCall = Box<dyn Fn() + Send>;
 
 impl Publisher {
-    /// No thread yet.
-    pub(crate) fn new(fs: Fs) -> Publisher {
-        Publisher { fs, wake: Wake::default(), thread: None }
-    }
-
-    /// Sets what is called when an outcome waits.
-    pub(crate) fn on_result(&mut self, wake: WakeCall) {
-        *self.wake.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
-    }
-
-    /// Takes a request; its outcome comes later.
-    pub(crate) fn submit(&mut self, request: Request) -> Result<(), Fault> {
-        let no_thread =
-            || fault::fault(FaultKind::Io, "no thread can be started; try again later".to_owned());
-        let running = match &self.thread {
-            Some(running) => running,
-            None => self.thread.insert(Running::start(&self.fs, &self.wake).map_err(|_| no_thread())?),
-        };
-        running.requests.send(request).map_err(|_| fault::bug("the publishing thread has ended"))
-    }
-
-    /// The next outcome, if one waits.
-    pub(crate) fn next_outcome(&self) -> Option<Outcome> {
-        self.thread.as_ref()?.outcomes.try_recv().ok()
-    }
-}
-
-impl Drop for Publisher {
-    /// Waits for what was begun.
-    fn drop(&mut self) {
-        if let Some(Running { requests, thread, .. }) = self.thread.take() {
-            drop(requests);
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Running {
-    fn start(fs: &Fs, wake: &Wake) -> std::io::Result<Running> {
-        let (requests, to_do) = channel();
-        let (done, outcomes) = channel();
-        let (fs, wake) = (fs.clone(), wake.clone());
-        let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || {
-            let mut sync_around = None;
-            while let Ok(first) = to_do.recv() {
-                let batch: Vec<Request> =
-                    std::iter::once(first).chain(to_do.try_iter()).take(BATCH_MAX).collect();
-                for outcome in publish(&fs, batch, &mut sync_around) {
-                    // Nobody listens any more when the store is gone; what was begun is done nevertheless.
-                    let _ = done.send(outcome);
-                }
-                wake.call();
-            }
-        })?;
-        Ok(Running { requests, outcomes, thread })
-    }
-}
-
-impl Wake {
-    fn call(&self) {
-        if let Some(wake) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            wake();
-        }
-    }
-}
-
-impl fmt::Debug for Wake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wake")
+    /// Gives each part of a batch its final name.
+    pub(crate) fn publish(&mut self, fs: &Fs, batch: Vec<Request>) -> Vec<Outcome> {
+        publish(fs, batch, &mut self.sync_around)
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn open(
         state,
         have: Bitfield::empty(listed.len()),
         manifest,
+        writing: 0,
         publishing: false,
     });
     Ok(Some(Resumable { part, listed, certain, unrecorded }))

@@ -41,8 +41,9 @@ use crate::store::classic::spools::Spools;
 use crate::store::classic::temp::{Temp, sweep};
 use crate::store::fault;
 use crate::store::fs::Fs;
+use crate::store::helper::Helper;
 use crate::store::library::Library;
-use crate::store::publish::{Failure, Published, Publisher};
+use crate::store::publish::{Failure, Published};
 use crate::store::target::Target;
 use crate::wire::classic::ChunkName;
 
@@ -167,12 +168,12 @@ impl Classic {
         &mut self,
         work: Work,
         target: &Target,
-        publisher: &mut Publisher,
+        helper: &mut Helper,
         library: &mut Library,
     ) -> Option<Work> {
         match work {
             Work::Keep(keeping) => self.keep(keeping, library),
-            Work::Join(join) => self.join(join, target, publisher, library),
+            Work::Join(join) => self.join(join, target, helper, library),
             Work::Record => self.record(),
         }
     }
@@ -296,7 +297,7 @@ impl Classic {
         &mut self,
         join: Join,
         target: &Target,
-        publisher: &mut Publisher,
+        helper: &mut Helper,
         library: &mut Library,
     ) -> Option<Work> {
         let ticket = join.ticket();
@@ -306,7 +307,7 @@ impl Classic {
                 self.note_joined(&row);
                 ClassicReply::Merged { ticket, path, bytes: row.bytes() }
             }
-            Ok(Joined::Copied { request, temp, row }) => match publisher.submit(request) {
+            Ok(Joined::Copied { request, temp, row }) => match helper.publish(request) {
                 Ok(()) => {
                     self.publishing.insert(ticket, Publishing { temp, row });
                     return None;

@@ -148,3 +148,12 @@ fn a_failed_sync_makes_everything_suspect() {
     assert!(have.is_full() && plan.calls() - before > 10);
     assert_eq!(fs::read(session.publish(&content).unwrap()).unwrap(), content.bytes);
 }
+
+#[test]
+fn a_download_by_way_of_the_helper_thread_survives_a_death_at_every_call() {
+    let content = Content::cut("talk.mkv", bytes(7 * (64 << 10) + 1, "talk.mkv"), 64 << 10);
+    for close_early in [false, true] {
+        let calls = (1..).find(|at| dies_at(*at, &content, close_early)).unwrap();
+        assert!(calls > 20, "{calls} calls");
+    }
+}

@@ -580,3 +580,89 @@ fn many_small_contents_are_published_together() {
         }
     }
 }
+
+/// Large enough that its chunks go to the helper thread.
+const LARGE: usize = 16 * LARGE_CHUNK as usize;
+const LARGE_CHUNK: u32 = 128 << 10;
+
+fn large() -> Content {
+    Content::cut("talk.mkv", bytes(LARGE, "large"), LARGE_CHUNK)
+}
+
+/// Gives the store the first `count` chunks without a look at what comes of them.
+fn hand_over(session: &mut Session, content: &Content, count: u32) {
+    session.open_part(content).unwrap();
+    session.create(content).unwrap();
+    for chunk in 0..count {
+        let buffer = BufferId(chunk);
+        session.buffers.get_or_make(buffer, LARGE_CHUNK as usize).copy_from_slice(content.chunk(chunk));
+        let job = StoreJob::WriteChunk { content: content.id, chunk, buffer };
+        session.store.submit(job, &mut session.buffers);
+    }
+}
+
+#[test]
+fn chunks_that_are_written_elsewhere_are_each_replied_to() {
+    let (place, content) = (Place::new(), large());
+    let mut session = place.open();
+    hand_over(&mut session, &content, 16);
+    let mut stored = Vec::new();
+    while stored.len() < 16 {
+        match session.store.poll() {
+            Some(StoreEvent::Reply(StoreReply::ChunkStored { chunk, buffer, .. })) => {
+                assert_eq!(buffer, BufferId(chunk));
+                stored.push(chunk);
+            }
+            Some(other) => panic!("{other:?}"),
+            None => session.woken.recv_timeout(WAIT_MAX).unwrap(),
+        }
+    }
+    stored.sort_unstable();
+    assert_eq!(stored, (0..16).collect::<Vec<_>>());
+    assert_eq!(fs::read(session.publish(&content).unwrap()).unwrap(), content.bytes);
+}
+
+#[test]
+fn a_part_is_closed_when_its_last_chunk_is_written() {
+    let (place, content) = (Place::new(), large());
+    let mut session = place.open();
+    hand_over(&mut session, &content, 9);
+    let replies = session.submit(StoreJob::ClosePart { content: content.id });
+    assert_eq!(replies.len(), 10, "{replies:?}");
+    assert!(matches!(replies[9], StoreReply::PartClosed { .. }), "{replies:?}");
+    assert!(replies[..9].iter().all(|reply| matches!(reply, StoreReply::ChunkStored { .. })), "{replies:?}");
+    // With a clean mark: nothing is hashed again, and all nine count.
+    let PartState::Resumed { have, .. } = session.open_part(&content).unwrap() else { panic!() };
+    assert_eq!(have.iter().collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_wrong_chunk_of_any_size_never_reaches_the_file() {
+    let (place, content) = (Place::new(), large());
+    let mut session = place.open();
+    session.open_part(&content).unwrap();
+    session.create(&content).unwrap();
+    let wrong = bytes(LARGE_CHUNK as usize, "wrong");
+    assert!(matches!(session.write_bytes(&content, 3, &wrong), StoreReply::ChunkBad { .. }));
+    let part = fs::read(place.in_target(&content.part())).unwrap();
+    assert!(part.iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_failed_write_elsewhere_is_told() {
+    let content = large();
+    let calls_before = {
+        let place = Place::new();
+        let plan = Arc::new(FaultPlan::dead_from(0));
+        let mut session = place.open_as(place.config(), Some(&plan));
+        hand_over(&mut session, &content, 0);
+        plan.calls()
+    };
+    let place = Place::new();
+    let plan = Arc::new(FaultPlan::fail_once(calls_before + 1, Errno::NOSPC));
+    let mut session = place.open_as(place.config(), Some(&plan));
+    hand_over(&mut session, &content, 0);
+    let StoreReply::ChunkFailed { fault, chunk: 0, .. } = session.write(&content, 0) else { panic!() };
+    assert_eq!(fault.kind, FaultKind::Full);
+    assert!(matches!(session.write(&content, 0), StoreReply::ChunkStored { .. }));
+}

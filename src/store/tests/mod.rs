@@ -156,7 +156,16 @@ impl Session {
     fn write_bytes(&mut self, content: &Content, chunk: u32, bytes: &[u8]) -> StoreReply {
         let buffer = BufferId(0);
         self.buffers.get_or_make(buffer, bytes.len()).copy_from_slice(bytes);
-        self.ask(StoreJob::WriteChunk { content: content.id, chunk, buffer })
+        let mut replies = self.submit(StoreJob::WriteChunk { content: content.id, chunk, buffer });
+        while replies.is_empty() {
+            self.woken.recv_timeout(WAIT_MAX).unwrap();
+            replies = self::replies(self.run());
+        }
+        assert_eq!(replies.len(), 1, "{replies:?}");
+        if let StoreReply::ChunkStored { buffer, .. } = replies[0] {
+            self.buffers.release(buffer);
+        }
+        replies.remove(0)
     }
 
     fn publish(&mut self, content: &Content) -> Result<PathBuf, Fault> {

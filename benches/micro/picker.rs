@@ -1,0 +1,29 @@
+//! One pick among many chunks: the beginning (all open), the middle (every other) and the end (one).
+
+use std::hint::black_box;
+
+use chunkcast::core::picker::rarest_first;
+use chunkcast::core::{Bitfield, Rng};
+use criterion::{Criterion, criterion_group};
+
+criterion_group!(group, picks);
+
+fn picks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("picker");
+    for (name, chunks) in [("1k", 1_000u32), ("100k", 100_000)] {
+        let remote = Bitfield::full(chunks);
+        let mut rng = Rng::new(7);
+        let availability: Vec<u16> = (0..chunks).map(|_| 1 + (rng.next_u64() % 8) as u16).collect();
+        let cases: [(&str, &dyn Fn(u32) -> bool); 3] = [
+            ("all open", &|_| true),
+            ("half open", &|chunk| chunk % 2 == 0),
+            ("the last one open", &|chunk| chunk == chunks - 1),
+        ];
+        for (case, open) in cases {
+            group.bench_function(format!("{name} chunks, {case}"), |b| {
+                b.iter(|| rarest_first(black_box(&remote), black_box(&availability), open, &mut rng));
+            });
+        }
+    }
+    group.finish();
+}

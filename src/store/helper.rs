@@ -1,0 +1,213 @@
+//! The one helper thread: chunks are written there while the loop receives the next, and parts are published.
+//!
+//! It owns nothing: descriptors and memory go in, results come out. Chunks go there verified, and only as long as they
+//! need not wait: not behind a sync, which can take as long as the device likes, nor in a long line. The rest is written
+//! by the caller.
+
+use std::fmt;
+use std::fs::File;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, available_parallelism};
+
+use rustix::io::Errno;
+
+use crate::core::{BufferId, ContentId, Fault, FaultKind};
+use crate::store::fault;
+use crate::store::fs::Fs;
+use crate::store::publish::{self, BATCH_MAX, Publisher};
+
+/// Chunks that may be with the helper at once: one that is being written and one that is next.
+const WRITES_MAX: usize = 2;
+/// Shorter chunks are written in less time than it takes to hand them over.
+const WRITE_BYTES_MIN: usize = 64 << 10;
+
+/// Something to do.
+#[derive(Debug)]
+enum Job {
+    Write(Write),
+    Publish(Box<publish::Request>),
+}
+
+/// A verified chunk to write.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) content: ContentId,
+    pub(crate) chunk: u32,
+    /// Comes back with the outcome; until then the memory is not touched.
+    pub(crate) buffer: BufferId,
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) file: Arc<File>,
+    pub(crate) offset: u64,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Written { content: ContentId, chunk: u32, buffer: BufferId, result: Result<(), Errno> },
+    Published(publish::Outcome),
+}
+
+/// The thread, from the first job on.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    fs: Fs,
+    wake: Wake,
+    thread: Option<Running>,
+    /// Chunks that are with the thread.
+    writing: usize,
+    /// Parts that are with the thread.
+    publishing: usize,
+    /// Whether a second thread can run beside the first.
+    is_parallel: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    jobs: Sender<Job>,
+    outcomes: Receiver<Outcome>,
+    thread: JoinHandle<()>,
+}
+
+/// What is called when an outcome waits.
+#[derive(Clone, Default)]
+struct Wake(Arc<Mutex<Option<WakeCall>>>);
+
+type WakeCall = Box<dyn Fn() + Send>;
+
+impl Helper {
+    /// No thread yet.
+    pub(crate) fn new(fs: Fs) -> Helper {
+        let is_parallel = available_parallelism().is_ok_and(|threads| threads.get() > 1);
+        Helper { fs, wake: Wake::default(), thread: None, writing: 0, publishing: 0, is_parallel }
+    }
+
+    /// Sets what is called when an outcome waits.
+    pub(crate) fn on_result(&mut self, wake: WakeCall) {
+        *self.wake.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// Whether a chunk of so many bytes is better written by the helper than by the caller.
+    pub(crate) fn suits(&self, bytes: usize) -> bool {
+        self.is_parallel && bytes >= WRITE_BYTES_MIN && self.publishing == 0 && self.writing < WRITES_MAX
+    }
+
+    /// Takes a chunk; its outcome comes later.
+    pub(crate) fn write(&mut self, write: Write) -> Result<(), Fault> {
+        self.submit(Job::Write(write))?;
+        self.writing += 1;
+        Ok(())
+    }
+
+    /// Takes a complete part; its outcome comes later.
+    pub(crate) fn publish(&mut self, request: publish::Request) -> Result<(), Fault> {
+        self.submit(Job::Publish(Box::new(request)))?;
+        self.publishing += 1;
+        Ok(())
+    }
+
+    /// The next outcome, if one waits.
+    pub(crate) fn next_outcome(&mut self) -> Option<Outcome> {
+        let outcome = self.thread.as_ref()?.outcomes.try_recv().ok()?;
+        Some(self.taken(outcome))
+    }
+
+    /// The next outcome, when it is there; `None` when nothing is with the thread.
+    pub(crate) fn wait(&mut self) -> Option<Outcome> {
+        if self.writing + self.publishing == 0 {
+            return None;
+        }
+        let outcome = self.thread.as_ref()?.outcomes.recv().ok()?;
+        Some(self.taken(outcome))
+    }
+
+    fn taken(&mut self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Written { .. } => self.writing -= 1,
+            Outcome::Published(_) => self.publishing -= 1,
+        }
+        outcome
+    }
+
+    fn submit(&mut self, job: Job) -> Result<(), Fault> {
+        let no_thread =
+            || fault::fault(FaultKind::Io, "no thread can be started; try again later".to_owned());
+        let running = match &self.thread {
+            Some(running) => running,
+            None => self.thread.insert(Running::start(&self.fs, &self.wake).map_err(|_| no_thread())?),
+        };
+        running.jobs.send(job).map_err(|_| fault::bug("the helper thread has ended"))
+    }
+}
+
+impl Drop for Helper {
+    /// Waits for what was begun.
+    fn drop(&mut self) {
+        if let Some(Running { jobs, thread, .. }) = self.thread.take() {
+            drop(jobs);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Running {
+    fn start(fs: &Fs, wake: &Wake) -> std::io::Result<Running> {
+        let (jobs, to_do) = channel();
+        let (done, outcomes) = channel();
+        let (fs, wake) = (fs.clone(), wake.clone());
+        let thread = std::thread::Builder::new()
+            .name("helper".to_owned())
+            .spawn(move || run(&fs, &to_do, &done, &wake))?;
+        Ok(Running { jobs, outcomes, thread })
+    }
+}
+
+/// Does what comes until nothing can come any more. Nobody may listen by then; what was begun is done nevertheless.
+fn run(fs: &Fs, to_do: &Receiver<Job>, done: &Sender<Outcome>, wake: &Wake) {
+    let mut publisher = Publisher::default();
+    let mut next = None;
+    while let Some(job) = next.take().or_else(|| to_do.recv().ok()) {
+        match job {
+            Job::Write(write) => {
+                let _ = done.send(write.carry_out(fs));
+            }
+            Job::Publish(first) => {
+                let mut batch = vec![*first];
+                while batch.len() < BATCH_MAX && next.is_none() {
+                    match to_do.try_recv() {
+                        Ok(Job::Publish(request)) => batch.push(*request),
+                        Ok(write) => next = Some(write),
+                        Err(_) => break,
+                    }
+                }
+                for outcome in publisher.publish(fs, batch) {
+                    let _ = done.send(Outcome::Published(outcome));
+                }
+            }
+        }
+        wake.call();
+    }
+}
+
+impl Write {
+    /// Writes; lets go of the memory, so that the buffer is free once the outcome is told.
+    fn carry_out(self, fs: &Fs) -> Outcome {
+        let Write { content, chunk, buffer, bytes, file, offset } = self;
+        let result = fs.write_at(&file, &bytes, offset);
+        Outcome::Written { content, chunk, buffer, result }
+    }
+}
+
+impl Wake {
+    fn call(&self) {
+        if let Some(wake) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Wake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wake")
+    }
+}
