@@ -11,6 +11,7 @@ mod catalogue;
 mod connection;
 mod connections;
 mod counters;
+mod dealer;
 mod dialer;
 mod directory;
 pub mod door;
