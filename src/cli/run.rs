@@ -12,7 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
 use crate::core::status::DownloadStatus;
-use crate::core::{Command, ContentId, Event, Limits, Status};
+use crate::core::{Command, ContentId, Event, Limits, Status, Topology};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
@@ -164,6 +164,7 @@ fn config(
         port: global.port,
         listen: Listen::Near(global.port),
         discovers: true,
+        topology: Topology::Mesh,
         classic: None,
         bind: global.bind,
         ifaces: global.iface.clone(),

@@ -97,6 +97,13 @@ impl Run<'_> {
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(_)
+            | Event::ChunkRequested { .. }
+            | Event::RequestReceived { .. }
+            | Event::ListReceived { .. }
+            | Event::ListSent { .. }
+            | Event::NeighbourAway { .. }
+            | Event::NeighbourBack { .. }
+            | Event::OtherContent { .. }
             | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }

@@ -185,7 +185,8 @@ mod tests {
         for size in 1..70_000 {
             let cut = Geometry::ring(size, WISH).unwrap();
             assert!(cut.chunks() >= 5 || size <= 4096, "{size}");
-            let larger = [1, 2, 4].map(|k: u32| k << 10).into_iter().chain((8..=100).step_by(4).map(|k| k << 10));
+            let larger =
+                [1, 2, 4].map(|k: u32| k << 10).into_iter().chain((8..=100).step_by(4).map(|k| k << 10));
             let fewer = |bytes| Geometry::new(size, bytes).unwrap().chunks() < 5;
             assert!(larger.filter(|bytes| *bytes > cut.chunk_bytes()).all(fewer), "{size}");
         }

@@ -27,6 +27,10 @@ pub(in crate::core) enum Timer {
     UploadSlot,
     /// Peers that have been silent for too long.
     Expiry,
+    /// An owner that offered nothing yet.
+    Offer,
+    /// Shares of an owner that nobody came for.
+    Deal,
     /// The end of the time to leave.
     Leave,
 }
@@ -44,6 +48,8 @@ impl Timer {
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
+            Timer::Offer => "offer",
+            Timer::Deal => "deal",
             Timer::Leave => "leave",
         }
     }

@@ -118,6 +118,7 @@ impl Reactor {
             tcp_port: listener.port(),
             announce_interval: config.announce_interval,
             discovers: config.discovers,
+            topology: config.topology,
             broadcast: !config.no_broadcast,
             classic: config.classic.map(|classic| classic.config),
             fixed_peers: config.peers,

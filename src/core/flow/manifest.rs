@@ -30,8 +30,12 @@ impl Peer {
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         // A manifest proves the unit, not how many units make a chunk. All native holders cut alike; one that does not
         // would lead this peer away from the others.
-        let native = channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut));
-        if native.is_none() || channel.refused {
+        // Among neighbours it is the owner's cut that all use.
+        let agreed = match self.neighbourhood.cut {
+            Some(owners) => channel.their_cut.filter(|cut| *cut == owners),
+            None => channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut)),
+        };
+        if agreed.is_none() || channel.refused {
             return;
         }
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));

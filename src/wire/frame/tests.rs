@@ -124,6 +124,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         two().prop_map(|[channel, chunk]| Frame::Cancel { channel, chunk }),
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
+        any::<u32>().prop_map(|channel| Frame::Show { channel }),
         Just(Frame::Ping),
         Just(Frame::Pong),
         ".{0,40}".prop_map(|reason| Frame::Bye { reason }),
