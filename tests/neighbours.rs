@@ -331,6 +331,7 @@ fn the_owner_gone_they_name_what_cannot_be_had() {
     for seed in 1_000..1_006 {
         let (mut scenario, content, peers) = drawn(seed);
         let mut rng = Rng::new(seed);
+        scenario.timeline.clear();
         let goes = Time::from_millis(200) + rng.duration_below(Duration::from_secs(5));
         scenario.at(goes, Action::Kill(OWNER));
         let mut world = world(scenario);

@@ -3,7 +3,7 @@
 //!
 //! Owns no connection. In a mesh there are no neighbours, and all of this stays empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::core::geometry::Geometry;
@@ -39,6 +39,8 @@ pub(in crate::core) struct Neighbourhood {
     pub(in crate::core) name: String,
     /// How the owner cuts it, once it told.
     pub(in crate::core) cut: Option<Geometry>,
+    /// Neighbours of which it was told that they offer something else.
+    pub(in crate::core) strangers: BTreeSet<PeerId>,
     /// The owner said that it leaves.
     pub(in crate::core) owner_left: bool,
     /// Who came to take from here, and whether they have all of it by now.

@@ -169,7 +169,8 @@ impl Peer {
             return Err("numbered its channels wrongly");
         }
         let number = match connection.channel_of(&content) {
-            Some((number, channel)) if channel.theirs.is_none() => number,
+            // What they refused under our number stays refused: it is named to them anew.
+            Some((number, channel)) if channel.theirs.is_none() && !channel.refused => number,
             Some((_, channel)) if !channel.refused && !channel.withdrawn => {
                 return Err("named a content twice");
             }

@@ -35,7 +35,7 @@ impl Peer {
             Some(owners) => channel.their_cut.filter(|cut| *cut == owners),
             None => channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut)),
         };
-        if agreed.is_none() || channel.refused {
+        if agreed.is_none() || channel.refused || channel.withdrawn || !channel.opened {
             return;
         }
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));

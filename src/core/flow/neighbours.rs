@@ -131,7 +131,9 @@ impl Peer {
             return self.take_offer(now, conn, page.entries);
         };
         let other = page.entries.first().filter(|_| page.entries.iter().all(|entry| entry.id != content));
-        if let Some(Entry { id, name, .. }) = other {
+        if let Some(Entry { id, name, .. }) = other
+            && from.id.is_some_and(|peer| self.neighbourhood.strangers.insert(peer))
+        {
             self.event(Event::OtherContent { from, theirs: *id, name: name.clone(), wanted: content });
         }
     }
