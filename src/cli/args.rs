@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{completions, demo, get, hash, log, ls, share, verify};
+use crate::cli::{completions, demo, get, hash, log, ls, ring, share, verify};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -59,6 +59,7 @@ pub(crate) enum Action {
     Share(share::ShareArgs),
     Get(get::GetArgs),
     Ls(ls::LsArgs),
+    Ring(ring::RingArgs),
     Hash(hash::HashArgs),
     Verify(verify::VerifyArgs),
     Log(log::LogArgs),
@@ -187,6 +188,7 @@ impl Action {
             Action::Share(_) => "share",
             Action::Get(_) => "get",
             Action::Ls(_) => "ls",
+            Action::Ring(_) => "ring",
             Action::Hash(_) => "hash",
             Action::Verify(_) => "verify",
             Action::Log(_) => "log",

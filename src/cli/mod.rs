@@ -21,6 +21,7 @@ mod logger;
 mod ls;
 mod output;
 mod progress;
+mod ring;
 mod run;
 mod share;
 mod telling;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Action::Share(args) => share::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
+        Action::Ring(args) => ring::run(args, global, out),
         Action::Hash(args) => hash::run(args, out),
         Action::Verify(args) => verify::run(args, out),
         Action::Log(args) => log::run(args, global, out),

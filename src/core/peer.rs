@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::announcer::Announcer;
+use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
 use crate::core::counters::Counters;
@@ -14,6 +15,7 @@ use crate::core::directory::Directory;
 use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, Input, Output, Segment};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
+use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
@@ -213,6 +215,13 @@ impl Peer {
     /// How an arrangement of neighbours stands; `None` in a mesh.
     pub fn neighbours(&self) -> Option<NeighboursStatus> {
         self.neighbours_status()
+    }
+
+    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
+    pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
+        let holding = self.catalogue.get(content)?;
+        let all = || Bitfield::full(holding.geometry.chunks());
+        Some((holding.geometry, holding.bits().cloned().unwrap_or_else(all)))
     }
 
     /// How many peers a connection stands to.

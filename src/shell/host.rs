@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use crate::shell::ifaces;
+
 /// Where Linux tells the host's name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 /// The name of a host that has none.
@@ -17,6 +19,12 @@ pub fn name() -> String {
         Some(name) if !name.is_empty() => name.to_owned(),
         _ => NAMELESS.to_owned(),
     }
+}
+
+/// Whether an address is one of this host's.
+pub fn is_own(ip: IpAddr) -> bool {
+    let own = || ifaces::enumerate().is_ok_and(|(addresses, _)| addresses.contains(&ip));
+    ip.is_loopback() || ip.is_unspecified() || own()
 }
 
 /// The address of `HOST` or `HOST:PORT`. Asks the system's resolver, which may take seconds: only at a start, never

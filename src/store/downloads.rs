@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::core::Geometry;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };
@@ -258,7 +259,10 @@ impl Downloads {
             fault::writing("make", &self.target.path().join(&names.part), errno)
         })?;
         // Kept there too for the case that the state file is lost; a failure loses nothing else.
-        let _ = library.manifests.put(&content, manifest.clone());
+        // One in another cut than the native one would lead a later download of the same content away from the others.
+        if Geometry::native(geometry.size_bytes()) == Ok(geometry) {
+            let _ = library.manifests.put(&content, manifest.clone());
+        }
         Ok(Part {
             content,
             name,
