@@ -197,6 +197,11 @@ impl Shown {
         self.bits.get(chunk)
     }
 
+    /// The chunks that are shown, as a frame has them.
+    pub(in crate::core) fn to_bytes(&self) -> Vec<u8> {
+        self.bits.to_bytes()
+    }
+
     /// How many chunks are shown.
     pub(in crate::core) fn len(&self) -> usize {
         self.order.len()

@@ -30,5 +30,6 @@ mod namespaces;
 mod poison;
 mod refusals;
 mod resume;
+mod ring;
 mod stopping;
 mod swarm;

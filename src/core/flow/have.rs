@@ -146,7 +146,13 @@ impl Peer {
                     let told = channel.told.replace(shown.len());
                     let news = shown.since(told.unwrap_or(0)).to_vec();
                     let counts = (shown.len() as u32, news.len() as u32);
-                    encode_ranges(connection, number, news);
+                    match told {
+                        None if news.len() > 1 => {
+                            let bits = shown.to_bytes();
+                            connection.encode(&Frame::HaveMap { channel: number, bits });
+                        }
+                        _ => encode_ranges(connection, number, news),
+                    }
                     counts
                 }
                 None => {
