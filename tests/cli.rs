@@ -59,7 +59,8 @@ fn without_arguments_there_is_a_short_help_with_examples() {
     let help = text(&output.stderr);
     assert!(output.stdout.is_empty());
     assert!(help.lines().count() < 30, "{help}");
-    for part in ["share", "get", "ls", "hash", "verify", "log", "demo", "Examples:", "chunkcast get talk.mkv"]
+    for part in
+        ["share", "get", "ls", "ring", "hash", "verify", "log", "demo", "Examples:", "chunkcast get talk.mkv"]
     {
         assert!(help.contains(part), "{part} is not in {help}");
     }
@@ -67,7 +68,7 @@ fn without_arguments_there_is_a_short_help_with_examples() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["share", "get", "ls", "hash", "verify", "log", "demo", "completions", "man"] {
+    for command in ["share", "get", "ls", "ring", "hash", "verify", "log", "demo", "completions", "man"] {
         let help = text(&run(&[command, "--help"], 0).stdout);
         assert!(help.contains("--state-dir") && help.contains("Usage: chunkcast"), "{help}");
     }

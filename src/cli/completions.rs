@@ -1,6 +1,6 @@
 //! `completions` and `man`: generated from the same definition as the command line itself.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Outcome;
@@ -34,8 +34,12 @@ pub(crate) fn man(out: &mut Output) -> Outcome {
     program.build();
     let mut text = Vec::new();
     let commands = program.get_subcommands().filter(|command| !command.is_hide_set());
-    for command in std::iter::once(&program).chain(commands) {
-        if let Err(error) = clap_mangen::Man::new(command.clone()).render(&mut text) {
+    let below = |command: &Command| {
+        command.get_subcommands().filter(|below| below.get_name() != "help").cloned().collect::<Vec<_>>()
+    };
+    let commands = commands.flat_map(|command| std::iter::once(command.clone()).chain(below(command)));
+    for command in std::iter::once(program.clone()).chain(commands) {
+        if let Err(error) = clap_mangen::Man::new(command).render(&mut text) {
             out.error(Exit::Bug, &format!("the manual page could not be made: {error}"), None);
             return Outcome::of(Exit::Bug);
         }

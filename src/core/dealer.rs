@@ -10,6 +10,9 @@ use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::time::Time;
 
+/// What somebody had who is gone is dealt again only after so long: others may have it and not have said so yet.
+const LOST_AFTER: Duration = Duration::from_secs(1);
+
 /// Where one chunk stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lot {
@@ -21,6 +24,8 @@ enum Lot {
     Dealt(ConnId),
     /// Somebody who is connected has it.
     Out,
+    /// Who had it is gone.
+    Lost,
 }
 
 /// What one connection was dealt.
@@ -46,6 +51,9 @@ pub(in crate::core) struct Dealer {
     deal_after: Duration,
     /// When places that nobody took are dealt out.
     deal_at: Option<Time>,
+    /// Chunks that are lost, and when they are dealt again.
+    lost: BTreeSet<u32>,
+    lost_at: Option<Time>,
     shown_max: usize,
     news: Vec<(ConnId, u32)>,
 }
@@ -63,6 +71,8 @@ impl Dealer {
             taken: 0,
             deal_after,
             deal_at: None,
+            lost: BTreeSet::new(),
+            lost_at: None,
             shown_max: shown_max.max(1),
             news: Vec::new(),
         }
@@ -94,20 +104,21 @@ impl Dealer {
         self.deal_pool();
     }
 
-    /// Somebody is lost. What it alone had, or was still to get, goes to others.
-    pub(in crate::core) fn depart(&mut self, conn: ConnId) {
+    /// Somebody is gone. What it was still to get goes to others at once, and what it alone had a little later.
+    pub(in crate::core) fn depart(&mut self, now: Time, conn: ConnId) {
         let Some(hand) = self.hands.remove(&conn) else { return };
         for chunk in hand.has.iter() {
             self.holders[chunk as usize] -= 1;
         }
         for chunk in 0..self.chunks() {
             let lot = &mut self.lots[chunk as usize];
-            let its_own = *lot == Lot::Dealt(conn) || (*lot == Lot::Out && hand.has.get(chunk));
-            if its_own && self.holders[chunk as usize] == 0 {
+            if *lot == Lot::Dealt(conn) {
                 *lot = Lot::Pooled;
                 self.pool.insert(chunk);
-            } else if *lot == Lot::Dealt(conn) {
-                *lot = Lot::Out;
+            } else if *lot == Lot::Out && self.holders[chunk as usize] == 0 {
+                *lot = Lot::Lost;
+                self.lost.insert(chunk);
+                self.lost_at = self.lost_at.or(Some(now + LOST_AFTER));
             }
         }
         self.news.retain(|(to, _)| *to != conn);
@@ -131,6 +142,9 @@ impl Dealer {
             Lot::Pooled => {
                 self.pool.remove(&chunk);
             }
+            Lot::Lost => {
+                self.lost.remove(&chunk);
+            }
             Lot::Kept | Lot::Out => {}
         }
         self.fill(conn);
@@ -142,8 +156,9 @@ impl Dealer {
         hand.shown.remove(&chunk);
         match self.lots.get(chunk as usize).copied() {
             // It was asked for as a last resort, by who was not dealt it.
-            Some(Lot::Kept | Lot::Pooled) => {
+            Some(Lot::Kept | Lot::Pooled | Lot::Lost) => {
                 self.pool.remove(&chunk);
+                self.lost.remove(&chunk);
                 self.lots[chunk as usize] = Lot::Dealt(conn);
             }
             Some(Lot::Dealt(other)) if other != conn => {
@@ -156,25 +171,28 @@ impl Dealer {
         self.fill(conn);
     }
 
-    /// Deals out the places that nobody took, if their time is over.
+    /// Deals out the places that nobody took and what was lost, if its time has come.
     pub(in crate::core) fn review(&mut self, now: Time) {
-        if self.deal_at.is_none_or(|at| at > now) {
-            return;
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        if due(self.lost_at) {
+            self.lost_at = None;
+            self.pool.append(&mut self.lost);
         }
-        self.deal_at = None;
-        self.taken = self.places;
-        for chunk in 0..self.chunks() {
-            if self.lots[chunk as usize] == Lot::Kept {
-                self.lots[chunk as usize] = Lot::Pooled;
-                self.pool.insert(chunk);
-            }
+        if due(self.deal_at) {
+            self.deal_at = None;
+            self.taken = self.places;
+            let kept = (0u32..).zip(&self.lots).filter(|(_, lot)| **lot == Lot::Kept);
+            self.pool.extend(kept.map(|(chunk, _)| chunk));
+        }
+        for chunk in &self.pool {
+            self.lots[*chunk as usize] = Lot::Pooled;
         }
         self.deal_pool();
     }
 
     /// When [`Dealer::review`] has something to do.
     pub(in crate::core) fn deadline(&self) -> Option<Time> {
-        self.deal_at
+        [self.deal_at, self.lost_at].into_iter().flatten().min()
     }
 
     /// What may be shown since this was last asked, and to whom.
@@ -244,6 +262,12 @@ impl Dealer {
                 }
                 Lot::Dealt(conn) => assert!(self.hands.contains_key(conn), "{chunk} is dealt to nobody"),
                 Lot::Out => assert!(holders > 0, "chunk {chunk} is lost"),
+                Lot::Lost => {
+                    assert!(
+                        holders == 0 && self.lost.contains(&chunk) && self.lost_at.is_some(),
+                        "{chunk} is found"
+                    )
+                }
             }
             let dealt = matches!(lot, Lot::Dealt(conn) if waits.is_empty() || waits == [*conn]);
             assert!(waits.is_empty() || dealt, "chunk {chunk} waits for {waits:?}");
@@ -325,12 +349,20 @@ mod tests {
             dealer.note_sent(conn(slot), chunk);
             dealer.note_has(conn(slot), chunk);
         }
-        dealer.depart(conn(0));
-        assert_eq!(shown(&mut dealer, 2), [vec![], vec![0, 2]]);
-        dealer.depart(conn(1));
+        // What is on its way is dealt at once, what was had when it is plain that nobody else has it.
+        dealer.depart(Time::ZERO, conn(0));
+        assert_eq!(shown(&mut dealer, 2), [vec![], vec![0]]);
+        assert_eq!(dealer.deadline(), Some(Time::ZERO + LOST_AFTER));
+        dealer.review(Time::ZERO + LOST_AFTER);
+        assert_eq!(shown(&mut dealer, 2), [vec![], vec![2]]);
+        dealer.depart(Time::ZERO, conn(1));
         assert_eq!(shown(&mut dealer, 2), [[0; 0], []]);
         dealer.arrive(Time::ZERO, conn(2));
-        assert_eq!(shown(&mut dealer, 3)[2], [0, 1, 2, 3, 4, 5]);
+        assert_eq!(shown(&mut dealer, 3)[2], [0, 2, 3, 5]);
+        dealer.note_has(conn(2), 4);
+        dealer.review(Time::ZERO + LOST_AFTER);
+        assert_eq!(shown(&mut dealer, 3)[2], [1]);
+        assert_eq!(dealer.deadline(), None);
     }
 
     #[test]
@@ -340,7 +372,8 @@ mod tests {
         (0..6).for_each(|chunk| dealer.note_has(conn(0), chunk));
         dealer.arrive(Time::ZERO, conn(1));
         assert_eq!(shown(&mut dealer, 2)[1], [0; 0]);
-        dealer.depart(conn(0));
+        dealer.depart(Time::ZERO, conn(0));
+        dealer.review(Time::ZERO + LOST_AFTER);
         assert_eq!(shown(&mut dealer, 2)[1], [0]);
         // A last resort takes what is another's.
         dealer.note_sent(conn(1), 5);

@@ -10,6 +10,7 @@ pub mod buffers;
 mod downloads;
 mod fault;
 mod fault_plan;
+mod finer;
 mod fs;
 mod hash;
 mod index;

@@ -62,7 +62,7 @@ impl Peer {
     /// A connection takes no part in a content any more: what it was to get goes to others.
     pub(in crate::core) fn unseat(&mut self, now: Time, conn: ConnId, content: ContentId) {
         if let Some(dealer) = self.dealers.get_mut(&content) {
-            dealer.depart(conn);
+            dealer.depart(now, conn);
             self.show_dealt(now, content);
         }
     }
