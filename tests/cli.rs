@@ -67,6 +67,7 @@ fn without_arguments_there_is_a_short_help_with_examples() {
         "get",
         "ls",
         "classic",
+        "ring",
         "hash",
         "verify",
         "log",
@@ -80,7 +81,9 @@ fn without_arguments_there_is_a_short_help_with_examples() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["share", "serve", "get", "ls", "hash", "verify", "log", "demo", "completions", "man"] {
+    for command in
+        ["share", "serve", "get", "ls", "ring", "hash", "verify", "log", "demo", "completions", "man"]
+    {
         let help = text(&run(&[command, "--help"], 0).stdout);
         assert!(help.contains("--state-dir") && help.contains("Usage: chunkcast"), "{help}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chunkcast::core::{
     Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, Peer, PeerId, Segment,
-    StoreReply, Time,
+    StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -60,6 +60,7 @@ impl Bench {
             tcp_port: 7117,
             announce_interval: Duration::from_secs(60),
             discovers: true,
+            topology: Topology::Mesh,
             classic: None,
             broadcast: true,
             fixed_peers: Vec::new(),

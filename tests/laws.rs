@@ -25,7 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Roles of the core: none names another; only `peer.rs` and `flow/` know several.
-const ROLES: &[&str] = &["announcer", "directory", "uploader", "downloader", "pusher"];
+const ROLES: &[&str] =
+    &["announcer", "dealer", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
 
 /// Names that make the core depend on sockets, clocks, hash order or chance.
 const NAMES_NOT_IN_CORE: &[&str] = &[

@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, serve, share, shown, verify};
+use crate::cli::{classic, completions, demo, get, hash, log, ls, ring, serve, share, shown, verify};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -61,6 +61,7 @@ pub(crate) enum Action {
     Get(get::GetArgs),
     Ls(ls::LsArgs),
     Classic(classic::ClassicArgs),
+    Ring(ring::RingArgs),
     Hash(hash::HashArgs),
     Verify(verify::VerifyArgs),
     Log(log::LogArgs),
@@ -195,6 +196,7 @@ impl Action {
             Action::Get(_) => "get",
             Action::Ls(_) => "ls",
             Action::Classic(args) => args.name(),
+            Action::Ring(_) => "ring",
             Action::Hash(_) => "hash",
             Action::Verify(_) => "verify",
             Action::Log(_) => "log",

@@ -105,6 +105,26 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
     },
+    /// Something that neighbours do.
+    Activity {
+        what: &'static str,
+        id: ContentId,
+        name: &'a str,
+        /// The chunk.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<u32>,
+        of: u32,
+        /// Of a list of chunks: how many there are in it, and how many of them were not told before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        have: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new: Option<u32>,
+        /// What the peer is to this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<&'static str>,
+        #[serde(flatten)]
+        who: Option<Who<'a>>,
+    },
     /// A chunk is asked elsewhere, or a download waits for holders.
     Retry {
         id: ContentId,
@@ -163,6 +183,21 @@ pub(crate) enum Line<'a> {
         ok: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
+    },
+    /// A request or a list of chunks that the transfer log tells of.
+    #[serde(rename = "activity")]
+    LoggedActivity {
+        what: &'static str,
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<u32>,
+        of: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        have: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new: Option<u64>,
+        peer: Option<&'a str>,
+        user: Option<&'a str>,
     },
     /// A file that the transfer log says is there.
     #[serde(rename = "done")]

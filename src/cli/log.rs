@@ -6,7 +6,7 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::exit::Exit;
-use crate::cli::json::Line;
+use crate::cli::json::{Direction, Line};
 use crate::cli::output::Output;
 use crate::cli::transfer_log::{Kind, Logged};
 use crate::cli::units::parse_duration;
@@ -140,6 +140,26 @@ fn tell(logged: &Logged, out: &mut Output) {
             ok: logged.ending == "ok",
             reason: logged.ending.strip_prefix("failed "),
         },
+        Kind::Request { dir, index, of } => Line::LoggedActivity {
+            what: if dir == Direction::Down { "requested_chunk" } else { "received_request" },
+            name,
+            index: Some(index),
+            of,
+            have: None,
+            new: None,
+            peer,
+            user,
+        },
+        Kind::List { dir, have, of } => Line::LoggedActivity {
+            what: if dir == Direction::Down { "received_list" } else { "sent_list" },
+            name,
+            index: None,
+            of,
+            have: Some(have),
+            new: number("new"),
+            peer,
+            user,
+        },
         Kind::Done => Line::LoggedDone {
             id,
             name,
@@ -157,8 +177,6 @@ fn tell(logged: &Logged, out: &mut Output) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::json::Direction;
-
     const DOWN: &str = "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"a/talk.mkv\" bytes=524288 \
                         peer=192.168.1.27:7117 user=lab-7 dur=0.006 ok";
 

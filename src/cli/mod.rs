@@ -22,6 +22,7 @@ mod logger;
 mod ls;
 mod output;
 mod progress;
+mod ring;
 mod run;
 mod serve;
 mod share;
@@ -85,6 +86,7 @@ pub fn main() -> ExitCode {
         Action::Get(args) => get::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
         Action::Classic(args) => classic::run(args, global, out),
+        Action::Ring(args) => ring::run(args, global, out),
         Action::Hash(args) => hash::run(args, out),
         Action::Verify(args) => verify::run(args, out),
         Action::Log(args) => log::run(args, global, out),

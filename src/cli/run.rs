@@ -12,8 +12,8 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
-use crate::core::status::DownloadStatus;
-use crate::core::{Command, ContentId, Event, Limits, Status};
+use crate::core::status::{DownloadStatus, NeighboursStatus};
+use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
@@ -76,13 +76,26 @@ impl<'a> Run<'a> {
         standing: Standing,
         out: &'a mut Output,
     ) -> Result<Run<'a>, Exit> {
+        Run::start_as(command, global, target, standing, out, |_| {})
+    }
+
+    /// The same, for a command that has the peer stand otherwise than the flags say.
+    pub(crate) fn start_as(
+        command: &'static str,
+        global: &Global,
+        target: Target,
+        standing: Standing,
+        out: &'a mut Output,
+        adapt: impl FnOnce(&mut ShellConfig),
+    ) -> Result<Run<'a>, Exit> {
         let user = global.name.clone().unwrap_or_else(host::name);
         let is_native = standing.native;
         let classic_udp = standing.classic.as_ref().map(|classic| classic.ports.udp.clone());
         let config = config(global, user.clone(), target, standing).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
-        let config = config.map_err(|(exit, _, _)| exit)?;
+        let mut config = config.map_err(|(exit, _, _)| exit)?;
+        adapt(&mut config);
         let log_file = global.log_file().unwrap_or_else(|_| config.store.state_dir.join("transfers.log"));
         let reactor = match Reactor::new(config) {
             Ok(reactor) => reactor,
@@ -165,6 +178,32 @@ impl<'a> Run<'a> {
         self.reactor.status()
     }
 
+    /// How an arrangement of neighbours stands; `None` in a mesh.
+    pub(crate) fn neighbours(&self) -> Option<NeighboursStatus> {
+        self.reactor.neighbours()
+    }
+
+    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
+    pub(crate) fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
+        self.reactor.held(content)
+    }
+
+    /// Reads a chunk that is here.
+    pub(crate) fn read_chunk(
+        &mut self,
+        content: &ContentId,
+        cut: &Geometry,
+        chunk: u32,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        self.reactor.read_chunk(content, cut, chunk, into)
+    }
+
+    /// The TCP port that it listens on.
+    pub(crate) fn tcp_port(&self) -> u16 {
+        self.reactor.tcp_port()
+    }
+
     /// How far the downloads are that are not over, and how many peers a connection stands to.
     pub(crate) fn downloads(&self) -> (Vec<DownloadStatus>, usize) {
         (self.reactor.downloads(), self.reactor.connected())
@@ -223,6 +262,7 @@ fn config(
         port: global.port,
         listen: if standing.native { Listen::Near(global.port) } else { Listen::Nowhere },
         discovers: standing.native,
+        topology: Topology::Mesh,
         classic: ports,
         bind: global.bind,
         ifaces: global.iface.clone(),

@@ -97,7 +97,14 @@ impl Run<'_> {
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(event) => self.tell_classic(event),
-            Event::Withdrawn { .. }
+            Event::ChunkRequested { .. }
+            | Event::RequestReceived { .. }
+            | Event::ListReceived { .. }
+            | Event::ListSent { .. }
+            | Event::NeighbourAway { .. }
+            | Event::NeighbourBack { .. }
+            | Event::OtherContent { .. }
+            | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }
             | Event::SearchFailed { .. }

@@ -26,6 +26,10 @@ pub(crate) enum Record<'a> {
     },
     /// A chunk did not come or go. `of` 0: not known.
     ChunkFailed { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef, why: &'a str },
+    /// A chunk was asked for, here or there.
+    Request { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef },
+    /// A list of `have` chunks came or went; `new` of them had not been told before.
+    List { dir: Direction, have: u32, of: u32, name: &'a str, new: u32, peer: &'a PeerRef },
     /// A file is there, by `word`: `verified` or `skipped`.
     Done { name: &'a str, id: ContentId, bytes: u64, took: Duration, peers: usize, word: &'static str },
     /// A classic chunk came or went; its name tells its number.
@@ -65,6 +69,14 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
             let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
             let of = if *of == 0 { "?".to_owned() } else { of.to_string() };
             write!(text, "{dir} chunk {index}/{of} {name} {peer} failed {}", printable(why))
+        }
+        Record::Request { dir, index, of, name, peer } => {
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            write!(text, "{dir} request {index}/{of} {name} {peer} ok")
+        }
+        Record::List { dir, have, of, name, new, peer } => {
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            write!(text, "{dir} list {have}/{of} {name} new={new} {peer} ok")
         }
         Record::Done { name, id, bytes, took, peers, word } => {
             let (name, took) = (quoted(name), seconds(*took));
@@ -116,6 +128,8 @@ pub(crate) struct Logged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Chunk { dir: Direction, index: u32, of: u32 },
+    Request { dir: Direction, index: u32, of: u32 },
+    List { dir: Direction, have: u32, of: u32 },
     Done,
     Failed,
 }
@@ -129,8 +143,8 @@ impl Logged {
         let (kind, rest) = match word {
             "DONE" => (Kind::Done, rest),
             "FAIL" => (Kind::Failed, rest),
-            "DOWN" => chunk_place(Direction::Down, rest)?,
-            "UP" => chunk_place(Direction::Up, rest)?,
+            "DOWN" => place(Direction::Down, rest)?,
+            "UP" => place(Direction::Up, rest)?,
             _ => return None,
         };
         let (name, mut rest) = unquoted(rest)?;
@@ -202,15 +216,24 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
     }
 }
 
-fn chunk_place(dir: Direction, rest: &str) -> Option<(Kind, &str)> {
-    let (place, rest) = rest.strip_prefix("chunk ")?.split_once(' ')?;
+/// What stands before the name of a line about a chunk, a request or a list.
+fn place(dir: Direction, rest: &str) -> Option<(Kind, &str)> {
+    let (what, rest) = rest.split_once(' ')?;
+    let (place, rest) = rest.split_once(' ')?;
     let (index, of) = place.split_once('/')?;
     let of = if of == "?" { 0 } else { of.parse().ok()? };
-    Some((Kind::Chunk { dir, index: index.parse().ok()?, of }, rest))
+    let index = index.parse().ok()?;
+    let kind = match what {
+        "chunk" => Kind::Chunk { dir, index, of },
+        "request" => Kind::Request { dir, index, of },
+        "list" => Kind::List { dir, have: index, of },
+        _ => return None,
+    };
+    Some((kind, rest))
 }
 
 fn is_key(text: &str) -> bool {
-    ["bytes", "peer", "user", "classic", "dur", "id", "peers"].contains(&text)
+    ["bytes", "peer", "user", "classic", "dur", "id", "peers", "new"].contains(&text)
 }
 
 #[cfg(test)]
@@ -307,6 +330,22 @@ mod tests {
         let done = Record::ClassicDone { name: "forest.png", bytes: 1000, took, peers: 2 };
         let logged = Logged::parse(&super::line(STAMP, &done)).unwrap();
         assert_eq!((logged.kind, logged.ending.as_str()), (Kind::Done, "unverified"));
+    }
+
+    #[test]
+    fn requests_and_lists_are_read_back() {
+        let (name, dir) = ("talk.mkv", Direction::Up);
+        let request = line(STAMP, &Record::Request { dir, index: 3, of: 103, name, peer: &peer("lab-7") });
+        assert_eq!(
+            request,
+            format!("{STAMP} UP request 3/103 \"talk.mkv\" peer=192.168.1.27:7117 user=lab-7 ok")
+        );
+        assert_eq!(Logged::parse(&request).unwrap().kind, Kind::Request { dir, index: 3, of: 103 });
+        let dir = Direction::Down;
+        let list = line(STAMP, &Record::List { dir, have: 20, of: 103, name, new: 3, peer: &peer("") });
+        assert_eq!(list, format!("{STAMP} DOWN list 20/103 \"talk.mkv\" new=3 peer=192.168.1.27:7117 ok"));
+        let logged = Logged::parse(&list).unwrap();
+        assert_eq!((logged.kind, logged.field("new")), (Kind::List { dir, have: 20, of: 103 }, Some("3")));
     }
 
     #[test]

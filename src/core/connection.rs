@@ -87,6 +87,8 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) remote: Option<Bitfield>,
     /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
     pub(in crate::core) told: Option<usize>,
+    /// What they are shown of what we have; `None`: all of it. The cursor then counts into this.
+    pub(in crate::core) shown: Option<Shown>,
     /// They refused or withdrew it: nothing can be asked of them.
     pub(in crate::core) refused: bool,
     /// So many pages of its manifest did not come in time.
@@ -95,6 +97,23 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) withdrawn: bool,
     /// We named it to them by our number. What was refused at once was not.
     pub(in crate::core) opened: bool,
+}
+
+/// Some chunks of what we have, in the order in which they were shown.
+#[derive(Debug)]
+pub(in crate::core) struct Shown {
+    order: Vec<u32>,
+    bits: Bitfield,
+}
+
+/// News of what we have that stand in the outbox.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct ListOut {
+    pub(in crate::core) content: ContentId,
+    /// Chunks that were not told before, that were told by now, and that there are.
+    pub(in crate::core) new: u32,
+    pub(in crate::core) have: u32,
+    pub(in crate::core) of: u32,
 }
 
 /// One connection.
@@ -115,6 +134,8 @@ pub(in crate::core) struct Connection {
     by_content: BTreeMap<ContentId, u32>,
     /// Channels whose holding grew since we told them.
     pub(in crate::core) stale_haves: BTreeSet<u32>,
+    /// What of the outbox tells what we have, where somebody wants to know.
+    pub(in crate::core) lists_out: Vec<ListOut>,
     /// Catalogue pages the other side asked for.
     pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
     /// Manifest pages the other side asked for: our channel, first value.
@@ -152,6 +173,46 @@ pub(in crate::core) struct Connection {
     promise_at: usize,
 }
 
+impl Shown {
+    /// Nothing of `chunks` chunks.
+    pub(in crate::core) fn nothing(chunks: u32) -> Shown {
+        Shown { order: Vec::new(), bits: Bitfield::empty(chunks) }
+    }
+
+    /// One more chunk is shown.
+    pub(in crate::core) fn add(&mut self, chunk: u32) {
+        if self.bits.set(chunk) {
+            self.order.push(chunk);
+        }
+    }
+
+    /// Everything is shown.
+    pub(in crate::core) fn add_all(&mut self) {
+        self.order.extend(self.bits.missing());
+        self.bits = Bitfield::full(self.bits.len());
+    }
+
+    /// Whether a chunk is shown.
+    pub(in crate::core) fn has(&self, chunk: u32) -> bool {
+        self.bits.get(chunk)
+    }
+
+    /// The chunks that are shown, as a frame has them.
+    pub(in crate::core) fn to_bytes(&self) -> Vec<u8> {
+        self.bits.to_bytes()
+    }
+
+    /// How many chunks are shown.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The chunks that were shown since a cursor stood at `from`.
+    pub(in crate::core) fn since(&self, from: usize) -> &[u32] {
+        self.order.get(from..).unwrap_or_default()
+    }
+}
+
 impl Connection {
     /// A connection to or from `addr` that is dialled, or came in, now.
     pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
@@ -168,6 +229,7 @@ impl Connection {
             theirs: BTreeMap::new(),
             by_content: BTreeMap::new(),
             stale_haves: BTreeSet::new(),
+            lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
             manifest_asks: VecDeque::new(),
             manifest_job: false,
@@ -231,6 +293,7 @@ impl Connection {
             their_cut: None,
             remote: None,
             told: None,
+            shown: None,
             refused: false,
             pages_late: 0,
             withdrawn: false,
@@ -369,6 +432,11 @@ impl Connection {
         let outgoing = self.outgoing.as_mut()?;
         outgoing.sent += u32::try_from(bytes).unwrap_or(u32::MAX).min(outgoing.len - outgoing.sent);
         if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
+    }
+
+    /// Whether anything is still to be told to the other side.
+    pub(in crate::core) fn has_to_say(&self) -> bool {
+        self.phase == Phase::Open && (self.is_sending() || !self.stale_haves.is_empty())
     }
 
     /// Whether something waits to be sent that the driver was told of.

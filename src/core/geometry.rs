@@ -12,6 +12,8 @@ pub const NATIVE_CHUNK_BYTES_MIN: u32 = 16 << 10;
 pub const NATIVE_CHUNKS_GOAL: u64 = 2048;
 /// The most units a manifest may hold.
 pub const UNITS_MAX: u64 = 1 << 20;
+/// A ring's owner cuts a file into at least this many chunks, as far as the smallest legal chunk allows.
+pub const RING_CHUNKS_MIN: u64 = 5;
 /// Chunk sizes that are no power of two are multiples of this, in bytes.
 const ODD_CHUNK_STEP_BYTES: u32 = 4 << 10;
 
@@ -56,6 +58,30 @@ impl Geometry {
         let goal = goal.clamp(u64::from(NATIVE_CHUNK_BYTES_MIN), u64::from(CHUNK_BYTES_MAX));
         // The clamp keeps the goal far inside u32.
         let chunk_bytes = u32::try_from(goal).unwrap_or(CHUNK_BYTES_MAX).next_power_of_two();
+        Geometry::new(size_bytes, chunk_bytes)
+    }
+
+    /// The cut that a ring's owner uses who wishes for chunks of `wish_bytes`. Smaller ones where there would be fewer than
+    /// [`RING_CHUNKS_MIN`]: the largest legal size that makes so many, or the smallest there is (so a file of up to 4 KiB has
+    /// fewer). The next larger power of two that will do where there would be more than [`UNITS_MAX`] units.
+    pub fn ring(size_bytes: u64, wish_bytes: u32) -> Result<Geometry, GeometryError> {
+        let wished = match Geometry::new(size_bytes, wish_bytes) {
+            Err(GeometryError::TooLarge(_)) => {
+                let larger = (wish_bytes.ilog2() + 1..=CHUNK_BYTES_MAX.ilog2()).map(|power| 1 << power);
+                let mut cuts = larger.filter_map(|bytes| Geometry::new(size_bytes, bytes).ok());
+                return cuts.next().ok_or(GeometryError::TooLarge(size_bytes));
+            }
+            wished => wished?,
+        };
+        if u64::from(wished.chunks()) >= RING_CHUNKS_MIN {
+            return Ok(wished);
+        }
+        // The last of so many chunks has at least one byte. With fewer than those it is less than four wishes, so it fits.
+        let most = u32::try_from(size_bytes.saturating_sub(1) / (RING_CHUNKS_MIN - 1)).unwrap_or(wish_bytes);
+        let chunk_bytes = match most {
+            ODD_CHUNK_STEP_BYTES.. => most - most % ODD_CHUNK_STEP_BYTES,
+            _ => 1 << most.max(CHUNK_BYTES_MIN).ilog2(),
+        };
         Geometry::new(size_bytes, chunk_bytes)
     }
 
@@ -134,6 +160,36 @@ mod tests {
         assert_eq!(chunk(1 << 30), Ok(512 << 10));
         assert_eq!(chunk(1 << 40), Ok(1 << 20));
         assert_eq!(chunk((1 << 40) + 1), Err(GeometryError::TooLarge((1 << 40) + 1)));
+    }
+
+    #[test]
+    fn a_ring_has_five_chunks_if_it_can() {
+        const WISH: u32 = 100 << 10;
+        let cut = |size| Geometry::ring(size, WISH).map(|g| (g.chunk_bytes(), g.chunks()));
+        let kib = |count: u64| count << 10;
+        assert_eq!(cut(kib(500)), Ok((WISH, 5)));
+        assert_eq!(cut(kib(499)), Ok((WISH, 5)));
+        assert_eq!(cut(kib(400) + 1), Ok((WISH, 5)));
+        assert_eq!(cut(kib(400)), Ok((96 << 10, 5)));
+        assert_eq!(cut(kib(16) + 1), Ok((4 << 10, 5)));
+        assert_eq!(cut(kib(16)), Ok((2 << 10, 8)));
+        assert_eq!(cut(kib(5)), Ok((1 << 10, 5)));
+        assert_eq!(cut(kib(4)), Ok((1 << 10, 4)));
+        assert_eq!([cut(1), cut(0)], [Ok((1 << 10, 1)), Ok((1 << 10, 0))]);
+        // 4 KiB units are used up at 4 GiB.
+        assert_eq!(cut(kib(4 << 20)), Ok((WISH, 41_944)));
+        assert_eq!(cut(kib(4 << 20) + 1).map(|cut| cut.0), Ok(128 << 10));
+        assert_eq!(cut(1 << 40).map(|cut| cut.0), Ok(1 << 20));
+        assert_eq!(cut((1 << 40) + 1), Err(GeometryError::TooLarge((1 << 40) + 1)));
+        assert_eq!(Geometry::ring(1 << 20, 5_000), Err(GeometryError::ChunkBytes(5_000)));
+        for size in 1..70_000 {
+            let cut = Geometry::ring(size, WISH).unwrap();
+            assert!(cut.chunks() >= 5 || size <= 4096, "{size}");
+            let larger =
+                [1, 2, 4].map(|k: u32| k << 10).into_iter().chain((8..=100).step_by(4).map(|k| k << 10));
+            let fewer = |bytes| Geometry::new(size, bytes).unwrap().chunks() < 5;
+            assert!(larger.filter(|bytes| *bytes > cut.chunk_bytes()).all(fewer), "{size}");
+        }
     }
 
     #[test]

@@ -1,29 +1,34 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::announcer::Announcer;
+use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
 use crate::core::connections::Connections;
 use crate::core::counters::Counters;
+use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
 use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, Input, Output, Segment};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
-use crate::core::id::PeerId;
+use crate::core::geometry::Geometry;
+use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::mirror::Mirror;
+use crate::core::neighbourhood::Neighbourhood;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
-use crate::core::status::{DownloadStatus, Status};
+use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;
 use crate::core::timers::{Timer, Timers};
+use crate::core::topology::Topology;
 use crate::core::uploader::Uploader;
 
 /// What a peer is told at its start.
@@ -41,6 +46,8 @@ pub struct Config {
     pub broadcast: bool,
     /// How it speaks the classic dialects; `None`: it does not.
     pub classic: Option<ClassicConfig>,
+    /// Whom it dials, asks and serves.
+    pub topology: Topology,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.
@@ -79,6 +86,9 @@ pub struct Peer {
     pub(in crate::core) looks: Allowance,
     /// How often this newcomer asked who is there.
     pub(in crate::core) acquaintances: usize,
+    pub(in crate::core) neighbourhood: Neighbourhood,
+    /// What is dealt, chunk by chunk, to who comes for it.
+    pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
     outputs: VecDeque<Output>,
@@ -101,6 +111,10 @@ impl Peer {
             timers.set(Timer::Announce, announcer.next_round());
             timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
         }
+        let neighbourhood = Neighbourhood::new(&config.topology);
+        if neighbourhood.owner.is_some() {
+            timers.set(Timer::Dial, now);
+        }
         Peer {
             id: PeerId(rng.bytes16()),
             timers,
@@ -119,6 +133,8 @@ impl Peer {
             rates: Rates::new(&limits),
             looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
             acquaintances: 0,
+            neighbourhood,
+            dealers: BTreeMap::new(),
             leaving: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -234,6 +250,18 @@ impl Peer {
         self.download_statuses()
     }
 
+    /// How an arrangement of neighbours stands; `None` in a mesh.
+    pub fn neighbours(&self) -> Option<NeighboursStatus> {
+        self.neighbours_status()
+    }
+
+    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
+    pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
+        let holding = self.catalogue.get(content)?;
+        let all = || Bitfield::full(holding.geometry.chunks());
+        Some((holding.geometry, holding.bits().cloned().unwrap_or_else(all)))
+    }
+
     /// How many peers a connection stands to.
     pub fn connected(&self) -> usize {
         self.links.open()
@@ -258,6 +286,7 @@ impl Peer {
         self.catalogue.check();
         self.directory.check();
         self.downloader.check(self.config.limits.buffer_pool_bytes);
+        self.dealers.values().for_each(Dealer::check);
         self.check_links();
         self.check_flights();
         self.check_classic();
@@ -301,6 +330,8 @@ impl Peer {
                 Timer::Dial => self.seek_all_sources(now),
                 Timer::UploadSlot => self.grant_uploads(now),
                 Timer::Expiry => self.expire_peers(now),
+                Timer::Offer => self.ask_for_offer(now),
+                Timer::Deal => self.review_dealing(now),
                 Timer::Leave => self.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.begin_classic_round(now),
                 Timer::ClassicExpiry => self.expire_classic(now),

@@ -34,6 +34,18 @@ pub fn rarest_first(
     best.map(|(_, chunk)| chunk)
 }
 
+/// A random one of the chunks that `remote` has and that are `open`.
+pub(in crate::core) fn any(remote: &Bitfield, open: impl Fn(u32) -> bool, rng: &mut Rng) -> Option<u32> {
+    let mut chosen = None;
+    for (before, chunk) in remote.iter().filter(|chunk| open(*chunk)).enumerate() {
+        // Each of the n so far is kept with probability 1/n.
+        if rng.below(before + 1) == 0 {
+            chosen = Some(chunk);
+        }
+    }
+    chosen
+}
+
 /// How many chunks of a content with `chunks` chunks are asked for at once: an eighth, at least one, at most `max`.
 pub fn window(chunks: u32, max: u32) -> usize {
     (chunks / 8).clamp(1, max.max(1)) as usize
@@ -61,6 +73,19 @@ mod tests {
             drawn[rarest_first(&remote, &[1; 4], |_| true, &mut rng).unwrap() as usize] += 1;
         }
         assert!(drawn.iter().all(|count| (800..1200).contains(count)), "{drawn:?}");
+    }
+
+    #[test]
+    fn any_of_those_that_are_open_is_as_likely() {
+        let mut rng = Rng::new(7);
+        let remote = Bitfield::full(5);
+        let mut drawn = [0; 5];
+        for _ in 0..4000 {
+            drawn[any(&remote, |chunk| chunk != 2, &mut rng).unwrap() as usize] += 1;
+        }
+        assert_eq!(drawn[2], 0);
+        assert!([0, 1, 3, 4].iter().all(|at| (800..1200).contains(&drawn[*at])), "{drawn:?}");
+        assert_eq!(any(&remote, |_| false, &mut rng), None);
     }
 
     #[test]

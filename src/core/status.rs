@@ -1,9 +1,10 @@
 //! A snapshot of the peer for people: `ls`, progress, `-v`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ClassicContent, PeerRef};
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
 
 /// What the peer knows and does at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +51,40 @@ pub struct ContentStatus {
     pub of: u32,
     /// Who offers it under this name, and how many chunks each holds.
     pub holders: Vec<(PeerRef, u32)>,
+}
+
+/// How an arrangement of neighbours stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeighboursStatus {
+    /// The owner; `None` at the owner itself.
+    pub owner: Option<EndStatus>,
+    /// The download neighbours.
+    pub upstream: Vec<EndStatus>,
+    /// Whether the owner said that it leaves.
+    pub owner_left: bool,
+    /// Whether the file is here, complete and published. Never at the owner.
+    pub holds_all: bool,
+    /// How many came to take from here and have all of it by now.
+    pub takers_done: usize,
+    /// How many came, lack chunks, and are connected.
+    pub takers_open: usize,
+    /// How many came, lacked chunks, and are gone.
+    pub takers_lost: usize,
+    /// Whether nothing is being sent, and nothing waits to be.
+    pub quiet: bool,
+}
+
+/// An endpoint that was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndStatus {
+    /// Where.
+    pub addr: SocketAddr,
+    /// Who answered there last.
+    pub peer: Option<PeerId>,
+    /// Whether a connection stands.
+    pub connected: bool,
+    /// Chunks it has, or shows, as far as it told.
+    pub have: u32,
 }
 
 /// One download.

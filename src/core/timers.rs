@@ -29,6 +29,10 @@ pub(in crate::core) enum Timer {
     UploadSlot,
     /// Peers that have been silent for too long.
     Expiry,
+    /// An owner that offered nothing yet.
+    Offer,
+    /// Shares of an owner that nobody came for.
+    Deal,
     /// The end of the time to leave.
     Leave,
     /// The next round of announcements in the classic dialects.
@@ -55,6 +59,8 @@ impl Timer {
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
+            Timer::Offer => "offer",
+            Timer::Deal => "deal",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",
             Timer::ClassicExpiry => "classic expiry",

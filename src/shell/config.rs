@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::{ClassicConfig, Event, Fault, Limits};
+use crate::core::{ClassicConfig, Event, Fault, Limits, Topology};
 use crate::store::StoreConfig;
 
 /// How a peer stands on its network and its disk.
@@ -19,6 +19,8 @@ pub struct ShellConfig {
     pub listen: Listen,
     /// Whether the peer speaks of itself, and listens to others, by native datagrams.
     pub discovers: bool,
+    /// Whom the peer dials, asks and serves.
+    pub topology: Topology,
     /// The address that the TCP listener and the senders are bound to; `None`: all.
     pub bind: Option<IpAddr>,
     /// Only these interfaces, by name; empty: all.

@@ -21,6 +21,12 @@ pub fn name() -> String {
     }
 }
 
+/// Whether an address is one of this host's.
+pub fn is_own(ip: IpAddr) -> bool {
+    let own = || ifaces::enumerate().is_ok_and(|(addresses, _)| addresses.contains(&ip));
+    ip.is_loopback() || ip.is_unspecified() || own()
+}
+
 /// The address of `HOST` or `HOST:PORT`. Asks the system's resolver, which may take seconds: only at a start, never
 /// in the loop. An IPv4 address goes before an IPv6 one.
 pub fn resolve(text: &str, default_port: u16) -> io::Result<SocketAddr> {

@@ -29,7 +29,12 @@ impl Listener {
     /// Listens for native peers where it is asked to.
     pub(super) fn bind(bind: Option<IpAddr>, listen: Listen) -> Result<Listener, ShellError> {
         let ip = ip_of(bind);
-        let fail = |error: io::Error| ShellError::Network(cannot_listen(ip, &error));
+        let fail = |error: io::Error| match (listen, error.kind()) {
+            (Listen::At(port), io::ErrorKind::AddrInUse) => ShellError::Network(format!(
+                "TCP port {port} of {ip} is in use; end the program that has it, or choose another port"
+            )),
+            _ => ShellError::Network(cannot_listen(ip, &error)),
+        };
         let socket = match listen {
             Listen::Near(preferred) => bind_first_free(ip, preferred),
             Listen::At(port) => bind_at(ip, port),

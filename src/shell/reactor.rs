@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
 
-use crate::core::status::DownloadStatus;
-use crate::core::{BrokenWhy, ClassicConfig, Command, Config, ConnId, Event, Fault, Input, Peer, Status};
+use crate::core::status::{DownloadStatus, NeighboursStatus};
+use crate::core::{
+    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry, Input,
+    Peer, Status,
+};
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received, Speech};
@@ -66,6 +69,8 @@ pub struct Reactor {
     pub(super) clock: Clock,
     pub(super) links: Links,
     pub(super) discovery: Discovery,
+    /// Whether there are sockets for datagrams at all.
+    speaks_datagrams: bool,
     pub(super) bind: Option<IpAddr>,
     pub(super) scratch: Vec<u8>,
     pub(super) happened: VecDeque<ShellEvent>,
@@ -110,9 +115,12 @@ impl Reactor {
             config.peers.iter().map(SocketAddr::ip).collect(),
             DISCOVERY,
         );
-        discovery.refresh(poll.registry());
+        let speaks_datagrams = config.discovers || config.classic.is_some();
+        if speaks_datagrams {
+            discovery.refresh(poll.registry());
+        }
         let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
-        if discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
+        if speaks_datagrams && discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
             return Err(no_network(config.broadcast, config.discovers));
         }
 
@@ -130,6 +138,7 @@ impl Reactor {
             tcp_port: listeners.native_port(),
             announce_interval: config.announce_interval,
             discovers: config.discovers,
+            topology: config.topology,
             broadcast: broadcasts,
             classic: config
                 .classic
@@ -149,6 +158,7 @@ impl Reactor {
             clock,
             links,
             discovery,
+            speaks_datagrams,
             bind: config.bind,
             scratch: vec![0; SCRATCH_BYTES],
             happened: VecDeque::new(),
@@ -271,6 +281,27 @@ impl Reactor {
         self.peer.connected()
     }
 
+    /// How an arrangement of neighbours stands; `None` in a mesh.
+    pub fn neighbours(&self) -> Option<NeighboursStatus> {
+        self.peer.neighbours()
+    }
+
+    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
+    pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
+        self.peer.held(content)
+    }
+
+    /// Reads a chunk that is here into `into`, whose length it then has.
+    pub fn read_chunk(
+        &mut self,
+        content: &ContentId,
+        cut: &Geometry,
+        chunk: u32,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        self.store.read_chunk(content, cut, chunk, into)
+    }
+
     /// A snapshot for people.
     pub fn status(&self) -> Status {
         let mut status = self.peer.status(self.clock.now());
@@ -314,7 +345,7 @@ impl Reactor {
             self.listeners.deadline(),
             self.links.deadline(),
             self.left_by,
-            Some(self.ifaces_due),
+            self.speaks_datagrams.then_some(self.ifaces_due),
             self.store.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
@@ -421,7 +452,7 @@ impl Reactor {
     fn look_at_clocks(&mut self) {
         let now = Instant::now();
         self.links.expire(now);
-        if self.ifaces_due <= now {
+        if self.speaks_datagrams && self.ifaces_due <= now {
             self.ifaces_due = now + IFACE_INTERVAL;
             self.discovery.refresh(self.poll.registry());
             self.ears.refresh(self.poll.registry());

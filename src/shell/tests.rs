@@ -20,6 +20,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
         port,
         listen: Listen::Near(port),
         discovers: true,
+        topology: crate::core::Topology::Mesh,
         classic: None,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),

@@ -19,7 +19,7 @@ pub struct SimContent {
     pub id: ContentId,
     /// The name it is shared under.
     pub name: String,
-    /// Its verified manifest, in the native cut.
+    /// Its verified manifest, in the cut that the hosts use.
     pub manifest: Manifest,
     /// What its bytes are drawn from where they are carried.
     seed: u64,
@@ -28,7 +28,12 @@ pub struct SimContent {
 impl SimContent {
     /// The content that `seed` draws, of `size` bytes.
     pub fn new(name: &str, size: u64, seed: u64) -> Result<SimContent, GeometryError> {
-        let geometry = Geometry::native(size)?;
+        Ok(SimContent::cut(name, Geometry::native(size)?, seed))
+    }
+
+    /// The content that `seed` draws, in this cut.
+    pub fn cut(name: &str, geometry: Geometry, seed: u64) -> SimContent {
+        let size = geometry.size_bytes();
         let mut rng = Rng::new(seed ^ size.rotate_left(32));
         let last = last_unit(&geometry, &mut rng);
         let offset = size - last.len() as u64;
@@ -36,18 +41,14 @@ impl SimContent {
         if units <= 1 {
             let id = ContentId(*blake3::hash(&last).as_bytes());
             let proof = size_proof(&last, 0);
-            return Ok(SimContent {
-                id,
-                name: name.to_owned(),
-                manifest: Manifest { geometry, values: Vec::new(), proof },
-                seed,
-            });
+            let manifest = Manifest { geometry, values: Vec::new(), proof };
+            return SimContent { id, name: name.to_owned(), manifest, seed };
         }
         let mut values: Vec<ChainingValue> = (1..units).map(|_| drawn_value(&mut rng)).collect();
         values.push(chaining_value(&last, offset));
         let id = ContentId(merged_root(&values));
         let proof = size_proof(&last, offset);
-        Ok(SimContent { id, name: name.to_owned(), manifest: Manifest { geometry, values, proof }, seed })
+        SimContent { id, name: name.to_owned(), manifest: Manifest { geometry, values, proof }, seed }
     }
 
     /// Size and cut.

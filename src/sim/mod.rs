@@ -33,5 +33,7 @@ pub use content::SimContent;
 pub use draw::Drawn;
 pub use gets::Outcome;
 pub use report::{ChunkSources, HostReport, Report};
-pub use scenario::{Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, Scenario, Target};
+pub use scenario::{
+    Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, PlaceSpec, Scenario, Target,
+};
 pub use simulation::{Failure, Simulation};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::core::{ConnId, ContentId, DatagramTo, Event, Limits, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
-use crate::sim::scenario::Scenario;
+use crate::sim::scenario::{PlaceSpec, Scenario};
 use crate::sim::tcp::{Phase, Streams};
 use crate::wire::datagram::{self, DATAGRAM_BYTES_MAX};
 use crate::wire::message::Datagram;
@@ -160,7 +160,14 @@ impl Oracle {
 
     /// I14: only to who was heard or named, and never to itself.
     pub(super) fn dial(&mut self, host: usize, to: SocketAddr, hosts: &[Host]) {
-        let named = hosts[host].spec.fixed_peers.iter().any(|other| hosts[*other].tcp_address() == to);
+        let spec = &hosts[host].spec;
+        let neighbours: Vec<usize> = match &spec.place {
+            Some(PlaceSpec::Peer { owner, neighbours, .. }) => {
+                [*owner].iter().chain(neighbours).copied().collect()
+            }
+            Some(PlaceSpec::Owner { .. }) | None => Vec::new(),
+        };
+        let named = spec.fixed_peers.iter().chain(&neighbours).any(|other| hosts[*other].tcp_address() == to);
         let written_down = hosts[host].disk.shelf.dictionary.values().any(|at| at.contains(&to.ip()));
         if named || written_down {
             return;

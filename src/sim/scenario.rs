@@ -41,6 +41,8 @@ pub struct ContentSpec {
     pub size: u64,
     /// Tells apart contents of one name and size.
     pub seed: u64,
+    /// The chunk size that a ring's owner wishes for, in bytes; `None`: that of native sharing.
+    pub ring_chunk_bytes: Option<u32>,
 }
 
 /// One host and its peer.
@@ -72,6 +74,29 @@ pub struct HostSpec {
     pub classic: Option<ClassicSpec>,
     /// A peer that is not ours runs here instead of one of ours.
     pub foreign: Option<ForeignSpec>,
+    /// Its place among neighbours; `None`: it is one of a mesh.
+    pub place: Option<PlaceSpec>,
+}
+
+/// A host's place among neighbours, which it was told by their indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlaceSpec {
+    /// It deals the content that it shares.
+    Owner {
+        /// How many peers are expected.
+        peers: u32,
+        /// So long after the first came, shares that nobody came for are dealt out.
+        deal_after: Duration,
+    },
+    /// It gets what the owner deals, and the rest from its download neighbours. Its one get says what that is.
+    Peer {
+        /// The owner.
+        owner: usize,
+        /// Whom it downloads from.
+        neighbours: Vec<usize>,
+        /// After so long without progress it asks the owner for everything.
+        owner_fallback: Option<Duration>,
+    },
 }
 
 /// One download that a host wants.
@@ -221,8 +246,15 @@ impl Scenario {
     /// Adds a content and returns its index.
     pub fn content(&mut self, name: &str, size: u64) -> usize {
         let seed = self.contents.len() as u64;
-        self.contents.push(ContentSpec { name: name.to_owned(), size, seed });
+        self.contents.push(ContentSpec { name: name.to_owned(), size, seed, ring_chunk_bytes: None });
         self.contents.len() - 1
+    }
+
+    /// Adds a content that is cut for a ring and returns its index.
+    pub fn ring_content(&mut self, name: &str, size: u64, chunk_bytes: u32) -> usize {
+        let content = self.content(name, size);
+        self.contents[content].ring_chunk_bytes = Some(chunk_bytes);
+        content
     }
 
     /// Adds a host and returns its index.
@@ -254,6 +286,7 @@ impl Default for HostSpec {
             leaves: false,
             classic: None,
             foreign: None,
+            place: None,
         }
     }
 }
@@ -293,6 +326,12 @@ impl HostSpec {
     /// The same, mirroring what matches a pattern.
     pub fn mirrors(mut self, pattern: &str, room_bytes: u64) -> HostSpec {
         self.mirrors = Some((pattern.to_owned(), room_bytes));
+        self
+    }
+
+    /// The same, with this place among neighbours.
+    pub fn placed(mut self, place: PlaceSpec) -> HostSpec {
+        self.place = Some(place);
         self
     }
 

@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 
 use crate::core::geometry::GeometryError;
-use crate::core::{Command, Config, ConnId, Event, Input, Rng, Time};
+use crate::core::{Command, Config, ConnId, Event, Geometry, Input, Place, Rng, Time, Topology};
 use crate::sim::classic::ClassicWatch;
 use crate::sim::content::SimContent;
 use crate::sim::datagrams::Packet;
@@ -20,7 +21,7 @@ use crate::sim::network::index;
 use crate::sim::oracle::Oracle;
 use crate::sim::queue::{Happening, Queue};
 use crate::sim::report::{HostReport, Report, Tally};
-use crate::sim::scenario::{Action, Nature, Scenario, Target};
+use crate::sim::scenario::{Action, Nature, PlaceSpec, Scenario, Target};
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::wire::message::Wanted;
 
@@ -83,7 +84,13 @@ impl Simulation {
         let contents: Result<Vec<_>, _> = scenario
             .contents
             .iter()
-            .map(|spec| SimContent::new(&spec.name, spec.size, spec.seed).map(Rc::new))
+            .map(|spec| {
+                let cut = match spec.ring_chunk_bytes {
+                    Some(wish) => Geometry::ring(spec.size, wish),
+                    None => Geometry::native(spec.size),
+                };
+                Ok(Rc::new(SimContent::cut(&spec.name, cut?, spec.seed)))
+            })
             .collect();
         let hosts: Vec<Host> = scenario
             .hosts
@@ -277,7 +284,9 @@ impl Simulation {
             user: format!("host-{host}"),
             tcp_port: self.hosts[host].tcp_address().port(),
             announce_interval: self.scenario.announce_interval,
-            discovers: self.hosts[host].spec.classic.as_ref().is_none_or(|classic| classic.native),
+            discovers: self.hosts[host].spec.place.is_none()
+                && self.hosts[host].spec.classic.as_ref().is_none_or(|classic| classic.native),
+            topology: self.topology_of(host),
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
             fixed_peers,
@@ -306,6 +315,28 @@ impl Simulation {
         self.start_classic(host);
     }
 
+    /// A host's place, in the addresses that its peer is told.
+    fn topology_of(&self, host: usize) -> Topology {
+        let spec = &self.hosts[host].spec;
+        let address = |other: &usize| self.hosts[*other].tcp_address();
+        match &spec.place {
+            None => Topology::Mesh,
+            Some(PlaceSpec::Owner { peers, deal_after }) => {
+                let content = spec.shares.first().map(|content| &self.scenario.contents[*content]);
+                let chunk_bytes = content.and_then(|content| content.ring_chunk_bytes).unwrap_or(1 << 20);
+                Topology::Neighbours(Place::Owner { chunk_bytes, peers: *peers, deal_after: *deal_after })
+            }
+            Some(PlaceSpec::Peer { owner, neighbours, owner_fallback }) => {
+                Topology::Neighbours(Place::Peer {
+                    owner: address(owner),
+                    neighbours: neighbours.iter().map(address).collect(),
+                    owner_fallback: *owner_fallback,
+                    stall: spec.gets.first().map_or(Duration::MAX, |get| get.stall),
+                })
+            }
+        }
+    }
+
     fn schedule_garbage(&mut self, host: usize) {
         if let Nature::Garbage { every } = self.hosts[host].spec.nature {
             let incarnation = self.hosts[host].incarnation;
@@ -323,6 +354,10 @@ impl Simulation {
         };
         let (wait, stall) = (spec.wait, spec.stall);
         self.hosts[host].gets.ask(get);
+        if self.hosts[host].spec.place.is_some() {
+            // A neighbour asks the owner of its own accord.
+            return;
+        }
         let command = Command::Get { ticket: index(get), wanted, at: None, wait, stall };
         self.tell(host, Input::Command(command));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::core::Geometry;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };
@@ -329,7 +330,10 @@ impl Downloads {
             fault::writing("make", &self.target.path().join(&names.part), errno)
         })?;
         // Kept there too for the case that the state file is lost; a failure loses nothing else.
-        let _ = library.manifests.put(&content, manifest.clone());
+        // One in another cut than the native one would lead a later download of the same content away from the others.
+        if Geometry::native(geometry.size_bytes()) == Ok(geometry) {
+            let _ = library.manifests.put(&content, manifest.clone());
+        }
         Ok(Part {
             content,
             name,

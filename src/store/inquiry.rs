@@ -127,7 +127,7 @@ impl Inquiry {
         let mut budget = SLICE_BYTES;
         while budget > 0 && page.page.values.len() < page.count {
             let at = library.find(&self.content).map_err(|_| Answer::No)?;
-            let value = page.next_value(at, library).ok_or(Answer::No)?;
+            let value = page.next_value(&self.content, at, library).ok_or(Answer::No)?;
             page.page.values.push(value);
             budget = budget.saturating_sub(page.geometry.unit_bytes() as usize);
         }
@@ -210,13 +210,18 @@ impl UnitPage {
         Some(UnitPage { geometry, page, count })
     }
 
-    fn next_value(&self, at: u32, library: &mut Library) -> Option<ChainingValue> {
+    fn next_value(&self, content: &ContentId, at: u32, library: &mut Library) -> Option<ChainingValue> {
         let index = self.page.first + u32::try_from(self.page.values.len()).ok()?;
+        if let Some(value) = library.finer.get(content, &self.geometry, index) {
+            return Some(value);
+        }
         let (offset, len) = self.geometry.unit_span(index)?;
         let bytes = read(library, at, offset, len as usize)?;
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(offset).update(bytes);
-        Some(hasher.finalize_non_root())
+        let value = hasher.finalize_non_root();
+        library.finer.put(content, &self.geometry, index, value);
+        Some(value)
     }
 }
 

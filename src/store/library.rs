@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::core::{ContentId, SpanFault, StoreReply};
 use crate::store::StoreEvent;
+use crate::store::finer::FinerValues;
 use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::Hashed;
 use crate::store::index::Index;
@@ -21,6 +22,8 @@ pub(crate) struct Library {
     pub(crate) served: Served,
     /// Places of files that changed and are to be hashed again.
     pub(crate) changed: VecDeque<Place>,
+    /// Values that were asked for in smaller units than the manifest's.
+    pub(crate) finer: FinerValues,
     /// Memory for the slices of hashing.
     pub(crate) scratch: Vec<u8>,
     events: VecDeque<StoreEvent>,
@@ -35,6 +38,7 @@ impl Library {
             served: Served::new(fs.clone()),
             fs,
             changed: VecDeque::new(),
+            finer: FinerValues::default(),
             scratch: Vec::new(),
             events: VecDeque::new(),
         }

@@ -12,6 +12,7 @@ pub mod classic;
 mod downloads;
 mod fault;
 mod fault_plan;
+mod finer;
 mod fs;
 mod hash;
 mod helper;
@@ -27,6 +28,7 @@ mod scan;
 pub mod scratch;
 mod served;
 mod state;
+pub mod summary;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -42,7 +44,9 @@ use std::time::{Duration, Instant};
 pub use buffers::Buffers;
 pub use hash::hash_path;
 
-use crate::core::{ContentId, Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
+use crate::core::{
+    ContentId, Fault, FaultKind, Geometry, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply,
+};
 use crate::store::classic::{Classic, Work};
 use crate::store::downloads::Downloads;
 use crate::store::fs::Fs;
@@ -309,6 +313,27 @@ impl Store {
         }
         let at = self.library.find(content)?;
         self.library.served.opened(at).ok_or(SpanFault::Gone)
+    }
+
+    /// Reads a chunk that is here into `into`, whose length it then has.
+    pub fn read_chunk(
+        &mut self,
+        content: &ContentId,
+        cut: &Geometry,
+        chunk: u32,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let no =
+            |why: String| fault::fault(FaultKind::Io, format!("chunk {chunk} cannot be read again: {why}"));
+        let (offset, len) = cut.chunk_span(chunk).ok_or_else(|| no("there is no such chunk".to_owned()))?;
+        let fs = self.library.fs.clone();
+        let file = self.span(SpanSource::Content(*content)).map_err(|why| no(why.to_string()))?;
+        into.resize(len as usize, 0);
+        match fs.read_at(file, into, offset) {
+            Ok(read) if read == into.len() => Ok(()),
+            Ok(_) => Err(no("the file is shorter".to_owned())),
+            Err(errno) => Err(no(fault::spoken(errno))),
+        }
     }
 
     fn open_part(&mut self, content: ContentId, name: String, size: u64) -> Option<StoreReply> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::core::{ContentId, Fault, FaultKind, Geometry, PartState};
 use crate::store::OnConflict;
 use crate::store::fault;
@@ -192,7 +191,7 @@ impl Opening {
             Ok(_) => false,
             Err(errno) => errno == Errno::NOENT,
         };
-        if left_over && self.size > u64::from(NATIVE_CHUNK_BYTES_MIN) {
+        if left_over {
             let _ = fs.unlink(&self.folder, &self.names.state);
         }
     }

@@ -324,6 +324,11 @@ pub enum Frame {
         /// The chunk.
         chunk: u32,
     },
+    /// Asks who shows the sender only some of what it has to show all of it.
+    Show {
+        /// The sender's channel.
+        channel: u32,
+    },
     /// Asks for a [`Frame::Pong`].
     Ping,
     /// A sign of life.

@@ -31,6 +31,7 @@ mod namespaces;
 mod poison;
 mod refusals;
 mod resume;
+mod ring;
 mod serve;
 mod shown;
 mod stopping;

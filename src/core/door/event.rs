@@ -174,6 +174,71 @@ pub enum Event {
         /// Why, as the transfer log says it.
         why: &'static str,
     },
+    /// A chunk was asked for. This and the next four are told in an arrangement of neighbours only.
+    ChunkRequested {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// Whom.
+        from: PeerRef,
+    },
+    /// Somebody asks for a chunk that is here.
+    RequestReceived {
+        /// The content.
+        content: ContentId,
+        /// The chunk.
+        chunk: u32,
+        /// Who.
+        by: PeerRef,
+    },
+    /// Somebody told which chunks it has.
+    ListReceived {
+        /// The content.
+        content: ContentId,
+        /// How many of them it had not told before.
+        new: u32,
+        /// How many it has, as far as it told.
+        have: u32,
+        /// Chunks there are in its cut.
+        of: u32,
+        /// Who.
+        from: PeerRef,
+    },
+    /// Somebody was told which chunks are here.
+    ListSent {
+        /// The content.
+        content: ContentId,
+        /// How many of them it was not told before.
+        new: u32,
+        /// How many it was told of.
+        have: u32,
+        /// Chunks there are in the cut.
+        of: u32,
+        /// Who.
+        to: PeerRef,
+    },
+    /// Nobody answers where a neighbour was named, or its connection is over. Said once, until it is back.
+    NeighbourAway {
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// A neighbour that was away is there.
+    NeighbourBack {
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// A neighbour offers another content than the owner.
+    OtherContent {
+        /// Which neighbour.
+        from: PeerRef,
+        /// What it offers.
+        theirs: ContentId,
+        /// The name of that.
+        name: String,
+        /// What is wanted.
+        wanted: ContentId,
+    },
     /// A peer that was to be asked for chunks does not offer the content, or no longer.
     SourceLost {
         /// The content.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::connection::Phase as ConnectionPhase;
-use crate::core::door::ConnId;
+use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Flight;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
@@ -75,7 +75,7 @@ impl Peer {
         let mut busy: Vec<ConnId> =
             sources.iter().filter(|(asked, _)| *asked > 0).map(|(_, conn)| *conn).collect();
         for (chunk, flight) in single {
-            let has = |conn: &ConnId| *conn != flight.conn && self.remote_has(*conn, &content, chunk);
+            let has = |conn: &ConnId| *conn != flight.conn && self.offers(*conn, &content, chunk);
             // Only a late request is worth a place at a source that has others to serve.
             let place = idle.iter().position(has).map(|at| idle.swap_remove(at));
             let place = place.or_else(|| {
@@ -104,7 +104,7 @@ impl Peer {
         for (chunk, flights) in late {
             let asked = |conn: &ConnId| flights.iter().any(|flight| flight.conn == *conn);
             let mut others = self.idle_sources(now, &content).into_iter().map(|(_, conn)| conn);
-            let other = others.find(|conn| !asked(conn) && self.remote_has(*conn, &content, chunk));
+            let other = others.find(|conn| !asked(conn) && self.offers(*conn, &content, chunk));
             let unbegun = flights.iter().find(|flight| flight.begun.is_none()).map(|flight| flight.conn);
             let (Some(other), Some(unbegun)) = (other, unbegun) else { continue };
             self.cancel(now, unbegun, content, chunk);
@@ -134,6 +134,7 @@ impl Peer {
             self.connections.get(*conn).is_some_and(open)
                 && !late.contains(conn)
                 && self.is_counted(*conn, content)
+                && self.is_to_ask(*conn)
         };
         let with_load = |conn| (self.connections.get(conn).map_or(0, |connection| connection.asked), conn);
         self.links.on(content).filter(may_ask).map(with_load).collect()
@@ -144,7 +145,7 @@ impl Peer {
         self.config.limits.queued_requests_max.saturating_sub(4).max(1)
     }
 
-    fn remote_has(&self, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
+    pub(in crate::core) fn remote_has(&self, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
         let remote = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
         remote.is_some_and(|remote| remote.get(chunk))
     }
@@ -155,7 +156,13 @@ impl Peer {
         let download = self.downloader.get(content)?;
         let holding = self.catalogue.get(content)?;
         let open = |chunk| !holding.has(chunk) && !download.is_under_way(chunk);
-        picker::rarest_first(remote, &download.availability, open, &mut self.rng)
+        if self.config.topology.is_mesh() {
+            return picker::rarest_first(remote, &download.availability, open, &mut self.rng);
+        }
+        let mut rng = self.rng.clone();
+        let chunk = picker::any(remote, |chunk| open(chunk) && self.offers(conn, content, chunk), &mut rng);
+        self.rng = rng;
+        chunk
     }
 
     /// Asks one source for one chunk. False when there is no memory for it.
@@ -178,6 +185,11 @@ impl Peer {
             connection.asked += 1;
         }
         self.say(now, conn, Frame::Request { channel: number, chunk });
+        if !self.config.topology.is_mesh()
+            && let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref())
+        {
+            self.event(Event::ChunkRequested { content, chunk, from });
+        }
         true
     }
 

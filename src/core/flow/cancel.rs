@@ -33,6 +33,7 @@ impl Peer {
     /// A connection is no source of a content any more: what was asked of it is asked elsewhere.
     pub(in crate::core) fn lose_source(&mut self, now: Time, conn: ConnId, content: ContentId) {
         self.count_remote(conn, &content, false);
+        self.unseat(now, conn, content);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let lost = connection.phase == ConnectionPhase::Closing;
         if let Some((_, channel)) = connection.channel_of_mut(&content) {

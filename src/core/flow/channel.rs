@@ -65,8 +65,14 @@ impl Peer {
         self.links.named(content, conn);
         let Some(reason) = self.why_not(conn, &content, their_cut) else {
             self.open_channel(now, conn, content);
+            self.seat(now, conn, content);
             self.note_stale_haves(now, conn, content);
+            self.on_owner_cut(now, conn, content);
             self.request_manifest(now, conn, content);
+            if self.connections.get(conn).is_some_and(|connection| !connection.dialled) {
+                self.note_taker(conn);
+            }
+            self.note_empty(conn, &content);
             return;
         };
         if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
@@ -88,6 +94,7 @@ impl Peer {
             return self.close_for_fault(now, conn, "refused what was not named");
         }
         self.unlist(now, conn, content, reason);
+        self.on_neighbour_refusal(now, conn, content, reason);
     }
 
     /// The other side no longer offers what it named.
@@ -162,7 +169,8 @@ impl Peer {
             return Err("numbered its channels wrongly");
         }
         let number = match connection.channel_of(&content) {
-            Some((number, channel)) if channel.theirs.is_none() => number,
+            // What they refused under our number stays refused: it is named to them anew.
+            Some((number, channel)) if channel.theirs.is_none() && !channel.refused => number,
             Some((_, channel)) if !channel.refused && !channel.withdrawn => {
                 return Err("named a content twice");
             }
@@ -201,7 +209,8 @@ impl Peer {
             return Some(RefuseReason::Unknown);
         }
         if self.cut_of(content).is_none() {
-            let wanted = self.downloader.get(content).is_some_and(|download| download.wants_peers());
+            let wanted = self.neighbourhood.content == Some(*content)
+                || self.downloader.get(content).is_some_and(|download| download.wants_peers());
             return (!wanted).then_some(self.catalogue.why_gone(content));
         }
         let told = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
@@ -218,7 +227,9 @@ impl Peer {
     /// side has.
     fn cut_to_tell(&self, conn: ConnId, content: &ContentId) -> Option<Geometry> {
         let cut = self.cut_of(content)?;
-        let complete = self.catalogue.get(content).is_some_and(|holding| holding.is_complete());
+        // An owner's peers have to agree, so that they can serve each other.
+        let complete = self.catalogue.get(content).is_some_and(|holding| holding.is_complete())
+            && self.config.topology.is_mesh();
         let theirs = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.their_cut);
         theirs.filter(|_| complete).or(Some(cut))
     }
@@ -234,7 +245,9 @@ impl Peer {
         if let Some(peer) = from.id {
             self.directory.unlist(&peer, &content);
         }
-        if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
+        // A neighbour that does not know yet what there is will name it.
+        let not_yet = reason == RefuseReason::Unknown && !self.config.topology.is_mesh();
+        if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {
             self.event(Event::SourceLost { content, from, why: reason.text() });
         }
         self.lose_source(now, conn, content);

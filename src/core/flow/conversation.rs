@@ -84,6 +84,7 @@ impl Peer {
             Frame::Cancel { channel, chunk } => self.on_cancel(now, conn, channel, chunk),
             Frame::Reject { channel, chunk, reason } => self.on_reject(now, conn, channel, chunk, reason),
             Frame::Bad { channel, chunk } => self.on_bad(now, conn, channel, chunk),
+            Frame::Show { channel } => self.on_show(now, conn, channel),
             Frame::Ping => self.on_ping(now, conn),
             Frame::Pong => {}
             Frame::Bye { reason } => self.on_bye(now, conn, &reason),

@@ -1,8 +1,10 @@
 //! Who has which chunks: what others tell, and what they are told.
 
 use crate::core::bitfield::Bitfield;
-use crate::core::connection::Connection;
+use crate::core::catalogue::Holding;
+use crate::core::connection::{Connection, ListOut};
 use crate::core::door::ConnId;
+use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -24,10 +26,14 @@ impl Peer {
             return self.close_for_fault(now, conn, "sent a bitfield of wrong size");
         };
         self.count_remote(conn, &content, false);
+        let listed = (!self.config.topology.is_mesh()).then(|| bits.iter().collect());
         if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
             channel.remote = Some(bits);
         }
         self.count_remote(conn, &content, true);
+        if let Some(listed) = listed {
+            self.note_list(now, conn, content, listed);
+        }
         self.ask_for_chunks(now, content);
     }
 
@@ -44,7 +50,8 @@ impl Peer {
         let Some((content, chunks, end)) = told else {
             return self.close_for_fault(now, conn, "has chunks that do not exist");
         };
-        let counts = self.is_counted(conn, &content);
+        let (counts, lists) = (self.is_counted(conn, &content), !self.config.topology.is_mesh());
+        let mut listed = Vec::new();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let mut again = connection.haves_again;
         let Some((_, channel)) = connection.channel_of_mut(&content) else { return };
@@ -52,10 +59,14 @@ impl Peer {
         let before = remote.count();
         let mut download = self.downloader.get_mut(&content).filter(|_| counts);
         for chunk in first..end {
-            if remote.set(chunk)
-                && let Some(holders) = download.as_mut().and_then(|d| d.availability.get_mut(chunk as usize))
-            {
+            if !remote.set(chunk) {
+                continue;
+            }
+            if let Some(holders) = download.as_mut().and_then(|d| d.availability.get_mut(chunk as usize)) {
                 *holders = holders.saturating_add(1);
+            }
+            if lists {
+                listed.push(chunk);
             }
         }
         let new = remote.count() - before;
@@ -64,6 +75,9 @@ impl Peer {
         if again > HAVES_AGAIN_MAX {
             self.close_for_fault(now, conn, "tells the same chunks again and again");
         } else if new > 0 {
+            if lists {
+                self.note_list(now, conn, content, listed);
+            }
             self.ask_for_chunks(now, content);
         }
     }
@@ -76,9 +90,9 @@ impl Peer {
         };
         let content = channel.content;
         let whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        channel.withdrawn
-            || (whole && self.downloader.get(&content).is_none())
-            || self.is_former_channel(conn, theirs)
+        // Among neighbours who has everything wants to know when the others do.
+        let done = whole && self.downloader.get(&content).is_none() && self.config.topology.is_mesh();
+        channel.withdrawn || done || self.is_former_channel(conn, theirs)
     }
 
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
@@ -106,8 +120,10 @@ impl Peer {
         }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
-        // Who has everything need not know more.
-        let sated = channel.told.is_some() && channel.remote.as_ref().is_some_and(Bitfield::is_full);
+        // Who has everything need not know more, unless it waits for others to have it too.
+        let sated = self.config.topology.is_mesh()
+            && channel.told.is_some()
+            && channel.remote.as_ref().is_some_and(Bitfield::is_full);
         if channel.our_cut.is_some() && !channel.withdrawn && !sated {
             connection.stale_haves.insert(number);
             self.wake(now, conn);
@@ -116,6 +132,7 @@ impl Peer {
 
     /// Encodes what a connection was not told yet of what is had, as far as it fits.
     pub(in crate::core) fn encode_haves(&mut self, conn: ConnId) {
+        let lists = !self.config.topology.is_mesh();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         while !connection.outbox_is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };
@@ -123,16 +140,28 @@ impl Peer {
             let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
                 continue;
             };
-            let told = channel.told.replace(holding.logged());
-            match (told, holding.bits()) {
-                (Some(from), _) => encode_ranges(connection, number, holding.since(from).to_vec()),
-                (None, None) if cut.chunks() > 0 => {
-                    connection.encode(&Frame::Have { channel: number, first: 0, count: cut.chunks() });
+            let content = channel.content;
+            let (all, new) = match &channel.shown {
+                Some(shown) => {
+                    let told = channel.told.replace(shown.len());
+                    let news = shown.since(told.unwrap_or(0)).to_vec();
+                    let counts = (shown.len() as u32, news.len() as u32);
+                    match told {
+                        None if news.len() > 1 => {
+                            let bits = shown.to_bytes();
+                            connection.encode(&Frame::HaveMap { channel: number, bits });
+                        }
+                        _ => encode_ranges(connection, number, news),
+                    }
+                    counts
                 }
-                (None, Some(bits)) if bits.count() > 0 => {
-                    connection.encode(&Frame::HaveMap { channel: number, bits: bits.to_bytes() });
+                None => {
+                    let told = channel.told.replace(holding.logged());
+                    encode_holding(connection, number, cut, holding, told)
                 }
-                (None, _) => {}
+            };
+            if lists && new > 0 {
+                connection.lists_out.push(ListOut { content, new, have: all, of: cut.chunks() });
             }
         }
     }
@@ -169,6 +198,33 @@ impl Peer {
         let Some(download) = self.downloader.get(content) else { return false };
         !channel.refused && channel.their_cut.is_some() && channel.their_cut == download.geometry
     }
+}
+
+/// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.
+fn encode_holding(
+    connection: &mut Connection,
+    channel: u32,
+    cut: Geometry,
+    holding: &Holding,
+    told: Option<usize>,
+) -> (u32, u32) {
+    let all = if holding.is_complete() { cut.chunks() } else { holding.count() };
+    match (told, holding.bits()) {
+        (Some(from), _) => {
+            let news = holding.since(from).to_vec();
+            let new = news.len() as u32;
+            encode_ranges(connection, channel, news);
+            return (all, new);
+        }
+        (None, None) if cut.chunks() > 0 => {
+            connection.encode(&Frame::Have { channel, first: 0, count: cut.chunks() });
+        }
+        (None, Some(bits)) if bits.count() > 0 => {
+            connection.encode(&Frame::HaveMap { channel, bits: bits.to_bytes() });
+        }
+        (None, _) => {}
+    }
+    (all, all)
 }
 
 /// Encodes chunks as ranges of neighbours.

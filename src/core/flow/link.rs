@@ -94,6 +94,7 @@ impl Peer {
         if dialled && addr == endpoint {
             self.forget_impostors(&endpoint, &hello.peer);
         }
+        self.meet(dialled.then_some(addr), endpoint, hello.peer);
         if let Some(other) = self.links.to_peer(&hello.peer) {
             if self.is_surplus(other, conn, &hello.peer) {
                 return self.close(now, conn, Some("a second connection"));
@@ -119,6 +120,7 @@ impl Peer {
         self.review_connection(now, conn);
         self.wake(now, conn);
         self.walk_catalogue(now, &hello.peer);
+        self.greet_neighbour(now, conn);
         for content in self.downloader.wanting() {
             if self.directory.holders(&content).any(|holder| *holder == hello.peer) {
                 self.open_channel(now, conn, content);
@@ -155,12 +157,14 @@ impl Peer {
         self.note_fruitless(now, conn);
         self.detach(now, conn);
         self.forget(conn);
+        self.seek_neighbours(now);
         self.review_leaving(now, false);
     }
 
     pub(in crate::core) fn on_closed(&mut self, now: Time, conn: ConnId) {
         self.detach(now, conn);
         self.forget(conn);
+        self.seek_neighbours(now);
         self.review_leaving(now, false);
     }
 
@@ -285,6 +289,7 @@ impl Peer {
 
     /// A dialled connection ended: the endpoint is not dialled again at once.
     fn note_fruitless(&mut self, now: Time, conn: ConnId) {
+        self.note_away(conn);
         let Some(connection) = self.connections.get(conn) else { return };
         let (addr, dialled) = (connection.addr, connection.dialled && connection.phase != Phase::Closing);
         if dialled {

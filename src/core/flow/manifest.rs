@@ -20,7 +20,7 @@ pub(in crate::core) const PAGE_DEADLINE: Duration = Duration::from_secs(4);
 impl Peer {
     /// Asks this peer for the manifest, if one is wanted and nobody else is being asked. Who tells a cut can prove it.
     pub(in crate::core) fn request_manifest(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let Some(download) = self.downloader.get_mut(&content) else { return };
+        let Some(download) = self.downloader.get(&content) else { return };
         if !matches!(download.phase, Phase::Manifest(None)) {
             return;
         }
@@ -29,11 +29,16 @@ impl Peer {
         };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         // A manifest proves the unit, not how many units make a chunk. All native holders cut alike; one that does not
-        // would lead this peer away from the others.
-        let native = channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut));
-        if native.is_none() || channel.refused {
+        // would lead this peer away from the others. Among neighbours it is the owner's cut that all use.
+        let agreed = match self.neighbourhood.cut {
+            Some(owners) => channel.their_cut.filter(|cut| *cut == owners),
+            None => channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut)),
+        };
+        let stands = channel.opened && !channel.refused && !channel.withdrawn;
+        if agreed.is_none() || !stands || !self.is_to_ask(conn) {
             return;
         }
+        let Some(download) = self.downloader.get_mut(&content) else { return };
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
         download.page_asked = now;
         self.say(now, conn, Frame::ManifestRequest { channel: number, first: 0 });

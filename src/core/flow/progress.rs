@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
 use crate::core::downloader::{Download, Phase};
 use crate::core::flow::manifest::PAGE_DEADLINE;
+use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::status::DownloadStatus;
@@ -69,6 +70,7 @@ impl Peer {
         self.ask_for_chunks(now, content);
         self.seek_sources(now, content);
         self.review_supply(now, content);
+        self.fall_back(now, content);
     }
 
     /// Can this download get on with the peers that are connected?
@@ -110,7 +112,9 @@ impl Peer {
         if ask_again {
             download.queried(now);
         }
-        let say = !download.waiting && idle_for >= WAITING_AFTER;
+        let waiting_after =
+            if self.config.topology.is_mesh() { WAITING_AFTER } else { NEIGHBOURS_WAITING_AFTER };
+        let say = !download.waiting && idle_for >= waiting_after;
         download.waiting |= say;
         if say {
             self.event(Event::Waiting { content, missing, missing_count });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
 use crate::core::flow::mirror::MIRROR_KEY;
+use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::searches::{Purpose, Search, Step, similar};
@@ -123,6 +124,9 @@ impl Peer {
         let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
             return self.close_for_fault(now, conn, "sent a catalogue page nobody asked for");
         };
+        if key == NEIGHBOUR_WALK {
+            return self.on_neighbour_page(now, conn, page);
+        }
         let (peer, endpoint) = (identity.peer, connection.peer_ref().addr);
         self.dialer.succeeded(&endpoint);
         let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));

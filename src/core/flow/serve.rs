@@ -1,6 +1,6 @@
 //! Serving: requests in, chunks and pages out.
 
-use crate::core::connection::{CATALOGUE_ASKS_MAX, Outgoing, Phase};
+use crate::core::connection::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
@@ -38,6 +38,10 @@ impl Peer {
     pub(in crate::core) fn on_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let done = connection.sent(now, bytes);
+        if !connection.lists_out.is_empty() {
+            self.tell_lists(conn);
+        }
+        let Some(connection) = self.connections.get(conn) else { return };
         if let Some(out) = done {
             let event = Event::ChunkSent {
                 content: out.content,
@@ -48,6 +52,7 @@ impl Peer {
                 took: now.since(out.began),
             };
             self.event(event);
+            self.note_dealt(now, conn, out.content, out.chunk);
             self.uploader.finish(conn);
             self.grant_uploads(now);
             self.review_leaving(now, false);
@@ -55,6 +60,15 @@ impl Peer {
             self.uploader.moved(conn, now);
         }
         self.read_next_manifest(conn);
+    }
+
+    /// What a connection's outbox told of what is here is out.
+    fn tell_lists(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
+        for ListOut { content, new, have, of } in lists {
+            self.event(Event::ListSent { content, new, have, of, to: to.clone() });
+        }
     }
 
     pub(in crate::core) fn on_catalogue_request(
@@ -86,13 +100,20 @@ impl Peer {
         let holding = self.catalogue.get(&content);
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
-        if !here {
+        let hidden = channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        if !here || hidden {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::NotHere);
         }
         if self.leaving.is_some() || self.uploader.queued(conn) >= self.config.limits.queued_requests_max {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         self.uploader.push(conn, Ask { channel: number, content, chunk });
+        if !self.config.topology.is_mesh() {
+            self.note_taker(conn);
+            if let Some(by) = self.connections.get(conn).map(|connection| connection.peer_ref()) {
+                self.event(Event::RequestReceived { content, chunk, by });
+            }
+        }
         self.grant_uploads(now);
     }
 

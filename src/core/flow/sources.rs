@@ -18,6 +18,9 @@ impl Peer {
         {
             return;
         }
+        if !self.config.topology.is_mesh() {
+            return self.seek_neighbours(now);
+        }
         let holders: Vec<PeerId> = self.directory.holders(&content).copied().collect();
         let mut connected = self.links.on(&content).filter(|conn| self.is_neighbour(*conn, &content)).count();
         for peer in holders {
@@ -33,6 +36,9 @@ impl Peer {
 
     /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
     pub(in crate::core) fn seek_all_sources(&mut self, now: Time) {
+        if !self.config.topology.is_mesh() {
+            return self.seek_neighbours(now);
+        }
         for content in self.downloader.wanting() {
             self.seek_sources(now, content);
         }

@@ -6,7 +6,6 @@ use crate::core::door::{
 };
 use crate::core::downloader::Phase;
 use crate::core::flow::serve::reason_of;
-use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -38,10 +37,19 @@ impl Peer {
     }
 
     fn on_offered(&mut self, now: Time, content: ContentId, name: String, size: u64) {
-        let Ok(geometry) = Geometry::native(size) else { return };
+        let Ok(geometry) = self.config.topology.cut(size) else { return };
         self.catalogue.add_complete(content, &name, geometry);
         if let Some(mirror) = &mut self.mirror {
             mirror.returned(&content);
+        }
+        if self.config.topology.is_owner() {
+            // Who asked before it was hashed was told that it is not here.
+            self.tell_cut(now, content);
+            self.links
+                .on(&content)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|conn| self.seat(now, conn, content));
         }
         self.tell_haves(now, content);
         self.announce_soon(now);
@@ -64,6 +72,15 @@ impl Peer {
     }
 
     fn on_part_opened(&mut self, now: Time, content: ContentId, state: PartState) {
+        let state = match state {
+            PartState::Complete { geometry, path } => {
+                PartState::Complete { geometry: self.owners_cut(geometry, true).unwrap_or(geometry), path }
+            }
+            PartState::Resumed { geometry, .. } if self.owners_cut(geometry, false).is_none() => {
+                return self.refuse_part(now, content);
+            }
+            state => state,
+        };
         let Some(download) = self.downloader.get_mut(&content) else { return };
         if !matches!(download.phase, Phase::Opening) {
             return;

@@ -36,6 +36,8 @@ fn manifests_are_given_in_every_legal_chunk_size() {
             let manifest = manifest_read(&mut session, &content, chunk_bytes).unwrap();
             let expected = Content::cut("talk", content.bytes.clone(), chunk_bytes).manifest;
             assert_eq!(manifest, expected, "{len} in {chunk_bytes}");
+            // What was computed for one who asked is kept for the next.
+            assert_eq!(manifest_read(&mut session, &content, chunk_bytes), Some(expected));
         }
         assert_eq!(manifest_read(&mut session, &content, 3), None);
     }

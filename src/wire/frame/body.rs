@@ -51,6 +51,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
         kind::BAD => Frame::Bad { channel: body.u32()?, chunk: body.u32()? },
         kind::PING => Frame::Ping,
         kind::PONG => Frame::Pong,
+        kind::SHOW => Frame::Show { channel: body.u32()? },
         kind::BYE => Frame::Bye { reason: body.text()? },
         _ => return Err("not a control frame"),
     };
@@ -128,6 +129,10 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) -> u8 {
         }
         Frame::Ping => kind::PING,
         Frame::Pong => kind::PONG,
+        Frame::Show { channel } => {
+            put_u32s(&[*channel], out);
+            kind::SHOW
+        }
         Frame::Bye { reason } => {
             out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes());
             kind::BYE

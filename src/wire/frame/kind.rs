@@ -23,6 +23,7 @@ pub(super) const CHUNK: u8 = 0x0f;
 pub(super) const PING: u8 = 0x10;
 pub(super) const PONG: u8 = 0x11;
 pub(super) const BYE: u8 = 0x12;
+pub(super) const SHOW: u8 = 0x13;
 
 /// From this kind on, whoever does not know a kind skips it.
 const IGNORABLE_FROM: u8 = 0x80;
@@ -51,6 +52,7 @@ pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
         REJECT => exactly(4 + 4 + 1),
         CHUNK => 4 + 4 + 1..=4 + 4 + CHUNK_BYTES_MAX,
         PING | PONG => exactly(0),
+        SHOW => exactly(4),
         BYE => 0..=super::BYE_BYTES_MAX as u32,
         _ if is_ignorable(kind) => 0..=control_max,
         _ => return None,

@@ -124,6 +124,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         two().prop_map(|[channel, chunk]| Frame::Cancel { channel, chunk }),
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
+        any::<u32>().prop_map(|channel| Frame::Show { channel }),
         Just(Frame::Ping),
         Just(Frame::Pong),
         ".{0,40}".prop_map(|reason| Frame::Bye { reason }),
@@ -220,7 +221,7 @@ fn the_table_of_the_specification() {
         Some((kind, numbers[0], numbers[numbers.len() - 1]))
     });
     let rows: Vec<_> = rows.collect();
-    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x12).collect::<Vec<_>>());
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x13).collect::<Vec<_>>());
     for (kind, min, max) in rows {
         assert_eq!(kind::body_bytes(kind), Some(min..=max), "{kind:#x}");
     }
@@ -257,7 +258,7 @@ fn lengths_no_frame_has_are_refused_at_once() {
         assert_eq!(begin(illegal, kind), Some(FrameError::Length { kind, bytes: illegal }));
     }
     assert_eq!(begin(1, 0x00), Some(FrameError::Kind(0x00)));
-    assert_eq!(begin(1, 0x13), Some(FrameError::Kind(0x13)));
+    assert_eq!(begin(1, 0x14), Some(FrameError::Kind(0x14)));
     assert_eq!(begin(1, 0x7f), Some(FrameError::Kind(0x7f)));
 }
 

@@ -1,0 +1,112 @@
+//! Endpoints as they are named: a port of this host, or `HOST:PORT`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::cli::args::Global;
+use crate::shell::{Listen, ShellConfig, host};
+use crate::wire::message::PORT_MIN;
+
+/// How soon, and how late at most, an endpoint where nobody answers is dialled again.
+const REDIAL_WAIT_MIN: Duration = Duration::from_millis(100);
+const REDIAL_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// An endpoint, not resolved yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// `None`: this host.
+    host: Option<String>,
+    port: u16,
+}
+
+impl Endpoint {
+    /// Reads an argument.
+    pub(crate) fn parse(text: &str) -> Result<Endpoint, String> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() => (Some(host.to_owned()), port),
+            Some(_) => return Err("write a port of this host, or HOST:PORT".to_owned()),
+            None => (None, text),
+        };
+        let port: u16 = port.parse().map_err(|_| "write a port of this host, or HOST:PORT".to_owned())?;
+        if port < PORT_MIN {
+            return Err(format!("ports of peers are {PORT_MIN} and above"));
+        }
+        Ok(Endpoint { host, port })
+    }
+
+    /// Where to dial; a port of this host is one of `bind`, or of loopback.
+    pub(crate) fn resolve(&self, bind: Option<IpAddr>) -> Result<SocketAddr, String> {
+        let this = bind.filter(|ip| !ip.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        match &self.host {
+            None => Ok(SocketAddr::new(this, self.port)),
+            Some(host) => {
+                let text = format!("{host}:{}", self.port);
+                host::resolve(&text, self.port)
+                    .map_err(|error| format!("{} leads nowhere: {error}", text.escape_debug()))
+            }
+        }
+    }
+
+    /// Where to listen: at the host's address that was named, else at that of `--bind`, else at all.
+    pub(crate) fn listen(&self, global: &Global) -> Result<(Option<IpAddr>, u16), String> {
+        match self.host {
+            Some(_) => self.resolve(None).map(|addr| (Some(addr.ip()), addr.port())),
+            None => Ok((global.bind, self.port)),
+        }
+    }
+}
+
+/// Whether who listens at `listen` would reach itself at `addr`.
+pub(crate) fn is_itself(listen: (Option<IpAddr>, u16), addr: SocketAddr) -> bool {
+    let (ip, port) = listen;
+    port == addr.port()
+        && match ip.filter(|ip| !ip.is_unspecified()) {
+            Some(ip) => ip == addr.ip() || addr.ip().is_unspecified(),
+            None => host::is_own(addr.ip()),
+        }
+}
+
+/// Makes a peer one that finds nobody but its neighbours, and listens at this place alone.
+pub(crate) fn settle(config: &mut ShellConfig, (bind, port): (Option<IpAddr>, u16)) {
+    config.listen = Listen::At(port);
+    config.bind = bind;
+    config.discovers = false;
+    config.no_broadcast = true;
+    config.broadcast = None;
+    config.peers = Vec::new();
+    config.limits.redial_wait_min = REDIAL_WAIT_MIN;
+    config.limits.redial_wait_max = REDIAL_WAIT_MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_or_a_host_and_a_port() {
+        let resolved = |text: &str, bind: Option<&str>| {
+            Endpoint::parse(text)?.resolve(bind.map(|ip| ip.parse().unwrap())).map(|addr| addr.to_string())
+        };
+        assert_eq!(resolved("7200", None), Ok("127.0.0.1:7200".into()));
+        assert_eq!(resolved("7200", Some("127.0.0.5")), Ok("127.0.0.5:7200".into()));
+        assert_eq!(resolved("127.0.0.9:7200", Some("127.0.0.5")), Ok("127.0.0.9:7200".into()));
+        assert_eq!(resolved("localhost:7200", None), Ok("127.0.0.1:7200".into()));
+        assert_eq!(resolved("[::1]:7200", None), Ok("[::1]:7200".into()));
+        for wrong in ["", "x", ":7200", "0", "80", "70000", "host:", "host:x"] {
+            assert!(Endpoint::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ones_own_place_is_known() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let here = Some("127.0.0.2".parse().unwrap());
+        assert!(
+            is_itself((None, 7200), at("127.0.0.1:7200")) && !is_itself((None, 7200), at("127.0.0.1:7201"))
+        );
+        assert!(
+            is_itself((here, 7200), at("127.0.0.2:7200")) && !is_itself((here, 7200), at("127.0.0.1:7200"))
+        );
+        assert!(!is_itself((None, 7200), at("192.0.2.1:7200")));
+    }
+}

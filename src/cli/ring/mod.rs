@@ -1,0 +1,48 @@
+//! `ring`: an owner hands each peer a share of a file, and the peers pass the rest along to their neighbours.
+
+mod activity;
+mod endpoint;
+mod owner;
+mod peer;
+mod record;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::output::Output;
+
+const ABOUT: &str = "\
+An owner hands each peer a share of the chunks of a file; each peer has a neighbour that it downloads from and one that \
+it uploads to, and the chunks go along these links until everybody has the whole file. Nothing is broadcast: every \
+endpoint is named.";
+
+const EXAMPLES: &str = "\
+Examples, each in a terminal of its own:
+  chunkcast ring owner talk.mkv --listen 7200 --peers 3
+  chunkcast ring peer 7200 7201 7202 -o one/      from the owner, and from the next peer
+  chunkcast ring peer 7200 7202 7203 -o two/
+  chunkcast ring peer 7200 7203 7201 -o three/
+
+Exit: as ring owner --help and ring peer --help say.";
+
+/// Pass a file along a ring of named neighbours
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct RingArgs {
+    #[command(subcommand)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum Place {
+    Owner(owner::OwnerArgs),
+    Peer(peer::PeerArgs),
+}
+
+pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Outcome {
+    match &args.place {
+        Place::Owner(args) => owner::run(args, global, out),
+        Place::Peer(args) => peer::run(args, global, out),
+    }
+}

@@ -1,0 +1,191 @@
+//! `ring owner`: hands each peer a share of a file's chunks.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{ContentEvent, Line};
+use crate::cli::output::Output;
+use crate::cli::ring::activity;
+use crate::cli::ring::endpoint::{Endpoint, settle};
+use crate::cli::run::{Run, Standing, Target};
+use crate::cli::telling::Known;
+use crate::cli::units::{parse_duration, parse_size};
+use crate::core::name::printable;
+use crate::core::{ContentId, Event, Geometry, Place, Topology};
+use crate::shell::ShellEvent;
+
+const ABOUT: &str = "\
+Cut a file into chunks and hand each peer that comes a share of them: of N peers the k-th gets every N-th chunk, from \
+the k-th on. Each chunk leaves the owner once, and again only when somebody is lost. Shares that nobody came for are dealt \
+to the others after --deal-after.
+
+A file has at least five chunks: of less than five chunks' worth they get smaller, down to 1 KiB (so a file of up to \
+4 KiB has fewer). A file too large for its chunk size gets the next larger power of two that will do.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast ring owner talk.mkv --listen 7200
+  chunkcast ring owner talk.mkv --listen 192.168.1.27:7200 --peers 12 --exit-when-done
+  chunkcast ring owner talk.mkv --listen 7200 --chunk-size 1MiB --json
+
+Exit: 0 all peers are complete (--exit-when-done), or ended by Ctrl-C or SIGTERM, 2 usage,
+4 the port is in use, 7 the file cannot be read or changed.";
+
+/// Hand out a file, each peer its share
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(super) struct OwnerArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where peers connect to: a port of this host, or one of its addresses and a port
+    #[arg(long, value_name = "PORT|ADDR:PORT", value_parser = Endpoint::parse)]
+    listen: Endpoint,
+    /// Chunk size: a power of two from 1KiB, or a multiple of 4KiB, up to 1MiB
+    #[arg(long, value_name = "SIZE", default_value = "100KiB", value_parser = parse_chunk_bytes)]
+    chunk_size: u32,
+    /// How many peers are expected
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    peers: u32,
+    /// So long after the first peer, shares that nobody came for go to those who did
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    deal_after: Duration,
+    /// End once --peers peers came and everybody who is there is complete
+    #[arg(long)]
+    exit_when_done: bool,
+}
+
+/// What is handed out, once it is hashed.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    content: ContentId,
+    cut: Geometry,
+}
+
+pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcome {
+    let refused = |out: &mut Output, exit: Exit, why: &str, next: &str| {
+        out.error(exit, why, Some(next));
+        Outcome::of(exit)
+    };
+    if args.file.is_dir() {
+        let shown = printable(&args.file.to_string_lossy());
+        return refused(out, Exit::Usage, &format!("{shown} is a folder"), "name one file in it");
+    }
+    let listen = match args.listen.listen(global) {
+        Ok(listen) => listen,
+        Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
+    };
+    let place = Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, deal_after: args.deal_after };
+    let started = Run::start_as("ring", global, Target::default(), Standing::native(None), out, |config| {
+        settle(config, listen);
+        config.topology = Topology::Neighbours(place);
+    });
+    let mut run = match started {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let mut offer = None;
+    let exit = match run.share(&args.file) {
+        Ok(()) => until_ended(args, &mut run, &mut offer),
+        Err(fault) => {
+            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+            Exit::of_fault(&fault)
+        }
+    };
+    run.leave(|run, event| {
+        if let ShellEvent::Core(event) = &event {
+            activity::tell(run, event, None);
+        }
+    });
+    let bytes = offer.map_or(0, |offer: Offer| offer.cut.size_bytes());
+    Outcome { bytes, ..Outcome::of(exit) }
+}
+
+fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -> Exit {
+    let mut all_done = false;
+    loop {
+        if let Err(exit) = run.turn(None::<Instant>) {
+            return exit;
+        }
+        while let Some(event) = run.next_event() {
+            match &event {
+                ShellEvent::Signal(_) => return Exit::Ok,
+                ShellEvent::Skipped { .. } => return Exit::Storage,
+                ShellEvent::Core(Event::Withdrawn { name, why, .. }) => {
+                    let why = format!("{}: {why}", human::label(name));
+                    let next = "start the owner and its peers again once the file stays as it is";
+                    run.out.error(Exit::Storage, &why, Some(next));
+                    return Exit::Storage;
+                }
+                ShellEvent::Core(Event::Offered { content, name, size }) if offer.is_none() => {
+                    *offer = offered(args, run, *content, name, *size);
+                    if offer.is_none() {
+                        return Exit::Usage;
+                    }
+                }
+                ShellEvent::Core(event) => activity::tell(run, event, None),
+                ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
+            }
+        }
+        if let (Some(offer), Some(status)) = (*offer, run.neighbours()) {
+            let enough = status.takers_done >= args.peers as usize;
+            let done = enough && status.takers_open == 0 && status.quiet;
+            if done && !std::mem::replace(&mut all_done, done) {
+                let peers = human::counted(status.takers_done, "peer", "peers");
+                activity::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
+            }
+            if done && args.exit_when_done {
+                return Exit::Ok;
+            }
+        }
+        if let Some(exit) = run.out.ended() {
+            return exit;
+        }
+    }
+}
+
+/// The file is hashed: tells what peers will get.
+fn offered(args: &OwnerArgs, run: &mut Run<'_>, content: ContentId, name: &str, size: u64) -> Option<Offer> {
+    let cut = match Geometry::ring(size, args.chunk_size) {
+        Ok(cut) => cut,
+        Err(error) => {
+            run.out.error(Exit::Usage, &error.to_string(), None);
+            return None;
+        }
+    };
+    run.known.insert(content, Known { name: name.to_owned(), chunks: cut.chunks() });
+    run.out.json(&Line::Content {
+        event: ContentEvent::Shared,
+        id: content,
+        name,
+        size,
+        of: cut.chunks(),
+        holders: &[],
+        reason: None,
+    });
+    run.out.result(&format!("{content}  {}", printable(name)));
+    let (chunks, peers) = (cut.chunks(), human::counted(args.peers as usize, "peer", "peers"));
+    let note = format!(
+        "{} in {} of {}; waiting for {peers} on port {}: chunkcast ring peer HOST:{} LISTEN NEIGHBOUR",
+        human::size(size),
+        human::counted(chunks as usize, "chunk", "chunks"),
+        human::size(cut.chunk_bytes().into()),
+        run.tcp_port(),
+        run.tcp_port(),
+    );
+    run.out.note(&note);
+    Some(Offer { content, cut })
+}
+
+/// Reads a chunk size.
+fn parse_chunk_bytes(text: &str) -> Result<u32, String> {
+    let bytes = parse_size(text)?;
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Geometry::new(0, bytes).map(|cut| cut.chunk_bytes()).map_err(|error| error.to_string())
+}

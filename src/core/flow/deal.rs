@@ -1,0 +1,92 @@
+//! An owner's part in an arrangement of neighbours: each connection is shown what it was dealt, and nothing else.
+
+use crate::core::connection::Shown;
+use crate::core::dealer::Dealer;
+use crate::core::door::ConnId;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::core::topology::{Place, Topology};
+
+impl Peer {
+    /// Somebody named a content that is dealt here: its place is taken.
+    pub(in crate::core) fn seat(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let Topology::Neighbours(Place::Owner { peers, deal_after, .. }) = self.config.topology else {
+            return;
+        };
+        let Some(holding) = self.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
+            return;
+        };
+        let chunks = holding.geometry.chunks();
+        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        else {
+            return;
+        };
+        if channel.shown.is_some() || channel.withdrawn {
+            return;
+        }
+        channel.shown = Some(Shown::nothing(chunks));
+        // One more than is asked for at once, so that there always is something to ask for.
+        let shown_max = self.config.limits.window_chunks_max as usize + 1;
+        let dealer = self.dealers.entry(content);
+        dealer.or_insert_with(|| Dealer::new(chunks, peers, deal_after, shown_max)).arrive(now, conn);
+        self.show_dealt(now, content);
+    }
+
+    /// Tells each connection what it may be shown by now.
+    pub(in crate::core) fn show_dealt(&mut self, now: Time, content: ContentId) {
+        let Some(dealer) = self.dealers.get_mut(&content) else { return };
+        for (conn, chunk) in dealer.take_news() {
+            let channel = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content));
+            let Some(shown) = channel.and_then(|(_, channel)| channel.shown.as_mut()) else { continue };
+            shown.add(chunk);
+            self.note_stale_haves(now, conn, content);
+        }
+        match self.dealers.values().filter_map(Dealer::deadline).min() {
+            Some(at) => self.timers.set(Timer::Deal, at),
+            None => self.timers.clear(Timer::Deal),
+        }
+    }
+
+    /// Shares that nobody came for may be due.
+    pub(in crate::core) fn review_dealing(&mut self, now: Time) {
+        for content in self.dealers.keys().copied().collect::<Vec<_>>() {
+            if let Some(dealer) = self.dealers.get_mut(&content) {
+                dealer.review(now);
+            }
+            self.show_dealt(now, content);
+        }
+    }
+
+    /// A connection takes no part in a content any more: what it was to get goes to others.
+    pub(in crate::core) fn unseat(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        if let Some(dealer) = self.dealers.get_mut(&content) {
+            dealer.depart(now, conn);
+            self.show_dealt(now, content);
+        }
+    }
+
+    /// A chunk left for somebody.
+    pub(in crate::core) fn note_dealt(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
+        if let Some(dealer) = self.dealers.get_mut(&content) {
+            dealer.note_sent(conn, chunk);
+            self.show_dealt(now, content);
+        }
+    }
+
+    /// Somebody asks to be shown all there is, for want of another source.
+    pub(in crate::core) fn on_show(&mut self, now: Time, conn: ConnId, theirs: u32) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((number, channel)) = connection.channel_theirs(theirs) else {
+            return self.close_for_fault(now, conn, "asked to be shown nothing");
+        };
+        let content = channel.content;
+        if let Some(shown) =
+            connection.channels.get_mut(number as usize).and_then(|channel| channel.shown.as_mut())
+        {
+            shown.add_all();
+            self.note_stale_haves(now, conn, content);
+        }
+    }
+}
