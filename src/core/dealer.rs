@@ -161,10 +161,11 @@ impl Dealer {
                 self.lost.remove(&chunk);
                 self.lots[chunk as usize] = Lot::Dealt(conn);
             }
-            Some(Lot::Dealt(other)) if other != conn => {
-                if self.hands.get_mut(&other).is_some_and(|hand| hand.waiting.remove(&chunk)) {
-                    self.lots[chunk as usize] = Lot::Dealt(conn);
-                }
+            Some(Lot::Dealt(other))
+                if other != conn
+                    && self.hands.get_mut(&other).is_some_and(|hand| hand.waiting.remove(&chunk)) =>
+            {
+                self.lots[chunk as usize] = Lot::Dealt(conn);
             }
             _ => {}
         }

@@ -29,6 +29,7 @@ mod picker;
 mod rates;
 pub mod rng;
 mod searches;
+mod shown;
 pub mod status;
 pub mod time;
 mod timers;
