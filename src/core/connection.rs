@@ -10,6 +10,7 @@ use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
+use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
@@ -99,13 +100,6 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) opened: bool,
 }
 
-/// Some chunks of what we have, in the order in which they were shown.
-#[derive(Debug)]
-pub(in crate::core) struct Shown {
-    order: Vec<u32>,
-    bits: Bitfield,
-}
-
 /// News of what we have that stand in the outbox.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct ListOut {
@@ -171,46 +165,6 @@ pub(in crate::core) struct Connection {
     outbox_sent: usize,
     /// Where in the outbox the header of the chunk behind it begins.
     promise_at: usize,
-}
-
-impl Shown {
-    /// Nothing of `chunks` chunks.
-    pub(in crate::core) fn nothing(chunks: u32) -> Shown {
-        Shown { order: Vec::new(), bits: Bitfield::empty(chunks) }
-    }
-
-    /// One more chunk is shown.
-    pub(in crate::core) fn add(&mut self, chunk: u32) {
-        if self.bits.set(chunk) {
-            self.order.push(chunk);
-        }
-    }
-
-    /// Everything is shown.
-    pub(in crate::core) fn add_all(&mut self) {
-        self.order.extend(self.bits.missing());
-        self.bits = Bitfield::full(self.bits.len());
-    }
-
-    /// Whether a chunk is shown.
-    pub(in crate::core) fn has(&self, chunk: u32) -> bool {
-        self.bits.get(chunk)
-    }
-
-    /// The chunks that are shown, as a frame has them.
-    pub(in crate::core) fn to_bytes(&self) -> Vec<u8> {
-        self.bits.to_bytes()
-    }
-
-    /// How many chunks are shown.
-    pub(in crate::core) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// The chunks that were shown since a cursor stood at `from`.
-    pub(in crate::core) fn since(&self, from: usize) -> &[u32] {
-        self.order.get(from..).unwrap_or_default()
-    }
 }
 
 impl Connection {

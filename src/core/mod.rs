@@ -31,6 +31,7 @@ pub mod picker;
 mod rates;
 pub mod rng;
 mod searches;
+mod shown;
 pub mod status;
 pub mod time;
 mod timers;

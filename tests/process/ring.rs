@@ -274,12 +274,13 @@ fn bad_use_is_told() {
     let taken = ring.peer(1, 2).run().expect(4);
     assert!(taken.stderr.contains(&ring.lan.port.to_string()), "{}", taken.stderr);
     for (args, exit) in [
-        (&["ring", "owner", "no-such-file", "--listen"][..], 7),
-        (&["ring", "owner", "/", "--listen"], 2),
-        (&["ring", "owner", "x", "--chunk-size", "5000", "--listen"], 2),
-        (&["ring", "owner", "x", "--peers", "0", "--listen"], 2),
+        (&["no-such-file"][..], 7),
+        (&["/"], 2),
+        (&["x", "--chunk-size", "5000"], 2),
+        (&["x", "--peers", "0"], 2),
     ] {
-        let ended = ring.launch("owner", args).args(&[ring.at(0)]).run().expect(exit);
+        let owner = ring.launch("owner", &["ring", "owner", "--listen", &ring.at(0)]);
+        let ended = owner.args(args).run().expect(exit);
         assert!(!ended.stderr.is_empty());
     }
 }

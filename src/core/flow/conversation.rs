@@ -101,6 +101,7 @@ impl Peer {
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
     fn on_bye(&mut self, now: Time, conn: ConnId, reason: &str) {
         let identity = self.connections.get(conn).and_then(|connection| connection.identity.clone());
+        self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(conn).owner;
         self.on_end_of_stream(now, conn);
         if let Some(identity) = identity.filter(|_| reason == LEAVING)
             && let Some(peer) = self.directory.peer_ref(&identity.peer)

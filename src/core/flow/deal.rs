@@ -1,10 +1,10 @@
 //! An owner's part in an arrangement of neighbours: each connection is shown what it was dealt, and nothing else.
 
-use crate::core::connection::Shown;
 use crate::core::dealer::Dealer;
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
+use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::topology::{Place, Topology};
