@@ -84,6 +84,7 @@ fn config(folder: &std::path::Path) -> ShellConfig {
         port: 7117,
         listen: Listen::Near(0),
         discovers: false,
+        topology: chunkcast::core::Topology::Mesh,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
         broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
