@@ -78,6 +78,7 @@ impl Bench {
             tcp_port: 7117,
             announce_interval: Duration::from_secs(60),
             discovers: false,
+            topology: chunkcast::core::Topology::Mesh,
             classic: Some(classic),
             broadcast: true,
             fixed_peers: Vec::new(),
