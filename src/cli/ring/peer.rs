@@ -37,7 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   chunkcast ring peer 7200 7201 7202 -o one/                     all on this host
   chunkcast ring peer 192.168.1.27:7200 7201 192.168.1.29:7201   on a network
-  chunkcast ring peer 7200 7201 7202 --owner-fallback            the owner for want of another source
+  chunkcast ring peer 7200 7201 7202 --owner-fallback            the owner as the last resort
   chunkcast ring peer 7200 7201 7202 7203 --exit-when-done       two download neighbours
 
 Exit: 0 complete, 2 usage, 4 the port is in use, 5 gave up (part kept), 6 integrity,
