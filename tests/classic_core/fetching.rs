@@ -479,3 +479,25 @@ fn of_several_names_of_a_chunk_the_quicker_is_asked_for() {
     }
     assert_eq!((asked_for, bench.merged.is_some()), (5, true), "{:?}", bench.events);
 }
+
+#[test]
+fn a_last_chunk_that_was_cut_short_is_asked_elsewhere() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.hear(host(3), &announces(Dialect::A, &file, [5]));
+    bench.get("forest", 60_000);
+    let mut cut = 0;
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, 5001);
+        let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+        // Whoever is asked for it first.
+        let short = name.index() == 5 && cut == 0;
+        cut += usize::from(short);
+        bench.says(conn, if short { &chunk[..2_000] } else { chunk }, 9_999);
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    assert_eq!(cut, 1);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+}

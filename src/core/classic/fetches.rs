@@ -209,7 +209,9 @@ impl Fetch {
                 votes.iter().max_by_key(|(bytes, count)| (**count, **bytes)).map_or(0, |(bytes, _)| *bytes)
             }
         };
-        let fits = |index: u32, bytes: u64| if index == last { bytes <= most } else { bytes == most };
+        let fits = |index: u32, bytes: u64| {
+            if index == last { self.rule.ends_with(index, bytes, most) } else { bytes == most }
+        };
         sizes.into_iter().filter(|(index, bytes)| !fits(*index, *bytes)).map(|(index, _)| index).collect()
     }
 }
@@ -326,6 +328,7 @@ mod tests {
             (&[12, 12, 11, 12, 9], &[3]),
             (&[11, 12, 12, 12, 9], &[1]),
             (&[12, 12, 12, 12, 13], &[5]),
+            (&[12, 12, 12, 12, 6], &[5]),
             (&[12, 12, 11, 11, 9], &[3, 4]),
         ] {
             assert_eq!(with(sizes).misfits(), misfits, "{sizes:?}");
