@@ -17,12 +17,14 @@ if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null; then
     exit 0
 fi
 cargo build --release --locked
-binary=$PWD/target/release/chunkcast
+target=${CARGO_TARGET_DIR:-target}
+binary=$(realpath "$target/release/chunkcast")
 folder=$(mktemp -d)
 name=cl$$
 pids=()
 
 cleanup() {
+    trap '' INT TERM
     [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
     wait 2>/dev/null || true
     for host in 1 2 3 4; do ip netns del "$name-$host" 2>/dev/null || true; done
@@ -47,50 +49,57 @@ for host in 1 2 3 4; do
     mkdir -p "$folder/$host"
 done
 
-on() { # HOST ARGUMENTS...
-    local host=$1
-    shift
-    ip netns exec "$name-$host" "$binary" "$@" --name "host-$host" --state-dir "$folder/state-$host" \
-        --announce-interval 2s
-}
 background() { # LOG HOST ARGUMENTS...
     local log=$1 host=$2
     shift 2
     # The process takes the place of its shell, so that its id is the one that is known.
     (exec ip netns exec "$name-$host" "$binary" "$@" --name "host-$host" --state-dir "$folder/state-$host" \
-        --announce-interval 2s) >"$folder/$log.log" 2>&1 &
+        --dialog never --announce-interval 2s) >>"$folder/$log.log" 2>&1 &
     pids+=($!)
 }
-for file in 1/alpha.png 2/beta.png 3/gamma.png; do head -c "${kib}K" /dev/urandom >"$folder/source-${file##*/}"; done
-cp "$folder/source-alpha.png" "$folder/1/alpha.png"
+for file in alpha beta gamma; do head -c "${kib}K" /dev/urandom >"$folder/$file.png"; done
 
-background host-1-discover 1 classic discover --dir "$folder/1"
-background host-1-upload 1 classic upload --dir "$folder/1"
-background host-1-announce 1 classic announce "$folder/1/alpha.png" --dir "$folder/1"
-background host-2-peer 2 classic peer "$folder/source-beta.png" --dir "$folder/2"
-background host-3-share 3 share --classic "$folder/source-gamma.png"
+background 1-discover 1 classic discover --dir "$folder/1"
+background 1-upload 1 classic upload --dir "$folder/1"
+background 1-announce 1 classic announce "$folder/alpha.png" --dir "$folder/1"
+background 2-peer 2 classic peer "$folder/beta.png" --dir "$folder/2"
+background 3-share 3 share --classic "$folder/gamma.png"
 
 failed=0
-fetch() { # HOST SOURCE COPY ARGUMENTS...
-    local host=$1 source=$2 copy=$3
+results=()
+fetch() { # HOST FILE LOG ARGUMENTS...
+    local host=$1 file=$2 log=$3
     shift 3
-    if on "$host" "$@" >>"$folder/host-$host-fetch.log" 2>&1 && cmp -s "$source" "$copy"; then
-        echo "host-$host: has ${copy##*/}, byte for byte"
+    echo "host-$host fetches $file ..."
+    background "$log" "$host" "$@"
+    # Waiting for what runs beside this shell can be interrupted, unlike what runs in front of it.
+    if wait "${pids[-1]}" && cmp -s "$folder/$file" "$folder/$host/$file"; then
+        results+=("host-$host has $file, byte for byte")
     else
-        echo "host-$host: FAILED to get ${copy##*/}" >&2
+        results+=("host-$host FAILED to get $file")
         failed=1
     fi
+    unset 'pids[-1]'
 }
-fetch 1 "$folder/source-beta.png" "$folder/1/source-beta.png" classic download source-beta --dir "$folder/1" --wait 30s
-fetch 1 "$folder/source-gamma.png" "$folder/1/source-gamma.png" classic download source-gamma --dir "$folder/1" --wait 30s
-fetch 4 "$folder/source-alpha.png" "$folder/4/alpha.png" get --classic alpha.png -o "$folder/4/" --wait 30s
-fetch 4 "$folder/source-beta.png" "$folder/4/source-beta.png" get --classic source-beta.png -o "$folder/4/" --wait 30s
-fetch 4 "$folder/source-gamma.png" "$folder/4/source-gamma.png" get --classic source-gamma.png -o "$folder/4/" --wait 30s
+fetch 1 beta.png 1-download classic download beta --dir "$folder/1" --wait 30s
+fetch 1 gamma.png 1-download classic download gamma --dir "$folder/1" --wait 30s
+for file in alpha.png beta.png gamma.png; do
+    fetch 4 "$file" 4-get get --classic "$file" -o "$folder/4/" --wait 30s
+done
 
 for log in "$folder"/*.log; do
-    echo "== $(basename "$log" .log)"
-    cat "$log"
+    log_name=$(basename "$log" .log)
+    echo
+    echo "host-${log_name%%-*}, ${log_name#*-}:"
+    # What is said again with every round is said once here.
+    awk '!said[$0]++ { print "  " $0 }' "$log" | sed "s#$folder/##g"
 done
-echo "== host-1's shared files"
-tail -n +1 "$folder"/1/*.txt
-exit $failed
+for file in "$folder"/1/*.txt; do
+    echo
+    echo "host-1, $(basename "$file"):"
+    sed 's/^/  /' "$file"
+    [ -z "$(tail -c1 "$file")" ] || echo
+done
+echo
+printf '%s\n' "${results[@]}"
+exit "$failed"

@@ -173,7 +173,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     } else {
         args.wanted.clone()
     };
-    let fetches = chunk_dir.map(|dir| Fetches::new(Looked::Beside, args.classic_wait(), dir));
+    let fetches = chunk_dir.map(|dir| Fetches::new(Looked::Beside, args.classic_wait(), dir, target.clone()));
     let mut downloads = Downloads::new(requests, target, args.native_wait(), args.stall, global.port);
     if let Some(fetches) = fetches {
         downloads.also_classic(&mut run, fetches);

@@ -49,8 +49,8 @@ pub(crate) enum Record<'a> {
         dialect: Option<Dialect>,
         why: &'a str,
     },
-    /// A file of classic chunks is there. Nothing verifies it.
-    ClassicDone { name: &'a str, bytes: u64, took: Duration, peers: usize },
+    /// A file of classic chunks is there, by `word`: `unverified`, for nothing verifies it, or `skipped`.
+    ClassicDone { name: &'a str, bytes: u64, took: Duration, peers: usize, word: &'static str },
     /// A file is not there.
     Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
 }
@@ -99,9 +99,9 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
                 printable(why)
             )
         }
-        Record::ClassicDone { name, bytes, took, peers } => {
+        Record::ClassicDone { name, bytes, took, peers, word } => {
             let (name, took) = (quoted(name), seconds(*took));
-            write!(text, "DONE {name} bytes={bytes} dur={took} peers={peers} unverified")
+            write!(text, "DONE {name} bytes={bytes} dur={took} peers={peers} {word}")
         }
         Record::Failed { name, id, took, why } => {
             let id = id.map(|id| format!(" id={id}")).unwrap_or_default();
@@ -327,7 +327,8 @@ mod tests {
         let missed = Record::ClassicChunkFailed { dir, name: &name, peer, dialect, why: "closed\nearly" };
         let line = super::line(STAMP, &missed);
         assert!(line.ends_with("peer=192.168.2.65:8000 classic=A-size failed closed\\nearly"), "{line}");
-        let done = Record::ClassicDone { name: "forest.png", bytes: 1000, took, peers: 2 };
+        let word = "unverified";
+        let done = Record::ClassicDone { name: "forest.png", bytes: 1000, took, peers: 2, word };
         let logged = Logged::parse(&super::line(STAMP, &done)).unwrap();
         assert_eq!((logged.kind, logged.ending.as_str()), (Kind::Done, "unverified"));
     }

@@ -201,7 +201,7 @@ impl Discovery {
     pub(super) fn send(&mut self, to: DatagramTo, bytes: &[u8]) {
         match to {
             DatagramTo::Everybody if self.wants_shared() => self.broadcast(self.speech.port, bytes),
-            DatagramTo::EverybodyAt { port } if self.speech.broadcasts => self.broadcast(port, bytes),
+            DatagramTo::EverybodyAt { port } if self.speech.broadcasts => self.broadcast_classic(port, bytes),
             DatagramTo::Everybody | DatagramTo::EverybodyAt { .. } => {}
             DatagramTo::One { iface, addr } => match self.sender(iface, addr.ip()) {
                 Some(at) => self.send_from(at, addr, bytes),
@@ -213,6 +213,15 @@ impl Discovery {
     fn broadcast(&mut self, port: u16, bytes: &[u8]) {
         for at in 0..self.own.len() {
             if let Some(address) = self.own[at].network.broadcast {
+                self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
+            }
+        }
+    }
+
+    fn broadcast_classic(&mut self, port: u16, bytes: &[u8]) {
+        for at in 0..self.own.len() {
+            let all = self.own.iter().map(|own| &own.network);
+            if let Some(address) = self.own[at].network.broadcast_beside(all) {
                 self.send_from(at, SocketAddrV4::new(address, port).into(), bytes);
             }
         }

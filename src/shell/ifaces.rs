@@ -39,6 +39,16 @@ impl Network {
         u32::from(ip) & mask == u32::from(self.addr) & mask
     }
 
+    /// Where it reaches everybody, beside the other networks of this host. What goes to another network is heard by this
+    /// host too; heard by loopback as well, it would seem to be of a second peer, which nobody else can reach.
+    pub(super) fn broadcast_beside<'a>(
+        &self,
+        mut others: impl Iterator<Item = &'a Network>,
+    ) -> Option<Ipv4Addr> {
+        let is_beyond = |other: &Network| other.broadcast.is_some() && !other.is_loopback();
+        self.broadcast.filter(|_| !self.is_loopback() || !others.any(is_beyond))
+    }
+
     pub(super) fn is_loopback(&self) -> bool {
         self.addr.is_loopback()
     }
@@ -145,6 +155,19 @@ mod tests {
             ("tun0", [10, 8, 0, 2].into()),
         ];
         assert_eq!(names(&chosen), wanted);
+    }
+
+    #[test]
+    fn loopback_is_for_hosts_without_another_network() {
+        let all = host();
+        let reached = |networks: &[Network]| {
+            let beside = networks.iter().filter_map(|network| network.broadcast_beside(networks.iter()));
+            beside.map(|address| address.octets()[0]).collect::<Vec<u8>>()
+        };
+        assert_eq!(reached(&all), [192, 192, 198]);
+        assert_eq!(reached(&all[..1]), [127]);
+        // Nothing that goes there comes back.
+        assert_eq!(reached(&[all[0].clone(), all[4].clone()]), [127]);
     }
 
     #[test]

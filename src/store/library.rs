@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use crate::core::{ContentId, SpanFault, StoreReply};
+use crate::core::{ClassicReply, ContentId, SpanFault, SpoolId, StoreReply};
 use crate::store::StoreEvent;
 use crate::store::finer::FinerValues;
 use crate::store::fs::{Fs, Stamp};
@@ -52,6 +52,13 @@ impl Library {
     /// A reply for the core.
     pub(crate) fn reply(&mut self, reply: StoreReply) {
         self.tell(StoreEvent::Reply(reply));
+    }
+
+    /// A spool was thrown away before it was heard that it failed: that is told no more.
+    pub(crate) fn retract_spool_failure(&mut self, thrown: SpoolId) {
+        self.events.retain(|event| {
+            !matches!(event, StoreEvent::Reply(StoreReply::Classic(ClassicReply::SpoolFailed { spool, .. })) if *spool == thrown)
+        });
     }
 
     /// The next thing to tell.

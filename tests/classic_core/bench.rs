@@ -30,6 +30,10 @@ pub(crate) struct Bench {
     pub(crate) dictionaries: usize,
     /// What another process wrote of it.
     pub(crate) dictionary: Dictionary,
+    /// Spools that were thrown away, in order.
+    pub(crate) jobs: Vec<String>,
+    /// Something has the file's name and is to be left alone.
+    pub(crate) is_left: bool,
     spools: BTreeMap<SpoolId, Vec<u8>>,
     open: BTreeMap<ConnId, Vec<u8>>,
     replies: VecDeque<ClassicReply>,
@@ -97,6 +101,8 @@ impl Bench {
             merged: None,
             dictionaries: 0,
             dictionary: Dictionary::new(),
+            jobs: Vec::new(),
+            is_left: false,
             spools: BTreeMap::new(),
             open: BTreeMap::new(),
             replies: VecDeque::new(),
@@ -255,6 +261,9 @@ impl Bench {
     }
 
     fn work(&mut self, job: ClassicJob) {
+        if let ClassicJob::DropSpool { spool } = &job {
+            self.jobs.push(format!("drop {spool}"));
+        }
         let reply = match job {
             ClassicJob::List => {
                 let chunks = self.kept.iter().map(|(name, bytes)| (name.clone(), bytes.len() as u64));
@@ -284,6 +293,14 @@ impl Bench {
                 self.spools.remove(&spool);
                 return;
             }
+            ClassicJob::DropChunk { name } => {
+                assert!(self.kept.remove(&name).is_some(), "{name} is kept");
+                return;
+            }
+            ClassicJob::LookAtTarget { ticket, file } if self.is_left => {
+                ClassicReply::TargetLeft { ticket, path: file.into() }
+            }
+            ClassicJob::LookAtTarget { ticket, .. } => ClassicReply::TargetFree { ticket },
             ClassicJob::Merge { ticket, file, chunks } => {
                 let bytes: Vec<u8> = chunks.iter().flat_map(|name| self.kept[name].clone()).collect();
                 let reply = ClassicReply::Merged { ticket, path: (&file).into(), bytes: bytes.len() as u64 };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chunkcast::core::{BrokenWhy, ClassicEvent, ClassicFailure, Command, ConnId, DictionaryUse, Input};
+use chunkcast::core::{
+    BrokenWhy, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse, Expect, Fault,
+    FaultKind, Input, Sink, StoreReply,
+};
 use chunkcast::wire::classic::request::RequestDecoder;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
 
@@ -417,4 +420,108 @@ fn a_conflict_stays_one_when_nobody_else_delivers_the_chunk() {
     }
     let conflict = failure(&bench).is_some_and(|reason| matches!(reason, ClassicFailure::Conflict { .. }));
     assert!(conflict && bench.merged.is_none(), "{:?}", bench.events);
+}
+
+#[test]
+fn a_target_that_is_to_be_left_alone_costs_no_peer_a_connection() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.is_left = true;
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.get("forest", 60_000);
+    let skipped = |event: &ClassicEvent| matches!(event, ClassicEvent::Skipped { ticket: 7, .. });
+    assert_eq!((bench.count(skipped), bench.dials.len()), (1, 0), "{:?}", bench.events);
+    bench.wait(60_000);
+    assert_eq!((failure(&bench), &bench.merged), (None, &None));
+}
+
+#[test]
+fn a_chunk_that_was_replaced_is_not_kept_under_its_other_name() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.hear(host(3), &announces(Dialect::ASize, &file, [2]));
+    bench.kept.insert(ChunkName::parse("forest_2").expect("a name"), b"short".to_vec());
+    bench.get("forest", 60_000);
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, to.port());
+        // Who announces the chunk as it was kept does not have it.
+        if (to.ip(), name.index()) != (host(2), 2) {
+            let dialect = if to.ip() == host(2) { Dialect::A } else { Dialect::ASize };
+            let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+            bench.says(conn, &answer(dialect, &name, chunk), 9_999);
+        }
+        bench.ends(conn);
+        bench.pull(conn);
+        if bench.dials.is_empty() {
+            bench.wait(500);
+        }
+    }
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+    let kept: Vec<String> = bench.kept.keys().map(ChunkName::to_string).collect();
+    assert_eq!(kept, ["forest_1", "forest_3", "forest_4", "forest_5", "forest_2.png"]);
+}
+
+#[test]
+fn a_spool_that_could_not_be_written_is_thrown_away_before_its_number_serves_again() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.get("forest", 60_000);
+    let (conn, _) = asked(&mut bench, 5001);
+    bench.says(conn, b"some", 4);
+    let Expect::Payload { sink: Sink::Spool(spool), .. } = bench.peer.expects(conn) else {
+        panic!("an answer comes in")
+    };
+    bench.jobs.clear();
+    let fault = Fault { kind: FaultKind::Full, text: "the disk is full".to_owned() };
+    bench.tell(Input::Stored(StoreReply::Classic(ClassicReply::SpoolFailed { spool, fault })));
+    assert!(matches!(failure(&bench), Some(ClassicFailure::Storage(_))), "{:?}", bench.events);
+    assert_eq!(bench.jobs, [format!("drop {spool}")]);
+    assert!(bench.pull(conn).closed);
+    bench.get("forest", 60_000);
+    let (conn, _) = asked(&mut bench, 5001);
+    bench.says(conn, b"more", 4);
+    let again = Expect::Payload { sink: Sink::Spool(spool), left: (1 << 20) + 1 - 4 };
+    assert_eq!(bench.peer.expects(conn), again, "small numbers are used again");
+}
+
+#[test]
+fn of_several_names_of_a_chunk_the_quicker_is_asked_for() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    for dialect in [Dialect::A, Dialect::ASize, Dialect::E] {
+        bench.hear(host(2), &announces(dialect, &file, 1..=5));
+    }
+    bench.get("forest", 60_000);
+    let mut asked_for = 0;
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, to.port());
+        assert_ne!(name.form(), Dialect::ASize.name_form(), "{name}");
+        bench.says(conn, part(&file, ChunkRule::Fifths, name.index()).expect("announced"), 999);
+        bench.ends(conn);
+        bench.pull(conn);
+        asked_for += 1;
+    }
+    assert_eq!((asked_for, bench.merged.is_some()), (5, true), "{:?}", bench.events);
+}
+
+#[test]
+fn a_last_chunk_that_was_cut_short_is_asked_elsewhere() {
+    let (mut bench, file) = (Bench::new(config()), content(60_001));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.hear(host(3), &announces(Dialect::A, &file, [5]));
+    bench.get("forest", 60_000);
+    let mut cut = 0;
+    while let Some((conn, to)) = bench.dials.pop_front() {
+        bench.dials.push_front((conn, to));
+        let (conn, name) = asked(&mut bench, 5001);
+        let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+        // Whoever is asked for it first.
+        let short = name.index() == 5 && cut == 0;
+        cut += usize::from(short);
+        bench.says(conn, if short { &chunk[..2_000] } else { chunk }, 9_999);
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    assert_eq!(cut, 1);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
 }

@@ -1,6 +1,11 @@
 //! Announcing and hearing.
 
-use chunkcast::core::{ClassicEvent, DatagramTo};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chunkcast::core::{ClassicEvent, Command, DatagramTo, DictionaryUse, Input};
+use chunkcast::wire::classic::ChunkName;
+use chunkcast::wire::message::Wanted;
 
 use super::bench::{Bench, HERE, config, content, host};
 
@@ -68,4 +73,22 @@ fn hostile_datagrams_cost_a_counter() {
     bench.hear(host(2), &many);
     assert_eq!(bench.counter("classic names refused"), 6);
     assert!(bench.peer.status(bench.now).classic.is_empty() && bench.events.is_empty());
+}
+
+#[test]
+fn who_looks_about_sees_what_another_process_heard() {
+    let mut classic = config();
+    classic.dictionary = DictionaryUse::Read;
+    let mut bench = Bench::new(classic);
+    let name = |text| ChunkName::parse(text).expect("a name");
+    bench.dictionary = BTreeMap::from([(name("sea_1"), vec![host(2)])]);
+    bench.tell(Input::Command(Command::Look { wanted: Wanted::All, wait: Duration::from_secs(1) }));
+    assert_eq!(bench.peer.status(bench.now).classic[0].file, "sea.png");
+    // It may be written only now.
+    bench.dictionary.insert(name("lake_1.jpg"), vec![host(2)]);
+    bench.wait(1_000);
+    assert_eq!(bench.peer.status(bench.now).classic.len(), 2);
+    bench.dictionary.clear();
+    bench.wait(2_000);
+    assert_eq!(bench.peer.status(bench.now).classic.len(), 2, "it is read no more");
 }

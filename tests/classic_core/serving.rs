@@ -65,6 +65,27 @@ fn every_dialect_is_served_from_shared_files_and_from_kept_chunks() {
 }
 
 #[test]
+fn a_dialect_that_is_set_for_all_is_answered_in_where_the_request_does_not_tell() {
+    let mut classic = config();
+    classic.speaks = Some(Dialect::BJson);
+    let (mut bench, file) = (Bench::new(classic), content(13));
+    bench.share("forest.png", file.clone());
+    let chunk = part(&file, Dialect::B.chunk_rule(), 1).expect("there");
+    let said = asks(&mut bench, Dialect::B, 1);
+    assert_eq!(said.bytes, answer(Dialect::BJson, &name(Dialect::B, 1), chunk));
+    for told in [Dialect::A, Dialect::ASize, Dialect::E] {
+        assert_eq!(asks(&mut bench, told, 1).bytes, answer(told, &name(told, 1), chunk), "{told}");
+    }
+    // The same key does not make it the same dialect.
+    let mut classic = config();
+    classic.speaks = Some(Dialect::A);
+    let mut bench = Bench::new(classic);
+    bench.share("forest.png", file.clone());
+    let said = asks(&mut bench, Dialect::ASize, 1);
+    assert_eq!(said.bytes, answer(Dialect::ASize, &name(Dialect::ASize, 1), chunk));
+}
+
+#[test]
 fn what_is_not_here_is_a_connection_closed_after_nothing() {
     let mut bench = Bench::new(config());
     bench.share("forest.png", content(6));

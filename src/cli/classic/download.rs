@@ -81,7 +81,8 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
         }
     };
     let chunk_dir = args.alone.folder().store().chunk_dir;
-    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir);
+    let target = args.alone.target();
+    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir, target);
     let mut diary = Diary::new(&args.alone);
     for (ticket, name) in (0..).zip(&names) {
         fetches.begin(&mut run, ticket, name);

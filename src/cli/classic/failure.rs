@@ -91,7 +91,7 @@ pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>
 }
 
 /// Tells of it: to people as of any failure, with `--json` marked as classic.
-pub(crate) fn tell(failure: &Failure, name: &str, reason: &ClassicFailure, out: &mut Output) {
+pub(crate) fn tell(failure: &Failure, of: &Subject<'_>, reason: &ClassicFailure, out: &mut Output) {
     let missing = match reason {
         ClassicFailure::Incomplete { missing } => missing.iter().map(ChunkName::to_string).collect(),
         _ => Vec::new(),
@@ -100,13 +100,13 @@ pub(crate) fn tell(failure: &Failure, name: &str, reason: &ClassicFailure, out: 
     let line = Line::Error {
         exit: failure.exit.code(),
         kind: failure.exit.word(),
-        name,
+        name: of.name.unwrap_or_default(),
         message: &message,
         next: Some(next.as_str()).filter(|next| !next.is_empty()),
         missing,
     };
     out.json(&line.marked());
-    failure.show(out, &Subject { name: Some(name), ..Subject::default() });
+    failure.show(out, of);
 }
 
 /// What is left of a download that ended; `None`: nothing.

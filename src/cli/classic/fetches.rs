@@ -2,7 +2,7 @@
 //! of them for all is told here; chunks are told by the command.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::failure::{self, Circumstances, Looked};
@@ -10,9 +10,10 @@ use crate::cli::classic::json::Line;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{path_text, seconds};
-use crate::cli::run::Run;
+use crate::cli::run::{Run, Target};
+use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
-use crate::core::name::printable;
+use crate::core::name::{local_file_name, printable};
 use crate::core::{ClassicEvent, ClassicFailure, Command};
 
 /// The most numbers of chunks in one line for people.
@@ -25,6 +26,8 @@ pub(crate) struct Fetches {
     looked: Looked,
     wait: Duration,
     chunk_dir: PathBuf,
+    /// Where the files go.
+    target: Target,
     done: usize,
     bytes: u64,
     failures: Vec<Exit>,
@@ -45,8 +48,9 @@ struct File {
 
 impl Fetches {
     /// None yet. Each will be looked for as long as `wait`; its chunks are kept in `chunk_dir`.
-    pub(crate) fn new(looked: Looked, wait: Duration, chunk_dir: PathBuf) -> Fetches {
-        Fetches { files: BTreeMap::new(), looked, wait, chunk_dir, done: 0, bytes: 0, failures: Vec::new() }
+    pub(crate) fn new(looked: Looked, wait: Duration, chunk_dir: PathBuf, target: Target) -> Fetches {
+        let (done, bytes) = (0, 0);
+        Fetches { files: BTreeMap::new(), looked, wait, chunk_dir, target, done, bytes, failures: Vec::new() }
     }
 
     /// How long each file is looked for.
@@ -89,6 +93,7 @@ impl Fetches {
                 };
                 done.tell(run);
             }
+            ClassicEvent::Skipped { ticket, path } => self.skipped(run, *ticket, path),
             ClassicEvent::Failed { ticket, reason } => self.failed(run, *ticket, reason),
             _ => {}
         }
@@ -169,6 +174,19 @@ impl Fetches {
         ));
     }
 
+    fn skipped(&mut self, run: &mut Run<'_>, ticket: u32, path: &Path) {
+        let Some(file) = self.files.get_mut(&ticket).filter(|file| !file.ended) else { return };
+        file.ended = true;
+        self.done += 1;
+        let (name, took) = (&file.name, Duration::ZERO);
+        run.log(&Record::ClassicDone { name, bytes: 0, took, peers: 0, word: "skipped" });
+        let path_told = path_text(path);
+        let line = Line::Done { name, path: path_told, bytes: 0, dur: 0.0, peers: 0, skipped: true };
+        run.out.json(&line.marked());
+        let path = printable(&path.to_string_lossy());
+        run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
+    }
+
     fn failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &ClassicFailure) {
         // Whoever cancelled it says so, once for all.
         if *reason == ClassicFailure::Cancelled {
@@ -181,7 +199,8 @@ impl Fetches {
         let failure = failure::of(&file.name, reason, &around);
         let (name, took) = (&file.name, file.began.elapsed());
         run.log(&Record::Failed { name, id: None, took, why: &failure.happened });
-        failure::tell(&failure, name, reason, run.out);
+        let path = path_of(&self.target, file);
+        failure::tell(&failure, &Subject { id: None, name: Some(name), path: Some(path) }, reason, run.out);
         self.failures.push(failure.exit);
     }
 }
@@ -199,7 +218,7 @@ impl Done<'_> {
     fn tell(&self, run: &mut Run<'_>) {
         let Done { name, path, bytes, took, peers } = self;
         let (bytes, took, peers) = (*bytes, *took, *peers);
-        run.log(&Record::ClassicDone { name, bytes, took, peers });
+        run.log(&Record::ClassicDone { name, bytes, took, peers, word: "unverified" });
         let line = Line::Done { name, path: path.clone(), bytes, dur: seconds(took), peers, skipped: false };
         run.out.json(&line.marked());
         run.out.result(&result(path));
@@ -213,6 +232,12 @@ impl Done<'_> {
     }
 }
 
+/// Where a file was to go; the folder while it is not known what it will be called.
+fn path_of(target: &Target, file: &File) -> PathBuf {
+    let called = || local_file_name(&file.name).filter(|_| file.found);
+    target.name.clone().or_else(called).map_or_else(|| target.dir.clone(), |name| target.dir.join(name))
+}
+
 /// The line of results about a file that is there: nobody shall take it for verified.
 fn result(path: &str) -> String {
     format!("{}  unverified", printable(path))
@@ -223,7 +248,8 @@ mod tests {
     use super::*;
 
     fn fetches(files: &[(bool, u32, bool)]) -> Fetches {
-        let mut fetches = Fetches::new(Looked::Itself, Duration::from_secs(65), "chunks".into());
+        let target = Target { dir: "films".into(), ..Target::default() };
+        let mut fetches = Fetches::new(Looked::Itself, Duration::from_secs(65), "chunks".into(), target);
         for (ticket, (found, chunks, ended)) in (0..).zip(files) {
             let (found, chunks, ended) = (*found, *chunks, *ended);
             let (name, began) = (format!("file-{ticket}\u{1b}"), Instant::now());
@@ -243,6 +269,16 @@ mod tests {
             line.starts_with("file-1") && line.ends_with("3 chunks, 2.0 KiB fetched, classic, unverified")
         );
         assert!(!line.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn where_a_file_was_to_go_is_as_far_as_it_is_known() {
+        let mut fetches = fetches(&[(true, 5, true), (false, 0, false)]);
+        let path = |fetches: &Fetches, ticket| path_of(&fetches.target, &fetches.files[&ticket]);
+        assert_eq!(path(&fetches, 0), Path::new("films/file-0_"));
+        assert_eq!(path(&fetches, 1), Path::new("films"));
+        fetches.target.name = Some("mine.png".into());
+        assert_eq!(path(&fetches, 1), Path::new("films/mine.png"));
     }
 
     #[test]

@@ -26,10 +26,9 @@ use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Run, Standing};
 use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
-use crate::store::OnConflict;
 use crate::wire::classic::Dialect;
 
 const ABOUT: &str = "\
@@ -102,7 +101,7 @@ fn start<'a>(
     global: &Global,
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
-    let target = Target { dir: alone.folder().target_dir(), name: None, on_conflict: OnConflict::Rename };
+    let target = alone.target();
     let standing = Standing { native: false, classic: Some(alone.speak(duty, global)) };
     Run::start(command, global, target, standing, out)
 }

@@ -78,7 +78,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
         voice: args.alone.voice(),
         diary: Diary::new(&args.alone),
         sent: Sent::default(),
-        fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir),
+        fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir, args.alone.target()),
     };
     let exit = match share(&args.files, &mut run) {
         Err(exit) => exit,

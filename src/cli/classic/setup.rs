@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
+use crate::cli::run::Target;
 use crate::cli::units::parse_size;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};
 use crate::shell::{ClassicPorts, host};
@@ -130,6 +131,11 @@ impl Alone {
     /// The shared folder, with the file names of the dialect.
     pub(crate) fn folder(&self) -> Folder {
         Folder::new(&self.dir, self.dialect(), self.dictionary.as_deref())
+    }
+
+    /// Where joined files go.
+    pub(crate) fn target(&self) -> Target {
+        Target { dir: self.folder().target_dir(), ..Target::default() }
     }
 
     /// The dialect that is announced in, and files are cut for.

@@ -52,7 +52,7 @@ impl Run<'_> {
                 self.tell_classic_retry(Some(name), None, NOBODY, &[]);
             }
             ClassicEvent::Waiting { missing, .. } => self.tell_classic_retry(None, None, WAITING, missing),
-            ClassicEvent::Finished { .. } | ClassicEvent::Failed { .. } => {}
+            ClassicEvent::Finished { .. } | ClassicEvent::Skipped { .. } | ClassicEvent::Failed { .. } => {}
         }
     }
 

@@ -39,12 +39,25 @@ pub(in crate::core) struct Fetch {
     pub(in crate::core) merging: bool,
     /// The store said what is kept.
     pub(in crate::core) listed: bool,
+    /// Whether the store lets a file of its name be made; `None`: it was not asked yet.
+    pub(in crate::core) target: Option<TargetLook>,
     /// It was said that it begins.
     pub(in crate::core) told_begun: bool,
     /// What was last said to be announced by nobody.
     pub(in crate::core) told_missing: Vec<u32>,
     /// Who delivered something.
     pub(in crate::core) contributors: BTreeSet<IpAddr>,
+    /// Kept chunks that were replaced, for their sizes cannot be right.
+    pub(in crate::core) replaced: BTreeSet<ChunkName>,
+}
+
+/// How far the question is whether a file may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum TargetLook {
+    /// The store looks.
+    Asked,
+    /// It may.
+    Free,
 }
 
 /// One chunk of a file that is fetched.
@@ -134,9 +147,11 @@ impl Fetch {
             chunks: BTreeMap::new(),
             merging: false,
             listed: false,
+            target: None,
             told_begun: false,
             told_missing: Vec::new(),
             contributors: BTreeSet::new(),
+            replaced: BTreeSet::new(),
         }
     }
 
@@ -194,7 +209,9 @@ impl Fetch {
                 votes.iter().max_by_key(|(bytes, count)| (**count, **bytes)).map_or(0, |(bytes, _)| *bytes)
             }
         };
-        let fits = |index: u32, bytes: u64| if index == last { bytes <= most } else { bytes == most };
+        let fits = |index: u32, bytes: u64| {
+            if index == last { self.rule.ends_with(index, bytes, most) } else { bytes == most }
+        };
         sizes.into_iter().filter(|(index, bytes)| !fits(*index, *bytes)).map(|(index, _)| index).collect()
     }
 }
@@ -238,6 +255,11 @@ impl Fetches {
                 |chunk: &Chunk| matches!(&chunk.state, State::Storing(arrival) if arrival.spool == spool);
             chunks.find(|(_, chunk)| is_it(chunk)).map(|(index, _)| (*ticket, *index))
         })
+    }
+
+    /// Whether a chunk that is kept under this name is of use to one of them.
+    pub(in crate::core) fn are_with(&self, name: &ChunkName) -> bool {
+        self.fetches.values().any(|fetch| fetch.had().any(|(_, had)| had.name == *name))
     }
 
     /// Something is asked on a connection.
@@ -306,6 +328,7 @@ mod tests {
             (&[12, 12, 11, 12, 9], &[3]),
             (&[11, 12, 12, 12, 9], &[1]),
             (&[12, 12, 12, 12, 13], &[5]),
+            (&[12, 12, 12, 12, 6], &[5]),
             (&[12, 12, 11, 11, 9], &[3, 4]),
         ] {
             assert_eq!(with(sizes).misfits(), misfits, "{sizes:?}");

@@ -74,6 +74,12 @@ impl Shelf {
         self.kept.insert(name, bytes);
     }
 
+    /// A chunk is kept no longer.
+    pub(in crate::core) fn drop_kept(&mut self, name: &ChunkName) {
+        self.kept.remove(name);
+        self.cuts.remove(name);
+    }
+
     /// The chunks that are kept, with their bytes.
     pub(in crate::core) fn kept(&self) -> impl Iterator<Item = (&ChunkName, u64)> {
         self.kept.iter().map(|(name, bytes)| (name, *bytes))

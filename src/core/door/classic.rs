@@ -104,7 +104,20 @@ pub enum ClassicJob {
         /// The spool.
         spool: SpoolId,
     },
-    /// Join kept chunks into a file, durably and without replacing another. Reply: `Merged` or `MergeFailed`.
+    /// Remove a kept chunk, if it is there, and its name from the record of available ones. No reply.
+    DropChunk {
+        /// The name under which it is kept, to the byte.
+        name: ChunkName,
+    },
+    /// Say whether a file may be made at all where something has its name. Reply: `TargetFree` or `TargetLeft`.
+    LookAtTarget {
+        /// Comes back in the reply.
+        ticket: u32,
+        /// The file's name, as the chunks tell it.
+        file: String,
+    },
+    /// Join kept chunks into a file, durably, and as the settings say where another has its name. Reply: `Merged`,
+    /// `TargetLeft` or `MergeFailed`.
     Merge {
         /// Comes back in the reply.
         ticket: u32,
@@ -154,6 +167,18 @@ pub enum ClassicReply {
         name: ChunkName,
         /// Its bytes.
         bytes: u64,
+    },
+    /// A file of this name may be made.
+    TargetFree {
+        /// Of the job.
+        ticket: u32,
+    },
+    /// Something has the file's name, and is to be left alone.
+    TargetLeft {
+        /// Of the job.
+        ticket: u32,
+        /// Where.
+        path: PathBuf,
     },
     /// The file stands under its name.
     Merged {
@@ -289,6 +314,13 @@ pub enum ClassicEvent {
         took: Duration,
         /// How many peers chunks came from.
         peers: usize,
+    },
+    /// The target exists and was left alone.
+    Skipped {
+        /// The ticket.
+        ticket: u32,
+        /// Where.
+        path: PathBuf,
     },
     /// A file was not got; chunks that came are kept.
     Failed {

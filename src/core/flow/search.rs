@@ -35,6 +35,7 @@ impl Peer {
 
     pub(in crate::core) fn on_look(&mut self, now: Time, wanted: Wanted, wait: Duration) {
         self.begin_search(now, Search::new(Purpose::Look, wanted, wait, now));
+        self.read_dictionary(now);
     }
 
     /// Takes the next step of a search.

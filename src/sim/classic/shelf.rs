@@ -124,6 +124,11 @@ impl Shelf {
                 Some(ClassicReply::ChunkOpened { conn, bytes })
             }
             ClassicJob::KeepSpool { spool, name, skip } => self.keep(spool, name, skip, spec, rng),
+            ClassicJob::LookAtTarget { ticket, .. } => Some(ClassicReply::TargetFree { ticket }),
+            ClassicJob::DropChunk { name } => {
+                self.kept.remove(&name);
+                None
+            }
             ClassicJob::Merge { ticket, file, chunks } => Some(self.merge(ticket, file, &chunks, spec, rng)),
             ClassicJob::WriteDictionary { dictionary, .. } => {
                 self.dictionary = dictionary;

@@ -47,6 +47,8 @@ pub(crate) enum Joined {
     More(Join),
     /// The file is there already, to the byte.
     There { path: PathBuf, row: Row },
+    /// Something else is there, and is left alone.
+    Left { path: PathBuf, row: Row },
     /// All is copied; it wants its final name.
     Copied { request: Request, temp: Temp, row: Row },
 }
@@ -145,7 +147,11 @@ impl Join {
                 self.stage = Stage::Look { number: number + 1 };
                 return Ok(Joined::More(self));
             }
-            OnConflict::Rename | OnConflict::Skip | OnConflict::Error => {}
+            OnConflict::Skip => {
+                let path = target.path().join(numbered(&self.wished, number));
+                return Ok(Joined::Left { path, row: self.row });
+            }
+            OnConflict::Rename | OnConflict::Error => {}
         }
         let shown = fault::shown(&target.path().join(numbered(&self.wished, number)));
         let text = format!("{shown} exists and is another file; move it, or say --on-conflict rename");

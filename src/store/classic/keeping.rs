@@ -1,12 +1,9 @@
 //! A spool on its way to be a chunk: what is not the chunk's at its beginning is left behind, slice by slice.
 
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
-
 use rustix::io::Errno;
 
 use crate::core::{Fault, SpoolId};
+use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::kept::file_name;
 use crate::store::classic::temp::Temp;
 use crate::store::fault;
@@ -47,11 +44,12 @@ impl Keeping {
         self.at == 0
     }
 
-    /// Copies one slice, or gives the chunk its name. `path` is that of the folder, for sentences.
-    pub(crate) fn step(mut self, fs: &Fs, folder: &Arc<File>, path: &Path, scratch: &mut Vec<u8>) -> Step {
+    /// Copies one slice, or gives the chunk its name.
+    pub(crate) fn step(mut self, fs: &Fs, folder: &mut ChunkFolder, scratch: &mut Vec<u8>) -> Step {
         let (spool, name) = (self.spool, self.name.clone());
+        let path = folder.path().join(name.to_string());
         let failed = |errno| {
-            let fault = fault::keeping("keep", &path.join(name.to_string()), errno);
+            let fault = fault::keeping("keep", &path, errno);
             Step::Failed { spool, fault }
         };
         if !self.is_quick() {
@@ -67,10 +65,10 @@ impl Keeping {
         }
     }
 
-    fn copy(&mut self, fs: &Fs, folder: &Arc<File>, scratch: &mut Vec<u8>) -> FsResult<()> {
+    fn copy(&mut self, fs: &Fs, folder: &mut ChunkFolder, scratch: &mut Vec<u8>) -> FsResult<()> {
         let mut to = match self.to.take() {
             Some(to) => to,
-            None => Temp::make(fs, folder)?,
+            None => folder.make_temp()?,
         };
         let left = self.from.bytes() - self.at;
         let len = usize::try_from(left).unwrap_or(SLICE_BYTES).min(SLICE_BYTES);

@@ -45,6 +45,13 @@ impl Kept {
         }
     }
 
+    /// This one no longer.
+    pub(crate) fn remove(&mut self, name: &ChunkName) {
+        if let Some(names) = self.by_place.get_mut(&(name.stem().to_owned(), name.index())) {
+            names.retain(|other| other != name);
+        }
+    }
+
     /// The names under which a chunk may be kept, the likeliest first.
     pub(crate) fn stand_ins(&self, name: &ChunkName) -> Vec<ChunkName> {
         let of_place = self.by_place.get(&(name.stem().to_owned(), name.index()));

@@ -8,6 +8,7 @@
 mod available;
 mod cut;
 mod dictionary;
+mod folder;
 mod join;
 mod keeping;
 mod kept;
@@ -19,9 +20,10 @@ mod temp;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 pub use cut::{append_line, note_available, split};
 
@@ -29,22 +31,22 @@ pub use cut::{append_line, note_available, split};
 pub(crate) use cut::split_with;
 
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
-use crate::store::ClassicStore;
 use crate::store::classic::available::Available;
 use crate::store::classic::dictionary::DictionaryRecord;
+use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::join::{Join, Joined};
 use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
-use crate::store::classic::record_file::open_or_make_folder;
 use crate::store::classic::row::Row;
 use crate::store::classic::spools::Spools;
-use crate::store::classic::temp::{Temp, sweep};
+use crate::store::classic::temp::Temp;
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::helper::Helper;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Published};
 use crate::store::target::Target;
+use crate::store::{ClassicStore, OnConflict};
 use crate::wire::classic::ChunkName;
 
 /// At the end, the records are tried to be written for so long.
@@ -54,8 +56,6 @@ const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Classic {
     fs: Fs,
-    folder: Arc<File>,
-    path: PathBuf,
     kept: Kept,
     opened: Opened,
     spools: Spools,
@@ -64,6 +64,8 @@ pub(crate) struct Classic {
     publishing: BTreeMap<u32, Publishing>,
     /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
     joined: Option<Vec<ChunkName>>,
+    /// Last: what is on its way in it is removed before it.
+    folder: ChunkFolder,
 }
 
 /// The files that other programs share.
@@ -96,10 +98,8 @@ pub(crate) enum Work {
 impl Classic {
     /// Opens the folder, and sweeps away what processes that died have left in it.
     pub(crate) fn open(fs: Fs, config: &ClassicStore) -> Result<Classic, Fault> {
-        let path = config.chunk_dir.clone();
-        let failed = |errno| fault::keeping("use the folder", &path, errno);
-        let folder = open_or_make_folder(&fs, &path).map_err(failed)?;
-        sweep(&fs, &folder).map_err(failed)?;
+        let folder = ChunkFolder::open(&fs, &config.chunk_dir, config.remove_joined)
+            .map_err(|errno| fault::keeping("use the folder", &config.chunk_dir, errno))?;
         let records = match &config.records {
             Some(records) => Some(Records {
                 available: Available::open(&fs, &records.available)?,
@@ -110,14 +110,13 @@ impl Classic {
         };
         Ok(Classic {
             fs,
-            folder: Arc::new(folder),
-            path,
             kept: Kept::default(),
             opened: Opened::default(),
             spools: Spools::default(),
             records,
             publishing: BTreeMap::new(),
             joined: config.remove_joined.then(Vec::new),
+            folder,
         })
     }
 
@@ -138,11 +137,22 @@ impl Classic {
             ClassicJob::CloseChunk { conn } => self.opened.close(conn),
             ClassicJob::WriteSpool { spool, bytes } => self.write_spool(spool, &bytes, library),
             ClassicJob::KeepSpool { spool, name, skip } => match self.spools.keep(spool, name, skip) {
-                Ok(keeping) if keeping.is_quick() => return self.keep(keeping, library),
-                Ok(keeping) => return Some(Work::Keep(keeping)),
+                Ok(Some(keeping)) if keeping.is_quick() => return self.keep(keeping, library),
+                Ok(Some(keeping)) => return Some(Work::Keep(keeping)),
+                // That it cannot be kept is told already.
+                Ok(None) => {}
                 Err(fault) => reply(library, ClassicReply::SpoolFailed { spool, fault }),
             },
-            ClassicJob::DropSpool { spool } => self.spools.drop_spool(spool),
+            ClassicJob::DropSpool { spool } => {
+                self.spools.drop_spool(spool);
+                // The number may serve another answer before this would be heard.
+                library.retract_spool_failure(spool);
+            }
+            ClassicJob::DropChunk { name } => return self.drop_chunk(&name),
+            ClassicJob::LookAtTarget { ticket, file } => {
+                let told = self.look_at_target(ticket, &file, target);
+                reply(library, told);
+            }
             ClassicJob::Merge { ticket, file, chunks } => {
                 match self.begin_join(ticket, &file, &chunks, target) {
                     Ok(join) => return Some(Work::Join(join)),
@@ -186,7 +196,7 @@ impl Classic {
 
     /// Puts bytes behind those in a spool.
     pub(crate) fn write_spool(&mut self, spool: SpoolId, bytes: &[u8], library: &mut Library) {
-        if let Err(fault) = self.spools.write(&self.fs, &self.folder, &self.path, spool, bytes) {
+        if let Err(fault) = self.spools.write(&mut self.folder, spool, bytes) {
             reply(library, ClassicReply::SpoolFailed { spool, fault });
         }
     }
@@ -221,15 +231,18 @@ impl Classic {
         let chunks = match &mut self.records {
             Some(records) => {
                 let look = |name: ChunkName| {
-                    let stamp = look_at_chunk(&self.fs, &self.folder, &name).ok()?;
+                    let stamp = look_at_chunk(&self.fs, self.folder.get()?, &name).ok()?;
                     Some((name, stamp.size))
                 };
                 records.available.names().into_iter().filter_map(look).collect()
             }
-            None => chunks_in(&self.fs, &self.folder).unwrap_or_else(|errno| {
-                log::warn!("{}", fault::keeping("list", &self.path, errno).text);
-                Vec::new()
-            }),
+            None => {
+                let listed = self.folder.get().map_or(Ok(Vec::new()), |folder| chunks_in(&self.fs, folder));
+                listed.unwrap_or_else(|errno| {
+                    log::warn!("{}", fault::keeping("list", self.folder.path(), errno).text);
+                    Vec::new()
+                })
+            }
         };
         self.kept.replace(chunks.iter().map(|(name, _)| name));
         chunks
@@ -244,12 +257,40 @@ impl Classic {
         } else if self.records.is_none() {
             names.push(name.clone());
         }
-        self.opened.open(&self.fs, &self.folder, conn, &names)
+        self.opened.open(&self.fs, self.folder.get()?, conn, &names)
+    }
+
+    /// Who has it open goes on reading it.
+    fn drop_chunk(&mut self, name: &ChunkName) -> Option<Work> {
+        self.kept.remove(name);
+        if let (Ok(text), Some(folder)) = (file_name(name), self.folder.get()) {
+            let _ = self.fs.unlink(folder, &text);
+        }
+        self.change_record(|available| available.remove(std::slice::from_ref(name)))
+    }
+
+    /// Whether a file may be made: there is a folder for it, and nothing that is to be left alone has its name.
+    fn look_at_target(&self, ticket: u32, file: &str, target: &mut Target) -> ClassicReply {
+        let looked = target.wished(file).and_then(|wished| Ok((wished, target.folder()?)));
+        let (wished, folder) = match looked {
+            Ok(looked) => looked,
+            Err(fault) => return ClassicReply::MergeFailed { ticket, fault },
+        };
+        let is_left =
+            target.on_conflict == OnConflict::Skip && self.fs.look_at(&folder, Path::new(&wished)).is_ok();
+        match is_left {
+            true => ClassicReply::TargetLeft { ticket, path: target.path().join(wished) },
+            false => ClassicReply::TargetFree { ticket },
+        }
     }
 
     fn note(&mut self, names: &[ChunkName]) -> Option<Work> {
+        self.change_record(|available| available.add(names))
+    }
+
+    fn change_record(&mut self, change: impl FnOnce(&mut Available)) -> Option<Work> {
         let records = self.records.as_mut()?;
-        records.available.add(names);
+        change(&mut records.available);
         let is_new = !std::mem::replace(&mut records.is_queued, true);
         is_new.then_some(Work::Record)
     }
@@ -264,7 +305,7 @@ impl Classic {
     }
 
     fn keep(&mut self, keeping: Keeping, library: &mut Library) -> Option<Work> {
-        match keeping.step(&self.fs, &self.folder, &self.path, &mut library.scratch) {
+        match keeping.step(&self.fs, &mut self.folder, &mut library.scratch) {
             keeping::Step::More(keeping) => Some(Work::Keep(keeping)),
             keeping::Step::Done { spool, name, bytes } => {
                 self.kept.insert(&name);
@@ -289,8 +330,10 @@ impl Classic {
         if chunks.is_empty() || self.publishing.contains_key(&ticket) {
             return Err(fault::bug("a file was to be joined of nothing, or twice at once"));
         }
-        let row = Row::new(&self.fs, &self.folder, &self.path, chunks, &self.kept)?;
-        Join::new(&self.fs, ticket, file, &self.path, row, target)
+        let path = self.folder.path();
+        let folder = self.folder.get().ok_or_else(|| fault::keeping("read from", path, Errno::NOENT))?;
+        let row = Row::new(&self.fs, folder, path, chunks, &self.kept)?;
+        Join::new(&self.fs, ticket, file, path, row, target)
     }
 
     fn join(
@@ -306,6 +349,10 @@ impl Classic {
             Ok(Joined::There { path, row }) => {
                 self.note_joined(&row);
                 ClassicReply::Merged { ticket, path, bytes: row.bytes() }
+            }
+            Ok(Joined::Left { path, row }) => {
+                self.note_joined(&row);
+                ClassicReply::TargetLeft { ticket, path }
             }
             Ok(Joined::Copied { request, temp, row }) => match helper.publish(request) {
                 Ok(()) => {
@@ -332,8 +379,8 @@ impl Drop for Classic {
     fn drop(&mut self) {
         let joined = self.joined.take().unwrap_or_default();
         for name in &joined {
-            if let Ok(text) = file_name(name) {
-                let _ = self.fs.unlink(&self.folder, &text);
+            if let (Ok(text), Some(folder)) = (file_name(name), self.folder.get()) {
+                let _ = self.fs.unlink(folder, &text);
             }
         }
         let Some(records) = &mut self.records else { return };

@@ -1,16 +1,13 @@
 //! Answers on their way in: each a file of its own that has no name yet.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
 
 use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind, SpoolId};
+use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::keeping::Keeping;
 use crate::store::classic::temp::Temp;
 use crate::store::fault;
-use crate::store::fs::Fs;
 use crate::wire::classic::ChunkName;
 
 /// All of them.
@@ -31,16 +28,14 @@ impl Spools {
     /// Puts bytes behind those in a spool; the first make it. A fault is told once.
     pub(crate) fn write(
         &mut self,
-        fs: &Fs,
-        folder: &Arc<File>,
-        path: &Path,
+        folder: &mut ChunkFolder,
         spool: SpoolId,
         bytes: &[u8],
     ) -> Result<(), Fault> {
         let written = match self.by_id.get_mut(&spool) {
             Some(Spool::Failed) => return Ok(()),
             Some(Spool::Open(temp)) => temp.append(bytes),
-            None => Temp::make(fs, folder).and_then(|mut temp| {
+            None => folder.make_temp().and_then(|mut temp| {
                 temp.append(bytes)?;
                 self.by_id.insert(spool, Spool::Open(temp));
                 Ok(())
@@ -48,15 +43,20 @@ impl Spools {
         };
         written.map_err(|errno| {
             self.by_id.insert(spool, Spool::Failed);
-            fault::keeping("keep a chunk in", path, errno)
+            fault::keeping("keep a chunk in", folder.path(), errno)
         })
     }
 
-    /// Takes a spool to make a chunk of it.
-    pub(crate) fn keep(&mut self, spool: SpoolId, name: ChunkName, skip: u64) -> Result<Keeping, Fault> {
+    /// Takes a spool to make a chunk of it; `None`: its fault was told before.
+    pub(crate) fn keep(
+        &mut self,
+        spool: SpoolId,
+        name: ChunkName,
+        skip: u64,
+    ) -> Result<Option<Keeping>, Fault> {
         match self.by_id.remove(&spool) {
-            Some(Spool::Open(from)) if from.bytes() > skip => Ok(Keeping::new(spool, name, from, skip)),
-            Some(Spool::Failed) => Err(fault::bug("a chunk was to be kept whose bytes could not be written")),
+            Some(Spool::Open(from)) if from.bytes() > skip => Ok(Some(Keeping::new(spool, name, from, skip))),
+            Some(Spool::Failed) => Ok(None),
             Some(Spool::Open(_)) | None => {
                 let shown = quoted(&name.to_string());
                 let text = format!("no byte of the chunk {shown} came; ask another peer for it");

@@ -37,12 +37,20 @@ impl Temp {
             };
             let temp =
                 Temp { fs: fs.clone(), folder: Arc::clone(folder), name, file, bytes: 0, is_named: false };
-            // Who sweeps may have taken it for a left-over before it was locked.
-            if fs.try_lock(&temp.file)? {
+            // Who sweeps may have taken it for a left-over before it was locked, and be done with that already.
+            if fs.try_lock(&temp.file)? && temp.has_its_name()? {
                 return Ok(temp);
             }
         }
         Err(Errno::BUSY)
+    }
+
+    fn has_its_name(&self) -> FsResult<bool> {
+        let stamp = self.fs.look(&self.file)?.stamp;
+        match self.fs.look_at(&self.folder, Path::new(&self.name)) {
+            Err(Errno::NOENT) => Ok(false),
+            other => Ok(other?.stamp.same_file(&stamp)),
+        }
     }
 
     /// Puts bytes behind those that are there.
@@ -107,4 +115,34 @@ fn remove_left_over(fs: &Fs, folder: &File, name: &str) -> FsResult<()> {
         fs.unlink(folder, name)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// What sweeps all the time must not take away what somebody has.
+    #[test]
+    fn sweeping_leaves_alone_what_is_being_made() {
+        let (place, fs) = (tempfile::tempdir().unwrap(), Fs::new());
+        let folder = Arc::new(fs.open_folder(place.path()).unwrap());
+        let is_over = AtomicBool::new(false);
+        let made = std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        sweep(&fs, &folder).unwrap();
+                    }
+                });
+            }
+            let make = |at: u32| Temp::make(&fs, &folder)?.name_over(&format!("chunk_{at}"));
+            // A name that is taken away too often in a row is given up, and that is said.
+            let made = (1..=2_000).map(make).find(|made| !matches!(made, Ok(()) | Err(Errno::BUSY)));
+            is_over.store(true, Ordering::Relaxed);
+            made
+        });
+        assert_eq!(made, None);
+    }
 }

@@ -146,6 +146,11 @@ impl Dialect {
         !self.keeps_connection()
     }
 
+    /// Whether its answers make who asks wait before the data comes.
+    pub const fn answers_late(self) -> bool {
+        matches!(self.framing(), Framing::SizeText)
+    }
+
     /// Whether an answer says how long it is before its data begins.
     pub const fn frames_length(self) -> bool {
         matches!(self.framing(), Framing::JsonHeader | Framing::HeaderLine)
@@ -266,6 +271,7 @@ mod tests {
             assert!(dialect.udp_ports().iter().all(|port| UDP_PORTS.contains(port)));
             assert!(TCP_PORTS.contains(&dialect.tcp_port()));
             assert_eq!(dialect.frames_length(), matches!(dialect, Dialect::BJson | Dialect::D));
+            assert_eq!(dialect.answers_late(), dialect == Dialect::ASize);
             assert_eq!(dialect.half_closes_after_request(), dialect != Dialect::D);
         }
     }

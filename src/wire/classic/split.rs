@@ -59,7 +59,8 @@ impl ChunkRule {
     }
 
     /// Whether chunks of these sizes, by index, can be of one file: all but its last are equally long, and that is no
-    /// longer. Of which the last is, nothing is known; so the highest here passes for it.
+    /// longer. Of which the last is, nothing is known but that none follows the fifth fifth; so the highest here passes
+    /// for it.
     pub fn agree(self, sizes: &BTreeMap<u32, u64>) -> Result<(), SizeConflict> {
         let Some((&highest, _)) = sizes.last_key_value() else { return Ok(()) };
         let mut others_bytes = (self == ChunkRule::Fixed).then_some(FIXED_CHUNK_BYTES);
@@ -69,12 +70,19 @@ impl ChunkRule {
                 return Err(SizeConflict { index, bytes, others_bytes: None });
             }
             let others = *others_bytes.get_or_insert(bytes);
-            let fits = if index == highest { bytes <= others } else { bytes == others };
+            let fits = if index == highest { self.ends_with(index, bytes, others) } else { bytes == others };
             if !fits {
                 return Err(SizeConflict { index, bytes, others_bytes: Some(others) });
             }
         }
         Ok(())
+    }
+
+    /// Whether a chunk may be the last one behind others of `others` bytes. The fifth fifth is shorter than they are by
+    /// what rounding makes of it, and not by more: then it was cut short on its way.
+    pub fn ends_with(self, index: u32, bytes: u64, others: u64) -> bool {
+        let is_surely_last = self == ChunkRule::Fifths && index == FIFTHS;
+        bytes <= others && (!is_surely_last || bytes.saturating_add(FIFTHS.into()) >= others)
     }
 
     /// The size of the file if these chunks, by index, are all of it; `None` when they cannot be. Three chunks of 2
@@ -166,6 +174,9 @@ mod tests {
             (&[(1, 7), (4, 6)], None),
             (&[(1, 7), (4, 8)], Some((4, Some(7)))),
             (&[(1, 7), (2, 6), (3, 7)], Some((2, Some(7)))),
+            (&[(1, 600), (4, 100)], None),
+            (&[(1, 600), (5, 596)], None),
+            (&[(1, 600), (5, 100)], Some((5, Some(600)))),
             (&[(1, 7), (6, 7)], Some((6, None))),
             (&[(0, 7)], Some((0, None))),
             (&[(1, 0)], Some((1, None))),
@@ -184,7 +195,8 @@ mod tests {
         assert_eq!(fifths(&[(1, 2), (2, 2), (3, 2), (4, 2)]), Some(8));
         assert_eq!(fifths(&[(1, 200), (2, 200), (3, 200)]), None);
         assert_eq!(fifths(&[(1, 2), (3, 2)]), None);
-        assert_eq!(fifths(&[(1, 9), (2, 9), (3, 9), (4, 9), (5, 1)]), Some(37));
+        assert_eq!(fifths(&[(1, 9), (2, 9), (3, 9), (4, 9), (5, 4)]), Some(40));
+        assert_eq!(fifths(&[(1, 9), (2, 9), (3, 9), (4, 9), (5, 1)]), None);
         assert_eq!(fifths(&[(1, u64::MAX), (2, 1)]), None);
         assert_eq!(fifths(&[]), None);
     }

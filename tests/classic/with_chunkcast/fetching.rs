@@ -106,3 +106,46 @@ fn from_one_that_sends_in_small_pieces() {
     field.get(at, &got).run().expect(0);
     field.assert_got(&got);
 }
+
+#[test]
+fn what_has_the_name_is_treated_as_on_conflict_says() {
+    let dialect = Dialect::B;
+    std::thread::scope(|scope| {
+        for (on_conflict, there, code, named, asked) in [
+            ("rename", "mine", 0, Some(" (2).png"), 5),
+            ("overwrite", "mine", 0, Some(".png"), 5),
+            ("skip", "mine", 0, None, 0),
+            ("error", "mine", 8, None, 5),
+            ("error", "same", 0, Some(".png"), 5),
+        ] {
+            scope.spawn(move || {
+                let (field, at, got) = (Field::new(1003), own_address(), own_address());
+                let holder = Field::holder(dialect, &field.chunks(dialect), Manner::default(), at);
+                let got = field.folder(&format!("got-{got}"));
+                let is_same = there == "same";
+                let before = if is_same { field.content.clone() } else { there.as_bytes().to_vec() };
+                std::fs::write(got.join(field.file()), &before).unwrap();
+                let told = got.join("told");
+                let hook = format!("echo \"$CHUNKCAST_ERROR_PATH\" > {}", told.display());
+                let ended = field
+                    .get(at, &got)
+                    .args(&["--on-conflict", on_conflict, "--on-error", &hook])
+                    .run()
+                    .expect(code);
+                let path = |ending: &str| got.join(format!("{}{ending}", field.stem));
+                match named {
+                    Some(ending) => assert!(std::fs::read(path(ending)).unwrap() == field.content),
+                    None => assert_eq!(std::fs::read(path(".png")).unwrap(), before, "{on_conflict}"),
+                }
+                assert_eq!(holder.uploader.asked().len(), asked, "{on_conflict}");
+                let skipped = ended.of_type("done").iter().filter(|done| done["skipped"] == true).count();
+                assert_eq!(skipped, usize::from(on_conflict == "skip"), "{}", ended.text());
+                // What came for a file that is not there is kept; else nothing is left behind.
+                assert_eq!(got.join(".chunkcast-classic").exists(), code != 0, "{on_conflict}");
+                let told = std::fs::read_to_string(told).unwrap_or_default();
+                let failed = if code == 0 { String::new() } else { format!("{}\n", path(".png").display()) };
+                assert_eq!(told, failed, "{on_conflict}");
+            });
+        }
+    });
+}

@@ -106,5 +106,6 @@ fn a_native_peer_is_preferred() {
     let ended = field.get(getter, &got).run().expect(0);
     field.assert_got(&got);
     assert_eq!(ended.of_type("done")[0]["verified"], true);
+    assert!(!got.join(".chunkcast-classic").exists(), "nothing of theirs came");
     share.interrupt().expect(0);
 }

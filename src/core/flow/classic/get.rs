@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::classic::conversation::Conversation;
-use crate::core::classic::fetches::{Attempt, Chunk, Fetch, Had, State};
+use crate::core::classic::fetches::{Attempt, Chunk, Fetch, Had, State, TargetLook};
 use crate::core::classic::files::Match;
 use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ConnId, Event, Output, StoreJob};
 use crate::core::flow::classic::files::{Offer, Offers};
@@ -49,6 +49,9 @@ impl Peer {
         }
         let Some(offers) = self.choose_rule(ticket) else { return };
         self.take_kept(ticket, &offers);
+        if !self.may_make_file(ticket) {
+            return;
+        }
         self.tell_begun(ticket, &offers);
         self.ask_holders(now, ticket, &offers);
         self.tell_failed_chunks(ticket, &offers);
@@ -191,7 +194,20 @@ impl Peer {
         self.event(Event::Classic(event));
     }
 
-    /// Asks for chunks, each of the holder that failed least and is asked for least.
+    /// Whether the file may be made; the store is asked first, for what is there may have to be left alone, and then no
+    /// peer is to be asked for anything.
+    fn may_make_file(&mut self, ticket: u32) -> bool {
+        let Some(fetch) = self.classic.fetches.get_mut(ticket) else { return false };
+        if let (None, Some(file)) = (fetch.target, &fetch.file) {
+            let file = file.merged_name(&fetch.wanted);
+            fetch.target = Some(TargetLook::Asked);
+            self.output(Output::Store(StoreJob::Classic(ClassicJob::LookAtTarget { ticket, file })));
+            return false;
+        }
+        fetch.target == Some(TargetLook::Free)
+    }
+
+    /// Asks for chunks, each of the holder that failed least and is asked for least, by the name that is the quickest.
     fn ask_holders(&mut self, now: Time, ticket: u32, offers: &Offers) {
         for index in self.waiting_attempts(now, ticket) {
             self.dial_attempt(now, ticket, index);
@@ -245,7 +261,9 @@ impl Peer {
         let turn = |at: usize| (at + index as usize) % offers.len().max(1);
         let ranked = open.enumerate().map(|(at, (offer, load))| {
             let failures = chunk.failures.get(&offer.ip).map_or(0, |(count, _)| *count);
-            ((failures, load, turn(at)), offer)
+            // Who announces a chunk under several names may be quicker by one of them.
+            let late = offer.dialects.iter().all(|dialect| dialect.answers_late());
+            ((failures, load, late, turn(at)), offer)
         });
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, offer)| offer)
     }
@@ -378,8 +396,10 @@ impl Peer {
             }
         }
         for index in misfits {
-            if let Some(chunk) = fetch.chunks.get_mut(index) {
-                chunk.state = State::Wanted;
+            if let Some(chunk) = fetch.chunks.get_mut(index)
+                && let State::Had(had) = std::mem::take(&mut chunk.state)
+            {
+                fetch.replaced.insert(had.name);
             }
         }
         fetch.progress = now;

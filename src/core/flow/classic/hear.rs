@@ -71,10 +71,11 @@ impl Peer {
         self.classic.holders.forget_read_before(now);
     }
 
-    /// Asks for the file of another process, and again later, while something is fetched.
-    pub(super) fn read_dictionary(&mut self, now: Time) {
+    /// Asks for the file of another process, and again later, while something is fetched or looked for.
+    pub(in crate::core) fn read_dictionary(&mut self, now: Time) {
         let reads = self.config.classic.as_ref().is_some_and(|c| c.dictionary == DictionaryUse::Read);
-        if reads && !self.classic.fetches.is_empty() && self.leaving.is_none() {
+        let seeks = !self.classic.fetches.is_empty() || self.searches.len() > 0;
+        if reads && seeks && self.leaving.is_none() {
             self.output(Output::Store(StoreJob::Classic(ClassicJob::ReadDictionary)));
             let next = now + self.config.limits.classic_dictionary_interval;
             self.timers.set(Timer::ClassicDictionary, next);

@@ -33,9 +33,14 @@ impl Peer {
     fn on_classic_request(&mut self, now: Time, conn: ConnId, request: Request) {
         let Some(conversation) = self.connections.classic_mut(conn) else { return };
         let Request { key, name, dialect } = request;
-        // One dialect asks as another does, and has to be named by who knows.
-        let set = self.config.classic.as_ref().and_then(|c| c.dialects.get(&conversation.addr.ip()));
-        let dialect = set.copied().filter(|set| set.request_key() == key).unwrap_or(dialect);
+        // One dialect asks as another does, and has to be named by who knows: for this peer, or for all.
+        let classic = self.config.classic.as_ref();
+        let of_peer = classic.and_then(|classic| classic.dialects.get(&conversation.addr.ip())).copied();
+        let of_all = classic
+            .and_then(|classic| classic.speaks)
+            .filter(|speaks| speaks.name_form() == dialect.name_form());
+        let named = of_peer.or(of_all).filter(|named| named.request_key() == key);
+        let dialect = named.unwrap_or(dialect);
         let sought = Sought { name, dialect, began: now };
         let Some(serving) = conversation.as_serving() else { return };
         serving.stage = Stage::Looking(sought.clone());

@@ -1,8 +1,12 @@
 //! What the store answers to the jobs of the classic dialects, and what follows from it.
 
+use std::collections::BTreeSet;
+
 use crate::core::classic::conversation::Side;
-use crate::core::classic::fetches::{Had, State};
-use crate::core::door::{ClassicEvent, ClassicFailure, ClassicReply, ConnId, Event, Fault, SpoolId};
+use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
+use crate::core::door::{
+    ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, ConnId, Event, Fault, Output, SpoolId, StoreJob,
+};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::classic::ChunkName;
@@ -14,8 +18,21 @@ impl Peer {
             ClassicReply::ChunkOpened { conn, bytes } => self.on_chunk_opened(now, conn, bytes),
             ClassicReply::SpoolFailed { spool, fault } => self.on_spool_failed(now, spool, fault),
             ClassicReply::ChunkKept { spool, name, bytes } => self.on_chunk_kept(now, spool, name, bytes),
+            ClassicReply::TargetFree { ticket } => {
+                if let Some(fetch) = self.classic.fetches.get_mut(ticket) {
+                    fetch.target = Some(TargetLook::Free);
+                    self.review_fetch(now, ticket);
+                }
+            }
+            ClassicReply::TargetLeft { ticket, path } => {
+                if self.end_fetch(now, ticket).is_some() {
+                    self.event(Event::Classic(ClassicEvent::Skipped { ticket, path }));
+                }
+                self.review_leaving(now, false);
+            }
             ClassicReply::Merged { ticket, path, bytes } => {
                 if let Some(fetch) = self.end_fetch(now, ticket) {
+                    self.drop_replaced(&fetch);
                     let (took, peers) = (now.since(fetch.began), fetch.contributors.len());
                     let event = ClassicEvent::Finished { ticket, path, bytes, took, peers };
                     self.event(Event::Classic(event));
@@ -27,6 +44,18 @@ impl Peer {
                 self.review_leaving(now, false);
             }
             ClassicReply::DictionaryRead { dictionary } => self.on_dictionary_read(now, dictionary),
+        }
+    }
+
+    /// A file is whole without these: they were kept under other names than what came in their place, and are not to
+    /// be announced and served on.
+    fn drop_replaced(&mut self, fetch: &Fetch) {
+        let joined: BTreeSet<&ChunkName> = fetch.had().map(|(_, had)| &had.name).collect();
+        let is_of_use = |name: &ChunkName| joined.contains(name) || self.classic.fetches.are_with(name);
+        let replaced: Vec<&ChunkName> = fetch.replaced.iter().filter(|name| !is_of_use(name)).collect();
+        for name in replaced {
+            self.classic.shelf.drop_kept(name);
+            self.output(Output::Store(StoreJob::Classic(ClassicJob::DropChunk { name: name.clone() })));
         }
     }
 

@@ -229,3 +229,89 @@ fn a_full_or_broken_disk_costs_the_chunk_alone() {
         assert!((1..).any(|at| fails_at(at, errno)));
     }
 }
+
+#[test]
+fn a_folder_for_chunks_on_their_way_is_made_with_the_first_and_goes_with_the_last() {
+    let place = Place::new();
+    let mut config = place.classic();
+    if let Some(classic) = &mut config.classic {
+        classic.remove_joined = true;
+    }
+    let open = || {
+        let mut session = place.open_as(config.clone(), None);
+        assert_eq!(session.list_of_start(), pairs(&[]));
+        session
+    };
+    let mut session = open();
+    assert_eq!(session.open_chunk(CONN, "forest_1"), None);
+    assert!(session.merge("forest.png", &names(&["forest_1"])).is_err());
+    assert!(!place.chunks().exists(), "nothing came");
+    session.store.write_spool(SpoolId(0), b"12");
+    assert!(place.chunks().exists());
+    session.job(ClassicJob::DropSpool { spool: SpoolId(0) });
+    // Another process, for which nothing came, finds nothing in it.
+    drop(open());
+    assert!(!place.chunks().exists());
+    let told = session.keep(0, "forest_1", b"12");
+    assert!(matches!(&told[..], [ClassicReply::ChunkKept { bytes: 2, .. }]), "{told:?}");
+    session.keep(1, "lake_1", b"345");
+    session.merge("forest.png", &names(&["forest_1"])).unwrap();
+    drop(session);
+    assert_eq!(place.chunk_listing(), ["lake_1"], "of a file that is not whole");
+    let mut session = place.open_as(config.clone(), None);
+    session.run();
+    session.merge("lake.png", &names(&["lake_1"])).unwrap();
+    session.store.write_spool(SpoolId(0), b"of an answer that is cut off");
+    drop(session);
+    assert!(!place.chunks().exists());
+}
+
+#[test]
+fn a_spool_that_is_thrown_away_is_not_said_to_have_failed() {
+    let place = Place::new();
+    let opening = Arc::new(FaultPlan::dead_from(0));
+    drop(place.open_as(place.classic(), Some(&opening)));
+    let plan = Arc::new(FaultPlan::fail_once(opening.calls() + 1, Errno::NOSPC));
+    let mut session = place.open_as(place.classic(), Some(&plan));
+    session.run();
+    session.store.write_spool(SpoolId(4), b"123");
+    session
+        .store
+        .submit(StoreJob::Classic(ClassicJob::DropSpool { spool: SpoolId(4) }), &mut session.buffers);
+    // The next answer has the same number; the failure of the one before is not its own.
+    let told = session.keep(4, "forest_1", b"12345");
+    assert!(matches!(&told[..], [ClassicReply::ChunkKept { bytes: 5, .. }]), "{told:?}");
+}
+
+#[test]
+fn a_chunk_that_cannot_be_written_is_said_to_have_failed_once() {
+    let place = Place::new();
+    let opening = Arc::new(FaultPlan::dead_from(0));
+    drop(place.open_as(place.classic(), Some(&opening)));
+    let plan = Arc::new(FaultPlan::fail_once(opening.calls() + 1, Errno::NOSPC));
+    let mut session = place.open_as(place.classic(), Some(&plan));
+    session.run();
+    let told = session.keep(4, "forest_1", b"123");
+    assert!(matches!(&told[..], [ClassicReply::SpoolFailed { spool: SpoolId(4), .. }]), "{told:?}");
+    let told = session.keep(4, "forest_1", b"1234");
+    assert!(matches!(&told[..], [ClassicReply::ChunkKept { bytes: 4, .. }]), "{told:?}");
+}
+
+#[test]
+fn a_chunk_that_is_thrown_away_is_gone_from_the_record_too() {
+    let place = Place::new();
+    let mut session = place.open_as(place.recorded(), None);
+    session.run();
+    session.keep(0, "forest_1", b"wrong");
+    session.keep(1, "forest.png_1", b"right");
+    assert_eq!(session.open_chunk(CONN, "forest_1"), Some(5));
+    session.job(ClassicJob::DropChunk { name: name("forest_1") });
+    session.job(ClassicJob::DropChunk { name: name("never_1") });
+    assert_eq!(session.span_bytes(CONN).unwrap(), b"wrong", "who has it open reads it to its end");
+    assert_eq!(place.chunk_listing(), ["forest.png_1"]);
+    session.open_chunk(CONN, "forest_1");
+    assert_eq!(session.span_bytes(CONN).unwrap(), b"right");
+    assert_eq!(session.list(), pairs(&[("forest.png_1", 5)]));
+    let text = fs::read_to_string(place.path("Available_Chunks.txt")).unwrap();
+    assert_eq!(text, r#"{"chunks": ["forest.png_1"]}"#);
+}

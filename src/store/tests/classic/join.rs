@@ -46,7 +46,6 @@ fn what_has_the_name_is_treated_as_the_settings_say() {
     for (on_conflict, result, there) in [
         (OnConflict::Rename, Some("forest (2).png"), &other),
         (OnConflict::Overwrite, Some("forest.png"), &first),
-        (OnConflict::Skip, None, &other),
         (OnConflict::Error, None, &other),
     ] {
         let place = Place::new();
@@ -144,4 +143,33 @@ fn joined_chunks_are_removed_at_the_end_when_they_are_to_be() {
     assert_eq!(place.listing(), ["forest.png"]);
     let text = fs::read_to_string(place.path("Available_Chunks.txt")).unwrap();
     assert_eq!(text, r#"{"chunks": ["lake_1"]}"#);
+}
+
+#[test]
+fn what_is_to_be_left_alone_is_found_before_and_after_the_chunks_came() {
+    let look = |session: &mut Session| {
+        session.job(ClassicJob::LookAtTarget { ticket: 7, file: "forest.png".into() }).remove(0)
+    };
+    for on_conflict in [OnConflict::Rename, OnConflict::Overwrite, OnConflict::Skip, OnConflict::Error] {
+        let place = Place::new();
+        let chunks = place.put_five("forest", b"0123456789");
+        let mut session = place.open_as(StoreConfig { on_conflict, ..place.classic() }, None);
+        session.run();
+        assert!(matches!(look(&mut session), ClassicReply::TargetFree { ticket: 7 }), "{on_conflict:?}");
+        fs::write(place.in_target("forest.png"), b"mine").unwrap();
+        let is_left = |told: &ClassicReply| matches!(told, ClassicReply::TargetLeft { ticket: 7, path } if *path == place.in_target("forest.png"));
+        assert_eq!(is_left(&look(&mut session)), on_conflict == OnConflict::Skip, "{on_conflict:?}");
+        if on_conflict == OnConflict::Skip {
+            let job = ClassicJob::Merge { ticket: 7, file: "forest.png".into(), chunks };
+            let told = session.job(job);
+            assert!(told.len() == 1 && is_left(&told[0]), "{told:?}");
+            assert_eq!(fs::read(place.in_target("forest.png")).unwrap(), b"mine");
+            assert_eq!(place.listing(), ["forest.png"]);
+        }
+    }
+    let place = Place::new();
+    let config = StoreConfig { target_dir: place.path("no/such/folder"), ..place.classic() };
+    let mut session = place.open_as(config, None);
+    session.run();
+    assert!(matches!(look(&mut session), ClassicReply::MergeFailed { ticket: 7, .. }));
 }
