@@ -26,6 +26,7 @@ mod mirror;
 pub mod name;
 pub mod peer;
 mod picker;
+mod pusher;
 mod rates;
 pub mod rng;
 mod searches;
@@ -37,8 +38,8 @@ mod uploader;
 pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
-    ClassicReply, Command, ConnId, DatagramTo, DictionaryUse, Event, Expect, FailReason, Fault, FaultKind,
-    IfaceId, Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
+    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault, FaultKind,
+    IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
     StoreReply, Voice,
 };
 pub use geometry::Geometry;
