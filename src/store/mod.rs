@@ -199,6 +199,12 @@ impl Store {
         self.downloads.target.folder().map(drop)
     }
 
+    /// The bytes that may still be written to the folder that downloads go to; `None` where that is not told.
+    pub fn free_bytes(&mut self) -> Option<u64> {
+        let folder = self.downloads.target.folder().ok()?;
+        self.library.fs.free_bytes(&folder).ok()
+    }
+
     /// Looks at the watched folders as soon as possible, and tries again what was left out.
     pub fn rescan(&mut self) {
         self.scan.watch.forget_left_out();
