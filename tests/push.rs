@@ -97,8 +97,7 @@ fn who_declines_who_does_not_receive_and_who_is_not_there() {
     let mut world = world(scenario);
     until_ended(&mut world, 3, seconds(20));
     let declined = |answer| PushEnd::Declined(answer);
-    let expected =
-        [declined(Answer::Declined), declined(Answer::NotReceiving), PushEnd::Nobody { peers: 2 }];
+    let expected = [declined(Answer::Declined), declined(Answer::NotReceiving), PushEnd::Nobody { peers: 2 }];
     assert_eq!(ends(&world).into_iter().map(|(_, end)| end).collect::<Vec<_>>(), expected);
     assert_eq!(world.report().hosts[0].payload_sent[content], 0);
 }

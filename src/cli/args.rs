@@ -14,7 +14,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, receive, send, serve, share, shown, verify};
+use crate::cli::{
+    classic, completions, demo, get, hash, log, ls, receive, send, serve, share, shown, verify,
+};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;

@@ -82,7 +82,10 @@ impl Failure {
             FailReason::OtherSize { claimed, size } => {
                 let [claimed, size] = [claimed, size].map(|bytes| human::count(*bytes));
                 let next = "ask whoever sends it to send it anew".to_owned();
-                (format!("it was offered with {claimed} bytes and has {size}; nothing of it was taken"), vec![next])
+                (
+                    format!("it was offered with {claimed} bytes and has {size}; nothing of it was taken"),
+                    vec![next],
+                )
             }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {

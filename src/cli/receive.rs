@@ -28,6 +28,9 @@ use crate::wire::message::Answer;
 /// What people read below a file that was not received.
 const SENT_AGAIN: &str = "have it sent again: it goes on from what is here";
 
+/// How long `--once` waits for a sender that was lost to come back and hear that its file is here.
+const UNTOLD_STAY: Duration = Duration::from_secs(5);
+
 const ABOUT: &str = "\
 Wait for files that others send to this machine. Each offer is asked about, with its name, size and sender; without a \
 terminal all are declined but those that --yes or --from allows.
@@ -74,11 +77,14 @@ pub(crate) struct ReceiveArgs {
 }
 
 /// What one `receive` has to do with.
+#[derive(Debug)]
 struct Receiver<'a> {
     args: &'a ReceiveArgs,
     policy: Policy,
     questions: Questions,
     downloads: Downloads,
+    /// Until then `--once` waits for the sender of its file to come back and hear that it is here.
+    stays: Option<Instant>,
 }
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
@@ -96,7 +102,8 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
     downloads.advise(SENT_AGAIN);
     let policy = Policy::new(args.yes, args.from.clone(), args.quota, args.once);
-    let mut receiver = Receiver { args, policy, questions: Questions::new(run.out.may_ask()), downloads };
+    let mut receiver =
+        Receiver { args, policy, questions: Questions::new(run.out.may_ask()), downloads, stays: None };
     run.command(Command::Receive);
     let name = global.name.clone().unwrap_or_else(host::name);
     let dir = printable(&args.dir.to_string_lossy());
@@ -119,7 +126,7 @@ impl Receiver<'_> {
         loop {
             let now = Instant::now();
             let tick = if self.downloads.are_over() { None } else { self.downloads.next_tick(run, now) };
-            let until = [tick, self.questions.next_look(now)].into_iter().flatten().min();
+            let until = [tick, self.questions.next_look(now), self.stays].into_iter().flatten().min();
             if let Err(exit) = run.turn(until) {
                 return exit;
             }
@@ -129,7 +136,7 @@ impl Receiver<'_> {
                 }
                 self.take(run, &event);
             }
-            if self.args.once && self.downloads.done() + self.downloads.failed() > 0 {
+            if self.args.once && self.has_ended() {
                 return self.downloads.exit();
             }
             if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
@@ -144,6 +151,12 @@ impl Receiver<'_> {
         }
     }
 
+    /// Whether the one file is here or failed, and its sender was told, or does not come back to be told.
+    fn has_ended(&self) -> bool {
+        let ended = self.downloads.done() + self.downloads.failed() > 0 && self.downloads.are_over();
+        ended && self.stays.is_none_or(|until| Instant::now() >= until)
+    }
+
     fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
@@ -155,9 +168,17 @@ impl Receiver<'_> {
                     tell(run, &incoming, PushLine::Gone, None);
                 }
             }
+            ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
+                self.stays = Some(Instant::now() + UNTOLD_STAY);
+            }
             event => {
-                if let ShellEvent::Core(Event::Failed { content, .. }) = event {
-                    self.policy.failed(content);
+                match event {
+                    ShellEvent::Core(Event::Failed { content, .. }) => self.policy.failed(content),
+                    ShellEvent::Core(Event::Finished { content, .. }) => {
+                        self.policy.finished(content);
+                        self.stays = None;
+                    }
+                    _ => {}
                 }
                 self.downloads.take(run, event);
             }
@@ -204,12 +225,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, answer: Answer, why: &str) {
     run.out.note(&format!("declined from {from}: {name} ({}): {why}", human::size(incoming.size)));
     tell(run, incoming, PushLine::Declined, Some(why));
     let decision = Decision::Decline(answer);
-    run.command(Command::Answer {
-        offer: incoming.offer,
-        decision,
-        ticket: 0,
-        stall: Duration::ZERO,
-    });
+    run.command(Command::Answer { offer: incoming.offer, decision, ticket: 0, stall: Duration::ZERO });
 }
 
 /// A JSON line about an offer.

@@ -78,10 +78,15 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
         Err(exit) => return Outcome::of(exit),
     };
     let mut account = Account::new(recipients, args.wait, global.port);
+    let mut readable = 0;
     for path in &args.paths {
-        if let Err(fault) = run.share(path) {
-            account.unreadable(&mut run, Exit::of_fault(&fault), &printable(&fault.text));
+        match run.share(path) {
+            Ok(()) => readable += 1,
+            Err(fault) => account.unreadable(&mut run, Exit::of_fault(&fault), &printable(&fault.text)),
         }
+    }
+    if readable == 0 {
+        account.nothing_to_read();
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));

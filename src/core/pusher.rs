@@ -203,7 +203,8 @@ impl Pusher {
 
     /// The offers of a content that were accepted.
     pub(in crate::core) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &Offered)> {
-        let of = self.offered.iter().filter(move |(_, offered)| offered.accepted && offered.content == *content);
+        let of =
+            self.offered.iter().filter(move |(_, offered)| offered.accepted && offered.content == *content);
         of.map(|(offer, offered)| (*offer, offered))
     }
 

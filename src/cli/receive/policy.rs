@@ -36,13 +36,16 @@ pub(super) struct Policy {
     once: bool,
     /// Peers that somebody said are always to be believed.
     always: BTreeSet<PeerId>,
-    /// What was accepted in this run and did not fail, with its sizes.
-    accepted: BTreeMap<ContentId, u64>,
+    /// What was accepted in this run and did not fail: each content under each file name, with its size.
+    taken: BTreeMap<(ContentId, String), u64>,
+    /// The names of those that are under way.
+    under_way: BTreeMap<ContentId, String>,
 }
 
 impl Policy {
     pub(super) fn new(yes: bool, from: Vec<String>, quota: u64, once: bool) -> Policy {
-        Policy { yes, from, quota, once, always: BTreeSet::new(), accepted: BTreeMap::new() }
+        let (taken, under_way) = (BTreeMap::new(), BTreeMap::new());
+        Policy { yes, from, quota, once, always: BTreeSet::new(), taken, under_way }
     }
 
     /// What is to become of an offer. `free_bytes` is what fits on the disk, as far as it tells.
@@ -54,7 +57,7 @@ impl Policy {
         let believed = self.yes
             || from.id.is_some_and(|id| self.always.contains(&id))
             || self.from.iter().any(|named| from.is_called(named))
-            || self.accepted.get(&incoming.content) == Some(&incoming.size);
+            || self.was_taken(incoming);
         match (believed, may_ask) {
             (true, _) => Verdict::Accept,
             (false, true) => Verdict::Ask,
@@ -73,14 +76,14 @@ impl Policy {
         if local_file_name(&incoming.name).is_none() {
             return Some((Answer::Name, "its name makes no file name"));
         }
-        if self.accepted.get(&incoming.content) == Some(&incoming.size) {
+        if self.was_taken(incoming) {
             // It goes on from what is here, and was counted then.
             return None;
         }
-        if self.once && !self.accepted.is_empty() {
+        if self.once && !self.taken.is_empty() {
             return Some((Answer::Busy, "--once takes one file"));
         }
-        let taken = self.accepted.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+        let taken = self.taken.values().fold(0u64, |sum, size| sum.saturating_add(*size));
         if taken.saturating_add(incoming.size) > self.quota {
             return Some((Answer::Quota, "it is more than --quota allows"));
         }
@@ -97,12 +100,28 @@ impl Policy {
 
     /// An offer was accepted.
     pub(super) fn accepted(&mut self, incoming: &Incoming) {
-        self.accepted.insert(incoming.content, incoming.size);
+        if let Some(name) = local_file_name(&incoming.name) {
+            self.taken.insert((incoming.content, name.clone()), incoming.size);
+            self.under_way.insert(incoming.content, name);
+        }
+    }
+
+    /// What was accepted is here.
+    pub(super) fn finished(&mut self, content: &ContentId) {
+        self.under_way.remove(content);
     }
 
     /// What was accepted came to nothing, and gives its room back.
     pub(super) fn failed(&mut self, content: &ContentId) {
-        self.accepted.remove(content);
+        if let Some(name) = self.under_way.remove(content) {
+            self.taken.remove(&(*content, name));
+        }
+    }
+
+    /// Whether the same thing was accepted before. Under another name it would be another file.
+    fn was_taken(&self, incoming: &Incoming) -> bool {
+        let key = local_file_name(&incoming.name).map(|name| (incoming.content, name));
+        key.is_some_and(|key| self.taken.get(&key) == Some(&incoming.size))
     }
 }
 
@@ -149,17 +168,27 @@ mod tests {
         policy.accepted(&first);
         assert_eq!(policy.verdict(&first, Some(0), false), Verdict::Accept);
         assert_eq!(answer(policy.verdict(&second, None, false)), Some(Answer::Quota));
+        // A second copy is another file.
+        assert_eq!(answer(policy.verdict(&incoming(1, "c", 60), None, false)), Some(Answer::Quota));
         policy.failed(&first.content);
         assert_eq!(policy.verdict(&second, None, false), Verdict::Accept);
         assert_eq!(answer(policy.verdict(&incoming(3, "c", u64::MAX), None, false)), Some(Answer::Quota));
         assert_eq!(answer(policy.verdict(&second, Some(59), false)), Some(Answer::NoSpace));
+        policy.accepted(&second);
+        policy.finished(&second.content);
+        policy.failed(&second.content);
+        assert_eq!(answer(policy.verdict(&first, None, false)), Some(Answer::Quota));
     }
 
     #[test]
     fn names_that_make_no_file_name_and_a_second_file_of_one() {
         let mut policy = Policy::new(true, Vec::new(), 100, true);
         for name in ["..", "a/", "\u{202e}", "  "] {
-            assert_eq!(answer(policy.verdict(&incoming(1, name, 1), None, true)), Some(Answer::Name), "{name}");
+            assert_eq!(
+                answer(policy.verdict(&incoming(1, name, 1), None, true)),
+                Some(Answer::Name),
+                "{name}"
+            );
         }
         policy.accepted(&incoming(1, "a", 1));
         assert_eq!(answer(policy.verdict(&incoming(2, "b", 1), None, true)), Some(Answer::Busy));

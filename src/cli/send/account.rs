@@ -130,7 +130,10 @@ impl Account {
     pub(super) fn unreadable(&mut self, run: &mut Run<'_>, exit: Exit, why: &str) {
         self.failures.push(exit);
         run.out.error(exit, why, None);
-        // There may be nothing to look through.
+    }
+
+    /// None of the paths can be sent.
+    pub(super) fn nothing_to_read(&mut self) {
         self.scanned = true;
     }
 
@@ -143,7 +146,9 @@ impl Account {
             ShellEvent::Core(Event::Offered { content, name, size }) => self.add(run, content, name, *size),
             ShellEvent::Core(Event::ChunkSent { content, bytes, to, .. }) => {
                 self.sent = self.sent.saturating_add(u64::from(*bytes));
-                if let Some(item) = self.by_peer.get(&(*content, to.addr)).and_then(|at| self.items.get_mut(*at)) {
+                if let Some(item) =
+                    self.by_peer.get(&(*content, to.addr)).and_then(|at| self.items.get_mut(*at))
+                {
                     item.sent = item.sent.saturating_add(u64::from(*bytes));
                 }
             }
@@ -248,7 +253,7 @@ impl Account {
                 self.tell(run, at, PushLine::Lost, None);
             }
             PushEvent::Ended { ticket, end, .. } => self.ended(run, *ticket as usize, end),
-            PushEvent::Came { .. } | PushEvent::Gone { .. } => {}
+            PushEvent::Came { .. } | PushEvent::Gone { .. } | PushEvent::Untold { .. } => {}
         }
     }
 

@@ -61,9 +61,7 @@ pub(super) fn failure_of(
             (format!("{} peers are called {who}", candidates.len()), lines)
         }
         PushEnd::Lost => (format!("{who} went away and did not come back"), vec![again()]),
-        PushEnd::Withdrawn => {
-            ("the file changed or vanished while it was sent".to_owned(), vec![again()])
-        }
+        PushEnd::Withdrawn => ("the file changed or vanished while it was sent".to_owned(), vec![again()]),
     };
     let title = format!("{} was not sent to {}", human::label(name), human::label(to));
     Failure { exit: exit_of(end), title, happened, kept: None, next }

@@ -61,6 +61,11 @@ pub enum PushEvent {
         /// Its size in bytes, as claimed.
         size: u64,
     },
+    /// What was accepted is here, and whoever offered it went away before it could be told.
+    Untold {
+        /// The content.
+        content: ContentId,
+    },
     /// Nobody waits for the answer to an offer any more.
     Gone {
         /// Its number.

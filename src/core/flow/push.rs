@@ -126,10 +126,12 @@ impl Peer {
         }
         let Some(first) = at.keys().next().copied() else { return Ok(None) };
         let whole_id = name.contains('#');
-        let Some(Push { stage: Stage::Seeking { until, settles, .. }, .. }) = self.pusher.get_mut(ticket) else {
+        let Some(Push { stage: Stage::Seeking { until, settles, .. }, .. }) = self.pusher.get_mut(ticket)
+        else {
             return Ok(None);
         };
-        let settles = *settles.get_or_insert(if whole_id || is_lost { now } else { (now + SETTLE).min(*until) });
+        let settles =
+            *settles.get_or_insert(if whole_id || is_lost { now } else { (now + SETTLE).min(*until) });
         match at.len() {
             _ if now < settles => Ok(None),
             1 => Ok(Some(first)),

@@ -9,9 +9,7 @@ use crate::core::peer::Peer;
 use crate::core::pusher::Offered;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
-use crate::wire::message::{
-    Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason,
-};
+use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason};
 
 impl Peer {
     /// From now on offers are taken.
@@ -51,7 +49,9 @@ impl Peer {
         ticket: u32,
         stall: Duration,
     ) {
-        let Some(offered) = self.pusher.offered_mut(offer).filter(|offered| !offered.accepted) else { return };
+        let Some(offered) = self.pusher.offered_mut(offer).filter(|offered| !offered.accepted) else {
+            return;
+        };
         let (Some(conn), theirs) = (offered.conn, offered.theirs) else { return };
         if let Decision::Decline(answer) = decision {
             self.pusher.drop_offered(offer);
@@ -88,7 +88,8 @@ impl Peer {
     /// A manifest is verified. False when it tells another size than an offer that was accepted: what was asked of
     /// whoever accepted it was another thing.
     pub(in crate::core) fn is_as_offered(&mut self, now: Time, content: ContentId, size: u64) -> bool {
-        let Some(claimed) = self.pusher.accepted(&content).map(|(_, o)| o.size).find(|claimed| *claimed != size)
+        let Some(claimed) =
+            self.pusher.accepted(&content).map(|(_, o)| o.size).find(|claimed| *claimed != size)
         else {
             return true;
         };
@@ -109,8 +110,15 @@ impl Peer {
         self.pusher.end_swarm(&content);
         let offers: Vec<u32> = self.pusher.accepted(&content).map(|(offer, _)| offer).collect();
         for offer in offers {
-            let Some(Offered { conn: Some(conn), theirs, .. }) = self.pusher.drop_offered(offer) else { continue };
-            self.say(now, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
+            match self.pusher.drop_offered(offer) {
+                Some(Offered { conn: Some(conn), theirs, .. }) => {
+                    self.say(now, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
+                }
+                Some(_) if outcome == Delivery::Verified => {
+                    self.event(Event::Push(PushEvent::Untold { content }));
+                }
+                _ => {}
+            }
         }
     }
 

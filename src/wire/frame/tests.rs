@@ -6,8 +6,8 @@ use super::*;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::manifest::SizeProof;
 use crate::wire::message::{
-    Answer, CatalogueRequest, Delivery, Hello, ManifestPage, NAME_BYTES_MAX, Offer, OfferAnswer, OfferOutcome,
-    RefuseReason, Wanted,
+    Answer, CatalogueRequest, Delivery, Hello, ManifestPage, NAME_BYTES_MAX, Offer, OfferAnswer,
+    OfferOutcome, RefuseReason, Wanted,
 };
 
 type Outcome = (Vec<Decoded>, Option<FrameError>);
