@@ -199,9 +199,19 @@ impl Receiver<'_> {
     fn replied(&mut self, run: &mut Run<'_>, incoming: &Incoming, reply: Reply) {
         match reply {
             Reply::Decline => return decline(run, incoming, Answer::Declined, "by whoever was asked"),
-            Reply::Always => self.policy.always(&incoming.from),
-            Reply::Accept => {}
+            Reply::Always => {
+                self.policy.always(&incoming.from);
+                self.accept_if_it_fits(run, incoming);
+                for other in self.questions.take_from(incoming.from.id) {
+                    self.accept_if_it_fits(run, &other);
+                }
+            }
+            Reply::Accept => self.accept_if_it_fits(run, incoming),
         }
+    }
+
+    /// Accepts what somebody wants, unless there is no room for it.
+    fn accept_if_it_fits(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
         // What was accepted meanwhile may have taken the room.
         match self.policy.refusal(incoming, run.free_bytes()) {
             Some((answer, why)) => decline(run, incoming, answer, why),

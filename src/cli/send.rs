@@ -1,6 +1,7 @@
 //! `send`: offer files to peers of one's choice, who accept or decline.
 
 mod account;
+mod menu;
 mod result;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ Examples:
   chunkcast send notes.pdf --to lab-7
   chunkcast send talk.mkv slides/ --to lab-7 --to lab-8
   chunkcast send notes.pdf --to 192.168.1.27         where broadcasts do not reach
+  chunkcast send                                     a menu: name, file, recipient
   chunkcast send notes.pdf --to lab-7 --timeout 5m   do not wait for ever for an answer
 
 Exit: 0 all verified by all, 3 nobody of that name, 4 no network, 5 a recipient was lost or gave up,
@@ -44,11 +46,11 @@ Exit: 0 all verified by all, 3 nobody of that name, 4 no network, 5 a recipient 
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct SendArgs {
-    /// Files, and folders whose files are sent
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, and folders whose files are sent; none on a terminal: a menu
+    #[arg(value_name = "PATH", requires = "to")]
     paths: Vec<PathBuf>,
     /// Who to send to (several times)
-    #[arg(long, required = true, value_name = "PEER", value_parser = parse_peer)]
+    #[arg(long, value_name = "PEER", requires = "paths", value_parser = parse_peer)]
     to: Vec<String>,
     /// How long to look for them
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
@@ -72,17 +74,34 @@ enum End {
 }
 
 pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
-    let recipients = args.to.iter().map(|text| (text.clone(), recipient(text, global.port))).collect();
-    let mut run = match Run::start("send", global, Target::default(), Standing::native(None), out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    if args.paths.is_empty() {
+        if out.may_ask() {
+            return menu::run(args, global, out);
+        }
+        let next = "for example: chunkcast send notes.pdf --to lab-7";
+        out.error(Exit::Usage, "say what to send and to whom", Some(next));
+        return Outcome::of(Exit::Usage);
+    }
+    match start(global, out) {
+        Ok(mut run) => send(&args.paths, &args.to, args, global, &mut run),
+        Err(exit) => Outcome::of(exit),
+    }
+}
+
+/// Lets a peer stand that can send.
+fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
+    Run::start("send", global, Target::default(), Standing::native(None), out)
+}
+
+/// Sends everything to everybody, and leaves.
+fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Outcome {
+    let recipients = to.iter().map(|text| (text.clone(), recipient(text, global.port))).collect();
     let mut account = Account::new(recipients, args.wait, global.port);
     let mut readable = 0;
-    for path in &args.paths {
+    for path in paths {
         match run.share(path) {
             Ok(()) => readable += 1,
-            Err(fault) => account.unreadable(&mut run, Exit::of_fault(&fault), &printable(&fault.text)),
+            Err(fault) => account.unreadable(run, Exit::of_fault(&fault), &printable(&fault.text)),
         }
     }
     if readable == 0 {
@@ -90,7 +109,7 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let end = until_over(&mut run, &mut account, deadline);
+    let end = until_over(run, &mut account, deadline);
     run.out.clear();
     let exit = match end {
         End::Over => account.exit(),
@@ -99,7 +118,7 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
         End::Exit(exit) => exit,
     };
     if matches!(end, End::Signal(_) | End::TimedOut) {
-        account.cut_short(&mut run, exit);
+        account.cut_short(run, exit);
     }
     run.leave(|run, event| account.take(run, &event));
     Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }

@@ -12,6 +12,7 @@ pub mod classic;
 mod downloads;
 mod fault;
 mod fault_plan;
+pub mod folder;
 mod fs;
 mod hash;
 mod index;

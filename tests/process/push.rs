@@ -274,22 +274,47 @@ fn a_size_that_lies_and_bytes_that_lie_leave_nothing() {
     assert_eq!(names_in(&lan.path("receiver")), [""; 0]);
 }
 
+/// Whether a terminal can be made here.
+fn has_script() -> bool {
+    fs::metadata("/usr/bin/script").is_ok()
+}
+
+/// Starts it at a terminal: what is typed is written to the file, what is shown, on both streams, goes to stdout.
+fn at_a_terminal(lan: &Lan, launch: Launch) -> (Child, fs::File) {
+    let keys = lan.path("keys");
+    assert!(std::process::Command::new("mkfifo").arg(&keys).status().unwrap().success());
+    let terminal = format!("exec script -qefc \"$0 $*\" /dev/null < '{}'", keys.display());
+    let child = launch.through(&["/bin/sh", "-c", &terminal]).start();
+    (child, fs::OpenOptions::new().write(true).open(&keys).unwrap())
+}
+
+#[test]
+fn a_menu_asks_for_name_file_and_recipient() {
+    if !has_script() {
+        return skip("script(1) is not installed");
+    }
+    let lan = Lan::new();
+    let path = source(&lan, "notes.pdf", 20_000, 530);
+    let (receiver, _) = standing(receive(&lan, "receiver", &["--from", "Somebody Else", "--once"]));
+    let (mut sender, mut typed) = at_a_terminal(&lan, lan.launch("sender", &["send"]));
+    let lines = format!("Somebody Else\nany\n{}\n1\ne\n", path.display());
+    typed.write_all(lines.as_bytes()).unwrap();
+    sender.wait_stdout("notes.pdf: receiver (127.0.0.1:");
+    sender.end().expect(0);
+    receiver.end().expect(0);
+    assert_same(&path, &lan.path("receiver/notes.pdf"));
+}
+
 #[test]
 fn at_a_terminal_it_is_asked_about() {
-    if fs::metadata("/usr/bin/script").is_err() {
+    if !has_script() {
         return skip("script(1) is not installed");
     }
     let lan = Lan::new();
     let paths: Vec<PathBuf> = (0..3).map(|at| source(&lan, &format!("{at}.txt"), 20_000, 520 + at)).collect();
     let folder = lan.folder("receiver");
-    let keys = lan.path("keys");
-    let made = std::process::Command::new("mkfifo").arg(&keys).status().unwrap();
-    assert!(made.success());
-    // What is typed comes through the pipe; what is shown, on both streams, goes to stdout.
-    let terminal = format!("exec script -qefc \"$0 $*\" /dev/null < '{}'", keys.display());
     let launch = lan.launch("receiver", &["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()]);
-    let mut receiver = launch.through(&["/bin/sh", "-c", &terminal]).start();
-    let mut typed = fs::OpenOptions::new().write(true).open(&keys).unwrap();
+    let (mut receiver, mut typed) = at_a_terminal(&lan, launch);
     receiver.wait_stdout("receiving into");
 
     let first = send(&lan, &paths[0], &["receiver"]).start();

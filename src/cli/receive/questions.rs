@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cli::human;
 use crate::cli::receive::policy::Incoming;
 use crate::cli::run::Run;
+use crate::core::PeerId;
 use crate::shell::terminal;
 
 /// How often an answer that somebody types is looked for.
@@ -72,6 +73,14 @@ impl Questions {
             run.out.note(&format!("{} is gone, and its offer with it", human::peer(&gone.from)));
         }
         Some(gone)
+    }
+
+    /// Takes out what else came from a peer and has not been asked about.
+    pub(super) fn take_from(&mut self, peer: Option<PeerId>) -> Vec<Incoming> {
+        let from = |incoming: &Incoming| peer.is_some() && incoming.from.id == peer;
+        let (taken, left) = std::mem::take(&mut self.waiting).into_iter().partition(from);
+        self.waiting = left;
+        Vec::from(taken)
     }
 
     /// Asks the next question, or looks whether the present one is answered.
