@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, Peer, PeerId, Segment,
-    StoreReply, Time, Topology,
+    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, Peer, PeerId, PushEvent,
+    Segment, StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
-use chunkcast::wire::message::{Announcement, Entry, Frame, Hello, Query, Wanted};
+use chunkcast::wire::message::{
+    Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query, Wanted,
+};
 
 const CONTENT: ContentId = ContentId([7; 32]);
 
@@ -228,6 +230,56 @@ fn chunks_told_again_and_again_end_the_connection() {
         bench.says(conn, &Frame::Have { channel: 0, first: 0, count: 1 << 20 });
     }
     assert!(bench.is_closing(conn));
+}
+
+fn offer(number: u32) -> Frame {
+    Frame::Offer(Offer { offer: number, id: CONTENT, name: "x".into(), size: 100_000 })
+}
+
+#[test]
+fn offers_without_end_close_their_connection_alone() {
+    let mut bench = Bench::new();
+    bench.tell(Input::Command(Command::Receive));
+    let (conn, other, third) =
+        (bench.connected(host(2), 2), bench.connected(host(3), 3), bench.connected(host(4), 4));
+    for number in 0..64 {
+        bench.says(conn, &offer(number));
+    }
+    assert!(!bench.is_closing(conn));
+    bench.says(conn, &offer(64));
+    assert!(bench.is_closing(conn));
+    let came = |event: &Event| matches!(event, Event::Push(PushEvent::Came { .. }));
+    let gone = |event: &Event| matches!(event, Event::Push(PushEvent::Gone { .. }));
+    assert_eq!((bench.count(came), bench.count(gone)), (64, 64));
+    bench.says(other, &offer(0));
+    bench.says(third, &offer(0));
+    bench.says(other, &offer(0));
+    assert!(bench.is_closing(other) && !bench.is_closing(third));
+}
+
+#[test]
+fn offers_that_are_declined_again_and_again_close_the_connection() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    for number in 0..4_096 {
+        bench.says(conn, &offer(number));
+        assert!(!bench.is_closing(conn));
+    }
+    bench.says(conn, &offer(4_096));
+    assert!(bench.is_closing(conn));
+    assert_eq!(bench.count(|event| matches!(event, Event::Push(_))), 0);
+}
+
+#[test]
+fn answers_that_nobody_waits_for_change_nothing() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    for _ in 0..100 {
+        bench.says(conn, &Frame::OfferAnswer(OfferAnswer { offer: 7, answer: Answer::Accepted }));
+        bench.says(conn, &Frame::OfferOutcome(OfferOutcome { offer: 7, outcome: Delivery::Verified }));
+    }
+    assert!(!bench.is_closing(conn));
+    assert_eq!(bench.count(|event| matches!(event, Event::Push(_))), 0);
 }
 
 #[test]

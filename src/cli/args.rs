@@ -14,7 +14,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, ring, serve, share, shown, verify};
+use crate::cli::{
+    classic, completions, demo, get, hash, log, ls, receive, ring, send, serve, share, shown, verify,
+};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -30,6 +32,8 @@ Examples:
   chunkcast share ~/Videos/talk.mkv     offer a file until Ctrl-C
   chunkcast ls                          what the LAN offers now
   chunkcast get talk.mkv                fetch it from everybody who has a part of it
+  chunkcast receive                     wait for what others send to this machine
+  chunkcast send notes.pdf --to lab-7   send it to one of them
   chunkcast demo                        all of that on this machine alone
 
 More: chunkcast COMMAND --help, chunkcast --help for the flags of all commands, chunkcast man.
@@ -59,6 +63,8 @@ pub(crate) enum Action {
     Share(share::ShareArgs),
     Serve(serve::ServeArgs),
     Get(get::GetArgs),
+    Send(send::SendArgs),
+    Receive(receive::ReceiveArgs),
     Ls(ls::LsArgs),
     Classic(classic::ClassicArgs),
     Ring(ring::RingArgs),
@@ -194,6 +200,8 @@ impl Action {
             Action::Share(_) => "share",
             Action::Serve(_) => "serve",
             Action::Get(_) => "get",
+            Action::Send(_) => "send",
+            Action::Receive(_) => "receive",
             Action::Ls(_) => "ls",
             Action::Classic(args) => args.name(),
             Action::Ring(_) => "ring",
@@ -209,7 +217,7 @@ impl Action {
     /// Whether it is there to download, so that what ends it is shown as a failed download.
     pub(crate) fn fetches(&self) -> bool {
         match self {
-            Action::Get(_) => true,
+            Action::Get(_) | Action::Receive(_) => true,
             Action::Classic(args) => args.fetches(),
             _ => false,
         }
@@ -326,6 +334,11 @@ mod tests {
             "get x --max-size 1MiB",
             "ls --classic-dialect 10.0.0.1=B",
             "get x --dialog perhaps",
+            "send x",
+            "send --to lab-7",
+            "send x --to ''",
+            "receive x",
+            "receive --quota much",
         ] {
             assert!(try_parsed(args).is_err(), "{args}");
         }

@@ -94,7 +94,7 @@ fn chosen<T: Clone>(
 }
 
 /// What somebody types, while the loop goes on.
-fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
+pub(crate) fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
     let typed = terminal::read_line();
     loop {
         if let Ok(line) = typed.try_recv() {

@@ -38,6 +38,8 @@ pub(crate) struct Downloads {
     done: usize,
     bytes: u64,
     failures: Vec<Exit>,
+    /// What people read below a failure, in place of the same command again.
+    advice: Option<&'static str>,
     wait: Duration,
     stall: Duration,
     port: u16,
@@ -90,6 +92,7 @@ impl Downloads {
             done: 0,
             bytes: 0,
             failures: Vec::new(),
+            advice: None,
             wait,
             stall,
             port,
@@ -98,6 +101,16 @@ impl Downloads {
             plain,
             json: Every::new(PROGRESS_LINE_INTERVAL),
         }
+    }
+
+    /// What is to be done about a download that failed is this, not the same command again.
+    pub(crate) fn advise(&mut self, advice: &'static str) {
+        self.advice = Some(advice);
+    }
+
+    /// Forgets the downloads that have ended, but for the counts: one of them may be begun again.
+    pub(crate) fn forget_ended(&mut self) {
+        self.items.retain(|_, item| !item.ended);
     }
 
     /// The requests, in the order of their tickets.
@@ -272,7 +285,10 @@ impl Downloads {
         }
         item.ended = true;
         let (name, took) = (item.name.clone(), item.began.elapsed());
-        let failure = Failure::of(&name, reason, &self.around(had));
+        let mut failure = Failure::of(&name, reason, &self.around(had));
+        if let Some(advice) = self.advice {
+            failure.next = vec![advice.to_owned()];
+        }
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
         let path = Some(self.path(Some(&name)));
         self.fail(run, &failure, &Subject { id: Some(*content), name: Some(&name), path });

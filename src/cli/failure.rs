@@ -79,6 +79,14 @@ impl Failure {
                 let next = "have the owner share the file anew, then run the same command again".to_owned();
                 (happened, vec![next])
             }
+            FailReason::OtherSize { claimed, size } => {
+                let [claimed, size] = [claimed, size].map(|bytes| human::count(*bytes));
+                let next = "ask whoever sends it to send it anew".to_owned();
+                (
+                    format!("it was offered with {claimed} bytes and has {size}; nothing of it was taken"),
+                    vec![next],
+                )
+            }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {
                 let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);

@@ -140,6 +140,23 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         missing_count: Option<u32>,
     },
+    /// An offer of a file to somebody, made here or come in.
+    Push {
+        event: PushLine,
+        id: ContentId,
+        name: &'a str,
+        size: u64,
+        #[serde(flatten)]
+        who: Option<Who<'a>>,
+        /// The recipient, as it was typed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<&'a str>,
+        /// Bytes of it that this process sent there.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sent: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
     /// A file is complete, verified, in place; or was there, or was left alone.
     Done {
         id: ContentId,
@@ -233,6 +250,30 @@ pub(crate) enum PeerEvent {
     Lost,
     Struck,
     Listed,
+}
+
+/// What a `push` line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PushLine {
+    /// The recipient has the offer.
+    Offered,
+    /// The recipient accepted, or somebody here did.
+    Accepted,
+    /// How far it is.
+    Sending,
+    /// The recipient went away, and is waited for.
+    Lost,
+    /// The recipient has the file, verified.
+    Verified,
+    /// The recipient does not have it.
+    Failed,
+    /// An offer came.
+    Came,
+    /// An offer was declined here.
+    Declined,
+    /// Its sender waits for no answer any more.
+    Gone,
 }
 
 /// What a `content` line tells.

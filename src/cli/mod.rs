@@ -22,8 +22,10 @@ mod logger;
 mod ls;
 mod output;
 mod progress;
+mod receive;
 mod ring;
 mod run;
+mod send;
 mod serve;
 mod share;
 mod shown;
@@ -84,6 +86,8 @@ pub fn main() -> ExitCode {
         Action::Share(args) => share::run(args, global, out),
         Action::Serve(args) => serve::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
+        Action::Send(args) => send::run(args, global, out),
+        Action::Receive(args) => receive::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
         Action::Classic(args) => classic::run(args, global, out),
         Action::Ring(args) => ring::run(args, global, out),

@@ -144,6 +144,11 @@ impl<'a> Run<'a> {
         self.reactor.open_target()
     }
 
+    /// The bytes that may still be written where downloads go, if that is told.
+    pub(crate) fn free_bytes(&mut self) -> Option<u64> {
+        self.reactor.free_bytes()
+    }
+
     /// The bytes of all files served from below the folder at `path`.
     pub(crate) fn bytes_below(&self, path: &Path) -> u64 {
         self.reactor.bytes_below(path)

@@ -97,6 +97,7 @@ impl Run<'_> {
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(event) => self.tell_classic(event),
+            // What is told of these depends on the command.
             Event::ChunkRequested { .. }
             | Event::RequestReceived { .. }
             | Event::ListReceived { .. }
@@ -104,6 +105,7 @@ impl Run<'_> {
             | Event::NeighbourAway { .. }
             | Event::NeighbourBack { .. }
             | Event::OtherContent { .. }
+            | Event::Push(_)
             | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }

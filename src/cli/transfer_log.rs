@@ -51,6 +51,8 @@ pub(crate) enum Record<'a> {
     },
     /// A file of classic chunks is there, by `word`: `unverified`, for nothing verifies it, or `skipped`.
     ClassicDone { name: &'a str, bytes: u64, took: Duration, peers: usize, word: &'static str },
+    /// A file is with somebody it was sent to, who has verified it.
+    Sent { name: &'a str, id: ContentId, bytes: u64, to: &'a PeerRef, took: Duration },
     /// A file is not there.
     Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
 }
@@ -81,6 +83,10 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
         Record::Done { name, id, bytes, took, peers, word } => {
             let (name, took) = (quoted(name), seconds(*took));
             write!(text, "DONE {name} id={id} bytes={bytes} dur={took} peers={peers} {word}")
+        }
+        Record::Sent { name, id, bytes, to, took } => {
+            let (name, peer, took) = (quoted(name), peer_fields(to), seconds(*took));
+            write!(text, "DONE {name} id={id} bytes={bytes} {peer} dur={took} sent")
         }
         Record::ClassicChunk { dir, name, bytes, peer, dialect, took } => {
             let (dir, index, took) = (word_of(*dir), name.index(), took.as_secs_f64());

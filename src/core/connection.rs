@@ -25,6 +25,10 @@ const CANCELLED_MAX: usize = 256;
 /// makes few.
 const REJECTIONS_MAX: u32 = 512;
 const REJECTIONS_PER_S: u32 = 8;
+/// Declined offers of one connection: at once, and in the long run. Whoever sends a folder to somebody who wants nothing
+/// of it makes many.
+const DECLINES_MAX: u32 = 4_096;
+const DECLINES_PER_S: u32 = 64;
 /// Control bytes that are encoded at once; more is encoded when these are in the kernel.
 const OUTBOX_GOAL_BYTES: usize = 32 << 10;
 
@@ -150,6 +154,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) asked: usize,
     /// Requests of the other side that may still be rejected.
     pub(in crate::core) rejections: Allowance,
+    /// Offers of the other side that may still be declined.
+    pub(in crate::core) declines: Allowance,
     /// So many chunks the other side said it has were told before.
     pub(in crate::core) haves_again: u32,
     /// Chunks we cancelled that may still come, the latest last.
@@ -194,6 +200,7 @@ impl Connection {
             pinged: false,
             asked: 0,
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
+            declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
             cancelled: VecDeque::new(),
             heard: now,
@@ -329,14 +336,18 @@ impl Connection {
     /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
     pub(in crate::core) fn begin_closing(&mut self, last: Option<Frame>) {
         self.phase = Phase::Closing;
-        // That a chunk was bad is the one thing the other side must still hear: an honest one looks at its file then.
+        // Some things the other side must still hear: that a chunk was bad, so that an honest one looks at its file, and
+        // what became of its offers.
         let queue = std::mem::take(&mut self.queue);
-        let bad = queue.into_iter().filter(|frame| matches!(frame, Frame::Bad { .. }));
+        let is_due = |frame: &Frame| {
+            matches!(frame, Frame::Bad { .. } | Frame::OfferAnswer(_) | Frame::OfferOutcome(_))
+        };
+        let due = queue.into_iter().filter(is_due);
         if self.outgoing.take().is_some() {
             // The header that stands in the outbox promised a payload that will not come.
             return self.drop_outbox();
         }
-        bad.for_each(|frame| frame::encode(&frame, &mut self.outbox));
+        due.for_each(|frame| frame::encode(&frame, &mut self.outbox));
         if let Some(frame) = last.filter(|_| self.identity.is_some() || self.dialled) {
             // A stranger that came in gets no reply.
             self.encode(&frame);

@@ -2,6 +2,7 @@
 
 mod classic;
 mod event;
+mod push;
 mod storage;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub use classic::{
     SpoolId, Voice,
 };
 pub use event::{Event, FailReason, PeerRef};
+pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
 use crate::core::id::ContentId;
@@ -157,6 +159,33 @@ pub enum Command {
         wanted: Vec<Wanted>,
         /// Bytes that may be fetched in all; what is withdrawn gives its room back.
         room_bytes: u64,
+    },
+    /// Offer a file that is shared here to somebody, who fetches it if it is accepted. Told in [`PushEvent`]s, the last
+    /// of which is [`PushEvent::Ended`].
+    Offer {
+        /// Comes back in the events about it; used once.
+        ticket: u32,
+        /// The content; all of it is shared here.
+        content: ContentId,
+        /// The name to offer it under.
+        name: String,
+        /// To whom.
+        to: Recipient,
+        /// How long to look for them.
+        wait: Duration,
+    },
+    /// From now on take offers of others: each is told by [`PushEvent::Came`]. Without this they are declined.
+    Receive,
+    /// Answer an offer. What is accepted is told like the content of a [`Command::Get`].
+    Answer {
+        /// The number of [`PushEvent::Came`].
+        offer: u32,
+        /// The answer.
+        decision: Decision,
+        /// Comes back in the events about the download.
+        ticket: u32,
+        /// How long the download waits for holders.
+        stall: Duration,
     },
     /// Ask everybody what they offer; what is heard stands in the status, as [`Event::Looked`] says.
     Look {

@@ -89,6 +89,14 @@ pub struct Limits {
     pub leave_grace: Duration,
     /// Holders of one content that a download connects to.
     pub neighbours_max: usize,
+    /// Offers of ours that are open on one connection at once; more wait their turn.
+    pub offers_made_max: usize,
+    /// Offers of others that may be open on one connection.
+    pub offers_open_max: usize,
+    /// Offers of others that may be open, over all connections.
+    pub offers_open_all_max: usize,
+    /// How long somebody who was lost while a file was sent to it is looked for.
+    pub offer_grace: Duration,
     /// Classic peers that are remembered.
     pub classic_peers_max: usize,
     /// Names of chunks kept of one classic peer.
@@ -167,6 +175,10 @@ impl Default for Limits {
             answer_gap_min: ms(250),
             leave_grace: s(2),
             neighbours_max: 32,
+            offers_made_max: 32,
+            offers_open_max: 64,
+            offers_open_all_max: 1_024,
+            offer_grace: s(15),
             classic_peers_max: 512,
             classic_names_per_peer_max: 16_384,
             classic_name_bytes_max: 16 << 20,

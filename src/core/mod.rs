@@ -28,6 +28,7 @@ pub mod name;
 mod neighbourhood;
 pub mod peer;
 pub mod picker;
+mod pusher;
 mod rates;
 pub mod rng;
 mod searches;
@@ -41,9 +42,9 @@ mod uploader;
 pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
-    ClassicReply, Command, ConnId, DatagramTo, DictionaryUse, Event, Expect, FailReason, Fault, FaultKind,
-    IfaceId, Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
-    StoreReply, Voice,
+    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
+    FaultKind, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink,
+    SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use geometry::Geometry;
 pub use id::{ContentId, PeerId};

@@ -22,6 +22,7 @@ use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
+use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
@@ -79,6 +80,7 @@ pub struct Peer {
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) mirror: Option<Mirror>,
+    pub(in crate::core) pusher: Pusher,
     pub(in crate::core) uploader: Uploader,
     pub(in crate::core) downloader: Downloader,
     pub(in crate::core) rates: Rates,
@@ -128,6 +130,7 @@ impl Peer {
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
+            pusher: Pusher::default(),
             uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
@@ -307,6 +310,13 @@ impl Peer {
             }
             Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
             Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),
+            Command::Offer { ticket, content, name, to, wait } => {
+                self.on_offer_command(now, ticket, content, name, to, wait);
+            }
+            Command::Receive => self.on_receive_command(),
+            Command::Answer { offer, decision, ticket, stall } => {
+                self.on_answer_command(now, offer, decision, ticket, stall);
+            }
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -327,6 +337,7 @@ impl Peer {
                 Timer::Search(key) => self.step_search(now, key),
                 Timer::Mirror => self.review_mirror(now),
                 Timer::Download(content) => self.review_download(now, content),
+                Timer::Push => self.review_pushes(now),
                 Timer::Dial => self.seek_all_sources(now),
                 Timer::UploadSlot => self.grant_uploads(now),
                 Timer::Expiry => self.expire_peers(now),

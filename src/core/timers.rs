@@ -23,6 +23,8 @@ pub(in crate::core) enum Timer {
     Mirror,
     /// A download's next review.
     Download(ContentId),
+    /// Recipients of offers that are looked for, and other receivers of what was accepted.
+    Push,
     /// Endpoints that may be dialled again.
     Dial,
     /// An upload that lends its slot to another.
@@ -56,6 +58,7 @@ impl Timer {
             Timer::Search(_) => "search",
             Timer::Mirror => "mirror",
             Timer::Download(_) => "download",
+            Timer::Push => "push",
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",

@@ -223,6 +223,11 @@ impl Reactor {
         self.store.open_target()
     }
 
+    /// The bytes that may still be written where downloads go, if that is told.
+    pub fn free_bytes(&mut self) -> Option<u64> {
+        self.store.free_bytes()
+    }
+
     /// The bytes of all files served from below the folder at `path`.
     pub fn bytes_below(&self, path: &Path) -> u64 {
         self.store.bytes_below(path)

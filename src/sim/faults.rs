@@ -56,6 +56,7 @@ impl Simulation {
                 (self.hosts[host].spec.up, self.hosts[host].spec.down) = (up, down);
             }
             Action::Loss(ppm) => self.loss_ppm = ppm,
+            Action::Send(from, content, to) => self.send_content(from, content, to, number),
             Action::Cancel(host, content) => {
                 let content = self.library.contents[content].id;
                 self.tell(host, Input::Command(Command::Cancel { content }));

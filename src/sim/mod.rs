@@ -18,6 +18,7 @@ mod gets;
 mod host;
 mod network;
 mod oracle;
+mod pushes;
 mod queue;
 mod report;
 mod scenario;

@@ -31,6 +31,15 @@ pub(super) enum Happening {
     StoreDone { host: u32, incarnation: u32 },
     /// A deadline of a host's peer is due.
     Timer { host: u32, incarnation: u32 },
+    /// A host answers an offer.
+    Answer {
+        /// Which host.
+        host: u32,
+        /// Whose peer.
+        incarnation: u32,
+        /// The offer.
+        offer: u32,
+    },
     /// A host wants something: one of its gets.
     Get { host: u32, incarnation: u32, get: u32 },
     /// A garbage host sends its next datagram.

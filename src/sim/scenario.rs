@@ -60,6 +60,8 @@ pub struct HostSpec {
     pub gets: Vec<GetSpec>,
     /// The pattern of what it mirrors, and the bytes it has room for.
     pub mirrors: Option<(String, u64)>,
+    /// What it says to offers: to accept them, or to decline them. `None`: it takes none.
+    pub receives: Option<bool>,
     /// Hosts it was told of (`--peer`).
     pub fixed_peers: Vec<usize>,
     /// Whether it sends and hears broadcasts.
@@ -217,6 +219,8 @@ pub enum Action {
     Rates(usize, u64, u64),
     /// The chance of a datagram to be lost, in a million.
     Loss(u32),
+    /// A host sends a content that it shares to another: from, content, to.
+    Send(usize, usize, usize),
     /// A host gives up a download.
     Cancel(usize, usize),
     /// A peer is asked to leave.
@@ -279,6 +283,7 @@ impl Default for HostSpec {
             shares: Vec::new(),
             gets: Vec::new(),
             mirrors: None,
+            receives: None,
             fixed_peers: Vec::new(),
             broadcast: true,
             nature: Nature::Honest,
@@ -332,6 +337,12 @@ impl HostSpec {
     /// The same, with this place among neighbours.
     pub fn placed(mut self, place: PlaceSpec) -> HostSpec {
         self.place = Some(place);
+        self
+    }
+
+    /// The same, taking all that is offered.
+    pub fn receives(mut self) -> HostSpec {
+        self.receives = Some(true);
         self
     }
 

@@ -212,6 +212,9 @@ impl Simulation {
             Happening::Get { host, incarnation, get } if self.lives(host, incarnation) => {
                 self.ask(host as usize, get as usize);
             }
+            Happening::Answer { host, incarnation, offer } if self.lives(host, incarnation) => {
+                self.answer_offer(host as usize, offer);
+            }
             Happening::Garbage { host, incarnation } if self.lives(host, incarnation) => {
                 self.send_garbage(host as usize);
                 self.schedule_garbage(host as usize);
@@ -239,6 +242,7 @@ impl Simulation {
             | Happening::StoreDone { .. }
             | Happening::Timer { .. }
             | Happening::Get { .. }
+            | Happening::Answer { .. }
             | Happening::Garbage { .. } => {}
             Happening::Resumed { host } => self.start_or_resume(host as usize),
             Happening::Action(number) => self.act(number as usize),
@@ -311,6 +315,9 @@ impl Simulation {
             let wanted = vec![Wanted::Glob(pattern)];
             self.tell(host, Input::Command(Command::Mirror { ticket: MIRROR_TICKET, wanted, room_bytes }));
         }
+        if self.hosts[host].spec.receives.is_some() {
+            self.tell(host, Input::Command(Command::Receive));
+        }
         self.schedule_garbage(host);
         self.start_classic(host);
     }
@@ -379,6 +386,7 @@ impl Simulation {
         self.oracle.event(host, &event, &self.hosts, &self.library);
         self.tally.event(host, &event);
         self.hosts[host].gets.note(self.now, &event);
+        self.note_offer(host, &event);
         if let Event::Classic(event) = &event {
             self.note_classic(host, event);
         }

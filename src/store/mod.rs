@@ -13,6 +13,7 @@ mod downloads;
 mod fault;
 mod fault_plan;
 mod finer;
+pub mod folder;
 mod fs;
 mod hash;
 mod helper;
@@ -202,6 +203,12 @@ impl Store {
     /// Opens the folder that downloads are asked into, before the first of them: what is wrong with it is known at once.
     pub fn open_target(&mut self) -> Result<(), Fault> {
         self.downloads.target.folder().map(drop)
+    }
+
+    /// The bytes that may still be written to the folder that downloads go to; `None` where that is not told.
+    pub fn free_bytes(&mut self) -> Option<u64> {
+        let folder = self.downloads.target.folder().ok()?;
+        self.library.fs.free_bytes(&folder).ok()
     }
 
     /// Looks at the watched folders as soon as possible, and tries again what was left out.

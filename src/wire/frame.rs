@@ -160,8 +160,8 @@ impl Decoder {
 
 /// Appends the bytes of a control frame.
 ///
-/// User names, agents and reasons that are too long are cut. For the rest the caller answers: that what is wanted
-/// and the entries are legal and a catalogue page is not too long (see [`catalogue_page`]), that a manifest page is
+/// User names, agents and reasons that are too long are cut. For the rest the caller answers: that what is wanted,
+/// the entries and offers are legal and a catalogue page is not too long (see [`catalogue_page`]), that a manifest page is
 /// one of [`crate::core::Manifest::page`], that a range of chunks is not empty, and that ports are at least
 /// [`crate::wire::message::PORT_MIN`]. The other side's decoder refuses what is not so.
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {

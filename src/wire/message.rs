@@ -1,6 +1,10 @@
 //! What native peers say to each other, in datagrams and over a connection.
 
+mod offer;
+
 use serde::{Deserialize, Serialize};
+
+pub use offer::{Answer, Delivery, Offer, OfferAnswer, OfferOutcome};
 
 use crate::core::id::{ContentId, PeerId};
 use crate::core::manifest::{ChainingValue, SizeProof};
@@ -329,6 +333,12 @@ pub enum Frame {
         /// The sender's channel.
         channel: u32,
     },
+    /// Offers a file.
+    Offer(Offer),
+    /// Says whether an offer is taken.
+    OfferAnswer(OfferAnswer),
+    /// Says how an accepted offer ended.
+    OfferOutcome(OfferOutcome),
     /// Asks for a [`Frame::Pong`].
     Ping,
     /// A sign of life.

@@ -29,6 +29,7 @@ mod flood;
 mod names;
 mod namespaces;
 mod poison;
+mod push;
 mod refusals;
 mod resume;
 mod ring;

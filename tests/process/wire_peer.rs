@@ -12,9 +12,11 @@ use chunkcast::core::{Bitfield, ContentId, Geometry, Manifest, PeerId};
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame::{self, Decoded, Decoder};
 use chunkcast::wire::message::{
-    Announcement, CataloguePage, Datagram, Entry, Frame, Hello, PROTOCOL_VERSION, RefuseReason,
+    Announcement, Answer, CataloguePage, Datagram, Delivery, Entry, Frame, Hello, Offer, PROTOCOL_VERSION,
+    RefuseReason,
 };
 
+use crate::child::PATIENCE;
 use crate::lan::{BROADCAST, Lan};
 
 /// The channel it opens: its only one.
@@ -91,6 +93,18 @@ impl WirePeer {
         WirePeer { shared, threads }
     }
 
+    /// Offers its content under this name and size to who listens on a port of this host, serves it if it is accepted,
+    /// and says what it was answered and how that ended; `None` where the connection was closed before.
+    pub(crate) fn send(&self, port: u16, name: &str, size: u64) -> (Option<Answer>, Option<Delivery>) {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let offer = Offer { offer: 1, id: self.content(), name: name.to_owned(), size };
+        let mut said = (None, None);
+        // Whoever closes is done with it.
+        let _ = self.shared.converse(stream, Some(&offer), &mut said);
+        said
+    }
+
     /// The id of what it offers.
     pub(crate) fn content(&self) -> ContentId {
         self.shared.entry.id
@@ -156,7 +170,7 @@ impl Shared {
             }
             let shared = Arc::clone(&self);
             shared.connections.lock().unwrap().push(stream.try_clone().unwrap());
-            threads.push(std::thread::spawn(move || drop(shared.converse(stream))));
+            threads.push(std::thread::spawn(move || drop(shared.converse(stream, None, &mut (None, None)))));
         }
         for thread in threads {
             let _ = thread.join();
@@ -164,7 +178,12 @@ impl Shared {
     }
 
     /// Speaks with one peer until it or we have enough.
-    fn converse(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    fn converse(
+        &self,
+        mut stream: TcpStream,
+        offer: Option<&Offer>,
+        said: &mut (Option<Answer>, Option<Delivery>),
+    ) -> std::io::Result<()> {
         let mut out = Vec::new();
         let hello = Hello {
             v: PROTOCOL_VERSION,
@@ -189,6 +208,21 @@ impl Shared {
                 let Ok((used, decoded)) = decoder.decode(rest) else { return Ok(()) };
                 rest = &rest[used..];
                 match decoded {
+                    Some(Decoded::Frame(Frame::Hello(_))) => {
+                        if let Some(offer) = offer {
+                            frame::encode(&Frame::Offer(offer.clone()), &mut out);
+                        }
+                    }
+                    Some(Decoded::Frame(Frame::OfferAnswer(answer))) => {
+                        said.0 = Some(answer.answer);
+                        if answer.answer != Answer::Accepted {
+                            return Ok(());
+                        }
+                    }
+                    Some(Decoded::Frame(Frame::OfferOutcome(outcome))) => {
+                        said.1 = Some(outcome.outcome);
+                        return Ok(());
+                    }
                     Some(Decoded::Frame(frame)) => self.answer(frame, &mut opened, &mut out),
                     // Nobody was asked for one.
                     Some(Decoded::Chunk { .. }) => return Ok(()),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::door::{ClassicEvent, Fault, SpanFault};
+use crate::core::door::{ClassicEvent, Fault, PushEvent, SpanFault};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::wire::message::Entry;
@@ -18,6 +18,17 @@ pub struct PeerRef {
     pub addr: SocketAddr,
     /// Its user name, from the network; empty until it is known.
     pub user: String,
+}
+
+impl PeerRef {
+    /// Whether it is meant by a user name, `NAME#id4`, or an address with or without its port.
+    pub fn is_called(&self, name: &str) -> bool {
+        let with_id = |id: PeerId| format!("{}#{}", self.user, id.short()) == name;
+        self.user == name
+            || self.id.is_some_and(with_id)
+            || self.addr.to_string() == name
+            || self.addr.ip().to_string() == name
+    }
 }
 
 /// Why a download, or the search for one, ended without the file.
@@ -46,6 +57,13 @@ pub enum FailReason {
     Integrity {
         /// The peers that were struck.
         struck: Vec<PeerRef>,
+    },
+    /// It has another size than it was offered with to whoever accepted it.
+    OtherSize {
+        /// The size of the offer, in bytes.
+        claimed: u64,
+        /// The size that its verified manifest tells, in bytes.
+        size: u64,
     },
     /// The store failed.
     Storage(Fault),
@@ -289,6 +307,8 @@ pub enum Event {
         /// Why.
         reason: FailReason,
     },
+    /// Something about files that somebody sends to somebody.
+    Push(PushEvent),
     /// Something about the classic dialects.
     Classic(ClassicEvent),
     /// Something a person should know that no other event says.

@@ -111,6 +111,7 @@ impl Peer {
                     self.timers.set_no_later(Timer::Expiry, expiry);
                 }
                 self.note_heard(&peer);
+                self.note_recipient(now);
                 true
             }
             Err(why) => {

@@ -121,6 +121,7 @@ impl Peer {
         self.wake(now, conn);
         self.walk_catalogue(now, &hello.peer);
         self.greet_neighbour(now, conn);
+        self.note_recipient(now);
         for content in self.downloader.wanting() {
             if self.directory.holders(&content).any(|holder| *holder == hello.peer) {
                 self.open_channel(now, conn, content);
@@ -350,6 +351,8 @@ impl Peer {
         self.uploader.remove(conn);
         self.grant_uploads(now);
         self.end_walks(now, conn);
+        self.lose_recipient(now, conn);
+        self.lose_sender(conn);
         for content in contents {
             self.lose_source(now, conn, content);
         }

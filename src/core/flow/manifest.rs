@@ -102,6 +102,9 @@ impl Peer {
                 download.supplied = now;
                 download.geometry = Some(manifest.geometry);
                 download.phase = Phase::Creating;
+                if !self.is_as_offered(now, content, manifest.geometry.size_bytes()) {
+                    return;
+                }
                 if !self.mirror_has_room(&content, manifest.geometry.size_bytes()) {
                     return self.cancel_download(now, content);
                 }

@@ -15,6 +15,8 @@ pub(in crate::core) mod manifest;
 mod mirror;
 pub(in crate::core) mod neighbours;
 pub(in crate::core) mod progress;
+pub(in crate::core) mod push;
+pub(in crate::core) mod receive;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
 pub(in crate::core) mod sources;

@@ -6,6 +6,7 @@ use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
 use crate::core::downloader::{Download, Phase};
 use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
+use crate::core::flow::receive::delivery_of;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::status::DownloadStatus;
@@ -168,6 +169,7 @@ impl Peer {
                 self.output(Output::Store(StoreJob::ClosePart { content }));
             }
         }
+        self.conclude_offers(now, content, delivery_of(&reason));
         self.event(Event::Failed { content, reason });
     }
 

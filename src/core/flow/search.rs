@@ -82,7 +82,7 @@ impl Peer {
         let known_peers = known_peers.max(u32::try_from(self.directory.len()).unwrap_or(u32::MAX));
         for (key, search) in self.searches.iter_mut() {
             let wanted_here = match &search.purpose {
-                Purpose::Get { at: Some(at), .. } => is_called(&holder, at),
+                Purpose::Get { at: Some(at), .. } => holder.is_called(at),
                 Purpose::Get { at: None, .. } | Purpose::Look => true,
             };
             if wanted_here && entries.iter().any(|entry| search.wanted.matches(&entry.name, &entry.id)) {
@@ -259,7 +259,7 @@ impl Peer {
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {
             let Some(holder) = self.directory.peer_ref(&peer) else { continue };
-            if at.is_some_and(|at| !is_called(&holder, at)) {
+            if at.is_some_and(|at| !holder.is_called(at)) {
                 continue;
             }
             match found.get(&entry.id) {
@@ -285,13 +285,4 @@ impl Peer {
         };
         FailReason::NobodyOffers { peers: search.heard.len(), similar }
     }
-}
-
-/// Whether a peer is meant by a user name, `NAME#id4`, or an address with or without its port.
-fn is_called(peer: &PeerRef, name: &str) -> bool {
-    let with_id = |id: PeerId| format!("{}#{}", peer.user, id.short()) == name;
-    peer.user == name
-        || peer.id.is_some_and(with_id)
-        || peer.addr.to_string() == name
-        || peer.addr.ip().to_string() == name
 }

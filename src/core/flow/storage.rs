@@ -9,7 +9,7 @@ use crate::core::flow::serve::reason_of;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
-use crate::wire::message::{Frame, RefuseReason};
+use crate::wire::message::{Delivery, Frame, RefuseReason};
 
 impl Peer {
     pub(in crate::core) fn on_stored(&mut self, now: Time, reply: StoreReply) {
@@ -62,6 +62,7 @@ impl Peer {
             let reason = reason_of(why);
             self.catalogue.note_gone(content, reason);
             self.withdraw_everywhere(now, content, reason);
+            self.withdraw_pushes(now, &content);
             if let Some(mirror) = &mut self.mirror {
                 mirror.gone(content);
             }
@@ -94,7 +95,9 @@ impl Peer {
             }
             PartState::Resumed { geometry, have } => {
                 download.geometry = Some(geometry);
-                self.run_download(now, content, have);
+                if self.is_as_offered(now, content, geometry.size_bytes()) {
+                    self.run_download(now, content, have);
+                }
             }
             PartState::Complete { geometry, path } => {
                 let (name, took) = (download.name.clone(), now.since(download.began));
@@ -104,11 +107,13 @@ impl Peer {
                 self.shelve(now, content, &name, bytes);
                 self.mirror_finished(&content, false);
                 self.event(Event::Finished { content, path, bytes, took, peers: 0 });
+                self.conclude_offers(now, content, Delivery::Verified);
                 self.end_download(now, content);
                 self.tell_cut(now, content);
             }
             PartState::Skipped { path } => {
                 self.event(Event::Skipped { content, path });
+                self.conclude_offers(now, content, Delivery::Cancelled);
                 self.end_download(now, content);
             }
         }
@@ -131,6 +136,7 @@ impl Peer {
         self.catalogue.add_part(content, &name, geometry, have);
         self.event(Event::Started { content, geometry, had });
         self.announce_soon(now);
+        self.seek_receivers(now, content);
         self.count_all_remotes(&content);
         self.tell_cut(now, content);
         if self.publish_if_complete(content) {
@@ -210,6 +216,7 @@ impl Peer {
         self.shelve(now, content, &name, bytes);
         self.mirror_finished(&content, true);
         self.event(Event::Finished { content, path, bytes, took, peers });
+        self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
     }
 

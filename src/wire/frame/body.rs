@@ -9,8 +9,8 @@ use crate::core::manifest::{
     ChainingValue, PAGE_VALUES_MAX, PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof,
 };
 use crate::wire::message::{
-    CataloguePage, CatalogueRequest, Frame, Hello, ManifestPage, NAME_BYTES_MAX, PORT_MIN, RefuseReason,
-    clipped,
+    CataloguePage, CatalogueRequest, Frame, Hello, ManifestPage, NAME_BYTES_MAX, Offer, PORT_MIN,
+    RefuseReason, clipped,
 };
 
 /// Why a body is not what its kind demands.
@@ -49,6 +49,9 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
         kind::CANCEL => Frame::Cancel { channel: body.u32()?, chunk: body.u32()? },
         kind::REJECT => Frame::Reject { channel: body.u32()?, chunk: body.u32()?, reason: body.reason()? },
         kind::BAD => Frame::Bad { channel: body.u32()?, chunk: body.u32()? },
+        kind::OFFER => Frame::Offer(offer(body.json()?)?),
+        kind::OFFER_ANSWER => Frame::OfferAnswer(body.json()?),
+        kind::OFFER_OUTCOME => Frame::OfferOutcome(body.json()?),
         kind::PING => Frame::Ping,
         kind::PONG => Frame::Pong,
         kind::SHOW => Frame::Show { channel: body.u32()? },
@@ -127,6 +130,18 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) -> u8 {
             put_u32s(&[*channel, *chunk], out);
             kind::BAD
         }
+        Frame::Offer(offer) => {
+            put_json(offer, out);
+            kind::OFFER
+        }
+        Frame::OfferAnswer(answer) => {
+            put_json(answer, out);
+            kind::OFFER_ANSWER
+        }
+        Frame::OfferOutcome(outcome) => {
+            put_json(outcome, out);
+            kind::OFFER_OUTCOME
+        }
         Frame::Ping => kind::PING,
         Frame::Pong => kind::PONG,
         Frame::Show { channel } => {
@@ -160,6 +175,10 @@ fn catalogue_request(request: CatalogueRequest) -> Result<CatalogueRequest, Why>
 
 fn catalogue_page(page: CataloguePage) -> Result<CataloguePage, Why> {
     if page.entries.iter().all(|entry| entry.is_legal()) { Ok(page) } else { Err("an entry that is none") }
+}
+
+fn offer(offer: Offer) -> Result<Offer, Why> {
+    if offer.is_legal() { Ok(offer) } else { Err("a name of no length it may have") }
 }
 
 fn manifest_page(body: &mut Body<'_>) -> Result<ManifestPage, Why> {

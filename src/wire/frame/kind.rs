@@ -24,6 +24,9 @@ pub(super) const PING: u8 = 0x10;
 pub(super) const PONG: u8 = 0x11;
 pub(super) const BYE: u8 = 0x12;
 pub(super) const SHOW: u8 = 0x13;
+pub(super) const OFFER: u8 = 0x14;
+pub(super) const OFFER_ANSWER: u8 = 0x15;
+pub(super) const OFFER_OUTCOME: u8 = 0x16;
 
 /// From this kind on, whoever does not know a kind skips it.
 const IGNORABLE_FROM: u8 = 0x80;
@@ -41,7 +44,7 @@ pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
     let exactly = |bytes: u32| bytes..=bytes;
     let control_max = CONTROL_BYTES_MAX as u32 - 1;
     Some(match kind {
-        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE => 2..=control_max,
+        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE | OFFER | OFFER_ANSWER | OFFER_OUTCOME => 2..=control_max,
         OPEN => exactly(4 + 32 + 8 + 4),
         REFUSE => exactly(32 + 1),
         WITHDRAW => exactly(4 + 1),

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::manifest::SizeProof;
-use crate::wire::message::{CatalogueRequest, Hello, ManifestPage, NAME_BYTES_MAX, RefuseReason, Wanted};
+use crate::wire::message::{
+    Answer, CatalogueRequest, Delivery, Hello, ManifestPage, NAME_BYTES_MAX, Offer, OfferAnswer,
+    OfferOutcome, RefuseReason, Wanted,
+};
 
 type Outcome = (Vec<Decoded>, Option<FrameError>);
 
@@ -77,6 +80,16 @@ fn reason() -> impl Strategy<Value = RefuseReason> {
     (1u8..=7).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
 }
 
+fn answer() -> impl Strategy<Value = Answer> {
+    use Answer::{Accepted, Busy, Declined, Name, NoSpace, NotReceiving, Other, Quota};
+    prop::sample::select(vec![Accepted, Declined, NotReceiving, Quota, NoSpace, Name, Busy, Other])
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    use Delivery::{Cancelled, GaveUp, Integrity, Name, NoSpace, Other, Size, Storage, Verified};
+    prop::sample::select(vec![Verified, NoSpace, Name, Storage, Size, Integrity, GaveUp, Cancelled, Other])
+}
+
 fn manifest_page() -> impl Strategy<Value = Frame> {
     let values = |max| prop::collection::vec(any::<[u8; 32]>(), 0..=max);
     let proof = (prop::collection::vec(any::<u8>(), 0..=1024), values(10));
@@ -125,6 +138,12 @@ fn frame() -> impl Strategy<Value = Frame> {
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
         any::<u32>().prop_map(|channel| Frame::Show { channel }),
+        (any::<u32>(), content(), ".{1,40}", any::<u64>())
+            .prop_map(|(offer, id, name, size)| Frame::Offer(Offer { offer, id, name, size })),
+        (any::<u32>(), answer())
+            .prop_map(|(offer, answer)| Frame::OfferAnswer(OfferAnswer { offer, answer })),
+        (any::<u32>(), delivery())
+            .prop_map(|(offer, outcome)| Frame::OfferOutcome(OfferOutcome { offer, outcome })),
         Just(Frame::Ping),
         Just(Frame::Pong),
         ".{0,40}".prop_map(|reason| Frame::Bye { reason }),
@@ -185,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), length in 1u32..300, kind in 0u8..0x14) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), length in 1u32..300, kind in 0u8..0x17) {
         decode_all(&bytes);
         let begun = [&length.to_be_bytes()[..], &[kind], &bytes].concat();
         prop_assert_eq!(decode_pieces(begun.chunks(1)), decode_all(&begun));
@@ -221,7 +240,7 @@ fn the_table_of_the_specification() {
         Some((kind, numbers[0], numbers[numbers.len() - 1]))
     });
     let rows: Vec<_> = rows.collect();
-    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x13).collect::<Vec<_>>());
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x16).collect::<Vec<_>>());
     for (kind, min, max) in rows {
         assert_eq!(kind::body_bytes(kind), Some(min..=max), "{kind:#x}");
     }
@@ -258,7 +277,7 @@ fn lengths_no_frame_has_are_refused_at_once() {
         assert_eq!(begin(illegal, kind), Some(FrameError::Length { kind, bytes: illegal }));
     }
     assert_eq!(begin(1, 0x00), Some(FrameError::Kind(0x00)));
-    assert_eq!(begin(1, 0x14), Some(FrameError::Kind(0x14)));
+    assert_eq!(begin(1, 0x17), Some(FrameError::Kind(0x17)));
     assert_eq!(begin(1, 0x7f), Some(FrameError::Kind(0x7f)));
 }
 
@@ -290,11 +309,21 @@ fn bodies_that_say_nothing_legal_are_refused() {
         (kind::CATALOGUE_PAGE, page(&format!(r#""name":"{long}","size":1,"have":1,"of":1"#))),
         (kind::CATALOGUE_PAGE, page(r#""name":"n","size":-1,"have":1,"of":1"#)),
         (kind::CATALOGUE_PAGE, page(r#""name":"n","size":18446744073709551616,"have":1,"of":1"#)),
+        (kind::OFFER, format!(r#"{{"offer":1,"id":"{id}","name":"","size":1}}"#)),
+        (kind::OFFER, format!(r#"{{"offer":1,"id":"{id}","name":"{long}","size":1}}"#)),
+        (kind::OFFER, format!(r#"{{"offer":1,"id":"{id}","name":"n","size":-1}}"#)),
+        (kind::OFFER, format!(r#"{{"offer":1,"id":"{id}","name":"n"}}"#)),
+        (kind::OFFER_ANSWER, r#"{"offer":4294967296,"answer":"accepted"}"#.into()),
+        (kind::OFFER_ANSWER, r#"{"offer":1}"#.into()),
+        (kind::OFFER_OUTCOME, r#"{"offer":1,"outcome":7}"#.into()),
     ] {
         let outcome = decode_all(&raw(kind, body.as_bytes()));
         assert!(matches!(outcome, (_, Some(FrameError::Body { .. }))), "{body}: {outcome:?}");
     }
     assert_eq!(decode_all(&raw(kind::HELLO, hello(r#","port":7117,"new":[1]"#).as_bytes())).0.len(), 1);
+    let of_later = raw(kind::OFFER_ANSWER, br#"{"offer":1,"answer":"perhaps","when":"later"}"#);
+    let answer = Frame::OfferAnswer(OfferAnswer { offer: 1, answer: Answer::Other });
+    assert_eq!(decode_all(&of_later), (vec![Decoded::Frame(answer)], None));
     for (kind, body) in [
         (kind::WITHDRAW, &[0, 0, 0, 1, 0][..]),
         (kind::WITHDRAW, &[0, 0, 0, 1, 8]),

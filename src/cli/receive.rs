@@ -1,0 +1,253 @@
+//! `receive`: wait for files that others send; ask, or take what the flags allow.
+
+mod policy;
+mod questions;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::downloads::Downloads;
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::json::{Line, PushLine, Who};
+use crate::cli::output::Output;
+use crate::cli::receive::policy::{Incoming, Policy, Verdict};
+use crate::cli::receive::questions::{Questions, Reply};
+use crate::cli::run::{Run, Standing, Target};
+use crate::cli::units::{parse_duration, parse_size};
+use crate::core::name::printable;
+use crate::core::{Command, Decision, Event, PushEvent};
+use crate::shell::{ShellEvent, host};
+use crate::store::OnConflict;
+use crate::wire::message::Answer;
+
+/// What people read below a file that was not received.
+const SENT_AGAIN: &str = "have it sent again: it goes on from what is here";
+
+/// How long `--once` waits for a sender that was lost to come back and hear that its file is here.
+const UNTOLD_STAY: Duration = Duration::from_secs(5);
+
+const ABOUT: &str = "\
+Wait for files that others send to this machine. Each offer is asked about, with its name, size and sender; without a \
+terminal all are declined but those that --yes or --from allows.
+
+What is accepted is fetched chunk by chunk, verified, and lies in the folder when every byte is right; its path goes to \
+stdout. No file is ever overwritten: a second notes.pdf becomes `notes (2).pdf`. The name on the network is only a \
+suggestion. What was interrupted goes on when it is sent again. While its sender sends it to others too, they get parts \
+of it from here.
+
+A user name proves nothing: anybody on the network can use it. An address is harder to pretend.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chunkcast receive                           ask about each, into the current folder
+  chunkcast receive --dir ~/Inbox --yes       take everything, up to --quota
+  chunkcast receive --from lab-7 --from 192.168.1.27
+  chunkcast receive --yes --once              take one file and end
+
+Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there and verified; 4 no network,
+with --once also 5 gave up (part kept), 6 integrity, 7 local storage.";
+
+/// Wait for files that others send
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct ReceiveArgs {
+    /// Where files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Accept everything
+    #[arg(long)]
+    yes: bool,
+    /// Accept everything from this peer: a user name, NAME#ID or an address (several times)
+    #[arg(long, value_name = "PEER")]
+    from: Vec<String>,
+    /// End after one file
+    #[arg(long)]
+    once: bool,
+    /// Accept no more than this in all
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = parse_size)]
+    quota: u64,
+    /// How long a file that was begun waits for its sender to come back
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
+    stall: Duration,
+}
+
+/// What one `receive` has to do with.
+#[derive(Debug)]
+struct Receiver<'a> {
+    args: &'a ReceiveArgs,
+    policy: Policy,
+    questions: Questions,
+    downloads: Downloads,
+    /// Until then `--once` waits for the sender of its file to come back and hear that it is here.
+    stays: Option<Instant>,
+}
+
+pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
+    let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
+    let standing = Standing::native(None);
+    let mut run = match Run::start("receive", global, target.clone(), standing, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    if let Err(fault) = run.open_target() {
+        run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+        run.leave(|_, _| {});
+        return Outcome::of(Exit::of_fault(&fault));
+    }
+    let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
+    downloads.advise(SENT_AGAIN);
+    let policy = Policy::new(args.yes, args.from.clone(), args.quota, args.once);
+    let mut receiver =
+        Receiver { args, policy, questions: Questions::new(run.out.may_ask()), downloads, stays: None };
+    run.command(Command::Receive);
+    let name = global.name.clone().unwrap_or_else(host::name);
+    let dir = printable(&args.dir.to_string_lossy());
+    run.out.note(&format!(
+        "receiving into {dir} as {}; Ctrl-C ends\n  on the other machine: chunkcast send FILE --to {}",
+        human::label(&name),
+        crate::cli::wanted::shell_quoted(&printable(&name))
+    ));
+    let exit = receiver.until_ended(&mut run);
+    run.out.clear();
+    let Receiver { downloads, .. } = &mut receiver;
+    run.leave(|run, event| downloads.take(run, &event));
+    downloads.abandon(&mut run, "interrupted");
+    Outcome { exit, done: downloads.done(), failed: downloads.failed(), bytes: downloads.bytes() }
+}
+
+impl Receiver<'_> {
+    /// The loop, until a signal, or the one file of `--once`, ends it.
+    fn until_ended(&mut self, run: &mut Run<'_>) -> Exit {
+        loop {
+            let now = Instant::now();
+            let tick = if self.downloads.are_over() { None } else { self.downloads.next_tick(run, now) };
+            let until = [tick, self.questions.next_look(now), self.stays].into_iter().flatten().min();
+            if let Err(exit) = run.turn(until) {
+                return exit;
+            }
+            while let Some(event) = run.next_event() {
+                if let ShellEvent::Signal(_) = event {
+                    return Exit::Ok;
+                }
+                self.take(run, &event);
+            }
+            if self.args.once && self.has_ended() {
+                return self.downloads.exit();
+            }
+            if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
+                self.replied(run, &incoming, reply);
+            }
+            if !self.questions.are_asked() {
+                self.downloads.tick(run, Instant::now());
+            }
+            if let Some(exit) = run.out.ended() {
+                return exit;
+            }
+        }
+    }
+
+    /// Whether the one file is here or failed, and its sender was told, or does not come back to be told.
+    fn has_ended(&self) -> bool {
+        let ended = self.downloads.done() + self.downloads.failed() > 0 && self.downloads.are_over();
+        ended && self.stays.is_none_or(|until| Instant::now() >= until)
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        match event {
+            ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
+                let (from, name) = (from.clone(), name.clone());
+                self.came(run, Incoming { offer: *offer, from, content: *content, name, size: *size });
+            }
+            ShellEvent::Core(Event::Push(PushEvent::Gone { offer })) => {
+                if let Some(incoming) = self.questions.gone(run, *offer) {
+                    tell(run, &incoming, PushLine::Gone, None);
+                }
+            }
+            ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
+                self.stays = Some(Instant::now() + UNTOLD_STAY);
+            }
+            event => {
+                match event {
+                    ShellEvent::Core(Event::Failed { content, .. }) => self.policy.failed(content),
+                    ShellEvent::Core(Event::Finished { content, .. }) => {
+                        self.policy.finished(content);
+                        self.stays = None;
+                    }
+                    _ => {}
+                }
+                self.downloads.take(run, event);
+            }
+        }
+    }
+
+    /// An offer came.
+    fn came(&mut self, run: &mut Run<'_>, incoming: Incoming) {
+        tell(run, &incoming, PushLine::Came, None);
+        match self.policy.verdict(&incoming, run.free_bytes(), self.questions.may_ask()) {
+            Verdict::Accept => self.accept(run, &incoming),
+            Verdict::Ask => self.questions.add(incoming),
+            Verdict::Decline(answer, why) => decline(run, &incoming, answer, why),
+        }
+    }
+
+    /// Somebody answered.
+    fn replied(&mut self, run: &mut Run<'_>, incoming: &Incoming, reply: Reply) {
+        match reply {
+            Reply::Decline => return decline(run, incoming, Answer::Declined, "by whoever was asked"),
+            Reply::Always => {
+                self.policy.always(&incoming.from);
+                self.accept_if_it_fits(run, incoming);
+                for other in self.questions.take_from(incoming.from.id) {
+                    self.accept_if_it_fits(run, &other);
+                }
+            }
+            Reply::Accept => self.accept_if_it_fits(run, incoming),
+        }
+    }
+
+    /// Accepts what somebody wants, unless there is no room for it.
+    fn accept_if_it_fits(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
+        // What was accepted meanwhile may have taken the room.
+        match self.policy.refusal(incoming, run.free_bytes()) {
+            Some((answer, why)) => decline(run, incoming, answer, why),
+            None => self.accept(run, incoming),
+        }
+    }
+
+    fn accept(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
+        let (from, name) = (human::peer(&incoming.from), human::label(&incoming.name));
+        run.out.note(&format!("accepted from {from}: {name} ({})", human::size(incoming.size)));
+        tell(run, incoming, PushLine::Accepted, None);
+        self.policy.accepted(incoming);
+        self.downloads.forget_ended();
+        let (offer, stall) = (incoming.offer, self.args.stall);
+        run.command(Command::Answer { offer, decision: Decision::Accept, ticket: 0, stall });
+    }
+}
+
+fn decline(run: &mut Run<'_>, incoming: &Incoming, answer: Answer, why: &str) {
+    let (from, name) = (human::peer(&incoming.from), human::label(&incoming.name));
+    run.out.note(&format!("declined from {from}: {name} ({}): {why}", human::size(incoming.size)));
+    tell(run, incoming, PushLine::Declined, Some(why));
+    let decision = Decision::Decline(answer);
+    run.command(Command::Answer { offer: incoming.offer, decision, ticket: 0, stall: Duration::ZERO });
+}
+
+/// A JSON line about an offer.
+fn tell(run: &mut Run<'_>, incoming: &Incoming, event: PushLine, reason: Option<&str>) {
+    run.out.json(&Line::Push {
+        event,
+        id: incoming.content,
+        name: &incoming.name,
+        size: incoming.size,
+        who: Some(Who::of(&incoming.from)),
+        to: None,
+        sent: None,
+        reason,
+    });
+}

@@ -1,0 +1,51 @@
+//! The files of one folder, for people to choose from.
+
+use std::path::Path;
+
+use rustix::fs::FileType;
+
+use crate::core::Fault;
+use crate::store::fault;
+use crate::store::fs::Fs;
+
+/// The names of the files directly in a folder, at most `max` of them, in order. Hidden ones, links and names that are
+/// not UTF-8 are left out.
+pub fn files_in(path: &Path, max: usize) -> Result<Vec<String>, Fault> {
+    let fs = Fs::new();
+    let failed = |errno| fault::reading("list", path, errno);
+    let folder = fs.open_folder(path).map_err(failed)?;
+    let mut entries = fs.entries(&folder).map_err(failed)?;
+    let mut names = Vec::new();
+    while names.len() < max
+        && let Some(entry) = fs.next_entry(&mut entries).map_err(failed)?
+    {
+        let is_file = match entry.file_type() {
+            // On file systems that do not tell an entry's type.
+            FileType::Unknown => true,
+            kind => kind == FileType::RegularFile,
+        };
+        match entry.file_name().to_str() {
+            Ok(name) if is_file && !name.starts_with('.') => names.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_seen_come_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.txt", "a.png", ".hidden"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        assert_eq!(files_in(folder.path(), 10).unwrap(), ["a.png", "b.txt"]);
+        assert_eq!(files_in(folder.path(), 1).unwrap().len(), 1);
+        assert!(files_in(&folder.path().join("away"), 1).is_err());
+    }
+}
