@@ -264,6 +264,7 @@ fn config(
         discovers: standing.native,
         topology: Topology::Mesh,
         classic: ports,
+        http: !global.no_http,
         bind: global.bind,
         ifaces: global.iface.clone(),
         broadcast: global.broadcast,

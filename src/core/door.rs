@@ -2,6 +2,7 @@
 
 mod classic;
 mod event;
+mod http;
 mod storage;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub use classic::{
     SpoolId, Voice,
 };
 pub use event::{Event, FailReason, PeerRef};
+pub use http::HttpConfig;
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
 use crate::core::id::ContentId;

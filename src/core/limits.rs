@@ -89,6 +89,12 @@ pub struct Limits {
     pub leave_grace: Duration,
     /// Holders of one content that a download connects to.
     pub neighbours_max: usize,
+    /// Readers by HTTP at once.
+    pub http_readers_max: usize,
+    /// Readers by HTTP from one address at once (this host's own addresses excepted).
+    pub http_readers_per_address_max: usize,
+    /// A reader by HTTP that may ask again is closed when it did not for this long.
+    pub http_idle_max: Duration,
     /// Classic peers that are remembered.
     pub classic_peers_max: usize,
     /// Names of chunks kept of one classic peer.
@@ -167,6 +173,9 @@ impl Default for Limits {
             answer_gap_min: ms(250),
             leave_grace: s(2),
             neighbours_max: 32,
+            http_readers_max: 4_096,
+            http_readers_per_address_max: 64,
+            http_idle_max: s(15),
             classic_peers_max: 512,
             classic_names_per_peer_max: 16_384,
             classic_name_bytes_max: 16 << 20,

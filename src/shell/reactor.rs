@@ -13,14 +13,15 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{
-    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry, Input,
-    Peer, Status,
+    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry,
+    HttpConfig, Input, Peer, Status,
 };
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received, Speech};
 use crate::shell::descriptors;
 use crate::shell::ears::{EARS_MAX, Ears, Heard};
+use crate::shell::host;
 use crate::shell::ifaces::{self, Choice};
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
@@ -143,6 +144,7 @@ impl Reactor {
             classic: config
                 .classic
                 .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
+            http: config.http.then(|| HttpConfig { names: host::names() }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
