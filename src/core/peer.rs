@@ -194,6 +194,11 @@ impl Peer {
         conn
     }
 
+    /// This host's addresses changed, or may have.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.config.own_addresses = addresses;
+    }
+
     /// What the next bytes of a connection are. Asked before each read.
     pub fn expects(&self, conn: ConnId) -> Expect {
         let native = self.connections.get(conn).map(|connection| connection.expects());

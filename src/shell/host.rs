@@ -32,6 +32,13 @@ fn full_name() -> String {
     told.unwrap_or_default().trim().to_owned()
 }
 
+/// This host's addresses, and the one that is bound to.
+pub fn own_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
+    let mut addresses = ifaces::enumerate().map(|(addresses, _)| addresses).unwrap_or_default();
+    addresses.extend(bind.filter(|ip| !ip.is_unspecified() && !addresses.contains(ip)));
+    addresses
+}
+
 /// Whether an address is one of this host's.
 pub fn is_own(ip: IpAddr) -> bool {
     let own = || ifaces::enumerate().is_ok_and(|(addresses, _)| addresses.contains(&ip));

@@ -161,12 +161,12 @@ mod tests {
         fn no_name_becomes_markup(name in any::<String>()) {
             let evil = format!("{name}<script>\"'&</script>\u{202e}");
             let plain = listing("x", [Row { id: ID, name: "x", size: 1 }], false);
-            for html in [listing(&evil, [Row { id: ID, name: &evil, size: 1 }], false)] {
-                for mark in ['<', '>', '"', '\''] {
-                    prop_assert_eq!(html.matches(mark).count(), plain.matches(mark).count());
-                }
-                prop_assert!(!html.contains('\u{202e}') && html.len() > plain.len());
+            let html = listing(&evil, [Row { id: ID, name: &evil, size: 1 }], false);
+            for mark in ['<', '>', '"', '\''] {
+                prop_assert_eq!(html.matches(mark).count(), plain.matches(mark).count());
             }
+            let deceives = html.contains('\u{202e}');
+            prop_assert!(!deceives);
         }
     }
 }
