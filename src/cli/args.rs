@@ -99,6 +99,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "CHUNKCAST_NO_BROADCAST", hide_env = true, help_heading = NETWORK,
           action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) no_broadcast: bool,
+    /// Do not let browsers read what is shared
+    #[arg(long, global = true, env = "CHUNKCAST_NO_HTTP", hide_env = true, help_heading = NETWORK,
+          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(crate) no_http: bool,
     /// A peer that broadcasts do not reach (several times, or with commas)
     #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true,
           help_heading = NETWORK, value_delimiter = ',')]

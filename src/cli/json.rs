@@ -105,6 +105,24 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
     },
+    /// Bytes of a file went to a reader by HTTP, all that one request asked for; only with `--json=chunks`.
+    Http {
+        dir: Direction,
+        id: ContentId,
+        name: &'a str,
+        /// The first byte asked for, how many were, and how many the file has.
+        first: u64,
+        asked: u64,
+        of: u64,
+        /// How many went.
+        bytes: u64,
+        peer: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dur: Option<f64>,
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
     /// Something that neighbours do.
     Activity {
         what: &'static str,
@@ -197,6 +215,21 @@ pub(crate) enum Line<'a> {
         /// The classic dialect it moved in.
         #[serde(skip_serializing_if = "Option::is_none")]
         dialect: Option<&'a str>,
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    /// What a reader by HTTP took, as the transfer log tells it.
+    #[serde(rename = "http")]
+    LoggedHttp {
+        dir: Direction,
+        name: &'a str,
+        first: u64,
+        asked: u64,
+        of: u64,
+        bytes: Option<u64>,
+        peer: Option<&'a str>,
+        dur: Option<f64>,
         ok: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,

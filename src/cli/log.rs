@@ -140,6 +140,18 @@ fn tell(logged: &Logged, out: &mut Output) {
             ok: logged.ending == "ok",
             reason: logged.ending.strip_prefix("failed "),
         },
+        Kind::Http { first, last, of } => Line::LoggedHttp {
+            dir: Direction::Up,
+            name,
+            first,
+            asked: last.saturating_sub(first).saturating_add(1),
+            of,
+            bytes: number("bytes"),
+            peer,
+            dur,
+            ok: logged.ending == "ok",
+            reason: logged.ending.strip_prefix("failed "),
+        },
         Kind::Request { dir, index, of } => Line::LoggedActivity {
             what: if dir == Direction::Down { "requested_chunk" } else { "received_request" },
             name,

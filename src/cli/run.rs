@@ -117,6 +117,9 @@ impl<'a> Run<'a> {
         });
         if is_native {
             log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
+            if !global.no_http {
+                log::info!("browsers see what is shared at http://{}:{}/", host::name(), reactor.tcp_port());
+            }
         }
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
             log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
@@ -269,6 +272,7 @@ fn config(
         discovers: standing.native,
         topology: Topology::Mesh,
         classic: ports,
+        http: !global.no_http,
         bind: global.bind,
         ifaces: global.iface.clone(),
         broadcast: global.broadcast,

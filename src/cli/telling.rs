@@ -1,6 +1,7 @@
 //! What happens in every run, told the same way by every command: JSON lines, the transfer log, and the notes that do
 //! not depend on the command.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::cli::human;
@@ -32,6 +33,18 @@ struct Moved<'a> {
     of: u32,
     bytes: u32,
     took: Duration,
+}
+
+/// Bytes that a reader by HTTP asked for.
+struct Read<'a> {
+    content: &'a ContentId,
+    first: u64,
+    asked: u64,
+    of: u64,
+    bytes: u64,
+    to: SocketAddr,
+    /// How long it took, or why not all of them went.
+    ended: Result<Duration, &'static str>,
 }
 
 impl Run<'_> {
@@ -83,6 +96,14 @@ impl Run<'_> {
                 self.tell_moved(&moved, to, None);
             }
             Event::ChunkUnsent { content, chunk, to, why } => self.tell_unsent(content, *chunk, to, why),
+            Event::HttpSent { content, first, bytes, of, to, took } => {
+                let (first, of, bytes, to, ended) = (*first, *of, *bytes, *to, Ok(*took));
+                self.tell_read(&Read { content, first, asked: bytes, of, bytes, to, ended });
+            }
+            Event::HttpUnsent { content, first, bytes, asked, of, to, why } => {
+                let (first, asked, of, bytes, to, ended) = (*first, *asked, *of, *bytes, *to, Err(*why));
+                self.tell_read(&Read { content, first, asked, of, bytes, to, ended });
+            }
             Event::Waiting { content, missing, missing_count } => {
                 let Known { name, .. } = self.known(content);
                 self.out.json(&Line::Retry {
@@ -155,6 +176,30 @@ impl Run<'_> {
                 dur: Some(seconds(took)),
                 ok: true,
                 reason: None,
+            });
+        }
+    }
+
+    fn tell_read(&mut self, read: &Read<'_>) {
+        let Read { content, first, asked, of, bytes, to: peer, ended } = *read;
+        let Known { name, .. } = self.known(content);
+        self.log(&match ended {
+            Ok(took) => Record::Http { first, asked, of, name: &name, bytes, peer, took },
+            Err(why) => Record::HttpFailed { first, asked, of, name: &name, bytes, peer, why },
+        });
+        if self.out.tells_chunks() {
+            self.out.json(&Line::Http {
+                dir: Direction::Up,
+                id: *content,
+                name: &name,
+                first,
+                asked,
+                of,
+                bytes,
+                peer: peer.to_string(),
+                dur: ended.ok().map(seconds),
+                ok: ended.is_ok(),
+                reason: ended.err(),
             });
         }
     }

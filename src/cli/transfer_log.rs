@@ -28,6 +28,10 @@ pub(crate) enum Record<'a> {
     ChunkFailed { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef, why: &'a str },
     /// A chunk was asked for, here or there.
     Request { dir: Direction, index: u32, of: u32, name: &'a str, peer: &'a PeerRef },
+    /// Bytes of a file went to a reader by HTTP: `asked` from `first` on, all that one request asked for.
+    Http { first: u64, asked: u64, of: u64, name: &'a str, bytes: u64, peer: SocketAddr, took: Duration },
+    /// They did not go, or not all.
+    HttpFailed { first: u64, asked: u64, of: u64, name: &'a str, bytes: u64, peer: SocketAddr, why: &'a str },
     /// A list of `have` chunks came or went; `new` of them had not been told before.
     List { dir: Direction, have: u32, of: u32, name: &'a str, new: u32, peer: &'a PeerRef },
     /// A file is there, by `word`: `verified` or `skipped`.
@@ -75,6 +79,14 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
         Record::Request { dir, index, of, name, peer } => {
             let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
             write!(text, "{dir} request {index}/{of} {name} {peer} ok")
+        }
+        Record::Http { first, asked, of, name, bytes, peer, took } => {
+            let (last, name, took) = (last_of(*first, *asked), quoted(name), took.as_secs_f64());
+            write!(text, "UP http {first}-{last}/{of} {name} bytes={bytes} peer={peer} dur={took:.3} ok")
+        }
+        Record::HttpFailed { first, asked, of, name, bytes, peer, why } => {
+            let (last, name, why) = (last_of(*first, *asked), quoted(name), printable(why));
+            write!(text, "UP http {first}-{last}/{of} {name} bytes={bytes} peer={peer} failed {why}")
         }
         Record::List { dir, have, of, name, new, peer } => {
             let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
@@ -133,9 +145,27 @@ pub(crate) struct Logged {
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Chunk { dir: Direction, index: u32, of: u32 },
-    Request { dir: Direction, index: u32, of: u32 },
-    List { dir: Direction, have: u32, of: u32 },
+    Chunk {
+        dir: Direction,
+        index: u32,
+        of: u32,
+    },
+    Request {
+        dir: Direction,
+        index: u32,
+        of: u32,
+    },
+    List {
+        dir: Direction,
+        have: u32,
+        of: u32,
+    },
+    /// Bytes from `first` to `last`, to a reader by HTTP.
+    Http {
+        first: u64,
+        last: u64,
+        of: u64,
+    },
     Done,
     Failed,
 }
@@ -184,6 +214,11 @@ fn word_of(dir: Direction) -> &'static str {
     }
 }
 
+/// The last of `count` bytes, at least one, from `first` on.
+fn last_of(first: u64, count: u64) -> u64 {
+    first.saturating_add(count.saturating_sub(1))
+}
+
 /// Seconds with the precision that matters to a person.
 fn seconds(took: Duration) -> String {
     let seconds = took.as_secs_f64();
@@ -227,6 +262,11 @@ fn place(dir: Direction, rest: &str) -> Option<(Kind, &str)> {
     let (what, rest) = rest.split_once(' ')?;
     let (place, rest) = rest.split_once(' ')?;
     let (index, of) = place.split_once('/')?;
+    if what == "http" {
+        let (first, last) = index.split_once('-')?;
+        let kind = Kind::Http { first: first.parse().ok()?, last: last.parse().ok()?, of: of.parse().ok()? };
+        return (dir == Direction::Up).then_some((kind, rest));
+    }
     let of = if of == "?" { 0 } else { of.parse().ok()? };
     let index = index.parse().ok()?;
     let kind = match what {
@@ -353,6 +393,27 @@ mod tests {
         assert_eq!(list, format!("{STAMP} DOWN list 20/103 \"talk.mkv\" new=3 peer=192.168.1.27:7117 ok"));
         let logged = Logged::parse(&list).unwrap();
         assert_eq!((logged.kind, logged.field("new")), (Kind::List { dir, have: 20, of: 103 }, Some("3")));
+    }
+
+    #[test]
+    fn what_readers_by_http_took_is_read_back() {
+        let (name, peer, took) = ("a b.txt", "192.168.1.30:51514".parse().unwrap(), Duration::from_millis(6));
+        let sent = Record::Http { first: 100, asked: 24, of: 1000, name, bytes: 24, peer, took };
+        let line = super::line(STAMP, &sent);
+        assert_eq!(
+            line,
+            format!("{STAMP} UP http 100-123/1000 \"a b.txt\" bytes=24 peer=192.168.1.30:51514 dur=0.006 ok")
+        );
+        let logged = Logged::parse(&line).unwrap();
+        assert_eq!(logged.kind, Kind::Http { first: 100, last: 123, of: 1000 });
+        let why = "the connection broke";
+        let unsent = Record::HttpFailed { first: 0, asked: 1000, of: 1000, name, bytes: 24, peer, why };
+        let logged = Logged::parse(&super::line(STAMP, &unsent)).unwrap();
+        assert_eq!(
+            (logged.field("bytes"), logged.ending.as_str()),
+            (Some("24"), "failed the connection broke")
+        );
+        assert_eq!(Logged::parse(&format!("{STAMP} DOWN http 1-2/3 \"x\" bytes=2 ok")), None);
     }
 
     #[test]

@@ -106,6 +106,29 @@ impl Catalogue {
         self.holdings.get(content)
     }
 
+    /// Everything that is held wholly, in the order of (content, name), with its size.
+    pub(in crate::core) fn complete(&self) -> impl Iterator<Item = (ContentId, &str, u64)> {
+        self.complete_from(Bound::Unbounded)
+    }
+
+    /// The names of a content that is held wholly, with its size.
+    pub(in crate::core) fn complete_of(&self, content: &ContentId) -> impl Iterator<Item = (&str, u64)> {
+        let content = *content;
+        self.complete_from(Bound::Included((content, String::new())))
+            .take_while(move |(id, _, _)| *id == content)
+            .map(|(_, name, size)| (name, size))
+    }
+
+    fn complete_from(
+        &self,
+        from: Bound<(ContentId, String)>,
+    ) -> impl Iterator<Item = (ContentId, &str, u64)> {
+        self.listed.range((from, Bound::Unbounded)).filter_map(|(id, name)| {
+            let holding = self.holdings.get(id).filter(|holding| holding.is_complete())?;
+            Some((*id, name.as_str(), holding.geometry.size_bytes()))
+        })
+    }
+
     /// The whole content is here, under this name (also).
     pub(in crate::core) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
         let holding = self.holdings.entry(content).or_insert(Holding { geometry, have: Have::All });

@@ -1,6 +1,6 @@
-//! The slab of connections, native ones and classic ones. Owns their ids, which are never used twice.
+//! The slab of connections: native ones, classic ones, readers by HTTP. Owns their ids, which are never used twice.
 //!
-//! Who asks for a native connection never sees a classic one, and the other way round.
+//! Who asks for a connection of one kind never sees one of another.
 
 use std::net::SocketAddr;
 
@@ -9,6 +9,7 @@ use slab::Slab;
 use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
+use crate::core::http::Reader;
 use crate::core::time::Time;
 
 /// All connections, behind ids that are never used twice.
@@ -22,6 +23,7 @@ pub(in crate::core) struct Connections {
 enum Entry {
     Native(Box<Connection>),
     Classic(Box<Conversation>),
+    Http(Box<Reader>),
 }
 
 impl Connections {
@@ -42,11 +44,18 @@ impl Connections {
         }
     }
 
+    /// A native connection turned out to be a reader's. It keeps its id.
+    pub(in crate::core) fn become_http(&mut self, conn: ConnId, reader: Reader) {
+        if let Some(entry) = self.entry_mut(conn) {
+            *entry = Entry::Http(Box::new(reader));
+        }
+    }
+
     /// The native connection, unless it is gone.
     pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
         match self.entry(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) => None,
+            Entry::Classic(_) | Entry::Http(_) => None,
         }
     }
 
@@ -54,14 +63,14 @@ impl Connections {
     pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
         match self.entry_mut(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) => None,
+            Entry::Classic(_) | Entry::Http(_) => None,
         }
     }
 
     /// The classic conversation, unless it is gone.
     pub(in crate::core) fn classic(&self, conn: ConnId) -> Option<&Conversation> {
         match self.entry(conn)? {
-            Entry::Native(_) => None,
+            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => Some(conversation),
         }
     }
@@ -69,12 +78,28 @@ impl Connections {
     /// The classic conversation, to change it, unless it is gone.
     pub(in crate::core) fn classic_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
         match self.entry_mut(conn)? {
-            Entry::Native(_) => None,
+            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => Some(conversation),
         }
     }
 
-    /// Takes a connection of either kind out.
+    /// The reader by HTTP, unless it is gone.
+    pub(in crate::core) fn http(&self, conn: ConnId) -> Option<&Reader> {
+        match self.entry(conn)? {
+            Entry::Http(reader) => Some(reader),
+            Entry::Native(_) | Entry::Classic(_) => None,
+        }
+    }
+
+    /// The reader by HTTP, to change it, unless it is gone.
+    pub(in crate::core) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
+        match self.entry_mut(conn)? {
+            Entry::Http(reader) => Some(reader),
+            Entry::Native(_) | Entry::Classic(_) => None,
+        }
+    }
+
+    /// Takes a connection of any kind out.
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
         if self.entry(conn).is_some() {
             self.slots.remove(conn.slot as usize);
@@ -87,21 +112,29 @@ impl Connections {
             Entry::Native(connection) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**connection))
             }
-            Entry::Classic(_) => None,
+            Entry::Classic(_) | Entry::Http(_) => None,
         })
     }
 
     /// All classic conversations, in the order of their slots.
     pub(in crate::core) fn iter_classic(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
-            Entry::Native(_) => None,
+            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**conversation))
             }
         })
     }
 
-    /// How many there are, of both kinds.
+    /// All readers by HTTP, in the order of their slots.
+    pub(in crate::core) fn iter_http(&self) -> impl Iterator<Item = (ConnId, &Reader)> {
+        self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
+            Entry::Http(reader) => Some((ConnId { slot: slot as u32, generation: *generation }, &**reader)),
+            Entry::Native(_) | Entry::Classic(_) => None,
+        })
+    }
+
+    /// How many there are, of all kinds.
     pub(in crate::core) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -148,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_native_connection_and_a_classic_one_are_not_taken_for_each_other() {
+    fn connections_of_different_kinds_are_not_taken_for_each_other() {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let conn = connections.insert(addr, false, Time::ZERO);
@@ -157,5 +190,9 @@ mod tests {
         assert_eq!((connections.iter().count(), connections.iter_classic().count()), (0, 1));
         connections.remove(conn);
         assert!(connections.classic(conn).is_none() && connections.len() == 0);
+        let conn = connections.insert(addr, false, Time::ZERO);
+        connections.become_http(conn, Reader::new(addr, Time::ZERO, Time::ZERO));
+        assert!(connections.get(conn).is_none() && connections.classic(conn).is_none());
+        assert_eq!((connections.iter().count(), connections.iter_http().count()), (0, 1));
     }
 }

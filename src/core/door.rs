@@ -2,6 +2,7 @@
 
 mod classic;
 mod event;
+mod http;
 mod push;
 mod storage;
 
@@ -14,6 +15,7 @@ pub use classic::{
     SpoolId, Voice,
 };
 pub use event::{Event, FailReason, PeerRef};
+pub use http::HttpConfig;
 pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 

@@ -97,6 +97,12 @@ pub struct Limits {
     pub offers_open_all_max: usize,
     /// How long somebody who was lost while a file was sent to it is looked for.
     pub offer_grace: Duration,
+    /// Readers by HTTP at once.
+    pub http_readers_max: usize,
+    /// Readers by HTTP from one address at once (this host's own addresses excepted).
+    pub http_readers_per_address_max: usize,
+    /// A reader by HTTP that may ask again is closed when it did not for this long.
+    pub http_idle_max: Duration,
     /// Classic peers that are remembered.
     pub classic_peers_max: usize,
     /// Names of chunks kept of one classic peer.
@@ -179,6 +185,9 @@ impl Default for Limits {
             offers_open_max: 64,
             offers_open_all_max: 1_024,
             offer_grace: s(15),
+            http_readers_max: 4_096,
+            http_readers_per_address_max: 64,
+            http_idle_max: s(15),
             classic_peers_max: 512,
             classic_names_per_peer_max: 16_384,
             classic_name_bytes_max: 16 << 20,

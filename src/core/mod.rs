@@ -19,6 +19,7 @@ pub mod door;
 mod downloader;
 mod flow;
 pub mod geometry;
+mod http;
 pub mod id;
 pub mod limits;
 mod links;
@@ -43,8 +44,8 @@ pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
-    FaultKind, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink,
-    SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
+    FaultKind, HttpConfig, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient,
+    Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use geometry::Geometry;
 pub use id::{ContentId, PeerId};

@@ -13,10 +13,11 @@ use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
-use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, Input, Output, Segment};
+use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, HttpConfig, Input, Output, Segment};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
 use crate::core::geometry::Geometry;
+use crate::core::http::Readers;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
@@ -47,6 +48,8 @@ pub struct Config {
     pub broadcast: bool,
     /// How it speaks the classic dialects; `None`: it does not.
     pub classic: Option<ClassicConfig>,
+    /// How it serves readers by HTTP; `None`: it does not.
+    pub http: Option<HttpConfig>,
     /// Whom it dials, asks and serves.
     pub topology: Topology,
     /// Peers that somebody named: dialled and asked without being heard first.
@@ -76,6 +79,7 @@ pub struct Peer {
     pub(in crate::core) catalogue: Catalogue,
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
+    pub(in crate::core) readers: Readers,
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
@@ -127,6 +131,7 @@ impl Peer {
             catalogue: Catalogue::default(),
             announcer,
             classic: Classic::new(&limits),
+            readers: Readers::default(),
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
@@ -154,20 +159,26 @@ impl Peer {
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         let is_classic = |conn: ConnId| self.connections.classic(conn).is_some();
+        let is_http = |conn: ConnId| self.connections.http(conn).is_some();
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
             Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
             Input::Connected { conn } if is_classic(conn) => self.on_classic_connected(now, conn),
             Input::Connected { conn } => self.on_connected(now, conn),
             Input::EndOfStream { conn } if is_classic(conn) => self.on_classic_end(now, conn),
+            Input::EndOfStream { conn } if is_http(conn) => self.on_http_end(now, conn),
             Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
             Input::Broken { conn, why } if is_classic(conn) => self.on_classic_broken(now, conn, why),
+            Input::Broken { conn, .. } | Input::Closed { conn } if is_http(conn) => {
+                self.on_http_broken(now, conn);
+            }
             Input::Broken { conn, why } => self.on_broken(now, conn, why),
             Input::Closed { conn } if is_classic(conn) => self.on_classic_closed(now, conn),
             Input::Closed { conn } => self.on_closed(now, conn),
             Input::SpanFailed { conn, source, why } if is_classic(conn) => {
                 self.on_classic_span_failed(conn, source, why)
             }
+            Input::SpanFailed { conn, why, .. } if is_http(conn) => self.on_http_span_failed(now, conn, why),
             Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
@@ -186,19 +197,28 @@ impl Peer {
         conn
     }
 
+    /// This host's addresses changed, or may have.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.config.own_addresses = addresses;
+    }
+
     /// What the next bytes of a connection are. Asked before each read.
     pub fn expects(&self, conn: ConnId) -> Expect {
         let native = self.connections.get(conn).map(|connection| connection.expects());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.expects());
-        native.or_else(classic).unwrap_or(Expect::Nothing)
+        let http = || self.connections.http(conn).map(|reader| reader.expects());
+        native.or_else(classic).or_else(http).unwrap_or(Expect::Nothing)
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        match self.connections.classic(conn) {
-            Some(_) => self.on_classic_bytes(now, conn, bytes),
-            None => self.on_bytes(now, conn, bytes),
+        if self.connections.classic(conn).is_some() {
+            self.on_classic_bytes(now, conn, bytes)
+        } else if self.connections.http(conn).is_some() {
+            self.on_http_bytes(now, conn, bytes)
+        } else {
+            self.on_bytes(now, conn, bytes)
         }
     }
 
@@ -214,22 +234,29 @@ impl Peer {
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         self.refill(now, conn);
+        self.refill_http(now, conn);
         if let Some(conversation) = self.connections.classic_mut(conn) {
             conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
+        } else if let Some(reader) = self.connections.http_mut(conn) {
+            reader.asleep = matches!(reader.segment(), Segment::Nothing);
         } else if let Some(connection) = self.connections.get_mut(conn) {
             connection.asleep = matches!(connection.segment(), Segment::Nothing);
         }
         let native = self.connections.get(conn).map(|connection| connection.segment());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.segment(conn));
-        native.or_else(classic).unwrap_or(Segment::Nothing)
+        let http = || self.connections.http(conn).map(|reader| reader.segment());
+        native.or_else(classic).or_else(http).unwrap_or(Segment::Nothing)
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        match self.connections.classic(conn) {
-            Some(_) => self.on_classic_sent(now, conn, bytes),
-            None => self.on_sent(now, conn, bytes),
+        if self.connections.classic(conn).is_some() {
+            self.on_classic_sent(now, conn, bytes);
+        } else if self.connections.http(conn).is_some() {
+            self.on_http_sent(now, conn, bytes);
+        } else {
+            self.on_sent(now, conn, bytes);
         }
     }
 
@@ -293,6 +320,7 @@ impl Peer {
         self.check_links();
         self.check_flights();
         self.check_classic();
+        self.check_http();
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
@@ -329,6 +357,9 @@ impl Peer {
             match timer {
                 Timer::Connection(conn) if self.connections.classic(conn).is_some() => {
                     self.review_classic(now, conn);
+                }
+                Timer::Connection(conn) if self.connections.http(conn).is_some() => {
+                    self.review_http(now, conn);
                 }
                 Timer::Connection(conn) => self.review_connection(now, conn),
                 Timer::Acquaint => self.acquaint(now),

@@ -81,6 +81,11 @@ impl Uploader {
         self.active.len() + self.turns.len()
     }
 
+    /// How many connections wait for a slot.
+    pub(in crate::core) fn waiting(&self) -> usize {
+        self.turns.len()
+    }
+
     /// Takes back a request that was not begun. True when it was there.
     pub(in crate::core) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
         let Some(queue) = self.queues.get_mut(&conn) else { return false };

@@ -35,6 +35,8 @@ pub struct ShellConfig {
     pub announce_interval: Duration,
     /// How the peer speaks the classic dialects; `None`: it does not.
     pub classic: Option<ClassicPorts>,
+    /// Whether readers by HTTP are served on the port of native peers.
+    pub http: bool,
     /// All bounds of the core.
     pub limits: Limits,
     /// The store's settings.

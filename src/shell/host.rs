@@ -12,13 +12,31 @@ const NAMELESS: &str = "chunkcast";
 
 /// The host's name up to its first dot.
 pub fn name() -> String {
-    let told = std::fs::read_to_string(HOST_NAME_FILE)
-        .or_else(|_| std::env::var("HOSTNAME").map_err(io::Error::other));
-    let told = told.unwrap_or_default();
-    match told.trim().split('.').next() {
+    match full_name().split('.').next() {
         Some(name) if !name.is_empty() => name.to_owned(),
         _ => NAMELESS.to_owned(),
     }
+}
+
+/// What this host is called: its name, and that up to its first dot.
+pub fn names() -> Vec<String> {
+    let mut names = vec![name().to_ascii_lowercase(), full_name().to_ascii_lowercase()];
+    names.retain(|name| !name.is_empty());
+    names.dedup();
+    names
+}
+
+fn full_name() -> String {
+    let told = std::fs::read_to_string(HOST_NAME_FILE)
+        .or_else(|_| std::env::var("HOSTNAME").map_err(io::Error::other));
+    told.unwrap_or_default().trim().to_owned()
+}
+
+/// This host's addresses, and the one that is bound to.
+pub fn own_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
+    let mut addresses = ifaces::enumerate().map(|(addresses, _)| addresses).unwrap_or_default();
+    addresses.extend(bind.filter(|ip| !ip.is_unspecified() && !addresses.contains(ip)));
+    addresses
 }
 
 /// Whether an address is one of this host's.

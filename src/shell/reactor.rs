@@ -13,15 +13,16 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{
-    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry, Input,
-    Peer, Status,
+    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry,
+    HttpConfig, Input, Peer, Status,
 };
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received, Speech};
 use crate::shell::descriptors;
 use crate::shell::ears::{EARS_MAX, Ears, Heard};
-use crate::shell::ifaces::{self, Choice};
+use crate::shell::host;
+use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
@@ -106,8 +107,7 @@ impl Reactor {
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
         let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
 
-        let mut own_addresses = ifaces::enumerate().map(|(addresses, _)| addresses).unwrap_or_default();
-        own_addresses.extend(config.bind.filter(|ip| !ip.is_unspecified() && !own_addresses.contains(ip)));
+        let own_addresses = host::own_addresses(config.bind);
         let choice = Choice { ifaces: config.ifaces, bind: config.bind, broadcast: config.broadcast };
         let mut discovery = Discovery::new(
             choice,
@@ -143,6 +143,7 @@ impl Reactor {
             classic: config
                 .classic
                 .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
+            http: config.http.then(|| HttpConfig { names: host::names() }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -461,6 +462,10 @@ impl Reactor {
             self.ifaces_due = now + IFACE_INTERVAL;
             self.discovery.refresh(self.poll.registry());
             self.ears.refresh(self.poll.registry());
+            let own_addresses = host::own_addresses(self.bind);
+            if !own_addresses.is_empty() {
+                self.peer.set_own_addresses(own_addresses);
+            }
         }
         let time = self.clock.now();
         if self.peer.deadline().is_some_and(|(due, _)| due <= time) {

@@ -6,4 +6,5 @@ pub mod classic;
 pub mod datagram;
 pub mod frame;
 mod glob;
+pub mod http;
 pub mod message;

@@ -26,6 +26,7 @@ mod crowd;
 mod demo;
 mod discovery;
 mod flood;
+mod http;
 mod names;
 mod namespaces;
 mod poison;

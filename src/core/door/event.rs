@@ -192,6 +192,38 @@ pub enum Event {
         /// Why, as the transfer log says it.
         why: &'static str,
     },
+    /// Bytes of a content are in the kernel on their way to a reader by HTTP: all that one request asked for.
+    HttpSent {
+        /// The content.
+        content: ContentId,
+        /// The first of them.
+        first: u64,
+        /// How many.
+        bytes: u64,
+        /// How many the content has.
+        of: u64,
+        /// To whom.
+        to: SocketAddr,
+        /// From its request to its last byte.
+        took: Duration,
+    },
+    /// Bytes of a content that a reader by HTTP asked for were not sent, or not all.
+    HttpUnsent {
+        /// The content.
+        content: ContentId,
+        /// The first of them.
+        first: u64,
+        /// How many went.
+        bytes: u64,
+        /// How many were asked for.
+        asked: u64,
+        /// How many the content has.
+        of: u64,
+        /// Who asked.
+        to: SocketAddr,
+        /// Why, as the transfer log says it.
+        why: &'static str,
+    },
     /// A chunk was asked for. This and the next four are told in an arrangement of neighbours only.
     ChunkRequested {
         /// The content.

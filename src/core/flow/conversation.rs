@@ -36,6 +36,10 @@ impl Peer {
                 Err(FrameError::Dialect(b'{')) if self.becomes_classic(now, conn) => {
                     return used + self.on_classic_bytes(now, conn, &bytes[used..]);
                 }
+                // Nor does anything but a request to read begin with a capital letter.
+                Err(FrameError::Dialect(b'A'..=b'Z')) if self.becomes_http(now, conn) => {
+                    return used + self.on_http_bytes(now, conn, &bytes[used..]);
+                }
                 Err(error) => {
                     self.on_garbage(now, conn, &error);
                     return bytes.len();

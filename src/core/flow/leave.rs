@@ -38,6 +38,7 @@ impl Peer {
             }
         }
         self.leave_classic(now);
+        self.close_readers(now, false);
         self.review_leaving(now, false);
     }
 
@@ -45,7 +46,8 @@ impl Peer {
     pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
         let Some(leaving) = self.leaving else { return };
         let over = late || now >= leaving.deadline;
-        let idle = self.uploader.is_idle() && self.downloader.all_done() && !self.is_classic_busy();
+        let busy = self.is_classic_busy() || self.is_http_busy();
+        let idle = self.uploader.is_idle() && self.downloader.all_done() && !busy;
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
             let all: Vec<ConnId> = self.connections.iter().map(|(conn, _)| conn).collect();
@@ -53,6 +55,7 @@ impl Peer {
                 self.close(now, conn, Some(LEAVING));
             }
             self.close_all_classic(now);
+            self.close_readers(now, true);
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();

@@ -9,6 +9,7 @@ pub(in crate::core) mod deal;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;
 pub(in crate::core) mod have;
+pub(in crate::core) mod http;
 pub(in crate::core) mod leave;
 pub(in crate::core) mod link;
 pub(in crate::core) mod manifest;

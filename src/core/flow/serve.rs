@@ -175,6 +175,7 @@ impl Peer {
     pub(in crate::core) fn grant_uploads(&mut self, now: Time) {
         while let Some(conn) = self.uploader.grant(now) {
             self.wake(now, conn);
+            self.wake_http(now, conn);
         }
         match self.uploader.deadline(now) {
             Some(at) => self.timers.set(Timer::UploadSlot, at),
@@ -209,6 +210,9 @@ impl Peer {
         chunk: u32,
         reason: RefuseReason,
     ) {
+        if self.connections.http(conn).is_some() {
+            return self.lose_http(now, conn, reason.text());
+        }
         let Some(connection) = self.connections.get(conn) else { return };
         let why = reason.text();
         let to = connection.peer_ref();

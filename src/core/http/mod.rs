@@ -1,0 +1,290 @@
+//! One reader by HTTP: requests in, answers out, one after the other.
+//!
+//! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::core::door::{ConnId, Expect, Segment, SpanSource};
+use crate::core::id::ContentId;
+use crate::core::limits::Limits;
+use crate::core::time::Time;
+use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
+
+/// Who is reading.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Readers {
+    /// With the address of each, for none may have too many.
+    pub(in crate::core) open: BTreeSet<(IpAddr, ConnId)>,
+}
+
+/// One connection of a reader.
+#[derive(Debug)]
+pub(in crate::core) struct Reader {
+    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) stage: Stage,
+    decoder: RequestDecoder,
+    /// When the head that is being read began.
+    head_began: Option<Time>,
+    /// When the stage began, or a byte last went.
+    pub(in crate::core) moved: Time,
+    /// The driver was told `Nothing` to send and waits to be woken.
+    pub(in crate::core) asleep: bool,
+    /// The driver has forgotten it.
+    pub(in crate::core) gone: bool,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(in crate::core) enum Stage {
+    /// The next request is to come.
+    Reading,
+    /// An answer goes out.
+    Answering(Answer),
+    /// It is to be closed.
+    Closing,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(in crate::core) struct Answer {
+    /// Its head, and a text where that is all of it.
+    text: Vec<u8>,
+    text_sent: usize,
+    pub(in crate::core) body: Option<Body>,
+    stays: Stays,
+}
+
+/// Bytes of a content behind an answer's head.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Body {
+    pub(in crate::core) content: ContentId,
+    /// Which bytes in all.
+    pub(in crate::core) range: Range<u64>,
+    /// How many the whole content has.
+    pub(in crate::core) size: u64,
+    /// When it was asked for.
+    pub(in crate::core) began: Time,
+    /// The next byte that goes.
+    pub(in crate::core) at: u64,
+    /// How many may go before others have their turn; 0: it is not this reader's turn.
+    turn: u64,
+}
+
+/// What became of an answer with some bytes sent.
+#[derive(Debug)]
+pub(in crate::core) enum Sent {
+    /// More is to come.
+    Some,
+    /// The turn is over, the answer is not.
+    Turn,
+    /// All of it is out.
+    All(Option<Body>),
+}
+
+impl Readers {
+    /// How many connections of one address there are.
+    pub(in crate::core) fn of(&self, ip: IpAddr) -> usize {
+        let first = ConnId { slot: 0, generation: 0 };
+        let last = ConnId { slot: u32::MAX, generation: u32::MAX };
+        self.open.range((ip, first)..=(ip, last)).count()
+    }
+}
+
+impl Reader {
+    /// One whose connection stands since `since`; its first head began then.
+    pub(in crate::core) fn new(addr: SocketAddr, since: Time, now: Time) -> Reader {
+        Reader {
+            addr,
+            stage: Stage::Reading,
+            decoder: RequestDecoder::default(),
+            head_began: Some(since),
+            moved: now,
+            asleep: true,
+            gone: false,
+        }
+    }
+
+    /// Takes bytes of a request as they come, none while one is answered.
+    pub(in crate::core) fn push(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<Request>), RequestError> {
+        if !matches!(self.stage, Stage::Reading) {
+            return Ok((0, None));
+        }
+        let taken = self.decoder.push(bytes)?;
+        self.head_began = if self.decoder.has_begun() { self.head_began.or(Some(now)) } else { None };
+        Ok(taken)
+    }
+
+    /// Answers with a text alone, or with a text and bytes of a content behind it.
+    pub(in crate::core) fn answer(&mut self, now: Time, text: Vec<u8>, body: Option<Body>, stays: Stays) {
+        let body = body.filter(|body| !body.range.is_empty());
+        self.moved = now;
+        self.head_began = None;
+        self.stage = Stage::Answering(Answer { text, text_sent: 0, body, stays });
+    }
+
+    /// The bytes of a content that are being sent, or are to be.
+    pub(in crate::core) fn body(&self) -> Option<&Body> {
+        match &self.stage {
+            Stage::Answering(answer) => answer.body.as_ref(),
+            Stage::Reading | Stage::Closing => None,
+        }
+    }
+
+    /// Whether nothing of the answer is out, so that it can still become another.
+    pub(in crate::core) fn is_unsaid(&self) -> bool {
+        matches!(&self.stage, Stage::Answering(answer) if answer.text_sent == 0)
+    }
+
+    /// Whether an answer is on its way.
+    pub(in crate::core) fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Answering(_))
+    }
+
+    /// Whether bytes of a content wait for a turn.
+    pub(in crate::core) fn waits(&self) -> bool {
+        self.body().is_some_and(|body| body.turn == 0)
+    }
+
+    /// It may send bytes of the content up to this one.
+    pub(in crate::core) fn begin_turn(&mut self, now: Time, end: u64) {
+        self.moved = now;
+        if let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage {
+            body.turn = end.min(body.range.end).saturating_sub(body.at);
+        }
+    }
+
+    /// So many bytes of the segment are in the kernel.
+    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
+        self.moved = now;
+        let Stage::Answering(answer) = &mut self.stage else { return Sent::Some };
+        if answer.text_sent < answer.text.len() {
+            answer.text_sent = answer.text_sent.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+            if answer.text_sent < answer.text.len() || answer.body.is_some() {
+                return Sent::Some;
+            }
+        } else if let Some(body) = &mut answer.body {
+            body.at = body.at.saturating_add(bytes);
+            body.turn = body.turn.saturating_sub(bytes);
+            if body.at < body.range.end {
+                return if body.turn == 0 { Sent::Turn } else { Sent::Some };
+            }
+        }
+        let body = answer.body.take();
+        self.stage = match answer.stays {
+            Stays::Open => Stage::Reading,
+            Stays::Closes => Stage::Closing,
+        };
+        Sent::All(body)
+    }
+
+    /// What the next bytes are.
+    pub(in crate::core) fn expects(&self) -> Expect {
+        match self.stage {
+            Stage::Reading => Expect::Control,
+            Stage::Answering(_) | Stage::Closing => Expect::Nothing,
+        }
+    }
+
+    /// What is to be sent next. A head that promises bytes waits with them for their turn, so that it can be taken back.
+    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+        let answer = match &self.stage {
+            Stage::Reading => return Segment::Nothing,
+            Stage::Closing => return Segment::Close,
+            Stage::Answering(answer) => answer,
+        };
+        let source = answer.body.as_ref().map(|body| SpanSource::Content(body.content));
+        match &answer.body {
+            Some(body) if body.turn == 0 => Segment::Nothing,
+            Some(Body { content, at, turn, .. }) if answer.text_sent >= answer.text.len() => {
+                Segment::Span { source: SpanSource::Content(*content), offset: *at, len: *turn }
+            }
+            _ => Segment::Bytes {
+                bytes: answer.text.get(answer.text_sent..).unwrap_or_default(),
+                span_of: source,
+            },
+        }
+    }
+
+    /// When this has taken too long, if nothing moves until then.
+    pub(in crate::core) fn deadline(&self, now: Time, limits: &Limits) -> Option<Time> {
+        match &self.stage {
+            Stage::Reading => Some(match self.head_began {
+                Some(began) => began + limits.handshake_deadline,
+                None => self.moved + limits.http_idle_max,
+            }),
+            // Who waits for a turn cannot be blamed.
+            Stage::Answering(_) if self.waits() => Some(now + limits.send_stall_max),
+            Stage::Answering(_) => Some(self.moved + limits.send_stall_max),
+            Stage::Closing => None,
+        }
+    }
+}
+
+impl Body {
+    /// These bytes of a content of `size` bytes.
+    pub(in crate::core) fn new(content: ContentId, range: Range<u64>, size: u64, began: Time) -> Body {
+        Body { content, at: range.start, range, size, began, turn: 0 }
+    }
+
+    /// How many are out.
+    pub(in crate::core) fn sent_bytes(&self) -> u64 {
+        self.at.saturating_sub(self.range.start)
+    }
+
+    /// How long it has taken.
+    pub(in crate::core) fn took(&self, now: Time) -> Duration {
+        now.since(self.began)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ContentId = ContentId([1; 32]);
+
+    fn reader() -> Reader {
+        Reader::new(SocketAddr::from(([10, 0, 0, 2], 40_000)), Time::ZERO, Time::ZERO)
+    }
+
+    #[test]
+    fn a_head_waits_with_its_bytes_for_their_turn() {
+        let mut reader = reader();
+        let body = Body::new(A, 10..30, 100, Time::ZERO);
+        reader.answer(Time::ZERO, b"head".to_vec(), Some(body), Stays::Open);
+        assert!(reader.waits() && reader.is_unsaid());
+        assert_eq!(reader.segment(), Segment::Nothing);
+        reader.begin_turn(Time::ZERO, 16);
+        let source = SpanSource::Content(A);
+        assert_eq!(reader.segment(), Segment::Bytes { bytes: b"head", span_of: Some(source) });
+        assert!(matches!(reader.sent(Time::ZERO, 1), Sent::Some) && !reader.is_unsaid());
+        assert!(matches!(reader.sent(Time::ZERO, 3), Sent::Some));
+        assert_eq!(reader.segment(), Segment::Span { source, offset: 10, len: 6 });
+        assert!(matches!(reader.sent(Time::ZERO, 2), Sent::Some));
+        assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
+        assert_eq!(reader.segment(), Segment::Nothing);
+        reader.begin_turn(Time::ZERO, 1000);
+        assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 14 });
+        let Sent::All(Some(body)) = reader.sent(Time::ZERO, 14) else { panic!("it is over") };
+        assert_eq!(body.sent_bytes(), 20);
+        assert_eq!(reader.expects(), Expect::Control);
+    }
+
+    #[test]
+    fn a_text_needs_no_turn_and_closes_if_it_says_so() {
+        for (stays, segment) in [(Stays::Open, Segment::Nothing), (Stays::Closes, Segment::Close)] {
+            let mut reader = reader();
+            reader.answer(Time::ZERO, b"text".to_vec(), Some(Body::new(A, 0..0, 0, Time::ZERO)), stays);
+            assert_eq!(reader.segment(), Segment::Bytes { bytes: b"text", span_of: None });
+            assert!(matches!(reader.sent(Time::ZERO, 4), Sent::All(None)));
+            assert_eq!(reader.segment(), segment);
+        }
+    }
+}
