@@ -14,7 +14,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, ring, serve, share, shown, verify};
+use crate::cli::{
+    classic, completions, demo, get, hash, log, ls, ring, serve, share, shown, simulate, verify,
+};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -66,6 +68,7 @@ pub(crate) enum Action {
     Verify(verify::VerifyArgs),
     Log(log::LogArgs),
     Demo(demo::DemoArgs),
+    Simulate(simulate::SimulateArgs),
     Completions(completions::CompletionsArgs),
     /// Print the manual page (chunkcast man | man -l -)
     Man,
@@ -201,6 +204,7 @@ impl Action {
             Action::Verify(_) => "verify",
             Action::Log(_) => "log",
             Action::Demo(_) => "demo",
+            Action::Simulate(_) => "simulate",
             Action::Completions(_) => "completions",
             Action::Man => "man",
         }

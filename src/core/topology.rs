@@ -46,13 +46,20 @@ impl Topology {
         matches!(self, Topology::Mesh)
     }
 
-    /// How a shared file of this size is cut.
-    pub(in crate::core) fn cut(&self, size_bytes: u64) -> Result<Geometry, GeometryError> {
+    /// How a shared file of this size is cut, in a mesh into chunks of `mesh_chunk_bytes` if that is said.
+    pub(in crate::core) fn cut(
+        &self,
+        size_bytes: u64,
+        mesh_chunk_bytes: Option<u32>,
+    ) -> Result<Geometry, GeometryError> {
         match self {
             Topology::Neighbours(Place::Owner { chunk_bytes, .. }) => {
                 Geometry::ring(size_bytes, *chunk_bytes)
             }
-            Topology::Mesh | Topology::Neighbours(Place::Peer { .. }) => Geometry::native(size_bytes),
+            Topology::Mesh | Topology::Neighbours(Place::Peer { .. }) => match mesh_chunk_bytes {
+                Some(chunk_bytes) => Geometry::new(size_bytes, chunk_bytes),
+                None => Geometry::native(size_bytes),
+            },
         }
     }
 

@@ -23,6 +23,7 @@ mod report;
 mod scenario;
 mod simulation;
 mod store;
+mod swarm;
 mod tap;
 mod tcp;
 mod trace;
@@ -37,3 +38,4 @@ pub use scenario::{
     Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, PlaceSpec, Scenario, Target,
 };
 pub use simulation::{Failure, Simulation};
+pub use swarm::{Arrival, Churn, Join, Spread, Swarm, SwarmFigures, SwarmSpec};

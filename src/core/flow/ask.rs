@@ -156,7 +156,7 @@ impl Peer {
         let download = self.downloader.get(content)?;
         let holding = self.catalogue.get(content)?;
         let open = |chunk| !holding.has(chunk) && !download.is_under_way(chunk);
-        if self.config.topology.is_mesh() {
+        if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
             return picker::rarest_first(remote, &download.availability, open, &mut self.rng);
         }
         let mut rng = self.rng.clone();

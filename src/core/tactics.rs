@@ -1,0 +1,17 @@
+//! How a swarm is played: decisions that can be taken one way or the other, so that what each is worth can be measured
+//! alone. What the defaults are worth stands in `docs/swarm.md`.
+
+/// See the file's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tactics {
+    /// The size of a chunk of a shared file, in bytes; `None`: the one that follows from the file's size.
+    pub chunk_bytes: Option<u32>,
+    /// Whether the rarest chunk is asked for first; when not, any.
+    pub rarest_first: bool,
+}
+
+impl Default for Tactics {
+    fn default() -> Tactics {
+        Tactics { chunk_bytes: None, rarest_first: true }
+    }
+}
