@@ -6,6 +6,7 @@
 //! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
 
 mod announcer;
+mod assigner;
 pub mod bitfield;
 mod catalogue;
 mod classic;

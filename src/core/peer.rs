@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::announcer::Announcer;
+use crate::core::assigner::Assigner;
 use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
@@ -89,6 +90,8 @@ pub struct Peer {
     pub(in crate::core) neighbourhood: Neighbourhood,
     /// What is dealt, chunk by chunk, to who comes for it.
     pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
+    /// What is assigned, chunk by chunk, to those who want it of a seed.
+    pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
     outputs: VecDeque<Output>,
@@ -135,6 +138,7 @@ impl Peer {
             acquaintances: 0,
             neighbourhood,
             dealers: BTreeMap::new(),
+            assigners: BTreeMap::new(),
             leaving: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -287,6 +291,7 @@ impl Peer {
         self.directory.check();
         self.downloader.check(self.config.limits.buffer_pool_bytes);
         self.dealers.values().for_each(Dealer::check);
+        self.assigners.values().for_each(Assigner::check);
         self.check_links();
         self.check_flights();
         self.check_classic();
@@ -332,6 +337,7 @@ impl Peer {
                 Timer::Expiry => self.expire_peers(now),
                 Timer::Offer => self.ask_for_offer(now),
                 Timer::Deal => self.review_dealing(now),
+                Timer::Assign => self.review_assigning(now),
                 Timer::Leave => self.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.begin_classic_round(now),
                 Timer::ClassicExpiry => self.expire_classic(now),

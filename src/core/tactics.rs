@@ -8,10 +8,15 @@ pub struct Tactics {
     pub chunk_bytes: Option<u32>,
     /// Whether the rarest chunk is asked for first; when not, any.
     pub rarest_first: bool,
+    /// Whether a seed shows each neighbour only what it assigns to it, until each chunk has left it once.
+    pub seed_assigns: bool,
+    /// Whom a downloader connects to where there are more holders than [`crate::core::Limits::neighbours_max`]: those that
+    /// a hash of both draws, about so many; `None`: the first so many.
+    pub drawn_neighbours: Option<usize>,
 }
 
 impl Default for Tactics {
     fn default() -> Tactics {
-        Tactics { chunk_bytes: None, rarest_first: true }
+        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: true, drawn_neighbours: Some(10) }
     }
 }

@@ -9,6 +9,8 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
+  unassigned    let the seed show everything to everybody from the beginning
+  undrawn       of many holders connect to the first ones instead of those that a hash draws
   slots=K       send K chunks at once
   window=K      ask for K chunks at once, over all sources
   neighbours=K  connect to K holders of a file at most
@@ -21,12 +23,15 @@ Examples:
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
 /// The names of those that take no number.
-pub(super) const POLICIES: [(&str, Choice); 1] = [("random", Choice::Random)];
+pub(super) const POLICIES: [(&str, Choice); 3] =
+    [("random", Choice::Random), ("unassigned", Choice::Unassigned), ("undrawn", Choice::Undrawn)];
 
 /// One thing that is to be done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     Random,
+    Unassigned,
+    Undrawn,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
@@ -49,6 +54,8 @@ impl Choice {
     pub(super) fn apply(self, limits: &mut Limits) {
         match self {
             Choice::Random => limits.tactics.rarest_first = false,
+            Choice::Unassigned => limits.tactics.seed_assigns = false,
+            Choice::Undrawn => limits.tactics.drawn_neighbours = None,
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,

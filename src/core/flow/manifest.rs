@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
-use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::ManifestPages;
 use crate::core::peer::Peer;
