@@ -9,29 +9,32 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
-  unassigned    let the seed show everything to everybody from the beginning
-  undrawn       of many holders connect to the first ones instead of those that a hash draws
+  assigned      let the seed show each peer only chunks of its own, until each has left once
+  drawn         of more than 32 holders connect to about 10 that a hash draws
   slots=K       send K chunks at once
   window=K      ask for K chunks at once, over all sources
   neighbours=K  connect to K holders of a file at most
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
-  chunkcast simulate --peers 32 --policy random,slots=1 --svg spread.svg
+  chunkcast simulate --peers 32 --policy assigned,slots=1 --svg spread.svg
   chunkcast simulate --peers 8 --join staggered:2s --slow 1:12.5Mbit --json
 
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
+/// To so many drawn holders each connects; as many again come by themselves.
+const DRAWN: usize = 10;
+
 /// The names of those that take no number.
 pub(super) const POLICIES: [(&str, Choice); 3] =
-    [("random", Choice::Random), ("unassigned", Choice::Unassigned), ("undrawn", Choice::Undrawn)];
+    [("random", Choice::Random), ("assigned", Choice::Assigned), ("drawn", Choice::Drawn)];
 
 /// One thing that is to be done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     Random,
-    Unassigned,
-    Undrawn,
+    Assigned,
+    Drawn,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
@@ -54,8 +57,8 @@ impl Choice {
     pub(super) fn apply(self, limits: &mut Limits) {
         match self {
             Choice::Random => limits.tactics.rarest_first = false,
-            Choice::Unassigned => limits.tactics.seed_assigns = false,
-            Choice::Undrawn => limits.tactics.drawn_neighbours = None,
+            Choice::Assigned => limits.tactics.seed_assigns = true,
+            Choice::Drawn => limits.tactics.drawn_neighbours = Some(DRAWN),
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,

@@ -39,7 +39,7 @@ impl Peer {
 
     /// The holders that a download would connect to: all where they are few, and of many those that are drawn.
     fn holders_to_seek(&self, content: &ContentId) -> Vec<PeerId> {
-        let mut holders: Vec<PeerId> = self.directory.holders(content).copied().collect();
+        let holders: Vec<PeerId> = self.directory.holders(content).copied().collect();
         match self.config.limits.tactics.drawn_neighbours {
             Some(count) if holders.len() > self.config.limits.neighbours_max => {
                 // Those that cannot be dialled now do not count, and a download that gets nothing looks further.
@@ -47,7 +47,7 @@ impl Peer {
                 let count = if stuck { self.config.limits.neighbours_max } else { count };
                 topology::drawn(&self.id, &holders, count)
             }
-            _ => std::mem::take(&mut holders),
+            _ => holders,
         }
     }
 
