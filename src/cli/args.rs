@@ -15,7 +15,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
 use crate::cli::{
-    classic, completions, demo, get, hash, log, ls, receive, ring, send, serve, share, shown, verify,
+    classic, completions, demo, get, hash, log, ls, receive, ring, send, serve, share, shown, simulate,
+    verify,
 };
 
 /// The discovery port, unless another is asked for.
@@ -72,6 +73,7 @@ pub(crate) enum Action {
     Verify(verify::VerifyArgs),
     Log(log::LogArgs),
     Demo(demo::DemoArgs),
+    Simulate(simulate::SimulateArgs),
     Completions(completions::CompletionsArgs),
     /// Print the manual page (chunkcast man | man -l -)
     Man,
@@ -213,6 +215,7 @@ impl Action {
             Action::Verify(_) => "verify",
             Action::Log(_) => "log",
             Action::Demo(_) => "demo",
+            Action::Simulate(_) => "simulate",
             Action::Completions(_) => "completions",
             Action::Man => "man",
         }

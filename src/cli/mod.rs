@@ -29,6 +29,7 @@ mod send;
 mod serve;
 mod share;
 mod shown;
+mod simulate;
 mod telling;
 mod transfer_log;
 mod units;
@@ -95,6 +96,7 @@ pub fn main() -> ExitCode {
         Action::Verify(args) => verify::run(args, out),
         Action::Log(args) => log::run(args, global, out),
         Action::Demo(args) => demo::run(args, out),
+        Action::Simulate(args) => simulate::run(args, out),
         Action::Completions(args) => completions::completions(args, out),
         Action::Man => completions::man(out),
     };

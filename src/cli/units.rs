@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `250ms`, `60s`, `5m`; `100KiB`, `1MiB`, `2GiB`.
+//! Durations, sizes and rates as people write them: `250ms`, `60s`, `5m`; `100KiB`, `1MiB`, `2GiB`; `100Mbit`.
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("gb", 1_000_000_000),
     ("tb", 1_000_000_000_000),
 ];
+
+/// Units of rate and their bits a second.
+const RATE_UNITS: [(&str, u64); 3] = [("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
 
 /// A duration with its unit, such as `250ms`, `1.5s`, `5m`, `2h`, `7d`; `0` needs none.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -49,6 +52,14 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     text.parse().ok().or_else(|| parse(text, &SIZE_UNITS)).ok_or_else(|| {
         format!("'{}' is not a size: write for example 4096, 100KiB, 1MiB or 2GiB", text.escape_debug())
     })
+}
+
+/// A rate in bytes a second, written as the bits a second that links are sold by, such as `100Mbit`, `1Gbit`.
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
+    parse(text.trim(), &RATE_UNITS)
+        .map(|bits| bits / 8)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| format!("'{}' is not a rate: write for example 100Mbit or 1Gbit", text.escape_debug()))
 }
 
 /// A decimal number followed by a unit (in any case), in the smallest unit, exactly; `None` when it is not that, or
@@ -97,6 +108,15 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_interval("10ms").is_err());
+    }
+
+    #[test]
+    fn rates() {
+        let ok = |text| parse_rate(text).unwrap();
+        assert_eq!((ok("100Mbit"), ok("1gbit"), ok("12.5Mbit")), (12_500_000, 125_000_000, 1_562_500));
+        for bad in ["", "100", "0Mbit", "100MB", "fast"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::core::tactics::Tactics;
+
 /// How long a download of a mirror waits for holders: others are waiting behind it, and it is tried again.
 pub const MIRROR_STALL: Duration = Duration::from_secs(60);
 
@@ -135,6 +137,8 @@ pub struct Limits {
     pub classic_dictionary_gap: Duration,
     /// How often the file that tells who has what is read while something is fetched.
     pub classic_dictionary_interval: Duration,
+    /// How a swarm is played.
+    pub tactics: Tactics,
 }
 
 impl Default for Limits {
@@ -204,6 +208,7 @@ impl Default for Limits {
             classic_whole_wait: s(3),
             classic_dictionary_gap: ms(250),
             classic_dictionary_interval: ms(500),
+            tactics: Tactics::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
 
 mod announcer;
+mod assigner;
 pub mod bitfield;
 mod catalogue;
 mod classic;
@@ -35,6 +36,7 @@ pub mod rng;
 mod searches;
 mod shown;
 pub mod status;
+pub mod tactics;
 pub mod time;
 mod timers;
 pub mod topology;
@@ -54,5 +56,6 @@ pub use manifest::Manifest;
 pub use peer::{Config, Peer};
 pub use rng::Rng;
 pub use status::Status;
+pub use tactics::Tactics;
 pub use time::Time;
 pub use topology::{Place, Topology};

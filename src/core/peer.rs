@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::announcer::Announcer;
+use crate::core::assigner::Assigner;
 use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
@@ -95,6 +96,8 @@ pub struct Peer {
     pub(in crate::core) neighbourhood: Neighbourhood,
     /// What is dealt, chunk by chunk, to who comes for it.
     pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
+    /// What is assigned, chunk by chunk, to those who want it of a seed.
+    pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
     outputs: VecDeque<Output>,
@@ -143,6 +146,7 @@ impl Peer {
             acquaintances: 0,
             neighbourhood,
             dealers: BTreeMap::new(),
+            assigners: BTreeMap::new(),
             leaving: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -317,6 +321,7 @@ impl Peer {
         self.directory.check();
         self.downloader.check(self.config.limits.buffer_pool_bytes);
         self.dealers.values().for_each(Dealer::check);
+        self.assigners.values().for_each(Assigner::check);
         self.check_links();
         self.check_flights();
         self.check_classic();
@@ -374,6 +379,7 @@ impl Peer {
                 Timer::Expiry => self.expire_peers(now),
                 Timer::Offer => self.ask_for_offer(now),
                 Timer::Deal => self.review_dealing(now),
+                Timer::Assign => self.review_assigning(now),
                 Timer::Leave => self.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.begin_classic_round(now),
                 Timer::ClassicExpiry => self.expire_classic(now),

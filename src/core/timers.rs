@@ -35,6 +35,8 @@ pub(in crate::core) enum Timer {
     Offer,
     /// Shares of an owner that nobody came for.
     Deal,
+    /// Neighbours of a seed that may not get on with what was assigned to them.
+    Assign,
     /// The end of the time to leave.
     Leave,
     /// The next round of announcements in the classic dialects.
@@ -63,6 +65,7 @@ impl Timer {
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
             Timer::Offer => "offer",
+            Timer::Assign => "assign",
             Timer::Deal => "deal",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",

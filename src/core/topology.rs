@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::geometry::{Geometry, GeometryError};
+use crate::core::id::PeerId;
 
 /// How peers are arranged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,24 +41,74 @@ pub enum Place {
     },
 }
 
+/// Of many who could be connected to, the `count` whose hash with `own` is lowest. It is the same hash from both ends, so
+/// that who chooses is often chosen, and each other peer has another lot: together they hang together.
+pub(in crate::core) fn drawn(own: &PeerId, others: &[PeerId], count: usize) -> Vec<PeerId> {
+    let hash = |other: &PeerId| {
+        let (low, high) = (own.min(other), own.max(other));
+        let words = low.0.chunks(8).chain(high.0.chunks(8));
+        words.fold(0u64, |hash, word| {
+            let word = word.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^ mixed >> 29
+        })
+    };
+    let mut hashed: Vec<(u64, PeerId)> = others.iter().map(|other| (hash(other), *other)).collect();
+    hashed.sort_unstable();
+    hashed.into_iter().take(count).map(|(_, peer)| peer).collect()
+}
+
 impl Topology {
     /// Whether peers find each other.
     pub fn is_mesh(&self) -> bool {
         matches!(self, Topology::Mesh)
     }
 
-    /// How a shared file of this size is cut.
-    pub(in crate::core) fn cut(&self, size_bytes: u64) -> Result<Geometry, GeometryError> {
+    /// How a shared file of this size is cut, in a mesh into chunks of `mesh_chunk_bytes` if that is said.
+    pub(in crate::core) fn cut(
+        &self,
+        size_bytes: u64,
+        mesh_chunk_bytes: Option<u32>,
+    ) -> Result<Geometry, GeometryError> {
         match self {
             Topology::Neighbours(Place::Owner { chunk_bytes, .. }) => {
                 Geometry::ring(size_bytes, *chunk_bytes)
             }
-            Topology::Mesh | Topology::Neighbours(Place::Peer { .. }) => Geometry::native(size_bytes),
+            Topology::Mesh | Topology::Neighbours(Place::Peer { .. }) => match mesh_chunk_bytes {
+                Some(chunk_bytes) => Geometry::new(size_bytes, chunk_bytes),
+                None => Geometry::native(size_bytes),
+            },
         }
     }
 
     /// Whether this peer deals its chunks.
     pub(in crate::core) fn is_owner(&self) -> bool {
         matches!(self, Topology::Neighbours(Place::Owner { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rng::Rng;
+
+    #[test]
+    fn each_draws_others_and_all_hang_together() {
+        let mut rng = Rng::new(1);
+        let peers: Vec<PeerId> = (0..200).map(|_| PeerId(rng.bytes16())).collect();
+        let of = |own: &PeerId| {
+            let others: Vec<PeerId> = peers.iter().filter(|peer| *peer != own).copied().collect();
+            drawn(own, &others, 10)
+        };
+        let (mut reached, mut next) = (vec![peers[0]], 0);
+        while let Some(peer) = reached.get(next).copied() {
+            let new: Vec<PeerId> = of(&peer).into_iter().filter(|other| !reached.contains(other)).collect();
+            assert_eq!(of(&peer).len(), 10);
+            reached.extend(new);
+            next += 1;
+        }
+        assert_eq!(reached.len(), peers.len());
+        let back = of(&peers[0]).iter().filter(|other| of(other).contains(&peers[0])).count();
+        assert!(back >= 5, "{back} of those it drew drew it");
     }
 }

@@ -24,6 +24,7 @@ mod report;
 mod scenario;
 mod simulation;
 mod store;
+mod swarm;
 mod tap;
 mod tcp;
 mod trace;
@@ -38,3 +39,4 @@ pub use scenario::{
     Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, PlaceSpec, Scenario, Target,
 };
 pub use simulation::{Failure, Simulation};
+pub use swarm::{Arrival, Churn, Join, Spread, Swarm, SwarmFigures, SwarmSpec};

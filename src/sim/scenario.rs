@@ -30,6 +30,8 @@ pub struct Scenario {
     pub tap: bool,
     /// Whether every event is kept.
     pub keep_events: bool,
+    /// Whether it is kept when each chunk came where.
+    pub keep_arrivals: bool,
 }
 
 /// One content.
@@ -43,6 +45,8 @@ pub struct ContentSpec {
     pub seed: u64,
     /// The chunk size that a ring's owner wishes for, in bytes; `None`: that of native sharing.
     pub ring_chunk_bytes: Option<u32>,
+    /// The chunk size that all peers use outside of a ring, in bytes; `None`: that of native sharing.
+    pub chunk_bytes: Option<u32>,
 }
 
 /// One host and its peer.
@@ -244,13 +248,20 @@ impl Scenario {
             sweep_every: Duration::from_secs(1),
             tap: true,
             keep_events: true,
+            keep_arrivals: false,
         }
     }
 
     /// Adds a content and returns its index.
     pub fn content(&mut self, name: &str, size: u64) -> usize {
         let seed = self.contents.len() as u64;
-        self.contents.push(ContentSpec { name: name.to_owned(), size, seed, ring_chunk_bytes: None });
+        self.contents.push(ContentSpec {
+            name: name.to_owned(),
+            size,
+            seed,
+            ring_chunk_bytes: None,
+            chunk_bytes: None,
+        });
         self.contents.len() - 1
     }
 

@@ -22,6 +22,7 @@ use crate::sim::oracle::Oracle;
 use crate::sim::queue::{Happening, Queue};
 use crate::sim::report::{HostReport, Report, Tally};
 use crate::sim::scenario::{Action, Nature, PlaceSpec, Scenario, Target};
+use crate::sim::swarm::Spread;
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::wire::message::Wanted;
 
@@ -51,6 +52,7 @@ pub struct Simulation {
     pub(super) oracle: Oracle,
     pub(super) watch: ClassicWatch,
     pub(super) tally: Tally,
+    spread: Spread,
     pub(super) digest: blake3::Hasher,
     events: Vec<(Time, usize, Event)>,
 }
@@ -85,13 +87,16 @@ impl Simulation {
             .contents
             .iter()
             .map(|spec| {
-                let cut = match spec.ring_chunk_bytes {
-                    Some(wish) => Geometry::ring(spec.size, wish),
-                    None => Geometry::native(spec.size),
+                let cut = match (spec.ring_chunk_bytes, spec.chunk_bytes) {
+                    (Some(wish), _) => Geometry::ring(spec.size, wish),
+                    (None, Some(chunk_bytes)) => Geometry::new(spec.size, chunk_bytes),
+                    (None, None) => Geometry::native(spec.size),
                 };
                 Ok(Rc::new(SimContent::cut(&spec.name, cut?, spec.seed)))
             })
             .collect();
+        let contents = contents?;
+        let chunks = contents.first().map_or(0, |content| content.geometry().chunks());
         let hosts: Vec<Host> = scenario
             .hosts
             .iter()
@@ -100,10 +105,11 @@ impl Simulation {
             .collect();
         let shuffle = scenario.network.shuffle.then(|| Rng::new(rng.next_u64()));
         let mut world = Simulation {
-            library: Library::new(contents?),
+            library: Library::new(contents),
             oracle: Oracle::new(&scenario),
             watch: ClassicWatch::new(scenario.hosts.len()),
             tally: Tally::new(&scenario),
+            spread: Spread::new(hosts.len(), chunks, scenario.keep_arrivals),
             hosts,
             streams: Streams::default(),
             packets: Slab::new(),
@@ -386,6 +392,7 @@ impl Simulation {
     pub(super) fn note(&mut self, host: usize, event: Event) {
         self.oracle.event(host, &event, &self.hosts, &self.library);
         self.tally.event(host, &event);
+        self.spread.note(self.now, host, &event);
         self.hosts[host].gets.note(self.now, &event);
         self.note_offer(host, &event);
         if let Event::Classic(event) = &event {
@@ -474,6 +481,16 @@ impl Simulation {
     /// The virtual time.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// How many things happened so far.
+    pub fn happenings(&self) -> u64 {
+        self.happenings
+    }
+
+    /// How the first content spreads.
+    pub fn spread(&self) -> &Spread {
+        &self.spread
     }
 
     /// The figures so far.

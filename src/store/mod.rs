@@ -10,6 +10,7 @@ mod bad;
 pub mod buffers;
 pub mod classic;
 mod downloads;
+pub mod drawing;
 mod fault;
 mod fault_plan;
 mod finer;

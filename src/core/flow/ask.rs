@@ -1,8 +1,9 @@
 //! Asking for chunks: which, of whom, how many at once, and when a second time.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::core::connection::Phase as ConnectionPhase;
+use crate::core::connection::{Connection, Phase as ConnectionPhase};
 use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Flight;
 use crate::core::id::ContentId;
@@ -24,6 +25,9 @@ impl Peer {
         let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
         let mut room = window.saturating_sub(download.window_used());
         self.downloader.starving.remove(&content);
+        if room == 0 {
+            return;
+        }
         let mut sources = self.idle_sources(now, &content);
         while room > 0 && !sources.is_empty() {
             // The source with the fewest requests first; of equals, any.
@@ -49,6 +53,39 @@ impl Peer {
         if room > 0 {
             self.ask_twice(now, content);
             self.move_late(now, content);
+        }
+    }
+
+    /// A source has some more chunks. As long as the window has room, all else that may be asked for is asked for, so only
+    /// these are looked at.
+    pub(in crate::core) fn ask_for_news(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        conn: ConnId,
+        chunks: Range<u32>,
+    ) {
+        for chunk in chunks {
+            let (Some(download), Some(holding)) =
+                (self.downloader.get(&content), self.catalogue.get(&content))
+            else {
+                return;
+            };
+            let Some(geometry) = download.geometry.filter(|_| download.is_running()) else { return };
+            let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
+            if download.window_used() >= window {
+                return;
+            }
+            if holding.has(chunk) {
+                continue;
+            }
+            if download.is_under_way(chunk) {
+                self.ask_twice(now, content);
+                self.move_late(now, content);
+            } else if self.is_idle_source(now, &content, conn) && !self.request(now, content, chunk, conn) {
+                self.downloader.starving.insert(content);
+                return;
+            }
         }
     }
 
@@ -119,25 +156,25 @@ impl Peer {
 
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
     fn idle_sources(&self, now: Time, content: &ContentId) -> Vec<(usize, ConnId)> {
-        let Some(download) = self.downloader.get(content) else { return Vec::new() };
-        let late: Vec<ConnId> = download
-            .flights
-            .values()
-            .flatten()
-            .filter(|flight| flight.late)
-            .map(|flight| flight.conn)
-            .collect();
-        let may_ask = |conn: &ConnId| {
-            let open = |c: &crate::core::connection::Connection| {
-                c.phase == ConnectionPhase::Open && c.busy_until <= now && c.asked < self.requests_max()
-            };
-            self.connections.get(*conn).is_some_and(open)
-                && !late.contains(conn)
-                && self.is_counted(*conn, content)
-                && self.is_to_ask(*conn)
-        };
         let with_load = |conn| (self.connections.get(conn).map_or(0, |connection| connection.asked), conn);
-        self.links.on(content).filter(may_ask).map(with_load).collect()
+        self.links
+            .on(content)
+            .filter(|conn| self.is_idle_source(now, content, *conn))
+            .map(with_load)
+            .collect()
+    }
+
+    /// Whether one connection may be asked for chunks of a download.
+    fn is_idle_source(&self, now: Time, content: &ContentId, conn: ConnId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        let open = |c: &Connection| {
+            c.phase == ConnectionPhase::Open && c.busy_until <= now && c.asked < self.requests_max()
+        };
+        let is_late = |flight: &Flight| flight.late && flight.conn == conn;
+        self.connections.get(conn).is_some_and(open)
+            && !download.flights.values().flatten().any(is_late)
+            && self.is_counted(conn, content)
+            && self.is_to_ask(conn)
     }
 
     fn requests_max(&self) -> usize {
@@ -156,7 +193,7 @@ impl Peer {
         let download = self.downloader.get(content)?;
         let holding = self.catalogue.get(content)?;
         let open = |chunk| !holding.has(chunk) && !download.is_under_way(chunk);
-        if self.config.topology.is_mesh() {
+        if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
             return picker::rarest_first(remote, &download.availability, open, &mut self.rng);
         }
         let mut rng = self.rng.clone();

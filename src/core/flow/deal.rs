@@ -12,8 +12,10 @@ use crate::core::topology::{Place, Topology};
 impl Peer {
     /// Somebody named a content that is dealt here: its place is taken.
     pub(in crate::core) fn seat(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let Topology::Neighbours(Place::Owner { peers, deal_after, .. }) = self.config.topology else {
-            return;
+        let (peers, deal_after) = match self.config.topology {
+            Topology::Neighbours(Place::Owner { peers, deal_after, .. }) => (peers, deal_after),
+            Topology::Neighbours(Place::Peer { .. }) => return,
+            Topology::Mesh => return self.begin_assigning(now, conn, content),
         };
         let Some(holding) = self.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
             return;
@@ -61,6 +63,7 @@ impl Peer {
 
     /// A connection takes no part in a content any more: what it was to get goes to others.
     pub(in crate::core) fn unseat(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        self.end_assigning(now, conn, content);
         if let Some(dealer) = self.dealers.get_mut(&content) {
             dealer.depart(now, conn);
             self.show_dealt(now, content);
@@ -69,6 +72,7 @@ impl Peer {
 
     /// A chunk left for somebody.
     pub(in crate::core) fn note_dealt(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
+        self.note_spread(now, conn, content, [chunk]);
         if let Some(dealer) = self.dealers.get_mut(&content) {
             dealer.note_sent(conn, chunk);
             self.show_dealt(now, content);

@@ -34,6 +34,11 @@ impl Peer {
         if let Some(listed) = listed {
             self.note_list(now, conn, content, listed);
         }
+        if self.assigners.contains_key(&content) {
+            let remote = self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+            let had: Vec<u32> = remote.map_or(Vec::new(), |remote| remote.iter().collect());
+            self.note_spread(now, conn, content, had);
+        }
         self.ask_for_chunks(now, content);
     }
 
@@ -77,8 +82,10 @@ impl Peer {
         } else if new > 0 {
             if lists {
                 self.note_list(now, conn, content, listed);
+                return self.ask_for_chunks(now, content);
             }
-            self.ask_for_chunks(now, content);
+            self.note_spread(now, conn, content, first..end);
+            self.ask_for_news(now, content, conn, first..end);
         }
     }
 
@@ -91,7 +98,11 @@ impl Peer {
         let content = channel.content;
         let whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         // Among neighbours who has everything wants to know when the others do.
-        let done = whole && self.downloader.get(&content).is_none() && self.config.topology.is_mesh();
+        // So does a seed that assigns.
+        let done = whole
+            && self.downloader.get(&content).is_none()
+            && self.config.topology.is_mesh()
+            && !self.assigners.contains_key(&content);
         channel.withdrawn || done || self.is_former_channel(conn, theirs)
     }
 

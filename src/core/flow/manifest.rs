@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
-use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::ManifestPages;
 use crate::core::peer::Peer;
@@ -32,7 +31,12 @@ impl Peer {
         // would lead this peer away from the others. Among neighbours it is the owner's cut that all use.
         let agreed = match self.neighbourhood.cut {
             Some(owners) => channel.their_cut.filter(|cut| *cut == owners),
-            None => channel.their_cut.filter(|cut| Geometry::native(cut.size_bytes()) == Ok(*cut)),
+            None => {
+                let mesh_chunk_bytes = self.config.limits.tactics.chunk_bytes;
+                channel
+                    .their_cut
+                    .filter(|cut| self.config.topology.cut(cut.size_bytes(), mesh_chunk_bytes) == Ok(*cut))
+            }
         };
         let stands = channel.opened && !channel.refused && !channel.withdrawn;
         if agreed.is_none() || !stands || !self.is_to_ask(conn) {

@@ -1,6 +1,7 @@
 //! What crosses roles: one file a flow. Each adds methods to [`crate::core::Peer`]; state stays with the roles.
 
 pub(in crate::core) mod ask;
+mod assign;
 pub(in crate::core) mod cancel;
 pub(in crate::core) mod channel;
 pub(in crate::core) mod classic;

@@ -9,6 +9,7 @@ use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::core::topology;
 
 impl Peer {
     /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
@@ -21,16 +22,32 @@ impl Peer {
         if !self.config.topology.is_mesh() {
             return self.seek_neighbours(now);
         }
-        let holders: Vec<PeerId> = self.directory.holders(&content).copied().collect();
         let mut connected = self.links.on(&content).filter(|conn| self.is_neighbour(*conn, &content)).count();
-        for peer in holders {
-            if connected >= self.config.limits.neighbours_max {
-                break;
+        let most = self.config.limits.neighbours_max;
+        if connected < most {
+            for peer in self.holders_to_seek(&content) {
+                if connected >= most {
+                    break;
+                }
+                connected += usize::from(self.seek_source(now, &peer, content));
             }
-            connected += usize::from(self.seek_source(now, &peer, content));
         }
         if self.directory.holders(&content).next().is_none() {
             self.dial_fixed_peers(now);
+        }
+    }
+
+    /// The holders that a download would connect to: all where they are few, and of many those that are drawn.
+    fn holders_to_seek(&self, content: &ContentId) -> Vec<PeerId> {
+        let holders: Vec<PeerId> = self.directory.holders(content).copied().collect();
+        match self.config.limits.tactics.drawn_neighbours {
+            Some(count) if holders.len() > self.config.limits.neighbours_max => {
+                // Those that cannot be dialled now do not count, and a download that gets nothing looks further.
+                let stuck = self.downloader.get(content).is_some_and(|download| download.waiting);
+                let count = if stuck { self.config.limits.neighbours_max } else { count };
+                topology::drawn(&self.id, &holders, count)
+            }
+            _ => holders,
         }
     }
 

@@ -37,7 +37,9 @@ impl Peer {
     }
 
     fn on_offered(&mut self, now: Time, content: ContentId, name: String, size: u64) {
-        let Ok(geometry) = self.config.topology.cut(size) else { return };
+        let Ok(geometry) = self.config.topology.cut(size, self.config.limits.tactics.chunk_bytes) else {
+            return;
+        };
         self.catalogue.add_complete(content, &name, geometry);
         if let Some(mirror) = &mut self.mirror {
             mirror.returned(&content);

@@ -1,0 +1,206 @@
+//! `simulate`: one file and many who want it, in virtual time, with the core and the frames of the real peer.
+
+mod account;
+mod drawing;
+mod policy;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::cli::Outcome;
+use crate::cli::exit::Exit;
+use crate::cli::output::Output;
+use crate::cli::progress::Every;
+use crate::cli::units::{parse_duration, parse_interval, parse_rate, parse_size};
+use crate::sim::{Churn, Join, Swarm, SwarmSpec};
+use crate::store::drawing::write_file;
+use policy::Choice;
+
+/// How often the line that renews itself does so.
+const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// So much happens between two looks at the clock.
+const STRIDE: u64 = 4_096;
+
+/// Play a swarm in virtual time: one peer has a file, N want it
+#[derive(Debug, Args)]
+#[command(after_help = policy::HELP)]
+pub(crate) struct SimulateArgs {
+    /// How many want the file; one more has it
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    peers: u16,
+    /// The size of the file
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    size: u64,
+    /// The size of a chunk [default: by the file's size, as `share` cuts it]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    chunk_size: Option<u64>,
+    /// What each uplink carries
+    #[arg(long, value_name = "RATE", default_value = "100Mbit", value_parser = parse_rate)]
+    up: u64,
+    /// What each downlink carries
+    #[arg(long, value_name = "RATE", default_value = "100Mbit", value_parser = parse_rate)]
+    down: u64,
+    /// From any host to any other
+    #[arg(long, value_name = "TIME", default_value = "0.2ms", value_parser = parse_duration)]
+    latency: Duration,
+    /// How the swarm is played, where that is to differ (several, with commas): see below
+    #[arg(long, value_name = "CHOICE", value_delimiter = ',', value_parser = Choice::parse)]
+    policy: Vec<Choice>,
+    /// When the peers come: all at once (flash), or evenly over so long (staggered:TIME)
+    #[arg(long, value_name = "WHEN", default_value = "flash", value_parser = parse_join)]
+    join: Join,
+    /// So many of a hundred peers crash again and again, and return after half that time
+    #[arg(long, value_name = "PERCENT:TIME", value_parser = parse_churn)]
+    churn: Option<Churn>,
+    /// So many of a hundred datagrams are lost
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parse_loss)]
+    loss: u32,
+    /// K of the peers have links of this rate (several times, or with commas)
+    #[arg(long, value_name = "K:RATE", value_delimiter = ',', value_parser = parse_slow)]
+    slow: Vec<(u16, u64)>,
+    /// What chance draws from: the same seed gives the same run
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Draw how the chunks spread, to this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
+    let spec = match spec_of(args) {
+        Ok(spec) => spec,
+        Err(why) => return failed(out, Exit::Usage, &why, None),
+    };
+    let mut swarm = match Swarm::new(spec) {
+        Ok(swarm) => swarm,
+        Err(error) => {
+            return failed(out, Exit::Usage, &error.to_string(), Some("give another --chunk-size or --size"));
+        }
+    };
+    let began = Instant::now();
+    let mut every = Every::new(LIVE_INTERVAL);
+    loop {
+        match swarm.go_on(STRIDE) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(failure) => {
+                return failed(out, Exit::Bug, &failure.what, Some("please report this with the command"));
+            }
+        }
+        if out.is_live() && every.is_due(Instant::now()) {
+            out.show(&account::progress(&swarm, began.elapsed()));
+        }
+    }
+    let (took, figures) = (began.elapsed(), swarm.figures());
+    out.clear();
+    out.json(&account::Simulated::of(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    out.result(&account::told(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    if let Some(path) = &args.svg {
+        let drawn = drawing::drawn(swarm.spec(), swarm.spread());
+        if let Err(fault) = write_file(path, drawn.as_bytes()) {
+            return failed(out, Exit::of_fault(&fault), &fault.text, None);
+        }
+    }
+    let peers = usize::from(args.peers);
+    if figures.complete < peers {
+        let why = format!("only {} have the file in the end", figures.complete);
+        out.error(Exit::Partial, &why, None);
+    }
+    Outcome {
+        exit: if figures.complete == peers { Exit::Ok } else { Exit::Partial },
+        done: figures.complete,
+        failed: peers - figures.complete,
+        bytes: figures.payload_bytes - figures.wasted_bytes,
+    }
+}
+
+fn failed(out: &mut Output, exit: Exit, why: &str, next: Option<&str>) -> Outcome {
+    out.error(exit, why, next);
+    Outcome::of(exit)
+}
+
+fn spec_of(args: &SimulateArgs) -> Result<SwarmSpec, String> {
+    if args.size == 0 {
+        return Err("there is nothing to spread in a file of 0 bytes".to_owned());
+    }
+    let chunk_bytes = args.chunk_size.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
+    let mut spec = SwarmSpec {
+        seed: args.seed,
+        peers: args.peers.into(),
+        size: args.size,
+        chunk_bytes,
+        up: args.up,
+        down: args.down,
+        latency: args.latency,
+        loss_ppm: args.loss,
+        join: args.join,
+        churn: args.churn,
+        keeps_arrivals: args.svg.is_some(),
+        ..SwarmSpec::default()
+    };
+    for choice in &args.policy {
+        choice.apply(&mut spec.limits);
+    }
+    let mut next = 1;
+    for (count, rate) in &args.slow {
+        spec.slow.extend((next..).take((*count).into()).map(|peer| (peer, *rate)));
+        next += usize::from(*count);
+    }
+    match next > spec.peers {
+        true => Err("at least one peer has to be as fast as --up and --down say".to_owned()),
+        false => Ok(spec),
+    }
+}
+
+fn parse_join(text: &str) -> Result<Join, String> {
+    match text.split_once(':') {
+        None if text == "flash" => Ok(Join::Flash),
+        Some(("staggered", over)) => parse_duration(over).map(Join::Staggered),
+        _ => Err("write flash, or for example staggered:5s".to_owned()),
+    }
+}
+
+fn parse_churn(text: &str) -> Result<Churn, String> {
+    let wrong = || "write for example 50:10s: half of the peers crash every 10 s".to_owned();
+    let (share, every) = text.split_once(':').ok_or_else(wrong)?;
+    let share_percent = share.trim_end_matches('%').parse().map_err(|_| wrong())?;
+    match share_percent {
+        0..=100 => Ok(Churn { share_percent, every: parse_interval(every)? }),
+        _ => Err(wrong()),
+    }
+}
+
+fn parse_loss(text: &str) -> Result<u32, String> {
+    let percent: f64 = text.trim_end_matches('%').parse().unwrap_or(f64::NAN);
+    match (0.0..=100.0).contains(&percent) {
+        // At most a million.
+        true => Ok((percent * 10_000.0) as u32),
+        false => Err("write a percentage, for example 1 or 0.5".to_owned()),
+    }
+}
+
+fn parse_slow(text: &str) -> Result<(u16, u64), String> {
+    let wrong = || "write for example 1:12.5Mbit: one peer on a link of that rate".to_owned();
+    let (count, rate) = text.split_once(':').ok_or_else(wrong)?;
+    Ok((count.parse().map_err(|_| wrong())?, parse_rate(rate)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read() {
+        assert_eq!(parse_join("flash"), Ok(Join::Flash));
+        assert_eq!(parse_join("staggered:2s"), Ok(Join::Staggered(Duration::from_secs(2))));
+        assert!(parse_join("now").is_err() && parse_join("staggered:").is_err());
+        assert_eq!(parse_churn("50%:10s"), Ok(Churn { share_percent: 50, every: Duration::from_secs(10) }));
+        assert!(parse_churn("101:10s").is_err() && parse_churn("5:0").is_err() && parse_churn("x").is_err());
+        assert_eq!((parse_loss("1"), parse_loss("0.5%")), (Ok(10_000), Ok(5_000)));
+        assert!(parse_loss("-1").is_err() && parse_loss("x").is_err());
+        assert_eq!(parse_slow("2:8Mbit"), Ok((2, 1_000_000)));
+        assert!(parse_slow("8Mbit").is_err());
+    }
+}

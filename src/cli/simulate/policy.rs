@@ -1,0 +1,92 @@
+//! The choices of `--policy`, and the help that names them.
+
+use crate::core::Limits;
+
+/// What stands below the flags.
+pub(super) const HELP: &str = "\
+The peers are the real ones, and so are their frames; links, disks and time are not. Payload is not
+carried. What real hosts do to each other on a real network is for scripts/swarm-lan.sh to show.
+
+Choices of --policy (docs/swarm.md says what each is worth):
+  random        ask for any chunk instead of the rarest first
+  assigned      let the seed show each peer only chunks of its own, until each has left once
+  drawn         of more than 32 holders connect to about 10 that a hash draws
+  slots=K       send K chunks at once
+  window=K      ask for K chunks at once, over all sources
+  neighbours=K  connect to K holders of a file at most
+
+Examples:
+  chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
+  chunkcast simulate --peers 32 --policy assigned,slots=1 --svg spread.svg
+  chunkcast simulate --peers 8 --join staggered:2s --slow 1:12.5Mbit --json
+
+Exit: 0 everybody has the file, 10 somebody never got it.";
+
+/// To so many drawn holders each connects; as many again come by themselves.
+const DRAWN: usize = 10;
+
+/// The names of those that take no number.
+pub(super) const POLICIES: [(&str, Choice); 3] =
+    [("random", Choice::Random), ("assigned", Choice::Assigned), ("drawn", Choice::Drawn)];
+
+/// One thing that is to be done otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    Random,
+    Assigned,
+    Drawn,
+    Slots(usize),
+    Window(u32),
+    Neighbours(usize),
+}
+
+impl Choice {
+    pub(super) fn parse(text: &str) -> Result<Choice, String> {
+        if let Some((_, choice)) = POLICIES.iter().find(|(name, _)| *name == text) {
+            return Ok(*choice);
+        }
+        let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number > 0);
+        match text.split_once('=').map(|(name, value)| (name, number(value))) {
+            Some(("slots", Some(slots))) => Ok(Choice::Slots(slots.into())),
+            Some(("window", Some(chunks))) => Ok(Choice::Window(chunks.into())),
+            Some(("neighbours", Some(peers))) => Ok(Choice::Neighbours(peers.into())),
+            _ => Err(format!("'{}' is no such choice; --help lists them", text.escape_debug())),
+        }
+    }
+
+    pub(super) fn apply(self, limits: &mut Limits) {
+        match self {
+            Choice::Random => limits.tactics.rarest_first = false,
+            Choice::Assigned => limits.tactics.seed_assigns = true,
+            Choice::Drawn => limits.tactics.drawn_neighbours = Some(DRAWN),
+            Choice::Slots(slots) => limits.upload_slots = slots,
+            Choice::Window(chunks) => limits.window_chunks_max = chunks,
+            Choice::Neighbours(peers) => limits.neighbours_max = peers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_choice_changes_what_it_says() {
+        let with = |text: &str| {
+            let mut limits = Limits::default();
+            Choice::parse(text).unwrap().apply(&mut limits);
+            limits
+        };
+        assert!(!with("random").tactics.rarest_first);
+        assert_eq!(with("slots=7").upload_slots, 7);
+        assert_eq!(with("window=9").window_chunks_max, 9);
+        assert_eq!(with("neighbours=5").neighbours_max, 5);
+        for (name, _) in POLICIES {
+            assert_ne!(with(name), Limits::default(), "{name}");
+            assert!(HELP.contains(&format!("  {name} ")), "{name}");
+        }
+        for bad in ["", "slots", "slots=0", "slots=x", "luck"] {
+            assert!(Choice::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A seed's part in a mesh: until each chunk has left once, each neighbour is shown what is assigned to it.
+
+use crate::core::assigner::{Assigner, Show};
+use crate::core::bitfield::Bitfield;
+use crate::core::door::ConnId;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::shown::Shown;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+
+impl Peer {
+    /// Somebody named a content that is here whole: from now on it is shown what is assigned to it, unless it was told
+    /// already what is here.
+    pub(in crate::core) fn begin_assigning(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        let Some(holding) = self.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
+            return;
+        };
+        let (cut, chunks) = (holding.geometry, holding.geometry.chunks());
+        let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        else {
+            return;
+        };
+        let all = channel.remote.as_ref().is_some_and(Bitfield::is_full);
+        let told = channel.shown.is_some() || channel.told.is_some();
+        if !self.config.limits.tactics.seed_assigns
+            || channel.withdrawn
+            || channel.our_cut != Some(cut)
+            || all
+            || told
+            || chunks == 0
+        {
+            return;
+        }
+        channel.shown = Some(Shown::nothing(chunks));
+        // One more than is asked for at once, so that there always is something to ask for.
+        let hand_max = self.config.limits.window_chunks_max as usize + 1;
+        let rng = &mut self.rng;
+        let assigner = self.assigners.entry(content).or_insert_with(|| Assigner::new(chunks, hand_max, rng));
+        assigner.arrive(now, conn);
+        self.show_assigned(now, content);
+    }
+
+    /// Chunks left for somebody, or somebody has them.
+    pub(in crate::core) fn note_spread(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        content: ContentId,
+        chunks: impl IntoIterator<Item = u32>,
+    ) {
+        if let Some(assigner) = self.assigners.get_mut(&content) {
+            chunks.into_iter().for_each(|chunk| assigner.note_left(now, conn, chunk));
+            self.show_assigned(now, content);
+        }
+    }
+
+    /// A connection takes no part in a content any more.
+    pub(in crate::core) fn end_assigning(&mut self, now: Time, conn: ConnId, content: ContentId) {
+        if let Some(assigner) = self.assigners.get_mut(&content) {
+            assigner.depart(conn);
+            self.show_assigned(now, content);
+        }
+    }
+
+    /// Neighbours that do not get on may be due.
+    pub(in crate::core) fn review_assigning(&mut self, now: Time) {
+        for content in self.assigners.keys().copied().collect::<Vec<_>>() {
+            let uploader = &self.uploader;
+            if let Some(assigner) = self.assigners.get_mut(&content) {
+                assigner.review(now, |conn| uploader.serves(conn));
+            }
+            self.show_assigned(now, content);
+        }
+    }
+
+    /// Tells each connection what it may be shown by now.
+    fn show_assigned(&mut self, now: Time, content: ContentId) {
+        let Some(assigner) = self.assigners.get_mut(&content) else { return };
+        let mut news = assigner.take_news();
+        if assigner.is_over() {
+            news.extend(assigner.conns().map(Show::All));
+            self.assigners.remove(&content);
+        }
+        for show in news {
+            let (Show::One(conn, _) | Show::All(conn)) = show;
+            let channel = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content));
+            let Some(shown) = channel.and_then(|(_, channel)| channel.shown.as_mut()) else { continue };
+            match show {
+                Show::One(_, chunk) => shown.add(chunk),
+                Show::All(_) => shown.add_all(),
+            }
+            self.note_stale_haves(now, conn, content);
+        }
+        match self.assigners.values().filter_map(|assigner| assigner.deadline(now)).min() {
+            Some(at) => self.timers.set(Timer::Assign, at),
+            None => self.timers.clear(Timer::Assign),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! How a swarm is played: decisions that can be taken one way or the other, so that what each is worth can be measured
+//! alone. What the defaults are worth stands in `docs/swarm.md`.
+
+/// See the file's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tactics {
+    /// The size of a chunk of a shared file, in bytes; `None`: the one that follows from the file's size.
+    pub chunk_bytes: Option<u32>,
+    /// Whether the rarest chunk is asked for first; when not, any.
+    pub rarest_first: bool,
+    /// Whether a seed shows each neighbour only what it assigns to it, until each chunk has left it once.
+    pub seed_assigns: bool,
+    /// Whom a downloader connects to where there are more holders than [`crate::core::Limits::neighbours_max`]: those that
+    /// a hash of both draws, about so many; `None`: the first so many.
+    pub drawn_neighbours: Option<usize>,
+}
+
+impl Default for Tactics {
+    fn default() -> Tactics {
+        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: false, drawn_neighbours: None }
+    }
+}
