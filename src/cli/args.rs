@@ -211,6 +211,7 @@ impl Action {
         match self {
             Action::Get(_) => true,
             Action::Classic(args) => args.fetches(),
+            Action::Ring(args) => args.fetches(),
             _ => false,
         }
     }

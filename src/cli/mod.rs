@@ -27,6 +27,7 @@ mod run;
 mod serve;
 mod share;
 mod shown;
+mod target;
 mod telling;
 mod transfer_log;
 mod units;

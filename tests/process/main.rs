@@ -32,6 +32,7 @@ mod poison;
 mod refusals;
 mod resume;
 mod ring;
+mod ring_script;
 mod serve;
 mod shown;
 mod stopping;

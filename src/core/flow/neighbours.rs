@@ -26,13 +26,8 @@ pub(in crate::core) const NEIGHBOURS_WAITING_AFTER: Duration = Duration::from_se
 impl Peer {
     /// Sees to it that this peer is connected to who was named, as far as it needs them.
     pub(in crate::core) fn seek_neighbours(&mut self, now: Time) {
-        if self.leaving.is_some() {
-            return;
-        }
-        let lacks = !self.holds_all();
-        let needed = |(at, _): &(usize, &End)| lacks || (*at == 0 && !self.neighbourhood.owner_left);
-        let ends = self.neighbourhood.ends().enumerate().filter(needed);
-        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|(_, end)| (end.addr, end.peer)).collect();
+        let ends = self.neighbourhood.ends().filter(|end| self.needs(end.addr));
+        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|end| (end.addr, end.peer)).collect();
         for (addr, peer) in ends {
             match peer.and_then(|peer| self.links.to_peer(&peer)) {
                 Some(conn) => self.name_content(now, conn),
@@ -41,6 +36,13 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Whether this peer wants to be connected to who was named at an endpoint: to everybody while it lacks chunks, and
+    /// after that to the owner, which wants to know, until either leaves.
+    fn needs(&self, addr: SocketAddr) -> bool {
+        let owner = self.neighbourhood.owner.as_ref().is_some_and(|end| end.addr == addr);
+        self.leaving.is_none() && (self.lacks_chunks() || (owner && !self.neighbourhood.owner_left))
     }
 
     /// Somebody said hello: is it one of those that were named?
@@ -54,7 +56,7 @@ impl Peer {
         for end in self.neighbourhood.ends_mut() {
             if dialled_to == Some(end.addr) || end.addr == endpoint {
                 end.peer = Some(peer);
-                if std::mem::take(&mut end.away) {
+                if std::mem::take(&mut end.away) && !back.contains(&end.addr) {
                     back.push(end.addr);
                 }
             }
@@ -81,6 +83,9 @@ impl Peer {
     pub(in crate::core) fn note_away(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         let addr = connection.addr;
+        if !self.needs(addr) {
+            return;
+        }
         let links = &self.links;
         let elsewhere = |end: &End| {
             end.peer.and_then(|peer| links.to_peer(&peer)).is_some_and(|standing| standing != conn)
@@ -286,10 +291,14 @@ impl Peer {
 
     /// Whether what the owner offers is here whole, and published.
     fn holds_all(&self) -> bool {
+        let published = |content| self.downloader.get(&content).is_none();
+        !self.lacks_chunks() && self.neighbourhood.content.is_some_and(published)
+    }
+
+    /// Whether some of what the owner offers is not here, or it is not known what that is.
+    fn lacks_chunks(&self) -> bool {
         let whole = |content| self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        self.neighbourhood
-            .content
-            .is_some_and(|content| whole(content) && self.downloader.get(&content).is_none())
+        !self.neighbourhood.content.is_some_and(whole)
     }
 
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
