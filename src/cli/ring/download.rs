@@ -58,9 +58,9 @@ impl Download {
         }
     }
 
-    /// When one that is complete need not wait for neighbours any longer, if none come.
-    pub(super) fn waits_until(&self) -> Instant {
-        self.takers.awaited_until()
+    /// When to look again whether one that is complete may go.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        self.takers.next_look(now).filter(|_| self.done)
     }
 
     /// Takes in an event; an exit code when it ends the command.

@@ -113,8 +113,8 @@ fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -
     let mut all_done = false;
     let mut takers = Takers::new(Instant::now());
     loop {
-        let until = (offer.is_some() && args.exit_when_done).then(|| takers.awaited_until());
-        if let Err(exit) = run.turn(until.filter(|until| *until > Instant::now())) {
+        let until = takers.next_look(Instant::now()).filter(|_| args.exit_when_done);
+        if let Err(exit) = run.turn(until) {
             return exit;
         }
         while let Some(event) = run.next_event() {

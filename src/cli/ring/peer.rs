@@ -106,7 +106,7 @@ fn until_ended(args: &PeerArgs, run: &mut Run<'_>, download: &mut Download) -> E
     let deadline = args.timeout.and_then(|timeout| download.began.checked_add(timeout));
     loop {
         let now = Instant::now();
-        let linger = (download.done && args.exit_when_done).then(|| download.waits_until());
+        let linger = download.next_look(now).filter(|_| args.exit_when_done);
         let deadline = deadline.filter(|_| !download.done);
         let until = [deadline, download.records.deadline(now), linger].into_iter().flatten().min();
         if let Err(exit) = run.turn(until) {

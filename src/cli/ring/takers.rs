@@ -37,9 +37,9 @@ impl Takers {
         self.changed = now;
     }
 
-    /// When the waiting for those who are not here is over.
-    pub(super) fn awaited_until(&self) -> Instant {
-        self.changed + AWAITED
+    /// When the waiting for those who are not here is over, unless it is: then only what happens changes anything.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        Some(self.changed + AWAITED).filter(|over| *over > now)
     }
 
     /// Whether a peer that is complete may go: so are its neighbours; or the owner, which knows, has gone; or nobody came for so
@@ -47,7 +47,7 @@ impl Takers {
     pub(super) fn peer_may_go(&mut self, status: &NeighboursStatus, now: Instant) -> bool {
         self.note(status, now);
         let all_here = status.takers_done > 0 && status.takers_lost == 0;
-        let over = all_here || status.owner_left || now >= self.awaited_until();
+        let over = all_here || status.owner_left || self.next_look(now).is_none();
         over && status.takers_open == 0 && status.quiet
     }
 
@@ -62,11 +62,10 @@ impl Takers {
         if status.takers_open > 0 || !status.quiet {
             return OwnerStands::Needed;
         }
-        let came = status.takers_done + status.takers_lost;
-        match status.takers_done >= expected {
-            true => OwnerStands::Done,
-            false if came >= expected && now >= self.awaited_until() => OwnerStands::Left,
-            false => OwnerStands::Needed,
+        match (status.takers_done + status.takers_lost >= expected, status.takers_lost) {
+            (true, 0) => OwnerStands::Done,
+            (true, _) if self.next_look(now).is_none() => OwnerStands::Left,
+            _ => OwnerStands::Needed,
         }
     }
 
@@ -109,10 +108,13 @@ mod tests {
         assert_eq!(at(501, status(2, 0, 1)), OwnerStands::Needed);
         assert_eq!(at(530, status(2, 0, 1)), OwnerStands::Needed);
         assert_eq!(at(531, status(2, 0, 1)), OwnerStands::Left);
-        // It came back as another.
-        assert_eq!(at(532, status(2, 1, 1)), OwnerStands::Needed);
-        assert_eq!(at(533, NeighboursStatus { quiet: false, ..status(3, 0, 1) }), OwnerStands::Needed);
-        assert_eq!(at(534, status(3, 0, 1)), OwnerStands::Done);
+        // It came back.
+        assert_eq!(at(532, status(2, 1, 0)), OwnerStands::Needed);
+        assert_eq!(at(533, NeighboursStatus { quiet: false, ..status(3, 0, 0) }), OwnerStands::Needed);
+        assert_eq!(at(534, status(3, 0, 0)), OwnerStands::Done);
+        // One more came than was expected, and was lost.
+        assert_eq!(at(535, status(3, 0, 1)), OwnerStands::Needed);
+        assert_eq!(at(565, status(3, 0, 1)), OwnerStands::Left);
     }
 
     #[test]
@@ -125,5 +127,10 @@ mod tests {
         assert!(!at(29, status(0, 0, 0)) && at(30, status(0, 0, 0)));
         assert!(at(0, NeighboursStatus { owner_left: true, ..status(0, 0, 1) }));
         assert!(!at(99, NeighboursStatus { quiet: false, owner_left: true, ..status(1, 0, 0) }));
+        // Nothing is looked at again and again when the time is over and somebody still takes.
+        let mut takers = Takers::new(start);
+        assert_eq!(takers.next_look(start), Some(start + AWAITED));
+        assert!(!takers.peer_may_go(&status(0, 1, 0), start));
+        assert_eq!(takers.next_look(start + AWAITED), None);
     }
 }

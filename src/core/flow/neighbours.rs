@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind};
+use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind, PeerRef};
 use crate::core::downloader::Phase;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
@@ -196,10 +196,9 @@ impl Peer {
 
     /// Somebody came to take from here.
     pub(in crate::core) fn note_taker(&mut self, conn: ConnId) {
-        let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
-        if let Some(peer) = identity.map(|identity| identity.peer).filter(|_| !self.config.topology.is_mesh())
-        {
-            self.neighbourhood.takers.entry(peer).or_insert(false);
+        let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref()) else { return };
+        if let Some(peer) = from.id.filter(|_| !self.config.topology.is_mesh()) {
+            self.neighbourhood.takes(from.addr, peer);
         }
     }
 
@@ -213,10 +212,8 @@ impl Peer {
         let Some(remote) = &channel.remote else { return };
         let (have, of, whole) = (remote.count(), remote.len(), remote.is_full());
         let from = connection.peer_ref();
-        if let Some(done) =
-            from.id.filter(|_| whole).and_then(|peer| self.neighbourhood.takers.get_mut(&peer))
-        {
-            *done = true;
+        if let Some(peer) = from.id.filter(|_| whole) {
+            self.neighbourhood.is_done(&from.addr, &peer);
         }
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
         if let Some(dealer) = self.dealers.get_mut(&content) {
@@ -232,10 +229,9 @@ impl Peer {
         let empty = |cut: Geometry| cut.chunks() == 0;
         let channel = connection.channel_of(content);
         if channel.is_some_and(|(_, channel)| channel.their_cut.is_some_and(empty))
-            && let Some(peer) = connection.identity.as_ref().map(|identity| identity.peer)
-            && let Some(done) = self.neighbourhood.takers.get_mut(&peer)
+            && let PeerRef { id: Some(peer), addr, .. } = connection.peer_ref()
         {
-            *done = true;
+            self.neighbourhood.is_done(&addr, &peer);
         }
     }
 
@@ -276,13 +272,13 @@ impl Peer {
             }
         };
         let takers = &self.neighbourhood.takers;
-        let open = takers.iter().filter(|(_, done)| !**done).map(|(peer, _)| self.links.to_peer(peer));
+        let open = takers.values().filter(|taker| !taker.done).map(|taker| self.links.to_peer(&taker.peer));
         Some(NeighboursStatus {
             owner: self.neighbourhood.owner.as_ref().map(end),
             upstream: self.neighbourhood.upstream.iter().map(end).collect(),
             owner_left: self.neighbourhood.owner_left,
             holds_all: self.holds_all(),
-            takers_done: takers.values().filter(|done| **done).count(),
+            takers_done: takers.values().filter(|taker| taker.done).count(),
             takers_lost: open.clone().filter(Option::is_none).count(),
             takers_open: open.flatten().count(),
             quiet: self.uploader.is_idle() && self.connections.iter().all(|(_, c)| !c.has_to_say()),
