@@ -16,14 +16,16 @@ if [ -n "$file" ]; then
     [ -f "$file" ] || { echo "there is no file $file" >&2; exit 2; }
     file=$(cd "$(dirname "$file")" && pwd)/$(basename "$file")
 fi
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
 binary=${CHUNKCAST:-}
+[ -z "$binary" ] || binary=$(realpath "$binary")
+folder=${RING_DIR:-$(mktemp -d)}
+mkdir -p "$folder"
+folder=$(realpath "$folder")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -z "$binary" ]; then
     cargo build --release --locked
     binary=${CARGO_TARGET_DIR:-target}/release/chunkcast
 fi
-folder=${RING_DIR:-$(mktemp -d)}
-mkdir -p "$folder"
 port=${RING_PORT:-$((20000 + RANDOM % 10000))}
 if [ -z "$file" ]; then
     file=$folder/random.bin
@@ -38,7 +40,16 @@ cleanup() {
     done
     wait 2>/dev/null || true
 }
-trap cleanup EXIT INT TERM
+interrupted() {
+    trap - INT TERM
+    echo "interrupted; logs: $folder" >&2
+    exit "$1"
+}
+trap cleanup EXIT
+trap 'interrupted 130' INT
+trap 'interrupted 143' TERM
+# What fails here is told here.
+export CHUNKCAST_DIALOG=never
 
 "$binary" ring owner "$file" --listen "127.0.0.1:$port" --peers "$peers" --exit-when-done \
     --name owner --state-dir "$folder/state-owner" >"$folder/owner.log" 2>"$folder/owner.err" &
@@ -54,27 +65,24 @@ for peer in $(seq 1 "$peers"); do
     running+=($!)
 done
 
+# The owner, which is the first, ends when everybody is complete. A peer that fails would leave the others waiting: they
+# are not waited for any more. No more are they when the owner fails.
 failed=0
+while kill -0 "${running[0]}" 2>/dev/null; do
+    for peer in $(seq 1 "$peers"); do
+        if ! kill -0 "${running[$peer]}" 2>/dev/null && ! grep -q ' complete ' "$folder/peer-$peer.log"; then
+            failed=1
+            kill "${running[0]}" 2>/dev/null || true
+        fi
+    done
+    sleep 0.1
+done
 ended=()
 for place in $(seq 0 "$peers"); do
     code=0
-    # A peer that fails would leave the others waiting: they are not waited for any more.
-    if [ "$failed" != 0 ]; then
-        kill "${running[$place]}" 2>/dev/null || true
-    fi
-    # The owner, which is the first, ends when everybody is complete.
-    if [ "$place" = 0 ]; then
-        while kill -0 "${running[0]}" 2>/dev/null; do
-            for peer in $(seq 1 "$peers"); do
-                if ! kill -0 "${running[$peer]}" 2>/dev/null && ! grep -q ' complete ' "$folder/peer-$peer.log"; then
-                    failed=1
-                    kill "${running[0]}" 2>/dev/null || true
-                fi
-            done
-            sleep 0.1
-        done
-    fi
+    [ "$failed" = 0 ] || kill "${running[$place]}" 2>/dev/null || true
     wait "${running[$place]}" || code=$?
+    [ "$code" = 0 ] || failed=1
     ended+=("$code")
     running[place]=
 done
@@ -84,8 +92,10 @@ for peer in $(seq 1 "$peers"); do
     log=$folder/peer-$peer.log
     from() { grep -c -E " received chunk [0-9]+/[0-9]+ from $1 " "$log" || true; }
     if [ "${ended[$peer]}" = 0 ] && cmp -s "$file" "$folder/peer-$peer/$name"; then
-        seconds=$(sed -n 's/.* complete .*, verified, in \([^:]*\) s: .*/\1/p' "$log" | tail -n 1)
+        seconds=$(sed -n 's/.* DONE .* dur=\([0-9.]*\) .*/\1/p' "$folder/state-$peer/transfers.log" | tail -n 1)
         printf '%-10s %18s %22s %8s\n' "peer-$peer" "$(from owner)" "$(from neighbour)" "${seconds:--}"
+    elif [ "${ended[$peer]}" = 143 ]; then
+        printf '%-10s stopped, for another failed\n' "peer-$peer"
     else
         failed=1
         printf '%-10s FAILED with exit code %s\n' "peer-$peer" "${ended[$peer]}"

@@ -245,6 +245,34 @@ fn without_the_owner_the_others_get_what_left_it() {
 }
 
 #[test]
+fn who_is_needed_no_more_may_go_without_a_word() {
+    let (mut scenario, content) = ring(9, 2 * MIB, 3);
+    for (at, host) in [(30, 2), (31, OWNER)] {
+        scenario.at(seconds(at), Action::Leave(host));
+    }
+    let mut world = world(scenario);
+    must(world.run_until(seconds(40)));
+    assert_finished(&world, 1..=3, content);
+    let away = |(at, _, event): &&(Time, usize, Event)| {
+        *at >= seconds(30) && matches!(event, Event::NeighbourAway { .. })
+    };
+    assert_eq!(world.events().iter().filter(away).count(), 0);
+}
+
+#[test]
+fn who_is_named_twice_is_missed_and_found_once() {
+    let (mut scenario, content) = ring(10, MIB, 1);
+    scenario.hosts[OWNER].starts_at = seconds(2);
+    scenario.hosts[1] = peer(content, vec![OWNER]);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(30)));
+    assert_finished(&world, [1], content);
+    assert_each_left_once(&world, content);
+    assert_eq!(count(&world, 1, |event| matches!(event, Event::NeighbourAway { .. })), 1);
+    assert_eq!(count(&world, 1, |event| matches!(event, Event::NeighbourBack { .. })), 1);
+}
+
+#[test]
 fn a_neighbour_with_another_file_is_told() {
     let (mut scenario, content) = ring(8, MIB, 2);
     let other = scenario.ring_content("other.mkv", MIB, CHUNK);

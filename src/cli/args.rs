@@ -226,6 +226,7 @@ impl Action {
         match self {
             Action::Get(_) | Action::Receive(_) => true,
             Action::Classic(args) => args.fetches(),
+            Action::Ring(args) => args.fetches(),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@ mod classic;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
@@ -19,7 +19,7 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
-use crate::core::name::{local_file_name, printable};
+use crate::core::name::printable;
 use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
 
@@ -273,7 +273,11 @@ impl Downloads {
         }
         let failure = Failure::of(&text, reason, &around);
         run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
-        self.fail(run, &failure, &Subject { id: None, name: Some(&text), path: Some(self.path(None)) });
+        self.fail(
+            run,
+            &failure,
+            &Subject { id: None, name: Some(&text), path: Some(self.target.path(None)) },
+        );
     }
 
     fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
@@ -290,7 +294,7 @@ impl Downloads {
             failure.next = vec![advice.to_owned()];
         }
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
-        let path = Some(self.path(Some(&name)));
+        let path = Some(self.target.path(Some(&name)));
         self.fail(run, &failure, &Subject { id: Some(*content), name: Some(&name), path });
     }
 
@@ -302,7 +306,7 @@ impl Downloads {
         let mut open = items.map(|(id, item)| (Some(*id), item.name.as_str())).chain(searches);
         match (open.next(), open.next()) {
             (Some((id, name)), None) => {
-                Subject { id, name: Some(name), path: Some(self.path(id.map(|_| name))) }
+                Subject { id, name: Some(name), path: Some(self.target.path(id.map(|_| name))) }
             }
             _ => Subject { path: Some(self.target.dir.clone()), ..Subject::default() },
         }
@@ -317,12 +321,6 @@ impl Downloads {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
         }
         run.out.shown.add(failure, of);
-    }
-
-    /// Where a content of this name was to go; the folder when its name is not known.
-    fn path(&self, name: Option<&str>) -> PathBuf {
-        let local = self.target.name.clone().or_else(|| local_file_name(name?));
-        local.map_or_else(|| self.target.dir.clone(), |local| self.target.dir.join(local))
     }
 
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {

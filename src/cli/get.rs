@@ -1,6 +1,6 @@
 //! `get`: fetch from every peer that has it, verify, resume.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -128,6 +128,12 @@ impl From<Conflict> for OnConflict {
 }
 
 impl GetArgs {
+    /// Where it all goes.
+    fn target(&self) -> Result<Target, String> {
+        let single = matches!(&self.wanted[..], [one] if one.is_single());
+        Target::asked(self.output.as_deref(), single, self.on_conflict.into())
+    }
+
     /// How long native peers are looked for. Classic ones are heard meanwhile.
     fn native_wait(&self) -> Duration {
         match self.wait {
@@ -149,7 +155,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         out.error(Exit::Usage, "say what to get: a name, a pattern or an id", Some(next));
         return Outcome::of(Exit::Usage);
     }
-    let target = match target(args) {
+    let target = match args.target() {
         Ok(target) => target,
         Err(why) => {
             out.error(Exit::Usage, &why, None);
@@ -277,29 +283,6 @@ fn seed(args: &GetArgs, run: &mut Run<'_>) {
     }
 }
 
-/// Where downloads go, as `-o` says.
-fn target(args: &GetArgs) -> Result<Target, String> {
-    let on_conflict = args.on_conflict.into();
-    let Some(output) = &args.output else { return Ok(Target { on_conflict, ..Target::default() }) };
-    let text = output.to_string_lossy();
-    if text.is_empty() {
-        return Err("-o needs a folder or a file name".to_owned());
-    }
-    if text.ends_with('/') || output.is_dir() || output.file_name().is_none() {
-        return Ok(Target { dir: output.clone(), name: None, on_conflict });
-    }
-    if !matches!(&args.wanted[..], [one] if one.is_single()) {
-        let shown = text.escape_debug();
-        return Err(format!(
-            "-o {shown} is a file name, which only one name or id can have; for a folder: -o {shown}/"
-        ));
-    }
-    let name = output.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| "the file name after -o is not UTF-8; choose another".to_owned())?;
-    let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(Target { dir: dir.to_owned(), name: Some(name.to_owned()), on_conflict })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -339,17 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn output_is_a_folder_or_the_name_of_one_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let there = folder.path().to_str().unwrap();
-        let target = |args: &[&str]| target(&parsed(args)).map(|target| (target.dir, target.name));
-        assert_eq!(target(&["x"]), Ok((".".into(), None)));
-        assert_eq!(target(&["*", "-o", there]), Ok((there.into(), None)));
-        assert_eq!(target(&["*", "-o", "new/"]), Ok(("new/".into(), None)));
-        assert_eq!(target(&["x", "-o", ".."]), Ok(("..".into(), None)));
-        assert_eq!(target(&["x", "-o", "y"]), Ok((".".into(), Some("y".into()))));
-        assert_eq!(target(&["x", "-o", "d/y"]), Ok(("d".into(), Some("y".into()))));
-        assert!(target(&["x", "z", "-o", "y"]).is_err());
-        assert!(target(&["*", "-o", "y"]).is_err());
+    fn only_one_content_has_a_file_name() {
+        let name = |args: &[&str]| parsed(args).target().map(|target| target.name);
+        assert_eq!(name(&["x", "-o", "y"]), Ok(Some("y".into())));
+        assert!(name(&["x", "z", "-o", "y"]).is_err());
+        assert!(name(&["*", "-o", "y"]).is_err());
     }
 }

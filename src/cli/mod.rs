@@ -30,6 +30,7 @@ mod serve;
 mod share;
 mod shown;
 mod simulate;
+mod target;
 mod telling;
 mod transfer_log;
 mod units;

@@ -43,8 +43,16 @@ pub(in crate::core) struct Neighbourhood {
     pub(in crate::core) strangers: BTreeSet<PeerId>,
     /// The owner said that it leaves.
     pub(in crate::core) owner_left: bool,
-    /// Who came to take from here, and whether they have all of it by now.
-    pub(in crate::core) takers: BTreeMap<PeerId, bool>,
+    /// Who came to take from here, by where each listens: who was killed and started again takes its own place.
+    pub(in crate::core) takers: BTreeMap<SocketAddr, Taker>,
+}
+
+/// Somebody who came to take from here.
+#[derive(Debug)]
+pub(in crate::core) struct Taker {
+    pub(in crate::core) peer: PeerId,
+    /// It has all of it.
+    pub(in crate::core) done: bool,
 }
 
 impl Neighbourhood {
@@ -71,9 +79,47 @@ impl Neighbourhood {
         self.owner.iter_mut().chain(&mut self.upstream)
     }
 
+    /// Somebody came to take from here.
+    pub(in crate::core) fn takes(&mut self, addr: SocketAddr, peer: PeerId) {
+        let taker = self.takers.entry(addr).or_insert(Taker { peer, done: false });
+        if taker.peer != peer {
+            *taker = Taker { peer, done: false };
+        }
+    }
+
+    /// Somebody has all of it.
+    pub(in crate::core) fn is_done(&mut self, addr: &SocketAddr, peer: &PeerId) {
+        if let Some(taker) = self.takers.get_mut(addr).filter(|taker| taker.peer == *peer) {
+            taker.done = true;
+        }
+    }
+
     /// What a peer is to this one.
     pub(in crate::core) fn part_of(&self, peer: &PeerId) -> Part {
         let is_it = |end: &End| end.peer == Some(*peer);
         Part { owner: self.owner.as_ref().is_some_and(is_it), upstream: self.upstream.iter().any(is_it) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_started_again_takes_its_own_place() {
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let [first, again, other] = [1, 2, 3].map(|byte| PeerId([byte; 16]));
+        let mut here = Neighbourhood::default();
+        here.takes(addr(7201), first);
+        here.is_done(&addr(7201), &first);
+        here.takes(addr(7201), first);
+        here.takes(addr(7202), other);
+        let done = |here: &Neighbourhood| here.takers.values().map(|taker| taker.done).collect::<Vec<_>>();
+        assert_eq!(done(&here), [true, false]);
+        here.takes(addr(7201), again);
+        here.is_done(&addr(7201), &first);
+        assert_eq!(done(&here), [false, false]);
+        here.is_done(&addr(7201), &again);
+        assert_eq!(done(&here), [true, false]);
     }
 }

@@ -111,10 +111,11 @@ impl Summary {
         Ok(summary)
     }
 
-    /// A chunk is here, and these are its bytes. `None`: it was here when this run began.
+    /// A chunk is here, and these are its bytes. `None`: it came from where it was said before, if that is known.
     pub fn add(&mut self, chunk: u32, bytes: &[u8], from: Option<Origin>) -> Result<(), Fault> {
         let id = ContentId(*blake3::hash(bytes).as_bytes());
-        let from = from.or_else(|| self.before.get(&chunk).cloned());
+        let told = || self.held.get(&chunk).and_then(|held| held.from.clone());
+        let from = from.or_else(told).or_else(|| self.before.get(&chunk).cloned());
         self.held.insert(chunk, Held { chunk, id, from });
         self.dirty = true;
         let Some(folder) = &self.chunk_folder else { return Ok(()) };
@@ -211,6 +212,7 @@ mod tests {
         summary.write().unwrap();
         assert_eq!((&read()["have"], &read()["complete"]), (&0.into(), &false.into()));
         summary.add(3, b"abc", origin(1)).unwrap();
+        summary.add(3, b"abc", None).unwrap();
         summary.add(1, b"x", None).unwrap();
         assert!(summary.is_dirty());
         summary.write().unwrap();

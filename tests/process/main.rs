@@ -34,6 +34,7 @@ mod push;
 mod refusals;
 mod resume;
 mod ring;
+mod ring_script;
 mod serve;
 mod shown;
 mod stopping;

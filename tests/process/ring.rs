@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use chunkcast::core::ContentId;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::files::{MIB, assert_same, names_in, random_file};
 use crate::lan::Lan;
 
 const KIB: u64 = 1 << 10;
+/// Owner and peers start within so long.
+const STARTS: Duration = Duration::from_secs(3);
 
 /// A place of one test: its block of ports is its own, and each process has an address of its own.
 struct Ring {
@@ -70,13 +73,21 @@ impl Ring {
         (1..=self.peers).for_each(|number| assert_same(&self.source, &self.folder(number).join("talk.mkv")));
     }
 
-    /// Starts owner and peers in random order, and waits for all; the owner first in what is given back.
-    fn run(&self, seed: u64) -> Vec<Ended> {
-        let mut order: Vec<usize> = (0..=self.peers).collect();
-        fastrand::Rng::with_seed(seed).shuffle(&mut order);
-        let start =
-            |number| (number, if number == 0 { self.owner() } else { self.ring_peer(number) }.start());
-        let mut running: Vec<(usize, Child)> = order.into_iter().map(start).collect();
+    /// Starts owner and peers in random order, each at a random moment of this span, and waits for all; the owner first in
+    /// what is given back.
+    fn run(&self, seed: u64, within: Duration) -> Vec<Ended> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut starts: Vec<(Duration, usize)> =
+            (0..=self.peers).map(|number| (within.mul_f64(rng.f64()), number)).collect();
+        rng.shuffle(&mut starts);
+        starts.sort_by_key(|(at, _)| *at);
+        let began = Instant::now();
+        let mut running: Vec<(usize, Child)> = Vec::new();
+        for (at, number) in starts {
+            // That they do not start together is what is tested; nothing waits for this.
+            std::thread::sleep(at.saturating_sub(began.elapsed()));
+            running.push((number, if number == 0 { self.owner() } else { self.ring_peer(number) }.start()));
+        }
         running.sort_unstable_by_key(|(number, _)| *number);
         running.into_iter().map(|(_, child)| child.end().expect(0)).collect()
     }
@@ -107,7 +118,7 @@ fn assert_each_left_once(owner: &Ended, chunks: u32) {
 #[test]
 fn five_in_a_ring_in_any_order() {
     let ring = Ring::new(10 * MIB, 5, 400);
-    let ended = ring.run(1);
+    let ended = ring.run(1, STARTS);
     ring.assert_all_same();
     assert_each_left_once(&ended[0], 103);
     for (number, peer) in ended.iter().enumerate().skip(1) {
@@ -141,7 +152,7 @@ fn five_in_a_ring_in_any_order() {
 fn one_two_and_twenty_peers() {
     for (peers, bytes) in [(1, 2 * MIB), (2, 2 * MIB), (20, 4 * MIB)] {
         let ring = Ring::new(bytes, peers, 410);
-        let ended = ring.run(peers as u64);
+        let ended = ring.run(peers as u64, STARTS);
         ring.assert_all_same();
         assert_each_left_once(&ended[0], u32::try_from(bytes.div_ceil(100 * KIB)).unwrap());
     }
@@ -160,7 +171,7 @@ fn sizes_at_the_edges_of_chunks() {
     ];
     for (bytes, chunks) in sizes {
         let ring = Ring::new(bytes, 3, 420);
-        let ended = ring.run(bytes);
+        let ended = ring.run(bytes, Duration::ZERO);
         ring.assert_all_same();
         assert_each_left_once(&ended[0], chunks);
     }
@@ -192,14 +203,25 @@ fn without_a_way_the_chunks_that_are_missing_are_named() {
     let ring = Ring::new(MIB, 2, 440);
     let _owner = ring.owner().start();
     let _first = ring.peer(1, 2).start();
-    let mut second = ring.peer(2, 3).args(&["--stall", "6s"]).start();
+    let told = ring.lan.path("told");
+    let hook = format!(
+        "echo $CHUNKCAST_ERROR_NAME $CHUNKCAST_ERROR_EXIT $CHUNKCAST_ERROR_PATH > {}",
+        told.display()
+    );
+    let mut second = ring.peer(2, 3).args(&["--stall", "6s", "--on-error", &hook]).start();
     second.wait_stderr(&["waiting for chunks"]);
     let ended = second.end().expect(5);
-    // Its share is every second one.
-    assert!(ended.stderr.contains("1, 3, 5") || ended.stderr.contains("0, 2, 4"), "{}", ended.stderr);
-    for named in [ring.at(3), ring.at(0), "--owner-fallback".to_owned()] {
-        assert!(ended.stderr.contains(&named), "no {named} in {}", ended.stderr);
+    // While it waits, and when it gives up.
+    for said in ["waiting for ", "talk.mkv was not fetched: "] {
+        let line = ended.stderr.lines().find_map(|line| line.split_once(said)).expect(said).1;
+        // Its share is every second one.
+        assert!(line.starts_with("chunks 1, 3, 5") || line.starts_with("chunks 0, 2, 4"), "{line}");
+        for named in [ring.at(3), ring.at(0), "--owner-fallback".to_owned()] {
+            assert!(line.contains(&named), "no {named} in {line}");
+        }
     }
+    let path = ring.folder(2).join("talk.mkv");
+    assert_eq!(fs::read_to_string(told).unwrap(), format!("talk.mkv 5 {}\n", path.display()));
 }
 
 #[test]
@@ -299,4 +321,21 @@ fn a_neighbour_with_another_file_is_told_at_once() {
     for id in [ring.id, other.id] {
         assert!(ended.stderr.contains(&id.to_string()), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn an_owner_that_offers_two_files_is_told() {
+    let ring = Ring::new(MIB, 1, 500);
+    let other = ring.lan.path("other.mkv");
+    let ids = [ring.id, random_file(&other, MIB, 501)];
+    let share = ["share", "--bind", "127.0.0.1", "--no-broadcast", "--json"];
+    let mut sharer = ring.launch("sharer", &share).args(&[&ring.source, &other]).start();
+    let port = sharer.wait_json("hello", |line| line["tcp_port"].as_u64()).to_string();
+    for id in ids {
+        sharer.wait_json("shared", |line| (line["id"] == id.to_string()).then_some(()));
+    }
+    let folder = ring.folder(1);
+    let peer = ring.launch("peer-1", &["ring", "peer", &port, &ring.at(1), &port]);
+    let ended = peer.args(&["-o".as_ref(), folder.as_os_str()]).run().expect(8);
+    assert!(ended.stderr.contains("offers 2 files instead of one"), "{}", ended.stderr);
 }

@@ -1,10 +1,13 @@
 //! `ring`: an owner hands each peer a share of a file, and the peers pass the rest along to their neighbours.
 
 mod activity;
+mod download;
 mod endpoint;
+mod ends;
 mod owner;
 mod peer;
 mod record;
+mod takers;
 
 use clap::{Args, Subcommand};
 
@@ -38,6 +41,13 @@ pub(crate) struct RingArgs {
 enum Place {
     Owner(owner::OwnerArgs),
     Peer(peer::PeerArgs),
+}
+
+impl RingArgs {
+    /// Whether this place is there to download.
+    pub(crate) fn fetches(&self) -> bool {
+        matches!(self.place, Place::Peer(_))
+    }
 }
 
 pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Outcome {

@@ -13,10 +13,12 @@ use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
 use crate::cli::ring::activity;
 use crate::cli::ring::endpoint::{Endpoint, settle};
+use crate::cli::ring::takers::{OwnerStands, Takers};
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::telling::Known;
 use crate::cli::units::{parse_duration, parse_size};
 use crate::core::name::printable;
+use crate::core::status::NeighboursStatus;
 use crate::core::{ContentId, Event, Geometry, Place, Topology};
 use crate::shell::ShellEvent;
 
@@ -35,7 +37,7 @@ Examples:
   chunkcast ring owner talk.mkv --listen 7200 --chunk-size 1MiB --json
 
 Exit: 0 all peers are complete (--exit-when-done), or ended by Ctrl-C or SIGTERM, 2 usage,
-4 the port is in use, 7 the file cannot be read or changed.";
+4 the port is in use, 5 a peer was lost (--exit-when-done), 7 the file cannot be read or changed.";
 
 /// Hand out a file, each peer its share
 #[derive(Debug, Args)]
@@ -56,7 +58,7 @@ pub(super) struct OwnerArgs {
     /// So long after the first peer, shares that nobody came for go to those who did
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     deal_after: Duration,
-    /// End once --peers peers came and everybody who is there is complete
+    /// End once --peers peers are complete, or all others when one was lost and stays away for 30s
     #[arg(long)]
     exit_when_done: bool,
 }
@@ -109,8 +111,10 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
 
 fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -> Exit {
     let mut all_done = false;
+    let mut takers = Takers::new(Instant::now());
     loop {
-        if let Err(exit) = run.turn(None::<Instant>) {
+        let until = takers.next_look(Instant::now()).filter(|_| args.exit_when_done);
+        if let Err(exit) = run.turn(until) {
             return exit;
         }
         while let Some(event) = run.next_event() {
@@ -134,20 +138,33 @@ fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -
             }
         }
         if let (Some(offer), Some(status)) = (*offer, run.neighbours()) {
-            let enough = status.takers_done >= args.peers as usize;
-            let done = enough && status.takers_open == 0 && status.quiet;
-            if done && !std::mem::replace(&mut all_done, done) {
+            let stands = takers.owner_stands(&status, args.peers as usize, Instant::now());
+            if stands == OwnerStands::Done && !std::mem::replace(&mut all_done, true) {
                 let peers = human::counted(status.takers_done, "peer", "peers");
                 activity::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
             }
-            if done && args.exit_when_done {
-                return Exit::Ok;
+            match stands {
+                OwnerStands::Done if args.exit_when_done => return Exit::Ok,
+                OwnerStands::Left if args.exit_when_done => return lost(run, &status),
+                _ => {}
             }
         }
         if let Some(exit) = run.out.ended() {
             return exit;
         }
     }
+}
+
+/// Some who came were lost and did not come back; the others are complete.
+fn lost(run: &mut Run<'_>, status: &NeighboursStatus) -> Exit {
+    let lost = human::counted(status.takers_lost, "peer was lost and did", "peers were lost and did");
+    let why = format!("{lost} not come back; complete: {}", status.takers_done);
+    run.out.error(
+        Exit::GaveUp,
+        &why,
+        Some("start the owner and what was lost again: it goes on from its part"),
+    );
+    Exit::GaveUp
 }
 
 /// The file is hashed: tells what peers will get.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cli::ring::activity;
 use crate::cli::run::Run;
@@ -12,8 +12,8 @@ use crate::store::summary::{Origin, Summary};
 
 /// A summary of no more chunks is written anew with each of them; a longer one as often as the next says.
 const AT_ONCE_CHUNKS_MAX: usize = 128;
-/// How far a long summary may be behind.
-const BEHIND_MAX: Duration = Duration::from_millis(250);
+/// A long summary is written again after so many times what writing it took, so that it takes a twentieth of the time.
+const REST: u32 = 19;
 /// Chunks that were here before and are read again in one turn of the loop.
 const READ_A_TURN: usize = 8;
 
@@ -28,7 +28,8 @@ pub(super) struct Records {
     /// Chunks to be read, and where they came from in this run.
     waiting: VecDeque<u32>,
     origins: BTreeMap<u32, Origin>,
-    written: Option<Instant>,
+    /// When a long summary may be written again.
+    due: Instant,
     scratch: Vec<u8>,
 }
 
@@ -43,7 +44,7 @@ impl Records {
             summary: None,
             waiting: VecDeque::new(),
             origins: BTreeMap::new(),
-            written: None,
+            due: Instant::now(),
             scratch: Vec::new(),
         }
     }
@@ -96,16 +97,17 @@ impl Records {
         if !self.waiting.is_empty() {
             return Some(now);
         }
-        summary.is_dirty().then(|| self.written.map_or(now, |written| written + BEHIND_MAX))
+        summary.is_dirty().then_some(self.due)
     }
 
     fn write(&mut self, run: &mut Run<'_>, all: bool) {
         let Some(summary) = self.summary.as_mut().filter(|summary| summary.is_dirty()) else { return };
         let now = Instant::now();
-        let due = self.written.is_none_or(|written| now.duration_since(written) >= BEHIND_MAX);
-        if all || due || summary.len() <= AT_ONCE_CHUNKS_MAX {
-            self.written = Some(now);
-            if let Err(fault) = summary.write() {
+        if all || now >= self.due || summary.len() <= AT_ONCE_CHUNKS_MAX {
+            let written = summary.write();
+            let ended = Instant::now();
+            self.due = ended + REST * ended.duration_since(now);
+            if let Err(fault) = written {
                 self.give_up(run, &fault);
             }
         }

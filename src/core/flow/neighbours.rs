@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind};
+use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind, PeerRef};
 use crate::core::downloader::Phase;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
@@ -26,13 +26,8 @@ pub(in crate::core) const NEIGHBOURS_WAITING_AFTER: Duration = Duration::from_se
 impl Peer {
     /// Sees to it that this peer is connected to who was named, as far as it needs them.
     pub(in crate::core) fn seek_neighbours(&mut self, now: Time) {
-        if self.leaving.is_some() {
-            return;
-        }
-        let lacks = !self.holds_all();
-        let needed = |(at, _): &(usize, &End)| lacks || (*at == 0 && !self.neighbourhood.owner_left);
-        let ends = self.neighbourhood.ends().enumerate().filter(needed);
-        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|(_, end)| (end.addr, end.peer)).collect();
+        let ends = self.neighbourhood.ends().filter(|end| self.needs(end.addr));
+        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|end| (end.addr, end.peer)).collect();
         for (addr, peer) in ends {
             match peer.and_then(|peer| self.links.to_peer(&peer)) {
                 Some(conn) => self.name_content(now, conn),
@@ -41,6 +36,13 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Whether this peer wants to be connected to who was named at an endpoint: to everybody while it lacks chunks, and
+    /// after that to the owner, which wants to know, until either leaves.
+    fn needs(&self, addr: SocketAddr) -> bool {
+        let owner = self.neighbourhood.owner.as_ref().is_some_and(|end| end.addr == addr);
+        self.leaving.is_none() && (self.lacks_chunks() || (owner && !self.neighbourhood.owner_left))
     }
 
     /// Somebody said hello: is it one of those that were named?
@@ -54,7 +56,7 @@ impl Peer {
         for end in self.neighbourhood.ends_mut() {
             if dialled_to == Some(end.addr) || end.addr == endpoint {
                 end.peer = Some(peer);
-                if std::mem::take(&mut end.away) {
+                if std::mem::take(&mut end.away) && !back.contains(&end.addr) {
                     back.push(end.addr);
                 }
             }
@@ -81,6 +83,9 @@ impl Peer {
     pub(in crate::core) fn note_away(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.get(conn) else { return };
         let addr = connection.addr;
+        if !self.needs(addr) {
+            return;
+        }
         let links = &self.links;
         let elsewhere = |end: &End| {
             end.peer.and_then(|peer| links.to_peer(&peer)).is_some_and(|standing| standing != conn)
@@ -191,10 +196,9 @@ impl Peer {
 
     /// Somebody came to take from here.
     pub(in crate::core) fn note_taker(&mut self, conn: ConnId) {
-        let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
-        if let Some(peer) = identity.map(|identity| identity.peer).filter(|_| !self.config.topology.is_mesh())
-        {
-            self.neighbourhood.takers.entry(peer).or_insert(false);
+        let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref()) else { return };
+        if let Some(peer) = from.id.filter(|_| !self.config.topology.is_mesh()) {
+            self.neighbourhood.takes(from.addr, peer);
         }
     }
 
@@ -208,10 +212,8 @@ impl Peer {
         let Some(remote) = &channel.remote else { return };
         let (have, of, whole) = (remote.count(), remote.len(), remote.is_full());
         let from = connection.peer_ref();
-        if let Some(done) =
-            from.id.filter(|_| whole).and_then(|peer| self.neighbourhood.takers.get_mut(&peer))
-        {
-            *done = true;
+        if let Some(peer) = from.id.filter(|_| whole) {
+            self.neighbourhood.is_done(&from.addr, &peer);
         }
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
         if let Some(dealer) = self.dealers.get_mut(&content) {
@@ -227,10 +229,9 @@ impl Peer {
         let empty = |cut: Geometry| cut.chunks() == 0;
         let channel = connection.channel_of(content);
         if channel.is_some_and(|(_, channel)| channel.their_cut.is_some_and(empty))
-            && let Some(peer) = connection.identity.as_ref().map(|identity| identity.peer)
-            && let Some(done) = self.neighbourhood.takers.get_mut(&peer)
+            && let PeerRef { id: Some(peer), addr, .. } = connection.peer_ref()
         {
-            *done = true;
+            self.neighbourhood.is_done(&addr, &peer);
         }
     }
 
@@ -271,13 +272,13 @@ impl Peer {
             }
         };
         let takers = &self.neighbourhood.takers;
-        let open = takers.iter().filter(|(_, done)| !**done).map(|(peer, _)| self.links.to_peer(peer));
+        let open = takers.values().filter(|taker| !taker.done).map(|taker| self.links.to_peer(&taker.peer));
         Some(NeighboursStatus {
             owner: self.neighbourhood.owner.as_ref().map(end),
             upstream: self.neighbourhood.upstream.iter().map(end).collect(),
             owner_left: self.neighbourhood.owner_left,
             holds_all: self.holds_all(),
-            takers_done: takers.values().filter(|done| **done).count(),
+            takers_done: takers.values().filter(|taker| taker.done).count(),
             takers_lost: open.clone().filter(Option::is_none).count(),
             takers_open: open.flatten().count(),
             quiet: self.uploader.is_idle() && self.connections.iter().all(|(_, c)| !c.has_to_say()),
@@ -286,10 +287,14 @@ impl Peer {
 
     /// Whether what the owner offers is here whole, and published.
     fn holds_all(&self) -> bool {
+        let published = |content| self.downloader.get(&content).is_none();
+        !self.lacks_chunks() && self.neighbourhood.content.is_some_and(published)
+    }
+
+    /// Whether some of what the owner offers is not here, or it is not known what that is.
+    fn lacks_chunks(&self) -> bool {
         let whole = |content| self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        self.neighbourhood
-            .content
-            .is_some_and(|content| whole(content) && self.downloader.get(&content).is_none())
+        !self.neighbourhood.content.is_some_and(whole)
     }
 
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
