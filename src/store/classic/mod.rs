@@ -50,7 +50,9 @@ use crate::store::{ClassicStore, OnConflict};
 use crate::wire::classic::ChunkName;
 
 /// At the end, the records are tried to be written for so long.
-const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
+const LAST_WRITE_MAX: Duration = Duration::from_secs(10);
+/// Between two looks at a lock that somebody else has, at the end.
+const LOCK_LOOK: Duration = Duration::from_millis(1);
 
 /// All that is kept.
 #[derive(Debug)]
@@ -390,7 +392,13 @@ impl Drop for Classic {
             if let Err(fault) = records.available.step() {
                 log::warn!("{}", fault.text);
             }
-            std::thread::yield_now();
+            if records.available.has_work() {
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the loop has ended; who has the lock needs the processor"
+                )]
+                std::thread::sleep(LOCK_LOOK);
+            }
         }
         if records.available.has_work() {
             log::warn!("another process keeps the record of available chunks locked; some are not in it");
