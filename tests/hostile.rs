@@ -61,6 +61,7 @@ impl Bench {
             announce_interval: Duration::from_secs(60),
             discovers: true,
             classic: None,
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],

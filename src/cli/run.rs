@@ -230,6 +230,7 @@ fn config(
         no_broadcast: global.no_broadcast,
         peers,
         announce_interval: global.announce_interval,
+        foreign: None,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir,

@@ -97,6 +97,7 @@ impl Run<'_> {
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(event) => self.tell_classic(event),
+            Event::Foreign(_) => {}
             Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }

@@ -26,9 +26,11 @@ mod mirror;
 pub mod name;
 pub mod peer;
 mod picker;
+mod push;
 mod rates;
 pub mod rng;
 mod searches;
+mod spools;
 pub mod status;
 pub mod time;
 mod timers;
@@ -38,8 +40,8 @@ pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, DictionaryUse, Event, Expect, FailReason, Fault, FaultKind,
-    IfaceId, Input, Output, PartState, PeerRef, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
-    StoreReply, Voice,
+    ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, IfaceId, Input, Output, PartState,
+    PeerRef, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use geometry::Geometry;
 pub use id::{ContentId, PeerId};

@@ -21,6 +21,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
         listen: Listen::Near(port),
         discovers: true,
         classic: None,
+        foreign: None,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
         broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
@@ -34,6 +35,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
             target_name: None,
             on_conflict: OnConflict::Rename,
             classic: None,
+            foreign: None,
         },
         seed: Some(1),
     }

@@ -280,6 +280,7 @@ impl Simulation {
             discovers: self.hosts[host].spec.classic.as_ref().is_none_or(|classic| classic.native),
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
+            foreign: None,
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),

@@ -181,11 +181,11 @@ impl Downloads {
     pub(crate) fn take_outcomes(
         &mut self,
         library: &mut Library,
-    ) -> Option<(u32, Result<Published, Failure>)> {
+    ) -> Option<(Goal, Result<Published, Failure>)> {
         while let Some(Outcome { goal, result }) = self.publisher.next_outcome() {
             let content = match goal {
                 Goal::Content(content) => content,
-                Goal::Joined(ticket) => return Some((ticket, result)),
+                goal @ (Goal::Joined(_) | Goal::Pushed(_)) => return Some((goal, result)),
             };
             let reply = match result {
                 Ok(published) => self.published(content, published, library),

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use rustix::io::Errno;
 
-use crate::core::{ContentId, Fault, FaultKind};
+use crate::core::{ContentId, Fault, FaultKind, SpoolId};
 use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
@@ -33,6 +33,8 @@ pub(crate) enum Goal {
     Content(ContentId),
     /// A file that was joined from chunks, by the ticket of the job.
     Joined(u32),
+    /// A file that was pushed here, by its spool.
+    Pushed(SpoolId),
 }
 
 /// A complete part that wants its final name.

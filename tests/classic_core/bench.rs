@@ -79,6 +79,7 @@ impl Bench {
             announce_interval: Duration::from_secs(60),
             discovers: false,
             classic: Some(classic),
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![HERE.into()],
