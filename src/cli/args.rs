@@ -14,7 +14,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
 use crate::cli::units::parse_interval;
-use crate::cli::{classic, completions, demo, get, hash, log, ls, serve, share, shown, verify};
+use crate::cli::{
+    classic, completions, demo, get, hash, log, ls, receive, send, serve, share, shown, verify,
+};
 
 /// The discovery port, unless another is asked for.
 pub(crate) const DEFAULT_PORT: u16 = 7117;
@@ -59,6 +61,8 @@ pub(crate) enum Action {
     Share(share::ShareArgs),
     Serve(serve::ServeArgs),
     Get(get::GetArgs),
+    Send(send::SendArgs),
+    Receive(receive::ReceiveArgs),
     Ls(ls::LsArgs),
     Classic(classic::ClassicArgs),
     Hash(hash::HashArgs),
@@ -193,6 +197,8 @@ impl Action {
             Action::Share(_) => "share",
             Action::Serve(_) => "serve",
             Action::Get(_) => "get",
+            Action::Send(_) => "send",
+            Action::Receive(_) => "receive",
             Action::Ls(_) => "ls",
             Action::Classic(args) => args.name(),
             Action::Hash(_) => "hash",
@@ -207,7 +213,7 @@ impl Action {
     /// Whether it is there to download, so that what ends it is shown as a failed download.
     pub(crate) fn fetches(&self) -> bool {
         match self {
-            Action::Get(_) => true,
+            Action::Get(_) | Action::Receive(_) => true,
             Action::Classic(args) => args.fetches(),
             _ => false,
         }
@@ -324,6 +330,8 @@ mod tests {
             "get x --max-size 1MiB",
             "ls --classic-dialect 10.0.0.1=B",
             "get x --dialog perhaps",
+            "send x --dialect morse --to y",
+            "receive --listen 70000",
         ] {
             assert!(try_parsed(args).is_err(), "{args}");
         }

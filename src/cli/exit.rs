@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Storage = 7,
     /// The name stands for several contents, or the target exists.
     Ambiguous = 8,
+    /// Declined by the other side.
+    Declined = 9,
     /// Some done, some failed.
     Partial = 10,
     /// Timed out.
@@ -54,6 +56,7 @@ impl Exit {
             Exit::Integrity => "integrity",
             Exit::Storage => "storage",
             Exit::Ambiguous => "ambiguous",
+            Exit::Declined => "declined",
             Exit::Partial => "partial",
             Exit::TimedOut => "timed-out",
             Exit::Interrupted => "interrupted",

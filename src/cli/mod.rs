@@ -22,9 +22,13 @@ mod logger;
 mod ls;
 mod output;
 mod progress;
+mod push;
+mod receive;
 mod run;
+mod send;
 mod serve;
 mod share;
+mod show;
 mod shown;
 mod telling;
 mod transfer_log;
@@ -83,6 +87,8 @@ pub fn main() -> ExitCode {
         Action::Share(args) => share::run(args, global, out),
         Action::Serve(args) => serve::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
+        Action::Send(args) => send::run(args, global, out),
+        Action::Receive(args) => receive::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
         Action::Classic(args) => classic::run(args, global, out),
         Action::Hash(args) => hash::run(args, out),

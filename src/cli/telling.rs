@@ -97,8 +97,9 @@ impl Run<'_> {
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(event) => self.tell_classic(event),
-            Event::Foreign(_) => {}
-            Event::Withdrawn { .. }
+            // What is told of these depends on the command.
+            Event::Foreign(_)
+            | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }
             | Event::SearchFailed { .. }

@@ -20,6 +20,7 @@ mod library;
 mod manifests;
 mod opening;
 mod part;
+mod peek;
 mod publish;
 mod push;
 mod resume;
@@ -43,6 +44,7 @@ use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
 pub use hash::hash_path;
+pub use peek::peek;
 
 use crate::core::{ContentId, Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};

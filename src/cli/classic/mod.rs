@@ -103,7 +103,7 @@ fn start<'a>(
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
     let target = Target { dir: alone.folder().target_dir(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)) };
+    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
     Run::start(command, global, target, standing, out)
 }
 
