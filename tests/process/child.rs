@@ -189,6 +189,11 @@ impl Child {
         })
     }
 
+    /// Its standard error so far.
+    pub(crate) fn stderr_so_far(&self) -> &str {
+        &self.stderr
+    }
+
     /// Waits until its standard error contains one of these texts.
     pub(crate) fn wait_stderr(&mut self, texts: &[&str]) {
         self.wait(&format!("{texts:?} on stderr"), |child| {
@@ -262,7 +267,7 @@ impl Child {
         1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap()
     }
 
-    fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Child) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Child) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(result) = found(self) {
