@@ -35,7 +35,6 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
             target_name: None,
             on_conflict: OnConflict::Rename,
             classic: None,
-            foreign: None,
         },
         seed: Some(1),
     }

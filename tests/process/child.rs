@@ -189,11 +189,6 @@ impl Child {
         })
     }
 
-    /// Its standard error so far.
-    pub(crate) fn stderr_so_far(&self) -> &str {
-        &self.stderr
-    }
-
     /// Waits until its standard error contains one of these texts.
     pub(crate) fn wait_stderr(&mut self, texts: &[&str]) {
         self.wait(&format!("{texts:?} on stderr"), |child| {
@@ -267,7 +262,7 @@ impl Child {
         1024 * line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap()
     }
 
-    pub(crate) fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Child) -> Option<T>) -> T {
+    fn wait<T>(&mut self, what: &str, mut found: impl FnMut(&Child) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(result) = found(self) {
