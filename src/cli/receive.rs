@@ -50,7 +50,12 @@ pub(crate) struct ReceiveArgs {
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing { native: false, classic: None, foreign: args.listen.ports(args.quota) };
+    let foreign = args.listen.ports(args.quota);
+    if foreign.is_none() {
+        out.error(Exit::Usage, "say where to listen", Some("chunkcast receive --listen 8080"));
+        return Outcome::of(Exit::Usage);
+    }
+    let standing = Standing { native: false, classic: None, foreign };
     let mut run = match Run::start("receive", global, target, standing, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
