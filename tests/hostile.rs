@@ -64,6 +64,7 @@ impl Bench {
             discovers: true,
             topology: Topology::Mesh,
             classic: None,
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],

@@ -92,6 +92,7 @@ fn config(folder: &std::path::Path) -> ShellConfig {
         peers: Vec::new(),
         announce_interval: Duration::from_secs(60),
         classic: None,
+        foreign: None,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir: folder.join("state"),

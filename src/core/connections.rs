@@ -1,6 +1,6 @@
-//! The slab of connections, native ones and classic ones. Owns their ids, which are never used twice.
+//! The slab of connections, native, classic and foreign pushes. Owns their ids, which are never used twice.
 //!
-//! Who asks for a native connection never sees a classic one, and the other way round.
+//! Who asks for a connection of one kind never sees one of another.
 
 use std::net::SocketAddr;
 
@@ -9,6 +9,7 @@ use slab::Slab;
 use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
+use crate::core::push::conversation::Conversation as Push;
 use crate::core::time::Time;
 
 /// All connections, behind ids that are never used twice.
@@ -22,6 +23,7 @@ pub(in crate::core) struct Connections {
 enum Entry {
     Native(Box<Connection>),
     Classic(Box<Conversation>),
+    Push(Box<Push>),
 }
 
 impl Connections {
@@ -35,6 +37,11 @@ impl Connections {
         self.insert_entry(Entry::Classic(Box::new(conversation)))
     }
 
+    /// A new one on which a file is pushed in a dialect of the field.
+    pub(in crate::core) fn insert_push(&mut self, push: Push) -> ConnId {
+        self.insert_entry(Entry::Push(Box::new(push)))
+    }
+
     /// A native connection turned out to be a classic one. It keeps its id.
     pub(in crate::core) fn become_classic(&mut self, conn: ConnId, conversation: Conversation) {
         if let Some(entry) = self.entry_mut(conn) {
@@ -46,7 +53,7 @@ impl Connections {
     pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
         match self.entry(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) => None,
+            _ => None,
         }
     }
 
@@ -54,27 +61,43 @@ impl Connections {
     pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
         match self.entry_mut(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) => None,
+            _ => None,
         }
     }
 
     /// The classic conversation, unless it is gone.
     pub(in crate::core) fn classic(&self, conn: ConnId) -> Option<&Conversation> {
         match self.entry(conn)? {
-            Entry::Native(_) => None,
             Entry::Classic(conversation) => Some(conversation),
+            _ => None,
         }
     }
 
     /// The classic conversation, to change it, unless it is gone.
     pub(in crate::core) fn classic_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
         match self.entry_mut(conn)? {
-            Entry::Native(_) => None,
             Entry::Classic(conversation) => Some(conversation),
+            _ => None,
         }
     }
 
-    /// Takes a connection of either kind out.
+    /// The push, unless it is gone.
+    pub(in crate::core) fn push(&self, conn: ConnId) -> Option<&Push> {
+        match self.entry(conn)? {
+            Entry::Push(push) => Some(push),
+            _ => None,
+        }
+    }
+
+    /// The push, to change it, unless it is gone.
+    pub(in crate::core) fn push_mut(&mut self, conn: ConnId) -> Option<&mut Push> {
+        match self.entry_mut(conn)? {
+            Entry::Push(push) => Some(push),
+            _ => None,
+        }
+    }
+
+    /// Takes a connection of any kind out.
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
         if self.entry(conn).is_some() {
             self.slots.remove(conn.slot as usize);
@@ -87,21 +110,29 @@ impl Connections {
             Entry::Native(connection) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**connection))
             }
-            Entry::Classic(_) => None,
+            _ => None,
         })
     }
 
     /// All classic conversations, in the order of their slots.
     pub(in crate::core) fn iter_classic(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
-            Entry::Native(_) => None,
             Entry::Classic(conversation) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**conversation))
             }
+            _ => None,
         })
     }
 
-    /// How many there are, of both kinds.
+    /// All pushes, in the order of their slots.
+    pub(in crate::core) fn iter_pushes(&self) -> impl Iterator<Item = (ConnId, &Push)> {
+        self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
+            Entry::Push(push) => Some((ConnId { slot: slot as u32, generation: *generation }, &**push)),
+            _ => None,
+        })
+    }
+
+    /// How many there are, of all kinds.
     pub(in crate::core) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -13,7 +13,9 @@ use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
-use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, Input, Output, Segment};
+use crate::core::door::{
+    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, Input, Output, Segment,
+};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
 use crate::core::geometry::Geometry;
@@ -22,15 +24,18 @@ use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
+use crate::core::push::Pushes;
 use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
+use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;
 use crate::core::timers::{Timer, Timers};
 use crate::core::topology::Topology;
 use crate::core::uploader::Uploader;
+use crate::wire::push::Outgoing;
 
 /// What a peer is told at its start.
 #[derive(Debug, Clone)]
@@ -49,6 +54,8 @@ pub struct Config {
     pub classic: Option<ClassicConfig>,
     /// Whom it dials, asks and serves.
     pub topology: Topology,
+    /// How it takes in pushes in the dialects of the field; `None`: it does not. It sends in them whenever it is told to.
+    pub foreign: Option<ForeignConfig>,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.
@@ -76,6 +83,9 @@ pub struct Peer {
     pub(in crate::core) catalogue: Catalogue,
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
+    /// What is pushed here, and from here, in the dialects of the field.
+    pub(in crate::core) pushes: Pushes,
+    pub(in crate::core) spools: Spools,
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
@@ -127,6 +137,8 @@ impl Peer {
             catalogue: Catalogue::default(),
             announcer,
             classic: Classic::new(&limits),
+            pushes: Pushes::default(),
+            spools: Spools::default(),
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
@@ -154,20 +166,26 @@ impl Peer {
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         let is_classic = |conn: ConnId| self.connections.classic(conn).is_some();
+        let is_push = |conn: ConnId| self.connections.push(conn).is_some();
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
             Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
             Input::Connected { conn } if is_classic(conn) => self.on_classic_connected(now, conn),
+            Input::Connected { conn } if is_push(conn) => self.on_push_connected(now, conn),
             Input::Connected { conn } => self.on_connected(now, conn),
             Input::EndOfStream { conn } if is_classic(conn) => self.on_classic_end(now, conn),
+            Input::EndOfStream { conn } if is_push(conn) => self.on_push_end(now, conn),
             Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
             Input::Broken { conn, why } if is_classic(conn) => self.on_classic_broken(now, conn, why),
+            Input::Broken { conn, why } if is_push(conn) => self.on_push_broken(now, conn, why),
             Input::Broken { conn, why } => self.on_broken(now, conn, why),
             Input::Closed { conn } if is_classic(conn) => self.on_classic_closed(now, conn),
+            Input::Closed { conn } if is_push(conn) => self.on_push_closed(now, conn),
             Input::Closed { conn } => self.on_closed(now, conn),
             Input::SpanFailed { conn, source, why } if is_classic(conn) => {
                 self.on_classic_span_failed(conn, source, why)
             }
+            Input::SpanFailed { conn, why, .. } if is_push(conn) => self.on_push_span_failed(conn, why),
             Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
@@ -178,9 +196,10 @@ impl Peer {
 
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let conn = match self.classic_door(local_port) {
-            Some(tcp_port) => self.on_classic_accepted(now, from, tcp_port),
-            None => self.on_accepted(now, from),
+        let conn = match (self.push_door(local_port), self.classic_door(local_port)) {
+            (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
+            (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
+            (None, None) => self.on_accepted(now, from),
         };
         self.run_timers(now);
         conn
@@ -190,12 +209,16 @@ impl Peer {
     pub fn expects(&self, conn: ConnId) -> Expect {
         let native = self.connections.get(conn).map(|connection| connection.expects());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.expects());
-        native.or_else(classic).unwrap_or(Expect::Nothing)
+        let push = || self.connections.push(conn).map(|push| push.expects());
+        native.or_else(classic).or_else(push).unwrap_or(Expect::Nothing)
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
+        if self.connections.push(conn).is_some() {
+            return self.on_push_bytes(now, conn, bytes);
+        }
         match self.connections.classic(conn) {
             Some(_) => self.on_classic_bytes(now, conn, bytes),
             None => self.on_bytes(now, conn, bytes),
@@ -204,6 +227,9 @@ impl Peer {
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
+        if self.connections.push(conn).is_some() {
+            return self.on_push_payload(now, conn, bytes);
+        }
         match self.connections.classic(conn) {
             Some(_) => self.on_classic_payload(now, conn, bytes),
             None => self.on_payload(now, conn, bytes),
@@ -216,17 +242,23 @@ impl Peer {
         self.refill(now, conn);
         if let Some(conversation) = self.connections.classic_mut(conn) {
             conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
+        } else if let Some(push) = self.connections.push_mut(conn) {
+            push.asleep = matches!(push.segment(), Segment::Nothing);
         } else if let Some(connection) = self.connections.get_mut(conn) {
             connection.asleep = matches!(connection.segment(), Segment::Nothing);
         }
         let native = self.connections.get(conn).map(|connection| connection.segment());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.segment(conn));
-        native.or_else(classic).unwrap_or(Segment::Nothing)
+        let push = || self.connections.push(conn).map(|push| push.segment());
+        native.or_else(classic).or_else(push).unwrap_or(Segment::Nothing)
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
+        if self.connections.push(conn).is_some() {
+            return self.on_push_sent(now, conn, bytes);
+        }
         match self.connections.classic(conn) {
             Some(_) => self.on_classic_sent(now, conn, bytes),
             None => self.on_sent(now, conn, bytes),
@@ -293,6 +325,7 @@ impl Peer {
         self.check_links();
         self.check_flights();
         self.check_classic();
+        self.check_pushes();
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
@@ -317,6 +350,10 @@ impl Peer {
             Command::Answer { offer, decision, ticket, stall } => {
                 self.on_answer_command(now, offer, decision, ticket, stall);
             }
+            Command::SendForeign { ticket, to, form, content, name, sender } => {
+                self.on_send_foreign(now, ticket, to, content, Outgoing { form, sender, name, size: 0 })
+            }
+            Command::AnswerForeign { push, accept } => self.on_answer_foreign(now, push, accept),
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -329,6 +366,9 @@ impl Peer {
             match timer {
                 Timer::Connection(conn) if self.connections.classic(conn).is_some() => {
                     self.review_classic(now, conn);
+                }
+                Timer::Connection(conn) if self.connections.push(conn).is_some() => {
+                    self.review_push(now, conn)
                 }
                 Timer::Connection(conn) => self.review_connection(now, conn),
                 Timer::Acquaint => self.acquaint(now),

@@ -13,8 +13,8 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{
-    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry, Input,
-    Peer, Status,
+    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, ForeignConfig,
+    Geometry, Input, Peer, Status,
 };
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
@@ -99,7 +99,14 @@ impl Reactor {
         limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
 
         let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
-        let mut listeners = Listeners::bind(config.bind, config.listen, classic, LISTENERS, &mut warnings)?;
+        let mut listeners = Listeners::bind(
+            config.bind,
+            config.listen,
+            classic,
+            config.foreign.as_ref(),
+            LISTENERS,
+            &mut warnings,
+        )?;
         listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
         let broadcasts = !config.no_broadcast;
         let ears = Ears::open(poll.registry(), config.bind, broadcasts, classic, EARS, &mut warnings)?;
@@ -143,6 +150,9 @@ impl Reactor {
             classic: config
                 .classic
                 .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
+            foreign: config
+                .foreign
+                .map(|foreign| ForeignConfig { doors: listeners.push_doors().clone(), ..foreign.config }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -192,6 +202,12 @@ impl Reactor {
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
         self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+    }
+
+    /// The TCP ports on which pushes in the field's dialects are taken in, each with whether a digit begins the named form
+    /// there.
+    pub fn push_ports(&self) -> Vec<(u16, bool)> {
+        self.listeners.push_doors().iter().map(|(local, is_named)| (*local, *is_named)).collect()
     }
 
     /// The UDP ports on which classic peers are heard.

@@ -22,6 +22,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
         discovers: true,
         topology: crate::core::Topology::Mesh,
         classic: None,
+        foreign: None,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
         broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),

@@ -293,6 +293,7 @@ impl Simulation {
             topology: self.topology_of(host),
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
+            foreign: None,
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),

@@ -84,6 +84,7 @@ impl Bench {
             discovers: false,
             topology: chunkcast::core::Topology::Mesh,
             classic: Some(classic),
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![HERE.into()],

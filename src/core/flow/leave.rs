@@ -38,6 +38,7 @@ impl Peer {
             }
         }
         self.leave_classic(now);
+        self.leave_pushes();
         self.review_leaving(now, false);
     }
 
@@ -45,7 +46,10 @@ impl Peer {
     pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
         let Some(leaving) = self.leaving else { return };
         let over = late || now >= leaving.deadline;
-        let idle = self.uploader.is_idle() && self.downloader.all_done() && !self.is_classic_busy();
+        let idle = self.uploader.is_idle()
+            && self.downloader.all_done()
+            && !self.is_classic_busy()
+            && !self.is_push_busy();
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
             let all: Vec<ConnId> = self.connections.iter().map(|(conn, _)| conn).collect();
@@ -53,6 +57,7 @@ impl Peer {
                 self.close(now, conn, Some(LEAVING));
             }
             self.close_all_classic(now);
+            self.close_all_pushes();
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();
