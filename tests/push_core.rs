@@ -11,7 +11,7 @@ use std::time::Duration;
 use chunkcast::core::{
     Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
     ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpoolId, StoreJob,
-    StoreReply, Time,
+    StoreReply, Time, Topology,
 };
 use chunkcast::wire::push::Form;
 
@@ -40,6 +40,7 @@ impl Bench {
             discovers: false,
             broadcast: false,
             classic: None,
+            topology: Topology::Mesh,
             foreign: Some(ForeignConfig { doors, quota_bytes }),
             fixed_peers: Vec::new(),
             own_addresses: Vec::new(),

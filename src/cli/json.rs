@@ -159,6 +159,8 @@ pub(crate) enum Line<'a> {
         sent: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
+        #[serde(flatten)]
+        arrival: Option<ArrivalLine>,
     },
     /// A file is pushed in a dialect of the field.
     Foreign(ForeignLine<'a>),
@@ -316,6 +318,20 @@ pub(crate) enum PushLine {
     Declined,
     /// Its sender waits for no answer any more.
     Gone,
+    /// The file is here, verified.
+    Received,
+}
+
+/// What is known of a file that came.
+#[derive(Debug, Serialize)]
+pub(crate) struct ArrivalLine {
+    /// What its bytes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    /// From the offer to the verified file.
+    pub(crate) latency: f64,
+    /// Bytes a second.
+    pub(crate) rate: u64,
 }
 
 /// What a `content` line tells.

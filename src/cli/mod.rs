@@ -35,6 +35,7 @@ mod telling;
 mod transfer_log;
 mod units;
 mod verify;
+mod viewing;
 mod wanted;
 
 use std::process::ExitCode;

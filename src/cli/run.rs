@@ -156,6 +156,11 @@ impl<'a> Run<'a> {
         self.reactor.free_bytes()
     }
 
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub(crate) fn foreign_bytes(&self) -> u64 {
+        self.reactor.foreign_bytes()
+    }
+
     /// The bytes of all files served from below the folder at `path`.
     pub(crate) fn bytes_below(&self, path: &Path) -> u64 {
         self.reactor.bytes_below(path)

@@ -219,6 +219,11 @@ pub enum Command {
         /// Whether it may come.
         accept: bool,
     },
+    /// From now on so many bytes may be taken in over all pushes in the dialects of the field, those included that were.
+    LimitForeign {
+        /// How many.
+        quota_bytes: u64,
+    },
     /// Give up a download; its part is kept.
     Cancel {
         /// Which.

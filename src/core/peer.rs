@@ -290,6 +290,11 @@ impl Peer {
         self.neighbours_status()
     }
 
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub fn foreign_bytes(&self) -> u64 {
+        self.pushes.taken_bytes
+    }
+
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.
     pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
         let holding = self.catalogue.get(content)?;
@@ -354,6 +359,7 @@ impl Peer {
                 self.on_send_foreign(now, ticket, to, content, Outgoing { form, sender, name, size: 0 })
             }
             Command::AnswerForeign { push, accept } => self.on_answer_foreign(now, push, accept),
+            Command::LimitForeign { quota_bytes } => self.on_limit_foreign(quota_bytes),
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),

@@ -307,6 +307,11 @@ impl Reactor {
         self.peer.neighbours()
     }
 
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub fn foreign_bytes(&self) -> u64 {
+        self.peer.foreign_bytes()
+    }
+
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.
     pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
         self.peer.held(content)

@@ -2,7 +2,6 @@
 //!
 //! Owns flags, what is printed, and what is written down. What is said on the wire is the core's.
 
-pub(crate) mod questions;
 pub(crate) mod receiving;
 pub(crate) mod sending;
 

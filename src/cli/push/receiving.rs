@@ -1,6 +1,5 @@
-//! Files that senders of the field push here: who may, what is told, shown and written down of them.
+//! Files that senders of the field push here: what is told, shown and written down of them. Who may is `receive`'s.
 
-use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,18 +13,15 @@ use crate::cli::human;
 use crate::cli::json::{Direction, ForeignLine, Line, seconds};
 use crate::cli::push::exit_of;
 use crate::cli::run::Run;
-use crate::cli::show::{self, Screen, kind};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
+use crate::cli::viewing::{Look, Viewing, kind_words, look};
 use crate::core::name::printable;
 use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
-use crate::shell::{ForeignPorts, aside, terminal};
+use crate::shell::ForeignPorts;
 use crate::store::classic::append_line;
-use crate::store::peek;
 use crate::wire::push::{Announced, Form, NAMED_PORT};
 
-/// What hands a file to the desktop's viewer.
-const OPENER: &str = "xdg-open";
 /// Where the named form's receivers write down who sent what.
 const NAMED_LOG: &str = "log.txt";
 
@@ -35,35 +31,24 @@ pub(crate) struct ListenArgs {
     /// Take files from the field's senders at this TCP port (several times); 5000 is that of the named form
     #[arg(long, value_name = "PORT[=named]", value_parser = parse_listen)]
     listen: Vec<(u16, bool)>,
-    /// Open each of their files in the desktop's viewer
-    #[arg(long)]
-    open: bool,
-    /// Do not show what is in their files
-    #[arg(long)]
-    no_show: bool,
 }
 
 /// A push that has to be decided about.
-#[derive(Debug)]
-pub(crate) struct Incoming {
-    pub(crate) push: u32,
-    from: SocketAddr,
-    said: Announced,
+#[derive(Debug, Clone)]
+pub(crate) struct Push {
+    pub(crate) number: u32,
+    pub(crate) from: SocketAddr,
+    pub(crate) said: Announced,
 }
 
 /// What comes from senders of the field.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     dir: PathBuf,
-    shows: bool,
-    opens: bool,
-    /// Senders, by name or address, whose files are taken without asking.
-    trusted: Vec<String>,
-    takes_all: bool,
     done: usize,
     failures: Vec<Exit>,
     bytes: u64,
-    /// A log that cannot be written to, or a viewer that is not there, is complained about once.
+    /// A log that cannot be written to is complained about once.
     complained: bool,
 }
 
@@ -75,48 +60,38 @@ impl ListenArgs {
     }
 }
 
-impl Incoming {
-    /// What wants to come from whom, safe to print.
-    pub(crate) fn sentence(&self) -> String {
+impl Push {
+    /// What wants to come, safe to print.
+    pub(crate) fn what(&self) -> String {
         let Announced { form, name, size, .. } = &self.said;
-        let sender = self.sender();
         let name = name.as_deref().map_or_else(|| "a file without a name".to_owned(), human::label);
         let size = size.map_or_else(|| "size not told".to_owned(), human::size);
-        format!("{sender} sends {name} ({size}; {form}, unverified)")
+        format!("{name} ({size}; {form}, unverified)")
     }
 
     /// Who sends, safe to print.
-    fn sender(&self) -> String {
+    pub(crate) fn sender(&self) -> String {
         sender(&self.said, self.from)
     }
 }
 
 impl Receiving {
-    /// Files go to `dir`; those of `trusted` senders, or all, without asking.
-    pub(crate) fn new(args: &ListenArgs, dir: &Path, takes_all: bool, trusted: Vec<String>) -> Receiving {
-        Receiving {
-            dir: dir.to_owned(),
-            shows: !args.no_show,
-            opens: args.open,
-            trusted,
-            takes_all,
-            done: 0,
-            failures: Vec::new(),
-            bytes: 0,
-            complained: false,
-        }
+    /// Files go to `dir`.
+    pub(crate) fn new(dir: &Path) -> Receiving {
+        Receiving { dir: dir.to_owned(), done: 0, failures: Vec::new(), bytes: 0, complained: false }
     }
 
-    /// Takes in what happened. A push that has to be asked about is given back.
-    pub(crate) fn take(&mut self, run: &mut Run<'_>, event: &ForeignEvent) -> Option<Incoming> {
+    /// Takes in what happened. A push that has to be decided about is given back.
+    pub(crate) fn take(
+        &mut self,
+        run: &mut Run<'_>,
+        viewing: &mut Viewing,
+        event: &ForeignEvent,
+    ) -> Option<Push> {
         match event {
             ForeignEvent::Came { push, from, said } => {
-                let incoming = Incoming { push: *push, from: *from, said: said.clone() };
                 tell(run, "came", *from, Some(said), |_| {});
-                if !self.is_trusted(&incoming) {
-                    return Some(incoming);
-                }
-                answer(run, &incoming, true);
+                return Some(Push { number: *push, from: *from, said: said.clone() });
             }
             ForeignEvent::Accepted { .. } => {}
             ForeignEvent::Progress { bytes, of, .. } => {
@@ -126,7 +101,7 @@ impl Receiving {
             ForeignEvent::Received { from, said, bytes, latency, took, path, .. } => {
                 let received =
                     Received { from: *from, said, bytes: *bytes, latency: *latency, took: *took, path };
-                self.received(run, &received);
+                self.received(run, viewing, &received);
             }
             ForeignEvent::Failed { from, name, reason, .. } => {
                 self.failed(run, *from, name.as_deref(), reason)
@@ -139,19 +114,9 @@ impl Receiving {
         None
     }
 
-    /// From now on, what comes from this sender is taken without asking.
-    pub(crate) fn trust(&mut self, incoming: &Incoming) {
-        self.trusted.push(incoming.from.ip().to_string());
-    }
-
-    /// How many files came.
+    /// How many files came; [`Receiving::failures`] did not.
     pub(crate) fn done(&self) -> usize {
         self.done
-    }
-
-    /// How many did not.
-    pub(crate) fn failed_count(&self) -> usize {
-        self.failures.len()
     }
 
     /// Bytes of those that came.
@@ -159,29 +124,22 @@ impl Receiving {
         self.bytes
     }
 
-    /// The exit code of what came so far.
-    pub(crate) fn exit(&self) -> Exit {
-        Exit::of_all(self.done, &self.failures)
+    /// The exit codes of those that did not.
+    pub(crate) fn failures(&self) -> &[Exit] {
+        &self.failures
     }
 
-    fn is_trusted(&self, incoming: &Incoming) -> bool {
-        let address = incoming.from.ip().to_string();
-        let is_it = |trusted: &String| *trusted == address || incoming.said.sender.as_ref() == Some(trusted);
-        self.takes_all || self.trusted.iter().any(is_it)
-    }
-
-    fn received(&mut self, run: &mut Run<'_>, file: &Received<'_>) {
+    fn received(&mut self, run: &mut Run<'_>, viewing: &mut Viewing, file: &Received<'_>) {
         self.done += 1;
         self.bytes = self.bytes.saturating_add(file.bytes);
-        let look = peek(file.path, show::LOOK_BYTES_MAX);
-        let kind = look.as_ref().ok().map(|(bytes, total)| kind::of(bytes, bytes.len() as u64 == *total));
+        let look = look(file.path);
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let rate = human::bytes_per_s(file.bytes, file.took);
         let path = file.path.to_string_lossy();
         tell(run, "received", file.from, Some(file.said), |line| {
             line.path = Some(&path);
             line.bytes = Some(file.bytes);
-            line.kind = kind.map(|kind| kind.word());
+            line.kind = look.as_ref().map(|look| look.kind.word());
             line.latency = Some(seconds(file.latency));
             line.rate = Some(rate);
         });
@@ -193,24 +151,12 @@ impl Receiving {
             form: file.said.form,
             took: file.latency,
         });
-        run.out.note(&file.facts(&name, kind.map(|kind| kind.to_string()), rate));
+        run.out.note(&file.facts(&name, look.as_ref(), rate));
         run.out.result(&printable(&path));
         if file.said.form == Form::Named {
             self.note_named(run, file, &name);
         }
-        if let (true, Ok((bytes, total)), Some(kind)) = (self.shows, &look, kind) {
-            let is_terminal = io::stdout().is_terminal();
-            let columns = if is_terminal { terminal::stdout_columns() } else { None };
-            let screen = Screen::of(is_terminal, columns, |name| std::env::var(name).ok());
-            for line in show::lines(bytes, *total, &kind, screen) {
-                run.out.result(&line);
-            }
-        }
-        if self.opens
-            && let Err(error) = aside::start_alone(OPENER, &[file.path])
-        {
-            self.complain(run, &format!("{OPENER} cannot be started: {error}"));
-        }
+        viewing.view(run, file.path, look.as_ref());
     }
 
     /// Writes down who sent what, as receivers of the named form do.
@@ -232,7 +178,11 @@ impl Receiving {
         });
         let what = name.map_or_else(|| "a file".to_owned(), human::label);
         // Strangers that say nothing sensible, and what was declined here, are nobody's failure.
-        if matches!(reason, ForeignFailure::Declined | ForeignFailure::Unclear(_) | ForeignFailure::Silent) {
+        if *reason == ForeignFailure::Declined {
+            // Whoever declined it said so.
+            return;
+        }
+        if matches!(reason, ForeignFailure::Unclear(_) | ForeignFailure::Silent) {
             return run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
         }
         let exit = exit_of(reason);
@@ -256,8 +206,8 @@ impl Receiving {
 }
 
 /// Lets a push come, or not.
-pub(crate) fn answer(run: &mut Run<'_>, incoming: &Incoming, accept: bool) {
-    run.command(Command::AnswerForeign { push: incoming.push, accept });
+pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
+    run.command(Command::AnswerForeign { push: push.number, accept });
 }
 
 /// A file that came.
@@ -271,8 +221,8 @@ struct Received<'a> {
 }
 
 impl Received<'_> {
-    fn facts(&self, name: &str, kind: Option<String>, rate: u64) -> String {
-        let kind = kind.unwrap_or_else(|| "not to be read".to_owned());
+    fn facts(&self, name: &str, look: Option<&Look>, rate: u64) -> String {
+        let kind = kind_words(look);
         let (size, sender) = (human::size(self.bytes), sender(self.said, self.from));
         format!(
             "received {} from {sender}\n  type {kind}, {size}, latency {:.3} s, {}; {}, unverified",
@@ -343,8 +293,8 @@ mod tests {
             kind: None,
             size: None,
         };
-        let incoming = Incoming { push: 1, from: SocketAddr::from(([10, 0, 0, 2], 9)), said };
-        let sentence = incoming.sentence();
+        let push = Push { number: 1, from: SocketAddr::from(([10, 0, 0, 2], 9)), said };
+        let sentence = format!("{} sends {}", push.sender(), push.what());
         assert!(!sentence.chars().any(char::is_control) && sentence.contains("10.0.0.2"), "{sentence}");
     }
 }

@@ -100,6 +100,13 @@ impl Peer {
         quota.saturating_sub(self.pushes.taken_bytes)
     }
 
+    /// The quota is another. What was let come already may come.
+    pub(in crate::core) fn on_limit_foreign(&mut self, quota_bytes: u64) {
+        if let Some(foreign) = &mut self.config.foreign {
+            foreign.quota_bytes = quota_bytes;
+        }
+    }
+
     /// A person or a rule has decided.
     pub(in crate::core) fn on_answer_foreign(&mut self, now: Time, push: u32, accept: bool) {
         let Some(conn) = self.pushes.taking.get(&push).copied() else { return };
