@@ -65,6 +65,7 @@ impl Bench {
             topology: Topology::Mesh,
             classic: None,
             http: None,
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],

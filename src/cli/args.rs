@@ -347,6 +347,8 @@ mod tests {
             "send x --to ''",
             "receive x",
             "receive --quota much",
+            "send x --dialect morse --to y",
+            "receive --listen 70000",
         ] {
             assert!(try_parsed(args).is_err(), "{args}");
         }

@@ -130,6 +130,11 @@ impl Downloads {
         self.done + self.classic.as_ref().map_or(0, Fetches::done)
     }
 
+    /// Bytes of a content that came over the network.
+    pub(crate) fn fetched(&self, content: &ContentId) -> u64 {
+        self.items.get(content).map_or(0, Item::fetched)
+    }
+
     /// How many searches and downloads have not ended.
     pub(crate) fn open(&self) -> usize {
         let searches = self.searches.iter().filter(|search| !search.ended).count();
@@ -149,8 +154,13 @@ impl Downloads {
 
     /// The exit code, once all is over.
     pub(crate) fn exit(&self) -> Exit {
+        Exit::of_all(self.done(), &self.failures())
+    }
+
+    /// The exit codes of those that failed.
+    pub(crate) fn failures(&self) -> Vec<Exit> {
         let classic = self.classic.as_ref().map_or(&[][..], Fetches::failures);
-        Exit::of_all(self.done(), &[&self.failures, classic].concat())
+        [&self.failures, classic].concat()
     }
 
     /// Takes in an event.

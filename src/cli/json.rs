@@ -38,6 +38,9 @@ pub(crate) enum Line<'a> {
         /// TCP ports on which classic peers are served.
         #[serde(skip_serializing_if = "Option::is_none")]
         classic_tcp: Option<&'a [u16]>,
+        /// TCP ports on which files are taken from senders of the field.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        push_tcp: Option<&'a [u16]>,
         pid: u32,
     },
     /// A peer was found, lost or struck, or stands in a listing.
@@ -174,7 +177,11 @@ pub(crate) enum Line<'a> {
         sent: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
+        #[serde(flatten)]
+        arrival: Option<ArrivalLine>,
     },
+    /// A file is pushed in a dialect of the field.
+    Foreign(ForeignLine<'a>),
     /// A file is complete, verified, in place; or was there, or was left alone.
     Done {
         id: ContentId,
@@ -275,6 +282,43 @@ pub(crate) enum Line<'a> {
     },
 }
 
+/// What a `foreign` line tells: a file that comes from a sender of the field, or goes to a receiver. What is not known
+/// is left out.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ForeignLine<'a> {
+    /// `came`, `received`, `sent` or `failed`.
+    pub(crate) event: &'static str,
+    pub(crate) dir: Direction,
+    pub(crate) peer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) form: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'a str>,
+    /// The size that the sender says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
+    /// What the bytes are: `image`, `csv`, `json`, `text`, `empty` or `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<&'a str>,
+    /// From the connection to the last byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) latency: Option<f64>,
+    /// Bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u64>,
+    /// Whether the receiver said that it has the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acknowledged: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
+}
+
 /// What a `peer` line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -307,6 +351,20 @@ pub(crate) enum PushLine {
     Declined,
     /// Its sender waits for no answer any more.
     Gone,
+    /// The file is here, verified.
+    Received,
+}
+
+/// What is known of a file that came.
+#[derive(Debug, Serialize)]
+pub(crate) struct ArrivalLine {
+    /// What its bytes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<&'static str>,
+    /// From the offer to the verified file.
+    pub(crate) latency: f64,
+    /// Bytes a second.
+    pub(crate) rate: u64,
 }
 
 /// What a `content` line tells.
@@ -324,9 +382,10 @@ pub(crate) enum ContentEvent {
 }
 
 /// Which way a chunk went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Direction {
+    #[default]
     Down,
     Up,
 }

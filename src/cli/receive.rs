@@ -1,5 +1,7 @@
 //! `receive`: wait for files that others send; ask, or take what the flags allow.
 
+mod arrivals;
+mod incoming;
 mod policy;
 mod questions;
 
@@ -13,14 +15,18 @@ use crate::cli::args::Global;
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
 use crate::cli::human;
-use crate::cli::json::{Line, PushLine, Who};
+use crate::cli::json::{ArrivalLine, Line, PushLine, Who};
 use crate::cli::output::Output;
-use crate::cli::receive::policy::{Incoming, Policy, Verdict};
+use crate::cli::push::receiving::{ListenArgs, Receiving, answer};
+use crate::cli::receive::arrivals::{Arrivals, Arrived};
+use crate::cli::receive::incoming::{Incoming, Number, Offer};
+use crate::cli::receive::policy::{Policy, Room, Verdict};
 use crate::cli::receive::questions::{Questions, Reply};
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_size};
+use crate::cli::viewing::{ViewArgs, Viewing};
 use crate::core::name::printable;
-use crate::core::{Command, Decision, Event, PushEvent};
+use crate::core::{Command, Decision, Event, ForeignEvent, PushEvent};
 use crate::shell::{ShellEvent, host};
 use crate::store::OnConflict;
 use crate::wire::message::Answer;
@@ -38,9 +44,10 @@ terminal all are declined but those that --yes or --from allows.
 What is accepted is fetched chunk by chunk, verified, and lies in the folder when every byte is right; its path goes to \
 stdout. No file is ever overwritten: a second notes.pdf becomes `notes (2).pdf`. The name on the network is only a \
 suggestion. What was interrupted goes on when it is sent again. While its sender sends it to others too, they get parts \
-of it from here.
+of it from here. With --listen, senders of the field are heard at ports of their own too; nothing of what they send can \
+be verified.
 
-A user name proves nothing: anybody on the network can use it. An address is harder to pretend.";
+What came is shown: tables, JSON, text, a word about images. A user name proves nothing: anybody on the network can use it. An address is harder to pretend.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,8 +55,9 @@ Examples:
   chunkcast receive --dir ~/Inbox --yes       take everything, up to --quota
   chunkcast receive --from lab-7 --from 192.168.1.27
   chunkcast receive --yes --once              take one file and end
+  chunkcast receive --listen 8080 --listen 5000         from senders of the field too
 
-Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there and verified; 4 no network,
+Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there; 4 no network or a port is taken,
 with --once also 5 gave up (part kept), 6 integrity, 7 local storage.";
 
 /// Wait for files that others send
@@ -74,6 +82,10 @@ pub(crate) struct ReceiveArgs {
     /// How long a file that was begun waits for its sender to come back
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
     stall: Duration,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 /// What one `receive` has to do with.
@@ -83,13 +95,17 @@ struct Receiver<'a> {
     policy: Policy,
     questions: Questions,
     downloads: Downloads,
+    arrivals: Arrivals,
+    /// What senders of the field push here.
+    receiving: Receiving,
+    viewing: Viewing,
     /// Until then `--once` waits for the sender of its file to come back and hear that it is here.
     stays: Option<Instant>,
 }
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing::native(None);
+    let standing = Standing { foreign: args.listen.ports(args.quota), ..Standing::native(None) };
     let mut run = match Run::start("receive", global, target.clone(), standing, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
@@ -102,8 +118,16 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
     downloads.advise(SENT_AGAIN);
     let policy = Policy::new(args.yes, args.from.clone(), args.quota, args.once);
-    let mut receiver =
-        Receiver { args, policy, questions: Questions::new(run.out.may_ask()), downloads, stays: None };
+    let mut receiver = Receiver {
+        args,
+        policy,
+        questions: Questions::new(run.out.may_ask()),
+        downloads,
+        arrivals: Arrivals::default(),
+        receiving: Receiving::new(&args.dir),
+        viewing: Viewing::new(&args.view),
+        stays: None,
+    };
     run.command(Command::Receive);
     let name = global.name.clone().unwrap_or_else(host::name);
     let dir = printable(&args.dir.to_string_lossy());
@@ -114,10 +138,15 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     ));
     let exit = receiver.until_ended(&mut run);
     run.out.clear();
-    let Receiver { downloads, .. } = &mut receiver;
-    run.leave(|run, event| downloads.take(run, &event));
-    downloads.abandon(&mut run, "interrupted");
-    Outcome { exit, done: downloads.done(), failed: downloads.failed(), bytes: downloads.bytes() }
+    run.leave(|run, event| receiver.take_last(run, &event));
+    receiver.downloads.abandon(&mut run, "interrupted");
+    let Receiver { downloads, receiving, .. } = &receiver;
+    Outcome {
+        exit,
+        done: downloads.done() + receiving.done(),
+        failed: downloads.failed() + receiving.failures().len(),
+        bytes: downloads.bytes().saturating_add(receiving.bytes()),
+    }
 }
 
 impl Receiver<'_> {
@@ -137,7 +166,7 @@ impl Receiver<'_> {
                 self.take(run, &event);
             }
             if self.args.once && self.has_ended() {
-                return self.downloads.exit();
+                return self.exit();
             }
             if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
                 self.replied(run, &incoming, reply);
@@ -153,42 +182,82 @@ impl Receiver<'_> {
 
     /// Whether the one file is here or failed, and its sender was told, or does not come back to be told.
     fn has_ended(&self) -> bool {
-        let ended = self.downloads.done() + self.downloads.failed() > 0 && self.downloads.are_over();
-        ended && self.stays.is_none_or(|until| Instant::now() >= until)
+        let pushed = self.receiving.done() + self.receiving.failures().len();
+        let ended = self.downloads.done() + self.downloads.failed() + pushed > 0;
+        ended && self.downloads.are_over() && self.stays.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// The exit code of all that came or failed.
+    fn exit(&self) -> Exit {
+        let failures = [&self.downloads.failures(), self.receiving.failures()].concat();
+        Exit::of_all(self.downloads.done() + self.receiving.done(), &failures)
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
-                let (from, name) = (from.clone(), name.clone());
-                self.came(run, Incoming { offer: *offer, from, content: *content, name, size: *size });
+                let (number, from, name, came) = (*offer, from.clone(), name.clone(), Instant::now());
+                let offer = Offer { number, from, content: *content, name, size: *size, came };
+                tell_offer(run, &offer, PushLine::Came, None, None);
+                self.came(run, Incoming::Offer(offer));
             }
             ShellEvent::Core(Event::Push(PushEvent::Gone { offer })) => {
-                if let Some(incoming) = self.questions.gone(run, *offer) {
-                    tell(run, &incoming, PushLine::Gone, None);
+                if let Some(Incoming::Offer(offer)) = self.questions.gone(run, Number::Offer(*offer)) {
+                    tell_offer(run, &offer, PushLine::Gone, None, None);
                 }
             }
             ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
                 self.stays = Some(Instant::now() + UNTOLD_STAY);
             }
+            ShellEvent::Core(Event::Foreign(event)) => self.take_foreign(run, event),
             event => {
+                self.downloads.take(run, event);
                 match event {
-                    ShellEvent::Core(Event::Failed { content, .. }) => self.policy.failed(content),
-                    ShellEvent::Core(Event::Finished { content, .. }) => {
+                    ShellEvent::Core(Event::Failed { content, .. }) => {
+                        self.policy.failed(content);
+                        self.arrivals.failed(content);
+                        self.share_quota(run);
+                    }
+                    ShellEvent::Core(Event::Finished { content, path, took, .. }) => {
                         self.policy.finished(content);
                         self.stays = None;
+                        let file = Arrived { path, fetched: self.downloads.fetched(content), took: *took };
+                        self.arrivals.finished(run, &mut self.viewing, content, &file);
                     }
                     _ => {}
                 }
-                self.downloads.take(run, event);
             }
         }
     }
 
-    /// An offer came.
+    /// Something happens to a push of the field.
+    fn take_foreign(&mut self, run: &mut Run<'_>, event: &ForeignEvent) {
+        match event {
+            // Nothing is drawn over a question.
+            ForeignEvent::Progress { .. } if self.questions.are_asked() => return,
+            ForeignEvent::Failed { push, .. } => {
+                self.questions.gone(run, Number::Push(*push));
+                self.policy.push_failed(*push);
+            }
+            _ => {}
+        }
+        if let Some(push) = self.receiving.take(run, &mut self.viewing, event) {
+            self.came(run, Incoming::Push(push));
+        }
+    }
+
+    /// What still happens while this peer leaves: nothing is accepted any more.
+    fn take_last(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        if let ShellEvent::Core(Event::Foreign(event)) = event {
+            self.receiving.take(run, &mut self.viewing, event);
+        } else {
+            self.downloads.take(run, event);
+        }
+    }
+
+    /// An offer or a push came.
     fn came(&mut self, run: &mut Run<'_>, incoming: Incoming) {
-        tell(run, &incoming, PushLine::Came, None);
-        match self.policy.verdict(&incoming, run.free_bytes(), self.questions.may_ask()) {
+        match self.policy.verdict(&incoming, room(run), self.questions.may_ask()) {
             Verdict::Accept => self.accept(run, &incoming),
             Verdict::Ask => self.questions.add(incoming),
             Verdict::Decline(answer, why) => decline(run, &incoming, answer, why),
@@ -200,9 +269,9 @@ impl Receiver<'_> {
         match reply {
             Reply::Decline => decline(run, incoming, Answer::Declined, "by whoever was asked"),
             Reply::Always => {
-                self.policy.always(&incoming.from);
+                self.policy.always(incoming);
                 self.accept_if_it_fits(run, incoming);
-                for other in self.questions.take_from(incoming.from.id) {
+                for other in self.questions.take_from(incoming) {
                     self.accept_if_it_fits(run, &other);
                 }
             }
@@ -213,41 +282,68 @@ impl Receiver<'_> {
     /// Accepts what somebody wants, unless there is no room for it.
     fn accept_if_it_fits(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
         // What was accepted meanwhile may have taken the room.
-        match self.policy.refusal(incoming, run.free_bytes()) {
+        match self.policy.refusal(incoming, room(run)) {
             Some((answer, why)) => decline(run, incoming, answer, why),
             None => self.accept(run, incoming),
         }
     }
 
     fn accept(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
-        let (from, name) = (human::peer(&incoming.from), human::label(&incoming.name));
-        run.out.note(&format!("accepted from {from}: {name} ({})", human::size(incoming.size)));
-        tell(run, incoming, PushLine::Accepted, None);
+        run.out.note(&format!("accepted from {}: {}", incoming.sender(), incoming.what()));
         self.policy.accepted(incoming);
-        self.downloads.forget_ended();
-        let (offer, stall) = (incoming.offer, self.args.stall);
-        run.command(Command::Answer { offer, decision: Decision::Accept, ticket: 0, stall });
+        match incoming {
+            Incoming::Offer(offer) => {
+                tell_offer(run, offer, PushLine::Accepted, None, None);
+                self.downloads.forget_ended();
+                self.arrivals.accepted(offer);
+                self.share_quota(run);
+                let (decision, stall) = (Decision::Accept, self.args.stall);
+                run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
+            }
+            Incoming::Push(push) => answer(run, push, true),
+        }
+    }
+
+    /// What offers have taken of the quota is no longer the pushes'.
+    fn share_quota(&self, run: &mut Run<'_>) {
+        run.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
     }
 }
 
-fn decline(run: &mut Run<'_>, incoming: &Incoming, answer: Answer, why: &str) {
-    let (from, name) = (human::peer(&incoming.from), human::label(&incoming.name));
-    run.out.note(&format!("declined from {from}: {name} ({}): {why}", human::size(incoming.size)));
-    tell(run, incoming, PushLine::Declined, Some(why));
-    let decision = Decision::Decline(answer);
-    run.command(Command::Answer { offer: incoming.offer, decision, ticket: 0, stall: Duration::ZERO });
+/// How much room there is now.
+fn room(run: &mut Run<'_>) -> Room {
+    Room { free_bytes: run.free_bytes(), pushed_bytes: run.foreign_bytes() }
+}
+
+fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
+    run.out.note(&format!("declined from {}: {}: {words}", incoming.sender(), incoming.what()));
+    match incoming {
+        Incoming::Offer(offer) => {
+            tell_offer(run, offer, PushLine::Declined, Some(words), None);
+            let decision = Decision::Decline(why);
+            run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
+        }
+        Incoming::Push(push) => answer(run, push, false),
+    }
 }
 
 /// A JSON line about an offer.
-fn tell(run: &mut Run<'_>, incoming: &Incoming, event: PushLine, reason: Option<&str>) {
+fn tell_offer(
+    run: &mut Run<'_>,
+    offer: &Offer,
+    event: PushLine,
+    reason: Option<&str>,
+    arrival: Option<ArrivalLine>,
+) {
     run.out.json(&Line::Push {
         event,
-        id: incoming.content,
-        name: &incoming.name,
-        size: incoming.size,
-        who: Some(Who::of(&incoming.from)),
+        id: offer.content,
+        name: &offer.name,
+        size: offer.size,
+        who: Some(Who::of(&offer.from)),
         to: None,
         sent: None,
         reason,
+        arrival,
     });
 }

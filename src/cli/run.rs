@@ -14,7 +14,7 @@ use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
-use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
+use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
 
@@ -39,6 +39,8 @@ pub(crate) struct Standing {
     pub(crate) native: bool,
     /// How it speaks the classic dialects; `None`: it does not.
     pub(crate) classic: Option<Classic>,
+    /// Where it takes in pushes in the field's dialects; `None`: nowhere.
+    pub(crate) foreign: Option<ForeignPorts>,
 }
 
 /// A standing peer and what its command prints.
@@ -56,7 +58,7 @@ pub(crate) struct Run<'a> {
 impl Standing {
     /// As a native peer that speaks the classic dialects too, if that is asked for.
     pub(crate) fn native(classic: Option<Classic>) -> Standing {
-        Standing { native: true, classic }
+        Standing { native: true, classic, foreign: None }
     }
 }
 
@@ -105,6 +107,10 @@ impl<'a> Run<'a> {
         let classic_tcp: Option<Vec<u16>> = classic_udp
             .as_ref()
             .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
+        let push_tcp: Vec<u16> = reactor.push_ports().iter().map(|(local, _)| *local).collect();
+        if !push_tcp.is_empty() {
+            log::info!("files are taken from senders of the field on TCP ports {push_tcp:?}");
+        }
         out.json(&Line::Hello {
             command,
             version: env!("CARGO_PKG_VERSION"),
@@ -113,6 +119,7 @@ impl<'a> Run<'a> {
             tcp_port: is_native.then(|| reactor.tcp_port()),
             classic_udp: classic_udp.as_deref(),
             classic_tcp: classic_tcp.as_deref(),
+            push_tcp: Some(&push_tcp[..]).filter(|ports| !ports.is_empty()),
             pid: std::process::id(),
         });
         if is_native {
@@ -150,6 +157,11 @@ impl<'a> Run<'a> {
     /// The bytes that may still be written where downloads go, if that is told.
     pub(crate) fn free_bytes(&mut self) -> Option<u64> {
         self.reactor.free_bytes()
+    }
+
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub(crate) fn foreign_bytes(&self) -> u64 {
+        self.reactor.foreign_bytes()
     }
 
     /// The bytes of all files served from below the folder at `path`.
@@ -279,6 +291,7 @@ fn config(
         no_broadcast: global.no_broadcast,
         peers,
         announce_interval: global.announce_interval,
+        foreign: standing.foreign,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir,

@@ -13,12 +13,14 @@ use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::push::sending;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::send::account::Account;
 use crate::cli::units::parse_duration;
 use crate::core::name::printable;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
+use crate::wire::push::Form;
 
 const ABOUT: &str = "\
 Offer files, and all files below folders, to peers of your choice. Each of them is asked, accepts or declines; what is \
@@ -58,6 +60,9 @@ pub(crate) struct SendArgs {
     /// How long all of it may take [default: as long as it takes]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
+    /// Send to receivers of the field in one of their dialects: json, steps, short (port 8080) or named (port 5000)
+    #[arg(long, value_name = "FORM", requires = "paths")]
+    dialect: Option<Form>,
 }
 
 /// Why a `send` ends.
@@ -81,6 +86,11 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
         let next = "for example: chunkcast send notes.pdf --to lab-7";
         out.error(Exit::Usage, "say what to send and to whom", Some(next));
         return Outcome::of(Exit::Usage);
+    }
+    if let Some(form) = args.dialect {
+        // A deadline beyond the clock's end is none.
+        let until = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        return sending::run(form, &args.paths, &args.to, until, global, out);
     }
     match start(global, out) {
         Ok(mut run) => send(&args.paths, &args.to, args, global, &mut run),

@@ -127,6 +127,7 @@ impl Run<'_> {
             | Event::NeighbourBack { .. }
             | Event::OtherContent { .. }
             | Event::Push(_)
+            | Event::Foreign(_)
             | Event::Withdrawn { .. }
             | Event::Looked
             | Event::SearchDone { .. }

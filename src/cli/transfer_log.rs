@@ -10,6 +10,7 @@ use crate::cli::json::Direction;
 use crate::core::name::{printable, quoted};
 use crate::core::{ContentId, PeerRef};
 use crate::wire::classic::{ChunkName, Dialect};
+use crate::wire::push::Form;
 
 /// What is logged.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub(crate) enum Record<'a> {
     ClassicDone { name: &'a str, bytes: u64, took: Duration, peers: usize, word: &'static str },
     /// A file is with somebody it was sent to, who has verified it.
     Sent { name: &'a str, id: ContentId, bytes: u64, to: &'a PeerRef, took: Duration },
+    /// A file was pushed in a dialect of the field. Nothing verifies it.
+    Pushed { dir: Direction, name: &'a str, bytes: u64, peer: SocketAddr, form: Form, took: Duration },
     /// A file is not there.
     Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
 }
@@ -120,6 +123,14 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
         Record::ClassicDone { name, bytes, took, peers, word } => {
             let (name, took) = (quoted(name), seconds(*took));
             write!(text, "DONE {name} bytes={bytes} dur={took} peers={peers} {word}")
+        }
+        Record::Pushed { dir, name, bytes, peer, form, took } => {
+            let (name, took) = (quoted(name), seconds(*took));
+            let word = match dir {
+                Direction::Down => "received, unverified",
+                Direction::Up => "sent, unverified",
+            };
+            write!(text, "DONE {name} bytes={bytes} peer={peer} push={form} dur={took} {word}")
         }
         Record::Failed { name, id, took, why } => {
             let id = id.map(|id| format!(" id={id}")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The slab of connections: native ones, classic ones, readers by HTTP. Owns their ids, which are never used twice.
+//! The slab of connections: native ones, classic ones, readers by HTTP, foreign pushes. Owns their ids, which are never
+//! used twice.
 //!
 //! Who asks for a connection of one kind never sees one of another.
 
@@ -10,6 +11,7 @@ use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
+use crate::core::push::conversation::Conversation as Push;
 use crate::core::time::Time;
 
 /// All connections, behind ids that are never used twice.
@@ -24,6 +26,7 @@ enum Entry {
     Native(Box<Connection>),
     Classic(Box<Conversation>),
     Http(Box<Reader>),
+    Push(Box<Push>),
 }
 
 impl Connections {
@@ -35,6 +38,11 @@ impl Connections {
     /// A new classic one.
     pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation) -> ConnId {
         self.insert_entry(Entry::Classic(Box::new(conversation)))
+    }
+
+    /// A new one on which a file is pushed in a dialect of the field.
+    pub(in crate::core) fn insert_push(&mut self, push: Push) -> ConnId {
+        self.insert_entry(Entry::Push(Box::new(push)))
     }
 
     /// A native connection turned out to be a classic one. It keeps its id.
@@ -55,7 +63,7 @@ impl Connections {
     pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
         match self.entry(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) | Entry::Http(_) => None,
+            _ => None,
         }
     }
 
@@ -63,23 +71,23 @@ impl Connections {
     pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
         match self.entry_mut(conn)? {
             Entry::Native(connection) => Some(connection),
-            Entry::Classic(_) | Entry::Http(_) => None,
+            _ => None,
         }
     }
 
     /// The classic conversation, unless it is gone.
     pub(in crate::core) fn classic(&self, conn: ConnId) -> Option<&Conversation> {
         match self.entry(conn)? {
-            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => Some(conversation),
+            _ => None,
         }
     }
 
     /// The classic conversation, to change it, unless it is gone.
     pub(in crate::core) fn classic_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
         match self.entry_mut(conn)? {
-            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => Some(conversation),
+            _ => None,
         }
     }
 
@@ -87,7 +95,7 @@ impl Connections {
     pub(in crate::core) fn http(&self, conn: ConnId) -> Option<&Reader> {
         match self.entry(conn)? {
             Entry::Http(reader) => Some(reader),
-            Entry::Native(_) | Entry::Classic(_) => None,
+            _ => None,
         }
     }
 
@@ -95,7 +103,23 @@ impl Connections {
     pub(in crate::core) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
         match self.entry_mut(conn)? {
             Entry::Http(reader) => Some(reader),
-            Entry::Native(_) | Entry::Classic(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The push, unless it is gone.
+    pub(in crate::core) fn push(&self, conn: ConnId) -> Option<&Push> {
+        match self.entry(conn)? {
+            Entry::Push(push) => Some(push),
+            _ => None,
+        }
+    }
+
+    /// The push, to change it, unless it is gone.
+    pub(in crate::core) fn push_mut(&mut self, conn: ConnId) -> Option<&mut Push> {
+        match self.entry_mut(conn)? {
+            Entry::Push(push) => Some(push),
+            _ => None,
         }
     }
 
@@ -112,17 +136,17 @@ impl Connections {
             Entry::Native(connection) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**connection))
             }
-            Entry::Classic(_) | Entry::Http(_) => None,
+            _ => None,
         })
     }
 
     /// All classic conversations, in the order of their slots.
     pub(in crate::core) fn iter_classic(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
-            Entry::Native(_) | Entry::Http(_) => None,
             Entry::Classic(conversation) => {
                 Some((ConnId { slot: slot as u32, generation: *generation }, &**conversation))
             }
+            _ => None,
         })
     }
 
@@ -130,7 +154,15 @@ impl Connections {
     pub(in crate::core) fn iter_http(&self) -> impl Iterator<Item = (ConnId, &Reader)> {
         self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
             Entry::Http(reader) => Some((ConnId { slot: slot as u32, generation: *generation }, &**reader)),
-            Entry::Native(_) | Entry::Classic(_) => None,
+            _ => None,
+        })
+    }
+
+    /// All pushes, in the order of their slots.
+    pub(in crate::core) fn iter_pushes(&self) -> impl Iterator<Item = (ConnId, &Push)> {
+        self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
+            Entry::Push(push) => Some((ConnId { slot: slot as u32, generation: *generation }, &**push)),
+            _ => None,
         })
     }
 

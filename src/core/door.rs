@@ -2,6 +2,7 @@
 
 mod classic;
 mod event;
+mod foreign;
 mod http;
 mod push;
 mod storage;
@@ -15,12 +16,14 @@ pub use classic::{
     SpoolId, Voice,
 };
 pub use event::{Event, FailReason, PeerRef};
+pub use foreign::{ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply};
 pub use http::HttpConfig;
 pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
 use crate::core::id::ContentId;
 use crate::wire::message::Wanted;
+use crate::wire::push::Form;
 
 /// A connection: a slot and the generation of what is in it, so that a stale event finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -195,6 +198,33 @@ pub enum Command {
         wanted: Wanted,
         /// How long to listen.
         wait: Duration,
+    },
+    /// Push a shared file to somebody in a dialect of the field. Told by [`ForeignEvent`]s with this ticket.
+    SendForeign {
+        /// Comes back in the events about it.
+        ticket: u32,
+        /// To whom.
+        to: SocketAddr,
+        /// In which form.
+        form: Form,
+        /// The file, shared and hashed.
+        content: ContentId,
+        /// The name it is sent under, without folders.
+        name: String,
+        /// The sender's name.
+        sender: String,
+    },
+    /// Take in or decline what [`ForeignEvent::Came`] asks about. What is over meanwhile is nobody's.
+    AnswerForeign {
+        /// Which push.
+        push: u32,
+        /// Whether it may come.
+        accept: bool,
+    },
+    /// From now on so many bytes may be taken in over all pushes in the dialects of the field, those included that were.
+    LimitForeign {
+        /// How many.
+        quota_bytes: u64,
     },
     /// Give up a download; its part is kept.
     Cancel {

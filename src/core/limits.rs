@@ -139,6 +139,24 @@ pub struct Limits {
     pub classic_dictionary_interval: Duration,
     /// How a swarm is played.
     pub tactics: Tactics,
+    /// Pushes in the dialects of the field that are taken in at once.
+    pub pushes_max: usize,
+    /// Of those, from one address (this host's own addresses excepted).
+    pub pushes_per_address_max: usize,
+    /// From a push's first moment, or from an `OK`, to the end of the next message; bytes do not extend it.
+    pub push_message_wait: Duration,
+    /// The silence that ends a message that looks complete.
+    pub push_pause_short: Duration,
+    /// The silence that ends a message that does not.
+    pub push_pause_long: Duration,
+    /// How long a person has to say whether a push may come.
+    pub push_answer_wait: Duration,
+    /// A push of which no byte comes for this long has failed, however slow it may be.
+    pub push_stall_max: Duration,
+    /// From a message, or the last byte of the file, to the receiver's `OK`; or to its end where it says none.
+    pub push_ok_wait: Duration,
+    /// The shortest time between two reports of how far a push is.
+    pub push_progress_interval: Duration,
 }
 
 impl Default for Limits {
@@ -209,6 +227,15 @@ impl Default for Limits {
             classic_dictionary_gap: ms(250),
             classic_dictionary_interval: ms(500),
             tactics: Tactics::default(),
+            pushes_max: 512,
+            pushes_per_address_max: 64,
+            push_message_wait: s(10),
+            push_pause_short: ms(50),
+            push_pause_long: ms(500),
+            push_answer_wait: s(60),
+            push_stall_max: s(30),
+            push_ok_wait: s(10),
+            push_progress_interval: ms(500),
         }
     }
 }

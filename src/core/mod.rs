@@ -30,11 +30,13 @@ pub mod name;
 mod neighbourhood;
 pub mod peer;
 pub mod picker;
+mod push;
 mod pusher;
 mod rates;
 pub mod rng;
 mod searches;
 mod shown;
+mod spools;
 pub mod status;
 pub mod tactics;
 pub mod time;
@@ -46,8 +48,9 @@ pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
-    FaultKind, HttpConfig, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient,
-    Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
+    FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, HttpConfig, IfaceId,
+    Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource,
+    SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use geometry::Geometry;
 pub use id::{ContentId, PeerId};

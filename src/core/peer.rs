@@ -14,7 +14,9 @@ use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
-use crate::core::door::{ClassicConfig, Command, ConnId, Event, Expect, HttpConfig, Input, Output, Segment};
+use crate::core::door::{
+    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, HttpConfig, Input, Output, Segment,
+};
 use crate::core::downloader::Downloader;
 use crate::core::flow::leave::Leaving;
 use crate::core::geometry::Geometry;
@@ -24,15 +26,18 @@ use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
+use crate::core::push::Pushes;
 use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
+use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;
 use crate::core::timers::{Timer, Timers};
 use crate::core::topology::Topology;
 use crate::core::uploader::Uploader;
+use crate::wire::push::Outgoing;
 
 /// What a peer is told at its start.
 #[derive(Debug, Clone)]
@@ -53,6 +58,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// Whom it dials, asks and serves.
     pub topology: Topology,
+    /// How it takes in pushes in the dialects of the field; `None`: it does not. It sends in them whenever it is told to.
+    pub foreign: Option<ForeignConfig>,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.
@@ -81,6 +88,9 @@ pub struct Peer {
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
     pub(in crate::core) readers: Readers,
+    /// What is pushed here, and from here, in the dialects of the field.
+    pub(in crate::core) pushes: Pushes,
+    pub(in crate::core) spools: Spools,
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
@@ -135,6 +145,8 @@ impl Peer {
             announcer,
             classic: Classic::new(&limits),
             readers: Readers::default(),
+            pushes: Pushes::default(),
+            spools: Spools::default(),
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
@@ -164,25 +176,31 @@ impl Peer {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         let is_classic = |conn: ConnId| self.connections.classic(conn).is_some();
         let is_http = |conn: ConnId| self.connections.http(conn).is_some();
+        let is_push = |conn: ConnId| self.connections.push(conn).is_some();
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
             Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
             Input::Connected { conn } if is_classic(conn) => self.on_classic_connected(now, conn),
+            Input::Connected { conn } if is_push(conn) => self.on_push_connected(now, conn),
             Input::Connected { conn } => self.on_connected(now, conn),
             Input::EndOfStream { conn } if is_classic(conn) => self.on_classic_end(now, conn),
             Input::EndOfStream { conn } if is_http(conn) => self.on_http_end(now, conn),
+            Input::EndOfStream { conn } if is_push(conn) => self.on_push_end(now, conn),
             Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
             Input::Broken { conn, why } if is_classic(conn) => self.on_classic_broken(now, conn, why),
             Input::Broken { conn, .. } | Input::Closed { conn } if is_http(conn) => {
                 self.on_http_broken(now, conn);
             }
+            Input::Broken { conn, why } if is_push(conn) => self.on_push_broken(now, conn, why),
             Input::Broken { conn, why } => self.on_broken(now, conn, why),
             Input::Closed { conn } if is_classic(conn) => self.on_classic_closed(now, conn),
+            Input::Closed { conn } if is_push(conn) => self.on_push_closed(now, conn),
             Input::Closed { conn } => self.on_closed(now, conn),
             Input::SpanFailed { conn, source, why } if is_classic(conn) => {
                 self.on_classic_span_failed(conn, source, why)
             }
             Input::SpanFailed { conn, why, .. } if is_http(conn) => self.on_http_span_failed(now, conn, why),
+            Input::SpanFailed { conn, why, .. } if is_push(conn) => self.on_push_span_failed(conn, why),
             Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
@@ -193,9 +211,10 @@ impl Peer {
 
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let conn = match self.classic_door(local_port) {
-            Some(tcp_port) => self.on_classic_accepted(now, from, tcp_port),
-            None => self.on_accepted(now, from),
+        let conn = match (self.push_door(local_port), self.classic_door(local_port)) {
+            (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
+            (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
+            (None, None) => self.on_accepted(now, from),
         };
         self.run_timers(now);
         conn
@@ -211,7 +230,8 @@ impl Peer {
         let native = self.connections.get(conn).map(|connection| connection.expects());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.expects());
         let http = || self.connections.http(conn).map(|reader| reader.expects());
-        native.or_else(classic).or_else(http).unwrap_or(Expect::Nothing)
+        let push = || self.connections.push(conn).map(|push| push.expects());
+        native.or_else(classic).or_else(http).or_else(push).unwrap_or(Expect::Nothing)
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
@@ -221,6 +241,8 @@ impl Peer {
             self.on_classic_bytes(now, conn, bytes)
         } else if self.connections.http(conn).is_some() {
             self.on_http_bytes(now, conn, bytes)
+        } else if self.connections.push(conn).is_some() {
+            self.on_push_bytes(now, conn, bytes)
         } else {
             self.on_bytes(now, conn, bytes)
         }
@@ -228,6 +250,9 @@ impl Peer {
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
+        if self.connections.push(conn).is_some() {
+            return self.on_push_payload(now, conn, bytes);
+        }
         match self.connections.classic(conn) {
             Some(_) => self.on_classic_payload(now, conn, bytes),
             None => self.on_payload(now, conn, bytes),
@@ -243,13 +268,16 @@ impl Peer {
             conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
         } else if let Some(reader) = self.connections.http_mut(conn) {
             reader.asleep = matches!(reader.segment(), Segment::Nothing);
+        } else if let Some(push) = self.connections.push_mut(conn) {
+            push.asleep = matches!(push.segment(), Segment::Nothing);
         } else if let Some(connection) = self.connections.get_mut(conn) {
             connection.asleep = matches!(connection.segment(), Segment::Nothing);
         }
         let native = self.connections.get(conn).map(|connection| connection.segment());
         let classic = || self.connections.classic(conn).map(|conversation| conversation.segment(conn));
         let http = || self.connections.http(conn).map(|reader| reader.segment());
-        native.or_else(classic).or_else(http).unwrap_or(Segment::Nothing)
+        let push = || self.connections.push(conn).map(|push| push.segment());
+        native.or_else(classic).or_else(http).or_else(push).unwrap_or(Segment::Nothing)
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
@@ -259,6 +287,8 @@ impl Peer {
             self.on_classic_sent(now, conn, bytes);
         } else if self.connections.http(conn).is_some() {
             self.on_http_sent(now, conn, bytes);
+        } else if self.connections.push(conn).is_some() {
+            self.on_push_sent(now, conn, bytes);
         } else {
             self.on_sent(now, conn, bytes);
         }
@@ -287,6 +317,11 @@ impl Peer {
     /// How an arrangement of neighbours stands; `None` in a mesh.
     pub fn neighbours(&self) -> Option<NeighboursStatus> {
         self.neighbours_status()
+    }
+
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub fn foreign_bytes(&self) -> u64 {
+        self.pushes.taken_bytes
     }
 
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.
@@ -326,6 +361,7 @@ impl Peer {
         self.check_flights();
         self.check_classic();
         self.check_http();
+        self.check_pushes();
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
@@ -350,6 +386,11 @@ impl Peer {
             Command::Answer { offer, decision, ticket, stall } => {
                 self.on_answer_command(now, offer, decision, ticket, stall);
             }
+            Command::SendForeign { ticket, to, form, content, name, sender } => {
+                self.on_send_foreign(now, ticket, to, content, Outgoing { form, sender, name, size: 0 })
+            }
+            Command::AnswerForeign { push, accept } => self.on_answer_foreign(now, push, accept),
+            Command::LimitForeign { quota_bytes } => self.on_limit_foreign(quota_bytes),
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -365,6 +406,9 @@ impl Peer {
                 }
                 Timer::Connection(conn) if self.connections.http(conn).is_some() => {
                     self.review_http(now, conn);
+                }
+                Timer::Connection(conn) if self.connections.push(conn).is_some() => {
+                    self.review_push(now, conn)
                 }
                 Timer::Connection(conn) => self.review_connection(now, conn),
                 Timer::Acquaint => self.acquaint(now),

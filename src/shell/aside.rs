@@ -123,6 +123,18 @@ impl Watched {
     }
 }
 
+/// Starts a program that goes its own way: it outlives this process, reads and says nothing, and is waited for by nobody
+/// but a thread that reaps it.
+pub fn start_alone(program: &str, args: &[impl AsRef<OsStr>]) -> io::Result<()> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.process_group(0).spawn()?;
+    std::thread::spawn(move || {
+        let _ = child.wait();
+    });
+    Ok(())
+}
+
 impl CommandQueue {
     /// A queue that runs `command` by the shell, each time for at most `limit`. What goes wrong is told by
     /// [`CommandQueue::complaints`], as a clause about the command.

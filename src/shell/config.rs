@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::{ClassicConfig, Event, Fault, Limits, Topology};
+use crate::core::{ClassicConfig, Event, Fault, ForeignConfig, Limits, Topology};
 use crate::store::StoreConfig;
 
 /// How a peer stands on its network and its disk.
@@ -37,6 +37,8 @@ pub struct ShellConfig {
     pub classic: Option<ClassicPorts>,
     /// Whether readers by HTTP are served on the port of native peers.
     pub http: bool,
+    /// Where pushes in the field's dialects are taken in; `None`: nowhere.
+    pub foreign: Option<ForeignPorts>,
     /// All bounds of the core.
     pub limits: Limits,
     /// The store's settings.
@@ -68,6 +70,15 @@ pub struct ClassicPorts {
     pub tcp: Vec<(u16, u16)>,
     /// Whether a port that is taken is a failure; else a warning.
     pub strict: bool,
+}
+
+/// Where pushes in the field's dialects are taken in. A port that is taken is a failure.
+#[derive(Debug, Clone)]
+pub struct ForeignPorts {
+    /// What the core is told; the driver fills in `doors` with the ports it got.
+    pub config: ForeignConfig,
+    /// TCP ports, each with whether a digit begins the named form there. Port 0: one that the system chooses.
+    pub tcp: Vec<(u16, bool)>,
 }
 
 /// Why a peer cannot stand.

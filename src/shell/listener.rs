@@ -43,11 +43,12 @@ impl Listener {
         socket.and_then(Listener::of).map_err(fail)
     }
 
-    /// Listens for classic peers at this port and no other; when it cannot be had, why not, in a sentence.
-    pub(super) fn bind_classic(bind: Option<IpAddr>, port: u16) -> Result<Listener, String> {
+    /// Listens for peers of the field at this port and no other; when it cannot be had, why not, in a sentence that names
+    /// the flag for it.
+    pub(super) fn bind_fixed(bind: Option<IpAddr>, port: u16, flag: &str) -> Result<Listener, String> {
         let ip = ip_of(bind);
         let listener = bind_at(ip, port).and_then(Listener::of);
-        let listener = listener.map_err(|error| cannot_have(ip, port, &error))?;
+        let listener = listener.map_err(|error| cannot_have(ip, port, flag, &error))?;
         sockets::tune_for_whole_answers(&listener.socket);
         Ok(listener)
     }
@@ -154,13 +155,13 @@ fn cannot_listen(ip: IpAddr, error: &io::Error) -> String {
     }
 }
 
-fn cannot_have(ip: IpAddr, port: u16, error: &io::Error) -> String {
+fn cannot_have(ip: IpAddr, port: u16, flag: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "TCP port {port} of {ip} is taken by another program: end it, or listen on another with --tcp-port"
+            "TCP port {port} of {ip} is taken by another program: end it, or listen on another with {flag}"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("TCP port {port} is for the administrator alone: listen on another with --tcp-port")
+            format!("TCP port {port} is for the administrator alone: listen on another with {flag}")
         }
         _ => cannot_listen(ip, error),
     }

@@ -1,4 +1,4 @@
-//! All TCP ports of the peer: the native one, if there is one, and those of the classic dialects.
+//! All TCP ports of the peer: the native one, if there is one, and those of the field's dialects.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use crate::shell::config::{ClassicPorts, Listen, ShellError};
+use crate::shell::config::{ClassicPorts, ForeignPorts, Listen, ShellError};
 use crate::shell::listener::Listener;
 
 /// Ports that are listened on at most, and so tokens that they take.
@@ -22,6 +22,8 @@ pub(super) struct Listeners {
     native: Option<u16>,
     /// The classic ports, each with the dialects' own port that it stands in for.
     doors: BTreeMap<u16, u16>,
+    /// The ports for pushes, each with whether a digit begins the named form there.
+    push_doors: BTreeMap<u16, bool>,
 }
 
 impl Listeners {
@@ -31,11 +33,17 @@ impl Listeners {
         bind: Option<IpAddr>,
         listen: Listen,
         classic: Option<&ClassicPorts>,
+        foreign: Option<&ForeignPorts>,
         first_token: Token,
         warnings: &mut Vec<String>,
     ) -> Result<Listeners, ShellError> {
-        let mut listeners =
-            Listeners { list: Vec::new(), first_token: first_token.0, native: None, doors: BTreeMap::new() };
+        let mut listeners = Listeners {
+            list: Vec::new(),
+            first_token: first_token.0,
+            native: None,
+            doors: BTreeMap::new(),
+            push_doors: BTreeMap::new(),
+        };
         if listen != Listen::Nowhere {
             let listener = Listener::bind(bind, listen)?;
             listeners.native = Some(listener.port());
@@ -45,7 +53,7 @@ impl Listeners {
             if port != 0 && listeners.doors.contains_key(&port) {
                 continue;
             }
-            match listeners.add_door(bind, port) {
+            match listeners.add_door(bind, port, "--tcp-port") {
                 Ok(port) => {
                     listeners.doors.insert(port, stands_for);
                 }
@@ -54,6 +62,13 @@ impl Listeners {
                 }
                 Err(text) => warnings.push(text),
             }
+        }
+        for &(port, is_named) in foreign.iter().flat_map(|foreign| &foreign.tcp) {
+            if port != 0 && listeners.push_doors.contains_key(&port) {
+                continue;
+            }
+            let port = listeners.add_door(bind, port, "--listen").map_err(ShellError::Network)?;
+            listeners.push_doors.insert(port, is_named);
         }
         Ok(listeners)
     }
@@ -74,6 +89,11 @@ impl Listeners {
     /// The classic ports, each with the dialects' own port that it stands in for.
     pub(super) fn doors(&self) -> &BTreeMap<u16, u16> {
         &self.doors
+    }
+
+    /// The ports for pushes, each with whether a digit begins the named form there.
+    pub(super) fn push_doors(&self) -> &BTreeMap<u16, bool> {
+        &self.push_doors
     }
 
     /// The listener of this token has something to accept.
@@ -110,14 +130,12 @@ impl Listeners {
         Some((stream, from, listener.port()))
     }
 
-    /// Opens a classic port and tells its number, or why not, in a sentence.
-    fn add_door(&mut self, bind: Option<IpAddr>, port: u16) -> Result<u16, String> {
+    /// Opens a port of the field's dialects and tells its number, or why not, in a sentence that names the flag for it.
+    fn add_door(&mut self, bind: Option<IpAddr>, port: u16, flag: &str) -> Result<u16, String> {
         if self.list.len() >= LISTENERS_MAX {
-            return Err(format!(
-                "TCP port {port} is one more than {LISTENERS_MAX}; name fewer with --tcp-port"
-            ));
+            return Err(format!("TCP port {port} is one more than {LISTENERS_MAX}; name fewer with {flag}"));
         }
-        let listener = Listener::bind_classic(bind, port)?;
+        let listener = Listener::bind_fixed(bind, port, flag)?;
         let port = listener.port();
         self.list.push(listener);
         Ok(port)

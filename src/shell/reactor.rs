@@ -13,8 +13,8 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{
-    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, Geometry,
-    HttpConfig, Input, Peer, Status,
+    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, ForeignConfig,
+    Geometry, HttpConfig, Input, Peer, Status,
 };
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
@@ -100,7 +100,14 @@ impl Reactor {
         limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
 
         let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
-        let mut listeners = Listeners::bind(config.bind, config.listen, classic, LISTENERS, &mut warnings)?;
+        let mut listeners = Listeners::bind(
+            config.bind,
+            config.listen,
+            classic,
+            config.foreign.as_ref(),
+            LISTENERS,
+            &mut warnings,
+        )?;
         listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
         let broadcasts = !config.no_broadcast;
         let ears = Ears::open(poll.registry(), config.bind, broadcasts, classic, EARS, &mut warnings)?;
@@ -144,6 +151,9 @@ impl Reactor {
                 .classic
                 .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
             http: config.http.then(|| HttpConfig { names: host::names() }),
+            foreign: config
+                .foreign
+                .map(|foreign| ForeignConfig { doors: listeners.push_doors().clone(), ..foreign.config }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -193,6 +203,12 @@ impl Reactor {
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
         self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+    }
+
+    /// The TCP ports on which pushes in the field's dialects are taken in, each with whether a digit begins the named form
+    /// there.
+    pub fn push_ports(&self) -> Vec<(u16, bool)> {
+        self.listeners.push_doors().iter().map(|(local, is_named)| (*local, *is_named)).collect()
     }
 
     /// The UDP ports on which classic peers are heard.
@@ -290,6 +306,11 @@ impl Reactor {
     /// How an arrangement of neighbours stands; `None` in a mesh.
     pub fn neighbours(&self) -> Option<NeighboursStatus> {
         self.peer.neighbours()
+    }
+
+    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    pub fn foreign_bytes(&self) -> u64 {
+        self.peer.foreign_bytes()
     }
 
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.

@@ -9,6 +9,12 @@ pub fn stderr_columns() -> Option<usize> {
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
+/// The columns of the terminal on stdout; `None` when there is none, or it does not say.
+pub fn stdout_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 /// The next line of stdin, read beside the loop: waiting for a person must not keep the loop from signals and peers. An
 /// empty line at the end of input.
 pub fn read_line() -> Receiver<String> {

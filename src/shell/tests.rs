@@ -23,6 +23,7 @@ fn config(folder: &Path, port: u16) -> ShellConfig {
         topology: crate::core::Topology::Mesh,
         classic: None,
         http: true,
+        foreign: None,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
         broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),

@@ -300,6 +300,7 @@ impl Simulation {
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
             http: None,
+            foreign: None,
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),

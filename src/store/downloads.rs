@@ -38,12 +38,12 @@ pub(crate) struct Downloads {
     /// name is not to replace the first, for both were asked for.
     given: BTreeMap<String, ContentId>,
     pub(crate) helper: Helper,
-    /// What came of joined files, until somebody takes it.
-    joined: VecDeque<Joined>,
+    /// What came of files that are no parts, until somebody takes it.
+    others: VecDeque<Other>,
 }
 
-/// What came of a file joined from chunks, by the ticket of the job.
-type Joined = (u32, Result<Published, Failure>);
+/// What came of a file that is no part: one joined from chunks, or pushed here.
+type Other = (Goal, Result<Published, Failure>);
 
 #[derive(Debug)]
 enum Download {
@@ -62,7 +62,7 @@ impl Downloads {
             target: Target::new(fs.clone(), config),
             by_content: BTreeMap::new(),
             given: BTreeMap::new(),
-            joined: VecDeque::new(),
+            others: VecDeque::new(),
             helper: Helper::new(fs.clone()),
             fs,
         }
@@ -191,13 +191,13 @@ impl Downloads {
         })
     }
 
-    /// Takes what the helper thread has done by now. What came of a joined file is the caller's to tell, by its ticket;
-    /// call until `None`.
-    pub(crate) fn take_outcomes(&mut self, library: &mut Library) -> Option<Joined> {
+    /// Takes what the helper thread has done by now. What came of a file that is no part is the
+    /// caller's to tell; call until `None`.
+    pub(crate) fn take_outcomes(&mut self, library: &mut Library) -> Option<Other> {
         while let Some(outcome) = self.helper.next_outcome() {
             self.take(outcome, library);
         }
-        self.joined.pop_front()
+        self.others.pop_front()
     }
 
     /// Waits until no chunk of this content is with the helper thread: a few at most are, and they are being written.
@@ -217,8 +217,11 @@ impl Downloads {
                 }
                 self.written(content, chunk, buffer, result)
             }
-            Outcome::Published(publish::Outcome { goal: Goal::Joined(ticket), result }) => {
-                return self.joined.push_back((ticket, result));
+            Outcome::Published(publish::Outcome {
+                goal: goal @ (Goal::Joined(_) | Goal::Pushed(_)),
+                result,
+            }) => {
+                return self.others.push_back((goal, result));
             }
             Outcome::Published(publish::Outcome { goal: Goal::Content(content), result }) => match result {
                 Ok(published) => self.published(content, published, library),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use crate::core::{ClassicReply, ContentId, SpanFault, SpoolId, StoreReply};
+use crate::core::{ClassicReply, ContentId, ForeignReply, SpanFault, SpoolId, StoreReply};
 use crate::store::StoreEvent;
 use crate::store::finer::FinerValues;
 use crate::store::fs::{Fs, Stamp};
@@ -57,7 +57,13 @@ impl Library {
     /// A spool was thrown away before it was heard that it failed: that is told no more.
     pub(crate) fn retract_spool_failure(&mut self, thrown: SpoolId) {
         self.events.retain(|event| {
-            !matches!(event, StoreEvent::Reply(StoreReply::Classic(ClassicReply::SpoolFailed { spool, .. })) if *spool == thrown)
+            let StoreEvent::Reply(reply) = event else { return true };
+            let failed = match reply {
+                StoreReply::Classic(ClassicReply::SpoolFailed { spool, .. })
+                | StoreReply::Foreign(ForeignReply::SpoolFailed { spool, .. }) => Some(*spool),
+                _ => None,
+            };
+            failed != Some(thrown)
         });
     }
 

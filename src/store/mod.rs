@@ -4,7 +4,8 @@
 //! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`), which a second thread helps to write and to
 //! publish (`helper.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
 //! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`inquiry.rs`). The chunks
-//! of the older dialects are kept beside all that (`classic/`). This file routes jobs to them and replies back.
+//! of the older dialects are kept beside all that (`classic/`), files that are pushed here in the field's dialects too
+//! (`push/`). This file routes jobs to them and replies back.
 
 mod bad;
 pub mod buffers;
@@ -24,14 +25,18 @@ mod library;
 mod manifests;
 mod opening;
 mod part;
+mod peek;
 mod publish;
+mod push;
 mod resume;
 mod scan;
 pub mod scratch;
 mod served;
+mod spools;
 mod state;
 pub mod summary;
 mod target;
+mod temp;
 #[cfg(test)]
 mod tests;
 pub mod transfer_log;
@@ -45,6 +50,7 @@ use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
 pub use hash::hash_path;
+pub use peek::peek;
 
 use crate::core::{
     ContentId, Fault, FaultKind, Geometry, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply,
@@ -55,6 +61,8 @@ use crate::store::fs::Fs;
 use crate::store::inquiry::{Inquiry, Question, page_from};
 use crate::store::library::Library;
 use crate::store::opening::{Opening, Step};
+use crate::store::publish::Goal;
+use crate::store::push::{Cutting, Pushes};
 use crate::store::scan::Scan;
 
 /// Where the store keeps things and how it treats what is in the way.
@@ -145,6 +153,7 @@ pub struct Store {
     /// Before `classic`: what is on its way to its final name arrives there first.
     downloads: Downloads,
     classic: Option<Classic>,
+    pushes: Pushes,
     tasks: VecDeque<Task>,
     /// Whether the scan has the next slice when both it and a task want one.
     scan_is_next: bool,
@@ -156,6 +165,7 @@ enum Task {
     Open(ContentId, Box<Opening>),
     Inquire(Box<Inquiry>),
     Classic(Box<Work>),
+    Cut(Box<Cutting>),
 }
 
 impl Store {
@@ -183,6 +193,7 @@ impl Store {
             library,
             scan: Scan::default(),
             classic,
+            pushes: Pushes::new(fs.clone()),
             downloads: Downloads::new(fs, config),
             tasks: VecDeque::new(),
             scan_is_next: false,
@@ -260,6 +271,13 @@ impl Store {
                 }
                 None
             }
+            StoreJob::Foreign(job) => {
+                let Downloads { target, helper, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.submit(job, target, helper, &mut self.library) {
+                    self.tasks.push_back(Task::Cut(Box::new(cutting)));
+                }
+                None
+            }
         };
         if let Some(reply) = reply {
             self.library.reply(reply);
@@ -269,7 +287,9 @@ impl Store {
     /// Puts payload behind the bytes that are in a spool; the first make it. A failure is told through
     /// [`Store::poll`].
     pub fn write_spool(&mut self, spool: SpoolId, bytes: &[u8]) {
-        if let Some(classic) = &mut self.classic {
+        if self.pushes.has(spool) {
+            self.pushes.write(spool, bytes, self.downloads.target.path(), &mut self.library);
+        } else if let Some(classic) = &mut self.classic {
             classic.write_spool(spool, bytes, &mut self.library);
         }
     }
@@ -300,9 +320,14 @@ impl Store {
 
     /// The next thing to tell.
     pub fn poll(&mut self) -> Option<StoreEvent> {
-        while let Some((ticket, result)) = self.downloads.take_outcomes(&mut self.library) {
-            if let Some(classic) = &mut self.classic {
-                classic.published(ticket, result, &self.downloads.target, &mut self.library);
+        while let Some((goal, result)) = self.downloads.take_outcomes(&mut self.library) {
+            let target = &self.downloads.target;
+            match (goal, &mut self.classic) {
+                (Goal::Joined(ticket), Some(classic)) => {
+                    classic.published(ticket, result, target, &mut self.library);
+                }
+                (Goal::Pushed(spool), _) => self.pushes.published(spool, result, target, &mut self.library),
+                (Goal::Joined(_), None) | (Goal::Content(_), _) => {}
             }
         }
         self.library.next_event()
@@ -395,6 +420,12 @@ impl Store {
             Task::Inquire(inquiry) => {
                 if let Some(inquiry) = inquiry.step(&mut self.library) {
                     self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
+                }
+            }
+            Task::Cut(cutting) => {
+                let Downloads { target, helper, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.step(*cutting, target, helper, &mut self.library) {
+                    self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
             }
             Task::Classic(work) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::core::{ContentId, Fault, FaultKind};
+use crate::core::{ContentId, Fault, FaultKind, SpoolId};
 use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
@@ -29,6 +29,8 @@ pub(crate) enum Goal {
     Content(ContentId),
     /// A file that was joined from chunks, by the ticket of the job.
     Joined(u32),
+    /// A file that was pushed here, by its spool.
+    Pushed(SpoolId),
 }
 
 /// A complete part that wants its final name.

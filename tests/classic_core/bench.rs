@@ -85,6 +85,7 @@ impl Bench {
             topology: chunkcast::core::Topology::Mesh,
             classic: Some(classic),
             http: None,
+            foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![HERE.into()],

@@ -102,7 +102,7 @@ fn start<'a>(
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
     let target = alone.target();
-    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)) };
+    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
     Run::start(command, global, target, standing, out)
 }
 

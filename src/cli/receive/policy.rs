@@ -1,21 +1,21 @@
-//! Which offers are taken without a question, and which not at all.
+//! Which offers and pushes are taken without a question, and which not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use crate::cli::push::receiving::Push;
+use crate::cli::receive::incoming::{Incoming, Offer};
 use crate::core::name::local_file_name;
-use crate::core::{ContentId, PeerId, PeerRef};
+use crate::core::{ContentId, PeerId};
 use crate::wire::message::Answer;
 
-/// An offer that came in.
-#[derive(Debug, Clone)]
-pub(super) struct Incoming {
-    pub(super) offer: u32,
-    pub(super) from: PeerRef,
-    pub(super) content: ContentId,
-    /// From the network.
-    pub(super) name: String,
-    /// As claimed.
-    pub(super) size: u64,
+/// The room for what comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    /// What fits on the disk, as far as it tells.
+    pub(super) free_bytes: Option<u64>,
+    /// What pushes have taken of the quota.
+    pub(super) pushed_bytes: u64,
 }
 
 /// What is to become of an offer.
@@ -36,29 +36,37 @@ pub(super) struct Policy {
     once: bool,
     /// Peers that somebody said are always to be believed.
     always: BTreeSet<PeerId>,
+    /// The same of senders of the field, which have nothing but an address.
+    always_at: BTreeSet<IpAddr>,
     /// What was accepted in this run and did not fail: each content under each file name, with its size.
     taken: BTreeMap<(ContentId, String), u64>,
     /// The names of those that are under way.
     under_way: BTreeMap<ContentId, String>,
+    /// Pushes that were accepted and did not fail. What they take of the quota is counted where their bytes are.
+    pushes: BTreeSet<u32>,
 }
 
 impl Policy {
     pub(super) fn new(yes: bool, from: Vec<String>, quota: u64, once: bool) -> Policy {
-        let (taken, under_way) = (BTreeMap::new(), BTreeMap::new());
-        Policy { yes, from, quota, once, always: BTreeSet::new(), taken, under_way }
+        Policy {
+            yes,
+            from,
+            quota,
+            once,
+            always: BTreeSet::new(),
+            always_at: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            pushes: BTreeSet::new(),
+        }
     }
 
-    /// What is to become of an offer. `free_bytes` is what fits on the disk, as far as it tells.
-    pub(super) fn verdict(&self, incoming: &Incoming, free_bytes: Option<u64>, may_ask: bool) -> Verdict {
-        if let Some((answer, why)) = self.refusal(incoming, free_bytes) {
+    /// What is to become of what came.
+    pub(super) fn verdict(&self, incoming: &Incoming, room: Room, may_ask: bool) -> Verdict {
+        if let Some((answer, why)) = self.refusal(incoming, room) {
             return Verdict::Decline(answer, why);
         }
-        let from = &incoming.from;
-        let believed = self.yes
-            || from.id.is_some_and(|id| self.always.contains(&id))
-            || self.from.iter().any(|named| from.is_called(named))
-            || self.was_taken(incoming);
-        match (believed, may_ask) {
+        match (self.yes || self.believes(incoming), may_ask) {
             (true, _) => Verdict::Accept,
             (false, true) => Verdict::Ask,
             (false, false) => {
@@ -67,43 +75,61 @@ impl Policy {
         }
     }
 
-    /// Why an offer cannot be taken, whoever wants it.
-    pub(super) fn refusal(
-        &self,
-        incoming: &Incoming,
-        free_bytes: Option<u64>,
-    ) -> Option<(Answer, &'static str)> {
-        if local_file_name(&incoming.name).is_none() {
-            return Some((Answer::Name, "its name makes no file name"));
+    /// Why it cannot be taken, whoever wants it. Of a push, the name, the quota and the disk are looked at where its bytes
+    /// are.
+    pub(super) fn refusal(&self, incoming: &Incoming, room: Room) -> Option<(Answer, &'static str)> {
+        if let Incoming::Offer(offer) = incoming {
+            if local_file_name(&offer.name).is_none() {
+                return Some((Answer::Name, "its name makes no file name"));
+            }
+            if self.was_taken(offer) {
+                // It goes on from what is here, and was counted then.
+                return None;
+            }
         }
-        if self.was_taken(incoming) {
-            // It goes on from what is here, and was counted then.
-            return None;
-        }
-        if self.once && !self.taken.is_empty() {
+        if self.once && !(self.taken.is_empty() && self.pushes.is_empty()) {
             return Some((Answer::Busy, "--once takes one file"));
         }
-        let taken = self.taken.values().fold(0u64, |sum, size| sum.saturating_add(*size));
-        if taken.saturating_add(incoming.size) > self.quota {
+        let Incoming::Offer(offer) = incoming else { return None };
+        let taken = self.quota.saturating_sub(self.quota_for_pushes()).saturating_add(room.pushed_bytes);
+        if taken.saturating_add(offer.size) > self.quota {
             return Some((Answer::Quota, "it is more than --quota allows"));
         }
-        if free_bytes.is_some_and(|free| incoming.size > free) {
+        if room.free_bytes.is_some_and(|free| offer.size > free) {
             return Some((Answer::NoSpace, "there is not enough space on the disk"));
         }
         None
     }
 
-    /// From now on everything from this peer is accepted, as long as both run.
-    pub(super) fn always(&mut self, from: &PeerRef) {
-        self.always.extend(from.id);
+    /// From now on everything from this sender is accepted, as long as both run.
+    pub(super) fn always(&mut self, incoming: &Incoming) {
+        match incoming {
+            Incoming::Offer(offer) => self.always.extend(offer.from.id),
+            Incoming::Push(push) => self.always_at.extend([push.from.ip()]),
+        }
     }
 
-    /// An offer was accepted.
+    /// It was accepted.
     pub(super) fn accepted(&mut self, incoming: &Incoming) {
-        if let Some(name) = local_file_name(&incoming.name) {
-            self.taken.insert((incoming.content, name.clone()), incoming.size);
-            self.under_way.insert(incoming.content, name);
+        match incoming {
+            Incoming::Offer(offer) => {
+                if let Some(name) = local_file_name(&offer.name) {
+                    self.taken.insert((offer.content, name.clone()), offer.size);
+                    self.under_way.insert(offer.content, name);
+                }
+            }
+            Incoming::Push(push) => self.pushes.extend([push.number]),
         }
+    }
+
+    /// A push came to nothing.
+    pub(super) fn push_failed(&mut self, push: u32) {
+        self.pushes.remove(&push);
+    }
+
+    /// What offers leave of the quota, for pushes.
+    pub(super) fn quota_for_pushes(&self) -> u64 {
+        self.taken.values().fold(self.quota, |left, size| left.saturating_sub(*size))
     }
 
     /// What was accepted is here.
@@ -118,21 +144,62 @@ impl Policy {
         }
     }
 
-    /// Whether the same thing was accepted before. Under another name it would be another file.
-    fn was_taken(&self, incoming: &Incoming) -> bool {
-        let key = local_file_name(&incoming.name).map(|name| (incoming.content, name));
-        key.is_some_and(|key| self.taken.get(&key) == Some(&incoming.size))
+    fn believes(&self, incoming: &Incoming) -> bool {
+        match incoming {
+            Incoming::Offer(offer) => {
+                let from = &offer.from;
+                from.id.is_some_and(|id| self.always.contains(&id))
+                    || self.from.iter().any(|named| from.is_called(named))
+                    || self.was_taken(offer)
+            }
+            Incoming::Push(push) => {
+                self.always_at.contains(&push.from.ip())
+                    || self.from.iter().any(|named| is_called(push, named))
+            }
+        }
     }
+
+    /// Whether the same thing was accepted before. Under another name it would be another file.
+    fn was_taken(&self, offer: &Offer) -> bool {
+        let key = local_file_name(&offer.name).map(|name| (offer.content, name));
+        key.is_some_and(|key| self.taken.get(&key) == Some(&offer.size))
+    }
+}
+
+/// Whether the sender of a push is meant by a name or an address.
+fn is_called(push: &Push, named: &str) -> bool {
+    push.from.ip().to_string() == named || push.said.sender.as_deref() == Some(named)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::core::PeerRef;
+    use crate::wire::push::{Announced, Form};
 
     fn incoming(content: u8, name: &str, size: u64) -> Incoming {
         let addr = "192.168.1.27:7117".parse().unwrap();
         let from = PeerRef { id: Some(PeerId([1; 16])), addr, user: "lab-7".into() };
-        Incoming { offer: 1, from, content: ContentId([content; 32]), name: name.into(), size }
+        Incoming::Offer(Offer {
+            number: 1,
+            from,
+            content: ContentId([content; 32]),
+            name: name.into(),
+            size,
+            came: Instant::now(),
+        })
+    }
+
+    fn push(number: u32, from: [u8; 4], sender: &str) -> Incoming {
+        let (name, kind) = (Some("a.csv".to_owned()), None);
+        let said = Announced { form: Form::Json, sender: Some(sender.to_owned()), name, kind, size: None };
+        Incoming::Push(Push { number, from: (from, 9).into(), said })
+    }
+
+    fn free(bytes: u64) -> Room {
+        Room { free_bytes: Some(bytes), pushed_bytes: 0 }
     }
 
     fn answer(verdict: Verdict) -> Option<Answer> {
@@ -150,34 +217,47 @@ mod tests {
         };
         let offer = incoming(1, "a.txt", 5);
         for named in [&["lab-7"][..], &["x", "192.168.1.27"], &["lab-7#01010101"]] {
-            assert_eq!(policy(false, named).verdict(&offer, None, true), Verdict::Accept, "{named:?}");
+            assert_eq!(
+                policy(false, named).verdict(&offer, Room::default(), true),
+                Verdict::Accept,
+                "{named:?}"
+            );
         }
-        assert_eq!(policy(true, &[]).verdict(&offer, None, false), Verdict::Accept);
-        assert_eq!(policy(false, &["lab-8"]).verdict(&offer, None, true), Verdict::Ask);
-        assert_eq!(answer(policy(false, &["lab-8"]).verdict(&offer, None, false)), Some(Answer::Declined));
+        assert_eq!(policy(true, &[]).verdict(&offer, Room::default(), false), Verdict::Accept);
+        assert_eq!(policy(false, &["lab-8"]).verdict(&offer, Room::default(), true), Verdict::Ask);
+        assert_eq!(
+            answer(policy(false, &["lab-8"]).verdict(&offer, Room::default(), false)),
+            Some(Answer::Declined)
+        );
         let mut policy = policy(false, &[]);
-        policy.always(&offer.from);
-        assert_eq!(policy.verdict(&offer, None, true), Verdict::Accept);
+        policy.always(&offer);
+        assert_eq!(policy.verdict(&offer, Room::default(), true), Verdict::Accept);
     }
 
     #[test]
     fn the_quota_counts_what_was_accepted_once_and_gives_back_what_failed() {
         let mut policy = Policy::new(true, Vec::new(), 100, false);
         let (first, second) = (incoming(1, "a", 60), incoming(2, "b", 60));
-        assert_eq!(policy.verdict(&first, None, false), Verdict::Accept);
+        assert_eq!(policy.verdict(&first, Room::default(), false), Verdict::Accept);
         policy.accepted(&first);
-        assert_eq!(policy.verdict(&first, Some(0), false), Verdict::Accept);
-        assert_eq!(answer(policy.verdict(&second, None, false)), Some(Answer::Quota));
+        assert_eq!(policy.verdict(&first, free(0), false), Verdict::Accept);
+        assert_eq!(answer(policy.verdict(&second, Room::default(), false)), Some(Answer::Quota));
         // A second copy is another file.
-        assert_eq!(answer(policy.verdict(&incoming(1, "c", 60), None, false)), Some(Answer::Quota));
-        policy.failed(&first.content);
-        assert_eq!(policy.verdict(&second, None, false), Verdict::Accept);
-        assert_eq!(answer(policy.verdict(&incoming(3, "c", u64::MAX), None, false)), Some(Answer::Quota));
-        assert_eq!(answer(policy.verdict(&second, Some(59), false)), Some(Answer::NoSpace));
+        assert_eq!(
+            answer(policy.verdict(&incoming(1, "c", 60), Room::default(), false)),
+            Some(Answer::Quota)
+        );
+        policy.failed(&ContentId([1; 32]));
+        assert_eq!(policy.verdict(&second, Room::default(), false), Verdict::Accept);
+        assert_eq!(
+            answer(policy.verdict(&incoming(3, "c", u64::MAX), Room::default(), false)),
+            Some(Answer::Quota)
+        );
+        assert_eq!(answer(policy.verdict(&second, free(59), false)), Some(Answer::NoSpace));
         policy.accepted(&second);
-        policy.finished(&second.content);
-        policy.failed(&second.content);
-        assert_eq!(answer(policy.verdict(&first, None, false)), Some(Answer::Quota));
+        policy.finished(&ContentId([2; 32]));
+        policy.failed(&ContentId([2; 32]));
+        assert_eq!(answer(policy.verdict(&first, Room::default(), false)), Some(Answer::Quota));
     }
 
     #[test]
@@ -185,12 +265,48 @@ mod tests {
         let mut policy = Policy::new(true, Vec::new(), 100, true);
         for name in ["..", "a/", "\u{202e}", "  "] {
             assert_eq!(
-                answer(policy.verdict(&incoming(1, name, 1), None, true)),
+                answer(policy.verdict(&incoming(1, name, 1), Room::default(), true)),
                 Some(Answer::Name),
                 "{name}"
             );
         }
         policy.accepted(&incoming(1, "a", 1));
-        assert_eq!(answer(policy.verdict(&incoming(2, "b", 1), None, true)), Some(Answer::Busy));
+        assert_eq!(answer(policy.verdict(&incoming(2, "b", 1), Room::default(), true)), Some(Answer::Busy));
+    }
+
+    #[test]
+    fn pushes_are_believed_by_name_and_address_and_count_as_files() {
+        let from = |text: &str| Policy::new(false, vec![text.to_owned()], 100, true);
+        let one = push(1, [10, 0, 0, 2], "alice");
+        for named in ["alice", "10.0.0.2"] {
+            assert_eq!(from(named).verdict(&one, Room::default(), false), Verdict::Accept, "{named}");
+        }
+        let mut policy = from("bob");
+        assert_eq!(answer(policy.verdict(&one, Room::default(), false)), Some(Answer::Declined));
+        assert_eq!(policy.verdict(&one, Room::default(), true), Verdict::Ask);
+        policy.always(&one);
+        // Its address was meant, whatever it calls itself.
+        assert_eq!(policy.verdict(&push(2, [10, 0, 0, 2], "eve"), Room::default(), true), Verdict::Accept);
+        assert_eq!(policy.verdict(&push(2, [10, 0, 0, 3], "alice"), Room::default(), true), Verdict::Ask);
+        policy.accepted(&one);
+        assert_eq!(answer(policy.verdict(&incoming(1, "a", 1), Room::default(), true)), Some(Answer::Busy));
+        policy.push_failed(1);
+        assert_eq!(policy.verdict(&incoming(1, "a", 1), Room::default(), true), Verdict::Ask);
+        policy.accepted(&incoming(1, "a", 1));
+        assert_eq!(answer(policy.verdict(&one, Room::default(), true)), Some(Answer::Busy));
+    }
+
+    #[test]
+    fn offers_and_pushes_share_one_quota() {
+        let mut policy = Policy::new(true, Vec::new(), 100, false);
+        let pushed = |bytes| Room { free_bytes: None, pushed_bytes: bytes };
+        let offer = incoming(1, "a", 60);
+        assert_eq!(policy.verdict(&offer, pushed(40), false), Verdict::Accept);
+        assert_eq!(answer(policy.verdict(&offer, pushed(41), false)), Some(Answer::Quota));
+        assert_eq!(policy.quota_for_pushes(), 100);
+        policy.accepted(&offer);
+        assert_eq!(policy.quota_for_pushes(), 40);
+        policy.failed(&ContentId([1; 32]));
+        assert_eq!(policy.quota_for_pushes(), 100);
     }
 }

@@ -1,13 +1,11 @@
-//! Offers that somebody at the terminal is asked about, one after the other, while the loop goes on.
+//! Offers and pushes that somebody at the terminal is asked about, one after the other, while the loop goes on.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use crate::cli::human;
-use crate::cli::receive::policy::Incoming;
+use crate::cli::receive::incoming::{Incoming, Number};
 use crate::cli::run::Run;
-use crate::core::PeerId;
 use crate::shell::terminal;
 
 /// How often an answer that somebody types is looked for.
@@ -15,7 +13,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// A line that comes sooner than this after a question took the place of another was typed for the other.
 const MISTAKEN: Duration = Duration::from_millis(700);
 
-/// What somebody said to an offer.
+/// What somebody said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
     Accept,
@@ -63,21 +61,21 @@ impl Questions {
         self.waiting.push_back(incoming);
     }
 
-    /// Nobody waits for the answer to an offer any more. Returns it if it was to be asked about.
-    pub(super) fn gone(&mut self, run: &mut Run<'_>, offer: u32) -> Option<Incoming> {
-        let at = self.waiting.iter().position(|incoming| incoming.offer == offer)?;
+    /// Nobody waits for an answer any more. Returns it if it was to be asked about.
+    pub(super) fn gone(&mut self, run: &mut Run<'_>, number: Number) -> Option<Incoming> {
+        let at = self.waiting.iter().position(|incoming| incoming.number() == number)?;
         let gone = self.waiting.remove(at)?;
         if at == 0 && self.asked.take().is_some() {
             self.replaces = true;
             run.out.fail("");
-            run.out.note(&format!("{} is gone, and its offer with it", human::peer(&gone.from)));
+            run.out.note(&format!("{} is gone, and its offer with it", gone.sender()));
         }
         Some(gone)
     }
 
-    /// Takes out what else came from a peer and has not been asked about.
-    pub(super) fn take_from(&mut self, peer: Option<PeerId>) -> Vec<Incoming> {
-        let from = |incoming: &Incoming| peer.is_some() && incoming.from.id == peer;
+    /// Takes out what else came from the same sender and has not been asked about.
+    pub(super) fn take_from(&mut self, sender_of: &Incoming) -> Vec<Incoming> {
+        let from = |incoming: &Incoming| incoming.is_of_sender_of(sender_of);
         let (taken, left) = std::mem::take(&mut self.waiting).into_iter().partition(from);
         self.waiting = left;
         Vec::from(taken)
@@ -90,10 +88,10 @@ impl Questions {
             return self.waiting.pop_front().map(|incoming| (incoming, Reply::Decline));
         }
         let Some(asked) = self.asked else {
-            let (from, name) = (human::peer(&first.from), human::label(&first.name));
             run.out.prompt(&format!(
-                "{from} sends {name} ({})\n[a]ccept, [d]ecline, accept from this [s]ender always? ",
-                human::size(first.size)
+                "{} sends {}\n[a]ccept, [d]ecline, accept from this [s]ender always? ",
+                first.sender(),
+                first.what()
             ));
             self.asked = Some(now);
             self.typed.get_or_insert_with(terminal::read_line);

@@ -351,6 +351,7 @@ impl Account {
             to: self.recipients.get(item.to).map(|place| place.text.as_str()),
             sent: Some(item.sent),
             reason,
+            arrival: None,
         });
     }
 

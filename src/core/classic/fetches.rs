@@ -17,7 +17,6 @@ pub(in crate::core) struct Fetches {
     fetches: BTreeMap<u32, Fetch>,
     /// Connections on which something is asked.
     asks: BTreeSet<ConnId>,
-    spools: BTreeSet<SpoolId>,
 }
 
 /// One of them.
@@ -272,18 +271,6 @@ impl Fetches {
         self.asks.remove(&conn);
     }
 
-    /// A spool that is not in use.
-    pub(in crate::core) fn take_spool(&mut self) -> SpoolId {
-        let free = (0..).map(SpoolId).find(|spool| !self.spools.contains(spool)).unwrap_or(SpoolId(u32::MAX));
-        self.spools.insert(free);
-        free
-    }
-
-    /// A spool is in use no longer.
-    pub(in crate::core) fn free_spool(&mut self, spool: SpoolId) {
-        self.spools.remove(&spool);
-    }
-
     /// The attempts under way: of which fetch, for which chunk.
     pub(in crate::core) fn attempts(&self) -> impl Iterator<Item = (u32, u32, &Attempt)> {
         self.fetches.iter().flat_map(|(ticket, fetch)| {
@@ -294,16 +281,19 @@ impl Fetches {
         })
     }
 
-    /// Panics when what is asked and what is stored do not agree with the indexes.
+    /// The spools that become chunks.
+    pub(in crate::core) fn spools(&self) -> impl Iterator<Item = SpoolId> {
+        let chunks = self.fetches.values().flat_map(|fetch| fetch.chunks.values());
+        chunks.filter_map(|chunk| match &chunk.state {
+            State::Storing(arrival) => Some(arrival.spool),
+            _ => None,
+        })
+    }
+
+    /// Panics when what is asked does not agree with the index.
     pub(in crate::core) fn check(&self) {
         let conns: BTreeSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
         assert_eq!(conns, self.asks, "connections on which something is asked");
-        let storing = self.fetches.values().flat_map(|fetch| fetch.chunks.values());
-        for chunk in storing {
-            if let State::Storing(arrival) = &chunk.state {
-                assert!(self.spools.contains(&arrival.spool), "{} is in use", arrival.spool);
-            }
-        }
     }
 }
 
@@ -333,13 +323,5 @@ mod tests {
         ] {
             assert_eq!(with(sizes).misfits(), misfits, "{sizes:?}");
         }
-    }
-
-    #[test]
-    fn spools_are_used_again() {
-        let mut fetches = Fetches::default();
-        assert_eq!([fetches.take_spool(), fetches.take_spool()], [SpoolId(0), SpoolId(1)]);
-        fetches.free_spool(SpoolId(0));
-        assert_eq!(fetches.take_spool(), SpoolId(0));
     }
 }

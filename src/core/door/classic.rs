@@ -55,8 +55,9 @@ pub enum DictionaryUse {
     Read,
 }
 
-/// The bytes of one answer on their way in. The core hands out the numbers (small, used again); the store makes the
-/// file with the first bytes, and has it until [`ClassicJob::KeepSpool`] is answered or [`ClassicJob::DropSpool`].
+/// The bytes of one answer or push on their way in. The core hands out the numbers (small, used again); for an answer the
+/// store makes the file with the first bytes, and has it until [`ClassicJob::KeepSpool`] is answered or
+/// [`ClassicJob::DropSpool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpoolId(pub u32);
 

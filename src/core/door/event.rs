@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::door::{ClassicEvent, Fault, PushEvent, SpanFault};
+use crate::core::door::{ClassicEvent, Fault, ForeignEvent, PushEvent, SpanFault};
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::wire::message::Entry;
@@ -343,6 +343,8 @@ pub enum Event {
     Push(PushEvent),
     /// Something about the classic dialects.
     Classic(ClassicEvent),
+    /// Something about a push in a dialect of the field.
+    Foreign(ForeignEvent),
     /// Something a person should know that no other event says.
     Warning(String),
     /// [`crate::core::Command::Leave`] is carried out; the driver may end.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, ClassicJob, ClassicReply, ConnId, SpanFault};
+use crate::core::door::{BufferId, ClassicJob, ClassicReply, ConnId, ForeignJob, ForeignReply, SpanFault};
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::Manifest;
@@ -72,6 +72,8 @@ pub enum StoreJob {
     },
     /// One of the classic dialects.
     Classic(ClassicJob),
+    /// One of a push in a dialect of the field.
+    Foreign(ForeignJob),
 }
 
 /// What the store answers, or tells unasked.
@@ -176,6 +178,8 @@ pub enum StoreReply {
     },
     /// To a job of the classic dialects.
     Classic(ClassicReply),
+    /// To a job of a push in a dialect of the field.
+    Foreign(ForeignReply),
 }
 
 /// What is there of a content when a download begins.

@@ -39,6 +39,7 @@ impl Peer {
         }
         self.leave_classic(now);
         self.close_readers(now, false);
+        self.leave_pushes();
         self.review_leaving(now, false);
     }
 
@@ -46,7 +47,7 @@ impl Peer {
     pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
         let Some(leaving) = self.leaving else { return };
         let over = late || now >= leaving.deadline;
-        let busy = self.is_classic_busy() || self.is_http_busy();
+        let busy = self.is_classic_busy() || self.is_http_busy() || self.is_push_busy();
         let idle = self.uploader.is_idle() && self.downloader.all_done() && !busy;
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
@@ -56,6 +57,7 @@ impl Peer {
             }
             self.close_all_classic(now);
             self.close_readers(now, true);
+            self.close_all_pushes();
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();

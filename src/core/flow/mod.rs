@@ -9,6 +9,7 @@ pub(in crate::core) mod conversation;
 pub(in crate::core) mod deal;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;
+mod foreign_push;
 pub(in crate::core) mod have;
 pub(in crate::core) mod http;
 pub(in crate::core) mod leave;

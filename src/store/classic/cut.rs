@@ -13,10 +13,10 @@ use crate::store::ClassicRecords;
 use crate::store::classic::available::Available;
 use crate::store::classic::kept::{file_name, is_unchanged, open_chunk};
 use crate::store::classic::record_file::open_or_make_folder;
-use crate::store::classic::temp::Temp;
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
+use crate::store::temp::Temp;
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
 
 /// Cuts a file into chunk files in a folder, and tells their names in order. Chunk files that are right already are

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::store::classic::record_file::open_or_make_folder;
-use crate::store::classic::temp::{Temp, sweep};
 use crate::store::fs::{Fs, FsResult};
+use crate::store::temp::{Temp, sweep};
 
 /// The folder.
 #[derive(Debug)]

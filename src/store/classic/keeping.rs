@@ -2,13 +2,15 @@
 
 use rustix::io::Errno;
 
-use crate::core::{Fault, SpoolId};
+use crate::core::name::quoted;
+use crate::core::{Fault, FaultKind, SpoolId};
 use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::kept::file_name;
-use crate::store::classic::temp::Temp;
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
+use crate::store::spools::{Spool, Spools};
+use crate::store::temp::Temp;
 use crate::wire::classic::ChunkName;
 
 /// A spool that becomes a chunk.
@@ -34,9 +36,24 @@ pub(crate) enum Step {
 }
 
 impl Keeping {
-    /// Begins with a spool that has more than `skip` bytes.
-    pub(crate) fn new(spool: SpoolId, name: ChunkName, from: Temp, skip: u64) -> Keeping {
-        Keeping { spool, name, from, at: skip, to: None }
+    /// Begins with a spool that has more than `skip` bytes, and takes it; `None`: its fault was told before.
+    pub(crate) fn of(
+        spools: &mut Spools,
+        spool: SpoolId,
+        name: ChunkName,
+        skip: u64,
+    ) -> Result<Option<Keeping>, Fault> {
+        match spools.take(spool) {
+            Some(Spool::Open(from)) if from.bytes() > skip => {
+                Ok(Some(Keeping { spool, name, from, at: skip, to: None }))
+            }
+            Some(Spool::Failed) => Ok(None),
+            Some(Spool::Open(_)) | None => {
+                let shown = quoted(&name.to_string());
+                let text = format!("no byte of the chunk {shown} came; ask another peer for it");
+                Err(fault::fault(FaultKind::Io, text))
+            }
+        }
     }
 
     /// Whether nothing has to be copied, so that the next step is the last.

@@ -1,7 +1,7 @@
 //! The chunks of the classic dialects: kept as files, opened for who asks, joined; and what is written down of them.
 //!
-//! Every chunk lies in one folder under the name it has on the wire (`kept.rs`). An answer comes in as a spool
-//! (`spools.rs`), which becomes a chunk (`keeping.rs`); chunks are read in a row (`row.rs`) to be joined (`join.rs`).
+//! Every chunk lies in one folder under the name it has on the wire (`kept.rs`). An answer comes in as a spool,
+//! which becomes a chunk (`keeping.rs`); chunks are read in a row (`row.rs`) to be joined (`join.rs`).
 //! The files that other programs read and write too are `available.rs` and `dictionary.rs`. Nothing here is verified,
 //! and nothing of a chunk is brought to the device before it is joined.
 
@@ -15,8 +15,6 @@ mod kept;
 mod reading;
 mod record_file;
 mod row;
-mod spools;
-mod temp;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,14 +36,14 @@ use crate::store::classic::join::{Join, Joined};
 use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
 use crate::store::classic::row::Row;
-use crate::store::classic::spools::Spools;
-use crate::store::classic::temp::Temp;
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::helper::Helper;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Published};
+use crate::store::spools::Spools;
 use crate::store::target::Target;
+use crate::store::temp::Temp;
 use crate::store::{ClassicStore, OnConflict};
 use crate::wire::classic::ChunkName;
 
@@ -138,13 +136,15 @@ impl Classic {
             }
             ClassicJob::CloseChunk { conn } => self.opened.close(conn),
             ClassicJob::WriteSpool { spool, bytes } => self.write_spool(spool, &bytes, library),
-            ClassicJob::KeepSpool { spool, name, skip } => match self.spools.keep(spool, name, skip) {
-                Ok(Some(keeping)) if keeping.is_quick() => return self.keep(keeping, library),
-                Ok(Some(keeping)) => return Some(Work::Keep(keeping)),
-                // That it cannot be kept is told already.
-                Ok(None) => {}
-                Err(fault) => reply(library, ClassicReply::SpoolFailed { spool, fault }),
-            },
+            ClassicJob::KeepSpool { spool, name, skip } => {
+                match Keeping::of(&mut self.spools, spool, name, skip) {
+                    Ok(Some(keeping)) if keeping.is_quick() => return self.keep(keeping, library),
+                    Ok(Some(keeping)) => return Some(Work::Keep(keeping)),
+                    // That it cannot be kept is told already.
+                    Ok(None) => {}
+                    Err(fault) => reply(library, ClassicReply::SpoolFailed { spool, fault }),
+                }
+            }
             ClassicJob::DropSpool { spool } => {
                 self.spools.drop_spool(spool);
                 // The number may serve another answer before this would be heard.
@@ -198,7 +198,9 @@ impl Classic {
 
     /// Puts bytes behind those in a spool.
     pub(crate) fn write_spool(&mut self, spool: SpoolId, bytes: &[u8], library: &mut Library) {
-        if let Err(fault) = self.spools.write(&mut self.folder, spool, bytes) {
+        let folder = &mut self.folder;
+        if let Err(errno) = self.spools.write(spool, bytes, || folder.make_temp()) {
+            let fault = fault::keeping("keep a chunk in", self.folder.path(), errno);
             reply(library, ClassicReply::SpoolFailed { spool, fault });
         }
     }

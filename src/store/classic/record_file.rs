@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::bad;
-use crate::store::classic::temp::{Temp, sweep};
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult, Stamp};
+use crate::store::temp::{Temp, sweep};
 use crate::wire::classic::records::RECORD_BYTES_MAX;
 
 /// A file that is shared with other programs.

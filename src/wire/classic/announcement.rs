@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use chrono::NaiveDateTime;
 use serde_json::{Map, Value};
 
-use crate::wire::classic::json::{between, member, string};
 use crate::wire::classic::{ChunkName, DATAGRAM_BYTES_MAX, Dialect, NameForm};
+use crate::wire::json::{between, member, string};
 
 /// The most bytes of a datagram that is looked at: more than UDP over IPv4 carries.
 pub const DATAGRAM_BYTES_ACCEPTED_MAX: usize = 64 << 10;

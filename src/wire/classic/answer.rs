@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::wire::classic::json::{self, ClosingScan};
 use crate::wire::classic::{ChunkName, Dialect, Framing, SEGMENT_PAUSE, SIZE_PAUSE};
+use crate::wire::json::{self, ClosingScan};
 
 /// The most bytes of a header that is looked at: D's error and B-json's longest name fit.
 pub const HEADER_BYTES_MAX: usize = 1024;

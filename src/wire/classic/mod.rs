@@ -6,7 +6,6 @@
 
 pub mod announcement;
 pub mod answer;
-mod json;
 pub mod name;
 pub mod records;
 pub mod request;

@@ -11,7 +11,7 @@ use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
 use crate::wire::classic::ChunkName;
-use crate::wire::classic::json::{between, member, string};
+use crate::wire::json::{between, member, string};
 
 /// The file of the chunks that are here.
 pub const AVAILABLE_CHUNKS: &str = "Available_Chunks.txt";

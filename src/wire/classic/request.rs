@@ -6,8 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::wire::classic::json::{self, ClosingScan};
 use crate::wire::classic::{ChunkName, Dialect, NameError, RequestKey};
+use crate::wire::json::{self, ClosingScan};
 
 /// The most bytes of a request that is looked at, white space before it included.
 pub const REQUEST_BYTES_ACCEPTED_MAX: usize = 4096;

@@ -42,7 +42,7 @@ impl Peer {
         }
         let (to, name) = (SocketAddr::new(attempt.ip, route.port), attempt.name.clone());
         let asked = Asked { name: name.clone(), announced_bytes: attempt.size, bytes_max };
-        let spool = self.classic.fetches.take_spool();
+        let spool = self.spools.take();
         let asking = Asking::new(now, (ticket, index), &name, route.dialect, route.may_be_json, asked, spool);
         let conn = self.connections.insert_classic(Conversation::asking(to, asking));
         self.classic.fetches.asked(conn);
@@ -189,7 +189,7 @@ impl Peer {
     }
 
     pub(super) fn drop_spool(&mut self, spool: SpoolId) {
-        self.classic.fetches.free_spool(spool);
+        self.spools.free(spool);
         self.output(Output::Store(StoreJob::Classic(ClassicJob::DropSpool { spool })));
     }
 }

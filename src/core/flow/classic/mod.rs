@@ -18,6 +18,9 @@ impl Peer {
         self.classic.holders.check();
         self.classic.shelf.check();
         self.classic.fetches.check();
+        for spool in self.classic.fetches.spools() {
+            assert!(self.spools.contains(spool), "{spool} is in use");
+        }
         let serving = self
             .connections
             .iter_classic()

@@ -76,7 +76,7 @@ impl Peer {
 
     fn on_chunk_kept(&mut self, now: Time, spool: SpoolId, name: ChunkName, bytes: u64) {
         let stored = self.classic.fetches.storing(spool);
-        self.classic.fetches.free_spool(spool);
+        self.spools.free(spool);
         let rule = stored.and_then(|(ticket, _)| Some(self.classic.fetches.get(ticket)?.rule));
         self.classic.shelf.keep(name.clone(), bytes, rule);
         self.announce_classic_soon(now);
@@ -108,7 +108,7 @@ impl Peer {
         if let Some(ticket) = ticket {
             self.fail_fetch(now, ticket, ClassicFailure::Storage(fault));
         }
-        self.classic.fetches.free_spool(spool);
+        self.spools.free(spool);
         self.review_leaving(now, false);
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 /// A string with its quotes.
-pub(super) fn string(text: &str) -> String {
+pub(in crate::wire) fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -32,7 +32,7 @@ pub(super) fn string(text: &str) -> String {
 }
 
 /// A list, an object or what else has its parts, which are JSON already, between two brackets.
-pub(super) fn between(open: char, parts: impl IntoIterator<Item = String>, close: char) -> String {
+pub(in crate::wire) fn between(open: char, parts: impl IntoIterator<Item = String>, close: char) -> String {
     let mut out = String::from(open);
     for (at, part) in parts.into_iter().enumerate() {
         out.push_str(if at == 0 { "" } else { ", " });
@@ -43,13 +43,13 @@ pub(super) fn between(open: char, parts: impl IntoIterator<Item = String>, close
 }
 
 /// One member of an object; `value` is JSON already.
-pub(super) fn member(key: &str, value: &str) -> String {
+pub(in crate::wire) fn member(key: &str, value: &str) -> String {
     format!("{}: {value}", string(key))
 }
 
 /// Finds the byte that closes the list or object that a stream begins with. Whether that is JSON is not its concern.
 #[derive(Debug, Default)]
-pub(super) struct ClosingScan {
+pub(in crate::wire) struct ClosingScan {
     depth: u32,
     in_string: bool,
     escaped: bool,
@@ -57,7 +57,7 @@ pub(super) struct ClosingScan {
 
 impl ClosingScan {
     /// Whether this byte, the next of the stream, is the one.
-    pub(super) fn closes(&mut self, byte: u8) -> bool {
+    pub(in crate::wire) fn closes(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {
                 _ if self.escaped => self.escaped = false,

@@ -1,0 +1,300 @@
+//! Files that senders of the field push here: what is told, shown and written down of them. Who may is `receive`'s.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::Local;
+use clap::Args;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::human;
+use crate::cli::json::{Direction, ForeignLine, Line, seconds};
+use crate::cli::push::exit_of;
+use crate::cli::run::Run;
+use crate::cli::shown::Subject;
+use crate::cli::transfer_log::Record;
+use crate::cli::viewing::{Look, Viewing, kind_words, look};
+use crate::core::name::printable;
+use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
+use crate::shell::ForeignPorts;
+use crate::store::classic::append_line;
+use crate::wire::push::{Announced, Form, NAMED_PORT};
+
+/// Where the named form's receivers write down who sent what.
+const NAMED_LOG: &str = "log.txt";
+
+/// The flags of who receives from senders of the field.
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    /// Take files from the field's senders at this TCP port (several times); 5000 is that of the named form
+    #[arg(long, value_name = "PORT[=named]", value_parser = parse_listen)]
+    listen: Vec<(u16, bool)>,
+}
+
+/// A push that has to be decided about.
+#[derive(Debug, Clone)]
+pub(crate) struct Push {
+    pub(crate) number: u32,
+    pub(crate) from: SocketAddr,
+    pub(crate) said: Announced,
+}
+
+/// What comes from senders of the field.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    dir: PathBuf,
+    done: usize,
+    failures: Vec<Exit>,
+    bytes: u64,
+    /// A log that cannot be written to is complained about once.
+    complained: bool,
+}
+
+impl ListenArgs {
+    /// Where to listen, and for how much; `None`: nowhere.
+    pub(crate) fn ports(&self, quota_bytes: u64) -> Option<ForeignPorts> {
+        let config = ForeignConfig { quota_bytes, ..ForeignConfig::default() };
+        (!self.listen.is_empty()).then(|| ForeignPorts { config, tcp: self.listen.clone() })
+    }
+}
+
+impl Push {
+    /// What wants to come, safe to print.
+    pub(crate) fn what(&self) -> String {
+        let Announced { form, name, size, .. } = &self.said;
+        let name = name.as_deref().map_or_else(|| "a file without a name".to_owned(), human::label);
+        let size = size.map_or_else(|| "size not told".to_owned(), human::size);
+        format!("{name} ({size}; {form}, unverified)")
+    }
+
+    /// Who sends, safe to print.
+    pub(crate) fn sender(&self) -> String {
+        sender(&self.said, self.from)
+    }
+}
+
+impl Receiving {
+    /// Files go to `dir`.
+    pub(crate) fn new(dir: &Path) -> Receiving {
+        Receiving { dir: dir.to_owned(), done: 0, failures: Vec::new(), bytes: 0, complained: false }
+    }
+
+    /// Takes in what happened. A push that has to be decided about is given back.
+    pub(crate) fn take(
+        &mut self,
+        run: &mut Run<'_>,
+        viewing: &mut Viewing,
+        event: &ForeignEvent,
+    ) -> Option<Push> {
+        match event {
+            ForeignEvent::Came { push, from, said } => {
+                tell(run, "came", *from, Some(said), |_| {});
+                return Some(Push { number: *push, from: *from, said: said.clone() });
+            }
+            ForeignEvent::Accepted { .. } => {}
+            ForeignEvent::Progress { bytes, of, .. } => {
+                let of = of.map(|of| format!(" of {}", human::size(of))).unwrap_or_default();
+                run.out.show(&format!("receiving: {}{of}", human::size(*bytes)));
+            }
+            ForeignEvent::Received { from, said, bytes, latency, took, path, .. } => {
+                let received =
+                    Received { from: *from, said, bytes: *bytes, latency: *latency, took: *took, path };
+                self.received(run, viewing, &received);
+            }
+            ForeignEvent::Failed { from, name, reason, .. } => {
+                self.failed(run, *from, name.as_deref(), reason)
+            }
+            ForeignEvent::SendBegun { .. }
+            | ForeignEvent::SendProgress { .. }
+            | ForeignEvent::Sent { .. }
+            | ForeignEvent::SendFailed { .. } => {}
+        }
+        None
+    }
+
+    /// How many files came; [`Receiving::failures`] did not.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Bytes of those that came.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The exit codes of those that did not.
+    pub(crate) fn failures(&self) -> &[Exit] {
+        &self.failures
+    }
+
+    fn received(&mut self, run: &mut Run<'_>, viewing: &mut Viewing, file: &Received<'_>) {
+        self.done += 1;
+        self.bytes = self.bytes.saturating_add(file.bytes);
+        let look = look(file.path);
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let rate = human::bytes_per_s(file.bytes, file.took);
+        let path = file.path.to_string_lossy();
+        tell(run, "received", file.from, Some(file.said), |line| {
+            line.path = Some(&path);
+            line.bytes = Some(file.bytes);
+            line.kind = look.as_ref().map(|look| look.kind.word());
+            line.latency = Some(seconds(file.latency));
+            line.rate = Some(rate);
+        });
+        run.log(&Record::Pushed {
+            dir: Direction::Down,
+            name: &name,
+            bytes: file.bytes,
+            peer: file.from,
+            form: file.said.form,
+            took: file.latency,
+        });
+        run.out.note(&file.facts(&name, look.as_ref(), rate));
+        run.out.result(&printable(&path));
+        if file.said.form == Form::Named {
+            self.note_named(run, file, &name);
+        }
+        viewing.view(run, file.path, look.as_ref());
+    }
+
+    /// Writes down who sent what, as receivers of the named form do.
+    fn note_named(&mut self, run: &mut Run<'_>, file: &Received<'_>, name: &str) {
+        let user = printable(file.said.sender.as_deref().unwrap_or_default());
+        let stamp = Local::now().format("%d-%m-%Y %H:%M:%S");
+        if let Err(fault) =
+            append_line(&self.dir, NAMED_LOG, &format!("{user} | {} | {stamp}", printable(name)))
+        {
+            self.complain(run, &fault.text);
+        }
+    }
+
+    fn failed(&mut self, run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) {
+        let why = printable(&reason.to_string());
+        tell(run, "failed", from, None, |line| {
+            line.name = name;
+            line.reason = Some(&why);
+        });
+        let what = name.map_or_else(|| "a file".to_owned(), human::label);
+        // Strangers that say nothing sensible, and what was declined here, are nobody's failure.
+        if *reason == ForeignFailure::Declined {
+            // Whoever declined it said so.
+            return;
+        }
+        if matches!(reason, ForeignFailure::Unclear(_) | ForeignFailure::Silent) {
+            return run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
+        }
+        let exit = exit_of(reason);
+        self.failures.push(exit);
+        run.log(&Record::Failed { name: name.unwrap_or("?"), id: None, took: Duration::ZERO, why: &why });
+        let failure = Failure {
+            exit,
+            title: format!("{what} from {} was not received", from.ip()),
+            happened: why,
+            kept: None,
+            next: vec!["have it sent again".to_owned()],
+        };
+        failure.tell_of(run.out, &Subject { id: None, name, path: None });
+    }
+
+    fn complain(&mut self, run: &mut Run<'_>, text: &str) {
+        if !std::mem::replace(&mut self.complained, true) {
+            run.out.fail(&format!("chunkcast: {}", printable(text)));
+        }
+    }
+}
+
+/// Lets a push come, or not.
+pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
+    run.command(Command::AnswerForeign { push: push.number, accept });
+}
+
+/// A file that came.
+struct Received<'a> {
+    from: SocketAddr,
+    said: &'a Announced,
+    bytes: u64,
+    latency: Duration,
+    took: Duration,
+    path: &'a Path,
+}
+
+impl Received<'_> {
+    fn facts(&self, name: &str, look: Option<&Look>, rate: u64) -> String {
+        let kind = kind_words(look);
+        let (size, sender) = (human::size(self.bytes), sender(self.said, self.from));
+        format!(
+            "received {} from {sender}\n  type {kind}, {size}, latency {:.3} s, {}; {}, unverified",
+            human::label(name),
+            self.latency.as_secs_f64(),
+            human::rate(rate),
+            self.said.form,
+        )
+    }
+}
+
+fn sender(said: &Announced, from: SocketAddr) -> String {
+    match &said.sender {
+        Some(sender) => format!("{} ({})", human::label(sender), from.ip()),
+        None => from.ip().to_string(),
+    }
+}
+
+/// A JSON line about a push that comes in.
+fn tell<'a>(
+    run: &mut Run<'_>,
+    event: &'static str,
+    from: SocketAddr,
+    said: Option<&'a Announced>,
+    more: impl FnOnce(&mut ForeignLine<'a>),
+) {
+    let mut line = ForeignLine {
+        event,
+        dir: Direction::Down,
+        peer: from.to_string(),
+        form: said.map(|said| said.form.as_str()),
+        user: said.and_then(|said| said.sender.as_deref()),
+        name: said.and_then(|said| said.name.as_deref()),
+        size: said.and_then(|said| said.size),
+        ..ForeignLine::default()
+    };
+    more(&mut line);
+    run.out.json(&Line::Foreign(line));
+}
+
+fn parse_listen(text: &str) -> Result<(u16, bool), String> {
+    let (port, is_named) = match text.strip_suffix("=named") {
+        Some(port) => (port, true),
+        None => (text, false),
+    };
+    let port: u16 = port.parse().map_err(|_| "write a port, such as 8080, or 5001=named".to_owned())?;
+    Ok((port, is_named || port == NAMED_PORT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_tell_the_form_of_digits() {
+        assert_eq!(parse_listen("8080"), Ok((8080, false)));
+        assert_eq!(parse_listen("5000"), Ok((5000, true)));
+        assert_eq!(parse_listen("9000=named"), Ok((9000, true)));
+        assert!(parse_listen("70000").is_err() && parse_listen("x").is_err());
+    }
+
+    #[test]
+    fn questions_cannot_move_the_cursor() {
+        let said = Announced {
+            form: Form::Json,
+            sender: Some("al\u{1b}[2Jice".to_owned()),
+            name: Some("a\nb\u{202e}".to_owned()),
+            kind: None,
+            size: None,
+        };
+        let push = Push { number: 1, from: SocketAddr::from(([10, 0, 0, 2], 9)), said };
+        let sentence = format!("{} sends {}", push.sender(), push.what());
+        assert!(!sentence.chars().any(char::is_control) && sentence.contains("10.0.0.2"), "{sentence}");
+    }
+}

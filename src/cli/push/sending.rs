@@ -1,0 +1,263 @@
+//! Files that are pushed to receivers of the field.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::cli::Outcome;
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::human;
+use crate::cli::json::{Direction, ForeignLine, Line, seconds};
+use crate::cli::output::Output;
+use crate::cli::push::exit_of;
+use crate::cli::run::{Run, Standing, Target};
+use crate::cli::shown::Subject;
+use crate::cli::transfer_log::Record;
+use crate::core::name::printable;
+use crate::core::{Command, ContentId, Event, ForeignEvent, ForeignFailure};
+use crate::shell::{ShellEvent, host};
+use crate::wire::push::{Form, Outgoing};
+
+/// One file for one receiver.
+#[derive(Debug, Clone)]
+struct Errand {
+    content: ContentId,
+    name: String,
+    to: SocketAddr,
+}
+
+/// What is sent to whom.
+#[derive(Debug)]
+struct Sending {
+    form: Form,
+    sender: String,
+    to: Vec<SocketAddr>,
+    /// Errands that wait: each receiver gets one file at a time, for many of them take no more.
+    waiting: VecDeque<Errand>,
+    under_way: BTreeMap<u32, Errand>,
+    tickets: u32,
+    /// Everything that was named is hashed.
+    is_scanned: bool,
+    done: usize,
+    failures: Vec<Exit>,
+    bytes: u64,
+}
+
+/// Pushes `paths` to each of `to` in a form; the whole command.
+pub(crate) fn run(
+    form: Form,
+    paths: &[PathBuf],
+    to: &[String],
+    until: Option<Instant>,
+    global: &Global,
+    out: &mut Output,
+) -> Outcome {
+    let sender = global.name.clone().unwrap_or_else(host::name);
+    let receivers = match usable(form, paths, &sender, out).and_then(|()| resolved(form, to, out)) {
+        Ok(receivers) => receivers,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let standing = Standing { native: false, classic: None, foreign: None };
+    let mut run = match Run::start("send", global, Target::default(), standing, out) {
+        Ok(run) => run,
+        Err(exit) => return Outcome::of(exit),
+    };
+    let mut sending = Sending {
+        form,
+        sender,
+        to: receivers,
+        waiting: VecDeque::new(),
+        under_way: BTreeMap::new(),
+        tickets: 0,
+        is_scanned: false,
+        done: 0,
+        failures: Vec::new(),
+        bytes: 0,
+    };
+    let mut shared = 0;
+    for path in paths {
+        match run.share(path) {
+            Ok(()) => shared += 1,
+            Err(fault) => {
+                sending.failures.push(Exit::of_fault(&fault));
+                run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+            }
+        }
+    }
+    sending.is_scanned = shared == 0;
+    let exit = sending.until_over(&mut run, until);
+    run.out.clear();
+    run.leave(|run, event| sending.take(run, &event));
+    let Sending { done, failures, bytes, .. } = sending;
+    Outcome { exit, done, failed: failures.len(), bytes }
+}
+
+/// Whether the form can say what is to be said. What it cannot is a usage error.
+fn usable(form: Form, paths: &[PathBuf], sender: &str, out: &mut Output) -> Result<(), Exit> {
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let shown = human::label(&name);
+        if let Err(error) = (Outgoing { form, sender: sender.to_owned(), name, size: 0 }).steps() {
+            let next = "choose another --dialect, or none for receivers that run chunkcast";
+            out.error(
+                Exit::Usage,
+                &format!("{shown} cannot be sent with --dialect {form}: {error}"),
+                Some(next),
+            );
+            return Err(Exit::Usage);
+        }
+    }
+    Ok(())
+}
+
+fn resolved(form: Form, to: &[String], out: &mut Output) -> Result<Vec<SocketAddr>, Exit> {
+    let resolve = |text: &String| {
+        host::resolve(text, form.port()).map_err(|error| {
+            let shown = printable(text);
+            let next =
+                format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
+            out.error(Exit::Nobody, &format!("--to {shown} leads nowhere: {error}"), Some(&next));
+            Exit::Nobody
+        })
+    };
+    to.iter().map(resolve).collect()
+}
+
+impl Sending {
+    /// The loop, until everything ended or a signal or the clock ends it.
+    fn until_over(&mut self, run: &mut Run<'_>, until: Option<Instant>) -> Exit {
+        loop {
+            if self.is_scanned && self.waiting.is_empty() && self.under_way.is_empty() {
+                return Exit::of_all(self.done, &self.failures);
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Exit::TimedOut;
+            }
+            if let Err(exit) = run.turn(until) {
+                return exit;
+            }
+            while let Some(event) = run.next_event() {
+                if let ShellEvent::Signal(signal) = event {
+                    return Exit::of_signal(signal);
+                }
+                self.take(run, &event);
+            }
+            if let Some(exit) = run.out.ended() {
+                return exit;
+            }
+        }
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+        match event {
+            ShellEvent::Core(Event::Offered { content, name, .. }) => {
+                let name = name.rsplit('/').next().unwrap_or(name).to_owned();
+                let errand = |to: &SocketAddr| Errand { content: *content, name: name.clone(), to: *to };
+                self.waiting.extend(self.to.iter().map(errand));
+                self.begin_next(run);
+            }
+            ShellEvent::Skipped { .. } => self.failures.push(Exit::Storage),
+            ShellEvent::ScanDone { .. } => self.is_scanned = true,
+            ShellEvent::Core(Event::Foreign(event)) => self.take_foreign(run, event),
+            _ => {}
+        }
+    }
+
+    /// Begins what waits for receivers to which nothing is under way.
+    fn begin_next(&mut self, run: &mut Run<'_>) {
+        for errand in std::mem::take(&mut self.waiting) {
+            if self.under_way.values().any(|other| other.to == errand.to) {
+                self.waiting.push_back(errand);
+                continue;
+            }
+            let ticket = self.tickets;
+            self.tickets = ticket.wrapping_add(1);
+            let Errand { content, name, to } = errand.clone();
+            self.under_way.insert(ticket, errand);
+            let (form, sender) = (self.form, self.sender.clone());
+            run.command(Command::SendForeign { ticket, to, form, content, name, sender });
+        }
+    }
+
+    fn take_foreign(&mut self, run: &mut Run<'_>, event: &ForeignEvent) {
+        match event {
+            ForeignEvent::SendBegun { ticket } => {
+                if let Some(errand) = self.under_way.get(ticket) {
+                    run.out.show(&format!("sending {} to {}", human::label(&errand.name), errand.to));
+                }
+            }
+            ForeignEvent::SendProgress { ticket, bytes, of } => {
+                if let Some(errand) = self.under_way.get(ticket) {
+                    let (name, percent) = (human::label(&errand.name), human::percent(*bytes, *of));
+                    run.out.show(&format!("sending {name} to {}: {percent} %", errand.to));
+                }
+            }
+            ForeignEvent::Sent { ticket, bytes, took, acknowledged, .. } => {
+                let Some(errand) = self.under_way.remove(ticket) else { return };
+                self.done += 1;
+                self.bytes = self.bytes.saturating_add(*bytes);
+                let form = self.form;
+                let Errand { name, to, .. } = &errand;
+                let mut line = self.line("sent", &errand);
+                line.bytes = Some(*bytes);
+                line.acknowledged = Some(*acknowledged);
+                line.latency = Some(seconds(*took));
+                run.out.json(&Line::Foreign(line));
+                let dir = Direction::Up;
+                run.log(&Record::Pushed { dir, name, bytes: *bytes, peer: *to, form, took: *took });
+                let said =
+                    if *acknowledged { "the receiver has it" } else { "not acknowledged, by its nature" };
+                let (name, size) = (human::label(name), human::size(*bytes));
+                run.out.result(&format!("sent {name} ({size}) to {to} in {}: {said}", human::span(*took)));
+                self.begin_next(run);
+            }
+            ForeignEvent::SendFailed { ticket, reason, .. } => {
+                let Some(errand) = self.under_way.remove(ticket) else { return };
+                self.failed(run, &errand, reason);
+                self.begin_next(run);
+            }
+            ForeignEvent::Came { .. }
+            | ForeignEvent::Accepted { .. }
+            | ForeignEvent::Progress { .. }
+            | ForeignEvent::Received { .. }
+            | ForeignEvent::Failed { .. } => {}
+        }
+    }
+
+    fn failed(&mut self, run: &mut Run<'_>, errand: &Errand, reason: &ForeignFailure) {
+        let (exit, why) = (exit_of(reason), printable(&reason.to_string()));
+        self.failures.push(exit);
+        let mut line = self.line("failed", errand);
+        line.reason = Some(&why);
+        run.out.json(&Line::Foreign(line));
+        let next = match reason {
+            ForeignFailure::NoConnection(_) => {
+                format!("is a receiver of this dialect running there, on port {}?", errand.to.port())
+            }
+            _ => "see what the receiver says, then send it again".to_owned(),
+        };
+        let failure = Failure {
+            exit,
+            title: format!("{} was not sent to {}", human::label(&errand.name), errand.to),
+            happened: why,
+            kept: None,
+            next: vec![next],
+        };
+        failure.tell_of(run.out, &Subject { id: Some(errand.content), name: Some(&errand.name), path: None });
+    }
+
+    /// A JSON line about an errand.
+    fn line<'a>(&self, event: &'static str, errand: &'a Errand) -> ForeignLine<'a> {
+        ForeignLine {
+            event,
+            dir: Direction::Up,
+            peer: errand.to.to_string(),
+            form: Some(self.form.as_str()),
+            name: Some(&errand.name),
+            ..ForeignLine::default()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What wants to come in: an offer of a peer, or a push in a dialect of the field.
+
+use std::time::Instant;
+
+use crate::cli::human;
+use crate::cli::push::receiving::Push;
+use crate::core::{ContentId, PeerRef};
+
+/// One of either.
+#[derive(Debug, Clone)]
+pub(super) enum Incoming {
+    Offer(Offer),
+    Push(Push),
+}
+
+/// An offer that came in.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) number: u32,
+    pub(super) from: PeerRef,
+    pub(super) content: ContentId,
+    /// From the network.
+    pub(super) name: String,
+    /// As claimed.
+    pub(super) size: u64,
+    /// When it came.
+    pub(super) came: Instant,
+}
+
+/// Its number, as events give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    Offer(u32),
+    Push(u32),
+}
+
+impl Incoming {
+    pub(super) fn number(&self) -> Number {
+        match self {
+            Incoming::Offer(offer) => Number::Offer(offer.number),
+            Incoming::Push(push) => Number::Push(push.number),
+        }
+    }
+
+    /// Who sends, safe to print.
+    pub(super) fn sender(&self) -> String {
+        match self {
+            Incoming::Offer(offer) => human::peer(&offer.from),
+            Incoming::Push(push) => push.sender(),
+        }
+    }
+
+    /// What is sent, safe to print.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Incoming::Offer(offer) => format!("{} ({})", human::label(&offer.name), human::size(offer.size)),
+            Incoming::Push(push) => push.what(),
+        }
+    }
+
+    /// Whether both are surely of one sender: a peer by its id, a sender of the field by its address.
+    pub(super) fn is_of_sender_of(&self, other: &Incoming) -> bool {
+        match (self, other) {
+            (Incoming::Offer(one), Incoming::Offer(two)) => {
+                one.from.id.is_some() && one.from.id == two.from.id
+            }
+            (Incoming::Push(one), Incoming::Push(two)) => one.from.ip() == two.from.ip(),
+            _ => false,
+        }
+    }
+}

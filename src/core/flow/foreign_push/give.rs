@@ -1,0 +1,89 @@
+//! Pushing a shared file to a receiver of the field.
+
+use std::net::SocketAddr;
+
+use crate::core::door::{ConnId, Event, ForeignEvent, ForeignFailure, Output};
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::push::conversation::Conversation;
+use crate::core::push::giving::{Giving, Turn};
+use crate::core::time::Time;
+use crate::wire::push::Outgoing;
+
+impl Peer {
+    /// A file is to be pushed; its size is known here.
+    pub(in crate::core) fn on_send_foreign(
+        &mut self,
+        now: Time,
+        ticket: u32,
+        to: SocketAddr,
+        content: ContentId,
+        file: Outgoing,
+    ) {
+        let form = file.form;
+        match self.script(content, file) {
+            Ok((size, steps)) => {
+                let giving = Giving::new(ticket, content, size, steps, form.is_acknowledged(), now);
+                let conn = self.connections.insert_push(Conversation::giving(to, giving));
+                self.output(Output::Dial { conn, to });
+                self.time_push(now, conn);
+            }
+            Err(reason) => self.event(Event::Foreign(ForeignEvent::SendFailed { ticket, to, reason })),
+        }
+    }
+
+    fn script(
+        &self,
+        content: ContentId,
+        file: Outgoing,
+    ) -> Result<(u64, Vec<crate::wire::push::Step>), ForeignFailure> {
+        if self.leaving.is_some() || self.connections.len() >= self.config.limits.connections_max {
+            return Err(ForeignFailure::Cancelled);
+        }
+        let whole = self.catalogue.get(&content).filter(|holding| holding.is_complete());
+        let size = whole.ok_or(ForeignFailure::NotShared)?.geometry.size_bytes();
+        let steps = Outgoing { size, ..file }.steps().map_err(ForeignFailure::Form)?;
+        Ok((size, steps))
+    }
+
+    pub(super) fn on_giving_connected(&mut self, now: Time, conn: ConnId) {
+        if let Some(giving) = self.connections.push_mut(conn).and_then(Conversation::as_giving) {
+            giving.connected(now);
+            self.wake_push(conn);
+        }
+    }
+
+    pub(super) fn turn_giving(&mut self, now: Time, conn: ConnId, turn: Turn) {
+        let Some(push) = self.connections.push_mut(conn) else { return };
+        let to = push.addr;
+        let Some(giving) = push.as_giving() else { return };
+        let (ticket, size) = (giving.ticket, giving.size);
+        match turn {
+            Turn::Nothing => {}
+            Turn::Wake => self.wake_push(conn),
+            Turn::Begun => {
+                self.event(Event::Foreign(ForeignEvent::SendBegun { ticket }));
+                self.wake_push(conn);
+            }
+            Turn::Moved(bytes) => {
+                self.event(Event::Foreign(ForeignEvent::SendProgress { ticket, bytes, of: size }))
+            }
+            Turn::Done => {
+                let (took, acknowledged) = (now.since(giving.began), giving.acknowledged);
+                let sent = ForeignEvent::Sent { ticket, to, bytes: size, took, acknowledged };
+                self.event(Event::Foreign(sent));
+                self.end_foreign_push(conn);
+            }
+            Turn::Failed(reason) => self.fail_giving(conn, reason),
+        }
+    }
+
+    pub(super) fn fail_giving(&mut self, conn: ConnId, reason: ForeignFailure) {
+        let Some(push) = self.connections.push_mut(conn) else { return };
+        let to = push.addr;
+        let Some(giving) = push.as_giving() else { return };
+        let ticket = giving.ticket;
+        self.event(Event::Foreign(ForeignEvent::SendFailed { ticket, to, reason }));
+        self.end_foreign_push(conn);
+    }
+}

@@ -1,0 +1,396 @@
+//! The core and pushes in the dialects of the field, played by hand over the door: the other side, the disk and the time
+//! are the test's.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a peer that does not take part has to fail")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chunkcast::core::{
+    Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
+    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpoolId, StoreJob,
+    StoreReply, Time, Topology,
+};
+use chunkcast::wire::push::Form;
+
+/// The port of the three forms that are answered, and that of the named one.
+const PORT: u16 = 8080;
+const NAMED: u16 = 5000;
+
+struct Bench {
+    peer: Peer,
+    now: Time,
+    events: VecDeque<ForeignEvent>,
+    dials: Vec<ConnId>,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
+    /// Files under their final names.
+    kept: BTreeMap<String, Vec<u8>>,
+    disk_is_full: bool,
+}
+
+impl Bench {
+    fn new(quota_bytes: u64) -> Bench {
+        let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
+        let config = Config {
+            user: "bench".into(),
+            tcp_port: 0,
+            announce_interval: Duration::from_secs(60),
+            discovers: false,
+            broadcast: false,
+            classic: None,
+            topology: Topology::Mesh,
+            foreign: Some(ForeignConfig { doors, quota_bytes }),
+            fixed_peers: Vec::new(),
+            own_addresses: Vec::new(),
+            agent: "bench".into(),
+            limits: Limits::default(),
+        };
+        Bench {
+            peer: Peer::new(config, 1, Time::ZERO),
+            now: Time::ZERO,
+            events: VecDeque::new(),
+            dials: Vec::new(),
+            spools: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            disk_is_full: false,
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.peer.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.peer.poll() {
+            match output {
+                Output::Event(Event::Foreign(event)) => self.events.push_back(event),
+                Output::Dial { conn, .. } => self.dials.push(conn),
+                Output::Store(StoreJob::Foreign(job)) => {
+                    if let Some(reply) = self.store(job) {
+                        self.peer.handle(self.now, Input::Stored(StoreReply::Foreign(reply)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.peer.check_invariants();
+    }
+
+    fn store(&mut self, job: ForeignJob) -> Option<ForeignReply> {
+        match job {
+            ForeignJob::OpenSpool { spool, .. } if self.disk_is_full => {
+                let fault = Fault { kind: FaultKind::Full, text: "full".into() };
+                Some(ForeignReply::SpoolFailed { spool, fault })
+            }
+            ForeignJob::OpenSpool { spool, .. } => {
+                assert!(self.spools.insert(spool, Vec::new()).is_none(), "{spool} is in use");
+                Some(ForeignReply::Opened { spool })
+            }
+            ForeignJob::ReadEnds { spool, head, tail } => {
+                let bytes = &self.spools[&spool];
+                Some(ForeignReply::Ends {
+                    spool,
+                    head: bytes[..bytes.len().min(head)].to_vec(),
+                    tail: bytes[bytes.len().saturating_sub(tail)..].to_vec(),
+                    bytes: bytes.len() as u64,
+                })
+            }
+            ForeignJob::Keep { spool, name, skip, bytes } => {
+                let all = self.spools.remove(&spool).unwrap();
+                let at = usize::try_from(skip).unwrap();
+                let file = all[at..at + usize::try_from(bytes).unwrap()].to_vec();
+                let path = PathBuf::from(&name);
+                self.kept.insert(name, file);
+                Some(ForeignReply::Kept { spool, path })
+            }
+            ForeignJob::DropSpool { spool } => {
+                self.spools.remove(&spool);
+                None
+            }
+        }
+    }
+
+    fn accept(&mut self, port: u16) -> ConnId {
+        let from = SocketAddr::from(([10, 0, 0, 9], 40_000));
+        let conn = self.peer.accepted(self.now, from, port).unwrap();
+        self.drain();
+        conn
+    }
+
+    /// The other side sends bytes; returns how many were taken.
+    fn says(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        let (mut used, mut idle) = (0, 0);
+        while used < bytes.len() && idle < 2 {
+            let taken = match self.peer.expects(conn) {
+                Expect::Control => self.peer.received(self.now, conn, &bytes[used..]),
+                Expect::Payload { sink, left } => {
+                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - used);
+                    if let Sink::Spool(spool) = sink {
+                        self.spools.get_mut(&spool).unwrap().extend(&bytes[used..used + count]);
+                    }
+                    self.peer.stored(self.now, conn, count as u64);
+                    count
+                }
+                Expect::Nothing => 0,
+            };
+            self.drain();
+            idle = if taken == 0 { idle + 1 } else { 0 };
+            used += taken;
+        }
+        used
+    }
+
+    /// Time passes, deadline by deadline.
+    fn wait(&mut self, how_long: Duration) {
+        let end = self.now + how_long;
+        while let Some((at, _)) = self.peer.deadline().filter(|(at, _)| *at <= end) {
+            self.now = at.max(self.now);
+            self.tell(Input::Tick);
+        }
+        self.now = end;
+    }
+
+    /// What the peer sends, until it closes or has nothing to send for now.
+    fn pull(&mut self, conn: ConnId) -> (Vec<u8>, bool) {
+        let mut said = Vec::new();
+        loop {
+            let count = match self.peer.next_segment(self.now, conn) {
+                Segment::Bytes { bytes, .. } => {
+                    said.extend(bytes);
+                    bytes.len() as u64
+                }
+                Segment::Span { len, .. } => {
+                    said.extend(std::iter::repeat_n(b'*', usize::try_from(len).unwrap()));
+                    len
+                }
+                Segment::HalfClose => 1,
+                Segment::Close => {
+                    self.tell(Input::Closed { conn });
+                    return (said, true);
+                }
+                Segment::Nothing => return (said, false),
+            };
+            self.peer.sent(self.now, conn, count);
+            self.drain();
+        }
+    }
+
+    fn answer(&mut self, accept: bool) {
+        let Some(ForeignEvent::Came { push, .. }) = self.events.pop_front() else { panic!("nobody came") };
+        self.tell(Input::Command(Command::AnswerForeign { push, accept }));
+    }
+
+    fn failure(&mut self) -> ForeignFailure {
+        match self.events.pop_back() {
+            Some(ForeignEvent::Failed { reason, .. } | ForeignEvent::SendFailed { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const QUIET: Duration = Duration::from_secs(1);
+
+#[test]
+fn steps_go_on_after_silence_and_ok_comes_last_when_the_file_is_kept() {
+    let mut bench = Bench::new(100);
+    let conn = bench.accept(PORT);
+    for message in [b".png".as_slice(), b"x.png"] {
+        bench.says(conn, message);
+        assert_eq!(bench.pull(conn), (vec![], false), "before silence nothing is known");
+        bench.wait(QUIET);
+        assert_eq!(bench.pull(conn), (b"OK".to_vec(), false));
+    }
+    bench.says(conn, b"5");
+    bench.wait(QUIET);
+    assert_eq!(bench.pull(conn), (vec![], false), "nobody has accepted");
+    assert_eq!(bench.peer.expects(conn), Expect::Nothing);
+    bench.answer(true);
+    assert_eq!(bench.pull(conn), (b"OK".to_vec(), false));
+    bench.says(conn, b"abcde");
+    assert!(bench.kept.is_empty(), "more may be on its way");
+    bench.wait(QUIET);
+    assert_eq!(bench.kept["x.png"], b"abcde");
+    assert_eq!(bench.pull(conn), (b"OK".to_vec(), true));
+    let Some(ForeignEvent::Received { bytes: 5, latency, .. }) = bench.events.pop_back() else { panic!() };
+    assert_eq!(latency, QUIET * 3);
+}
+
+#[test]
+fn a_question_waits_for_its_answer_and_not_for_ever() {
+    let mut bench = Bench::new(100);
+    let conn = bench.accept(PORT);
+    let glued = br#"{"name": "a", "fileName": "b.csv", "fileType": "csv"}file"#;
+    assert_eq!(bench.says(conn, glued), glued.len() - 4, "the file waits outside");
+    bench.answer(false);
+    assert_eq!(bench.pull(conn), (vec![], true));
+    assert_eq!(bench.failure(), ForeignFailure::Declined);
+
+    let conn = bench.accept(PORT);
+    bench.says(conn, glued);
+    bench.wait(Duration::from_secs(120));
+    assert_eq!(bench.failure(), ForeignFailure::Unanswered);
+    assert_eq!(bench.pull(conn), (vec![], true));
+    // The answer comes too late, and is nobody's.
+    bench.answer(true);
+    assert!(bench.spools.is_empty() && bench.kept.is_empty());
+}
+
+#[test]
+fn a_slow_sender_is_borne_and_a_silent_one_is_not() {
+    let mut bench = Bench::new(10_000);
+    let conn = bench.accept(PORT);
+    bench.says(conn, b"200");
+    bench.wait(QUIET);
+    bench.answer(true);
+    for _ in 0..199 {
+        bench.says(conn, b"x");
+        bench.wait(Duration::from_secs(20));
+    }
+    assert!(!bench.events.iter().any(|event| matches!(event, ForeignEvent::Failed { .. })));
+    bench.wait(Duration::from_secs(20));
+    assert_eq!(bench.failure(), ForeignFailure::Stalled);
+    assert!(bench.spools.is_empty(), "nothing is left of it");
+    assert!(bench.pull(conn).1);
+    // A number in pieces is one number.
+    let conn = bench.accept(PORT);
+    for _ in 0..20 {
+        bench.says(conn, b"1");
+        bench.wait(Duration::from_millis(40));
+    }
+    bench.wait(QUIET);
+    assert_eq!(bench.failure(), ForeignFailure::OverQuota { left: 10_000 });
+    assert!(bench.pull(conn).1);
+    // Bytes of a message do not extend its time.
+    let conn = bench.accept(PORT);
+    for byte in b"{\"a\": 1234" {
+        bench.says(conn, &[*byte]);
+        bench.wait(QUIET);
+    }
+    bench.wait(QUIET);
+    assert_eq!(bench.failure(), ForeignFailure::Silent);
+    assert!(bench.pull(conn).1);
+}
+
+#[test]
+fn a_quota_counts_what_was_let_come_and_gives_back_what_did_not() {
+    let mut bench = Bench::new(100);
+    let first = bench.accept(PORT);
+    bench.says(first, b"60");
+    bench.wait(QUIET);
+    bench.answer(true);
+    let second = bench.accept(PORT);
+    bench.says(second, b"60");
+    bench.wait(QUIET);
+    assert_eq!(bench.failure(), ForeignFailure::OverQuota { left: 40 });
+    bench.tell(Input::EndOfStream { conn: first });
+    assert_eq!(bench.failure(), ForeignFailure::CutShort { came: 0, of: Some(60) });
+    // Two whose size nobody says share what is left.
+    let open = |bench: &mut Bench| {
+        let conn = bench.accept(PORT);
+        bench.says(conn, br#"{"fileName": "b.csv"}"#);
+        while !matches!(bench.events.front(), Some(ForeignEvent::Came { .. })) {
+            bench.events.pop_front().unwrap();
+        }
+        bench.answer(true);
+        conn
+    };
+    let (third, fourth) = (open(&mut bench), open(&mut bench));
+    bench.says(third, &[b'x'; 70]);
+    bench.says(fourth, &[b'x'; 31]);
+    assert!(matches!(bench.failure(), ForeignFailure::OverQuota { .. }));
+    bench.tell(Input::EndOfStream { conn: third });
+    assert_eq!(bench.kept["b.csv"].len(), 70);
+    assert!(bench.spools.is_empty());
+}
+
+#[test]
+fn the_named_form_is_taken_apart_at_its_end() {
+    let mut bench = Bench::new(1_000);
+    let conn = bench.accept(NAMED);
+    assert_eq!(bench.says(conn, b"12345678901234alice"), 0, "nothing is taken before somebody accepts");
+    bench.answer(true);
+    assert_eq!(bench.pull(conn), (vec![], false), "nothing is answered");
+    bench.says(conn, b"12345678901234alice");
+    bench.tell(Input::EndOfStream { conn });
+    assert_eq!(bench.kept["alice.png"], b"345678901234", "12 bytes");
+    assert_eq!(bench.pull(conn), (vec![], true));
+    let conn = bench.accept(NAMED);
+    bench.says(conn, b"9");
+    bench.events.clear();
+    let push = 1;
+    bench.tell(Input::Command(Command::AnswerForeign { push, accept: true }));
+    bench.says(conn, b"9abc");
+    bench.tell(Input::EndOfStream { conn });
+    assert_eq!(bench.failure(), ForeignFailure::NoParts);
+    assert!(bench.spools.is_empty() && bench.pull(conn).1);
+}
+
+#[test]
+fn a_full_disk_is_known_before_the_first_ok() {
+    let mut bench = Bench::new(1_000);
+    bench.disk_is_full = true;
+    let conn = bench.accept(PORT);
+    bench.says(conn, b"5");
+    bench.wait(QUIET);
+    bench.answer(true);
+    assert_eq!(bench.pull(conn), (vec![], true));
+    assert!(matches!(bench.failure(), ForeignFailure::Storage(_)));
+}
+
+#[test]
+fn who_gives_says_each_step_after_the_last_was_answered() {
+    let mut bench = Bench::new(0);
+    let content = ContentId([7; 32]);
+    bench.tell(Input::Stored(StoreReply::Offered { content, name: "x.png".into(), size: 3 }));
+    let to = SocketAddr::from(([10, 0, 0, 9], 8080));
+    let (name, sender) = ("x.png".to_owned(), "alice".to_owned());
+    let send = Command::SendForeign { ticket: 4, to, form: Form::Steps, content, name, sender };
+    bench.tell(Input::Command(send.clone()));
+    let conn = bench.dials.remove(0);
+    assert_eq!(bench.peer.expects(conn), Expect::Nothing);
+    bench.tell(Input::Connected { conn });
+    for said in [b".png".as_slice(), b"x.png", b"3", b"***"] {
+        assert_eq!(bench.pull(conn), (said.to_vec(), false));
+        bench.says(conn, b"O");
+        assert_eq!(bench.pull(conn), (vec![], false));
+        bench.says(conn, b"K");
+    }
+    assert_eq!(bench.pull(conn), (vec![], true));
+    let sent = bench.events.pop_back();
+    assert!(
+        matches!(sent, Some(ForeignEvent::Sent { ticket: 4, bytes: 3, acknowledged: true, .. })),
+        "{sent:?}"
+    );
+
+    // Nothing within ten seconds.
+    bench.tell(Input::Command(send));
+    let conn = bench.dials.remove(0);
+    bench.tell(Input::Connected { conn });
+    bench.pull(conn);
+    bench.wait(Duration::from_secs(9));
+    assert!(bench.events.is_empty() || !matches!(bench.events.back(), Some(ForeignEvent::SendFailed { .. })));
+    bench.wait(Duration::from_secs(2));
+    assert_eq!(bench.failure(), ForeignFailure::NoOk);
+    assert!(bench.pull(conn).1);
+}
+
+#[test]
+fn who_leaves_lets_what_comes_finish_and_sends_the_rest_away() {
+    let mut bench = Bench::new(100);
+    let (coming, asked) = (bench.accept(PORT), bench.accept(PORT));
+    bench.says(coming, b"2");
+    bench.wait(QUIET);
+    bench.answer(true);
+    bench.says(asked, b"2");
+    bench.wait(QUIET);
+    bench.tell(Input::Command(Command::Leave));
+    assert!(bench.pull(asked).1);
+    bench.pull(coming);
+    bench.says(coming, b"ab");
+    bench.wait(QUIET);
+    assert_eq!(bench.kept.values().next().unwrap(), b"ab");
+    assert_eq!(bench.pull(coming), (b"OK".to_vec(), true));
+}
