@@ -198,7 +198,7 @@ impl Receiver<'_> {
     /// Somebody answered.
     fn replied(&mut self, run: &mut Run<'_>, incoming: &Incoming, reply: Reply) {
         match reply {
-            Reply::Decline => return decline(run, incoming, Answer::Declined, "by whoever was asked"),
+            Reply::Decline => decline(run, incoming, Answer::Declined, "by whoever was asked"),
             Reply::Always => {
                 self.policy.always(&incoming.from);
                 self.accept_if_it_fits(run, incoming);
