@@ -49,8 +49,8 @@ Examples:
   chunkcast receive --from lab-7 --from 192.168.1.27
   chunkcast receive --yes --once              take one file and end
 
-Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there and verified; 4 no network,
-with --once also 5 gave up (part kept), 6 integrity, 7 local storage.";
+Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there and verified;
+4 no network; 7 the folder cannot be used; with --once also 5 gave up (part kept), 6 integrity.";
 
 /// Wait for files that others send
 #[derive(Debug, Args)]
