@@ -55,6 +55,7 @@ fn config() -> Config {
         topology: Topology::Mesh,
         classic: None,
         http: Some(HttpConfig { names: vec!["lab-7".into()] }),
+        foreign: None,
         broadcast: true,
         fixed_peers: Vec::new(),
         own_addresses: vec![HERE.into()],

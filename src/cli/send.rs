@@ -41,8 +41,8 @@ Examples:
   chunkcast send notes.pdf --to lab-7 --timeout 5m   do not wait for ever for an answer
 
 Exit: 0 all verified by all, 3 nobody of that name, 4 no network, 5 a recipient was lost or gave up,
-6 integrity, 7 a file cannot be read, 8 several of that name, 9 declined, 10 some of it, 124 timed out,
-130 interrupted, 143 terminated.";
+6 integrity, 7 a file cannot be read, 8 several of that name, 9 declined, 10 some of it,
+124 timed out, 130 interrupted, 143 terminated.";
 
 /// Send files to peers, who accept or decline
 #[derive(Debug, Args)]

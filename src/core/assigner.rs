@@ -238,10 +238,11 @@ mod tests {
     #[test]
     fn who_leaves_or_stalls_gives_back() {
         let mut assigner = assigner(8, 2, 4);
-        assert_eq!(shown(&mut assigner).len(), 4);
+        // Who came while there were few was assigned two each, the others one.
+        assert_eq!(shown(&mut assigner).len(), 6);
         assigner.depart(conn(3));
         let waiting = assigner.waiting.len();
-        assert_eq!(waiting, 5);
+        assert_eq!(waiting, 3);
         let late = Time::ZERO + STALL;
         (0..2).for_each(|slot| assigner.hands.get_mut(&conn(slot)).unwrap().moved = late);
         // Who has asked waits for us.
