@@ -42,6 +42,7 @@ impl Bench {
             classic: None,
             topology: Topology::Mesh,
             foreign: Some(ForeignConfig { doors, quota_bytes }),
+            http: None,
             fixed_peers: Vec::new(),
             own_addresses: Vec::new(),
             agent: "bench".into(),
