@@ -336,7 +336,6 @@ mod tests {
             "get x --dialog perhaps",
             "send x",
             "send --to lab-7",
-            "send x --to ''",
             "receive x",
             "receive --quota much",
             "send x --dialect morse --to y",
