@@ -55,7 +55,7 @@ Examples:
   chunkcast receive --dir ~/Inbox --yes       take everything, up to --quota
   chunkcast receive --from lab-7 --from 192.168.1.27
   chunkcast receive --yes --once              take one file and end
-  chunkcast receive --listen 8080 --listen 5000         from senders of the field too
+  chunkcast receive --listen 8080 --listen 5000    from senders of the field too
 
 Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there; 4 no network or a port is
 taken; 7 the folder cannot be used; with --once also 5 gave up (part kept), 6 integrity.";

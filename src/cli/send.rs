@@ -30,7 +30,9 @@ recipients of one file feed each other: your own line carries it about once.
 PEER is a name as `chunkcast ls --peers` shows it, NAME#ID where several have that name, or HOST[:PORT]. The other \
 machine runs `chunkcast receive`. A file of a folder is offered under its own name; names of folders are not sent.
 
-What is sent is on offer to everybody on the network for as long as this runs.";
+What is sent is on offer to everybody on the network for as long as this runs.
+
+With --dialect it goes to receivers of the field instead, which verify nothing; each PEER is then HOST[:PORT].";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,9 +41,10 @@ Examples:
   chunkcast send notes.pdf --to 192.168.1.27         where broadcasts do not reach
   chunkcast send                                     a menu: name, file, recipient
   chunkcast send notes.pdf --to lab-7 --timeout 5m   do not wait for ever for an answer
+  chunkcast send --dialect json cars.csv --to 192.168.1.27
 
-Exit: 0 all verified by all, 3 nobody of that name, 4 no network, 5 a recipient was lost or gave up,
-6 integrity, 7 a file cannot be read, 8 several of that name, 9 declined, 10 some of it,
+Exit: 0 all verified by all, 2 usage, 3 nobody of that name, 4 no network, 5 a recipient was lost or
+gave up, 6 integrity, 7 a file cannot be read, 8 several of that name, 9 declined, 10 some of it,
 124 timed out, 130 interrupted, 143 terminated.";
 
 /// Send files to peers, who accept or decline

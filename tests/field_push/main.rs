@@ -12,6 +12,9 @@
 #[allow(dead_code, reason = "the process tests use the rest of it")]
 mod child;
 mod hostile;
+#[path = "../process/lan.rs"]
+#[allow(dead_code, reason = "the process tests use the rest of it")]
+mod lan;
 mod place;
 mod receiving;
 mod reference;

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::child::{Child, Launch};
+use crate::lan::Lan;
 
-/// A folder that is gone with it.
+/// A folder that is gone with it, and ports of its own.
 pub(crate) struct Place {
-    folder: tempfile::TempDir,
+    lan: Lan,
 }
 
 impl Place {
     pub(crate) fn new() -> Place {
-        Place { folder: tempfile::tempdir().unwrap() }
+        Place { lan: Lan::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.lan.path(name)
     }
 
     pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -35,6 +36,8 @@ impl Place {
             .args(&[
                 command,
                 "--json",
+                "--port",
+                &self.lan.port.to_string(),
                 "--broadcast",
                 "127.255.255.255",
                 "--bind",

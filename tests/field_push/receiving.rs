@@ -120,6 +120,30 @@ fn fifty_senders_at_once_and_a_slow_one_delays_nobody() {
 }
 
 #[test]
+fn offers_and_pushes_come_to_one_receiver_under_one_quota() {
+    let place = Place::new();
+    place.file("offered.csv", b"name,price\nfiat,9\n");
+    place.file("large.csv", &[b'x'; 600]);
+    let (mut child, to) = place.receiver_with("0", &["--yes", "--quota", "1000"]);
+    let peer = format!("127.0.0.1:{}", child.wait_json("its own port", |line| line["tcp_port"].as_u64()));
+    let offer = |file: &str| place.launch("send").args(&["--to", &peer]).args(&[place.path(file)]).run();
+    offer("offered.csv").expect(0);
+    let line = child.wait_json("the offered file", |line| {
+        (line["t"] == "push" && line["event"] == "received").then(|| line.clone())
+    });
+    assert_eq!((&line["kind"], &line["name"]), (&"csv".into(), &"offered.csv".into()), "{line}");
+    assert!(line["latency"].is_f64() && line["rate"].is_u64(), "{line}");
+    // 18 bytes are gone, and each kind of sender finds what the other left.
+    assert_eq!(send_short(to, "983", &[7; 983]), 0);
+    assert_eq!(send_short(to, "500", &[7; 500]), 2);
+    offer("large.csv").expect(9);
+    assert_eq!(send_short(to, "482", &[7; 482]), 2);
+    assert_eq!(place.received(), ["offered.csv", "push-from-127-0-0-1", "push-from-127-0-0-1 (2)"]);
+    let ended = child.interrupt().expect(0);
+    assert_eq!(ended.of_type("summary")[0]["done"], 3);
+}
+
+#[test]
 fn what_came_is_shown_and_cannot_move_the_cursor() {
     let place = Place::new();
     // An address of this test's own, on which even a fixed port is free.
