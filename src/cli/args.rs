@@ -32,8 +32,7 @@ Examples:
   chunkcast share ~/Videos/talk.mkv     offer a file until Ctrl-C
   chunkcast ls                          what the LAN offers now
   chunkcast get talk.mkv                fetch it from everybody who has a part of it
-  chunkcast receive                     wait for what others send to this machine
-  chunkcast send notes.pdf --to lab-7   send it to one of them
+  chunkcast send notes.pdf --to lab-7   send it to one who runs chunkcast receive
   chunkcast demo                        all of that on this machine alone
 
 More: chunkcast COMMAND --help, chunkcast --help for the flags of all commands, chunkcast man.
