@@ -57,8 +57,8 @@ Examples:
   chunkcast receive --yes --once              take one file and end
   chunkcast receive --listen 8080 --listen 5000    from senders of the field too
 
-Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there; 4 no network or a port is taken,
-with --once also 5 gave up (part kept), 6 integrity, 7 local storage.";
+Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there; 4 no network or a port is
+taken, with --once also 5 gave up, 6 integrity, 7 local storage.";
 
 /// Wait for files that others send
 #[derive(Debug, Args)]
