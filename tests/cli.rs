@@ -60,7 +60,7 @@ fn without_arguments_there_is_a_short_help_with_examples() {
     let output = run(&[] as &[&str], 2);
     let help = text(&output.stderr);
     assert!(output.stdout.is_empty());
-    assert!(help.lines().count() < 30, "{help}");
+    assert!(help.lines().count() < 34, "{help}");
     for part in [
         "share",
         "serve",
