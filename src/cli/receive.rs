@@ -235,9 +235,11 @@ impl Receiver<'_> {
         match event {
             // Nothing is drawn over a question.
             ForeignEvent::Progress { .. } if self.questions.are_asked() => return,
-            ForeignEvent::Failed { push, .. } => {
+            ForeignEvent::Failed { push, from, name, reason } => {
                 self.questions.gone(run, Number::Push(*push));
-                self.policy.push_failed(*push);
+                if !self.policy.push_failed(*push) {
+                    return self.receiving.refused(run, *from, name.as_deref(), reason);
+                }
             }
             _ => {}
         }
@@ -248,10 +250,10 @@ impl Receiver<'_> {
 
     /// What still happens while this peer leaves: nothing is accepted any more.
     fn take_last(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
-        if let ShellEvent::Core(Event::Foreign(event)) = event {
-            self.receiving.take(run, &mut self.viewing, event);
-        } else {
-            self.downloads.take(run, event);
+        match event {
+            ShellEvent::Core(Event::Foreign(ForeignEvent::Came { .. })) => {}
+            ShellEvent::Core(Event::Foreign(event)) => self.take_foreign(run, event),
+            event => self.downloads.take(run, event),
         }
     }
 

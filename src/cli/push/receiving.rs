@@ -171,20 +171,8 @@ impl Receiving {
     }
 
     fn failed(&mut self, run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) {
-        let why = printable(&reason.to_string());
-        tell(run, "failed", from, None, |line| {
-            line.name = name;
-            line.reason = Some(&why);
-        });
+        let why = told_failed(run, from, name, reason);
         let what = name.map_or_else(|| "a file".to_owned(), human::label);
-        // Strangers that say nothing sensible, and what was declined here, are nobody's failure.
-        if *reason == ForeignFailure::Declined {
-            // Whoever declined it said so.
-            return;
-        }
-        if matches!(reason, ForeignFailure::Unclear(_) | ForeignFailure::Silent) {
-            return run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
-        }
         let exit = exit_of(reason);
         self.failures.push(exit);
         run.log(&Record::Failed { name: name.unwrap_or("?"), id: None, took: Duration::ZERO, why: &why });
@@ -198,6 +186,22 @@ impl Receiving {
         failure.tell_of(run.out, &Subject { id: None, name, path: None });
     }
 
+    /// What was never accepted did not come: strangers that say nothing sensible, or too much, are nobody's failure.
+    pub(crate) fn refused(
+        &self,
+        run: &mut Run<'_>,
+        from: SocketAddr,
+        name: Option<&str>,
+        reason: &ForeignFailure,
+    ) {
+        let why = told_failed(run, from, name, reason);
+        // Whoever declined it said so.
+        if *reason != ForeignFailure::Declined {
+            let what = name.map_or_else(|| "a file".to_owned(), human::label);
+            run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
+        }
+    }
+
     fn complain(&mut self, run: &mut Run<'_>, text: &str) {
         if !std::mem::replace(&mut self.complained, true) {
             run.out.fail(&format!("chunkcast: {}", printable(text)));
@@ -208,6 +212,16 @@ impl Receiving {
 /// Lets a push come, or not.
 pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
     run.command(Command::AnswerForeign { push: push.number, accept });
+}
+
+/// Tells scripts of a push without a file, and gives back why.
+fn told_failed(run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) -> String {
+    let why = printable(&reason.to_string());
+    tell(run, "failed", from, None, |line| {
+        line.name = name;
+        line.reason = Some(&why);
+    });
+    why
 }
 
 /// A file that came.

@@ -122,9 +122,9 @@ impl Policy {
         }
     }
 
-    /// A push came to nothing.
-    pub(super) fn push_failed(&mut self, push: u32) {
-        self.pushes.remove(&push);
+    /// A push came to nothing. Whether it had been accepted.
+    pub(super) fn push_failed(&mut self, push: u32) -> bool {
+        self.pushes.remove(&push)
     }
 
     /// What offers leave of the quota, for pushes.
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(policy.verdict(&push(2, [10, 0, 0, 3], "alice"), Room::default(), true), Verdict::Ask);
         policy.accepted(&one);
         assert_eq!(answer(policy.verdict(&incoming(1, "a", 1), Room::default(), true)), Some(Answer::Busy));
-        policy.push_failed(1);
+        assert!(policy.push_failed(1) && !policy.push_failed(1));
         assert_eq!(policy.verdict(&incoming(1, "a", 1), Room::default(), true), Verdict::Ask);
         policy.accepted(&incoming(1, "a", 1));
         assert_eq!(answer(policy.verdict(&one, Room::default(), true)), Some(Answer::Busy));
