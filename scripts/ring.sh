@@ -31,7 +31,6 @@ if [ -z "$file" ]; then
     file=$folder/random.bin
     head -c 10M /dev/urandom >"$file"
 fi
-name=$(basename "$file")
 
 running=()
 cleanup() {
@@ -91,7 +90,9 @@ printf '%-10s %18s %22s %8s\n' peer 'from the owner' 'from the neighbour' second
 for peer in $(seq 1 "$peers"); do
     log=$folder/peer-$peer.log
     from() { grep -c -E " received chunk [0-9]+/[0-9]+ from $1 " "$log" || true; }
-    if [ "${ended[$peer]}" = 0 ] && cmp -s "$file" "$folder/peer-$peer/$name"; then
+    # A name that not every system takes is stored under another.
+    got=$(find "$folder/peer-$peer" -maxdepth 1 -type f ! -name '*.summary.json' | head -n 1)
+    if [ "${ended[$peer]}" = 0 ] && cmp -s "$file" "$got"; then
         seconds=$(sed -n 's/.* DONE .* dur=\([0-9.]*\) .*/\1/p' "$folder/state-$peer/transfers.log" | tail -n 1)
         printf '%-10s %18s %22s %8s\n' "peer-$peer" "$(from owner)" "$(from neighbour)" "${seconds:--}"
     elif [ "${ended[$peer]}" = 143 ]; then

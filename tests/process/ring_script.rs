@@ -48,7 +48,7 @@ fn it_ends_when_all_is_verified_and_prints_a_table() {
     assert!(ended.status.success(), "{table}\n{}", String::from_utf8_lossy(&ended.stderr));
     for number in 1..=3 {
         let name = format!("peer-{number}");
-        assert_same(&file, &folder(&lan).join(&name).join("talk: a film.mkv"));
+        assert_same(&file, &folder(&lan).join(&name).join("talk_ a film.mkv"));
         let row = table.lines().find(|line| line.starts_with(&name)).expect("a row for each");
         let cells: Vec<f64> = row.split_whitespace().skip(1).map(|cell| cell.parse().expect(row)).collect();
         let [owner, neighbour, _seconds] = cells[..] else { panic!("{row}") };
