@@ -283,7 +283,7 @@ fn has_script() -> bool {
 fn at_a_terminal(lan: &Lan, launch: Launch) -> (Child, fs::File) {
     let keys = lan.path("keys");
     assert!(std::process::Command::new("mkfifo").arg(&keys).status().unwrap().success());
-    let terminal = format!("exec script -qefc \"$0 $*\" /dev/null < '{}'", keys.display());
+    let terminal = format!("exec script -qefc \"exec $0 $*\" /dev/null < '{}'", keys.display());
     let child = launch.through(&["/bin/sh", "-c", &terminal]).start();
     (child, fs::OpenOptions::new().write(true).open(&keys).unwrap())
 }
