@@ -8,14 +8,12 @@
 # Usage: scripts/classic-lan.sh [KIB]      (size of each file, default 3000). Needs root and iproute2; says so otherwise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/hosts.bash
 kib=${1:-3000}
 case "$kib" in
     '' | *[!0-9]* | 0) echo "usage: scripts/classic-lan.sh [KIB], a number above 0" >&2; exit 2 ;;
 esac
-if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null; then
-    echo "skipped: making network namespaces needs root and iproute2 (the command ip)" >&2
-    exit 0
-fi
+need_hosts
 cargo build --release --locked
 target=${CARGO_TARGET_DIR:-target}
 binary=$(realpath "$target/release/chunkcast")
@@ -27,27 +25,15 @@ cleanup() {
     trap '' INT TERM
     [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
     wait 2>/dev/null || true
-    for host in 1 2 3 4; do ip netns del "$name-$host" 2>/dev/null || true; done
-    ip netns del "$name-switch" 2>/dev/null || true
+    remove_hosts "$name" 4
     rm -rf "$folder"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The switch has a namespace of its own, so that nothing of this touches the machine's own interfaces.
-ip netns add "$name-switch"
-ip -n "$name-switch" link add switch type bridge
-ip -n "$name-switch" link set switch up
-for host in 1 2 3 4; do
-    ip netns add "$name-$host"
-    ip -n "$name-$host" link add eth0 type veth peer name "port$host" netns "$name-switch"
-    ip -n "$name-switch" link set "port$host" master switch up
-    ip -n "$name-$host" addr add "10.78.0.$host/24" broadcast 10.78.0.255 dev eth0
-    ip -n "$name-$host" link set eth0 up
-    ip -n "$name-$host" link set lo up
-    mkdir -p "$folder/$host"
-done
+make_hosts "$name" 10.78.0 4
+mkdir -p "$folder"/{1,2,3,4}
 
 background() { # LOG HOST ARGUMENTS...
     local log=$1 host=$2

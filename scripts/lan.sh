@@ -4,6 +4,7 @@
 # Usage: scripts/lan.sh [PEERS] [MIB]      (default: 3 peers, 64 MiB). Needs root and iproute2; says so otherwise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/hosts.bash
 peers=${1:-3} mib=${2:-64}
 case "$peers$mib" in
     *[!0-9]*) echo "usage: scripts/lan.sh [PEERS] [MIB], both numbers" >&2; exit 2 ;;
@@ -12,12 +13,9 @@ if [ "$peers" -lt 2 ] || [ "$peers" -gt 200 ]; then
     echo "a LAN of 2 to 200 peers, please" >&2
     exit 2
 fi
-if [ "$(id -u)" != 0 ] || ! command -v ip >/dev/null; then
-    echo "skipped: making network namespaces needs root and iproute2 (the command ip)" >&2
-    exit 0
-fi
+need_hosts
 cargo build --release --locked
-binary=$PWD/target/release/chunkcast
+binary=$(realpath "${CARGO_TARGET_DIR:-target}/release/chunkcast")
 folder=$(mktemp -d)
 name=cc$$
 sharer=
@@ -25,23 +23,13 @@ sharer=
 cleanup() {
     [ -z "$sharer" ] || kill "$sharer" 2>/dev/null || true
     wait 2>/dev/null || true
-    for host in $(seq 1 "$peers"); do ip netns del "$name-$host" 2>/dev/null || true; done
-    ip netns del "$name-switch" 2>/dev/null || true
+    remove_hosts "$name" "$peers"
     rm -rf "$folder"
 }
 trap cleanup EXIT INT TERM
 
-# The switch has a namespace of its own, so that nothing of this touches the machine's own interfaces.
-ip netns add "$name-switch"
-ip -n "$name-switch" link add switch type bridge
-ip -n "$name-switch" link set switch up
+make_hosts "$name" 10.77.0 "$peers"
 for host in $(seq 1 "$peers"); do
-    ip netns add "$name-$host"
-    ip -n "$name-$host" link add eth0 type veth peer name "port$host" netns "$name-switch"
-    ip -n "$name-switch" link set "port$host" master switch up
-    ip -n "$name-$host" addr add "10.77.0.$host/24" broadcast 10.77.0.255 dev eth0
-    ip -n "$name-$host" link set eth0 up
-    ip -n "$name-$host" link set lo up
     mkdir -p "$folder/$host"
 done
 
