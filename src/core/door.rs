@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use classic::{
-    ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, DictionaryUse,
-    SpoolId, Voice,
+    ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob, ClassicReply,
+    DictionaryUse, SpoolId, Voice,
 };
 pub use event::{Event, FailReason, PeerRef};
 pub use foreign::{ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply};

@@ -46,7 +46,7 @@ mod uploader;
 
 pub use bitfield::Bitfield;
 pub use door::{
-    BrokenWhy, BufferId, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
+    BrokenWhy, BufferId, ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
     FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, HttpConfig, IfaceId,
     Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource,

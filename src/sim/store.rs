@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveDateTime;
+
 use crate::core::{
-    Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, Rng, SpanFault, StoreJob,
-    StoreReply,
+    Bitfield, BufferId, ChunkBytes, ClassicJob, ClassicReply, ContentId, Fault, FaultKind, Manifest,
+    PartState, Rng, SpanFault, StoreJob, StoreReply,
 };
 use crate::sim::disk::{Disk, File, Library};
+use crate::wire::classic::ChunkName;
+use crate::wire::classic::announcement::BatchChunk;
 use crate::wire::message::ManifestPage;
 
 impl Disk {
@@ -39,10 +43,27 @@ impl Disk {
             }
             // No host of the simulation takes in pushes of the field.
             StoreJob::Foreign(_) => return None,
+            StoreJob::Classic(ClassicJob::Digest { chunks }) => {
+                let read = |(name, bytes)| self.digest(library, name, bytes);
+                let chunks = chunks.into_iter().filter_map(read).collect();
+                StoreReply::Classic(ClassicReply::Digested { chunks, now: NaiveDateTime::default() })
+            }
             StoreJob::Classic(job) => {
                 return self.shelf.carry_out(job, &mut self.spec, rng).map(StoreReply::Classic);
             }
         })
+    }
+
+    /// What D announces of a chunk, as far as foreign peers look at it: they do not verify.
+    fn digest(&self, library: &Library, name: ChunkName, bytes: ChunkBytes) -> Option<BatchChunk> {
+        let size = match bytes {
+            ChunkBytes::Kept => self.shelf.find(&name)?.len() as u64,
+            ChunkBytes::Shared { content, bytes, .. } => {
+                let at = library.find(&content)?;
+                self.files.get(&at).filter(|file| file.whole && !file.changed).map(|_| bytes)?
+            }
+        };
+        Some(BatchChunk { name, size, sha256: [0; 32], made: NaiveDateTime::default() })
     }
 
     fn open_part(&mut self, library: &Library, content: ContentId) -> StoreReply {

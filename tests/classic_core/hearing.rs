@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chunkcast::core::{ClassicEvent, Command, DatagramTo, DictionaryUse, Input};
-use chunkcast::wire::classic::ChunkName;
+use chunkcast::core::{ClassicConfig, ClassicEvent, Command, DatagramTo, DictionaryUse, Input, Voice};
+use chunkcast::wire::classic::announcement;
+use chunkcast::wire::classic::{ChunkName, Dialect};
 use chunkcast::wire::message::Wanted;
 
 use super::bench::{Bench, HERE, config, content, host};
@@ -26,6 +27,29 @@ fn what_is_shared_is_announced_to_everybody_and_to_who_was_heard() {
     assert_eq!(to[0], DatagramTo::EverybodyAt { port: 5000 });
     assert_eq!(to[3], DatagramTo::One { iface: None, addr: (host(2), 5001).into() });
     assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Announced { chunks: 5 })), 1);
+}
+
+#[test]
+fn d_is_announced_in_one_datagram_with_what_the_store_read() {
+    let mut bench =
+        Bench::new(ClassicConfig { voices: vec![Voice { dialect: Dialect::D, port: 5002 }], ..config() });
+    bench.share("forest.png", content(102_401));
+    // More chunks than a datagram has room for: announced in part, it would be taken for a shorter file.
+    bench.share("long.bin", content(102_400 * 500));
+    bench.wait(2_000);
+    let [(to, datagram)] = bench.datagrams.as_slice() else { panic!("{:?}", bench.datagrams) };
+    assert_eq!(*to, DatagramTo::EverybodyAt { port: 5002 });
+    let said = announcement::decode(datagram).expect("what others read");
+    assert!(said.replaces_all);
+    let told: Vec<_> =
+        said.chunks.iter().map(|chunk| (chunk.name.to_string(), chunk.size, chunk.sha256)).collect();
+    let first = ("forest_1.png".to_owned(), Some(102_400), Some([1; 32]));
+    assert_eq!(told, [first, ("forest_2.png".to_owned(), Some(1), Some([2; 32]))]);
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Announced { chunks: 2 })), 1);
+
+    let own = String::from_utf8(datagram.clone()).expect("text");
+    bench.hear(HERE.into(), &own);
+    assert!(bench.peer.status(bench.now).classic.is_empty(), "it is its own");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::classic::setup::{Alone, Duty};
-use crate::cli::classic::{self, refuse_voice, until_ended};
+use crate::cli::classic::{self, until_ended};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
@@ -46,9 +46,6 @@ pub(crate) struct AnnounceArgs {
 }
 
 pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Outcome {
-    if let Err(exit) = refuse_voice(&args.alone, out) {
-        return Outcome::of(exit);
-    }
     let files = if args.files.is_empty() && out.may_ask() { asked(out) } else { args.files.clone() };
     // Before the first round: the next one is a minute later.
     if let Err(exit) = cut(args, &files, out) {

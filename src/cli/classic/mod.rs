@@ -29,7 +29,6 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing};
 use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
-use crate::wire::classic::Dialect;
 
 const ABOUT: &str = "\
 The four programs that classic peers are made of, each alone, or all in one loop. They work together by the files they \
@@ -144,20 +143,6 @@ fn leave(run: &mut Run<'_>, mut each: impl FnMut(&mut Run<'_>, &ClassicEvent)) {
             each(run, &event);
         }
     });
-}
-
-/// Refuses to announce in a dialect that cannot be; a usage error.
-fn refuse_voice(alone: &Alone, out: &mut Output) -> Result<(), Exit> {
-    if alone.dialect() != Dialect::D {
-        return Ok(());
-    }
-    let next = "peers of D hear the names of --dialect B on the same port, and are served when they ask";
-    out.error(
-        Exit::Usage,
-        "chunkcast does not announce in D, which needs the SHA-256 of each chunk",
-        Some(next),
-    );
-    Err(Exit::Usage)
 }
 
 /// Prints what happens and writes it to the programs' logs.

@@ -12,7 +12,7 @@ use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::upload::Sent;
-use crate::cli::classic::{self, Diary, refuse_voice, until_ended};
+use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
@@ -66,9 +66,6 @@ struct All {
 }
 
 pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome {
-    if let Err(exit) = refuse_voice(&args.alone, out) {
-        return Outcome::of(exit);
-    }
     let mut run = match classic::start(COMMAND, Duty::Everything, &args.alone, global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),

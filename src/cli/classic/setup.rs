@@ -23,12 +23,15 @@ const NO_CHUNK: u64 = 0;
 /// In the target folder of `get --classic`: the chunks, until they are joined.
 const CHUNK_FOLDER: &str = ".chunkcast-classic";
 /// What is announced beside native content: every kind of listener finds names in the form that it can ask for.
+/// Not in D: it calls chunks of another cut as A-size does, and who hears both would take one for the other.
 const VOICES: [Voice; 4] = [
     Voice { dialect: Dialect::A, port: 5000 },
     Voice { dialect: Dialect::ASize, port: 5000 },
     Voice { dialect: Dialect::E, port: 5000 },
     Voice { dialect: Dialect::B, port: 5001 },
 ];
+/// The port that listeners of D have to themselves. On the other one are those of B, which its long datagram would end.
+const D_PORT: u16 = 5002;
 /// In the state directory: where a command that fetches nothing would keep chunks.
 const NO_CHUNK_FOLDER: &str = "classic";
 /// The dialect of a `classic` command that names none: B, and C, which announces alike.
@@ -145,7 +148,10 @@ impl Alone {
 
     /// The UDP port that is announced on.
     pub(crate) fn voice(&self) -> Voice {
-        let own = self.dialect().udp_ports().first().copied().unwrap_or_default();
+        let own = match self.dialect() {
+            Dialect::D => D_PORT,
+            dialect => dialect.udp_ports().first().copied().unwrap_or_default(),
+        };
         Voice { dialect: self.dialect(), port: self.udp_port.unwrap_or(own) }
     }
 

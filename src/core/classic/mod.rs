@@ -35,6 +35,8 @@ pub(in crate::core) struct Classic {
     pub(in crate::core) served: BTreeSet<(IpAddr, ConnId)>,
     /// A round of announcements waits for the store to say what is kept.
     pub(in crate::core) round_due: bool,
+    /// The store was asked for what D announces, and did not answer yet.
+    pub(in crate::core) digests_due: bool,
     /// When the file that tells who has what was last written.
     pub(in crate::core) written: Option<Time>,
     sent: VecDeque<BTreeSet<Vec<u8>>>,
@@ -49,6 +51,7 @@ impl Classic {
             fetches: Fetches::default(),
             served: BTreeSet::new(),
             round_due: false,
+            digests_due: false,
             written: None,
             sent: VecDeque::new(),
         }
@@ -67,6 +70,16 @@ impl Classic {
             self.sent.pop_front();
         }
         self.sent.push_back(round);
+    }
+
+    /// This datagram of the last round went out behind the others.
+    pub(in crate::core) fn note_sent_late(&mut self, datagram: Vec<u8>) {
+        match self.sent.back_mut() {
+            Some(round) => {
+                round.insert(datagram);
+            }
+            None => self.sent.push_back(BTreeSet::from([datagram])),
+        }
     }
 
     /// Whether a datagram is, to the byte, one of those that went out lately.

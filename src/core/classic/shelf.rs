@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::door::ChunkBytes;
 use crate::core::id::ContentId;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 
@@ -127,6 +128,15 @@ impl Shelf {
             }
         }
         names.into_iter().collect()
+    }
+
+    /// Where the bytes of a chunk are that is announced under this name in a dialect that cuts by this rule.
+    pub(in crate::core) fn bytes_of(&self, name: &ChunkName, rule: ChunkRule) -> ChunkBytes {
+        let shared = self.find(name).and_then(|(content, size)| {
+            let range = rule.range(size, name.index())?;
+            Some(ChunkBytes::Shared { content, offset: range.start, bytes: range.end - range.start })
+        });
+        shared.unwrap_or(ChunkBytes::Kept)
     }
 
     /// The names of the chunks of a shared file.

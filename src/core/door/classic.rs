@@ -8,7 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDateTime;
+
 use crate::core::door::{ConnId, Fault};
+use crate::core::id::ContentId;
+use crate::wire::classic::announcement::BatchChunk;
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};
 
@@ -78,6 +82,11 @@ pub enum ClassicJob {
         /// Under which name, in any form: that of another form stands for the same chunk.
         name: ChunkName,
     },
+    /// Tell what D announces of chunks beside their names. Reply: `Digested`.
+    Digest {
+        /// Their names, and where their bytes are.
+        chunks: Vec<(ChunkName, ChunkBytes)>,
+    },
     /// Close the chunk that is open for a connection. No reply.
     CloseChunk {
         /// Who asked.
@@ -138,6 +147,22 @@ pub enum ClassicJob {
     ReadDictionary,
 }
 
+/// Where the bytes of a chunk are that is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChunkBytes {
+    /// In a chunk of that name that is kept, in any form of the name.
+    Kept,
+    /// In a shared file.
+    Shared {
+        /// The file.
+        content: ContentId,
+        /// Where the chunk begins.
+        offset: u64,
+        /// So many bytes of it.
+        bytes: u64,
+    },
+}
+
 /// What the store answers.
 #[derive(Debug)]
 pub enum ClassicReply {
@@ -152,6 +177,13 @@ pub enum ClassicReply {
         conn: ConnId,
         /// Its bytes.
         bytes: Option<u64>,
+    },
+    /// What D announces of chunks beside their names.
+    Digested {
+        /// In the order in which they were asked for, without those that cannot be read.
+        chunks: Vec<BatchChunk>,
+        /// The local time.
+        now: NaiveDateTime,
     },
     /// A spool cannot be written or kept; it is gone.
     SpoolFailed {

@@ -137,7 +137,9 @@ impl Shelf {
             ClassicJob::ReadDictionary => {
                 Some(ClassicReply::DictionaryRead { dictionary: self.dictionary.clone() })
             }
-            ClassicJob::NoteAvailable { .. }
+            // Of shared files too, which are not here: the disk answers it.
+            ClassicJob::Digest { .. }
+            | ClassicJob::NoteAvailable { .. }
             | ClassicJob::CloseChunk { .. }
             | ClassicJob::WriteSpool { .. }
             | ClassicJob::DropSpool { .. } => None,

@@ -8,6 +8,7 @@
 mod available;
 mod cut;
 mod dictionary;
+mod digest;
 mod folder;
 mod join;
 mod keeping;
@@ -21,6 +22,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chrono::Local;
 use rustix::io::Errno;
 
 pub use cut::{append_line, note_available, split};
@@ -31,6 +33,7 @@ pub(crate) use cut::split_with;
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
 use crate::store::classic::dictionary::DictionaryRecord;
+use crate::store::classic::digest::{Digesting, Known};
 use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::join::{Join, Joined};
 use crate::store::classic::keeping::Keeping;
@@ -58,6 +61,8 @@ pub(crate) struct Classic {
     fs: Fs,
     kept: Kept,
     opened: Opened,
+    /// What was told of chunks last, which need not be read again.
+    digests: BTreeMap<ChunkName, Known>,
     spools: Spools,
     records: Option<Records>,
     /// Files that the helper thread has, by ticket.
@@ -89,6 +94,8 @@ struct Publishing {
 pub(crate) enum Work {
     /// A spool becomes a chunk.
     Keep(Keeping),
+    /// Chunks are read for what D announces of them.
+    Digest(Digesting),
     /// Chunks become a file.
     Join(Join),
     /// The record of available chunks is changed.
@@ -112,6 +119,7 @@ impl Classic {
             fs,
             kept: Kept::default(),
             opened: Opened::default(),
+            digests: BTreeMap::new(),
             spools: Spools::default(),
             records,
             publishing: BTreeMap::new(),
@@ -134,6 +142,7 @@ impl Classic {
                 let bytes = self.open_chunk(conn, &name);
                 reply(library, ClassicReply::ChunkOpened { conn, bytes });
             }
+            ClassicJob::Digest { chunks } => return Some(Work::Digest(Digesting::new(chunks))),
             ClassicJob::CloseChunk { conn } => self.opened.close(conn),
             ClassicJob::WriteSpool { spool, bytes } => self.write_spool(spool, &bytes, library),
             ClassicJob::KeepSpool { spool, name, skip } => {
@@ -185,6 +194,7 @@ impl Classic {
     ) -> Option<Work> {
         match work {
             Work::Keep(keeping) => self.keep(keeping, library),
+            Work::Digest(digesting) => self.digest(digesting, library),
             Work::Join(join) => self.join(join, target, helper, library),
             Work::Record => self.record(),
         }
@@ -322,6 +332,16 @@ impl Classic {
                 None
             }
         }
+    }
+
+    fn digest(&mut self, mut digesting: Digesting, library: &mut Library) -> Option<Work> {
+        if digesting.step(self.folder.get(), &self.kept, &self.digests, library) {
+            return Some(Work::Digest(digesting));
+        }
+        let chunks;
+        (chunks, self.digests) = digesting.finish();
+        reply(library, ClassicReply::Digested { chunks, now: Local::now().naive_local() });
+        None
     }
 
     fn begin_join(

@@ -24,6 +24,9 @@ pub const BATCH_BYTES_MAX: usize = 65_507;
 /// The most bytes of a user name as JSON, quotes excluded, in a datagram that is sent.
 const USER_JSON_BYTES_MAX: usize = 128;
 
+/// What D's datagram takes beside its chunks, at most.
+const BATCH_FRAME_BYTES: usize = 256;
+
 /// What one datagram told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
@@ -113,6 +116,21 @@ pub fn encode_files(user: &str, names: &[ChunkName]) -> Vec<Vec<u8>> {
 pub fn encode_chunks(ip_address: Ipv4Addr, names: &[ChunkName]) -> Vec<Vec<u8>> {
     let own_address = member("ip_address", &string(&ip_address.to_string()));
     datagrams("{\"chunks\": [", names, &format!("], {own_address}}}"))
+}
+
+/// As many of the files as D's one datagram has room for, with all their chunks. A file that misses some would be taken
+/// for a shorter one.
+pub fn fit_batch(files: Vec<Vec<ChunkName>>) -> Vec<ChunkName> {
+    let mut left = BATCH_BYTES_MAX - BATCH_FRAME_BYTES;
+    let mut fitting = Vec::new();
+    for file in files {
+        let bytes: usize = file.iter().map(batch_entry_bytes_max).sum();
+        if let Some(rest) = left.checked_sub(bytes) {
+            left = rest;
+            fitting.extend(file);
+        }
+    }
+    fitting
 }
 
 /// The one datagram of D, with as many of the chunks, from the first on, as [`BATCH_BYTES_MAX`] allows, and how many
@@ -253,6 +271,13 @@ fn datagrams(head: &str, names: &[ChunkName], end: &str) -> Vec<Vec<u8>> {
         all.push(json.into_bytes());
     }
     all
+}
+
+/// The bytes that a chunk takes in D's datagram, whatever is told of it.
+fn batch_entry_bytes_max(name: &ChunkName) -> usize {
+    let told =
+        BatchChunk { name: name.clone(), size: u64::MAX, sha256: [0; 32], made: NaiveDateTime::default() };
+    batch_entry(&told).len() + ", ".len()
 }
 
 fn batch_entry(chunk: &BatchChunk) -> String {

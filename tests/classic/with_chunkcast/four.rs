@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::SIZES;
 use super::field::{Field, OFTEN};
 use crate::child::Child;
 use crate::reference::announcer::{Announcer, Wording};
@@ -14,6 +15,7 @@ use crate::reference::downloader::Downloader;
 use crate::reference::listener::{Listener, Reader};
 use crate::reference::loopback::own_address;
 use crate::reference::manner::Manner;
+use crate::reference::sha256;
 use crate::reference::split;
 use crate::reference::uploader::Uploader;
 
@@ -110,6 +112,37 @@ fn the_discovery_and_the_downloader_are_replaced() {
     assert_eq!(ear.death(), None);
     announce.interrupt().expect(0);
     upload.interrupt().expect(0);
+}
+
+#[test]
+fn d_is_announced_with_the_checksums_of_its_chunks() {
+    std::thread::scope(|scope| {
+        for size in SIZES {
+            scope.spawn(move || {
+                let (field, owner) = (Field::new(size), own_address());
+                let ports = [5001, 5002].map(|port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+                let ear = Listener::start(Reader::Batch, &ports);
+                let path = field.written("owner");
+                let args = ["--dialect", "D", path.to_str().unwrap()];
+                let peer = program(&field, owner, "peer", &args, &field.folder("owner"));
+                let chunks = field.chunks(Dialect::D);
+                let names: Vec<&str> = chunks.iter().map(|chunk| chunk.name.as_str()).collect();
+                ear.wait_for(owner, &names);
+                for chunk in &chunks {
+                    let told = ear.told(owner, &chunk.name).unwrap();
+                    assert_eq!(told.size_bytes, Some(chunk.bytes.len() as u64), "{}", chunk.name);
+                    assert_eq!(told.sha256, Some(sha256::hex(&chunk.bytes)), "{}", chunk.name);
+                }
+                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                let at = SocketAddrV4::new(owner, Dialect::D.tcp_port());
+                let got = Downloader::new(Dialect::D, own_address()).on_one_connection(at, &names).unwrap();
+                let got: Result<Vec<_>, _> = got.into_iter().collect();
+                assert!(got.unwrap().concat() == field.content, "{size} bytes");
+                assert_eq!(ear.death(), None);
+                peer.interrupt().expect(0);
+            });
+        }
+    });
 }
 
 #[test]

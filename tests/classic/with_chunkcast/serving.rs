@@ -24,10 +24,7 @@ fn each_size(dialect: Dialect, reader: Reader, kind: bool, setting: &[&str]) {
                 let sharer = field.launch(at, &args).args(&setting).start();
                 let names: Vec<String> =
                     (1..=5).map(|index| dialect.names().name(&field.file(), index)).collect();
-                // D is not announced: there is nothing to make its checksums with.
-                if dialect != Dialect::D {
-                    ear.wait_for(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
-                }
+                ear.wait_for(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
                 let downloader = Downloader { kind, ..Downloader::new(dialect, from) };
                 let tcp = SocketAddrV4::new(at, dialect.tcp_port());
                 let got = downloader.file(tcp, &field.file()).unwrap();

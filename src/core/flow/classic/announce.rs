@@ -1,14 +1,16 @@
 //! Announcing in the classic dialects: each voice in its own datagrams, to everybody and to each peer heard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+
+use chrono::NaiveDateTime;
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
-use crate::wire::classic::announcement::{encode_chunks, encode_files};
+use crate::wire::classic::announcement::{BatchChunk, encode_batch, encode_chunks, encode_files, fit_batch};
 use crate::wire::classic::{ChunkName, Dialect, RequestKey};
 
 impl Peer {
@@ -32,8 +34,8 @@ impl Peer {
         let mut sent = BTreeSet::new();
         let mut chunks = 0;
         for Voice { dialect, port } in voices {
-            // The store keeps no SHA-256, and without one D does not announce.
             if dialect.announces_checksum() {
+                self.ask_for_digests(dialect);
                 continue;
             }
             let names = self.classic.shelf.names(dialect);
@@ -52,6 +54,45 @@ impl Peer {
         if chunks > 0 {
             self.event(Event::Classic(ClassicEvent::Announced { chunks }));
         }
+    }
+
+    /// The store reads what this dialect announces; its datagram follows when that is done.
+    fn ask_for_digests(&mut self, dialect: Dialect) {
+        if self.classic.digests_due {
+            return;
+        }
+        let mut files: BTreeMap<String, Vec<ChunkName>> = BTreeMap::new();
+        for name in self.classic.shelf.names(dialect) {
+            files.entry(name.file_name()).or_default().push(name);
+        }
+        let names = fit_batch(files.into_values().collect());
+        if names.is_empty() {
+            return;
+        }
+        let rule = dialect.chunk_rule();
+        let chunks = names.into_iter().map(|name| {
+            let bytes = self.classic.shelf.bytes_of(&name, rule);
+            (name, bytes)
+        });
+        let chunks = chunks.collect();
+        self.classic.digests_due = true;
+        self.output(Output::Store(StoreJob::Classic(ClassicJob::Digest { chunks })));
+    }
+
+    /// The store has read it.
+    pub(super) fn on_digested(&mut self, chunks: &[BatchChunk], now: NaiveDateTime) {
+        self.classic.digests_due = false;
+        let Some(classic) = self.config.classic.as_ref().filter(|_| self.leaving.is_none()) else { return };
+        let (voices, address) = (classic.voices.clone(), classic.address);
+        let (datagram, taken) = encode_batch(address, chunks, now);
+        if taken == 0 {
+            return;
+        }
+        for voice in voices.into_iter().filter(|voice| voice.dialect.announces_checksum()) {
+            self.send_classic(voice.port, &datagram);
+        }
+        self.classic.note_sent_late(datagram);
+        self.event(Event::Classic(ClassicEvent::Announced { chunks: taken }));
     }
 
     /// What is offered changed; tell the others soon.
@@ -84,8 +125,7 @@ impl Peer {
     /// The names of a file's chunks in every voice.
     fn voiced_names(&self, file: &str) -> Vec<ChunkName> {
         let voices = self.config.classic.iter().flat_map(|classic| &classic.voices);
-        let dialects: BTreeSet<Dialect> =
-            voices.map(|voice| voice.dialect).filter(|dialect| !dialect.announces_checksum()).collect();
+        let dialects: BTreeSet<Dialect> = voices.map(|voice| voice.dialect).collect();
         let names = dialects
             .into_iter()
             .flat_map(|dialect| self.classic.shelf.names_of(file, dialect.name_form(), dialect.chunk_rule()));

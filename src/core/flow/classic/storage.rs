@@ -16,6 +16,7 @@ impl Peer {
         match reply {
             ClassicReply::Kept { chunks } => self.on_kept(now, chunks),
             ClassicReply::ChunkOpened { conn, bytes } => self.on_chunk_opened(now, conn, bytes),
+            ClassicReply::Digested { chunks, now } => self.on_digested(&chunks, now),
             ClassicReply::SpoolFailed { spool, fault } => self.on_spool_failed(now, spool, fault),
             ClassicReply::ChunkKept { spool, name, bytes } => self.on_chunk_kept(now, spool, name, bytes),
             ClassicReply::TargetFree { ticket } => {
