@@ -75,7 +75,16 @@ impl Bitfield {
 
     /// The indices of the set bits, in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.len).filter(|index| self.get(*index))
+        let words = (0u32..).zip(&self.words);
+        words.flat_map(|(at, word)| ones(*word).map(move |bit| at * 64 + bit))
+    }
+
+    /// The bits that are set here and not in `other`, which has as many.
+    pub(in crate::core) fn without(&self, other: &Bitfield) -> Bitfield {
+        let words: Vec<u64> =
+            self.words.iter().zip(&other.words).map(|(here, there)| here & !there).collect();
+        let ones = words.iter().map(|word| word.count_ones()).sum();
+        Bitfield { words, len: self.len, ones }
     }
 
     /// The indices of the bits that are not set, in order.
@@ -110,6 +119,16 @@ impl Bitfield {
     }
 }
 
+/// Which bits of a word are set, the lowest first.
+fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        // The lowest bit that is set goes; of zero there is none.
+        word &= word.wrapping_sub(1);
+        (bit < 64).then_some(bit)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +143,17 @@ mod tests {
         bits.set_range(60, 100);
         assert_eq!(bits.count(), 11);
         assert!(Bitfield::full(70).is_full() && Bitfield::empty(0).is_full());
+        assert_eq!(Bitfield::full(130).iter().collect::<Vec<_>>(), (0..130).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_another_has_is_left_out() {
+        let mut other = Bitfield::full(130);
+        (60..70).for_each(|index| assert!(other.clear(index)));
+        let mut bits = Bitfield::full(130).without(&other);
+        assert_eq!((bits.iter().collect::<Vec<_>>(), bits.count()), ((60..70).collect(), 10));
+        assert!(bits.clear(63) && bits.count() == 9);
+        assert_eq!(bits.without(&bits).iter().next(), None);
     }
 
     #[test]

@@ -104,6 +104,13 @@ pub(in crate::core) struct Channel {
     pub(in crate::core) opened: bool,
 }
 
+impl Channel {
+    /// Whether what the other side has counts for a download in this cut: it is a source, and cuts the content alike.
+    pub(in crate::core) fn counts_for(&self, cut: Option<Geometry>) -> bool {
+        !self.refused && self.their_cut.is_some() && self.their_cut == cut
+    }
+}
+
 /// News of what we have that stand in the outbox.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct ListOut {
@@ -227,14 +234,23 @@ impl Connection {
 
     /// Our channel for a content, if it was named.
     pub(in crate::core) fn channel_of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
-        let number = *self.by_content.get(content)?;
+        let number = self.number_of(content)?;
         Some((number, self.channels.get(number as usize)?))
     }
 
     /// Our channel for a content, to change it.
     pub(in crate::core) fn channel_of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
-        let number = *self.by_content.get(content)?;
+        let number = self.number_of(content)?;
         Some((number, self.channels.get_mut(number as usize)?))
+    }
+
+    /// Our number for a content. Most connections name one content, and most of the time it is the last.
+    fn number_of(&self, content: &ContentId) -> Option<u32> {
+        match self.channels.last() {
+            // The last channel of a content is its present one.
+            Some(last) if last.content == *content => Some(self.channels.len() as u32 - 1),
+            _ => self.by_content.get(content).copied(),
+        }
     }
 
     /// Our channel that answers to their number.

@@ -71,6 +71,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 pub(in crate::core) struct Directory {
     peers: BTreeMap<PeerId, Known>,
     holders: BTreeSet<(ContentId, PeerId)>,
+    /// How many peers are known at each address.
+    at_address: BTreeMap<IpAddr, usize>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -86,7 +88,14 @@ impl Known {
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
-        Directory { peers: BTreeMap::new(), holders: BTreeSet::new(), entry_bytes: 0, limits, own_addresses }
+        Directory {
+            peers: BTreeMap::new(),
+            holders: BTreeSet::new(),
+            at_address: BTreeMap::new(),
+            entry_bytes: 0,
+            limits,
+            own_addresses,
+        }
     }
 
     /// How many peers are known.
@@ -115,10 +124,14 @@ impl Directory {
     pub(in crate::core) fn heard(&mut self, now: Time, heard: Heard) -> Result<bool, &'static str> {
         if let Some(known) = self.peers.get_mut(&heard.peer) {
             known.heard = now;
-            known.addr = heard.addr;
+            let before = std::mem::replace(&mut known.addr, heard.addr).ip();
             known.user = heard.user;
             known.iface = heard.iface.or(known.iface);
             known.interval = heard.interval.map_or(known.interval, believed);
+            if before != heard.addr.ip() {
+                self.leave_address(before);
+                *self.at_address.entry(heard.addr.ip()).or_default() += 1;
+            }
             return Ok(false);
         }
         if self.peers.len() >= self.limits.peers_max {
@@ -126,8 +139,7 @@ impl Directory {
         }
         let ip = heard.addr.ip();
         if !(ip.is_loopback() || self.own_addresses.contains(&ip))
-            && self.peers.values().filter(|known| known.addr.ip() == ip).count()
-                >= self.limits.peers_per_address_max
+            && self.at_address.get(&ip).is_some_and(|count| *count >= self.limits.peers_per_address_max)
         {
             return Err("too many peers of one address");
         }
@@ -145,6 +157,7 @@ impl Directory {
             fresh: 0,
         };
         self.peers.insert(heard.peer, known);
+        *self.at_address.entry(ip).or_default() += 1;
         Ok(true)
     }
 
@@ -229,7 +242,9 @@ impl Directory {
     /// Forgets a peer and what it offered.
     pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
         self.drop_entries(peer, |_, _| true);
-        self.peers.remove(peer);
+        if let Some(known) = self.peers.remove(peer) {
+            self.leave_address(known.addr.ip());
+        }
     }
 
     /// Forgets the peers that were silent for too long and have no connection; returns them.
@@ -246,9 +261,12 @@ impl Directory {
 
     /// When the next peer will have been silent for too long.
     pub(in crate::core) fn expiry(&self) -> Option<Time> {
-        let intervals = self.limits.silent_intervals_max;
-        let lonely = self.peers.values().filter(|known| known.connections == 0);
-        lonely.map(|known| known.heard + known.interval * intervals).min()
+        self.peers.values().filter_map(|known| self.expiry_of(known)).min()
+    }
+
+    /// When a peer will have been silent for too long; `None` while a connection to it stands.
+    pub(in crate::core) fn expiry_of(&self, known: &Known) -> Option<Time> {
+        (known.connections == 0).then(|| known.heard + known.interval * self.limits.silent_intervals_max)
     }
 
     /// The peers that hold some of a content.
@@ -313,6 +331,16 @@ impl Directory {
         contents.into_values().collect()
     }
 
+    /// A peer is known at an address no longer.
+    fn leave_address(&mut self, ip: IpAddr) {
+        if let Some(count) = self.at_address.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.at_address.remove(&ip);
+            }
+        }
+    }
+
     fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&(ContentId, String), &Listed) -> bool) {
         let Some(known) = self.peers.get_mut(peer) else { return };
         let mut dropped = BTreeSet::new();
@@ -341,11 +369,13 @@ impl Directory {
         }
     }
 
-    /// Panics when the index of holders, or a count of bytes, is not what the entries say.
+    /// Panics when the index of holders, or a count, is not what the peers and entries say.
     pub(in crate::core) fn check(&self) {
         let mut holders = BTreeSet::new();
         let mut bytes = 0;
+        let mut at_address = BTreeMap::new();
         for (peer, known) in &self.peers {
+            *at_address.entry(known.addr.ip()).or_default() += 1;
             for key in known.entries.keys() {
                 holders.insert((key.0, *peer));
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
@@ -353,6 +383,7 @@ impl Directory {
         }
         assert_eq!(holders, self.holders, "the index of holders");
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
+        assert_eq!(at_address, self.at_address, "the peers of each address");
     }
 }
 
@@ -425,5 +456,11 @@ mod tests {
         assert_eq!(directory.heard(Time::ZERO, heard(5, 2)), Ok(true));
         assert!(directory.heard(Time::ZERO, heard(6, 3)).is_err());
         assert_eq!(directory.heard(Time::ZERO, heard(1, 1)), Ok(false));
+        // Who moves, or is gone, leaves its place at an address to another.
+        assert_eq!(directory.heard(Time::ZERO, heard(1, 3)), Ok(false));
+        directory.remove(&PeerId([5; 16]));
+        directory.check();
+        assert_eq!(directory.heard(Time::ZERO, heard(3, 1)), Ok(true));
+        directory.check();
     }
 }

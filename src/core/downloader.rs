@@ -10,6 +10,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::core::door::{BufferId, ConnId, PeerRef};
+use crate::core::flights::{Flight, Flights};
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
@@ -33,17 +34,6 @@ pub(in crate::core) enum Phase {
     Publishing,
     /// The store lets go of the part.
     ClosingPart,
-}
-
-/// One request for a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Flight {
-    pub(in crate::core) conn: ConnId,
-    pub(in crate::core) asked: Time,
-    /// When its first byte came.
-    pub(in crate::core) begun: Option<Time>,
-    /// It took too long: the chunk may be asked elsewhere.
-    pub(in crate::core) late: bool,
 }
 
 /// A chunk that is whole and on its way through verification to the disk.
@@ -73,8 +63,8 @@ pub(in crate::core) struct Download {
     pub(in crate::core) follower: Option<Box<Download>>,
     /// Known from the manifest on.
     pub(in crate::core) geometry: Option<Geometry>,
-    /// Requests by chunk: one, or two when the first is late or all is in flight.
-    pub(in crate::core) flights: BTreeMap<u32, Vec<Flight>>,
+    /// What is asked for, by chunk.
+    pub(in crate::core) flights: Flights,
     /// Chunks on their way to the disk.
     pub(in crate::core) storing: BTreeMap<u32, Storing>,
     /// How many connected peers have each chunk.
@@ -110,7 +100,7 @@ impl Download {
             values_best: 0,
             follower: None,
             geometry: None,
-            flights: BTreeMap::new(),
+            flights: Flights::default(),
             storing: BTreeMap::new(),
             availability: Vec::new(),
             contributors: BTreeSet::new(),
@@ -144,23 +134,7 @@ impl Download {
 
     /// How many chunks are asked for and not late: what counts against the window.
     pub(in crate::core) fn window_used(&self) -> usize {
-        self.flights.values().filter(|flights| !flights.iter().all(|flight| flight.late)).count()
-    }
-
-    /// The request of `chunk` at `conn`.
-    pub(in crate::core) fn flight_mut(&mut self, chunk: u32, conn: ConnId) -> Option<&mut Flight> {
-        self.flights.get_mut(&chunk)?.iter_mut().find(|flight| flight.conn == conn)
-    }
-
-    /// Takes out the request of `chunk` at `conn`.
-    pub(in crate::core) fn remove_flight(&mut self, chunk: u32, conn: ConnId) -> Option<Flight> {
-        let flights = self.flights.get_mut(&chunk)?;
-        let at = flights.iter().position(|flight| flight.conn == conn)?;
-        let flight = flights.swap_remove(at);
-        if flights.is_empty() {
-            self.flights.remove(&chunk);
-        }
-        Some(flight)
+        self.flights.timely()
     }
 
     /// The chunks asked of `conn`.
@@ -178,12 +152,12 @@ impl Download {
     ) -> Vec<(u32, ConnId)> {
         let Some(geometry) = self.geometry else { return Vec::new() };
         let mut late = Vec::new();
-        for (chunk, flights) in &mut self.flights {
+        for (chunk, flights) in self.flights.iter() {
             let bytes = geometry.chunk_span(*chunk).map_or(0, |(_, len)| u64::from(len));
-            for flight in flights.iter_mut().filter(|flight| !flight.late) {
+            for flight in flights.iter().filter(|flight| !flight.late) {
                 let floor =
                     Duration::from_millis(bytes.saturating_mul(1000) / limits.chunk_floor_bytes_per_s.max(1));
-                flight.late = match flight.begun {
+                let is_late = match flight.begun {
                     Some(begun) => now.since(begun) > limits.chunk_grace + floor,
                     // Not begun: the queue before it may be long, so only silence of the whole connection counts.
                     None => {
@@ -192,11 +166,12 @@ impl Download {
                             || now.since(flight.asked) > limits.request_wait_max
                     }
                 };
-                if flight.late {
+                if is_late {
                     late.push((*chunk, flight.conn));
                 }
             }
         }
+        late.iter().for_each(|(chunk, conn)| self.flights.mark_late(*chunk, *conn));
         late
     }
 
@@ -355,7 +330,8 @@ impl Downloader {
         let buffers: u64 = self.buffers.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
         let mut reserved = 0;
         for (content, download) in &self.downloads {
-            for (chunk, flights) in &download.flights {
+            download.flights.check();
+            for (chunk, flights) in download.flights.iter() {
                 assert!((1..=2).contains(&flights.len()), "{content:?} chunk {chunk} is asked of one or two");
                 let bytes = download
                     .geometry
@@ -411,8 +387,8 @@ mod tests {
         let mut late = download();
         late.geometry = Geometry::native(100_000).ok();
         let flight = Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false };
-        late.flights.insert(0, vec![Flight { begun: Some(Time::from_millis(3_000)), ..flight }]);
-        late.flights.insert(1, vec![flight]);
+        late.flights.insert(0, Flight { begun: Some(Time::from_millis(3_000)), ..flight });
+        late.flights.insert(1, flight);
         let limits = Limits::default();
         let mut at = |ms, heard_ms| {
             late.mark_late(Time::from_millis(ms), &limits, |_| Some(Time::from_millis(heard_ms)))

@@ -3,21 +3,15 @@
 use crate::core::bitfield::Bitfield;
 use crate::core::rng::Rng;
 
-/// The rarest of the chunks that `remote` has and that are `open` (missing here and asked of nobody), a random one
-/// of those equally rare. `availability[chunk]` counts the connected peers that have it.
-pub fn rarest_first(
-    remote: &Bitfield,
-    availability: &[u16],
-    open: impl Fn(u32) -> bool,
-    rng: &mut Rng,
-) -> Option<u32> {
+/// The rarest of the chunks that are `open` (had by the other side, missing here and asked of nobody), a random one of
+/// those equally rare. `availability[chunk]` counts the connected peers that have it.
+pub fn rarest_first(open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Option<u32> {
     let mut best: Option<(u16, u32)> = None;
     let mut equals = 0;
-    for (chunk, &holders) in (0u32..).zip(availability) {
-        if !remote.get(chunk) || best.is_some_and(|(fewest, _)| holders > fewest) || !open(chunk) {
-            continue;
-        }
+    for chunk in open.iter() {
+        let holders = *availability.get(chunk as usize)?;
         match best {
+            Some((fewest, _)) if holders > fewest => {}
             Some((fewest, _)) if holders == fewest => {
                 equals += 1;
                 // Each of the n equals so far is kept with probability 1/n.
@@ -34,10 +28,10 @@ pub fn rarest_first(
     best.map(|(_, chunk)| chunk)
 }
 
-/// A random one of the chunks that `remote` has and that are `open`.
-pub(in crate::core) fn any(remote: &Bitfield, open: impl Fn(u32) -> bool, rng: &mut Rng) -> Option<u32> {
+/// A random one of the chunks that are `open` and `offered`.
+pub(in crate::core) fn any(open: &Bitfield, offered: impl Fn(u32) -> bool, rng: &mut Rng) -> Option<u32> {
     let mut chosen = None;
-    for (before, chunk) in remote.iter().filter(|chunk| open(*chunk)).enumerate() {
+    for (before, chunk) in open.iter().filter(|chunk| offered(*chunk)).enumerate() {
         // Each of the n so far is kept with probability 1/n.
         if rng.below(before + 1) == 0 {
             chosen = Some(chunk);
@@ -58,19 +52,19 @@ mod tests {
     #[test]
     fn the_rarest_open_chunk_wins() {
         let mut rng = Rng::new(1);
-        let remote = Bitfield::full(4);
-        assert_eq!(rarest_first(&remote, &[3, 1, 2, 1], |chunk| chunk != 1, &mut rng), Some(3));
-        assert_eq!(rarest_first(&remote, &[3, 1, 2, 1], |_| false, &mut rng), None);
-        assert_eq!(rarest_first(&Bitfield::empty(4), &[1; 4], |_| true, &mut rng), None);
+        let mut open = Bitfield::full(4);
+        open.clear(1);
+        assert_eq!(rarest_first(&open, &[3, 1, 2, 1], &mut rng), Some(3));
+        assert_eq!(rarest_first(&Bitfield::empty(4), &[1; 4], &mut rng), None);
     }
 
     #[test]
     fn equals_are_drawn_evenly() {
         let mut rng = Rng::new(7);
-        let remote = Bitfield::full(4);
+        let open = Bitfield::full(4);
         let mut drawn = [0; 4];
         for _ in 0..4000 {
-            drawn[rarest_first(&remote, &[1; 4], |_| true, &mut rng).unwrap() as usize] += 1;
+            drawn[rarest_first(&open, &[1; 4], &mut rng).unwrap() as usize] += 1;
         }
         assert!(drawn.iter().all(|count| (800..1200).contains(count)), "{drawn:?}");
     }
@@ -78,14 +72,14 @@ mod tests {
     #[test]
     fn any_of_those_that_are_open_is_as_likely() {
         let mut rng = Rng::new(7);
-        let remote = Bitfield::full(5);
+        let open = Bitfield::full(5);
         let mut drawn = [0; 5];
         for _ in 0..4000 {
-            drawn[any(&remote, |chunk| chunk != 2, &mut rng).unwrap() as usize] += 1;
+            drawn[any(&open, |chunk| chunk != 2, &mut rng).unwrap() as usize] += 1;
         }
         assert_eq!(drawn[2], 0);
         assert!([0, 1, 3, 4].iter().all(|at| (800..1200).contains(&drawn[*at])), "{drawn:?}");
-        assert_eq!(any(&remote, |_| false, &mut rng), None);
+        assert_eq!(any(&open, |_| false, &mut rng), None);
     }
 
     #[test]

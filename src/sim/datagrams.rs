@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::{DatagramTo, IfaceId, Input, Rng};
+use crate::core::{DatagramTo, IfaceId, Input, Rng, Time};
 use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
@@ -13,46 +13,67 @@ use crate::sim::simulation::Simulation;
 
 /// How late a datagram comes that others overtake.
 const LATE_MAX: Duration = Duration::from_millis(100);
-/// A datagram on its way.
-#[derive(Debug, Clone)]
+
+/// A datagram on its way, to all whom it reaches at one instant: those of a broadcast number hundreds, and only one stands
+/// in the queue for all of them.
+#[derive(Debug)]
 pub(super) struct Packet {
-    pub(super) from: SocketAddr,
+    from: SocketAddr,
     /// The classic port that it goes to, if it does.
-    pub(super) port: Option<u16>,
-    pub(super) bytes: Rc<[u8]>,
+    port: Option<u16>,
+    bytes: Rc<[u8]>,
+    at: Time,
+    /// The hosts that it reaches, in order; one that it reaches twice stands there twice.
+    to: Vec<u32>,
 }
+
+/// What is sent to many, as long as it is the same datagram at the same instant.
+type Gathered = Option<Packet>;
 
 impl Simulation {
     pub(super) fn send_datagram(&mut self, from: usize, to: DatagramTo, bytes: Vec<u8>) {
         let bytes: Rc<[u8]> = bytes.into();
         match to {
             DatagramTo::Everybody => {
+                let mut gathered = None;
                 for host in 0..self.hosts.len() {
                     if self.hosts[host].spec.broadcast {
-                        self.carry_datagram(from, host, None, &bytes);
+                        self.carry_datagram(from, host, None, &bytes, &mut gathered);
                     }
                 }
+                self.post(gathered);
             }
             DatagramTo::EverybodyAt { port } => {
+                let mut gathered = None;
                 for host in 0..self.hosts.len() {
                     if self.hosts[host].spec.broadcast && self.hosts[host].hears(port) {
-                        self.carry_datagram(from, host, Some(port), &bytes);
+                        self.carry_datagram(from, host, Some(port), &bytes, &mut gathered);
                     }
                 }
+                self.post(gathered);
             }
-            DatagramTo::One { addr, .. } => match self.host_at(addr.ip()) {
-                Some(host) if addr.port() == DISCOVERY_PORT || addr.port() == OWN_PORT => {
-                    self.carry_datagram(from, host, None, &bytes);
+            DatagramTo::One { addr, .. } => {
+                let native = addr.port() == DISCOVERY_PORT || addr.port() == OWN_PORT;
+                let port = (!native).then_some(addr.port());
+                let host = self.host_at(addr.ip());
+                if let Some(host) = host.filter(|host| native || self.hosts[*host].hears(addr.port())) {
+                    let mut gathered = None;
+                    self.carry_datagram(from, host, port, &bytes, &mut gathered);
+                    self.post(gathered);
                 }
-                Some(host) if self.hosts[host].hears(addr.port()) => {
-                    self.carry_datagram(from, host, Some(addr.port()), &bytes);
-                }
-                _ => {}
-            },
+            }
         }
     }
 
-    fn carry_datagram(&mut self, from: usize, to: usize, port: Option<u16>, bytes: &Rc<[u8]>) {
+    /// What of a datagram reaches a host, and when. It is put with what was gathered, or in its place.
+    fn carry_datagram(
+        &mut self,
+        from: usize,
+        to: usize,
+        port: Option<u16>,
+        bytes: &Rc<[u8]>,
+        gathered: &mut Gathered,
+    ) {
         self.tally.datagrams_carried += 1;
         if self.hosts[from].group != self.hosts[to].group {
             return;
@@ -69,9 +90,29 @@ impl Simulation {
             let at = self.now + self.delay() + late;
             let bytes =
                 if self.rng.chance_ppm(mutilate) { mutilated(bytes, &mut self.rng) } else { bytes.clone() };
-            let packet = Packet { from: SocketAddr::new(self.hosts[from].ip, OWN_PORT), port, bytes };
-            let packet = u32::try_from(self.packets.insert(packet)).unwrap_or(u32::MAX);
-            self.queue.push(at, Happening::Datagram { to: index(to), packet });
+            match gathered {
+                Some(packet)
+                    if packet.at == at && Rc::ptr_eq(&packet.bytes, &bytes) && !self.queue.shuffles() =>
+                {
+                    packet.to.push(index(to));
+                }
+                _ => {
+                    let from = SocketAddr::new(self.hosts[from].ip, OWN_PORT);
+                    let packet = Packet { from, port, bytes, at, to: vec![index(to)] };
+                    let before = gathered.replace(packet);
+                    self.post(before);
+                }
+            }
+        }
+    }
+
+    /// What was gathered is on its way.
+    fn post(&mut self, gathered: Gathered) {
+        if let Some(mut packet) = gathered {
+            packet.to.shrink_to_fit();
+            let (at, of) = (packet.at, index(packet.to.len()));
+            let packet = index(self.packets.insert(packet));
+            self.queue.push(at, Happening::Datagram { packet, next: 0, of });
         }
     }
 
@@ -81,28 +122,35 @@ impl Simulation {
         for _ in 0..=self.rng.below(3) {
             heard = mutilated(&heard, &mut self.rng);
         }
+        let mut gathered = None;
         for to in (0..self.hosts.len()).filter(|to| *to != host) {
-            self.carry_datagram(host, to, None, &heard);
+            self.carry_datagram(host, to, None, &heard, &mut gathered);
         }
+        self.post(gathered);
     }
 
-    pub(super) fn datagram_arrived(&mut self, to: usize, packet: u32) {
-        if self.hosts[to].paused_until > self.now {
-            self.queue.push(self.hosts[to].paused_until, Happening::Datagram { to: index(to), packet });
-            return;
+    /// A datagram is at the next of the hosts that it reaches.
+    pub(super) fn datagram_arrived(&mut self, packet: u32, next: u32) {
+        let Some(found) = self.packets.get(packet as usize) else { return };
+        let Some(to) = found.to.get(next as usize).map(|to| *to as usize) else { return };
+        let (from, port, bytes) = (found.from, found.port, Rc::clone(&found.bytes));
+        if next as usize + 1 == found.to.len() {
+            self.packets.remove(packet as usize);
         }
-        let Some(packet) = self.packets.try_remove(packet as usize) else { return };
+        let paused_until = self.hosts[to].paused_until;
+        if paused_until > self.now {
+            return self.post(Some(Packet { from, port, bytes, at: paused_until, to: vec![index(to)] }));
+        }
         let now = self.local_now(to);
-        self.oracle.heard(to, packet.from.ip());
+        self.oracle.heard(to, from.ip());
         if matches!(self.hosts[to].spec.nature, Nature::Garbage { .. }) {
-            self.hosts[to].heard = packet.bytes.to_vec();
+            self.hosts[to].heard = bytes.to_vec();
         }
-        if packet.port.is_some() {
-            self.watch.heard(self.now, to, packet.from.ip(), &packet.bytes);
-            self.foreign_heard(to, packet.from.ip(), &packet.bytes);
+        if port.is_some() {
+            self.watch.heard(self.now, to, from.ip(), &bytes);
+            self.foreign_heard(to, from.ip(), &bytes);
         }
         let Some(peer) = self.hosts[to].peer.as_mut() else { return };
-        let Packet { from, bytes, port } = packet;
         peer.handle(
             now,
             match port {

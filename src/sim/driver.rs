@@ -68,10 +68,13 @@ impl Simulation {
     /// A host that is not there to share leaves once it has what it wants.
     fn leave_when_done(&mut self, host: usize) {
         let place = &mut self.hosts[host];
+        if !place.spec.leaves || place.leaving {
+            return;
+        }
         let any = place.gets.len() + place.classic_gets.len() > 0;
         let over = (0..place.gets.len()).all(|get| place.gets.is_over(get)) && place.classic_gets.all_over();
-        let done = any && over;
-        if place.spec.leaves && done && !std::mem::replace(&mut place.leaving, true) {
+        if any && over {
+            place.leaving = true;
             self.tell(host, Input::Command(Command::Leave));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::core::{BrokenWhy, ConnId, Rng, Time};
 use crate::sim::tcp::StreamRef;
@@ -9,8 +10,8 @@ use crate::sim::tcp::StreamRef;
 /// One thing that will happen. `end` is 0 for the side that dialled and 1 for the side that accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happening {
-    /// A datagram is at a host.
-    Datagram { to: u32, packet: u32 },
+    /// A datagram is at the next of the `of` hosts that it reaches at this instant.
+    Datagram { packet: u32, next: u32, of: u32 },
     /// A host's uplink has put so many bytes of a stream on the wire.
     Transmitted { host: u32, stream: StreamRef, end: u8, bytes: u64 },
     /// So many bytes that `end` sent are at the other side.
@@ -94,6 +95,11 @@ impl Queue {
         self.heap.push(Scheduled { at, shuffle, sequence: self.sequence, happening });
     }
 
+    /// Whether events of one instant come in an order that is drawn.
+    pub(super) fn shuffles(&self) -> bool {
+        self.shuffle.is_some()
+    }
+
     /// When the next thing happens.
     pub(super) fn next_at(&self) -> Option<Time> {
         self.heap.peek().map(|next| next.at)
@@ -101,7 +107,17 @@ impl Queue {
 
     /// The next thing that happens.
     pub(super) fn pop(&mut self) -> Option<(Time, Happening)> {
-        self.heap.pop().map(|next| (next.at, next.happening))
+        let mut next = self.heap.peek_mut()?;
+        let happened = (next.at, next.happening);
+        // A datagram stays in its place until it has reached everybody.
+        if let Happening::Datagram { next: host, of, .. } = &mut next.happening
+            && *host + 1 < *of
+        {
+            *host += 1;
+        } else {
+            PeekMut::pop(next);
+        }
+        Some(happened)
     }
 }
 
@@ -145,6 +161,18 @@ mod tests {
         }
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
         assert_eq!(order, [1, 3, 0, 2].map(Happening::Action));
+    }
+
+    #[test]
+    fn a_datagram_reaches_all_before_what_follows_from_it() {
+        let mut queue = Queue::new(None);
+        let datagram = |next| Happening::Datagram { packet: 7, next, of: 3 };
+        queue.push(Time::ZERO, datagram(0));
+        queue.push(Time::ZERO, Happening::Action(1));
+        assert_eq!(queue.pop(), Some((Time::ZERO, datagram(0))));
+        queue.push(Time::ZERO, Happening::Action(2));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
+        assert_eq!(order, [datagram(1), datagram(2), Happening::Action(1), Happening::Action(2)]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::sim::report::{HostReport, Report, Tally};
 use crate::sim::scenario::{Action, Nature, PlaceSpec, Scenario, Target};
 use crate::sim::swarm::Spread;
 use crate::sim::tcp::{StreamRef, Streams};
+use crate::sim::trace::Trace;
 use crate::wire::message::Wanted;
 
 /// The ticket of what a host mirrors; no get has it.
@@ -53,7 +54,7 @@ pub struct Simulation {
     pub(super) watch: ClassicWatch,
     pub(super) tally: Tally,
     spread: Spread,
-    pub(super) digest: blake3::Hasher,
+    pub(super) trace: Trace,
     events: Vec<(Time, usize, Event)>,
 }
 
@@ -122,7 +123,7 @@ impl Simulation {
             scratch: Vec::new(),
             steps: 0,
             happenings: 0,
-            digest: blake3::Hasher::new(),
+            trace: Trace::default(),
             events: Vec::new(),
             scenario,
         };
@@ -184,7 +185,7 @@ impl Simulation {
 
     fn dispatch(&mut self, happening: Happening) {
         match happening {
-            Happening::Datagram { to, packet } => self.datagram_arrived(to as usize, packet),
+            Happening::Datagram { packet, next, .. } => self.datagram_arrived(packet, next),
             Happening::Transmitted { host, stream, end, bytes } => {
                 self.transmitted(host as usize, stream, end, bytes);
             }
@@ -506,7 +507,7 @@ impl Simulation {
             happenings: self.happenings,
             steps: self.steps,
             hosts: hosts.collect(),
-            digest: self.digest.finalize().to_hex().to_string(),
+            digest: self.trace.digest(),
         }
     }
 

@@ -5,12 +5,35 @@ use std::fmt::{self, Write};
 use crate::core::{Output, StoreJob};
 use crate::sim::simulation::Simulation;
 
-/// Text that goes into a hash as it is written.
-struct Hashed<'a>(&'a mut blake3::Hasher);
+/// So much is hashed at once, in bytes: a hash of many small pieces costs several times that of a large one.
+const HASHED_AT_ONCE: usize = 64 << 10;
 
-impl Write for Hashed<'_> {
+/// The hash of a run so far, and what is still to be hashed.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    hasher: blake3::Hasher,
+    waiting: Vec<u8>,
+}
+
+impl Trace {
+    /// Takes some bytes in.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= HASHED_AT_ONCE {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    /// The digest of all that was taken in.
+    pub(super) fn digest(&self) -> String {
+        self.hasher.clone().update(&self.waiting).finalize().to_hex().to_string()
+    }
+}
+
+impl Write for Trace {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
+        self.update(text.as_bytes());
         Ok(())
     }
 }
@@ -22,20 +45,20 @@ impl Simulation {
         head[..8].copy_from_slice(&self.now.as_nanos().to_be_bytes());
         head[8..16].copy_from_slice(&(host as u64).to_be_bytes());
         head[16] = kind(output);
-        self.digest.update(&head);
+        self.trace.update(&head);
         match output {
             Output::Datagram { to, bytes } => {
-                self.digest.update(bytes);
+                self.trace.update(bytes);
                 self.write_debug(to);
             }
             Output::Dial { conn, to } => self.write_debug(&(conn, to)),
             Output::Wake(conn) => {
-                self.digest.update(&conn.slot.to_be_bytes());
+                self.trace.update(&conn.slot.to_be_bytes());
             }
             Output::Store(StoreJob::CreatePart { content, .. }) => self.write_debug(content),
             Output::Store(job) => self.write_debug(job),
             Output::Release(buffer) => {
-                self.digest.update(&buffer.0.to_be_bytes());
+                self.trace.update(&buffer.0.to_be_bytes());
             }
             Output::Event(event) => self.write_debug(event),
         }
@@ -43,7 +66,7 @@ impl Simulation {
 
     fn write_debug(&mut self, value: &dyn fmt::Debug) {
         // Writing into a hash cannot fail.
-        let _ = write!(Hashed(&mut self.digest), "{value:?}");
+        let _ = write!(self.trace, "{value:?}");
     }
 }
 

@@ -148,7 +148,7 @@ impl Simulation {
                         writer.tap.control(&bytes[..taken], &mut other.tap, disk, &self.library, limits);
                     self.oracle.tapped(host, conn, heard);
                 }
-                self.digest.update(&bytes[..taken]);
+                self.trace.update(&bytes[..taken]);
                 self.tally.hosts[host].control_sent += taken as u64;
                 taken as u64
             }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::core::connection::{Connection, Phase as ConnectionPhase};
+use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event};
-use crate::core::downloader::Flight;
+use crate::core::downloader::Download;
+use crate::core::flights::Flight;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::picker;
@@ -156,25 +157,33 @@ impl Peer {
 
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
     fn idle_sources(&self, now: Time, content: &ContentId) -> Vec<(usize, ConnId)> {
-        let with_load = |conn| (self.connections.get(conn).map_or(0, |connection| connection.asked), conn);
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
         self.links
             .on(content)
-            .filter(|conn| self.is_idle_source(now, content, *conn))
-            .map(with_load)
+            .filter_map(|conn| Some((self.idle_load(now, content, download, conn)?, conn)))
             .collect()
     }
 
     /// Whether one connection may be asked for chunks of a download.
     fn is_idle_source(&self, now: Time, content: &ContentId, conn: ConnId) -> bool {
-        let Some(download) = self.downloader.get(content) else { return false };
-        let open = |c: &Connection| {
-            c.phase == ConnectionPhase::Open && c.busy_until <= now && c.asked < self.requests_max()
-        };
-        let is_late = |flight: &Flight| flight.late && flight.conn == conn;
-        self.connections.get(conn).is_some_and(open)
-            && !download.flights.values().flatten().any(is_late)
-            && self.is_counted(conn, content)
-            && self.is_to_ask(conn)
+        self.downloader
+            .get(content)
+            .is_some_and(|download| self.idle_load(now, content, download, conn).is_some())
+    }
+
+    /// How many requests a connection has from us, if it may be asked for more chunks of a download.
+    fn idle_load(&self, now: Time, content: &ContentId, download: &Download, conn: ConnId) -> Option<usize> {
+        let connection = self.connections.get(conn)?;
+        let open = connection.phase == ConnectionPhase::Open
+            && connection.busy_until <= now
+            && connection.asked < self.requests_max();
+        let idle = open
+            && !download.flights.is_late_at(conn)
+            && connection
+                .channel_of(content)
+                .is_some_and(|(_, channel)| channel.counts_for(download.geometry))
+            && self.is_to_ask(conn);
+        idle.then_some(connection.asked)
     }
 
     fn requests_max(&self) -> usize {
@@ -191,13 +200,16 @@ impl Peer {
     fn pick(&mut self, content: &ContentId, conn: ConnId) -> Option<u32> {
         let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
         let download = self.downloader.get(content)?;
-        let holding = self.catalogue.get(content)?;
-        let open = |chunk| !holding.has(chunk) && !download.is_under_way(chunk);
+        // Nothing is missing of what is here whole.
+        let mut open = remote.without(self.catalogue.get(content)?.bits()?);
+        for chunk in download.flights.keys().chain(download.storing.keys()) {
+            open.clear(*chunk);
+        }
         if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
-            return picker::rarest_first(remote, &download.availability, open, &mut self.rng);
+            return picker::rarest_first(&open, &download.availability, &mut self.rng);
         }
         let mut rng = self.rng.clone();
-        let chunk = picker::any(remote, |chunk| open(chunk) && self.offers(conn, content, chunk), &mut rng);
+        let chunk = picker::any(&open, |chunk| self.offers(conn, content, chunk), &mut rng);
         self.rng = rng;
         chunk
     }
@@ -212,12 +224,7 @@ impl Peer {
             return false;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return false };
-        download.flights.entry(chunk).or_default().push(Flight {
-            conn,
-            asked: now,
-            begun: None,
-            late: false,
-        });
+        download.flights.insert(chunk, Flight { conn, asked: now, begun: None, late: false });
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked += 1;
         }
@@ -237,7 +244,7 @@ impl Peer {
             |flight: &Flight| flight.late && flight.begun.is_none_or(|begun| now.since(begun) >= TRICKLE_MAX);
         let mut late: Vec<(Time, ContentId, u32, ConnId)> = Vec::new();
         for (content, download) in self.downloader.iter() {
-            for (chunk, flights) in &download.flights {
+            for (chunk, flights) in download.flights.iter() {
                 let hopeless = flights.iter().filter(|flight| hopeless(flight));
                 late.extend(hopeless.map(|flight| (flight.asked, content, *chunk, flight.conn)));
             }

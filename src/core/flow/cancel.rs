@@ -2,7 +2,7 @@
 
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event, Output};
-use crate::core::downloader::Flight;
+use crate::core::flights::Flight;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -47,10 +47,8 @@ impl Peer {
         let asked = download.flights_at(conn);
         let forget_manifest = download.forget_manifest_source(conn);
         for chunk in asked {
-            let begun = self
-                .downloader
-                .get_mut(&content)
-                .and_then(|download| download.flight_mut(chunk, conn)?.begun);
+            let begun =
+                self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn)?.begun);
             // A chunk that is coming may still come whole while its connection stands.
             if (begun.is_none() || lost) && self.drop_flight(content, chunk, conn) {
                 self.miss(content, chunk, conn, if lost { "connection lost" } else { "withdrawn" });
@@ -92,7 +90,7 @@ impl Peer {
         if let Some(buffer) = incoming.buffer.take() {
             connection.asked = connection.asked.saturating_sub(1);
             if let Some(download) = self.downloader.get_mut(&content) {
-                download.remove_flight(chunk, conn);
+                download.flights.remove(chunk, conn);
             }
             self.downloader.free_buffer(buffer);
             self.output(Output::Release(buffer));
@@ -101,7 +99,7 @@ impl Peer {
 
     /// Forgets one request, with the memory set aside for it. False when there was none.
     pub(in crate::core) fn drop_flight(&mut self, content: ContentId, chunk: u32, conn: ConnId) -> bool {
-        let Some(flight) = self.downloader.get_mut(&content).and_then(|d| d.remove_flight(chunk, conn))
+        let Some(flight) = self.downloader.get_mut(&content).and_then(|d| d.flights.remove(chunk, conn))
         else {
             return false;
         };

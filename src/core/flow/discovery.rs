@@ -107,9 +107,7 @@ impl Peer {
                     self.dialer.succeeded(&peer_ref.addr);
                     self.event(Event::PeerFound(peer_ref));
                 }
-                if let Some(expiry) = self.directory.expiry() {
-                    self.timers.set_no_later(Timer::Expiry, expiry);
-                }
+                self.await_expiry(&peer);
                 self.note_heard(&peer);
                 self.note_recipient(now);
                 true
@@ -215,6 +213,15 @@ impl Peer {
         self.acquaintances += 1;
         if let Some(next) = asks.get(self.acquaintances) {
             self.timers.set(Timer::Acquaint, now + next.saturating_sub(last));
+        }
+    }
+
+    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
+    /// is over, sees to that for itself.
+    pub(in crate::core) fn await_expiry(&mut self, peer: &PeerId) {
+        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
+        if let Some(expiry) = expiry {
+            self.timers.set_no_later(Timer::Expiry, expiry);
         }
     }
 

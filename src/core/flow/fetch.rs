@@ -30,16 +30,10 @@ impl Peer {
         if cut.and_then(|cut| cut.chunk_span(chunk)).is_none_or(|(_, len)| len != bytes) {
             return self.close_for_fault(now, conn, "sent a chunk of wrong length");
         }
-        let flight = self.downloader.get_mut(&content).and_then(|download| download.flight_mut(chunk, conn));
-        let buffer = match flight {
-            Some(flight) => {
-                flight.begun = Some(now);
-                flight.late = false;
-                // The memory set aside for the request becomes the buffer's.
-                Some(self.downloader.take_buffer(bytes))
-            }
-            None => None,
-        };
+        let download = self.downloader.get_mut(&content);
+        let begun = download.is_some_and(|download| download.flights.begin(chunk, conn, now));
+        // The memory set aside for the request becomes the buffer's.
+        let buffer = begun.then(|| self.downloader.take_buffer(bytes));
         let Some(connection) = self.connections.get_mut(conn) else { return };
         // Of two answers to a chunk that was cancelled and asked for again, the first is taken and the other passed over.
         let expected = buffer.is_some() || connection.forget_cancelled(content, chunk);
@@ -67,7 +61,7 @@ impl Peer {
             connection.asked = connection.asked.saturating_sub(1);
             let download = self.downloader.get_mut(&content);
             let flight = download.and_then(|download| {
-                let flight = download.remove_flight(chunk, conn)?;
+                let flight = download.flights.remove(chunk, conn)?;
                 let new = download.is_running() && !download.storing.contains_key(&chunk);
                 let storing = Storing { conn, from, from_complete, asked: flight.asked };
                 new.then(|| download.storing.insert(chunk, storing))

@@ -207,7 +207,7 @@ impl Peer {
             return false;
         };
         let Some(download) = self.downloader.get(content) else { return false };
-        !channel.refused && channel.their_cut.is_some() && channel.their_cut == download.geometry
+        channel.counts_for(download.geometry)
     }
 }
 

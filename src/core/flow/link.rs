@@ -344,9 +344,7 @@ impl Peer {
             self.links.closed(&identity.peer, conn);
             self.directory.connected(&identity.peer, false);
             self.directory.touch(now, &identity.peer);
-            if let Some(expiry) = self.directory.expiry() {
-                self.timers.set_no_later(Timer::Expiry, expiry);
-            }
+            self.await_expiry(&identity.peer);
         }
         self.uploader.remove(conn);
         self.grant_uploads(now);

@@ -107,8 +107,11 @@ impl Peer {
 
     /// Whether this peer asks whoever is behind a connection for chunks at all.
     pub(in crate::core) fn is_to_ask(&self, conn: ConnId) -> bool {
+        if self.config.topology.is_mesh() {
+            return true;
+        }
         let part = self.part_at(conn);
-        self.config.topology.is_mesh() || part.owner || part.upstream
+        part.owner || part.upstream
     }
 
     /// Whether a chunk may be asked for at a connection: it is there, and of the owner only what no download neighbour has.

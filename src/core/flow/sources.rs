@@ -80,7 +80,7 @@ impl Peer {
         };
         let late = match download.phase {
             Phase::Manifest(_) => channel.pages_late > 0,
-            _ => download.flights.values().flatten().any(|flight| flight.conn == conn && flight.late),
+            _ => download.flights.is_late_at(conn),
         };
         !channel.refused && !late
     }

@@ -198,7 +198,7 @@ impl Simulation {
         let to = other.address.ip();
         writer.out.write_control(&bytes);
         peer.sent(now, conn, bytes.len() as u64);
-        self.digest.update(&bytes);
+        self.trace.update(&bytes);
         let heard = heard.and_then(|requests| {
             requests.iter().try_for_each(|asked| self.watch.asked(world_now, host, to, asked, &self.hosts))
         });
