@@ -82,6 +82,11 @@ impl Announcer {
         self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
     }
 
+    /// A round that would say nothing is not sent, so that it does not hold up the one that will.
+    pub(in crate::core) fn put_off(&mut self, now: Time) {
+        self.next_round = now + self.limits.announce_gap_min;
+    }
+
     /// Whether an asker was not answered for long enough, nor too many at its address, and there is room for another
     /// answer.
     pub(in crate::core) fn may_answer(&self, now: Time, to: SocketAddr, asker: PeerId) -> bool {
@@ -166,6 +171,16 @@ mod tests {
         announcer.round_sent(first + second, &mut rng);
         let third = announcer.next_round().since(first + second);
         assert!(third >= Duration::from_secs(60) && third < Duration::from_secs(61), "{third:?}");
+    }
+
+    #[test]
+    fn a_round_that_is_put_off_holds_up_nothing() {
+        let mut rng = Rng::new(1);
+        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        announcer.put_off(Time::ZERO);
+        assert_eq!(announcer.next_round(), Time::from_millis(5_000));
+        announcer.changed(Time::from_millis(10), &mut rng);
+        assert!(announcer.next_round() <= Time::from_millis(60));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(in crate::core) struct Known {
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
+    /// What it looked for last, if that was one thing.
+    seeks: Option<Wanted>,
 }
 
 #[derive(Debug)]
@@ -70,9 +72,11 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
     peers: BTreeMap<PeerId, Known>,
-    holders: BTreeSet<(ContentId, PeerId)>,
     /// How many peers are known at each address.
     at_address: BTreeMap<IpAddr, usize>,
+    holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
+    /// So many peers looked for this last.
+    seekers: BTreeMap<Wanted, usize>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -90,8 +94,9 @@ impl Directory {
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
             peers: BTreeMap::new(),
-            holders: BTreeSet::new(),
             at_address: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            seekers: BTreeMap::new(),
             entry_bytes: 0,
             limits,
             own_addresses,
@@ -155,6 +160,7 @@ impl Directory {
             entries: BTreeMap::new(),
             entry_bytes: 0,
             fresh: 0,
+            seeks: None,
         };
         self.peers.insert(heard.peer, known);
         *self.at_address.entry(ip).or_default() += 1;
@@ -204,7 +210,7 @@ impl Directory {
                     }
                     known.entry_bytes += cost;
                     self.entry_bytes += cost;
-                    if self.holders.insert((key.0, *peer)) {
+                    if self.holders.entry(key.0).or_default().insert(*peer) {
                         news.push(key.0);
                     }
                     known.entries.insert(key, listed);
@@ -242,6 +248,7 @@ impl Directory {
     /// Forgets a peer and what it offered.
     pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
         self.drop_entries(peer, |_, _| true);
+        self.seeks(peer, None);
         if let Some(known) = self.peers.remove(peer) {
             self.leave_address(known.addr.ip());
         }
@@ -271,8 +278,37 @@ impl Directory {
 
     /// The peers that hold some of a content.
     pub(in crate::core) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
-        let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
-        self.holders.range((*content, first)..=(*content, last)).map(|(_, peer)| peer)
+        self.holders.get(content).into_iter().flatten()
+    }
+
+    /// How many peers hold some of a content.
+    pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
+        self.holders.get(content).map_or(0, BTreeSet::len)
+    }
+
+    /// A known peer looks for one thing, or for many.
+    pub(in crate::core) fn seeks(&mut self, peer: &PeerId, wanted: Option<Wanted>) {
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        if known.seeks == wanted {
+            return;
+        }
+        if let Some(former) = &known.seeks
+            && let Some(count) = self.seekers.get_mut(former)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.seekers.remove(former);
+            }
+        }
+        if let Some(wanted) = &wanted {
+            *self.seekers.entry(wanted.clone()).or_default() += 1;
+        }
+        known.seeks = wanted;
+    }
+
+    /// How many peers looked for this, and for nothing after that.
+    pub(in crate::core) fn seeker_count(&self, wanted: &Wanted) -> usize {
+        self.seekers.get(wanted).copied().unwrap_or(0)
     }
 
     /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
@@ -363,25 +399,33 @@ impl Directory {
                 .range((content, String::new())..)
                 .next()
                 .is_some_and(|(key, _)| key.0 == content);
-            if !still {
-                self.holders.remove(&(content, *peer));
+            if !still && let Some(holders) = self.holders.get_mut(&content) {
+                holders.remove(peer);
+                if holders.is_empty() {
+                    self.holders.remove(&content);
+                }
             }
         }
     }
 
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
     pub(in crate::core) fn check(&self) {
-        let mut holders = BTreeSet::new();
+        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
+        let mut seekers: BTreeMap<Wanted, usize> = BTreeMap::new();
         let mut bytes = 0;
         let mut at_address = BTreeMap::new();
         for (peer, known) in &self.peers {
             *at_address.entry(known.addr.ip()).or_default() += 1;
             for key in known.entries.keys() {
-                holders.insert((key.0, *peer));
+                holders.entry(key.0).or_default().insert(*peer);
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
+            }
+            if let Some(wanted) = &known.seeks {
+                *seekers.entry(wanted.clone()).or_default() += 1;
             }
         }
         assert_eq!(holders, self.holders, "the index of holders");
+        assert_eq!(seekers, self.seekers, "the count of seekers");
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
         assert_eq!(at_address, self.at_address, "the peers of each address");
     }
@@ -443,6 +487,23 @@ mod tests {
         assert_eq!(names, ["b", "c"]);
         // An older datagram that comes late changes nothing.
         assert!(directory.list(&peer, 1, Some(2), vec![entry(7, "a")]).is_empty());
+        directory.check();
+    }
+
+    #[test]
+    fn who_looks_for_the_same_is_counted_until_it_is_gone() {
+        let mut directory = directory();
+        let name = Wanted::Name("a".to_owned());
+        for peer in 1..=2 {
+            directory.heard(Time::ZERO, heard(peer, peer)).unwrap();
+            directory.seeks(&PeerId([peer; 16]), Some(name.clone()));
+        }
+        assert_eq!(directory.seeker_count(&name), 2);
+        directory.seeks(&PeerId([1; 16]), Some(Wanted::Id(ContentId([7; 32]))));
+        assert_eq!(directory.seeker_count(&name), 1);
+        directory.check();
+        directory.remove(&PeerId([2; 16]));
+        assert_eq!(directory.seeker_count(&name), 0);
         directory.check();
     }
 

@@ -80,6 +80,8 @@ pub(in crate::core) struct Download {
     /// When to ask the LAN for holders again, and how long to wait after that.
     pub(in crate::core) next_query: Time,
     pub(in crate::core) query_gap: Duration,
+    /// So often its sources were found too few: each time it connects to twice as many of many holders.
+    pub(in crate::core) widened: u32,
 }
 
 /// How long after the first look a download asks the LAN again; doubles up to the longest.
@@ -109,6 +111,7 @@ impl Download {
             waiting: false,
             next_query: now + QUERY_GAP_MIN,
             query_gap: QUERY_GAP_MIN,
+            widened: 0,
         }
     }
 

@@ -89,7 +89,7 @@ pub struct Limits {
     pub answer_gap_min: Duration,
     /// How long a peer that leaves finishes what is on the wire and queued.
     pub leave_grace: Duration,
-    /// Holders of one content that a download connects to.
+    /// Where so many have or want a content, each connects to all; where there are more, to some.
     pub neighbours_max: usize,
     /// Offers of ours that are open on one connection at once; more wait their turn.
     pub offers_made_max: usize,

@@ -10,13 +10,12 @@ pub struct Tactics {
     pub rarest_first: bool,
     /// Whether a seed shows each neighbour only what it assigns to it, until each chunk has left it once.
     pub seed_assigns: bool,
-    /// Whom a downloader connects to where there are more holders than [`crate::core::Limits::neighbours_max`]: those that
-    /// a hash of both draws, about so many; `None`: the first so many.
-    pub drawn_neighbours: Option<usize>,
+    /// Where more than [`crate::core::Limits::neighbours_max`] have or want a content, each is connected to about so many.
+    pub drawn_neighbours: usize,
 }
 
 impl Default for Tactics {
     fn default() -> Tactics {
-        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: false, drawn_neighbours: None }
+        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: false, drawn_neighbours: 20 }
     }
 }

@@ -19,7 +19,7 @@ pub const NAME_BYTES_MAX: usize = 1024;
 pub const PORT_MIN: u16 = 1024;
 
 /// What somebody looks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// Everything.

@@ -10,10 +10,10 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
   assigned      let the seed show each peer only chunks of its own, until each has left once
-  drawn         of more than 32 holders connect to about 10 that a hash draws
   slots=K       send K chunks at once
   window=K      ask for K chunks at once, over all sources
-  neighbours=K  connect to K holders of a file at most
+  neighbours=K  of up to K peers that have or want a file, connect to each
+  drawn=K       where there are more, connect to about K that a hash draws
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
@@ -22,22 +22,18 @@ Examples:
 
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
-/// To so many drawn holders each connects; as many again come by themselves.
-const DRAWN: usize = 10;
-
 /// The names of those that take no number.
-pub(super) const POLICIES: [(&str, Choice); 3] =
-    [("random", Choice::Random), ("assigned", Choice::Assigned), ("drawn", Choice::Drawn)];
+pub(super) const POLICIES: [(&str, Choice); 2] = [("random", Choice::Random), ("assigned", Choice::Assigned)];
 
 /// One thing that is to be done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     Random,
     Assigned,
-    Drawn,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
+    Drawn(usize),
 }
 
 impl Choice {
@@ -50,6 +46,7 @@ impl Choice {
             Some(("slots", Some(slots))) => Ok(Choice::Slots(slots.into())),
             Some(("window", Some(chunks))) => Ok(Choice::Window(chunks.into())),
             Some(("neighbours", Some(peers))) => Ok(Choice::Neighbours(peers.into())),
+            Some(("drawn", Some(peers))) => Ok(Choice::Drawn(peers.into())),
             _ => Err(format!("'{}' is no such choice; --help lists them", text.escape_debug())),
         }
     }
@@ -58,10 +55,10 @@ impl Choice {
         match self {
             Choice::Random => limits.tactics.rarest_first = false,
             Choice::Assigned => limits.tactics.seed_assigns = true,
-            Choice::Drawn => limits.tactics.drawn_neighbours = Some(DRAWN),
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,
+            Choice::Drawn(peers) => limits.tactics.drawn_neighbours = peers,
         }
     }
 }
@@ -81,6 +78,7 @@ mod tests {
         assert_eq!(with("slots=7").upload_slots, 7);
         assert_eq!(with("window=9").window_chunks_max, 9);
         assert_eq!(with("neighbours=5").neighbours_max, 5);
+        assert_eq!(with("drawn=5").tactics.drawn_neighbours, 5);
         for (name, _) in POLICIES {
             assert_ne!(with(name), Limits::default(), "{name}");
             assert!(HELP.contains(&format!("  {name} ")), "{name}");

@@ -49,6 +49,8 @@ impl Peer {
         if !self.is_believed(now, &heard) || !self.hear(now, heard) || self.leaving.is_some() {
             return;
         }
+        let one = matches!(query.wanted, Wanted::Id(_) | Wanted::Name(_));
+        self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
         let looks = self.looks_of(&query.wanted);
         if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
             return self.counters.add("queries over rate");
@@ -137,13 +139,19 @@ impl Peer {
         self.walk_catalogue(now, peer);
         for content in listed {
             if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
-                self.seek_sources(now, content);
+                self.seek_holder(now, peer, content);
             }
         }
     }
 
     /// One round of announcements: at most four datagrams, going on where the last round ended.
     pub(in crate::core) fn announce(&mut self, now: Time) {
+        // Who looks for something has said that it is there, and will soon have something to offer.
+        let seeks = self.searches.len() > 0 || !self.downloader.all_done();
+        if self.catalogue.len() == 0 && seeks {
+            self.announcer.put_off(now);
+            return self.timers.set(Timer::Announce, self.announcer.next_round());
+        }
         self.announcer.round_sent(now, &mut self.rng);
         self.timers.set(Timer::Announce, self.announcer.next_round());
         if self.leaving.is_some() {

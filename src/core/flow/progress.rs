@@ -16,6 +16,8 @@ use crate::wire::message::{RefuseReason, Wanted};
 
 /// How often a download that is under way is looked at without other cause.
 const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
+/// One that has just begun is looked at sooner: its first sources may be too few.
+const FIRST_REVIEW: Duration = Duration::from_millis(250);
 /// A download without sources for so long says what it waits for.
 const WAITING_AFTER: Duration = Duration::from_millis(900);
 /// After the last holder was struck, another may still turn up within this time.
@@ -48,7 +50,7 @@ impl Peer {
             let job =
                 StoreJob::OpenPart { content, name: download.name.clone(), size: download.size_claimed };
             self.output(Output::Store(job));
-            self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
+            self.timers.set(Timer::Download(content), now + FIRST_REVIEW);
             // Connecting takes as long as opening; they need not wait for each other.
             self.seek_sources(now, content);
         }
@@ -60,7 +62,8 @@ impl Peer {
         else {
             return;
         };
-        self.timers.set(Timer::Download(content), now + REVIEW_INTERVAL);
+        let young = now.since(download.began) < REVIEW_INTERVAL;
+        self.timers.set(Timer::Download(content), now + if young { FIRST_REVIEW } else { REVIEW_INTERVAL });
         let connections = &self.connections;
         let heard = |conn| connections.get(conn).map(|connection| connection.heard);
         let late = download.mark_late(now, &self.config.limits, heard);
@@ -69,6 +72,7 @@ impl Peer {
             self.miss(content, chunk, conn, "late");
         }
         self.ask_for_chunks(now, content);
+        self.widen(now, content);
         self.seek_sources(now, content);
         self.review_supply(now, content);
         self.fall_back(now, content);

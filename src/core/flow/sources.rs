@@ -1,6 +1,7 @@
 //! Sources: which holders of a wanted content to connect to.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::core::connection::Channel;
 use crate::core::door::ConnId;
@@ -10,6 +11,12 @@ use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::topology;
+use crate::wire::message::Wanted;
+
+/// A download with fewer sources than this connects to more holders, if there are more.
+const SOURCES_FEW: usize = 8;
+/// Before that one is enough: holders turn up one after the other.
+const SOURCES_WAIT: Duration = Duration::from_secs(1);
 
 impl Peer {
     /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
@@ -22,32 +29,46 @@ impl Peer {
         if !self.config.topology.is_mesh() {
             return self.seek_neighbours(now);
         }
-        let mut connected = self.links.on(&content).filter(|conn| self.is_neighbour(*conn, &content)).count();
-        let most = self.config.limits.neighbours_max;
-        if connected < most {
-            for peer in self.holders_to_seek(&content) {
-                if connected >= most {
-                    break;
-                }
-                connected += usize::from(self.seek_source(now, &peer, content));
-            }
+        let drawn = self.directory.holders(&content).filter(|peer| self.is_to_connect(peer, &content));
+        for peer in drawn.copied().collect::<Vec<_>>() {
+            self.seek_source(now, &peer, content);
         }
-        if self.directory.holders(&content).next().is_none() {
+        if self.directory.holder_count(&content) == 0 {
             self.dial_fixed_peers(now);
         }
     }
 
-    /// The holders that a download would connect to: all where they are few, and of many those that are drawn.
-    fn holders_to_seek(&self, content: &ContentId) -> Vec<PeerId> {
-        let holders: Vec<PeerId> = self.directory.holders(content).copied().collect();
-        match self.config.limits.tactics.drawn_neighbours {
-            Some(count) if holders.len() > self.config.limits.neighbours_max => {
-                // Those that cannot be dialled now do not count, and a download that gets nothing looks further.
-                let stuck = self.downloader.get(content).is_some_and(|download| download.waiting);
-                let count = if stuck { self.config.limits.neighbours_max } else { count };
-                topology::drawn(&self.id, &holders, count)
-            }
-            _ => holders,
+    /// A peer holds some of a content that is wanted: a download connects to it, if the two are to be connected.
+    pub(in crate::core) fn seek_holder(&mut self, now: Time, peer: &PeerId, content: ContentId) {
+        if !self.config.topology.is_mesh() {
+            return self.seek_sources(now, content);
+        }
+        if self.leaving.is_none() && self.is_to_connect(peer, &content) {
+            self.seek_source(now, peer, content);
+        }
+    }
+
+    /// Whether a download connects to a holder: to each where they are few, and of many to those that are drawn. Who wants
+    /// the same will hold some of it soon, and counts already.
+    fn is_to_connect(&self, peer: &PeerId, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        let holders = self.directory.holder_count(content);
+        let by_name = self.directory.seeker_count(&Wanted::Name(download.name.clone()));
+        let many = holders.max(by_name).max(self.directory.seeker_count(&Wanted::Id(*content))) + 1;
+        let most = self.config.limits.neighbours_max;
+        let count = self.config.limits.tactics.drawn_neighbours.saturating_mul(1 << download.widened.min(16));
+        many <= most || topology::is_drawn(&self.id, peer, count, many)
+    }
+
+    /// A download that has found few sources, though there are more, connects to more.
+    pub(in crate::core) fn widen(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let enough = if now.since(download.began) < SOURCES_WAIT { 1 } else { SOURCES_FEW };
+        let sources = self.links.on(&content).filter(|conn| self.is_neighbour(*conn, &content)).count();
+        if sources < enough.min(self.directory.holder_count(&content))
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            download.widened = download.widened.saturating_add(1);
         }
     }
 
@@ -72,7 +93,7 @@ impl Peer {
         }
     }
 
-    /// Whether a connection takes one of a download's places: who refuses, or lets it wait, keeps nobody else out.
+    /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
     fn is_neighbour(&self, conn: ConnId, content: &ContentId) -> bool {
         let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
