@@ -168,7 +168,7 @@ impl Bench {
                     len
                 }
                 Segment::HalfClose => 1,
-                Segment::Close => {
+                Segment::Close | Segment::Abort => {
                     self.tell(Input::Closed { conn });
                     return (said, true);
                 }

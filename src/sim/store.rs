@@ -37,8 +37,9 @@ impl Disk {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
-            // No host of the simulation takes in pushes of the field.
-            StoreJob::Foreign(_) => return None,
+            StoreJob::Foreign(job) => {
+                return self.tray.carry_out(job, &self.spec, rng).map(StoreReply::Foreign);
+            }
             StoreJob::Classic(job) => {
                 return self.shelf.carry_out(job, &mut self.spec, rng).map(StoreReply::Classic);
             }

@@ -381,17 +381,18 @@ impl Account {
         let live = run.out.is_live() && self.live.is_due(now);
         let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
         if live {
-            let line = self.line();
+            let line = self.line(run);
             run.out.show(&line);
-        } else if plain && self.open > 0 {
-            run.out.note(&self.line());
+        } else if plain && (self.open > 0 || !self.scanned) {
+            run.out.note(&self.line(run));
         }
     }
 
     /// How far everything is, in a line.
-    fn line(&self) -> String {
+    fn line(&self, run: &Run<'_>) -> String {
+        let reading = run.reading();
         if self.items.is_empty() {
-            return "reading what is to be sent".to_owned();
+            return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
         }
         let accepted = self.items.iter().filter(|item| item.accepted && !item.ended).count();
         let rest = match accepted {
@@ -399,6 +400,7 @@ impl Account {
             _ => format!("{}  {accepted} under way", human::rate(self.pace.bytes_per_s())),
         };
         let of = human::counted(self.items.len(), "offer", "offers");
-        format!("sent {}  {} of {of} done  {rest}", human::size(self.sent), self.done)
+        let reading = reading.map(|reading| format!("  {reading}")).unwrap_or_default();
+        format!("sent {}  {} of {of} done  {rest}{reading}", human::size(self.sent), self.done)
     }
 }

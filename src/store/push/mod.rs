@@ -25,6 +25,9 @@ use crate::store::spools::{Spool, Spools};
 use crate::store::target::{Names, Target};
 use crate::store::temp::{Temp, sweep};
 
+/// What is said of a spool that nobody opened.
+const NOT_THERE: &str = "a pushed file was to be stored of which nothing is here";
+
 /// All that comes in.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -69,18 +72,20 @@ impl Pushes {
                 (spool, opened.map(|()| Some(ForeignReply::Opened { spool })))
             }
             ForeignJob::ReadEnds { spool, head, tail } => {
-                (spool, self.read_ends(spool, head, tail, target.path()).map(Some))
+                (spool, self.read_ends(spool, head, tail, target.path()))
             }
             ForeignJob::Keep { spool, name, skip, bytes } => match self.take(spool, name) {
-                Ok(whole) if (skip, bytes) != (0, whole.temp.bytes()) => {
+                Ok(Some(whole)) if (skip, bytes) != (0, whole.temp.bytes()) => {
                     return Some(Cutting::new(whole, skip, bytes));
                 }
-                whole => (spool, whole.and_then(|whole| self.publish(whole, target, helper)).map(|()| None)),
+                Ok(Some(whole)) => (spool, self.publish(whole, target, helper).map(|()| None)),
+                Ok(None) => return None,
+                Err(fault) => (spool, Err(fault)),
             },
             ForeignJob::DropSpool { spool } => {
                 self.spools.drop_spool(spool);
                 // The number may serve another file before this would be heard.
-                library.retract_spool_failure(spool);
+                library.retract_spool(spool);
                 return None;
             }
         };
@@ -161,30 +166,33 @@ impl Pushes {
         Ok(())
     }
 
+    /// The first and the last bytes in a spool; nothing where its failure is on its way already.
     fn read_ends(
         &mut self,
         spool: SpoolId,
         head: usize,
         tail: usize,
         path: &Path,
-    ) -> Result<ForeignReply, Fault> {
-        let Some(temp) = self.spools.get(spool) else {
-            return Err(fault::bug("a file was to be read whose bytes could not be written"));
+    ) -> Result<Option<ForeignReply>, Fault> {
+        let temp = match self.spools.get(spool) {
+            Some(Spool::Open(temp)) => temp,
+            Some(Spool::Failed) => return Ok(None),
+            None => return Err(fault::bug(NOT_THERE)),
         };
         let bytes = temp.bytes();
         let tail_begin = bytes.saturating_sub(tail as u64);
         let read = read(&self.fs, temp.file(), 0, head)
             .and_then(|head| Ok((head, read(&self.fs, temp.file(), tail_begin, tail)?)));
         let (head, tail) = read.map_err(|errno| fault::writing("read in", path, errno))?;
-        Ok(ForeignReply::Ends { spool, head, tail, bytes })
+        Ok(Some(ForeignReply::Ends { spool, head, tail, bytes }))
     }
 
-    fn take(&mut self, spool: SpoolId, name: String) -> Result<Whole, Fault> {
+    /// Takes a spool out; nothing where its failure is on its way already.
+    fn take(&mut self, spool: SpoolId, name: String) -> Result<Option<Whole>, Fault> {
         match self.spools.take(spool) {
-            Some(Spool::Open(temp)) => Ok(Whole { spool, name, temp }),
-            Some(Spool::Failed) | None => {
-                Err(fault::bug("a file was to be kept whose bytes could not be written"))
-            }
+            Some(Spool::Open(temp)) => Ok(Some(Whole { spool, name, temp })),
+            Some(Spool::Failed) => Ok(None),
+            None => Err(fault::bug(NOT_THERE)),
         }
     }
 
