@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::core::{
-    Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob, StoreReply, Time,
+    Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob,
+    StoreReply, Time,
 };
 use crate::sim::classic::Shelf;
 use crate::sim::content::SimContent;

@@ -57,9 +57,12 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
     // An address of this test's own, on which even a fixed port is free.
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let field = SocketAddr::from(([127, 231, high, low.max(1)], 8080));
-    let launch = lan
-        .launch("receiver", &["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()])
-        .args(&["--listen", "8080", "--bind", &field.ip().to_string()]);
+    let launch = lan.launch("receiver", &["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()]).args(&[
+        "--listen",
+        "8080",
+        "--bind",
+        &field.ip().to_string(),
+    ]);
     let (mut receiver, mut typed) = at_a_terminal(&lan, launch);
     receiver.wait_stdout("receiving into");
 

@@ -369,7 +369,10 @@ impl Account {
     /// Tells how far things are, as often as is due.
     pub(super) fn tick(&mut self, run: &mut Run<'_>) {
         let now = Instant::now();
-        self.pace.add(now, self.sent);
+        // While answers are waited for nothing goes, and that is no rate.
+        if self.items.iter().any(|item| item.accepted && !item.ended) {
+            self.pace.add(now, self.sent);
+        }
         if run.out.is_json() {
             for at in 0..self.items.len() {
                 let item = &mut self.items[at];

@@ -142,7 +142,8 @@ fn is_cut(form: Form, kept: &[u8], whole: &[u8]) -> bool {
         Form::Json => whole.starts_with(kept),
         Form::Named => {
             let stream = [whole.len().to_string().as_bytes(), whole].concat();
-            (1..=named::HEAD_BYTES).any(|digits| stream.get(digits..).is_some_and(|rest| rest.starts_with(kept)))
+            (1..=named::HEAD_BYTES)
+                .any(|digits| stream.get(digits..).is_some_and(|rest| rest.starts_with(kept)))
         }
         Form::Steps | Form::Short => false,
     }

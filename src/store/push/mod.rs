@@ -108,7 +108,7 @@ impl Pushes {
         let stepped = match target.folder() {
             Ok(folder) => cutting
                 .step(&self.fs, &folder, &mut library.scratch)
-                .map_err(|errno| fault::writing("write in", target.path(), errno)),
+                .map_err(|errno| fault::pushed("write in", target.path(), errno)),
             Err(fault) => Err(fault),
         };
         let failure = match stepped {
@@ -125,7 +125,7 @@ impl Pushes {
     /// Puts bytes behind those in a spool.
     pub(crate) fn write(&mut self, spool: SpoolId, bytes: &[u8], path: &Path, library: &mut Library) {
         if let Err(errno) = self.spools.append(spool, bytes) {
-            let fault = fault::writing("write in", path, errno);
+            let fault = fault::pushed("write in", path, errno);
             reply(library, ForeignReply::SpoolFailed { spool, fault });
         }
     }
@@ -152,7 +152,7 @@ impl Pushes {
     /// Makes a spool where there is room for it.
     fn open(&mut self, spool: SpoolId, bytes: Option<u64>, target: &mut Target) -> Result<(), Fault> {
         let folder = target.folder()?;
-        let failed = |errno| fault::writing("write in", target.path(), errno);
+        let failed = |errno| fault::pushed("write in", target.path(), errno);
         if !std::mem::replace(&mut self.is_swept, true) {
             // What stays is only in the way of the space.
             let _ = sweep(&self.fs, &folder);
@@ -183,7 +183,7 @@ impl Pushes {
         let tail_begin = bytes.saturating_sub(tail as u64);
         let read = read(&self.fs, temp.file(), 0, head)
             .and_then(|head| Ok((head, read(&self.fs, temp.file(), tail_begin, tail)?)));
-        let (head, tail) = read.map_err(|errno| fault::writing("read in", path, errno))?;
+        let (head, tail) = read.map_err(|errno| fault::pushed("read in", path, errno))?;
         Ok(Some(ForeignReply::Ends { spool, head, tail, bytes }))
     }
 

@@ -110,6 +110,7 @@ fn a_file_that_does_not_fit_is_refused_before_a_byte() {
     let replies = session.spool(Some(u64::MAX));
     let [ForeignReply::SpoolFailed { fault, .. }] = &replies[..] else { panic!("{replies:?}") };
     assert_eq!(fault.kind, FaultKind::Full, "{}", fault.text);
+    assert!(!fault.text.contains("resumes") && fault.text.contains("--dir"), "{}", fault.text);
     assert_eq!(place.listing(), [""; 0]);
 }
 
