@@ -162,7 +162,7 @@ impl Bench {
                 self.drain();
                 return false;
             }
-            Segment::HalfClose => panic!("nobody asked for that"),
+            Segment::HalfClose | Segment::Abort => panic!("nobody asked for that"),
         };
         self.peer.sent(self.now, reader.conn, sent);
         self.drain();

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use chunkcast::core::{
     Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
-    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpoolId, StoreJob,
-    StoreReply, Time, Topology,
+    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
+    SpanSource, SpoolId, StoreJob, StoreReply, Time, Topology,
 };
 use chunkcast::wire::push::Form;
 
@@ -168,7 +168,7 @@ impl Bench {
                     len
                 }
                 Segment::HalfClose => 1,
-                Segment::Close => {
+                Segment::Close | Segment::Abort => {
                     self.tell(Input::Closed { conn });
                     return (said, true);
                 }
@@ -376,6 +376,40 @@ fn who_gives_says_each_step_after_the_last_was_answered() {
     bench.wait(Duration::from_secs(2));
     assert_eq!(bench.failure(), ForeignFailure::NoOk);
     assert!(bench.pull(conn).1);
+}
+
+#[test]
+fn what_is_broken_off_does_not_end_like_a_whole_file() {
+    for (form, aborts) in
+        [(Form::Json, true), (Form::Named, true), (Form::Steps, false), (Form::Short, false)]
+    {
+        let mut bench = Bench::new(0);
+        let content = ContentId([7; 32]);
+        bench.tell(Input::Stored(StoreReply::Offered { content, name: "x.png".into(), size: 3 }));
+        let to = SocketAddr::from(([10, 0, 0, 9], 8080));
+        let (name, sender) = ("x.png".to_owned(), "alice".to_owned());
+        bench.tell(Input::Command(Command::SendForeign { ticket: 4, to, form, content, name, sender }));
+        let conn = bench.dials.remove(0);
+        bench.tell(Input::Connected { conn });
+        // Until the file is next.
+        while !matches!(bench.peer.next_segment(bench.now, conn), Segment::Span { .. }) {
+            if let Segment::Bytes { bytes, .. } = bench.peer.next_segment(bench.now, conn) {
+                let said = bytes.len() as u64;
+                bench.peer.sent(bench.now, conn, said);
+            } else {
+                bench.says(conn, b"OK");
+            }
+            bench.drain();
+        }
+        bench.peer.sent(bench.now, conn, 1);
+        bench.drain();
+        let source = SpanSource::Content(content);
+        bench.tell(Input::SpanFailed { conn, source, why: SpanFault::Changed });
+        assert_eq!(bench.failure(), ForeignFailure::File(SpanFault::Changed));
+        let end = if aborts { Segment::Abort } else { Segment::Close };
+        assert_eq!(bench.peer.next_segment(bench.now, conn), end, "{form}");
+        assert!(bench.pull(conn).1);
+    }
 }
 
 #[test]

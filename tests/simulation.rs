@@ -14,6 +14,8 @@ use chunkcast::sim::{
 
 #[path = "simulation/classic.rs"]
 mod classic;
+#[path = "simulation/field.rs"]
+mod field;
 
 const MIB: u64 = 1 << 20;
 

@@ -17,6 +17,9 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 /// How often an answer that somebody types is looked for.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
+/// What is asked about things on offer.
+pub(crate) const WHICH: &str = "which? (numbers or names, nothing to leave) ";
+
 /// Something to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer<T> {
@@ -49,13 +52,14 @@ pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
         run.out.error(Exit::Nobody, "nobody offers anything", Some(next));
         return Err(Exit::Nobody);
     }
-    among(run, &offers, Request::parse)
+    among(run, &offers, WHICH, Request::parse)
 }
 
-/// Lists `offers` and asks which of them; `read` reads what is no number.
+/// Lists `offers` and asks `question`, until it is answered; `read` reads what is no number.
 pub(crate) fn among<T: Clone>(
     run: &mut Run<'_>,
     offers: &[Offer<T>],
+    question: &str,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, Exit> {
     let digits = offers.len().to_string().len();
@@ -63,7 +67,7 @@ pub(crate) fn among<T: Clone>(
         run.out.fail(&format!("{number:>digits$}  {}", offer.label));
     }
     loop {
-        run.out.prompt("which? (numbers or names, nothing to leave) ");
+        run.out.prompt(question);
         let answer = answer(run)?;
         if answer.trim().is_empty() {
             return Err(Exit::Ok);

@@ -17,6 +17,10 @@ pub(crate) struct Pace {
 impl Pace {
     /// The count is `bytes` now.
     pub(crate) fn add(&mut self, now: Instant, bytes: u64) {
+        if self.samples.back().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
+            // Nobody looked for so long: what was before tells nothing of now.
+            self.samples.clear();
+        }
         let close = |at: Instant| now.saturating_duration_since(at) < SAMPLE_GAP;
         if self.samples.len() > 1 && self.samples.back().is_some_and(|(at, _)| close(*at)) {
             self.samples.pop_back();
@@ -88,6 +92,16 @@ mod tests {
             pace.add(start + Duration::from_millis(100 * tenth), 99 * MIB);
         }
         assert_eq!((pace.bytes_per_s(), pace.eta(1)), (0, None));
+    }
+
+    #[test]
+    fn a_rate_begins_anew_after_a_while_without_samples() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        pace.add(start, 0);
+        let later = start + Duration::from_secs(60);
+        pace.add(later, 0);
+        pace.add(later + Duration::from_secs(1), MIB);
+        assert_eq!(pace.bytes_per_s(), MIB);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::downloads::Downloads;
 use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::json::{ArrivalLine, Line, PushLine, Who};
 use crate::cli::output::Output;
@@ -138,13 +139,14 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     ));
     let exit = receiver.until_ended(&mut run);
     run.out.clear();
+    let kept = receiver.downloads.kept();
     run.leave(|run, event| receiver.take_last(run, &event));
-    receiver.downloads.abandon(&mut run, "interrupted");
+    let cut_short = receiver.cut_short(&mut run, kept);
     let Receiver { downloads, receiving, .. } = &receiver;
     Outcome {
         exit,
         done: downloads.done() + receiving.done(),
-        failed: downloads.failed() + receiving.failures().len(),
+        failed: downloads.failed() + receiving.failures().len() + cut_short,
         bytes: downloads.bytes().saturating_add(receiving.bytes()),
     }
 }
@@ -171,13 +173,28 @@ impl Receiver<'_> {
             if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
                 self.replied(run, &incoming, reply);
             }
-            if !self.questions.are_asked() {
+            if !self.questions.are_asked() && !self.downloads.are_over() {
                 self.downloads.tick(run, Instant::now());
             }
             if let Some(exit) = run.out.ended() {
                 return exit;
             }
         }
+    }
+
+    /// What was accepted and is not here when this ends is told like other failures; how many files that are.
+    fn cut_short(&mut self, run: &mut Run<'_>, kept: Option<String>) -> usize {
+        let (done, open) = (self.downloads.done(), self.downloads.open());
+        if open > 0 {
+            let failure = Failure {
+                title: "not everything that was accepted is here".to_owned(),
+                next: vec![SENT_AGAIN.to_owned()],
+                ..Failure::cut_short(Exit::Interrupted, done, open, kept)
+            };
+            failure.tell_of(run.out, &self.downloads.open_subject());
+        }
+        self.downloads.abandon(run, "interrupted");
+        open
     }
 
     /// Whether the one file is here or failed, and its sender was told, or does not come back to be told.

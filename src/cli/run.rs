@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::cli::args::Global;
 use crate::cli::classic::setup::Classic;
 use crate::cli::exit::Exit;
+use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
@@ -157,6 +158,12 @@ impl<'a> Run<'a> {
     /// The bytes that may still be written where downloads go, if that is told.
     pub(crate) fn free_bytes(&mut self) -> Option<u64> {
         self.reactor.free_bytes()
+    }
+
+    /// What is being read to be shared, in words.
+    pub(crate) fn reading(&self) -> Option<String> {
+        let (done, size) = self.reactor.hashing()?;
+        Some(format!("reading what is to be sent: {} % of {}", human::percent(done, size), human::size(size)))
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.

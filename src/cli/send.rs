@@ -40,6 +40,7 @@ Examples:
   chunkcast send talk.mkv slides/ --to lab-7 --to lab-8
   chunkcast send notes.pdf --to 192.168.1.27         where broadcasts do not reach
   chunkcast send                                     a menu: name, file, recipient
+  chunkcast send --dialect json                      the same, for receivers of the field
   chunkcast send notes.pdf --to lab-7 --timeout 5m   do not wait for ever for an answer
   chunkcast send --dialect json cars.csv --to 192.168.1.27
 
@@ -64,7 +65,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// Send to receivers of the field in one of their dialects: json, steps, short (port 8080) or named (port 5000)
-    #[arg(long, value_name = "FORM", requires = "paths")]
+    #[arg(long, value_name = "FORM")]
     dialect: Option<Form>,
 }
 

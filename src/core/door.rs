@@ -81,7 +81,7 @@ pub enum Input<'a> {
         /// Why.
         why: BrokenWhy,
     },
-    /// The driver has carried out [`Segment::Close`] and forgotten the connection.
+    /// The driver has carried out [`Segment::Close`] or [`Segment::Abort`] and forgotten the connection.
     Closed {
         /// The connection.
         conn: ConnId,
@@ -350,6 +350,8 @@ pub enum Segment<'a> {
     HalfClose,
     /// Close, letting what was sent arrive; then say [`Input::Closed`].
     Close,
+    /// Close with a reset, so that what was sent does not look whole; then say [`Input::Closed`].
+    Abort,
     /// Nothing for now.
     Nothing,
 }

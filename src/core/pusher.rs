@@ -4,10 +4,11 @@
 //! `flow/push.rs` and `flow/receive.rs`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef, Recipient};
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
 use crate::core::time::Time;
 
 /// When the LAN is asked who is there, after a recipient was first looked for.
@@ -72,6 +73,8 @@ pub(in crate::core) struct Pusher {
     /// Whether offers are taken here at all.
     pub(in crate::core) receives: bool,
     pushes: BTreeMap<u32, Push>,
+    /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
+    met: BTreeMap<SocketAddr, PeerId>,
     offered: BTreeMap<u32, Offered>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
     swarms: BTreeMap<ContentId, (Time, usize)>,
@@ -117,6 +120,18 @@ impl Pusher {
             self.pushes.insert(ticket, push);
         }
         free
+    }
+
+    /// Who was dialled at an address has said who it is.
+    pub(in crate::core) fn meet(&mut self, addr: SocketAddr, peer: PeerId) {
+        if self.pushes.values().any(|push| push.to == Recipient::At(addr)) {
+            self.met.insert(addr, peer);
+        }
+    }
+
+    /// Who answered at the address of a recipient.
+    pub(in crate::core) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
+        self.met.get(addr)
     }
 
     /// An offer of ours.
@@ -274,6 +289,17 @@ mod tests {
         assert_eq!((pusher.numbered(CONN, 1), pusher.numbered(CONN, 2)), (Some(7), None));
         assert_eq!((pusher.on(CONN), pusher.seeking(), pusher.of(&CONTENT)), (vec![7], vec![8], vec![7, 8]));
         assert!(pusher.is_seeking() && pusher.deadline() == Some(Time::ZERO));
+    }
+
+    #[test]
+    fn who_answers_at_an_address_is_remembered_for_recipients_alone() {
+        let (mut pusher, peer) = (Pusher::default(), PeerId([4; 16]));
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let stage = Stage::seeking(Time::ZERO, Duration::from_secs(1));
+        pusher.add(1, Push { to: Recipient::At(at(1)), ..push(stage) });
+        pusher.meet(at(1), peer);
+        pusher.meet(at(2), peer);
+        assert_eq!((pusher.peer_at(&at(1)), pusher.peer_at(&at(2))), (Some(&peer), None));
     }
 
     #[test]

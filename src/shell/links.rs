@@ -143,6 +143,17 @@ impl Links {
         }
     }
 
+    /// Forgets a connection with a reset: the other side sees that it broke.
+    pub(super) fn reset(&mut self, key: usize) {
+        if let Some(link) = self.sockets.get(key) {
+            // Where that fails, the other side sees an end and may take it for that of what was sent.
+            if let Err(error) = sockets::reset_when_closed(&link.stream) {
+                log::debug!("{}: cannot be reset: {error}", link.conn);
+            }
+        }
+        self.remove(key);
+    }
+
     /// Forgets a connection so that everything sent arrives: closes the writing half, and lets the socket linger
     /// while the other side may still send.
     pub(super) fn close(&mut self, key: usize, now: Instant) {

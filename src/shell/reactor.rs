@@ -245,6 +245,11 @@ impl Reactor {
         self.store.free_bytes()
     }
 
+    /// How far the file is that is being hashed to be shared: its bytes that are, and all of them.
+    pub fn hashing(&self) -> Option<(u64, u64)> {
+        self.store.hashing()
+    }
+
     /// The bytes of all files served from below the folder at `path`.
     pub fn bytes_below(&self, path: &Path) -> u64 {
         self.store.bytes_below(path)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -40,6 +41,11 @@ pub(super) fn dialing(to: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket
         Err(error) if !is_under_way(&error) => Err(error),
         _ => Ok(socket),
     }
+}
+
+/// Lets a socket reset its connection when it is closed, whatever was sent and is still on its way.
+pub(super) fn reset_when_closed(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 /// The socket that hears broadcasts, on the port that all peers of this host share.

@@ -51,6 +51,12 @@ impl Reactor {
                     self.drain();
                     return false;
                 }
+                Segment::Abort => {
+                    self.links.reset(key);
+                    self.peer.handle(now, Input::Closed { conn });
+                    self.drain();
+                    return false;
+                }
                 _ if !is_open => return false,
                 Segment::HalfClose => match link.stream.shutdown(Shutdown::Write) {
                     Ok(()) => Sent::Bytes(1),

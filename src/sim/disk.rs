@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use crate::core::{
-    Bitfield, BufferId, ClassicJob, ContentId, Geometry, Rng, SpanFault, StoreJob, StoreReply, Time,
+    Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob,
+    StoreReply, Time,
 };
 use crate::sim::classic::Shelf;
 use crate::sim::content::SimContent;
+use crate::sim::field::Tray;
 use crate::sim::scenario::DiskSpec;
 
 /// The contents of the world, which disks and the wire name by their index.
@@ -54,6 +56,8 @@ pub(super) struct Disk {
     pub(super) files: BTreeMap<usize, File>,
     /// What it holds of classic content.
     pub(super) shelf: Shelf,
+    /// What is pushed here.
+    pub(super) tray: Tray,
     buffers: Vec<Buffer>,
     jobs: VecDeque<StoreTask>,
     /// What follows the reply that is being made.
@@ -75,6 +79,8 @@ pub(super) enum StoreTask {
     Job(StoreJob),
     /// Something to tell unasked.
     Tell(StoreReply),
+    /// Something to tell of this opening of a push's spool.
+    TellPush(ForeignReply, u64),
 }
 
 impl Library {
@@ -98,6 +104,7 @@ impl Disk {
             spec,
             files: BTreeMap::new(),
             shelf: Shelf::default(),
+            tray: Tray::default(),
             buffers: Vec::new(),
             jobs: VecDeque::new(),
             told: None,
@@ -134,6 +141,7 @@ impl Disk {
         self.jobs.clear();
         self.buffers.clear();
         self.shelf.restart();
+        self.tray.restart();
         self.free_at = now;
         self.files.values_mut().for_each(|file| file.open = false);
     }
@@ -142,7 +150,12 @@ impl Disk {
     pub(super) fn killed(&mut self, library: &Library, rng: &mut Rng) {
         while let Some(task) = self.jobs.pop_front() {
             let writes = |job: &StoreJob| {
-                matches!(job, StoreJob::WriteChunk { .. } | StoreJob::Classic(ClassicJob::KeepSpool { .. }))
+                matches!(
+                    job,
+                    StoreJob::WriteChunk { .. }
+                        | StoreJob::Classic(ClassicJob::KeepSpool { .. })
+                        | StoreJob::Foreign(ForeignJob::Keep { .. })
+                )
             };
             if let StoreTask::Job(job) = task
                 && writes(&job)
@@ -214,6 +227,10 @@ impl Disk {
             Some(StoreTask::Job(job)) => [self.carry_out(library, job, rng), self.told.take()],
             Some(StoreTask::Tell(StoreReply::Classic(reply))) => {
                 [self.shelf.still_holds(&reply).then_some(StoreReply::Classic(reply)), None]
+            }
+            Some(StoreTask::TellPush(reply, opening)) => {
+                let is_of_it = self.tray.opening(&reply) == opening;
+                [is_of_it.then_some(StoreReply::Foreign(reply)), None]
             }
             Some(StoreTask::Tell(reply)) => [Some(reply), None],
             None => [None, None],

@@ -5,6 +5,7 @@ use crate::core::{
     ClassicJob, Command, ConnId, DatagramTo, Input, Output, Segment, StoreJob, StoreReply, Time,
 };
 use crate::sim::disk::StoreTask;
+use crate::sim::field::Next;
 use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
 use crate::sim::network::{earlier, index};
 use crate::sim::queue::Happening;
@@ -52,7 +53,8 @@ impl Simulation {
                     break;
                 }
                 None => {
-                    self.oracle.no_deadline(host, &self.hosts[host]);
+                    let pushes = self.pushes.is_pending(host);
+                    self.oracle.no_deadline(host, &self.hosts[host], pushes);
                     break;
                 }
             }
@@ -169,7 +171,7 @@ impl Simulation {
     fn look_for_close(&mut self, host: usize, stream: StreamRef, conn: ConnId) {
         let now = self.local_now(host);
         let Some(peer) = self.hosts[host].peer.as_mut() else { return };
-        if peer.next_segment(now, conn) == Segment::Close {
+        if matches!(peer.next_segment(now, conn), Segment::Close | Segment::Abort) {
             self.close(stream, 0);
         }
     }
@@ -181,6 +183,9 @@ impl Simulation {
         }
         self.steps += 1;
         if let Some(complaint) = self.hosts[host].disk.complaint.take() {
+            self.oracle.fail(format!("host {host}: {complaint}"));
+        }
+        if let Some(complaint) = self.hosts[host].disk.tray.complaint.take() {
             self.oracle.fail(format!("host {host}: {complaint}"));
         }
         if let Some(complaint) = self.hosts[host].disk.shelf.complaint.take() {
@@ -242,6 +247,17 @@ impl Simulation {
                 return self.spool(host, *spool, bytes);
             }
             StoreTask::Job(StoreJob::Classic(job)) if !self.hosts[host].disk.shelf.begin(job) => return,
+            StoreTask::Job(StoreJob::Foreign(job)) => {
+                let disk = &mut self.hosts[host].disk;
+                match disk.tray.begin(job, &disk.spec) {
+                    Next::Nothing => return,
+                    Next::Tell(reply) => {
+                        let opening = disk.tray.opening(&reply);
+                        return self.submit(host, StoreTask::TellPush(reply, opening));
+                    }
+                    Next::Do => {}
+                }
+            }
             _ => {}
         }
         let at = self.hosts[host].disk.submit(self.now, task);

@@ -14,6 +14,7 @@ mod disk;
 mod draw;
 mod driver;
 mod faults;
+mod field;
 mod gets;
 mod host;
 mod network;
@@ -33,6 +34,7 @@ mod transfer;
 pub use classic::{ClassicDrawn, ClassicGetSpec, ClassicOutcome, ClassicSpec, ForeignSpec, Holding, Manner};
 pub use content::SimContent;
 pub use draw::Drawn;
+pub use field::{PushOutcome, PushesDrawn, TakesSpec};
 pub use gets::Outcome;
 pub use report::{ChunkSources, HostReport, Report};
 pub use scenario::{

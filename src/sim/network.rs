@@ -25,6 +25,8 @@ impl Simulation {
         let stream = self.streams.insert(Stream {
             phase: Phase::Dialling,
             classic: to.port() != DISCOVERY_PORT,
+            push: to.port() != DISCOVERY_PORT
+                && target.is_some_and(|target| self.hosts[target].spec.takes.is_some()),
             ends,
         });
         self.hosts[host].attach(conn, stream, 0);
@@ -287,6 +289,19 @@ impl Simulation {
         self.queue.push(now + LINGER, Happening::LingerOver { stream, end });
         self.consumed(stream, 1 - end);
         self.kick(stream, end);
+    }
+
+    /// The core has asked for a reset: what was written and is not sent does not leave.
+    pub(super) fn abort(&mut self, stream: StreamRef, end: u8) {
+        let at = self.now + self.delay();
+        let Some(closing) = self.streams.end_mut(stream, end) else { return };
+        let Some(conn) = closing.conn() else { return };
+        closing.socket = Socket::Gone;
+        closing.quiet = true;
+        closing.out.forget_unsent();
+        let host = closing.host;
+        self.forgotten.push((host, conn));
+        self.queue.push(at, Happening::Reset { stream, end: 1 - end });
     }
 
     pub(super) fn linger_over(&mut self, stream: StreamRef, end: u8) {

@@ -179,11 +179,12 @@ impl Oracle {
         }
     }
 
-    /// I12: while a get is under way there is a deadline.
-    pub(super) fn no_deadline(&mut self, host: usize, place: &Host) {
+    /// I12: while a get or a push is under way there is a deadline.
+    pub(super) fn no_deadline(&mut self, host: usize, place: &Host, pushes: bool) {
         if (0..place.gets.len()).any(|get| place.gets.is_pending(get))
             || place.classic_gets.any_pending()
             || place.leaving
+            || pushes
         {
             self.fail(format!("host {host} waits for something without a deadline"));
         }

@@ -41,6 +41,8 @@ pub(super) enum Happening {
         /// The offer.
         offer: u32,
     },
+    /// A host answers a push.
+    PushAnswer { host: u32, incarnation: u32, push: u32 },
     /// A host wants something: one of its gets.
     Get { host: u32, incarnation: u32, get: u32 },
     /// A garbage host sends its next datagram.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::core::{Limits, Time};
 use crate::sim::classic::{ClassicSpec, ForeignSpec};
+use crate::sim::field::TakesSpec;
+use crate::wire::push::Form;
 
 /// A whole simulated world. Everything else that happens follows from it.
 #[derive(Debug, Clone)]
@@ -66,6 +68,8 @@ pub struct HostSpec {
     pub mirrors: Option<(String, u64)>,
     /// What it says to offers: to accept them, or to decline them. `None`: it takes none.
     pub receives: Option<bool>,
+    /// What it does with what senders of the field push to it. `None`: nobody can.
+    pub takes: Option<TakesSpec>,
     /// Hosts it was told of (`--peer`).
     pub fixed_peers: Vec<usize>,
     /// Whether it sends and hears broadcasts.
@@ -225,6 +229,8 @@ pub enum Action {
     Loss(u32),
     /// A host sends a content that it shares to another: from, content, to.
     Send(usize, usize, usize),
+    /// A host pushes a content that it shares, in a dialect of the field: from, content, to, form.
+    Push(usize, usize, usize, Form),
     /// A host gives up a download.
     Cancel(usize, usize),
     /// A peer is asked to leave.
@@ -295,6 +301,7 @@ impl Default for HostSpec {
             gets: Vec::new(),
             mirrors: None,
             receives: None,
+            takes: None,
             fixed_peers: Vec::new(),
             broadcast: true,
             nature: Nature::Honest,
@@ -354,6 +361,12 @@ impl HostSpec {
     /// The same, taking all that is offered.
     pub fn receives(mut self) -> HostSpec {
         self.receives = Some(true);
+        self
+    }
+
+    /// The same, taking in pushes in the field's dialects.
+    pub fn takes(mut self, takes: TakesSpec) -> HostSpec {
+        self.takes = Some(takes);
         self
     }
 

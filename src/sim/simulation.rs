@@ -15,6 +15,7 @@ use crate::sim::classic::ClassicWatch;
 use crate::sim::content::SimContent;
 use crate::sim::datagrams::Packet;
 use crate::sim::disk::{Library, StoreTask};
+use crate::sim::field::{PushWatch, TakesSpec};
 use crate::sim::gets::Outcome;
 use crate::sim::host::Host;
 use crate::sim::network::index;
@@ -52,6 +53,7 @@ pub struct Simulation {
     happenings: u64,
     pub(super) oracle: Oracle,
     pub(super) watch: ClassicWatch,
+    pub(super) pushes: PushWatch,
     pub(super) tally: Tally,
     spread: Spread,
     pub(super) trace: Trace,
@@ -109,6 +111,7 @@ impl Simulation {
             library: Library::new(contents),
             oracle: Oracle::new(&scenario),
             watch: ClassicWatch::new(scenario.hosts.len()),
+            pushes: PushWatch::default(),
             tally: Tally::new(&scenario),
             spread: Spread::new(hosts.len(), chunks, scenario.keep_arrivals),
             hosts,
@@ -222,6 +225,9 @@ impl Simulation {
             Happening::Answer { host, incarnation, offer } if self.lives(host, incarnation) => {
                 self.answer_offer(host as usize, offer);
             }
+            Happening::PushAnswer { host, incarnation, push } if self.lives(host, incarnation) => {
+                self.answer_push(host as usize, push);
+            }
             Happening::Garbage { host, incarnation } if self.lives(host, incarnation) => {
                 self.send_garbage(host as usize);
                 self.schedule_garbage(host as usize);
@@ -250,6 +256,7 @@ impl Simulation {
             | Happening::Timer { .. }
             | Happening::Get { .. }
             | Happening::Answer { .. }
+            | Happening::PushAnswer { .. }
             | Happening::Garbage { .. } => {}
             Happening::Resumed { host } => self.start_or_resume(host as usize),
             Happening::Action(number) => self.act(number as usize),
@@ -301,7 +308,7 @@ impl Simulation {
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
             http: None,
-            foreign: None,
+            foreign: self.hosts[host].spec.takes.as_ref().map(TakesSpec::config),
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),
@@ -399,6 +406,9 @@ impl Simulation {
         self.note_offer(host, &event);
         if let Event::Classic(event) = &event {
             self.note_classic(host, event);
+        }
+        if let Event::Foreign(event) = &event {
+            self.note_push(host, event);
         }
         self.hosts[host].left |= event == Event::Left;
         if self.scenario.keep_events {

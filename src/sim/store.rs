@@ -41,12 +41,13 @@ impl Disk {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
-            // No host of the simulation takes in pushes of the field.
-            StoreJob::Foreign(_) => return None,
             StoreJob::Classic(ClassicJob::Digest { chunks }) => {
                 let read = |(name, bytes)| self.digest(library, name, bytes);
                 let chunks = chunks.into_iter().filter_map(read).collect();
                 StoreReply::Classic(ClassicReply::Digested { chunks, now: NaiveDateTime::default() })
+            }
+            StoreJob::Foreign(job) => {
+                return self.tray.carry_out(job, &self.spec, rng).map(StoreReply::Foreign);
             }
             StoreJob::Classic(job) => {
                 return self.shelf.carry_out(job, &mut self.spec, rng).map(StoreReply::Classic);

@@ -241,6 +241,8 @@ pub(super) struct Stream {
     pub(super) phase: Phase,
     /// It carries a classic conversation: every byte of it is really there.
     pub(super) classic: bool,
+    /// So it does because a file is pushed on it.
+    pub(super) push: bool,
     pub(super) ends: [End; 2],
 }
 

@@ -120,6 +120,10 @@ impl Simulation {
                 self.close(stream, end);
                 return Step::Stop;
             }
+            Segment::Abort => {
+                self.abort(stream, end);
+                return Step::Stop;
+            }
             Segment::HalfClose => {
                 writer.out.fin = true;
                 1

@@ -29,6 +29,15 @@ pub(crate) fn keeping(what: &str, path: &Path, errno: Errno) -> Fault {
     with_step(what, path, errno, &writing_step(errno, "--dir"))
 }
 
+/// The fault that `errno` is, met while doing `what` (a verb) to `path`, where files are pushed. Nothing of them is resumed.
+pub(crate) fn pushed(what: &str, path: &Path, errno: Errno) -> Fault {
+    let step = match errno {
+        Errno::NOSPC | Errno::DQUOT => "free some space, or use another folder (--dir)".to_owned(),
+        errno => writing_step(errno, "--dir"),
+    };
+    with_step(what, path, errno, &step)
+}
+
 /// The fault that `errno` is, met with the state directory.
 pub(crate) fn of_state(path: &Path, errno: Errno) -> Fault {
     with_step("use the state directory", path, errno, "name another one with --state-dir")

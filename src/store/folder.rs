@@ -8,6 +8,11 @@ use crate::core::Fault;
 use crate::store::fault;
 use crate::store::fs::Fs;
 
+/// Whether there is a file or a folder that can be read, and else why not.
+pub fn look(path: &Path) -> Result<(), Fault> {
+    Fs::new().open_read(path).map(drop).map_err(|errno| fault::reading("send", path, errno))
+}
+
 /// The names of the files directly in a folder, at most `max` of them, in order. Hidden ones, links and names that are
 /// not UTF-8 are left out.
 pub fn files_in(path: &Path, max: usize) -> Result<Vec<String>, Fault> {
@@ -47,5 +52,7 @@ mod tests {
         assert_eq!(files_in(folder.path(), 10).unwrap(), ["a.png", "b.txt"]);
         assert_eq!(files_in(folder.path(), 1).unwrap().len(), 1);
         assert!(files_in(&folder.path().join("away"), 1).is_err());
+        assert!(look(folder.path()).is_ok() && look(&folder.path().join("a.png")).is_ok());
+        assert!(look(&folder.path().join("away")).unwrap_err().text.contains("away"));
     }
 }

@@ -54,16 +54,21 @@ impl Library {
         self.tell(StoreEvent::Reply(reply));
     }
 
-    /// A spool was thrown away before it was heard that it failed: that is told no more.
-    pub(crate) fn retract_spool_failure(&mut self, thrown: SpoolId) {
+    /// A spool was thrown away before it was heard that it was made, or failed: that is told no more, for its number may
+    /// be another's by then.
+    pub(crate) fn retract_spool(&mut self, thrown: SpoolId) {
         self.events.retain(|event| {
             let StoreEvent::Reply(reply) = event else { return true };
-            let failed = match reply {
+            let told = match reply {
                 StoreReply::Classic(ClassicReply::SpoolFailed { spool, .. })
-                | StoreReply::Foreign(ForeignReply::SpoolFailed { spool, .. }) => Some(*spool),
+                | StoreReply::Foreign(
+                    ForeignReply::SpoolFailed { spool, .. }
+                    | ForeignReply::Opened { spool }
+                    | ForeignReply::Ends { spool, .. },
+                ) => Some(*spool),
                 _ => None,
             };
-            failed != Some(thrown)
+            told != Some(thrown)
         });
     }
 

@@ -235,6 +235,11 @@ impl Store {
         self.library.served.bytes_below(&path)
     }
 
+    /// How far the file is that is being hashed to be shared: its bytes that are, and all of them.
+    pub fn hashing(&self) -> Option<(u64, u64)> {
+        self.scan.progress()
+    }
+
     /// When [`Store::step`] will next have something to do by itself.
     pub fn deadline(&self) -> Option<Instant> {
         self.scan.watch.deadline()

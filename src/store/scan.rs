@@ -103,6 +103,12 @@ impl Scan {
         self.tell_done || self.hashing.is_some() || !library.changed.is_empty() || self.watch.has_files()
     }
 
+    /// How far the file is that is being hashed: its bytes that are, and all of them.
+    pub(crate) fn progress(&self) -> Option<(u64, u64)> {
+        let hash = &self.hashing.as_ref()?.hash;
+        Some((hash.done_bytes(), hash.stamp().size))
+    }
+
     /// Does one slice.
     pub(crate) fn step(&mut self, library: &mut Library) {
         self.watch.step(self.hashing.as_ref().map(|hashing| &hashing.place), library);

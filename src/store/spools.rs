@@ -32,12 +32,9 @@ impl Spools {
         self.by_id.contains_key(&spool)
     }
 
-    /// The one that is there.
-    pub(crate) fn get(&self, spool: SpoolId) -> Option<&Temp> {
-        match self.by_id.get(&spool)? {
-            Spool::Open(temp) => Some(temp),
-            Spool::Failed => None,
-        }
+    /// The one that is there, or failed and was not dropped.
+    pub(crate) fn get(&self, spool: SpoolId) -> Option<&Spool> {
+        self.by_id.get(&spool)
     }
 
     /// Puts bytes behind those in a spool; for the first a file is made. A fault is told once.

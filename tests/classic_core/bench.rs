@@ -211,7 +211,7 @@ impl Bench {
                     said.half_closed = true;
                     1
                 }
-                Segment::Close => {
+                Segment::Close | Segment::Abort => {
                     said.closed = true;
                     self.tell(Input::Closed { conn });
                     return said;

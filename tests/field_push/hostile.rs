@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use crate::place::{Place, bytes, listening, name_of, told};
-use crate::reference::{dial, hears_end, hears_ok, metadata, send_json, send_short, send_steps};
+use crate::reference::{dial, hears_end, hears_ok, metadata, send_json, send_named, send_short, send_steps};
 
 #[test]
 fn without_a_terminal_everything_is_declined_but_what_is_allowed() {
@@ -122,6 +122,107 @@ fn a_name_is_only_a_suggestion() {
 }
 
 #[test]
+fn a_name_is_only_a_suggestion_in_every_form() {
+    let hostile = [
+        ("../../etc/passwd", "passwd"),
+        ("CON", "_CON"),
+        ("a\u{1b}[2Jb\n", "a_[2Jb_"),
+        (".bashrc", "_.bashrc"),
+        ("/etc/shadow", "shadow"),
+    ];
+    // The stepwise form: a name ends with its extension.
+    let place = Place::new();
+    let (child, to) = place.receiver("0");
+    for (at, (name, kept)) in hostile.into_iter().enumerate() {
+        assert_eq!(send_steps(to, ".csv", &format!("{name}.csv"), "1", b"x"), 4, "{name:?}");
+        let kept = format!("{kept}.csv");
+        assert!(
+            place.received().contains(&kept) && place.received().len() == at + 1,
+            "{:?}",
+            place.received()
+        );
+    }
+    let long = "n".repeat(4096) + ".csv";
+    assert_eq!(send_steps(to, ".csv", &long, "1", b"x"), 4);
+    assert!(place.received().iter().all(|name| name.len() <= 204), "{:?}", place.received());
+    let all = place.received();
+    // Without a name there is nothing to wait for; the message is not over.
+    let mut stream = dial(to);
+    stream.write_all(b".csv").unwrap();
+    assert!(hears_ok(&mut stream));
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(hears_end(&mut stream));
+    // More than any message may have.
+    assert_eq!(send_steps(to, ".csv", &("n".repeat(9 << 10) + ".csv"), "1", b"x"), 1);
+    // The short form has no name: the sender's address makes one.
+    assert_eq!(send_short(to, "1", b"x"), 2);
+    assert_eq!(place.received().len(), all.len() + 1);
+    let ended = child.interrupt().expect(0);
+    assert!(!ended.text().contains('\u{1b}'), "{}", ended.text());
+
+    // The named form: the sender's name becomes that of the file.
+    let place = Place::new();
+    let (mut child, to) = place.receiver("0=named");
+    for (at, (user, kept)) in
+        [("../../etc/passwd", "passwd.png"), ("CON", "_CON.png"), (".bashrc", "_.bashrc.png")]
+            .into_iter()
+            .enumerate()
+    {
+        send_named(to, "7", b"a file!", user);
+        child.wait_json(user, |line| {
+            (line["event"] == "received").then(|| name_of(line)).filter(|found| found == kept)
+        });
+        assert_eq!(place.received().iter().filter(|name| *name != "log.txt").count(), at + 1);
+    }
+    let all = place.received();
+    // No name, one of 4 KiB, one that would move the cursor: refused.
+    for user in ["", &"n".repeat(4096), "a\u{1b}[2J"] {
+        send_named(to, "7", b"a file!", user);
+    }
+    let mut refused = 0;
+    child.wait_json("three refusals", |line| {
+        refused += usize::from(line["event"] == "failed");
+        (refused == 3).then_some(())
+    });
+    assert_eq!(place.received(), all);
+    child.interrupt().expect(0);
+    let log = fs::read_to_string(place.inbox().join("log.txt")).unwrap();
+    assert_eq!((log.lines().count(), log.contains("../../etc/passwd | passwd.png | ")), (3, true), "{log}");
+}
+
+#[test]
+fn sizes_that_lie_leave_nothing_in_the_other_forms() {
+    let place = Place::new();
+    let (mut child, to) = place.receiver("0");
+    assert_eq!(send_steps(to, ".csv", "a.csv", "10", &[7; 11]), 3, "more than was announced");
+    let mut stream = dial(to);
+    for message in [".csv", "b.csv", "10"] {
+        stream.write_all(message.as_bytes()).unwrap();
+        assert!(hears_ok(&mut stream));
+    }
+    stream.write_all(&[7; 9]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(hears_end(&mut stream), "fewer");
+    child.wait_json("too few", |line| line["reason"].as_str()?.contains("after 9 of 10 bytes").then_some(()));
+    assert_eq!(place.received(), [""; 0]);
+    child.interrupt().expect(0);
+
+    // The named form: no name fits behind so many bytes.
+    let place = Place::new();
+    let (mut child, to) = place.receiver("0=named");
+    for size in ["10", "300", "4000"] {
+        send_named(to, size, &[7; 200], "alice");
+    }
+    let mut refused = 0;
+    child.wait_json("three refusals", |line| {
+        refused += usize::from(line["event"] == "failed");
+        (refused == 3).then_some(())
+    });
+    assert_eq!(place.received(), [""; 0]);
+    child.interrupt().expect(0);
+}
+
+#[test]
 fn endless_metadata_and_nonsense_are_refused() {
     let place = Place::new();
     let (mut child, to) = place.receiver("0");
@@ -130,6 +231,12 @@ fn endless_metadata_and_nonsense_are_refused() {
     let _ = stream.write_all(&endless);
     assert!(hears_end(&mut stream));
     assert!(told(&mut child, "failed")["reason"].as_str().unwrap().contains("too great a length"));
+    // Digits and extensions without end.
+    for begin in ["1", "."] {
+        let mut stream = dial(to);
+        let _ = stream.write_all(&[begin.as_bytes(), &vec![b'7'; 10 << 20]].concat());
+        assert!(hears_end(&mut stream));
+    }
     let mut stream = dial(to);
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(hears_end(&mut stream));

@@ -11,6 +11,7 @@
 #[path = "../process/child.rs"]
 #[allow(dead_code, reason = "the process tests use the rest of it")]
 mod child;
+mod cuts;
 mod hostile;
 #[path = "../process/lan.rs"]
 #[allow(dead_code, reason = "the process tests use the rest of it")]

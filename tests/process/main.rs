@@ -14,6 +14,7 @@
     reason = "a test that cannot go on has to fail"
 )]
 
+mod cable;
 mod child;
 mod crashes;
 mod desktop;
@@ -23,6 +24,7 @@ mod wire_peer;
 
 mod changes;
 mod crowd;
+mod cuts;
 mod demo;
 mod discovery;
 mod flood;
@@ -31,6 +33,7 @@ mod names;
 mod namespaces;
 mod poison;
 mod push;
+mod questions;
 mod refusals;
 mod resume;
 mod ring;

@@ -18,30 +18,30 @@ const BYTES: u64 = 64 * MIB;
 const CHUNKS: usize = 2048;
 
 /// `send` of a path, telling each chunk.
-fn send(lan: &Lan, path: &Path, to: &[&str]) -> Launch {
+pub(crate) fn send(lan: &Lan, path: &Path, to: &[&str]) -> Launch {
     let to: Vec<&str> = to.iter().flat_map(|to| ["--to", to]).collect();
     lan.launch("sender", &["send".as_ref(), path.as_os_str()]).args(&to).json_chunks()
 }
 
 /// `receive` as `name` into the folder of that name.
-fn receive(lan: &Lan, name: &str, args: &[&str]) -> Launch {
+pub(crate) fn receive(lan: &Lan, name: &str, args: &[&str]) -> Launch {
     let folder = lan.folder(name);
     lan.launch(name, &["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()]).args(args).json_chunks()
 }
 
 /// Starts it and waits until it stands; with its TCP port.
-fn standing(launch: Launch) -> (Child, u16) {
+pub(crate) fn standing(launch: Launch) -> (Child, u16) {
     let mut child = launch.start();
     let port = child.wait_json("its port", |line| line["tcp_port"].as_u64());
     (child, u16::try_from(port).unwrap())
 }
 
-fn is_push(line: &Value, event: &str) -> bool {
+pub(crate) fn is_push(line: &Value, event: &str) -> bool {
     line["t"] == "push" && line["event"] == event
 }
 
 /// A file of this name and size to send.
-fn source(lan: &Lan, name: &str, bytes: u64, seed: u64) -> PathBuf {
+pub(crate) fn source(lan: &Lan, name: &str, bytes: u64, seed: u64) -> PathBuf {
     let path = lan.folder("out").join(name);
     random_file(&path, bytes, seed);
     path
@@ -275,12 +275,12 @@ fn a_size_that_lies_and_bytes_that_lie_leave_nothing() {
 }
 
 /// Whether a terminal can be made here.
-fn has_script() -> bool {
+pub(crate) fn has_script() -> bool {
     fs::metadata("/usr/bin/script").is_ok()
 }
 
 /// Starts it at a terminal: what is typed is written to the file, what is shown, on both streams, goes to stdout.
-fn at_a_terminal(lan: &Lan, launch: Launch) -> (Child, fs::File) {
+pub(crate) fn at_a_terminal(lan: &Lan, launch: Launch) -> (Child, fs::File) {
     let keys = lan.path("keys");
     assert!(std::process::Command::new("mkfifo").arg(&keys).status().unwrap().success());
     let terminal = format!("exec script -qefc \"exec $0 $*\" /dev/null < '{}'", keys.display());

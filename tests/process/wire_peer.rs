@@ -31,6 +31,12 @@ pub(crate) enum Bytes {
     Right,
     /// Sends as many others.
     Wrong,
+    /// Sends so many chunks right, and of the next one half, and is gone.
+    Until(usize),
+    /// Says that it has the content, and shows a manifest that is another's.
+    Forged,
+    /// Does not know what it has offered.
+    Unknown,
 }
 
 /// A running wire peer. Dropping it ends it.
@@ -51,6 +57,8 @@ struct Shared {
     bytes: Bytes,
     chunks_sent: AtomicUsize,
     ended: AtomicBool,
+    /// It has broken off, and speaks with nobody any more.
+    gone: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
 }
 
@@ -73,6 +81,7 @@ impl WirePeer {
             bytes,
             chunks_sent: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             connections: Mutex::default(),
         });
         let ear = lan.ear();
@@ -199,6 +208,9 @@ impl Shared {
         loop {
             stream.write_all(&out)?;
             out.clear();
+            if self.gone.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let len = stream.read(&mut bytes)?;
             if len == 0 {
                 return Ok(());
@@ -240,7 +252,7 @@ impl Shared {
                 let page = CataloguePage { entries: vec![self.entry.clone()], more: false, generation: 1 };
                 frame::encode(&Frame::CataloguePage(page), out);
             }
-            Frame::Open { content, .. } if content == self.entry.id => {
+            Frame::Open { content, .. } if content == self.entry.id && self.bytes != Bytes::Unknown => {
                 if std::mem::replace(opened, true) {
                     return;
                 }
@@ -253,7 +265,10 @@ impl Shared {
                 frame::encode(&Frame::Refuse { content, reason: RefuseReason::Unknown }, out);
             }
             Frame::ManifestRequest { first, .. } => {
-                if let Some(page) = self.manifest.page(CHANNEL, first) {
+                if let Some(mut page) = self.manifest.page(CHANNEL, first) {
+                    if self.bytes == Bytes::Forged {
+                        page.values.iter_mut().for_each(|value| value[0] ^= 1);
+                    }
                     frame::encode(&Frame::ManifestPage(page), out);
                 }
             }
@@ -265,8 +280,13 @@ impl Shared {
                     payload.iter_mut().for_each(|byte| *byte ^= 0x55);
                 }
                 frame::encode_chunk_header(CHANNEL, chunk, len, out);
+                if self.bytes == Bytes::Until(self.chunks_sent.load(Ordering::Relaxed)) {
+                    payload.truncate(payload.len() / 2);
+                    self.gone.store(true, Ordering::Relaxed);
+                } else {
+                    self.chunks_sent.fetch_add(1, Ordering::Relaxed);
+                }
                 out.extend(payload);
-                self.chunks_sent.fetch_add(1, Ordering::Relaxed);
             }
             Frame::Ping => frame::encode(&Frame::Pong, out),
             _ => {}

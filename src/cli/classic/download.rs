@@ -149,5 +149,5 @@ fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
         chosen: content.file.clone(),
     };
     let offers: Vec<Offer<String>> = contents.iter().map(offer).collect();
-    choice::among(run, &offers, |word| Ok(word.to_owned()))
+    choice::among(run, &offers, choice::WHICH, |word| Ok(word.to_owned()))
 }

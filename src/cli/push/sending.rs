@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
@@ -12,6 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::json::{Direction, ForeignLine, Line, seconds};
 use crate::cli::output::Output;
+use crate::cli::progress::Every;
 use crate::cli::push::exit_of;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::shown::Subject;
@@ -20,6 +21,9 @@ use crate::core::name::printable;
 use crate::core::{Command, ContentId, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
 use crate::wire::push::{Form, Outgoing};
+
+/// How often it is told how much of a large file is read.
+const READING_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One file for one receiver.
 #[derive(Debug, Clone)]
@@ -41,6 +45,7 @@ struct Sending {
     tickets: u32,
     /// Everything that was named is hashed.
     is_scanned: bool,
+    reading: Every,
     done: usize,
     failures: Vec<Exit>,
     bytes: u64,
@@ -55,24 +60,56 @@ pub(crate) fn run(
     global: &Global,
     out: &mut Output,
 ) -> Outcome {
-    let sender = global.name.clone().unwrap_or_else(host::name);
-    let receivers = match usable(form, paths, &sender, out).and_then(|()| resolved(form, to, out)) {
-        Ok(receivers) => receivers,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let sender = sender(global);
+    for path in paths {
+        if let Err(why) = usable(form, path, &sender) {
+            let next = "choose another --dialect, or none for receivers that run chunkcast";
+            out.error(Exit::Usage, &why, Some(next));
+            return Outcome::of(Exit::Usage);
+        }
+    }
+    let mut receivers = Vec::new();
+    for text in to {
+        match resolved(form, text) {
+            Ok(receiver) => receivers.push(receiver),
+            Err(why) => {
+                let next =
+                    format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
+                out.error(Exit::Nobody, &format!("--to {why}"), Some(&next));
+                return Outcome::of(Exit::Nobody);
+            }
+        }
+    }
+    match start(global, out) {
+        Ok(mut run) => push(form, paths, receivers, until, global, &mut run),
+        Err(exit) => Outcome::of(exit),
+    }
+}
+
+/// Lets a peer stand that can push.
+pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
     let standing = Standing { native: false, classic: None, foreign: None };
-    let mut run = match Run::start("send", global, Target::default(), standing, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    Run::start("send", global, Target::default(), standing, out)
+}
+
+/// Pushes everything to everybody, and leaves.
+pub(crate) fn push(
+    form: Form,
+    paths: &[PathBuf],
+    to: Vec<SocketAddr>,
+    until: Option<Instant>,
+    global: &Global,
+    run: &mut Run<'_>,
+) -> Outcome {
     let mut sending = Sending {
         form,
-        sender,
-        to: receivers,
+        sender: sender(global),
+        to,
         waiting: VecDeque::new(),
         under_way: BTreeMap::new(),
         tickets: 0,
         is_scanned: false,
+        reading: Every::new(READING_INTERVAL),
         done: 0,
         failures: Vec::new(),
         bytes: 0,
@@ -88,42 +125,31 @@ pub(crate) fn run(
         }
     }
     sending.is_scanned = shared == 0;
-    let exit = sending.until_over(&mut run, until);
+    let exit = sending.until_over(run, until);
     run.out.clear();
     run.leave(|run, event| sending.take(run, &event));
     let Sending { done, failures, bytes, .. } = sending;
     Outcome { exit, done, failed: failures.len(), bytes }
 }
 
-/// Whether the form can say what is to be said. What it cannot is a usage error.
-fn usable(form: Form, paths: &[PathBuf], sender: &str, out: &mut Output) -> Result<(), Exit> {
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let shown = human::label(&name);
-        if let Err(error) = (Outgoing { form, sender: sender.to_owned(), name, size: 0 }).steps() {
-            let next = "choose another --dialect, or none for receivers that run chunkcast";
-            out.error(
-                Exit::Usage,
-                &format!("{shown} cannot be sent with --dialect {form}: {error}"),
-                Some(next),
-            );
-            return Err(Exit::Usage);
-        }
-    }
-    Ok(())
+fn sender(global: &Global) -> String {
+    global.name.clone().unwrap_or_else(host::name)
 }
 
-fn resolved(form: Form, to: &[String], out: &mut Output) -> Result<Vec<SocketAddr>, Exit> {
-    let resolve = |text: &String| {
-        host::resolve(text, form.port()).map_err(|error| {
-            let shown = printable(text);
-            let next =
-                format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
-            out.error(Exit::Nobody, &format!("--to {shown} leads nowhere: {error}"), Some(&next));
-            Exit::Nobody
-        })
-    };
-    to.iter().map(resolve).collect()
+/// Whether the form can say what is to be said of a file.
+pub(crate) fn usable(form: Form, path: &Path, sender: &str) -> Result<(), String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let shown = human::label(&name);
+    let outgoing = Outgoing { form, sender: sender.to_owned(), name, size: 0 };
+    match outgoing.steps() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{shown} cannot be sent with --dialect {form}: {error}")),
+    }
+}
+
+/// Whose receiver of this form is meant.
+pub(crate) fn resolved(form: Form, text: &str) -> Result<SocketAddr, String> {
+    host::resolve(text, form.port()).map_err(|error| format!("{} leads nowhere: {error}", printable(text)))
 }
 
 impl Sending {
@@ -136,7 +162,9 @@ impl Sending {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Exit::TimedOut;
             }
-            if let Err(exit) = run.turn(until) {
+            let tick = self.tell_reading(run);
+            let turn_until = [tick, until].into_iter().flatten().min();
+            if let Err(exit) = run.turn(turn_until) {
                 return exit;
             }
             while let Some(event) = run.next_event() {
@@ -149,6 +177,20 @@ impl Sending {
                 return exit;
             }
         }
+    }
+
+    /// Tells how much of a file is read that is not sent yet; when to do so again.
+    fn tell_reading(&mut self, run: &mut Run<'_>) -> Option<Instant> {
+        if self.is_scanned || !run.out.is_live() {
+            return None;
+        }
+        let now = Instant::now();
+        if self.reading.is_due(now)
+            && let Some(line) = run.reading()
+        {
+            run.out.show(&line);
+        }
+        Some(now + READING_INTERVAL)
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {

@@ -369,7 +369,10 @@ impl Account {
     /// Tells how far things are, as often as is due.
     pub(super) fn tick(&mut self, run: &mut Run<'_>) {
         let now = Instant::now();
-        self.pace.add(now, self.sent);
+        // While answers are waited for nothing goes, and that is no rate.
+        if self.items.iter().any(|item| item.accepted && !item.ended) {
+            self.pace.add(now, self.sent);
+        }
         if run.out.is_json() {
             for at in 0..self.items.len() {
                 let item = &mut self.items[at];
@@ -381,17 +384,18 @@ impl Account {
         let live = run.out.is_live() && self.live.is_due(now);
         let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
         if live {
-            let line = self.line();
+            let line = self.line(run);
             run.out.show(&line);
-        } else if plain && self.open > 0 {
-            run.out.note(&self.line());
+        } else if plain && (self.open > 0 || !self.scanned) {
+            run.out.note(&self.line(run));
         }
     }
 
     /// How far everything is, in a line.
-    fn line(&self) -> String {
+    fn line(&self, run: &Run<'_>) -> String {
+        let reading = run.reading();
         if self.items.is_empty() {
-            return "reading what is to be sent".to_owned();
+            return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
         }
         let accepted = self.items.iter().filter(|item| item.accepted && !item.ended).count();
         let rest = match accepted {
@@ -399,6 +403,7 @@ impl Account {
             _ => format!("{}  {accepted} under way", human::rate(self.pace.bytes_per_s())),
         };
         let of = human::counted(self.items.len(), "offer", "offers");
-        format!("sent {}  {} of {of} done  {rest}", human::size(self.sent), self.done)
+        let reading = reading.map(|reading| format!("  {reading}")).unwrap_or_default();
+        format!("sent {}  {} of {of} done  {rest}{reading}", human::size(self.sent), self.done)
     }
 }

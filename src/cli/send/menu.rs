@@ -1,5 +1,7 @@
 //! `send` without arguments: whoever sits at the terminal is asked for a name, a file and a recipient, again and again.
+//! With `--dialect`, recipients are receivers of the field.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,12 +12,15 @@ use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;
+use crate::cli::push::sending::{self, resolved};
 use crate::cli::run::Run;
 use crate::cli::send::{SendArgs, parse_peer, send, start};
-use crate::core::Command;
+use crate::core::name::printable;
+use crate::core::{Command, PeerRef};
 use crate::shell::{host, terminal};
-use crate::store::folder::files_in;
+use crate::store::folder::{files_in, look};
 use crate::wire::message::Wanted;
+use crate::wire::push::Form;
 
 /// How long is listened before the peers there are to choose from are shown.
 const PEERS_WAIT: Duration = Duration::from_secs(1);
@@ -58,23 +63,18 @@ impl Kind {
 }
 
 pub(super) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut global = global.clone();
-    let default = global.name.clone().unwrap_or_else(host::name);
-    out.prompt(&format!("your name, as others see it [{}]: ", human::label(&default)));
-    // No peer runs yet that would be kept waiting.
-    let name = terminal::read_line().recv().unwrap_or_default();
-    if !name.trim().is_empty() {
-        global.name = Some(name.trim().to_owned());
-    }
     let mut all = Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 };
+    let Some(global) = named(global, out) else { return all };
+    let form = args.dialect;
     loop {
-        let mut run = match start(&global, out) {
+        let started = if form.is_some() { sending::start(&global, out) } else { start(&global, out) };
+        let mut run = match started {
             Ok(run) => run,
             Err(exit) => return Outcome { exit, ..all },
         };
-        let chosen = if all.done + all.failed > 0 { again(&mut run) } else { Ok(()) };
-        let sent = match chosen.and_then(|()| choose(&mut run)) {
-            Ok((path, to)) => send(&[path], &to, args, &global, &mut run),
+        let goes_on = if all.done + all.failed > 0 { again(&mut run) } else { Ok(()) };
+        let sent = match goes_on.and_then(|()| one(args, &global, &mut run)) {
+            Ok(sent) => sent,
             Err(exit) => {
                 run.leave(|_, _| {});
                 // Who leaves a question without an answer has what was sent before.
@@ -95,49 +95,109 @@ pub(super) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
+/// Asks for the sender's name; `None` at the end of input.
+fn named(global: &Global, out: &mut Output) -> Option<Global> {
+    let mut global = global.clone();
+    let default = global.name.clone().unwrap_or_else(host::name);
+    out.prompt(&format!("your name, as others see it [{}]: ", human::label(&default)));
+    // No peer runs yet that would be kept waiting.
+    let name = terminal::read_line().recv().unwrap_or_default();
+    if name.is_empty() {
+        out.fail("");
+        return None;
+    }
+    if !name.trim().is_empty() {
+        global.name = Some(name.trim().to_owned());
+    }
+    Some(global)
+}
+
 /// Whether something else is to be sent. `Exit::Ok` when not.
 fn again(run: &mut Run<'_>) -> Result<(), Exit> {
-    run.out.prompt("[a]gain or [e]xit? ");
-    match choice::answer(run)?.trim().to_lowercase().as_str() {
-        "a" | "again" | "y" | "yes" => Ok(()),
-        _ => Err(Exit::Ok),
+    loop {
+        match asked(run, "[a]gain or [e]xit? ")?.to_lowercase().as_str() {
+            "a" | "again" | "y" | "yes" => return Ok(()),
+            "" | "e" | "exit" | "n" | "no" | "q" | "quit" => return Err(Exit::Ok),
+            _ => {}
+        }
     }
 }
 
-/// Asks for a file and who is to have it. `Exit::Ok` when somebody chose nothing.
-fn choose(run: &mut Run<'_>) -> Result<(PathBuf, Vec<String>), Exit> {
+/// Asks what is to be sent to whom, and sends it.
+fn one(args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Result<Outcome, Exit> {
+    let path = choose_file(args.dialect, global, run)?;
+    match args.dialect {
+        None => {
+            let to = choose_peers(run)?;
+            Ok(send(&[path], &to, args, global, run))
+        }
+        Some(form) => {
+            let to = choose_hosts(form, run)?;
+            Ok(sending::push(form, &[path], to, None, global, run))
+        }
+    }
+}
+
+/// Asks for a file. `Exit::Ok` when somebody chose none.
+fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result<PathBuf, Exit> {
     let kind = loop {
-        run.out.prompt("what to send: [i]mage, [c]sv, [j]son or [a]ny file? ");
-        if let Some(kind) = Kind::read(&choice::answer(run)?) {
+        let line = asked(run, "what to send: [i]mage, [c]sv, [j]son or [a]ny file? ")?;
+        if let Some(kind) = Kind::read(&line) {
             break kind;
         }
     };
+    let sender = global.name.clone().unwrap_or_else(host::name);
+    let usable = |path: &Path| form.map_or(Ok(()), |form| sending::usable(form, path, &sender));
     let mut names = files_in(Path::new("."), LISTED_MAX).unwrap_or_default();
-    names.retain(|name| kind.has(name));
+    names.retain(|name| kind.has(name) && usable(Path::new(name)).is_ok());
     for (number, name) in (1..).zip(&names) {
         run.out.fail(&format!("{number:>3}  {}", human::label(name)));
     }
-    let path = loop {
-        run.out.prompt("which? (a number, or a path; nothing to leave) ");
-        let line = choice::answer(run)?;
-        match line.trim() {
-            "" => return Err(Exit::Ok),
-            text => match picked(text, &names) {
-                Some(path) => break path,
-                None => run.out.fail("there is no such number"),
-            },
+    loop {
+        let line = asked(run, "which? (a number, or a path; nothing to leave) ")?;
+        if line.is_empty() {
+            return Err(Exit::Ok);
         }
-    };
+        let Some(path) = picked(&line, &names) else {
+            run.out.fail("there is no such number");
+            continue;
+        };
+        match usable(&path).and_then(|()| look(&path).map_err(|fault| printable(&fault.text))) {
+            Ok(()) => return Ok(path),
+            Err(why) => run.out.fail(&why),
+        }
+    }
+}
+
+/// Asks which of the peers that answer are to have it, or others. `Exit::Ok` when somebody chose none.
+fn choose_peers(run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     run.out.note("looking who is there ...");
     run.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
     ls::until_looked(run)?;
-    let offer =
-        |peer: &crate::core::PeerRef| Offer { label: human::peer(peer), chosen: peer.addr.to_string() };
+    let offer = |peer: &PeerRef| Offer { label: human::peer(peer), chosen: peer.addr.to_string() };
     let peers: Vec<Offer<String>> = run.status().peers.iter().map(|status| offer(&status.peer)).collect();
     if peers.is_empty() {
-        run.out.fail("nobody answered; on the other machine: chunkcast receive. Or type its name or address");
+        run.out.fail("nobody answered; on the other machine: chunkcast receive");
     }
-    Ok((path, choice::among(run, &peers, parse_peer)?))
+    let question = "to whom? (numbers, names or addresses; nothing to leave) ";
+    choice::among(run, &peers, question, parse_peer)
+}
+
+/// Asks for hosts with receivers of this form, which nobody announces. `Exit::Ok` when somebody names none.
+fn choose_hosts(form: Form, run: &mut Run<'_>) -> Result<Vec<SocketAddr>, Exit> {
+    let question = format!("to whom? (HOST or HOST:PORT, else port {}; nothing to leave) ", form.port());
+    choice::among(run, &[], &question, |text| resolved(form, text))
+}
+
+/// What somebody answers. `Exit::Ok` at the end of input.
+fn asked(run: &mut Run<'_>, question: &str) -> Result<String, Exit> {
+    run.out.prompt(question);
+    let line = choice::answer(run)?;
+    if line.is_empty() {
+        run.out.fail("");
+        return Err(Exit::Ok);
+    }
+    Ok(line.trim().to_owned())
 }
 
 /// The path that somebody typed, or whose number.

@@ -95,6 +95,9 @@ impl Peer {
             self.forget_impostors(&endpoint, &hello.peer);
         }
         self.meet(dialled.then_some(addr), endpoint, hello.peer);
+        if dialled {
+            self.pusher.meet(addr, hello.peer);
+        }
         if let Some(other) = self.links.to_peer(&hello.peer) {
             if self.is_surplus(other, conn, &hello.peer) {
                 return self.close(now, conn, Some("a second connection"));

@@ -149,7 +149,8 @@ impl Peer {
             let mut open = self.links.all_open();
             open.find(|(peer, _)| self.directory.get(peer).is_some_and(|known| known.addr == *addr))
         };
-        dialled.or_else(|| known().map(|(_, conn)| conn))
+        let met = || self.links.to_peer(self.pusher.peer_at(addr)?).filter(is_open);
+        dialled.or_else(|| known().map(|(_, conn)| conn)).or_else(met)
     }
 
     /// Says an offer, if not too many are open there.

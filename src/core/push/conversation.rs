@@ -24,6 +24,8 @@ pub(in crate::core) enum Side {
     Giving(Giving),
     /// Neither any more: once these bytes are out, it is to be closed.
     Closing(&'static [u8]),
+    /// What went out is not the whole file, and must not end like one.
+    Aborting,
 }
 
 impl Conversation {
@@ -41,7 +43,7 @@ impl Conversation {
     pub(in crate::core) fn as_taking(&mut self) -> Option<&mut Taking> {
         match &mut self.side {
             Side::Taking(taking) => Some(taking),
-            Side::Giving(_) | Side::Closing(_) => None,
+            Side::Giving(_) | Side::Closing(_) | Side::Aborting => None,
         }
     }
 
@@ -49,7 +51,7 @@ impl Conversation {
     pub(in crate::core) fn as_giving(&mut self) -> Option<&mut Giving> {
         match &mut self.side {
             Side::Giving(giving) => Some(giving),
-            Side::Taking(_) | Side::Closing(_) => None,
+            Side::Taking(_) | Side::Closing(_) | Side::Aborting => None,
         }
     }
 
@@ -58,7 +60,7 @@ impl Conversation {
         match &self.side {
             Side::Taking(taking) => taking.expects(),
             Side::Giving(giving) => giving.expects(),
-            Side::Closing(_) => Expect::Nothing,
+            Side::Closing(_) | Side::Aborting => Expect::Nothing,
         }
     }
 
@@ -67,6 +69,7 @@ impl Conversation {
         match &self.side {
             Side::Taking(taking) => taking.segment(),
             Side::Giving(giving) => giving.segment(),
+            Side::Aborting => Segment::Abort,
             Side::Closing([]) => Segment::Close,
             Side::Closing(last) => Segment::Bytes { bytes: last, span_of: None },
         }

@@ -187,6 +187,12 @@ impl Giving {
         }
     }
 
+    /// Whether a receiver would take a connection that ends now for a file that is whole: some of it may have gone, and its
+    /// end is to be the end of what is sent.
+    pub(in crate::core) fn would_look_whole(&self) -> bool {
+        (self.begun || self.sent > 0) && self.steps.contains(&Step::HalfClose)
+    }
+
     fn next_step(&mut self, now: Time) -> Turn {
         self.steps.pop_front();
         (self.sent, self.moved) = (0, now);

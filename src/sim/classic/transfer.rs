@@ -1,4 +1,5 @@
-//! One read and one write of a driver on a classic connection, where every byte is really there.
+//! One read and one write of a driver on a connection where every byte is really there: a classic one, or one on which
+//! a file is pushed.
 
 use crate::core::{ConnId, Expect, Input, Segment, Sink, SpanSource, SpoolId, StoreReply};
 use crate::sim::disk::{SpanError, StoreTask};
@@ -46,7 +47,9 @@ impl Simulation {
                 match sink {
                     Sink::Spool(spool) => {
                         let payload = std::mem::take(&mut self.scratch);
-                        self.spool(host, spool, &payload);
+                        if !self.spool_push(host, spool, &payload) {
+                            self.spool(host, spool, &payload);
+                        }
                         self.scratch = payload;
                     }
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,
@@ -103,6 +106,7 @@ impl Simulation {
         let (now, world_now) = (self.local_now(host), self.now);
         let capacity = self.scenario.network.send_buffer_bytes;
         let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
+        let is_push = found.push;
         let [writer, other] = pair(&mut found.ends, end);
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
@@ -111,11 +115,16 @@ impl Simulation {
             Segment::Nothing => return Step::Stop,
             Segment::Close => {
                 if end == 0
+                    && !is_push
                     && let Err(what) = writer.classic.closes(writer.out.fin)
                 {
                     self.oracle.fail(format!("host {host} {conn} {what}"));
                 }
                 self.close(stream, end);
+                return Step::Stop;
+            }
+            Segment::Abort => {
+                self.abort(stream, end);
                 return Step::Stop;
             }
             Segment::HalfClose => {
@@ -187,6 +196,7 @@ impl Simulation {
             }
         };
         let heard = match end {
+            _ if is_push => Ok(Vec::new()),
             0 => writer.classic.asks(&bytes, &other.classic),
             // Who stood still, or whose clock jumped, cannot be held to its pauses.
             _ if self.watch.is_disturbed(host) => {

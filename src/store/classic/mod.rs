@@ -157,7 +157,7 @@ impl Classic {
             ClassicJob::DropSpool { spool } => {
                 self.spools.drop_spool(spool);
                 // The number may serve another answer before this would be heard.
-                library.retract_spool_failure(spool);
+                library.retract_spool(spool);
             }
             ClassicJob::DropChunk { name } => return self.drop_chunk(&name),
             ClassicJob::LookAtTarget { ticket, file } => {

@@ -25,6 +25,9 @@ use crate::store::spools::{Spool, Spools};
 use crate::store::target::{Names, Target};
 use crate::store::temp::{Temp, sweep};
 
+/// What is said of a spool that nobody opened.
+const NOT_THERE: &str = "a pushed file was to be stored of which nothing is here";
+
 /// All that comes in.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -69,18 +72,20 @@ impl Pushes {
                 (spool, opened.map(|()| Some(ForeignReply::Opened { spool })))
             }
             ForeignJob::ReadEnds { spool, head, tail } => {
-                (spool, self.read_ends(spool, head, tail, target.path()).map(Some))
+                (spool, self.read_ends(spool, head, tail, target.path()))
             }
             ForeignJob::Keep { spool, name, skip, bytes } => match self.take(spool, name) {
-                Ok(whole) if (skip, bytes) != (0, whole.temp.bytes()) => {
+                Ok(Some(whole)) if (skip, bytes) != (0, whole.temp.bytes()) => {
                     return Some(Cutting::new(whole, skip, bytes));
                 }
-                whole => (spool, whole.and_then(|whole| self.publish(whole, target, helper)).map(|()| None)),
+                Ok(Some(whole)) => (spool, self.publish(whole, target, helper).map(|()| None)),
+                Ok(None) => return None,
+                Err(fault) => (spool, Err(fault)),
             },
             ForeignJob::DropSpool { spool } => {
                 self.spools.drop_spool(spool);
                 // The number may serve another file before this would be heard.
-                library.retract_spool_failure(spool);
+                library.retract_spool(spool);
                 return None;
             }
         };
@@ -103,7 +108,7 @@ impl Pushes {
         let stepped = match target.folder() {
             Ok(folder) => cutting
                 .step(&self.fs, &folder, &mut library.scratch)
-                .map_err(|errno| fault::writing("write in", target.path(), errno)),
+                .map_err(|errno| fault::pushed("write in", target.path(), errno)),
             Err(fault) => Err(fault),
         };
         let failure = match stepped {
@@ -120,7 +125,7 @@ impl Pushes {
     /// Puts bytes behind those in a spool.
     pub(crate) fn write(&mut self, spool: SpoolId, bytes: &[u8], path: &Path, library: &mut Library) {
         if let Err(errno) = self.spools.append(spool, bytes) {
-            let fault = fault::writing("write in", path, errno);
+            let fault = fault::pushed("write in", path, errno);
             reply(library, ForeignReply::SpoolFailed { spool, fault });
         }
     }
@@ -147,7 +152,7 @@ impl Pushes {
     /// Makes a spool where there is room for it.
     fn open(&mut self, spool: SpoolId, bytes: Option<u64>, target: &mut Target) -> Result<(), Fault> {
         let folder = target.folder()?;
-        let failed = |errno| fault::writing("write in", target.path(), errno);
+        let failed = |errno| fault::pushed("write in", target.path(), errno);
         if !std::mem::replace(&mut self.is_swept, true) {
             // What stays is only in the way of the space.
             let _ = sweep(&self.fs, &folder);
@@ -161,30 +166,33 @@ impl Pushes {
         Ok(())
     }
 
+    /// The first and the last bytes in a spool; nothing where its failure is on its way already.
     fn read_ends(
         &mut self,
         spool: SpoolId,
         head: usize,
         tail: usize,
         path: &Path,
-    ) -> Result<ForeignReply, Fault> {
-        let Some(temp) = self.spools.get(spool) else {
-            return Err(fault::bug("a file was to be read whose bytes could not be written"));
+    ) -> Result<Option<ForeignReply>, Fault> {
+        let temp = match self.spools.get(spool) {
+            Some(Spool::Open(temp)) => temp,
+            Some(Spool::Failed) => return Ok(None),
+            None => return Err(fault::bug(NOT_THERE)),
         };
         let bytes = temp.bytes();
         let tail_begin = bytes.saturating_sub(tail as u64);
         let read = read(&self.fs, temp.file(), 0, head)
             .and_then(|head| Ok((head, read(&self.fs, temp.file(), tail_begin, tail)?)));
-        let (head, tail) = read.map_err(|errno| fault::writing("read in", path, errno))?;
-        Ok(ForeignReply::Ends { spool, head, tail, bytes })
+        let (head, tail) = read.map_err(|errno| fault::pushed("read in", path, errno))?;
+        Ok(Some(ForeignReply::Ends { spool, head, tail, bytes }))
     }
 
-    fn take(&mut self, spool: SpoolId, name: String) -> Result<Whole, Fault> {
+    /// Takes a spool out; nothing where its failure is on its way already.
+    fn take(&mut self, spool: SpoolId, name: String) -> Result<Option<Whole>, Fault> {
         match self.spools.take(spool) {
-            Some(Spool::Open(temp)) => Ok(Whole { spool, name, temp }),
-            Some(Spool::Failed) | None => {
-                Err(fault::bug("a file was to be kept whose bytes could not be written"))
-            }
+            Some(Spool::Open(temp)) => Ok(Some(Whole { spool, name, temp })),
+            Some(Spool::Failed) => Ok(None),
+            None => Err(fault::bug(NOT_THERE)),
         }
     }
 

@@ -3,6 +3,7 @@
 mod classic;
 mod crash;
 mod download;
+mod push;
 mod questions;
 mod share;
 mod watch;

@@ -82,8 +82,11 @@ impl Peer {
         let Some(push) = self.connections.push_mut(conn) else { return };
         let to = push.addr;
         let Some(giving) = push.as_giving() else { return };
-        let ticket = giving.ticket;
+        let (ticket, looks_whole) = (giving.ticket, giving.would_look_whole());
         self.event(Event::Foreign(ForeignEvent::SendFailed { ticket, to, reason }));
-        self.end_foreign_push(conn);
+        match looks_whole {
+            true => self.abort_push(conn),
+            false => self.end_foreign_push(conn),
+        }
     }
 }

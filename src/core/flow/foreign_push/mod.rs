@@ -31,7 +31,7 @@ impl Peer {
                 self.turn_giving(now, conn, turn);
                 bytes.len()
             }
-            Some(Side::Closing(_)) | None => 0,
+            Some(Side::Closing(_) | Side::Aborting) | None => 0,
         };
         self.time_push(now, conn);
         used
@@ -54,7 +54,7 @@ impl Peer {
                 let sent = usize::try_from(bytes).unwrap_or(usize::MAX).min(last.len());
                 *last = &last[sent..];
             }
-            None => {}
+            Some(Side::Aborting) | None => {}
         }
         self.time_push(now, conn);
     }
@@ -70,7 +70,7 @@ impl Peer {
                 let turn = giving.end();
                 self.turn_giving(now, conn, turn);
             }
-            Some(Side::Closing(_)) | None => {}
+            Some(Side::Closing(_) | Side::Aborting) | None => {}
         }
         self.time_push(now, conn);
     }
@@ -83,7 +83,7 @@ impl Peer {
                 let reason = giving.broken(why);
                 self.fail_giving(conn, reason);
             }
-            Some(Side::Closing(_)) | None => {}
+            Some(Side::Closing(_) | Side::Aborting) | None => {}
         }
         self.forget_push(now, conn);
     }
@@ -121,7 +121,7 @@ impl Peer {
                 *last = &[];
                 self.wake_push(conn);
             }
-            None => {}
+            Some(Side::Aborting) | None => {}
         }
         self.time_push(now, conn);
     }
@@ -133,7 +133,7 @@ impl Peer {
             Some(Side::Taking(taking)) => taking.deadline(limits),
             Some(Side::Giving(giving)) => Some(giving.deadline(limits)),
             Some(Side::Closing(last)) => (!last.is_empty()).then(|| now + limits.push_ok_wait),
-            None => None,
+            Some(Side::Aborting) | None => None,
         };
         match next {
             Some(next) => self.timers.set(Timer::Connection(conn), next.max(now + Duration::from_millis(1))),
@@ -165,6 +165,14 @@ impl Peer {
         self.wake_push(conn);
     }
 
+    /// The same with a reset, where the end of the connection would be taken for that of the file.
+    fn abort_push(&mut self, conn: ConnId) {
+        let Some(push) = self.connections.push_mut(conn) else { return };
+        push.side = Side::Aborting;
+        self.timers.clear(Timer::Connection(conn));
+        self.wake_push(conn);
+    }
+
     fn forget_push(&mut self, now: Time, conn: ConnId) {
         if let Some(Side::Taking(taking)) = self.connections.push(conn).map(|push| &push.side) {
             self.pushes.taking.remove(&taking.push);
@@ -180,7 +188,7 @@ impl Peer {
             Some(Side::Taking(taking)) if taking.stage == Stage::Storing => self.end_foreign_push(conn),
             Some(Side::Taking(_)) => self.fail_taking(conn, ForeignFailure::Cancelled),
             Some(Side::Giving(_)) => self.fail_giving(conn, ForeignFailure::Cancelled),
-            Some(Side::Closing(_)) | None => {}
+            Some(Side::Closing(_) | Side::Aborting) | None => {}
         }
     }
 
@@ -189,7 +197,7 @@ impl Peer {
         !self.pushes.storing.is_empty()
             || self.connections.iter_pushes().any(|(_, push)| match &push.side {
                 Side::Taking(taking) => taking.spool().is_some(),
-                Side::Giving(_) | Side::Closing(_) => true,
+                Side::Giving(_) | Side::Closing(_) | Side::Aborting => true,
             })
     }
 
@@ -211,12 +219,12 @@ impl Peer {
     pub(in crate::core) fn check_pushes(&self) {
         let taking = self.connections.iter_pushes().filter_map(|(conn, push)| match &push.side {
             Side::Taking(taking) => Some((taking.push, conn)),
-            Side::Giving(_) | Side::Closing(_) => None,
+            Side::Giving(_) | Side::Closing(_) | Side::Aborting => None,
         });
         assert_eq!(self.pushes.taking, taking.collect(), "connections on which something is taken in");
         let spools = self.connections.iter_pushes().filter_map(|(_, push)| match &push.side {
             Side::Taking(taking) => taking.spool(),
-            Side::Giving(_) | Side::Closing(_) => None,
+            Side::Giving(_) | Side::Closing(_) | Side::Aborting => None,
         });
         for spool in spools.chain(self.pushes.storing.keys().copied()) {
             assert!(self.spools.contains(spool), "{spool} is in use");

@@ -56,10 +56,8 @@ impl Peer {
         let reason = ForeignFailure::Storage(fault);
         if let Some(conn) = self.taking_into(spool).map(|(conn, _)| conn) {
             self.fail_taking(conn, reason);
-        } else if self.pushes.storing.contains_key(&spool) {
-            self.fail_storing(spool, reason);
         } else {
-            self.drop_push_spool(spool);
+            self.fail_storing(spool, reason);
         }
         self.review_leaving(now, false);
     }

@@ -133,7 +133,11 @@ impl Peer {
     /// The store has made room: the sender is told to go on.
     pub(super) fn on_spool_opened(&mut self, now: Time, spool: SpoolId) {
         let left = self.quota_left();
-        let Some((conn, taking)) = self.taking_into(spool) else { return self.drop_push_spool(spool) };
+        // Whose sender went meanwhile has been thrown away.
+        let Some((conn, taking)) = self.taking_into(spool) else { return };
+        if taking.stage != Stage::Opening(spool) {
+            return;
+        }
         taking.begin(now, spool, left);
         let push = taking.push;
         self.event(Event::Foreign(ForeignEvent::Accepted { push }));

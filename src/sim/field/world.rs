@@ -1,0 +1,91 @@
+//! Hosts that push to each other in the field's dialects: the sender's command, the answer of whoever sits at the
+//! receiver, and what the driver does with a spool's bytes.
+
+use std::net::SocketAddr;
+
+use crate::core::{Command, ForeignEvent, Input, SpoolId};
+use crate::sim::disk::StoreTask;
+use crate::sim::field::PushOutcome;
+use crate::sim::network::index;
+use crate::sim::queue::Happening;
+use crate::sim::simulation::Simulation;
+use crate::wire::push::Form;
+
+impl Simulation {
+    /// A host pushes a content that it shares. The ticket is the number of the action.
+    pub(in crate::sim) fn push_content(
+        &mut self,
+        from: usize,
+        content: usize,
+        to: usize,
+        form: Form,
+        number: usize,
+    ) {
+        if self.hosts[from].peer.is_none() {
+            return;
+        }
+        let (ticket, shared) = (index(number), &self.library.contents[content]);
+        let (id, name) = (shared.id, shared.name.clone());
+        let to_addr = SocketAddr::new(self.hosts[to].ip, form.port());
+        self.pushes.begun(ticket, from, to, content, form);
+        // Somebody typed the address.
+        self.oracle.heard(from, to_addr.ip());
+        let sender = format!("host-{from}");
+        let command = Command::SendForeign { ticket, to: to_addr, form, content: id, name, sender };
+        self.tell(from, Input::Command(command));
+    }
+
+    /// A peer tells something of pushes.
+    pub(in crate::sim) fn note_push(&mut self, host: usize, event: &ForeignEvent) {
+        if let ForeignEvent::Came { push, .. } = event
+            && let Some(takes) = &self.hosts[host].spec.takes
+        {
+            let incarnation = self.hosts[host].incarnation;
+            let answer = Happening::PushAnswer { host: index(host), incarnation, push: *push };
+            self.queue.push(self.now + takes.answer_takes, answer);
+        }
+        if let Err(what) = self.pushes.event(self.now, host, event, &self.hosts, &self.library) {
+            self.oracle.fail(format!("host {host} {what}"));
+        }
+    }
+
+    /// Whoever sits at a host says whether a push may come.
+    pub(in crate::sim) fn answer_push(&mut self, host: usize, push: u32) {
+        let accept = self.hosts[host].spec.takes.as_ref().is_some_and(|takes| takes.accepts);
+        self.tell(host, Input::Command(Command::AnswerForeign { push, accept }));
+    }
+
+    /// Puts bytes behind those in a push's spool; whether it is one.
+    pub(in crate::sim) fn spool_push(&mut self, host: usize, spool: SpoolId, bytes: &[u8]) -> bool {
+        let place = &mut self.hosts[host];
+        let disk = &mut place.disk;
+        if !disk.tray.has(spool) {
+            return false;
+        }
+        if let Some(reply) = disk.tray.append(spool, bytes, &mut disk.spec, &mut place.rng) {
+            let opening = disk.tray.opening(&reply);
+            self.submit(host, StoreTask::TellPush(reply, opening));
+        }
+        true
+    }
+
+    /// How a push ended, by the number of its action, if it did.
+    pub fn push_outcome(&self, number: usize) -> Option<&PushOutcome> {
+        self.pushes.outcome(index(number))
+    }
+
+    /// Whether a push was begun, by the number of its action: its sender was running.
+    pub fn is_begun(&self, number: usize) -> bool {
+        self.pushes.is_begun(index(number))
+    }
+
+    /// What was pushed to a host, by the names it stands under.
+    pub fn pushed_files(&self, host: usize) -> impl Iterator<Item = (&str, &[u8])> {
+        self.hosts[host].disk.tray.kept.iter().map(|(name, bytes)| (name.as_str(), &bytes[..]))
+    }
+
+    /// Whether something that was pushed to a host has no name yet.
+    pub fn has_spools(&self, host: usize) -> bool {
+        self.hosts[host].disk.tray.is_busy()
+    }
+}
