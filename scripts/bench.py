@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import datetime
 import filecmp
+import hashlib
 import json
 import os
 import platform
@@ -21,14 +22,20 @@ READERS = os.environ["BENCH_READERS"]
 LOOPBACK = ["--broadcast", "127.255.255.255"]
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 GIB = 1 << 30
+TORRENT_VENV = "target/bench-venv"
+RQBIT = shutil.which(os.environ.get("BENCH_RQBIT", "rqbit"))
 # Peers of one machine take the ports behind the discovery port too, so that others stay out of their way.
-NATIVE_PORT, HTTP_PORT, RSYNC_PORT, TORRENT_PORT = 7617, 7680, 7681, 7682
+NATIVE_PORT, HTTP_PORT, RSYNC_PORT, TORRENT_PORT, RQBIT_PORT = 7617, 7680, 7681, 7682, 7690
+# Who takes longer than this in the round that warms up takes part in two more alone, so that one slow program does not
+# make a run of all last for ever.
+SLOW_S, SLOW_RUNS = 5, 2
 HOW_TO_INSTALL = {
     "nginx": "apt install nginx-light",
     "curl": "apt install curl",
     "rsync": "apt install rsync",
     "aria2c": "apt install aria2",
     "b3sum": "apt install b3sum, or cargo install b3sum",
+    "rqbit": "cargo install rqbit, or name the program in BENCH_RQBIT",
 }
 
 
@@ -179,8 +186,12 @@ def rsyncd(folder):
 TORRENT = r"""
 import os, sys, time, libtorrent as lt
 role, torrent, folder, port = sys.argv[1:5]
+# TCP in the clear and the peer named outright: by default it prefers its own transport over UDP, which yields to all
+# other traffic and takes twenty times as long here.
 session = lt.session({"listen_interfaces": f"127.0.0.1:{port}", "enable_dht": False, "enable_lsd": False,
-    "enable_upnp": False, "enable_natpmp": False, "allow_multiple_connections_per_ip": True})
+    "enable_upnp": False, "enable_natpmp": False, "allow_multiple_connections_per_ip": True,
+    "enable_incoming_utp": False, "enable_outgoing_utp": False,
+    "in_enc_policy": lt.enc_policy.pe_disabled, "out_enc_policy": lt.enc_policy.pe_disabled})
 settings = lt.add_torrent_params()
 settings.ti, settings.save_path = lt.torrent_info(torrent), folder
 if role == "seed":
@@ -199,21 +210,30 @@ session.remove_torrent(handle)
 
 
 def libtorrent_python():
-    """A python that has libtorrent: BENCH_LIBTORRENT_PYTHON, or the usual one."""
-    python = os.environ.get("BENCH_LIBTORRENT_PYTHON", "python3")
-    look = subprocess.run([python, "-c", "import libtorrent"], capture_output=True)
-    return python if look.returncode == 0 else None
+    """A python that has libtorrent: BENCH_LIBTORRENT_PYTHON, one made for it, or the usual one."""
+    for python in [os.environ.get("BENCH_LIBTORRENT_PYTHON"), f"{TORRENT_VENV}/bin/python", "python3"]:
+        if python and have(python):
+            look = subprocess.run([python, "-c", "import libtorrent"], capture_output=True)
+            if look.returncode == 0:
+                return python
+    return None
 
 
-def make_torrent(python, path, torrent):
-    code = (
-        "import sys, os, libtorrent as lt\n"
-        "path, out = sys.argv[1:]\n"
-        "fs = lt.file_storage(); lt.add_files(fs, path)\n"
-        "t = lt.create_torrent(fs); lt.set_piece_hashes(t, os.path.dirname(path))\n"
-        "open(out, 'wb').write(lt.bencode(t.generate()))\n"
-    )
-    subprocess.run([python, "-c", code, path, torrent], check=True)
+def bencode(value):
+    if isinstance(value, int):
+        return b"i%de" % value
+    if isinstance(value, bytes):
+        return b"%d:%s" % (len(value), value)
+    return b"d" + b"".join(bencode(key) + bencode(value[key]) for key in sorted(value)) + b"e"
+
+
+def make_torrent(path, torrent):
+    """A torrent of one file, in pieces of 1 MiB."""
+    with open(path, "rb") as file:
+        pieces = b"".join(hashlib.sha1(piece).digest() for piece in iter(lambda: file.read(1 << 20), b""))
+    what = {b"name": os.path.basename(path).encode(), b"length": os.path.getsize(path)}
+    with open(torrent, "wb") as file:
+        file.write(bencode({b"info": what | {b"piece length": 1 << 20, b"pieces": pieces}}))
 
 
 def median(values):
@@ -233,11 +253,11 @@ class Bench:
         self.src = os.path.join(folder, "src")
         os.makedirs(self.src)
         for program, how in HOW_TO_INSTALL.items():
-            if not have(program):
+            if not (RQBIT if program == "rqbit" else have(program)):
                 self.missing[program] = how
         self.torrent_python = libtorrent_python()
         if not self.torrent_python:
-            self.missing["libtorrent"] = "pip install libtorrent, in an environment that BENCH_LIBTORRENT_PYTHON names"
+            self.missing["libtorrent"] = f"python3 -m venv {TORRENT_VENV}; {TORRENT_VENV}/bin/pip install libtorrent"
 
     def make(self, name, size):
         path = os.path.join(self.src, name)
@@ -259,14 +279,20 @@ class Bench:
     def compete(self, what, rivals, size, check):
         """Runs the rivals in turn, round by round; the first of them is what ratios are against."""
         results = {name: [] for name in rivals}
+        slow = set()
         for round_number in range(self.runs + 1):
-            for name, run in rivals.items():
+            # Forth and back: nobody always follows the same neighbour.
+            for name, run in list(rivals.items())[:: -1 if round_number % 2 else 1]:
+                if name in slow and len(results[name]) == SLOW_RUNS:
+                    continue
                 result, out = run()
                 check(out)
                 shutil.rmtree(out)
                 # The first round warms up.
                 if round_number:
                     results[name].append(result)
+                elif result["wall_s"] > SLOW_S:
+                    slow.add(name)
         first = next(iter(rivals))
         for name, runs in results.items():
             middle = lambda key: median(run.get(key) for run in runs)
@@ -280,6 +306,8 @@ class Bench:
                 wall_s_max=max(run["wall_s"] for run in runs),
                 ratio=statistics.median(ratios),
                 against=first,
+                cpu_s=middle("cpu_s"),
+                server_cpu_s=middle("server_cpu_s"),
                 cpu_s_per_gib=per_gib(middle("cpu_s")),
                 server_cpu_s_per_gib=per_gib(middle("server_cpu_s")),
                 rss_mib=middle("rss_mib"),
@@ -340,9 +368,12 @@ class Bench:
                     return timed(command, server.pid), out
 
                 rivals["nginx + aria2"] = aria2
+            torrent = os.path.join(self.folder, "file.torrent")
+            if torrents:
+                make_torrent(path, torrent)
+            if torrents and RQBIT:
+                rivals["rqbit"] = self.rqbit(stack, torrent)
             if torrents and self.torrent_python:
-                torrent = os.path.join(self.folder, "file.torrent")
-                make_torrent(self.torrent_python, path, torrent)
                 command = [self.torrent_python, "-c", TORRENT, "seed", torrent, self.src, str(TORRENT_PORT)]
                 ready = lambda process: process.stdout.readline() == "ready\n"
                 seed = stack.enter_context(running(command, ready, stdout=subprocess.PIPE, text=True))
@@ -355,6 +386,26 @@ class Bench:
                 rivals["libtorrent"] = libtorrent
             self.compete(what, rivals, size, self.same(name, path))
         os.unlink(path)
+
+    def rqbit(self, stack, torrent):
+        """A seed, and what a download from it takes."""
+
+        def command(port, out):
+            alone = ["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward", "-v", "error"]
+            api = ["--http-api-listen-addr", f"127.0.0.1:{port + 1}"]
+            listen = ["--listen-ip", "127.0.0.1", "--listen-port", str(port)]
+            return [RQBIT, *alone, *api, *listen, "download", "-o", out, "--overwrite", torrent]
+
+        seed = stack.enter_context(running(command(RQBIT_PORT, self.src), lambda _: listens(RQBIT_PORT)))
+        # It hashes what is there before it offers it.
+        time.sleep(3)
+
+        def download():
+            out = self.out()
+            more = ["--exit-on-finish", "--initial-peers", f"127.0.0.1:{RQBIT_PORT}"]
+            return timed([*command(RQBIT_PORT + 4, out), *more], seed.pid), out
+
+        return download
 
     def big(self):
         self.single(f"{self.big_text}, one to one", "big.bin", self.big_bytes, True)
@@ -404,14 +455,17 @@ class Bench:
         with contextlib.ExitStack() as stack:
             peer, said = share([path], self.folder, 1)
             sharer = stack.enter_context(peer)
-            servers = {"chunkcast": (sharer.pid, said["port"], ["--content", said["ids"][0]])}
+            servers = {
+                "chunkcast": (sharer.pid, said["port"], ["--content", said["ids"][0]]),
+                "chunkcast by HTTP": (sharer.pid, said["port"], ["--path", f"/{said['ids'][0]}"]),
+            }
             if have("nginx"):
                 server = stack.enter_context(nginx(self.folder))
                 servers = {"nginx": (server.pid, HTTP_PORT, ["--path", "/swarm.bin"])} | servers
-            for readers in [1, 8, 64, 256, 1000, 4000]:
+            for readers in [1, 8, 64, 256, 1000]:
                 results = {name: [] for name in servers}
-                for _ in range(self.runs):
-                    for name, (pid, port, how) in servers.items():
+                for round_number in range(self.runs):
+                    for name, (pid, port, how) in list(servers.items())[:: -1 if round_number % 2 else 1]:
                         total = str(max(4 * size, readers << 19))
                         command = [READERS, "--addr", f"127.0.0.1:{port}", "--size", str(size), "--pid", str(pid)]
                         command += ["--readers", str(readers), "--total", total, *how]
@@ -496,7 +550,8 @@ def congestion_control():
 
 def table(rows):
     units = {
-        "wall_s": "s", "ratio": "×", "cpu_s_per_gib": "CPU s/GiB", "server_cpu_s_per_gib": "CPU s/GiB, server",
+        "wall_s": "s", "ratio": "×", "cpu_s": "CPU s", "server_cpu_s": "CPU s, server",
+        "cpu_s_per_gib": "CPU s/GiB", "server_cpu_s_per_gib": "CPU s/GiB, server",
         "rss_mib": "MiB", "server_rss_mib": "MiB, server", "gb_per_s": "GB/s",
         "slowest_over_fastest": "slowest/fastest", "newcomer_first_chunk_ms": "newcomer ms",
     }

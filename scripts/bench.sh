@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How fast chunkcast is, beside what else is installed: nginx with curl, rsync's daemon, aria2, libtorrent, b3sum.
+# How fast chunkcast is, beside what else is installed: nginx with curl, rsync's daemon, aria2, libtorrent, rqbit, b3sum.
 #
 # Usage: scripts/bench.sh [--quick] [--runs N] [--only ROW,ROW] [--out FILE]
 #

@@ -109,6 +109,26 @@ fn a_glob_fetches_all_it_matches() {
 }
 
 #[test]
+fn many_small_files_do_not_wait_for_a_review() {
+    let mut scenario = Scenario::new(4);
+    let mut sharer = HostSpec::default().rate(FAST_ETHERNET);
+    for number in 0..200 {
+        let content = scenario.content(&format!("{number}.txt"), 4 << 10);
+        sharer = sharer.shares(content);
+    }
+    scenario.host(sharer);
+    let getter = HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(2));
+    scenario.host(getter.gets(Target::Glob("*.txt".to_owned())));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(30)));
+    let ends: Vec<Time> = (0..200).map(|content| finished_at(&world, 1, content)).collect();
+    let (first, last) = (ends.iter().min().unwrap(), ends.iter().max().unwrap());
+    // More are under way at once than one holder takes requests. Each that is answered makes room for the next; what
+    // nobody was asked for would be looked at after a second.
+    assert!(last.since(*first) < Duration::from_millis(500), "{}", world.report());
+}
+
+#[test]
 fn five_peers_fetch_from_each_other() {
     let (scenario, content) = one_to_many(4, 32 * MIB, 5);
     let mut world = world(scenario);

@@ -5,6 +5,7 @@ mod classic;
 mod shown;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ const FAILURES_TOLD_MAX: usize = 10;
 pub(crate) struct Downloads {
     searches: Vec<Search>,
     items: BTreeMap<ContentId, Item>,
+    /// How many of them have not ended: asked in every turn, so they are not counted each time.
+    open_items: usize,
     /// What is fetched from classic peers; `None`: they are not asked.
     classic: Option<Fetches>,
     target: Target,
@@ -87,6 +90,7 @@ impl Downloads {
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
             items: BTreeMap::new(),
+            open_items: 0,
             classic: None,
             target,
             done: 0,
@@ -120,8 +124,7 @@ impl Downloads {
 
     /// Whether everything that was asked for has ended.
     pub(crate) fn are_over(&self) -> bool {
-        let native =
-            self.searches.iter().all(|search| search.ended) && self.items.values().all(|item| item.ended);
+        let native = self.open_items == 0 && self.searches.iter().all(|search| search.ended);
         native && self.classic.as_ref().is_none_or(Fetches::are_over)
     }
 
@@ -138,8 +141,7 @@ impl Downloads {
     /// How many searches and downloads have not ended.
     pub(crate) fn open(&self) -> usize {
         let searches = self.searches.iter().filter(|search| !search.ended).count();
-        let items = self.items.values().filter(|item| !item.ended).count();
-        searches + items + self.classic.as_ref().map_or(0, Fetches::open)
+        searches + self.open_items + self.classic.as_ref().map_or(0, Fetches::open)
     }
 
     /// How many failed.
@@ -203,6 +205,7 @@ impl Downloads {
 
     /// Ends what has not ended when the command does: a line in the log for each.
     pub(crate) fn abandon(&mut self, run: &mut Run<'_>, why: &str) {
+        self.open_items = 0;
         for (id, item) in self.items.iter_mut().filter(|(_, item)| !item.ended) {
             item.ended = true;
             run.log(&Record::Failed { name: &item.name, id: Some(*id), took: item.began.elapsed(), why });
@@ -223,7 +226,8 @@ impl Downloads {
     }
 
     fn begin(&mut self, content: ContentId, name: &str, size: u64) {
-        self.items.entry(content).or_insert_with(|| Item {
+        let Entry::Vacant(place) = self.items.entry(content) else { return };
+        place.insert(Item {
             name: name.to_owned(),
             size,
             began: Instant::now(),
@@ -235,6 +239,7 @@ impl Downloads {
             pace: Pace::default(),
             line: Every::new(PROGRESS_LINE_INTERVAL),
         });
+        self.open_items += 1;
     }
 
     fn announce(&self, run: &mut Run<'_>, content: &ContentId) {
@@ -298,6 +303,7 @@ impl Downloads {
             return;
         }
         item.ended = true;
+        self.open_items -= 1;
         let (name, took) = (item.name.clone(), item.began.elapsed());
         let mut failure = Failure::of(&name, reason, &self.around(had));
         if let Some(advice) = self.advice {
@@ -357,6 +363,7 @@ impl Downloads {
     ) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
         (item.ended, item.bytes) = (true, bytes);
+        self.open_items -= 1;
         if peers == 0 {
             item.bytes_before = bytes;
         }
@@ -393,6 +400,7 @@ impl Downloads {
     fn skipped(&mut self, run: &mut Run<'_>, content: &ContentId, path: &Path) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
         item.ended = true;
+        self.open_items -= 1;
         self.done += 1;
         let (name, took) = (&item.name, Duration::ZERO);
         run.log(&Record::Done { name, id: *content, bytes: 0, took, peers: 0, word: "skipped" });

@@ -34,12 +34,19 @@ impl JsonMode {
     }
 }
 
+/// Results that are held back, in bytes: with so many they are written.
+const HELD_BYTES: usize = 32 << 10;
+
 /// The two streams of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     mode: JsonMode,
     quiet: bool,
     live: LiveLine,
+    /// Whether lines for stdout wait for those that follow at once.
+    holds: bool,
+    /// Those that wait.
+    held: Vec<u8>,
     /// What the command ends with because stdout takes nothing any more.
     ended: Option<Exit>,
     /// What shows failures beyond stderr.
@@ -50,7 +57,8 @@ impl Output {
     /// The streams of a process; `quiet` leaves out everything on stderr but failures.
     pub(crate) fn new(mode: JsonMode, quiet: bool) -> Output {
         let live = LiveLine::new(!quiet && io::stderr().is_terminal());
-        Output { mode, quiet, live, ended: None, shown: Shown::plainly() }
+        let shown = Shown::plainly();
+        Output { mode, quiet, live, holds: false, held: Vec::new(), ended: None, shown }
     }
 
     /// These streams, with failures shown as `shown` says.
@@ -122,6 +130,7 @@ impl Output {
 
     /// A line on stderr that even `-q` shows. A stderr that cannot be written to is nobody's loss.
     pub(crate) fn fail(&mut self, text: &str) {
+        self.flush();
         self.live.clear();
         let _ = writeln!(io::stderr(), "{text}");
     }
@@ -138,6 +147,7 @@ impl Output {
 
     /// A question, with the cursor behind it.
     pub(crate) fn prompt(&mut self, text: &str) {
+        self.flush();
         self.live.clear();
         let mut stderr = io::stderr();
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
@@ -170,6 +180,7 @@ impl Output {
 
     /// Shows the line that renews itself, where there is a terminal.
     pub(crate) fn show(&mut self, text: &str) {
+        self.flush();
         self.live.show(text);
     }
 
@@ -178,13 +189,33 @@ impl Output {
         self.live.clear();
     }
 
-    /// Writes to stdout at once: whoever reads line by line shall not wait.
+    /// More lines for stdout follow at once: they are written together. Follow with [`Output::release`].
+    pub(crate) fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// Nothing follows for now: writes what was held.
+    pub(crate) fn release(&mut self) {
+        self.holds = false;
+        self.flush();
+    }
+
+    /// Writes to stdout at once, unless it is held: whoever reads line by line shall not wait.
     fn write(&mut self, bytes: &[u8]) {
-        if self.ended.is_some() {
+        self.held.extend_from_slice(bytes);
+        if !self.holds || self.held.len() >= HELD_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Writes what waits, before anything else is said.
+    fn flush(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() || self.ended.is_some() {
             return;
         }
         let mut stdout = io::stdout().lock();
-        let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) else { return };
+        let Err(error) = stdout.write_all(&held).and_then(|()| stdout.flush()) else { return };
         drop(stdout);
         if error.kind() == io::ErrorKind::BrokenPipe {
             self.ended = Some(Exit::Ok);

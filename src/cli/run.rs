@@ -193,11 +193,23 @@ impl<'a> Run<'a> {
         self.reactor.turn(until).map_err(|error| tell_shell_error(self.out, &error))
     }
 
-    /// The next event, after logs and JSON lines have heard of it.
+    /// The next event, after logs and JSON lines have heard of it. What one turn's events have to say goes out together
+    /// when the last of them is through: with many small files, a `write` for each line costs as much as fetching them.
     pub(crate) fn next_event(&mut self) -> Option<ShellEvent> {
-        let event = self.reactor.next_event()?;
+        let Some(event) = self.reactor.next_event() else {
+            self.release();
+            return None;
+        };
+        self.out.hold();
         self.tell(&event);
         Some(event)
+    }
+
+    /// Writes what was held back of stdout and of the transfer log.
+    fn release(&mut self) {
+        self.out.release();
+        let flushed = self.log.as_mut().map_or(Ok(()), TransferLog::flush);
+        self.note_logged(flushed);
     }
 
     /// What the peer knows and does.
@@ -259,10 +271,22 @@ impl<'a> Run<'a> {
     pub(crate) fn log(&mut self, record: &Record<'_>) {
         let Some(log) = &mut self.log else { return };
         let line = transfer_log::line(&crate::cli::output::stamp(chrono::Local::now()), record);
-        if let Err(fault) = log.append(&line) {
+        let appended = log.append(&line);
+        self.note_logged(appended);
+    }
+
+    fn note_logged(&mut self, result: Result<(), Fault>) {
+        if let Err(fault) = result {
             self.out.fail(&format!("chunkcast: {fault}"));
             self.log = None;
         }
+    }
+}
+
+impl Drop for Run<'_> {
+    /// A command may end with events that nobody took.
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -39,6 +39,8 @@ impl Reactor {
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
     fn write(&mut self, key: usize) -> bool {
         let mut budget = WRITE_BUDGET_BYTES;
+        // What was looked at before its chunk was promised here: the first span of that chunk needs no other look.
+        let mut looked = None;
         loop {
             let Some(link) = self.links.get(key) else { return false };
             let (conn, now) = (link.conn, self.clock.now());
@@ -67,7 +69,10 @@ impl Reactor {
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
                 // Once the header is out, the chunk is promised: so the file is looked at before.
                 Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
-                    Ok(_) => send_bytes(&link.stream, bytes, true),
+                    Ok(_) => {
+                        looked = Some(source);
+                        send_bytes(&link.stream, bytes, true)
+                    }
                     Err(why) => {
                         self.peer.handle(now, Input::SpanFailed { conn, source, why });
                         self.drain();
@@ -75,7 +80,11 @@ impl Reactor {
                     }
                 },
                 Segment::Span { source, offset, len } => {
-                    let sent = match self.store.span(source) {
+                    let file = match looked.take() == Some(source) {
+                        true => self.store.span_again(source),
+                        false => self.store.span(source),
+                    };
+                    let sent = match file {
                         Ok(file) => send_span(&link.stream, file, offset, len.min(budget), &mut self.scratch),
                         Err(fault) => Sent::Fault(fault),
                     };

@@ -316,8 +316,8 @@ impl Downloads {
         let Planned { name, names, folder } = planned;
         let geometry = manifest.geometry;
         self.check_space(&folder, geometry.size_bytes())?;
-        let LockedFile { file, stamp } = LockedFile::open_or_make(&self.fs, &self.target, &folder, &names)?;
-        let sized = if stamp.size != geometry.size_bytes() && (geometry.chunks() > 1 || stamp.size > 0) {
+        let (file, bytes) = LockedFile::open_or_make(&self.fs, &self.target, &folder, &names)?;
+        let sized = if bytes != geometry.size_bytes() && (geometry.chunks() > 1 || bytes > 0) {
             self.fs.set_len(&file, geometry.size_bytes())
         } else {
             Ok(())

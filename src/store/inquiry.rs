@@ -5,10 +5,11 @@
 
 use blake3::hazmat::HasherExt;
 
-use crate::core::manifest::{ChainingValue, Manifest, PAGE_VALUES_MAX, SizeProof};
+use crate::core::manifest::{ChainingValue, Manifest, ManifestBuilder, PAGE_VALUES_MAX, SizeProof};
 use crate::core::{ConnId, ContentId, Geometry, SpanFault, StoreReply};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
+use crate::store::manifests::Manifests;
 use crate::wire::message::ManifestPage;
 
 /// A question on its way to an answer.
@@ -74,6 +75,10 @@ impl Inquiry {
 
     fn begin(&self, library: &mut Library) -> Result<Stage, Answer> {
         let at = library.find(&self.content).map_err(|_| Answer::No)?;
+        let size = library.served.any_of(&self.content).ok_or(Answer::No)?.stamp.size;
+        if !Manifests::has_file_for(size) {
+            return self.small(at, size, library);
+        }
         let Some(manifest) = library.manifests.get(&self.content) else {
             let file = library.served.any_of(&self.content).ok_or(Answer::No)?;
             let (file, look) = library.served.open_at(&file.place).map_err(|_| Answer::No)?;
@@ -88,6 +93,22 @@ impl Inquiry {
                 }
                 Err(if wrong { Answer::No } else { Answer::Right })
             }
+        }
+    }
+
+    /// A file of one native chunk has no manifest on disk: it is read and hashed at once, through the descriptor that it is
+    /// served by.
+    fn small(&self, at: u32, size: u64, library: &mut Library) -> Result<Stage, Answer> {
+        let mut builder = ManifestBuilder::new(Geometry::native(size).map_err(|_| Answer::No)?);
+        builder.push(read(library, at, 0, size as usize).ok_or(Answer::No)?);
+        let (id, manifest) = builder.finish().map_err(|_| Answer::No)?;
+        if id != self.content {
+            library.withdraw(at, SpanFault::Changed);
+            return Err(Answer::No);
+        }
+        match self.question {
+            Question::Page { .. } => self.page_of(&manifest),
+            Question::Chunk { .. } => Err(Answer::Right),
         }
     }
 

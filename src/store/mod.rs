@@ -353,6 +353,19 @@ impl Store {
         self.library.served.opened(at).ok_or(SpanFault::Gone)
     }
 
+    /// The open file that [`Store::span`] gave for this source, without another look at it. What is sent by it must have
+    /// been promised after that look, and in the same turn.
+    pub fn span_again(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
+        let content = match &source {
+            SpanSource::Content(content) => content,
+            SpanSource::Kept(_) => return self.span(source),
+        };
+        match self.downloads.part(content) {
+            Some(part) => Ok(&part.file),
+            None => self.library.served.opened_of(content).ok_or(SpanFault::Gone),
+        }
+    }
+
     /// Reads a chunk that is here into `into`, whose length it then has.
     pub fn read_chunk(
         &mut self,

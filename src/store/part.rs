@@ -81,27 +81,27 @@ impl LockedFile {
         Err(busy(fs, folder, names, &path))
     }
 
-    /// Opens the part file that is there, or makes one; locked in either case.
+    /// Opens the part file that is there, or makes one; locked in either case. With how many bytes it has.
     pub(crate) fn open_or_make(
         fs: &Fs,
         target: &Target,
         folder: &File,
         names: &Names,
-    ) -> Result<LockedFile, Fault> {
+    ) -> Result<(File, u64), Fault> {
         let path = target.path().join(&names.part);
         let failed = |errno| fault::writing("write", &path, errno);
         let file = match fs.open_write_at(folder, &names.part, Make::New) {
             Err(Errno::EXIST) => {
                 let there = LockedFile::open(fs, target, folder, names)?;
-                return there.ok_or_else(|| busy(fs, folder, names, &path));
+                let there = there.ok_or_else(|| busy(fs, folder, names, &path))?;
+                return Ok((there.file, there.stamp.size));
             }
             other => other.map_err(failed)?,
         };
         if !fs.try_lock(&file).map_err(failed)? {
             return Err(busy(fs, folder, names, &path));
         }
-        let stamp = fs.look(&file).map_err(failed)?.stamp;
-        Ok(LockedFile { file, stamp })
+        Ok((file, 0))
     }
 }
 

@@ -191,7 +191,6 @@ fn settle(
         let _ = fs.unlink(&request.folder, &request.names.state);
     }
     let stamp = fs.look(&request.file).map_err(undurable)?.stamp;
-    let _ = fs.unlock(&request.file);
     Ok(Published { name: name.to_owned(), stamp })
 }
 

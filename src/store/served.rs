@@ -16,6 +16,9 @@ use crate::store::fs::{Fs, FsResult, Look, Stamp};
 
 /// Files kept open at most, beyond the folders.
 const OPEN_MAX: usize = 256;
+/// With so many open, those that were used least recently are closed at once, so that not each new one looks for the
+/// oldest.
+const CLOSED_TOGETHER: usize = 64;
 
 /// A folder below which files are served; held open, so that nobody can swap it.
 #[derive(Debug)]
@@ -272,6 +275,11 @@ impl Served {
         self.open.get(&at).map(|open| &open.file)
     }
 
+    /// The open file that [`Served::find`] found of a content.
+    pub(crate) fn opened_of(&self, content: &ContentId) -> Option<&File> {
+        self.first_of(content).and_then(|at| self.opened(at))
+    }
+
     /// Serves the file of this number no more.
     pub(crate) fn withdraw(&mut self, at: u32, why: SpanFault) -> Option<Withdrawal> {
         self.open.remove(&at);
@@ -304,16 +312,14 @@ impl Served {
     }
 
     fn open(&mut self, at: u32) -> Result<Look, SpanFault> {
-        while self.open.len() >= OPEN_MAX {
-            self.close_oldest();
+        if self.open.len() >= OPEN_MAX {
+            self.close_oldest(CLOSED_TOGETHER);
         }
         let place = &self.files[at as usize].place;
         let mut opened = self.open_at(place);
         if matches!(opened, Err(Errno::MFILE | Errno::NFILE)) {
             // Others need descriptors more than this reserve does.
-            for _ in 0..self.open.len().div_ceil(2) {
-                self.close_oldest();
-            }
+            self.close_oldest(self.open.len().div_ceil(2));
             opened = self.open_at(&self.files[at as usize].place);
         }
         match opened {
@@ -328,9 +334,12 @@ impl Served {
         }
     }
 
-    fn close_oldest(&mut self) {
-        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_use).map(|(at, _)| *at);
-        oldest.and_then(|at| self.open.remove(&at));
+    fn close_oldest(&mut self, count: usize) {
+        let mut uses: Vec<(u64, u32)> = self.open.iter().map(|(at, open)| (open.last_use, *at)).collect();
+        uses.sort_unstable();
+        for (_, at) in uses.into_iter().take(count) {
+            self.open.remove(&at);
+        }
     }
 
     fn first_of(&self, content: &ContentId) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! The transfer log's file: appended to, rotated, read back. What a line says is the command line's business.
 //!
-//! Several processes append to one file: each line is one `write` with `O_APPEND`, and whoever finds the file full
-//! rotates it under a lock.
+//! Several processes append to one file: lines go there whole, those of one turn of the loop in one `write` with
+//! `O_APPEND`, and whoever finds the file full rotates it under a lock.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub const LOG_BYTES_MAX: u64 = 10 << 20;
 pub const OLDER_LOGS_KEPT: u32 = 3;
 /// A line longer than this is none of ours, and is left out when a log is read.
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// Lines that wait to be written, in bytes: with so many they are not kept back any longer.
+const PENDING_BYTES: usize = 32 << 10;
 /// Bytes of a log that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -29,6 +31,8 @@ pub struct TransferLog {
     folder: File,
     name: String,
     file: File,
+    /// Lines that are to be written with the next flush.
+    pending: Vec<u8>,
     bytes_max: u64,
 }
 
@@ -52,17 +56,27 @@ impl TransferLog {
             folder,
             name: name.to_owned(),
             file,
+            pending: Vec::new(),
             bytes_max: LOG_BYTES_MAX,
         })
     }
 
-    /// Appends one line; `line` has no line end.
+    /// Adds one line; `line` has no line end. It is in the file after [`TransferLog::flush`], or before when many
+    /// wait.
     pub fn append(&mut self, line: &str) -> Result<(), Fault> {
-        let mut bytes = Vec::with_capacity(line.len() + 1);
-        bytes.extend_from_slice(line.as_bytes());
-        bytes.push(b'\n');
+        self.pending.extend_from_slice(line.as_bytes());
+        self.pending.push(b'\n');
+        if self.pending.len() < PENDING_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes the lines that wait, with one appending call. Those that cannot be written are dropped.
+    pub fn flush(&mut self) -> Result<(), Fault> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.pending);
         self.make_room()
-            .and_then(|()| self.fs.append(&self.file, &bytes))
+            .and_then(|()| self.fs.append(&self.file, &lines))
             .map_err(|errno| fault::of_log("write the transfer log", &self.path, errno))
     }
 
@@ -93,6 +107,13 @@ impl TransferLog {
             Err(Errno::NOENT) => Ok(()),
             result => result,
         }
+    }
+}
+
+impl Drop for TransferLog {
+    /// Nobody is left to hear that the last lines cannot be written.
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 
@@ -174,7 +195,7 @@ mod tests {
         let mut log = TransferLog::open(&path).unwrap();
         log.bytes_max = 20;
         for line in numbered(0..30) {
-            log.append(&line).unwrap();
+            log.append(&line).and_then(|()| log.flush()).unwrap();
         }
         // Three lines of eight bytes fill a log.
         assert_eq!(lines(&path), numbered(18..30));
@@ -188,10 +209,29 @@ mod tests {
         let (mut one, mut other) = (TransferLog::open(&path).unwrap(), TransferLog::open(&path).unwrap());
         (one.bytes_max, other.bytes_max) = (20, 20);
         for (number, line) in numbered(0..12).iter().enumerate() {
-            [&mut one, &mut other][number % 2].append(line).unwrap();
+            let log = if number % 2 == 0 { &mut one } else { &mut other };
+            log.append(line).and_then(|()| log.flush()).unwrap();
         }
         assert_eq!(lines(&path), numbered(0..12));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "line 09\nline 10\nline 11\n");
+    }
+
+    #[test]
+    fn lines_wait_for_each_other_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("transfers.log");
+        let mut log = TransferLog::open(&path).unwrap();
+        for line in numbered(0..3) {
+            log.append(&line).unwrap();
+        }
+        assert!(lines(&path).is_empty());
+        log.flush().unwrap();
+        assert_eq!(lines(&path), numbered(0..3));
+        log.append(&"x".repeat(PENDING_BYTES)).unwrap();
+        assert_eq!(lines(&path).len(), 4);
+        log.append("the last").unwrap();
+        drop(log);
+        assert_eq!(lines(&path).last().unwrap(), "the last");
     }
 
     #[test]

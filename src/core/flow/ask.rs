@@ -52,9 +52,27 @@ impl Peer {
             room -= 1;
         }
         if room > 0 {
+            if self.waits_for_room(&content) {
+                self.downloader.starving.insert(content);
+            }
             self.ask_twice(now, content);
             self.move_late(now, content);
         }
+    }
+
+    /// Whether something of a download is asked of nobody because a source of it has as many requests as it takes, over
+    /// all downloads: with many small files that is the usual case.
+    fn waits_for_room(&self, content: &ContentId) -> bool {
+        let (Some(download), Some(holding)) = (self.downloader.get(content), self.catalogue.get(content))
+        else {
+            return false;
+        };
+        let under_way = download.flights.len() + download.storing.len();
+        let is_full = |conn: ConnId| {
+            self.connections.get(conn).is_some_and(|connection| connection.asked >= self.requests_max())
+        };
+        (holding.count() as usize) + under_way < download.availability.len()
+            && self.links.on(content).any(|conn| is_full(conn) && self.is_counted(conn, content))
     }
 
     /// A source has some more chunks. As long as the window has room, all else that may be asked for is asked for, so only
