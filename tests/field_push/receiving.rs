@@ -8,6 +8,9 @@ use crate::child::Launch;
 use crate::place::{Place, bytes, name_of, told};
 use crate::reference::{dial, hears_end, hears_ok, metadata, send_json, send_named, send_short, send_steps};
 
+/// A receiver has far less in memory than an image of some gigabytes.
+const MEMORY_BYTES_MAX: u64 = 200 << 20;
+
 #[test]
 fn each_form_is_received_to_the_byte() {
     let place = Place::new();
@@ -161,6 +164,12 @@ fn what_came_is_shown_and_cannot_move_the_cursor() {
     let table = b"name,price\nfiat\x1b[2J,9\nford,1000\n";
     assert!(send_json(to, &metadata("al\u{1b}ice", "cars.csv", "image").replace('\u{1b}', "\\u001b"), table));
     child.wait_stdout("ford");
+    // An image that would fill the memory is described by what it says of itself.
+    let bomb = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\x03\x0d\x40\0\x03\x0d\x40\x08\x02\0\0\0\0\0\0\0";
+    assert!(send_json(to, &metadata("alice", "bomb.png", "image"), bomb));
+    child.wait_stderr(&["type PNG image, 200,000 × 200,000"]);
+    let peak = child.peak_memory_bytes();
+    assert!(peak < MEMORY_BYTES_MAX, "{peak} bytes");
     let ended = child.interrupt().expect(0);
     assert!(!ended.stdout.contains('\u{1b}') && !ended.stderr.contains('\u{1b}'), "{}", ended.text());
     assert!(ended.stdout.contains("\nford           1000\n"), "{}", ended.stdout);
