@@ -8,11 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::NaiveDateTime;
-
 use crate::core::door::{ConnId, Fault};
 use crate::core::id::ContentId;
-use crate::wire::classic::announcement::BatchChunk;
+use crate::wire::classic::announcement::{BatchChunk, LocalTime};
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};
 
@@ -183,7 +181,7 @@ pub enum ClassicReply {
         /// In the order in which they were asked for, without those that cannot be read.
         chunks: Vec<BatchChunk>,
         /// The local time.
-        now: NaiveDateTime,
+        now: LocalTime,
     },
     /// A spool cannot be written or kept; it is gone.
     SpoolFailed {

@@ -40,6 +40,9 @@ pub struct Announcement {
     pub replaces_all: bool,
 }
 
+/// A point in time as D tells it: without a zone, to the second.
+pub type LocalTime = NaiveDateTime;
+
 /// One chunk that somebody has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnnouncedChunk {
@@ -63,7 +66,7 @@ pub struct BatchChunk {
     /// Its SHA-256.
     pub sha256: [u8; 32],
     /// When it was made, in local time.
-    pub made: NaiveDateTime,
+    pub made: LocalTime,
 }
 
 /// Why a datagram is dropped.
@@ -135,7 +138,7 @@ pub fn fit_batch(files: Vec<Vec<ChunkName>>) -> Vec<ChunkName> {
 
 /// The one datagram of D, with as many of the chunks, from the first on, as [`BATCH_BYTES_MAX`] allows, and how many
 /// those are. `now` is local time. Nothing is to be sent when there are no chunks.
-pub fn encode_batch(peer_ip: Ipv4Addr, chunks: &[BatchChunk], now: NaiveDateTime) -> (Vec<u8>, usize) {
+pub fn encode_batch(peer_ip: Ipv4Addr, chunks: &[BatchChunk], now: LocalTime) -> (Vec<u8>, usize) {
     let head = format!("{{{}, \"chunks\": {{", member("peer_ip", &string(&peer_ip.to_string())));
     let stamp = member("timestamp", &timestamp(now));
     let end = format!("}}, {stamp}, \"batch_info\": {{\"current\": 1, \"total\": 1}}}}");

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use chrono::NaiveDateTime;
-
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
-use crate::wire::classic::announcement::{BatchChunk, encode_batch, encode_chunks, encode_files, fit_batch};
+use crate::wire::classic::announcement::{
+    BatchChunk, LocalTime, encode_batch, encode_chunks, encode_files, fit_batch,
+};
 use crate::wire::classic::{ChunkName, Dialect, RequestKey};
 
 impl Peer {
@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// The store has read it.
-    pub(super) fn on_digested(&mut self, chunks: &[BatchChunk], now: NaiveDateTime) {
+    pub(super) fn on_digested(&mut self, chunks: &[BatchChunk], now: LocalTime) {
         self.classic.digests_due = false;
         let Some(classic) = self.config.classic.as_ref().filter(|_| self.leaving.is_none()) else { return };
         let (voices, address) = (classic.voices.clone(), classic.address);
