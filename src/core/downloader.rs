@@ -17,6 +17,10 @@ use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
 use crate::core::time::Time;
 
+/// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
+/// and the more there are, the fewer syncs they take.
+const PUBLISHING_MAX: usize = 256;
+
 /// How far a download has come.
 #[derive(Debug)]
 pub(in crate::core) enum Phase {
@@ -55,6 +59,8 @@ pub(in crate::core) struct Download {
     pub(in crate::core) began: Time,
     pub(in crate::core) stall: Duration,
     pub(in crate::core) phase: Phase,
+    /// It was complete, and gave its place to another while the store publishes it.
+    pub(in crate::core) gave_way: bool,
     /// When a page of the manifest was last asked for.
     pub(in crate::core) page_asked: Time,
     /// The most values of the manifest that came from one peer. Less than that again is no progress.
@@ -98,6 +104,7 @@ impl Download {
             began: now,
             stall,
             phase: Phase::Queued,
+            gave_way: false,
             page_asked: now,
             values_best: 0,
             follower: None,
@@ -127,7 +134,7 @@ impl Download {
 
     /// Whether it takes a place among the active ones.
     pub(in crate::core) fn is_active(&self) -> bool {
-        !matches!(self.phase, Phase::Queued)
+        !matches!(self.phase, Phase::Queued) && !self.gave_way
     }
 
     /// Whether `chunk` is asked for or on its way to the disk.
@@ -210,6 +217,8 @@ pub(in crate::core) struct Downloader {
     pub(in crate::core) starving: BTreeSet<ContentId>,
     active: usize,
     active_max: usize,
+    /// Downloads that gave way.
+    giving_way: usize,
     pool_bytes_left: u64,
     buffers: Slab<u32>,
 }
@@ -224,6 +233,7 @@ impl Downloader {
             starving: BTreeSet::new(),
             active: 0,
             active_max: active_max.max(1),
+            giving_way: 0,
             pool_bytes_left: pool_bytes,
             buffers: Slab::new(),
         }
@@ -264,9 +274,22 @@ impl Downloader {
         true
     }
 
-    /// The next download whose turn it is, now `Opening`; `None` when enough are active.
+    /// A download that runs has every chunk. It needs no other peer any more, so its place among the active ones is
+    /// another's. False when it does not run.
+    pub(in crate::core) fn publish(&mut self, content: &ContentId) -> bool {
+        let Some(download) = self.downloads.get_mut(content).filter(|download| download.is_running()) else {
+            return false;
+        };
+        download.phase = Phase::Publishing;
+        download.gave_way = true;
+        self.active -= 1;
+        self.giving_way += 1;
+        true
+    }
+
+    /// The next download whose turn it is, now `Opening`; `None` when enough are active or are being published.
     pub(in crate::core) fn activate(&mut self, now: Time) -> Option<ContentId> {
-        if self.active >= self.active_max {
+        if self.active >= self.active_max || self.giving_way >= PUBLISHING_MAX {
             return None;
         }
         loop {
@@ -286,7 +309,10 @@ impl Downloader {
     pub(in crate::core) fn finish(&mut self, content: &ContentId) {
         self.starving.remove(content);
         let Some(download) = self.downloads.remove(content) else { return };
-        self.active -= usize::from(download.is_active());
+        match download.gave_way {
+            true => self.giving_way -= 1,
+            false => self.active -= usize::from(download.is_active()),
+        }
         if let Some(follower) = download.follower {
             self.add(*content, *follower);
         }
@@ -330,6 +356,8 @@ impl Downloader {
     pub(in crate::core) fn check(&self, pool_bytes: u64) {
         let active = self.downloads.values().filter(|download| download.is_active()).count();
         assert_eq!(active, self.active, "active downloads");
+        let giving_way = self.downloads.values().filter(|download| download.gave_way).count();
+        assert_eq!(giving_way, self.giving_way, "downloads that gave way");
         let buffers: u64 = self.buffers.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
         let mut reserved = 0;
         for (content, download) in &self.downloads {
@@ -372,6 +400,30 @@ mod tests {
         downloader.finish(&other);
         assert!(downloader.all_done());
         assert!(downloader.add(CONTENT, download()));
+        downloader.check(100);
+    }
+
+    #[test]
+    fn what_is_being_published_gives_way_to_the_next() {
+        let mut downloader = Downloader::new(1, 100);
+        let count = 2 + PUBLISHING_MAX;
+        let content =
+            |number: usize| ContentId([(number >> 8) as u8, number as u8].repeat(16).try_into().unwrap());
+        for number in 0..count {
+            assert!(downloader.add(content(number), download()));
+        }
+        assert!(!downloader.publish(&content(0)));
+        for number in 0..PUBLISHING_MAX {
+            assert_eq!(downloader.activate(Time::ZERO), Some(content(number)));
+            assert_eq!(downloader.activate(Time::ZERO), None);
+            downloader.get_mut(&content(number)).unwrap().phase = Phase::Running;
+            assert!(downloader.publish(&content(number)));
+            downloader.check(100);
+        }
+        // So many wait for the disk: the next one waits for them.
+        assert_eq!(downloader.activate(Time::ZERO), None);
+        downloader.finish(&content(0));
+        assert_eq!(downloader.activate(Time::ZERO), Some(content(PUBLISHING_MAX)));
         downloader.check(100);
     }
 

@@ -1,12 +1,13 @@
 //! Identities: of content (its BLAKE3 hash) and of peers (random, new at each process start).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The id of a file: its BLAKE3 hash, exactly what `b3sum` prints.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentId(pub [u8; 32]);
 
 /// The id of a peer: 128 random bits drawn when its process starts; nothing persistent.
@@ -33,6 +34,21 @@ impl ContentId {
         let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         let is = |(digit, nibble)| char::from(digit).to_digit(16) == Some(u32::from(nibble));
         digits.len() <= 2 * self.0.len() && digits.bytes().zip(nibbles).all(is)
+    }
+}
+
+impl Ord for ContentId {
+    /// Byte by byte. Ids are the keys of nearly everything, and hashes nearly always differ in the first eight bytes: those
+    /// are compared as one number, which is several times quicker than a call to compare memory.
+    fn cmp(&self, other: &ContentId) -> Ordering {
+        let first = |id: &ContentId| id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        first(self).cmp(&first(other)).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for ContentId {
+    fn partial_cmp(&self, other: &ContentId) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -119,6 +135,20 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_of_their_bytes() {
+        let with = |at: usize, byte: u8| {
+            let mut id = [7; 32];
+            id[at] = byte;
+            ContentId(id)
+        };
+        for (at, byte) in [(0, 6), (0, 200), (7, 8), (8, 6), (8, 8), (31, 6), (31, 255), (31, 7)] {
+            let (one, other) = (ContentId([7; 32]), with(at, byte));
+            assert_eq!(one.cmp(&other), one.0.cmp(&other.0), "{at} {byte}");
+            assert_eq!(other.cmp(&one), other.0.cmp(&one.0), "{at} {byte}");
+        }
+    }
 
     #[test]
     fn ids_read_what_they_write() {

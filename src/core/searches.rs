@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::door::ConnId;
-use crate::core::id::PeerId;
+use crate::core::door::{ConnId, PeerRef};
+use crate::core::id::{ContentId, PeerId};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 
@@ -32,6 +32,16 @@ pub(in crate::core) enum Purpose {
     Look,
 }
 
+impl Purpose {
+    /// Whether what this peer offers counts.
+    pub(in crate::core) fn is_about(&self, holder: &PeerRef) -> bool {
+        match self {
+            Purpose::Get { at: Some(at), .. } => holder.is_called(at),
+            Purpose::Get { at: None, .. } | Purpose::Look => true,
+        }
+    }
+}
+
 /// One search.
 #[derive(Debug)]
 pub(in crate::core) struct Search {
@@ -42,6 +52,8 @@ pub(in crate::core) struct Search {
     pub(in crate::core) settles: Option<Time>,
     /// Peers that were heard meanwhile.
     pub(in crate::core) heard: BTreeSet<PeerId>,
+    /// What matched and is being fetched already.
+    pub(in crate::core) begun: BTreeSet<ContentId>,
     /// Connections that were asked for pages, and whether the last one came.
     pub(in crate::core) walks: BTreeMap<ConnId, bool>,
     began: Time,
@@ -71,6 +83,7 @@ impl Search {
             ends: now + wait,
             settles: None,
             heard: BTreeSet::new(),
+            begun: BTreeSet::new(),
             walks: BTreeMap::new(),
             began: now,
             asked: 0,
@@ -81,6 +94,11 @@ impl Search {
     /// Whether it wants to know every match, not just one.
     pub(in crate::core) fn is_broad(&self) -> bool {
         matches!(self.wanted, Wanted::All | Wanted::Glob(_) | Wanted::Prefix(_))
+    }
+
+    /// Whether all that matches is fetched, so that none of it has to wait for the search's end.
+    pub(in crate::core) fn takes_all(&self) -> bool {
+        matches!(self.purpose, Purpose::Get { .. }) && matches!(self.wanted, Wanted::All | Wanted::Glob(_))
     }
 
     /// Something that is wanted was heard from somebody who knows `known_peers` peers.

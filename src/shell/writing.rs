@@ -10,6 +10,8 @@ use crate::shell::span::{Sent, send_bytes, send_span};
 
 /// Bytes written to one connection before the next one has its turn.
 const WRITE_BUDGET_BYTES: u64 = 1 << 20;
+/// The rest of a chunk that may go beyond that: a chunk's header must not cost its last bytes a turn of their own.
+const REST_BYTES_MAX: u64 = 64 << 10;
 
 impl Reactor {
     /// Does what one socket's turn allows.
@@ -85,7 +87,10 @@ impl Reactor {
                         false => self.store.span(source),
                     };
                     let sent = match file {
-                        Ok(file) => send_span(&link.stream, file, offset, len.min(budget), &mut self.scratch),
+                        Ok(file) => {
+                            let count = if len <= budget + REST_BYTES_MAX { len } else { budget };
+                            send_span(&link.stream, file, offset, count, &mut self.scratch)
+                        }
                         Err(fault) => Sent::Fault(fault),
                     };
                     if let Sent::Fault(why) = sent {

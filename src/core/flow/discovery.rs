@@ -134,7 +134,9 @@ impl Peer {
         self.note_matches(now, peer, &entries, known_peers);
         let listed: Vec<ContentId> = entries.iter().map(|entry| entry.id).collect();
         let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
+        let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);
+        self.begin_matching(now, matching);
         self.mirror_matches(now, &offered);
         self.walk_catalogue(now, peer);
         for content in listed {

@@ -81,16 +81,53 @@ impl Peer {
         // Who claims to know nobody else is not to keep others from being heard.
         let known_peers = known_peers.max(u32::try_from(self.directory.len()).unwrap_or(u32::MAX));
         for (key, search) in self.searches.iter_mut() {
-            let wanted_here = match &search.purpose {
-                Purpose::Get { at: Some(at), .. } => holder.is_called(at),
-                Purpose::Get { at: None, .. } | Purpose::Look => true,
-            };
-            if wanted_here && entries.iter().any(|entry| search.wanted.matches(&entry.name, &entry.id)) {
+            if search.purpose.is_about(&holder)
+                && entries.iter().any(|entry| search.wanted.matches(&entry.name, &entry.id))
+            {
                 search.matched(now, known_peers, delay_max);
                 if let Some(settles) = search.settles {
                     self.timers.set_no_later(Timer::Search(key), settles);
                 }
             }
+        }
+    }
+
+    /// Of what a peer offers, that which a search fetches whatever else there may be, with the search's key.
+    pub(in crate::core) fn matching_at_once(&self, peer: &PeerId, entries: &[Entry]) -> Vec<(u32, Entry)> {
+        let Some(holder) = self.directory.peer_ref(peer) else { return Vec::new() };
+        let mut matching = Vec::new();
+        for (key, search) in self.searches.iter().filter(|(_, search)| search.takes_all()) {
+            if search.purpose.is_about(&holder) {
+                let new = entries.iter().filter(|entry| {
+                    search.wanted.matches(&entry.name, &entry.id) && !search.begun.contains(&entry.id)
+                });
+                matching.extend(new.map(|entry| (key, entry.clone())));
+            }
+        }
+        matching
+    }
+
+    /// Begins to fetch what [`Peer::matching_at_once`] gave.
+    pub(in crate::core) fn begin_matching(&mut self, now: Time, matching: Vec<(u32, Entry)>) {
+        let mut begun = Vec::new();
+        for (key, entry) in matching {
+            let Some(search) = self.searches.get_mut(key) else { continue };
+            let Purpose::Get { ticket, stall, .. } = search.purpose else { continue };
+            if search.begun.insert(entry.id) {
+                begun.push((ticket, stall, entry));
+            }
+        }
+        self.begin_found(now, begun);
+    }
+
+    /// Says what was found, and only then begins to fetch it.
+    fn begin_found(&mut self, now: Time, found: Vec<(u32, Duration, Entry)>) {
+        for (ticket, _, Entry { id, name, size, .. }) in &found {
+            let (ticket, content, size) = (*ticket, *id, *size);
+            self.event(Event::Resolved { ticket, content, name: name.clone(), size });
+        }
+        for (_, stall, entry) in found {
+            self.begin_download(now, entry.id, &entry.name, entry.size, stall);
         }
     }
 
@@ -230,8 +267,8 @@ impl Peer {
         match search.purpose.clone() {
             Purpose::Look => self.event(Event::Looked),
             Purpose::Get { ticket, at, stall } => {
-                let found = self.found(&search.wanted, at.as_deref());
-                if found.is_empty() {
+                let mut found = self.found(&search.wanted, at.as_deref());
+                if found.is_empty() && search.begun.is_empty() {
                     let reason = self.nobody_offers(&search);
                     return self.event(Event::SearchFailed { ticket, reason });
                 }
@@ -239,15 +276,10 @@ impl Peer {
                     let reason = FailReason::Ambiguous { candidates: found };
                     return self.event(Event::SearchFailed { ticket, reason });
                 }
-                let count = found.len();
-                for (Entry { id: content, name, size, .. }, _) in &found {
-                    let (content, size) = (*content, *size);
-                    self.event(Event::Resolved { ticket, content, name: name.clone(), size });
-                }
+                found.retain(|(entry, _)| !search.begun.contains(&entry.id));
+                let count = search.begun.len() + found.len();
+                self.begin_found(now, found.into_iter().map(|(entry, _)| (ticket, stall, entry)).collect());
                 self.event(Event::SearchDone { ticket, found: count });
-                for (entry, _) in found {
-                    self.begin_download(now, entry.id, &entry.name, entry.size, stall);
-                }
             }
         }
     }

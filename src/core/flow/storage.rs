@@ -142,7 +142,7 @@ impl Peer {
         self.seek_receivers(now, content);
         self.count_all_remotes(&content);
         self.tell_cut(now, content);
-        if self.publish_if_complete(content) {
+        if self.publish_if_complete(now, content) {
             return;
         }
         self.ask_for_chunks(now, content);
@@ -171,7 +171,7 @@ impl Peer {
             }
             self.cancel_others(now, content, chunk);
             self.note_supplied(now, content);
-            if !self.publish_if_complete(content) {
+            if !self.publish_if_complete(now, content) {
                 self.ask_for_chunks(now, content);
             }
         }
@@ -256,11 +256,11 @@ impl Peer {
     }
 
     /// Has the store publish a download that has every chunk. True when it has.
-    fn publish_if_complete(&mut self, content: ContentId) -> bool {
+    fn publish_if_complete(&mut self, now: Time, content: ContentId) -> bool {
         let complete = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        if let Some(download) = self.downloader.get_mut(&content).filter(|d| complete && d.is_running()) {
-            download.phase = Phase::Publishing;
+        if complete && self.downloader.publish(&content) {
             self.output(Output::Store(StoreJob::Publish { content }));
+            self.activate_downloads(now);
         }
         complete
     }
