@@ -28,6 +28,8 @@ const SOONER: u32 = 2;
 
 /// A request stays where it is if it will not wait so many times as long as a chunk takes: it may have been begun already.
 const WAITS_LONG: u32 = 3;
+/// The same, however short chunks take: so much may lie in buffers on the way.
+const WAIT_MIN: Duration = Duration::from_millis(50);
 
 /// What an idle peer remembers.
 #[derive(Debug)]
@@ -128,7 +130,7 @@ impl Peer {
             (waits, left, *chunk, flights[0].conn)
         });
         let Some((waits, left, chunk, from)) = left.max() else { return };
-        if waits && left > usual * WAITS_LONG {
+        if waits && left > (usual * WAITS_LONG).max(WAIT_MIN) {
             self.cancel(now, from, content, chunk);
             self.request(now, content, chunk, conn);
         } else if !waits && left > pace * SOONER {
