@@ -1,10 +1,10 @@
 //! Assignment by the seed: until each chunk has left it once, each neighbour is shown only the chunks that are assigned to
-//! it, so that no two ask for the same while others have not left at all.
+//! it, so that no two ask for the same while others have not left at all. What does not get on is assigned once more.
 //!
 //! Owns what was assigned to whom. Knows a connection only by its id; what is really shown, asked for and sent is the
 //! business of others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
@@ -15,16 +15,24 @@ use crate::core::time::Time;
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.
 const COMING_WAIT: Duration = Duration::from_millis(300);
 const FEW: usize = 2;
-/// Who does not get on with what was assigned to it, and has asked for nothing, for so long, gives it back.
-const STALL: Duration = Duration::from_secs(3);
+/// Chunks assigned and not left, over all neighbours: enough that the seed never waits for who is to ask. One neighbour has
+/// at least one on its way and one in line, and at most so many.
+const ASSIGNED: usize = 32;
+const HAND_MIN: usize = 2;
+const HAND_MAX: usize = 12;
+/// What takes so many times as long as usual is assigned once more; as usual counts this until more is known.
+const LATE: u32 = 4;
+const USUAL_FIRST: Duration = Duration::from_millis(500);
+/// How often it is looked for what is late.
+pub(in crate::core) const REVIEW: Duration = Duration::from_millis(100);
 
 /// One neighbour.
 #[derive(Debug)]
 struct Hand {
-    /// Assigned and not left yet.
-    chunks: BTreeSet<u32>,
-    /// When it came, or got on.
-    moved: Time,
+    /// Assigned and not left yet, and since when.
+    chunks: BTreeMap<u32, Time>,
+    /// When it came.
+    came: Time,
     /// It gave back what it had: nothing is assigned to it until it gets on.
     stalled: bool,
     /// It is shown everything.
@@ -45,90 +53,112 @@ pub(in crate::core) enum Show {
 pub(in crate::core) struct Assigner {
     /// Neither assigned nor left, in the order they are assigned in, backwards.
     waiting: Vec<u32>,
+    /// To be assigned once more, to others than these.
+    again: BTreeMap<u32, ConnId>,
     /// Which have left, or are elsewhere for another reason.
     left: Bitfield,
+    /// Those that only who they were sent to has, and since when.
+    alone: BTreeMap<u32, (ConnId, Time)>,
     hands: BTreeMap<ConnId, Hand>,
-    hand_max: usize,
+    /// How long it takes until what is assigned leaves, and until what left is seen at a second peer.
+    leaves: Duration,
+    spreads: Duration,
     news: Vec<Show>,
 }
 
 impl Assigner {
-    /// `chunks` chunks, none of which has left; no more than `hand_max` are assigned to one at a time.
-    pub(in crate::core) fn new(chunks: u32, hand_max: usize, rng: &mut Rng) -> Assigner {
+    /// `chunks` chunks, none of which has left.
+    pub(in crate::core) fn new(chunks: u32, rng: &mut Rng) -> Assigner {
         let mut waiting: Vec<u32> = (0..chunks).collect();
         for at in (1..waiting.len()).rev() {
             waiting.swap(at, rng.below(at + 1));
         }
         Assigner {
             waiting,
+            again: BTreeMap::new(),
             left: Bitfield::empty(chunks),
+            alone: BTreeMap::new(),
             hands: BTreeMap::new(),
-            hand_max: hand_max.max(1),
+            leaves: USUAL_FIRST,
+            spreads: USUAL_FIRST,
             news: Vec::new(),
         }
     }
 
     /// Somebody came.
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
-        let hand = Hand { chunks: BTreeSet::new(), moved: now, stalled: false, free: false };
+        let hand = Hand { chunks: BTreeMap::new(), came: now, stalled: false, free: false };
         self.hands.entry(conn).or_insert(hand);
-        self.fill(conn);
+        self.fill(now, conn);
     }
 
-    /// Somebody is gone: what was assigned to it is assigned to others.
-    pub(in crate::core) fn depart(&mut self, conn: ConnId) {
-        if let Some(hand) = self.hands.remove(&conn) {
-            self.give_back(hand.chunks);
+    /// Somebody is gone: what was assigned to it is assigned to others, and so is what nobody else has.
+    pub(in crate::core) fn depart(&mut self, now: Time, conn: ConnId) {
+        let Some(hand) = self.hands.remove(&conn) else { return };
+        let lost: Vec<u32> =
+            self.alone.iter().filter(|(_, (with, _))| *with == conn).map(|(chunk, _)| *chunk).collect();
+        for chunk in lost {
+            self.alone.remove(&chunk);
+            self.again.insert(chunk, conn);
         }
+        self.waiting.extend(hand.chunks.into_keys());
+        self.fill_all(now);
     }
 
-    /// A chunk left, or was seen elsewhere. `by` is who has it, and so gets on.
-    pub(in crate::core) fn note_left(&mut self, now: Time, by: ConnId, chunk: u32) {
-        if let Some(hand) = self.hands.get_mut(&by) {
-            (hand.moved, hand.stalled) = (now, false);
+    /// A chunk was sent to somebody.
+    pub(in crate::core) fn note_sent(&mut self, now: Time, to: ConnId, chunk: u32) {
+        self.again.remove(&chunk);
+        if self.left.set(chunk) || self.alone.contains_key(&chunk) {
+            self.alone.insert(chunk, (to, now));
         }
-        if self.left.set(chunk) {
-            let owner =
-                self.hands.iter_mut().find_map(|(conn, hand)| hand.chunks.remove(&chunk).then_some(*conn));
-            if let Some(owner) = owner {
-                self.fill(owner);
+        self.take_from_hands(now, chunk);
+        self.note_progress(now, to);
+    }
+
+    /// Somebody has a chunk.
+    pub(in crate::core) fn note_seen(&mut self, now: Time, at: ConnId, chunk: u32) {
+        match self.alone.get(&chunk) {
+            Some((with, _)) if *with == at => {}
+            Some((_, since)) => {
+                self.spreads = (self.spreads * 7 + now.since(*since)) / 8;
+                self.alone.remove(&chunk);
+                self.again.remove(&chunk);
+            }
+            None => {
+                self.left.set(chunk);
+                self.again.remove(&chunk);
             }
         }
-        self.fill(by);
+        self.take_from_hands(now, chunk);
+        self.note_progress(now, at);
     }
 
-    /// Takes back what does not get on. `asks` says whether a connection has asked for something that it did not get yet.
-    pub(in crate::core) fn review(&mut self, now: Time, asks: impl Fn(ConnId) -> bool) {
-        if self.hands.len() <= FEW {
-            let seen = |hand: &Hand| !hand.free && now.since(hand.moved) >= COMING_WAIT;
-            if self.hands.values().any(seen) {
-                for (conn, hand) in &mut self.hands {
-                    hand.free = true;
-                    self.news.push(Show::All(*conn));
-                }
+    /// Looks for what is late: it is assigned once more.
+    pub(in crate::core) fn review(&mut self, now: Time) {
+        if self.hands.len() <= FEW
+            && self.hands.values().any(|hand| !hand.free && now.since(hand.came) >= COMING_WAIT)
+        {
+            for (conn, hand) in &mut self.hands {
+                hand.free = true;
+                self.news.push(Show::All(*conn));
             }
         }
-        let mut back = BTreeSet::new();
+        let (leaves, spreads) = (self.leaves * LATE, self.spreads * LATE);
         for (conn, hand) in &mut self.hands {
-            if !hand.chunks.is_empty() && now.since(hand.moved) >= STALL && !asks(*conn) {
+            let late = |(chunk, since): (&u32, &Time)| (now.since(*since) >= leaves).then_some(*chunk);
+            for chunk in hand.chunks.iter().filter_map(late).collect::<Vec<_>>() {
+                hand.chunks.remove(&chunk);
                 hand.stalled = true;
-                back.append(&mut hand.chunks);
+                self.again.insert(chunk, *conn);
             }
         }
-        self.give_back(back);
-    }
-
-    /// When [`Assigner::review`] may have something to do.
-    pub(in crate::core) fn deadline(&self, now: Time) -> Option<Time> {
-        let few = self.hands.len() <= FEW;
-        let wait = |hand: &Hand| match (few && !hand.free, hand.chunks.is_empty()) {
-            (true, _) => Some(hand.moved + COMING_WAIT),
-            (false, false) => Some(hand.moved + STALL),
-            (false, true) => None,
-        };
-        // Who asks is not stalled, and is looked at again later.
-        let soonest = now + COMING_WAIT;
-        self.hands.values().filter_map(wait).min().map(|at| at.max(soonest))
+        for (chunk, (with, since)) in &mut self.alone {
+            if now.since(*since) >= spreads {
+                *since = now;
+                self.again.insert(*chunk, *with);
+            }
+        }
+        self.fill_all(now);
     }
 
     /// Whether nothing is left to assign, or nobody to assign it to: everything is shown to everybody then.
@@ -146,56 +176,73 @@ impl Assigner {
         std::mem::take(&mut self.news)
     }
 
-    /// Assigns more to somebody, as long as there is some and it has not got its share. The more there are, the smaller
-    /// that is: half of what there is, over all.
-    fn fill(&mut self, conn: ConnId) {
-        let share = (self.left.len() as usize / (2 * self.hands.len().max(1))).clamp(1, self.hand_max);
+    /// A chunk is assigned to nobody any more; whoever it was assigned to is assigned another.
+    fn take_from_hands(&mut self, now: Time, chunk: u32) {
+        let holds = |(conn, hand): (&ConnId, &mut Hand)| Some((*conn, hand.chunks.remove(&chunk)?));
+        if let Some((owner, since)) = self.hands.iter_mut().find_map(holds) {
+            self.leaves = (self.leaves * 7 + now.since(since)) / 8;
+            self.fill(now, owner);
+        }
+    }
+
+    fn note_progress(&mut self, now: Time, conn: ConnId) {
+        if let Some(hand) = self.hands.get_mut(&conn) {
+            hand.stalled = false;
+            self.fill(now, conn);
+        }
+    }
+
+    fn fill_all(&mut self, now: Time) {
+        if !self.waiting.is_empty() || !self.again.is_empty() {
+            self.hands.keys().copied().collect::<Vec<_>>().into_iter().for_each(|conn| self.fill(now, conn));
+        }
+    }
+
+    /// Assigns more to somebody, as long as there is some and it has not got its share: first what is late elsewhere.
+    fn fill(&mut self, now: Time, conn: ConnId) {
+        let share = (ASSIGNED / self.hands.len().max(1)).clamp(HAND_MIN, HAND_MAX);
         let Some(hand) = self.hands.get_mut(&conn).filter(|hand| !hand.stalled && !hand.free) else {
             return;
         };
-        while hand.chunks.len() < share
-            && let Some(chunk) = self.waiting.pop()
-        {
-            if !self.left.get(chunk) {
-                hand.chunks.insert(chunk);
+        while hand.chunks.len() < share {
+            let again = self.again.iter().find(|(_, not)| **not != conn).map(|(chunk, _)| *chunk);
+            if let Some(chunk) = again {
+                self.again.remove(&chunk);
+            }
+            let Some(chunk) = again.or_else(|| self.waiting.pop()) else { return };
+            if again.is_some() || !self.left.get(chunk) {
+                hand.chunks.insert(chunk, now);
                 self.news.push(Show::One(conn, chunk));
             }
         }
     }
 
-    fn give_back(&mut self, chunks: BTreeSet<u32>) {
-        if chunks.is_empty() {
-            return;
-        }
-        self.waiting.extend(chunks);
-        for conn in self.hands.keys().copied().collect::<Vec<_>>() {
-            self.fill(conn);
-        }
-    }
-
-    /// Panics when a chunk is nowhere, or in two places.
+    /// Panics when a chunk that has not left is nowhere.
     pub(in crate::core) fn check(&self) {
         let mut places = vec![0; self.left.len() as usize];
-        let assigned = self.hands.values().flat_map(|hand| &hand.chunks);
-        for chunk in self.waiting.iter().chain(assigned).filter(|chunk| !self.left.get(**chunk)) {
+        let assigned = self.hands.values().flat_map(|hand| hand.chunks.keys());
+        for chunk in self.waiting.iter().chain(assigned).chain(self.again.keys()) {
             places[*chunk as usize] += 1;
         }
         for (chunk, count) in (0u32..).zip(places) {
-            assert_eq!(count == 1, !self.left.get(chunk), "chunk {chunk} is assigned once or has left");
+            assert!(count > 0 || self.left.get(chunk), "chunk {chunk} is assigned or has left");
+            assert!(count < 2 || self.left.get(chunk), "chunk {chunk} is assigned twice before it left");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn conn(slot: u32) -> ConnId {
         ConnId { slot, generation: 0 }
     }
 
-    fn assigner(chunks: u32, hand_max: usize, conns: u32) -> Assigner {
-        let mut assigner = Assigner::new(chunks, hand_max, &mut Rng::new(1));
+    fn assigner(chunks: u32, conns: u32) -> Assigner {
+        let mut assigner = Assigner::new(chunks, &mut Rng::new(1));
         (0..conns).for_each(|slot| assigner.arrive(Time::ZERO, conn(slot)));
         assigner
     }
@@ -212,59 +259,92 @@ mod tests {
 
     #[test]
     fn nobody_is_shown_what_another_is_and_the_next_follows_each() {
-        let mut assigner = assigner(100, 3, 4);
+        let mut assigner = assigner(200, 16);
         let first = shown(&mut assigner);
-        assert_eq!(first.len(), 12);
-        assert_eq!(first.iter().map(|(_, chunk)| *chunk).collect::<BTreeSet<_>>().len(), 12);
-        assigner.note_left(Time::ZERO, conn(0), first[0].1);
+        let chunks: BTreeSet<u32> = first.iter().map(|(_, chunk)| *chunk).collect();
+        assert_eq!(chunks.len(), first.len());
+        assert!((0..16).all(|slot| first.iter().filter(|(to, _)| *to == slot).count() >= HAND_MIN));
+        let last = first.iter().rfind(|(to, _)| *to == 15).unwrap().1;
+        assigner.note_sent(Time::ZERO, conn(15), last);
         let next = shown(&mut assigner);
-        assert_eq!((next.len(), next[0].0), (1, 0));
+        assert_eq!((next.len(), next[0].0), (1, 15));
         // What is seen at another peer has left too.
-        assigner.note_left(Time::ZERO, conn(1), next[0].1);
-        assert_eq!(shown(&mut assigner)[0].0, 0);
+        assigner.note_seen(Time::ZERO, conn(14), next[0].1);
+        assert!(shown(&mut assigner).iter().any(|(to, _)| *to == 15));
     }
 
     #[test]
     fn it_is_over_when_all_has_left() {
-        let mut assigner = assigner(40, 3, 4);
+        let mut assigner = assigner(40, 4);
         for chunk in 0..40 {
             assert!(!assigner.is_over());
-            assigner.note_left(Time::ZERO, conn(0), chunk);
+            assigner.note_sent(Time::ZERO, conn(0), chunk);
             assigner.check();
         }
         assert!(assigner.is_over());
     }
 
     #[test]
-    fn who_leaves_or_stalls_gives_back() {
-        let mut assigner = assigner(8, 2, 4);
-        // Who came while there were few was assigned two each, the others one.
-        assert_eq!(shown(&mut assigner).len(), 6);
-        assigner.depart(conn(3));
-        let waiting = assigner.waiting.len();
-        assert_eq!(waiting, 3);
-        let late = Time::ZERO + STALL;
-        (0..2).for_each(|slot| assigner.hands.get_mut(&conn(slot)).unwrap().moved = late);
-        // Who has asked waits for us.
-        assigner.review(late, |_| true);
-        assert_eq!(assigner.waiting.len(), waiting);
-        assigner.review(late, |_| false);
+    fn what_is_late_to_leave_is_assigned_to_another_and_its_neighbour_to_nothing_until_it_gets_on() {
+        let mut assigner = assigner(40, 3);
+        let first = shown(&mut assigner);
+        let slow: BTreeSet<u32> = first.iter().filter(|(to, _)| *to == 2).map(|(_, chunk)| *chunk).collect();
+        let late = Time::ZERO + USUAL_FIRST * LATE;
+        for (to, chunk) in first.iter().filter(|(to, _)| *to < 2) {
+            assigner.note_sent(late, conn(*to), *chunk);
+        }
+        shown(&mut assigner);
+        assigner.review(late + USUAL_FIRST);
         assert!(assigner.hands[&conn(2)].stalled && assigner.hands[&conn(2)].chunks.is_empty());
-        assert!(!assigner.is_over());
+        let others: Vec<(u32, u32)> =
+            assigner.hands[&conn(0)].chunks.keys().map(|chunk| (0, *chunk)).collect();
+        for (to, chunk) in others {
+            assigner.note_sent(late + USUAL_FIRST, conn(to), chunk);
+        }
+        let again: Vec<(u32, u32)> = shown(&mut assigner);
+        assert!(again.iter().any(|(to, chunk)| *to == 0 && slow.contains(chunk)), "{again:?}");
+        assigner.note_sent(late + USUAL_FIRST, conn(2), *slow.first().unwrap());
+        assert!(!assigner.hands[&conn(2)].stalled && !assigner.hands[&conn(2)].chunks.is_empty());
         assigner.check();
-        (0..2).for_each(|slot| assigner.depart(conn(slot)));
+    }
+
+    #[test]
+    fn what_only_one_has_for_long_is_assigned_once_more() {
+        let mut assigner = assigner(40, 3);
+        let (to, chunk) = shown(&mut assigner)[0];
+        assigner.note_sent(Time::ZERO, conn(to), chunk);
+        assigner.note_seen(Time::ZERO, conn(to), chunk);
+        assigner.review(Time::ZERO + USUAL_FIRST);
+        assert!(assigner.again.is_empty());
+        assigner.review(Time::ZERO + USUAL_FIRST * LATE);
+        assert_eq!(assigner.again.get(&chunk), Some(&conn(to)));
+        assigner.note_seen(Time::ZERO + USUAL_FIRST * LATE, conn((to + 1) % 3), chunk);
+        assert!(assigner.again.is_empty() && assigner.alone.is_empty());
+        assigner.check();
+    }
+
+    #[test]
+    fn who_leaves_gives_back_what_nobody_else_has() {
+        let mut assigner = assigner(60, 4);
+        let first = shown(&mut assigner);
+        let (to, chunk) = first[0];
+        assigner.note_sent(Time::ZERO, conn(to), chunk);
+        let assigned: Vec<u32> = assigner.hands[&conn(to)].chunks.keys().copied().collect();
+        assigner.depart(Time::ZERO, conn(to));
+        assert!(assigner.again.contains_key(&chunk));
+        assert!(assigned.iter().all(|chunk| assigner.waiting.contains(chunk)));
+        assigner.check();
+        (0..4).for_each(|slot| assigner.depart(Time::ZERO, conn(slot)));
         assert!(assigner.is_over());
-        // Who gets on takes part again.
-        assigner.note_left(late, conn(2), 0);
-        assert!(!assigner.is_over() && !assigner.hands[&conn(2)].chunks.is_empty());
     }
 
     #[test]
     fn one_or_two_are_shown_everything_soon() {
-        let mut assigner = assigner(8, 2, 2);
+        let mut assigner = assigner(8, 2);
         shown(&mut assigner);
-        assert_eq!(assigner.deadline(Time::ZERO), Some(Time::ZERO + COMING_WAIT));
-        assigner.review(Time::ZERO + COMING_WAIT, |_| true);
+        assigner.review(Time::ZERO + COMING_WAIT / 2);
+        assert!(shown(&mut assigner).is_empty());
+        assigner.review(Time::ZERO + COMING_WAIT);
         assert_eq!(shown(&mut assigner), [(0, u32::MAX), (1, u32::MAX)]);
     }
 }

@@ -66,6 +66,11 @@ impl Bitfield {
         true
     }
 
+    /// Whether every bit set here is set in `other`, which is as long.
+    pub fn is_within(&self, other: &Bitfield) -> bool {
+        self.words.iter().zip(&other.words).all(|(own, others)| own & !others == 0)
+    }
+
     /// Sets `count` bits from `first` on, as far as there are any.
     pub fn set_range(&mut self, first: u32, count: u32) {
         for index in first..first.saturating_add(count).min(self.len) {
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!(bits.iter().collect::<Vec<_>>(), [0]);
         bits.set_range(60, 100);
         assert_eq!(bits.count(), 11);
+        assert!(bits.is_within(&Bitfield::full(70)) && !bits.is_within(&Bitfield::empty(70)));
         assert!(Bitfield::full(70).is_full() && Bitfield::empty(0).is_full());
         assert_eq!(Bitfield::full(130).iter().collect::<Vec<_>>(), (0..130).collect::<Vec<_>>());
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
@@ -157,6 +158,10 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) busy_until: Time,
     /// A ping is out.
     pub(in crate::core) pinged: bool,
+    /// What a whole chunk from there takes, from its first byte to its last.
+    pub(in crate::core) pace: Option<Duration>,
+    /// What a request waits there until its chunk is begun.
+    pub(in crate::core) turn: Option<Duration>,
     /// Requests of ours that are out, over all contents.
     pub(in crate::core) asked: usize,
     /// Requests of the other side that may still be rejected.
@@ -205,6 +210,8 @@ impl Connection {
             walks: VecDeque::new(),
             busy_until: Time::ZERO,
             pinged: false,
+            pace: None,
+            turn: None,
             asked: 0,
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),

@@ -86,6 +86,8 @@ pub(in crate::core) struct Download {
     /// When to ask the LAN for holders again, and how long to wait after that.
     pub(in crate::core) next_query: Time,
     pub(in crate::core) query_gap: Duration,
+    /// What a whole chunk takes, from its first byte to its last.
+    pub(in crate::core) pace: Option<Duration>,
     /// So often its sources were found too few: each time it connects to twice as many of many holders.
     pub(in crate::core) widened: u32,
 }
@@ -118,6 +120,7 @@ impl Download {
             waiting: false,
             next_query: now + QUERY_GAP_MIN,
             query_gap: QUERY_GAP_MIN,
+            pace: None,
             widened: 0,
         }
     }
@@ -125,6 +128,11 @@ impl Download {
     /// Whether it wants something of other peers.
     pub(in crate::core) fn wants_peers(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Manifest(_) | Phase::Creating | Phase::Running)
+    }
+
+    /// A chunk came whole after this time.
+    pub(in crate::core) fn note_pace(&mut self, took: Duration) {
+        self.pace = Some(smoothed(self.pace, took));
     }
 
     /// Whether it asks for chunks.
@@ -205,6 +213,11 @@ impl Download {
         self.supplied = now;
         self.query_gap = QUERY_GAP_MIN;
     }
+}
+
+/// What something takes usually, of which the latest instance took `took`.
+pub(in crate::core) fn smoothed(usual: Option<Duration>, took: Duration) -> Duration {
+    usual.map_or(took, |usual| (usual * 7 + took) / 8)
 }
 
 /// All downloads, and what they share.

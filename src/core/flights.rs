@@ -59,15 +59,15 @@ impl Flights {
         self.count_late(flight.conn, false, flight.late);
     }
 
-    /// The first byte of `chunk` came from `conn`. False when it was not asked for there.
-    pub(in crate::core) fn begin(&mut self, chunk: u32, conn: ConnId, now: Time) -> bool {
-        let was_late = self.change(chunk, |flights| {
+    /// The first byte of `chunk` came from `conn`: when it was asked for there, if it was.
+    pub(in crate::core) fn begin(&mut self, chunk: u32, conn: ConnId, now: Time) -> Option<Time> {
+        let (asked, was_late) = self.change(chunk, |flights| {
             let flight = flights.iter_mut().find(|flight| flight.conn == conn)?;
             flight.begun = Some(now);
-            Some(std::mem::take(&mut flight.late))
-        });
-        self.count_late(conn, was_late == Some(true), false);
-        was_late.is_some()
+            Some((flight.asked, std::mem::take(&mut flight.late)))
+        })?;
+        self.count_late(conn, was_late, false);
+        Some(asked)
     }
 
     /// The request of `chunk` at `conn` is late.
@@ -155,7 +155,8 @@ mod tests {
             (flights.timely(), flights.is_late_at(conn(1)), flights.is_late_at(conn(2))),
             (1, true, true)
         );
-        assert!(flights.begin(2, conn(1), Time::ZERO) && !flights.begin(2, conn(3), Time::ZERO));
+        assert_eq!(flights.begin(2, conn(1), Time::ZERO), Some(Time::ZERO));
+        assert_eq!(flights.begin(2, conn(3), Time::ZERO), None);
         assert_eq!((flights.timely(), flights.is_late_at(conn(1))), (2, false));
         assert_eq!(flights.at(2, conn(1)).and_then(|flight| flight.begun), Some(Time::ZERO));
         flights.check();

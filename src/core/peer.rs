@@ -18,6 +18,7 @@ use crate::core::door::{
     ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, HttpConfig, Input, Output, Segment,
 };
 use crate::core::downloader::Downloader;
+use crate::core::flow::idle::Idleness;
 use crate::core::flow::leave::Leaving;
 use crate::core::geometry::Geometry;
 use crate::core::http::Readers;
@@ -108,6 +109,7 @@ pub struct Peer {
     pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
     /// What is assigned, chunk by chunk, to those who want it of a seed.
     pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
+    pub(in crate::core) idleness: Idleness,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
     outputs: VecDeque<Output>,
@@ -159,6 +161,7 @@ impl Peer {
             neighbourhood,
             dealers: BTreeMap::new(),
             assigners: BTreeMap::new(),
+            idleness: Idleness::default(),
             leaving: None,
             counters: Counters::default(),
             outputs: VecDeque::new(),
@@ -424,6 +427,7 @@ impl Peer {
                 Timer::Offer => self.ask_for_offer(now),
                 Timer::Deal => self.review_dealing(now),
                 Timer::Assign => self.review_assigning(now),
+                Timer::Idle => self.tell_idle(now),
                 Timer::Leave => self.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.begin_classic_round(now),
                 Timer::ClassicExpiry => self.expire_classic(now),

@@ -33,6 +33,11 @@ impl Shown {
         self.bits.get(chunk)
     }
 
+    /// The chunks that are shown.
+    pub(in crate::core) fn bits(&self) -> &Bitfield {
+        &self.bits
+    }
+
     /// The chunks that are shown, as a frame has them.
     pub(in crate::core) fn to_bytes(&self) -> Vec<u8> {
         self.bits.to_bytes()

@@ -16,6 +16,6 @@ pub struct Tactics {
 
 impl Default for Tactics {
     fn default() -> Tactics {
-        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: false, drawn_neighbours: 20 }
+        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: true, drawn_neighbours: 20 }
     }
 }

@@ -37,6 +37,8 @@ pub(in crate::core) enum Timer {
     Deal,
     /// Neighbours of a seed that may not get on with what was assigned to them.
     Assign,
+    /// Others that may be told that there is nothing to send.
+    Idle,
     /// The end of the time to leave.
     Leave,
     /// The next round of announcements in the classic dialects.
@@ -67,6 +69,7 @@ impl Timer {
             Timer::Offer => "offer",
             Timer::Assign => "assign",
             Timer::Deal => "deal",
+            Timer::Idle => "idle",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",
             Timer::ClassicExpiry => "classic expiry",
@@ -103,6 +106,11 @@ impl Timers {
         if let Some(at) = self.moments.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
+    }
+
+    /// Whether `timer` waits.
+    pub(in crate::core) fn is_set(&self, timer: &Timer) -> bool {
+        self.moments.contains_key(timer)
     }
 
     /// Takes out the first thing that is due.

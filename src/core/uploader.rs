@@ -71,11 +71,6 @@ impl Uploader {
         self.queues.get(&conn).map_or(0, VecDeque::len)
     }
 
-    /// Whether `conn` is being served or waits.
-    pub(in crate::core) fn serves(&self, conn: ConnId) -> bool {
-        self.active.contains_key(&conn) || self.queues.contains_key(&conn)
-    }
-
     /// Whether nobody is being served and nobody waits.
     pub(in crate::core) fn is_idle(&self) -> bool {
         self.active.is_empty() && self.queues.is_empty()

@@ -333,6 +333,11 @@ pub enum Frame {
         /// The sender's channel.
         channel: u32,
     },
+    /// Says that the sender has nothing to send, and some that the other side lacks.
+    Idle {
+        /// The sender's channel.
+        channel: u32,
+    },
     /// Offers a file.
     Offer(Offer),
     /// Says whether an offer is taken.

@@ -9,7 +9,7 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
-  assigned      let the seed show each peer only chunks of its own, until each has left once
+  unassigned    let the seed show everything to everybody from the beginning
   slots=K       send K chunks at once
   window=K      ask for K chunks at once, over all sources
   neighbours=K  of up to K peers that have or want a file, connect to each
@@ -17,19 +17,20 @@ Choices of --policy (docs/swarm.md says what each is worth):
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
-  chunkcast simulate --peers 32 --policy assigned,slots=1 --svg spread.svg
+  chunkcast simulate --peers 32 --policy unassigned,slots=1 --svg spread.svg
   chunkcast simulate --peers 8 --join staggered:2s --slow 1:12.5Mbit --json
 
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
 /// The names of those that take no number.
-pub(super) const POLICIES: [(&str, Choice); 2] = [("random", Choice::Random), ("assigned", Choice::Assigned)];
+pub(super) const POLICIES: [(&str, Choice); 2] =
+    [("random", Choice::Random), ("unassigned", Choice::Unassigned)];
 
 /// One thing that is to be done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     Random,
-    Assigned,
+    Unassigned,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
@@ -54,7 +55,7 @@ impl Choice {
     pub(super) fn apply(self, limits: &mut Limits) {
         match self {
             Choice::Random => limits.tactics.rarest_first = false,
-            Choice::Assigned => limits.tactics.seed_assigns = true,
+            Choice::Unassigned => limits.tactics.seed_assigns = false,
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,

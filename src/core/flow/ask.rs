@@ -119,12 +119,14 @@ impl Peer {
     fn ask_twice(&mut self, now: Time, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let sources = self.idle_sources(now, &content);
+        // In a mesh who idles says so.
+        let mesh = self.config.topology.is_mesh();
         let single: Vec<(u32, Flight)> = download
             .flights
             .iter()
             .filter(|(chunk, flights)| flights.len() == 1 && !download.storing.contains_key(chunk))
             .map(|(chunk, flights)| (*chunk, flights[0]))
-            .filter(|(_, flight)| flight.late || flight.begun.is_none())
+            .filter(|(_, flight)| flight.late || (flight.begun.is_none() && !mesh))
             .collect();
         let mut idle: Vec<ConnId> =
             sources.iter().filter(|(asked, _)| *asked == 0).map(|(_, conn)| *conn).collect();
@@ -183,7 +185,7 @@ impl Peer {
     }
 
     /// Whether one connection may be asked for chunks of a download.
-    fn is_idle_source(&self, now: Time, content: &ContentId, conn: ConnId) -> bool {
+    pub(in crate::core) fn is_idle_source(&self, now: Time, content: &ContentId, conn: ConnId) -> bool {
         self.downloader
             .get(content)
             .is_some_and(|download| self.idle_load(now, content, download, conn).is_some())
@@ -215,7 +217,7 @@ impl Peer {
     }
 
     /// The chunk to ask this source for.
-    fn pick(&mut self, content: &ContentId, conn: ConnId) -> Option<u32> {
+    pub(in crate::core) fn pick(&mut self, content: &ContentId, conn: ConnId) -> Option<u32> {
         let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
         let download = self.downloader.get(content)?;
         // Nothing is missing of what is here whole.
@@ -233,7 +235,13 @@ impl Peer {
     }
 
     /// Asks one source for one chunk. False when there is no memory for it.
-    fn request(&mut self, now: Time, content: ContentId, chunk: u32, conn: ConnId) -> bool {
+    pub(in crate::core) fn request(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        chunk: u32,
+        conn: ConnId,
+    ) -> bool {
         let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
             return false;
         };

@@ -1,6 +1,6 @@
 //! A seed's part in a mesh: until each chunk has left once, each neighbour is shown what is assigned to it.
 
-use crate::core::assigner::{Assigner, Show};
+use crate::core::assigner::{self, Assigner, Show};
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
@@ -33,15 +33,21 @@ impl Peer {
             return;
         }
         channel.shown = Some(Shown::nothing(chunks));
-        // One more than is asked for at once, so that there always is something to ask for.
-        let hand_max = self.config.limits.window_chunks_max as usize + 1;
         let rng = &mut self.rng;
-        let assigner = self.assigners.entry(content).or_insert_with(|| Assigner::new(chunks, hand_max, rng));
+        let assigner = self.assigners.entry(content).or_insert_with(|| Assigner::new(chunks, rng));
         assigner.arrive(now, conn);
         self.show_assigned(now, content);
     }
 
-    /// Chunks left for somebody, or somebody has them.
+    /// A chunk left for somebody.
+    pub(in crate::core) fn note_assigned(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
+        if let Some(assigner) = self.assigners.get_mut(&content) {
+            assigner.note_sent(now, conn, chunk);
+            self.show_assigned(now, content);
+        }
+    }
+
+    /// Somebody has chunks.
     pub(in crate::core) fn note_spread(
         &mut self,
         now: Time,
@@ -50,7 +56,7 @@ impl Peer {
         chunks: impl IntoIterator<Item = u32>,
     ) {
         if let Some(assigner) = self.assigners.get_mut(&content) {
-            chunks.into_iter().for_each(|chunk| assigner.note_left(now, conn, chunk));
+            chunks.into_iter().for_each(|chunk| assigner.note_seen(now, conn, chunk));
             self.show_assigned(now, content);
         }
     }
@@ -58,7 +64,7 @@ impl Peer {
     /// A connection takes no part in a content any more.
     pub(in crate::core) fn end_assigning(&mut self, now: Time, conn: ConnId, content: ContentId) {
         if let Some(assigner) = self.assigners.get_mut(&content) {
-            assigner.depart(conn);
+            assigner.depart(now, conn);
             self.show_assigned(now, content);
         }
     }
@@ -66,9 +72,8 @@ impl Peer {
     /// Neighbours that do not get on may be due.
     pub(in crate::core) fn review_assigning(&mut self, now: Time) {
         for content in self.assigners.keys().copied().collect::<Vec<_>>() {
-            let uploader = &self.uploader;
             if let Some(assigner) = self.assigners.get_mut(&content) {
-                assigner.review(now, |conn| uploader.serves(conn));
+                assigner.review(now);
             }
             self.show_assigned(now, content);
         }
@@ -92,9 +97,9 @@ impl Peer {
             }
             self.note_stale_haves(now, conn, content);
         }
-        match self.assigners.values().filter_map(|assigner| assigner.deadline(now)).min() {
-            Some(at) => self.timers.set(Timer::Assign, at),
-            None => self.timers.clear(Timer::Assign),
+        match self.assigners.is_empty() {
+            false => self.timers.set_no_later(Timer::Assign, now + assigner::REVIEW),
+            true => self.timers.clear(Timer::Assign),
         }
     }
 }

@@ -89,6 +89,7 @@ impl Peer {
             Frame::Reject { channel, chunk, reason } => self.on_reject(now, conn, channel, chunk, reason),
             Frame::Bad { channel, chunk } => self.on_bad(now, conn, channel, chunk),
             Frame::Show { channel } => self.on_show(now, conn, channel),
+            Frame::Idle { channel } => self.on_idle(now, conn, channel),
             Frame::Offer(offer) => self.on_offer(now, conn, offer),
             Frame::OfferAnswer(said) => self.on_offer_answer(now, conn, said),
             Frame::OfferOutcome(said) => self.on_offer_outcome(now, conn, said),

@@ -72,7 +72,7 @@ impl Peer {
 
     /// A chunk left for somebody.
     pub(in crate::core) fn note_dealt(&mut self, now: Time, conn: ConnId, content: ContentId, chunk: u32) {
-        self.note_spread(now, conn, content, [chunk]);
+        self.note_assigned(now, conn, content, chunk);
         if let Some(dealer) = self.dealers.get_mut(&content) {
             dealer.note_sent(conn, chunk);
             self.show_dealt(now, content);

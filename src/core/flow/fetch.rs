@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::bitfield::Bitfield;
 use crate::core::connection::{Incoming, Phase as ConnectionPhase};
 use crate::core::door::{ConnId, Output, StoreJob};
-use crate::core::downloader::Storing;
+use crate::core::downloader::{Storing, smoothed};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::RefuseReason;
@@ -31,10 +31,14 @@ impl Peer {
             return self.close_for_fault(now, conn, "sent a chunk of wrong length");
         }
         let download = self.downloader.get_mut(&content);
-        let begun = download.is_some_and(|download| download.flights.begin(chunk, conn, now));
+        let asked = download.and_then(|download| download.flights.begin(chunk, conn, now));
+        let waited = asked.map(|asked| now.since(asked));
         // The memory set aside for the request becomes the buffer's.
-        let buffer = begun.then(|| self.downloader.take_buffer(bytes));
+        let buffer = asked.map(|_| self.downloader.take_buffer(bytes));
         let Some(connection) = self.connections.get_mut(conn) else { return };
+        if let Some(waited) = waited {
+            connection.turn = Some(smoothed(connection.turn, waited));
+        }
         // Of two answers to a chunk that was cancelled and asked for again, the first is taken and the other passed over.
         let expected = buffer.is_some() || connection.forget_cancelled(content, chunk);
         connection.incoming = Some(Incoming { content, chunk, buffer, at: 0, len: bytes });
@@ -59,9 +63,14 @@ impl Peer {
             let remote = connection.channel_of(&content).and_then(|(_, channel)| channel.remote.as_ref());
             let from_complete = remote.is_some_and(Bitfield::is_full);
             connection.asked = connection.asked.saturating_sub(1);
+            let pace = &mut connection.pace;
             let download = self.downloader.get_mut(&content);
             let flight = download.and_then(|download| {
                 let flight = download.flights.remove(chunk, conn)?;
+                if let Some(begun) = flight.begun {
+                    *pace = Some(smoothed(*pace, now.since(begun)));
+                    download.note_pace(now.since(begun));
+                }
                 let new = download.is_running() && !download.storing.contains_key(&chunk);
                 let storing = Storing { conn, from, from_complete, asked: flight.asked };
                 new.then(|| download.storing.insert(chunk, storing))

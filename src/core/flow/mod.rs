@@ -12,6 +12,7 @@ pub(in crate::core) mod fetch;
 mod foreign_push;
 pub(in crate::core) mod have;
 pub(in crate::core) mod http;
+pub(in crate::core) mod idle;
 pub(in crate::core) mod leave;
 pub(in crate::core) mod link;
 pub(in crate::core) mod manifest;

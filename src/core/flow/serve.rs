@@ -43,6 +43,7 @@ impl Peer {
         }
         let Some(connection) = self.connections.get(conn) else { return };
         if let Some(out) = done {
+            let content = out.content;
             let event = Event::ChunkSent {
                 content: out.content,
                 chunk: out.chunk,
@@ -55,6 +56,7 @@ impl Peer {
             self.note_dealt(now, conn, out.content, out.chunk);
             self.uploader.finish(conn);
             self.grant_uploads(now);
+            self.note_room(now, content);
             self.review_leaving(now, false);
         } else {
             self.uploader.moved(conn, now);
@@ -108,6 +110,7 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         self.uploader.push(conn, Ask { channel: number, content, chunk });
+        self.end_idleness();
         if !self.config.topology.is_mesh() {
             self.note_taker(conn);
             if let Some(by) = self.connections.get(conn).map(|connection| connection.peer_ref()) {
@@ -238,6 +241,7 @@ impl Peer {
             channel,
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now },
         );
+        self.note_room(now, content);
     }
 }
 

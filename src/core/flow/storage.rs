@@ -168,6 +168,7 @@ impl Peer {
                     took: now.since(storing.asked),
                 });
                 self.tell_haves(now, content);
+                self.note_room(now, content);
             }
             self.cancel_others(now, content, chunk);
             self.note_supplied(now, content);

@@ -55,6 +55,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
         kind::PING => Frame::Ping,
         kind::PONG => Frame::Pong,
         kind::SHOW => Frame::Show { channel: body.u32()? },
+        kind::IDLE => Frame::Idle { channel: body.u32()? },
         kind::BYE => Frame::Bye { reason: body.text()? },
         _ => return Err("not a control frame"),
     };
@@ -147,6 +148,10 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) -> u8 {
         Frame::Show { channel } => {
             put_u32s(&[*channel], out);
             kind::SHOW
+        }
+        Frame::Idle { channel } => {
+            put_u32s(&[*channel], out);
+            kind::IDLE
         }
         Frame::Bye { reason } => {
             out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes());

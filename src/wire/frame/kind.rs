@@ -27,6 +27,7 @@ pub(super) const SHOW: u8 = 0x13;
 pub(super) const OFFER: u8 = 0x14;
 pub(super) const OFFER_ANSWER: u8 = 0x15;
 pub(super) const OFFER_OUTCOME: u8 = 0x16;
+pub(super) const IDLE: u8 = 0x17;
 
 /// From this kind on, whoever does not know a kind skips it.
 const IGNORABLE_FROM: u8 = 0x80;
@@ -55,7 +56,7 @@ pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
         REJECT => exactly(4 + 4 + 1),
         CHUNK => 4 + 4 + 1..=4 + 4 + CHUNK_BYTES_MAX,
         PING | PONG => exactly(0),
-        SHOW => exactly(4),
+        SHOW | IDLE => exactly(4),
         BYE => 0..=super::BYE_BYTES_MAX as u32,
         _ if is_ignorable(kind) => 0..=control_max,
         _ => return None,

@@ -138,6 +138,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
         any::<u32>().prop_map(|channel| Frame::Show { channel }),
+        any::<u32>().prop_map(|channel| Frame::Idle { channel }),
         (any::<u32>(), content(), ".{1,40}", any::<u64>())
             .prop_map(|(offer, id, name, size)| Frame::Offer(Offer { offer, id, name, size })),
         (any::<u32>(), answer())
