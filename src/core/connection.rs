@@ -32,6 +32,9 @@ const DECLINES_PER_S: u32 = 64;
 /// Control bytes that are encoded at once; more is encoded when these are in the kernel.
 const OUTBOX_GOAL_BYTES: usize = 32 << 10;
 
+/// An outbox keeps so many bytes of memory while it is empty.
+const OUTBOX_KEPT_BYTES: usize = 1 << 10;
+
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::core) enum Phase {
@@ -406,7 +409,7 @@ impl Connection {
                 self.outbox.clear();
                 self.outbox_sent = 0;
                 // One large page must not keep its memory for the rest of a long connection.
-                self.outbox.shrink_to(OUTBOX_GOAL_BYTES);
+                self.outbox.shrink_to(OUTBOX_KEPT_BYTES);
             }
             return None;
         }

@@ -86,8 +86,13 @@ pub(in crate::core) struct Timers {
 impl Timers {
     /// `timer` is due at `at`, whatever was set before.
     pub(in crate::core) fn set(&mut self, timer: Timer, at: Time) {
-        self.clear(timer);
-        self.moments.insert(timer, at);
+        let before = self.moments.insert(timer, at);
+        if before == Some(at) {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, timer));
+        }
         self.by_time.insert((at, timer));
     }
 

@@ -119,16 +119,21 @@ impl Peer {
 
     /// A holding grew: every connection on which the content was named is told when it next has room.
     pub(in crate::core) fn tell_haves(&mut self, now: Time, content: ContentId) {
-        for conn in self.links.on(&content).collect::<Vec<_>>() {
-            self.note_stale_haves(now, conn, content);
+        if self.catalogue.get(&content).is_some() {
+            for conn in self.links.on(&content).collect::<Vec<_>>() {
+                self.note_stale(now, conn, content);
+            }
         }
     }
 
     /// One connection is told of a holding when it next has room.
     pub(in crate::core) fn note_stale_haves(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        if self.catalogue.get(&content).is_none() {
-            return;
+        if self.catalogue.get(&content).is_some() {
+            self.note_stale(now, conn, content);
         }
+    }
+
+    fn note_stale(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
