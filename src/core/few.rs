@@ -30,13 +30,23 @@ impl<K: Ord, V> FewMap<K, V> {
         }
     }
 
+    /// Whether there is nothing.
+    pub(in crate::core) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What stands under `key`.
+    pub(in crate::core) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            FewMap::Few(list) => list.iter().find(|(present, _)| present == key).map(|(_, value)| value),
+            FewMap::Many(map) => map.get(key),
+        }
+    }
+
     /// What stands under `key`, to change it.
     pub(in crate::core) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
-            FewMap::Few(list) => {
-                let at = list.binary_search_by(|(present, _)| present.cmp(key)).ok()?;
-                list.get_mut(at).map(|(_, value)| value)
-            }
+            FewMap::Few(list) => list.iter_mut().find(|(present, _)| present == key).map(|(_, value)| value),
             FewMap::Many(map) => map.get_mut(key),
         }
     }
@@ -81,6 +91,26 @@ impl<K: Ord, V> FewMap<K, V> {
         }
     }
 
+    /// Takes out what stands under `key`.
+    pub(in crate::core) fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            FewMap::Few(list) => {
+                let at = list.iter().position(|(present, _)| present == key)?;
+                Some(list.remove(at).1)
+            }
+            FewMap::Many(map) => map.remove(key),
+        }
+    }
+
+    /// Takes out the first key, and what stands under it.
+    pub(in crate::core) fn pop_first(&mut self) -> Option<(K, V)> {
+        match self {
+            FewMap::Few(list) if list.is_empty() => None,
+            FewMap::Few(list) => Some(list.remove(0)),
+            FewMap::Many(map) => map.pop_first(),
+        }
+    }
+
     /// Only what `keep` says yes to stays.
     pub(in crate::core) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         match self {
@@ -104,6 +134,7 @@ mod tests {
             assert!(few.iter().eq(map.iter()));
             assert_eq!(few.len(), map.len());
             for key in 0..21 {
+                assert_eq!(few.get(&key), map.get(&key));
                 assert_eq!(few.get_mut(&key), map.get_mut(&key));
                 assert_eq!(few.first_from(&key), map.range(key..).next().map(|(key, _)| key));
             }
@@ -118,6 +149,10 @@ mod tests {
             (0..count).for_each(|key| few.insert(key, ()));
             few.retain(|key, ()| key % 2 == 0);
             assert!(few.iter().map(|(key, ())| *key).eq((0..count).step_by(2)));
+            assert_eq!((few.remove(&2), few.remove(&2)), (Some(()), None));
+            assert!(std::iter::from_fn(|| few.pop_first()).map(|(key, ())| key).take(2).eq([0, 4]));
+            while few.pop_first().is_some() {}
+            assert!(few.is_empty());
         }
     }
 }
