@@ -2,12 +2,13 @@
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
+use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
@@ -32,6 +33,9 @@ const DECLINES_MAX: u32 = 4_096;
 const DECLINES_PER_S: u32 = 64;
 /// Control bytes that are encoded at once; more is encoded when these are in the kernel.
 const OUTBOX_GOAL_BYTES: usize = 32 << 10;
+
+/// An outbox keeps so many bytes of memory while it is empty.
+const OUTBOX_KEPT_BYTES: usize = 1 << 10;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,10 +140,10 @@ pub(in crate::core) struct Connection {
     /// Our channels, by our numbers.
     pub(in crate::core) channels: Vec<Channel>,
     /// Their numbers to ours.
-    pub(in crate::core) theirs: BTreeMap<u32, u32>,
-    by_content: BTreeMap<ContentId, u32>,
+    pub(in crate::core) theirs: FewMap<u32, u32>,
+    by_content: FewMap<ContentId, u32>,
     /// Channels whose holding grew since we told them.
-    pub(in crate::core) stale_haves: BTreeSet<u32>,
+    pub(in crate::core) stale_haves: FewMap<u32, ()>,
     /// What of the outbox tells what we have, where somebody wants to know.
     pub(in crate::core) lists_out: Vec<ListOut>,
     /// Catalogue pages the other side asked for.
@@ -198,9 +202,9 @@ impl Connection {
             incoming: None,
             outgoing: None,
             channels: Vec::new(),
-            theirs: BTreeMap::new(),
-            by_content: BTreeMap::new(),
-            stale_haves: BTreeSet::new(),
+            theirs: FewMap::default(),
+            by_content: FewMap::default(),
+            stale_haves: FewMap::default(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
             manifest_asks: VecDeque::new(),
@@ -413,7 +417,7 @@ impl Connection {
                 self.outbox.clear();
                 self.outbox_sent = 0;
                 // One large page must not keep its memory for the rest of a long connection.
-                self.outbox.shrink_to(OUTBOX_GOAL_BYTES);
+                self.outbox.shrink_to(OUTBOX_KEPT_BYTES);
             }
             return None;
         }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{IfaceId, PeerRef};
+use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::status::{ContentStatus, PeerStatus};
@@ -29,7 +30,7 @@ pub(in crate::core) struct Known {
     heard: Time,
     interval: Duration,
     generation: u64,
-    entries: BTreeMap<(ContentId, String), Listed>,
+    entries: FewMap<(ContentId, String), Listed>,
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
@@ -73,7 +74,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 pub(in crate::core) struct Directory {
     peers: BTreeMap<PeerId, Known>,
     /// How many peers are known at each address.
-    at_address: BTreeMap<IpAddr, usize>,
+    at_address: BTreeMap<IpAddr, u32>,
     holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
     /// So many peers looked for this last.
     seekers: BTreeMap<Wanted, usize>,
@@ -144,7 +145,7 @@ impl Directory {
         }
         let ip = heard.addr.ip();
         if !(ip.is_loopback() || self.own_addresses.contains(&ip))
-            && self.at_address.get(&ip).is_some_and(|count| *count >= self.limits.peers_per_address_max)
+            && self.at_address.get(&ip).copied().unwrap_or(0) as usize >= self.limits.peers_per_address_max
         {
             return Err("too many peers of one address");
         }
@@ -157,7 +158,7 @@ impl Directory {
             heard: now,
             interval: believed(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
             generation: 0,
-            entries: BTreeMap::new(),
+            entries: FewMap::default(),
             entry_bytes: 0,
             fresh: 0,
             seeks: None,
@@ -165,6 +166,17 @@ impl Directory {
         self.peers.insert(heard.peer, known);
         *self.at_address.entry(ip).or_default() += 1;
         Ok(true)
+    }
+
+    /// The peers without a connection that are known at an endpoint where another is.
+    pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
+        let ip = endpoint.ip();
+        let itself = self.peers.get(there).is_some_and(|known| known.addr.ip() == ip);
+        if self.at_address.get(&ip).copied().unwrap_or(0) <= u32::from(itself) {
+            return Vec::new();
+        }
+        let at = self.peers.iter().filter(|(id, known)| known.addr == *endpoint && *id != there);
+        at.filter(|(_, known)| known.connections == 0).map(|(id, _)| *id).collect()
     }
 
     /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
@@ -352,7 +364,7 @@ impl Directory {
     pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
         let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
         for (peer, known) in &self.peers {
-            for ((id, name), listed) in &known.entries {
+            for ((id, name), listed) in known.entries.iter() {
                 let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
                     id: *id,
                     name: name.clone(),
@@ -394,11 +406,8 @@ impl Directory {
         known.fresh -= fresh;
         self.entry_bytes -= bytes;
         for content in dropped {
-            let still = known
-                .entries
-                .range((content, String::new())..)
-                .next()
-                .is_some_and(|(key, _)| key.0 == content);
+            let from = (content, String::new());
+            let still = known.entries.first_from(&from).is_some_and(|key| key.0 == content);
             if !still && let Some(holders) = self.holders.get_mut(&content) {
                 holders.remove(peer);
                 if holders.is_empty() {
@@ -416,7 +425,7 @@ impl Directory {
         let mut at_address = BTreeMap::new();
         for (peer, known) in &self.peers {
             *at_address.entry(known.addr.ip()).or_default() += 1;
-            for key in known.entries.keys() {
+            for (key, _) in known.entries.iter() {
                 holders.entry(key.0).or_default().insert(*peer);
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
             }

@@ -26,9 +26,7 @@ impl ContentId {
     pub fn short(&self) -> String {
         hex(&self.0[..4])
     }
-}
 
-impl ContentId {
     /// Whether its hexadecimal digits begin with these.
     pub fn begins_with(&self, digits: &str) -> bool {
         let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);

@@ -11,7 +11,7 @@ use crate::core::id::{ContentId, PeerId};
 pub(in crate::core) struct Links {
     by_peer: BTreeMap<PeerId, ConnId>,
     by_endpoint: BTreeMap<SocketAddr, ConnId>,
-    by_content: BTreeSet<(ContentId, ConnId)>,
+    by_content: BTreeMap<ContentId, BTreeSet<ConnId>>,
     half_open: BTreeMap<IpAddr, usize>,
 }
 
@@ -62,19 +62,22 @@ impl Links {
 
     /// The connections on which a content was named.
     pub(in crate::core) fn on(&self, content: &ContentId) -> impl Iterator<Item = ConnId> + '_ {
-        let first = ConnId { slot: 0, generation: 0 };
-        let last = ConnId { slot: u32::MAX, generation: u32::MAX };
-        self.by_content.range((*content, first)..=(*content, last)).map(|(_, conn)| *conn)
+        self.by_content.get(content).into_iter().flatten().copied()
     }
 
     /// A content was named on a connection.
     pub(in crate::core) fn named(&mut self, content: ContentId, conn: ConnId) {
-        self.by_content.insert((content, conn));
+        self.by_content.entry(content).or_default().insert(conn);
     }
 
     /// A content is spoken of no longer on a connection.
     pub(in crate::core) fn unnamed(&mut self, content: &ContentId, conn: ConnId) {
-        self.by_content.remove(&(*content, conn));
+        if let Some(conns) = self.by_content.get_mut(content) {
+            conns.remove(&conn);
+            if conns.is_empty() {
+                self.by_content.remove(content);
+            }
+        }
     }
 
     /// Connections of one address that came in and have not said hello.

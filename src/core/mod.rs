@@ -18,6 +18,7 @@ mod dialer;
 mod directory;
 pub mod door;
 mod downloader;
+mod few;
 mod flights;
 mod flow;
 pub mod geometry;

@@ -72,7 +72,15 @@ pub struct Config {
 }
 
 /// So many instructions have room without asking for memory.
-const OUTPUTS_KEPT: usize = 256;
+const OUTPUTS_KEPT: usize = 1_024;
+
+/// An instruction that waits for the driver. By far the most wake a connection, which is small; so those that are not
+/// lie elsewhere.
+#[derive(Debug)]
+enum Queued {
+    Wake(ConnId),
+    Other(Box<Output>),
+}
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
@@ -112,7 +120,7 @@ pub struct Peer {
     pub(in crate::core) idleness: Idleness,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<Queued>,
 }
 
 impl Peer {
@@ -240,25 +248,27 @@ impl Peer {
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        if self.connections.classic(conn).is_some() {
+        if self.connections.get(conn).is_some() {
+            self.on_bytes(now, conn, bytes)
+        } else if self.connections.classic(conn).is_some() {
             self.on_classic_bytes(now, conn, bytes)
         } else if self.connections.http(conn).is_some() {
             self.on_http_bytes(now, conn, bytes)
         } else if self.connections.push(conn).is_some() {
             self.on_push_bytes(now, conn, bytes)
         } else {
-            self.on_bytes(now, conn, bytes)
+            0
         }
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        if self.connections.push(conn).is_some() {
-            return self.on_push_payload(now, conn, bytes);
-        }
-        match self.connections.classic(conn) {
-            Some(_) => self.on_classic_payload(now, conn, bytes),
-            None => self.on_payload(now, conn, bytes),
+        if self.connections.get(conn).is_some() {
+            self.on_payload(now, conn, bytes);
+        } else if self.connections.push(conn).is_some() {
+            self.on_push_payload(now, conn, bytes);
+        } else if self.connections.classic(conn).is_some() {
+            self.on_classic_payload(now, conn, bytes);
         }
     }
 
@@ -266,6 +276,16 @@ impl Peer {
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         self.refill(now, conn);
+        if self.connections.get(conn).is_none() {
+            return self.next_segment_of_others(now, conn);
+        }
+        let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
+        connection.asleep = matches!(connection.segment(), Segment::Nothing);
+        connection.segment()
+    }
+
+    /// The same for connections that are not native.
+    fn next_segment_of_others(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         self.refill_http(now, conn);
         if let Some(conversation) = self.connections.classic_mut(conn) {
             conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
@@ -273,27 +293,24 @@ impl Peer {
             reader.asleep = matches!(reader.segment(), Segment::Nothing);
         } else if let Some(push) = self.connections.push_mut(conn) {
             push.asleep = matches!(push.segment(), Segment::Nothing);
-        } else if let Some(connection) = self.connections.get_mut(conn) {
-            connection.asleep = matches!(connection.segment(), Segment::Nothing);
         }
-        let native = self.connections.get(conn).map(|connection| connection.segment());
-        let classic = || self.connections.classic(conn).map(|conversation| conversation.segment(conn));
+        let classic = self.connections.classic(conn).map(|conversation| conversation.segment(conn));
         let http = || self.connections.http(conn).map(|reader| reader.segment());
         let push = || self.connections.push(conn).map(|push| push.segment());
-        native.or_else(classic).or_else(http).or_else(push).unwrap_or(Segment::Nothing)
+        classic.or_else(http).or_else(push).unwrap_or(Segment::Nothing)
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        if self.connections.classic(conn).is_some() {
+        if self.connections.get(conn).is_some() {
+            self.on_sent(now, conn, bytes);
+        } else if self.connections.classic(conn).is_some() {
             self.on_classic_sent(now, conn, bytes);
         } else if self.connections.http(conn).is_some() {
             self.on_http_sent(now, conn, bytes);
         } else if self.connections.push(conn).is_some() {
             self.on_push_sent(now, conn, bytes);
-        } else {
-            self.on_sent(now, conn, bytes);
         }
     }
 
@@ -304,7 +321,10 @@ impl Peer {
             // A burst, as when a pattern matches thousands, must not keep its memory.
             self.outputs.shrink_to(OUTPUTS_KEPT);
         }
-        output
+        output.map(|output| match output {
+            Queued::Wake(conn) => Output::Wake(conn),
+            Queued::Other(output) => *output,
+        })
     }
 
     /// The earliest moment at which something must happen without input, and what.
@@ -368,11 +388,14 @@ impl Peer {
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
-        self.outputs.push_back(output);
+        self.outputs.push_back(match output {
+            Output::Wake(conn) => Queued::Wake(conn),
+            output => Queued::Other(Box::new(output)),
+        });
     }
 
     pub(in crate::core) fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.output(Output::Event(event));
     }
 
     fn on_command(&mut self, now: Time, command: Command) {

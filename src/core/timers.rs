@@ -84,14 +84,24 @@ impl Timer {
 pub(in crate::core) struct Timers {
     by_time: BTreeSet<(Time, Timer)>,
     moments: BTreeMap<Timer, Time>,
+    /// The first of them: it is looked at with every input, and few inputs change it.
+    next: Option<(Time, Timer)>,
 }
 
 impl Timers {
     /// `timer` is due at `at`, whatever was set before.
     pub(in crate::core) fn set(&mut self, timer: Timer, at: Time) {
-        self.clear(timer);
-        self.moments.insert(timer, at);
+        let before = self.moments.insert(timer, at);
+        if before == Some(at) {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, timer));
+        }
         self.by_time.insert((at, timer));
+        if self.is_next(timer) || self.next.is_none_or(|next| (at, timer) < next) {
+            self.next = self.by_time.first().copied();
+        }
     }
 
     /// `timer` is due at `at`, unless it already is due earlier.
@@ -106,6 +116,9 @@ impl Timers {
         if let Some(at) = self.moments.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
+        if self.is_next(timer) {
+            self.next = self.by_time.first().copied();
+        }
     }
 
     /// Whether `timer` waits.
@@ -115,7 +128,7 @@ impl Timers {
 
     /// Takes out the first thing that is due.
     pub(in crate::core) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (at, timer) = *self.by_time.first()?;
+        let (at, timer) = self.next?;
         if at > now {
             return None;
         }
@@ -125,7 +138,11 @@ impl Timers {
 
     /// The earliest moment, and whose it is.
     pub(in crate::core) fn first(&self) -> Option<(Time, Timer)> {
-        self.by_time.first().copied()
+        self.next
+    }
+
+    fn is_next(&self, timer: Timer) -> bool {
+        self.next.is_some_and(|(_, next)| next == timer)
     }
 }
 
@@ -145,5 +162,22 @@ mod tests {
         assert_eq!(timers.pop_due(Time::from_millis(4)), Some(Timer::Announce));
         assert_eq!(timers.pop_due(Time::from_millis(4)), Some(Timer::Expiry));
         assert_eq!(timers.first(), None);
+    }
+
+    #[test]
+    fn the_first_is_known_whatever_changes() {
+        let mut timers = Timers::default();
+        let of = [Timer::Announce, Timer::Expiry, Timer::Dial, Timer::Push];
+        for step in 0..200u64 {
+            let timer = of[step as usize * 7 % 4];
+            match step % 5 {
+                0 => timers.clear(timer),
+                1 => timers.set_no_later(timer, Time::from_millis(step * 31 % 17)),
+                2 => drop(timers.pop_due(Time::from_millis(5))),
+                _ => timers.set(timer, Time::from_millis(step * 13 % 11)),
+            }
+            assert_eq!(timers.first(), timers.by_time.first().copied());
+            assert_eq!(timers.moments.len(), timers.by_time.len());
+        }
     }
 }

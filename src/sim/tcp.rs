@@ -10,6 +10,9 @@ use crate::core::{ConnId, Time};
 use crate::sim::classic::ClassicTap;
 use crate::sim::tap::Tap;
 
+/// A pipe keeps so many bytes of memory for control bytes while there are none: pages are rare, and pipes are many.
+const CONTROL_KEPT_BYTES: usize = 1 << 10;
+
 /// A stretch of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -146,6 +149,9 @@ impl Pipe {
             Some(Piece::Control { len }) => {
                 let taken = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.control.len());
                 self.control.drain(..taken);
+                if self.control.is_empty() {
+                    self.control.shrink_to(CONTROL_KEPT_BYTES);
+                }
                 *len -= bytes;
                 *len == 0
             }
@@ -221,9 +227,9 @@ pub(super) struct End {
     /// Where the span under way goes on, and whether its bytes are wrong.
     pub(super) span: Option<(u32, u64, bool)>,
     /// Listens to what is written here.
-    pub(super) tap: Tap,
+    pub(super) tap: Box<Tap>,
     /// The same, on a classic connection.
-    pub(super) classic: ClassicTap,
+    pub(super) classic: Box<ClassicTap>,
 }
 
 /// How far a stream is.
@@ -269,8 +275,8 @@ impl End {
             end_told: false,
             quiet: false,
             span: None,
-            tap: Tap::default(),
-            classic: ClassicTap::default(),
+            tap: Box::default(),
+            classic: Box::default(),
         }
     }
 

@@ -119,16 +119,21 @@ impl Peer {
 
     /// A holding grew: every connection on which the content was named is told when it next has room.
     pub(in crate::core) fn tell_haves(&mut self, now: Time, content: ContentId) {
-        for conn in self.links.on(&content).collect::<Vec<_>>() {
-            self.note_stale_haves(now, conn, content);
+        if self.catalogue.get(&content).is_some() {
+            for conn in self.links.on(&content).collect::<Vec<_>>() {
+                self.note_stale(now, conn, content);
+            }
         }
     }
 
     /// One connection is told of a holding when it next has room.
     pub(in crate::core) fn note_stale_haves(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        if self.catalogue.get(&content).is_none() {
-            return;
+        if self.catalogue.get(&content).is_some() {
+            self.note_stale(now, conn, content);
         }
+    }
+
+    fn note_stale(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
@@ -136,7 +141,7 @@ impl Peer {
             && channel.told.is_some()
             && channel.remote.as_ref().is_some_and(Bitfield::is_full);
         if channel.our_cut.is_some() && !channel.withdrawn && !sated {
-            connection.stale_haves.insert(number);
+            connection.stale_haves.insert(number, ());
             self.wake(now, conn);
         }
     }
@@ -146,7 +151,7 @@ impl Peer {
         let lists = !self.config.topology.is_mesh();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         while !connection.outbox_is_full() {
-            let Some(number) = connection.stale_haves.pop_first() else { return };
+            let Some((number, ())) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number as usize) else { continue };
             let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
                 continue;
@@ -162,7 +167,7 @@ impl Peer {
                             let bits = shown.to_bytes();
                             connection.encode(&Frame::HaveMap { channel: number, bits });
                         }
-                        _ => encode_ranges(connection, number, news),
+                        _ => encode_ranges(connection, number, &news),
                     }
                     counts
                 }
@@ -222,7 +227,7 @@ fn encode_holding(
     let all = if holding.is_complete() { cut.chunks() } else { holding.count() };
     match (told, holding.bits()) {
         (Some(from), _) => {
-            let news = holding.since(from).to_vec();
+            let news = holding.since(from);
             let new = news.len() as u32;
             encode_ranges(connection, channel, news);
             return (all, new);
@@ -239,7 +244,12 @@ fn encode_holding(
 }
 
 /// Encodes chunks as ranges of neighbours.
-fn encode_ranges(connection: &mut Connection, channel: u32, mut chunks: Vec<u32>) {
+fn encode_ranges(connection: &mut Connection, channel: u32, chunks: &[u32]) {
+    if let [first] = chunks {
+        // By far the most news are of one chunk.
+        return connection.encode(&Frame::Have { channel, first: *first, count: 1 });
+    }
+    let mut chunks = chunks.to_vec();
     chunks.sort_unstable();
     let mut rest = chunks.as_slice();
     while let Some(&first) = rest.first() {

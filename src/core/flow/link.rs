@@ -134,10 +134,7 @@ impl Peer {
 
     /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were.
     fn forget_impostors(&mut self, endpoint: &SocketAddr, there: &PeerId) {
-        let at = self.directory.peers().filter(|(id, known)| known.addr == *endpoint && *id != there);
-        let impostors: Vec<PeerId> =
-            at.filter(|(_, known)| known.connections == 0).map(|(id, _)| *id).collect();
-        for id in impostors {
+        for id in self.directory.impostors(endpoint, there) {
             if let Some(peer) = self.directory.peer_ref(&id) {
                 self.directory.remove(&id);
                 self.event(Event::PeerLost(peer));

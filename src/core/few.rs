@@ -1,0 +1,158 @@
+//! An ordered map that holds few things most of the time, and many some of the time.
+//!
+//! The first page of a `BTreeMap` has room for eleven; of a map that holds one thing, and is there a thousand times, ten
+//! elevenths are waste. Few things lie in a sorted list that is no longer than they are, many in a `BTreeMap`.
+
+use std::collections::BTreeMap;
+
+/// So many lie in a list.
+const FEW: usize = 8;
+
+/// See the file's head.
+#[derive(Debug)]
+pub(in crate::core) enum FewMap<K, V> {
+    Few(Vec<(K, V)>),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K, V> Default for FewMap<K, V> {
+    fn default() -> FewMap<K, V> {
+        FewMap::Few(Vec::new())
+    }
+}
+
+impl<K: Ord, V> FewMap<K, V> {
+    /// How many things there are.
+    pub(in crate::core) fn len(&self) -> usize {
+        match self {
+            FewMap::Few(list) => list.len(),
+            FewMap::Many(map) => map.len(),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub(in crate::core) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What stands under `key`.
+    pub(in crate::core) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            FewMap::Few(list) => list.iter().find(|(present, _)| present == key).map(|(_, value)| value),
+            FewMap::Many(map) => map.get(key),
+        }
+    }
+
+    /// What stands under `key`, to change it.
+    pub(in crate::core) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            FewMap::Few(list) => list.iter_mut().find(|(present, _)| present == key).map(|(_, value)| value),
+            FewMap::Many(map) => map.get_mut(key),
+        }
+    }
+
+    /// `value` stands under `key` from now on.
+    pub(in crate::core) fn insert(&mut self, key: K, value: V) {
+        let list = match self {
+            FewMap::Many(map) => {
+                map.insert(key, value);
+                return;
+            }
+            FewMap::Few(list) => list,
+        };
+        match list.binary_search_by(|(present, _)| present.cmp(&key)) {
+            Ok(at) => list[at].1 = value,
+            Err(at) if list.len() < FEW => {
+                list.reserve_exact(1);
+                list.insert(at, (key, value));
+            }
+            Err(_) => {
+                let mut map: BTreeMap<K, V> = std::mem::take(list).into_iter().collect();
+                map.insert(key, value);
+                *self = FewMap::Many(map);
+            }
+        }
+    }
+
+    /// Everything, in the order of the keys.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let (few, many) = match self {
+            FewMap::Few(list) => (list.as_slice(), None),
+            FewMap::Many(map) => ([].as_slice(), Some(map)),
+        };
+        few.iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
+    }
+
+    /// The first key that is not before `key`.
+    pub(in crate::core) fn first_from(&self, key: &K) -> Option<&K> {
+        match self {
+            FewMap::Few(list) => list.iter().map(|(present, _)| present).find(|present| *present >= key),
+            FewMap::Many(map) => map.range(key..).next().map(|(present, _)| present),
+        }
+    }
+
+    /// Takes out what stands under `key`.
+    pub(in crate::core) fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            FewMap::Few(list) => {
+                let at = list.iter().position(|(present, _)| present == key)?;
+                Some(list.remove(at).1)
+            }
+            FewMap::Many(map) => map.remove(key),
+        }
+    }
+
+    /// Takes out the first key, and what stands under it.
+    pub(in crate::core) fn pop_first(&mut self) -> Option<(K, V)> {
+        match self {
+            FewMap::Few(list) if list.is_empty() => None,
+            FewMap::Few(list) => Some(list.remove(0)),
+            FewMap::Many(map) => map.pop_first(),
+        }
+    }
+
+    /// Only what `keep` says yes to stays.
+    pub(in crate::core) fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        match self {
+            FewMap::Few(list) => list.retain_mut(|(key, value)| keep(key, value)),
+            FewMap::Many(map) => map.retain(keep),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_same_map_when_it_grows() {
+        let mut few = FewMap::default();
+        let mut map = BTreeMap::new();
+        for key in (0..40u32).map(|key| key * 7 % 20) {
+            few.insert(key, key + 1);
+            map.insert(key, key + 1);
+            assert!(few.iter().eq(map.iter()));
+            assert_eq!(few.len(), map.len());
+            for key in 0..21 {
+                assert_eq!(few.get(&key), map.get(&key));
+                assert_eq!(few.get_mut(&key), map.get_mut(&key));
+                assert_eq!(few.first_from(&key), map.range(key..).next().map(|(key, _)| key));
+            }
+            assert_eq!(matches!(few, FewMap::Few(_)), map.len() <= FEW);
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_goes() {
+        for count in [5u32, 50] {
+            let mut few = FewMap::default();
+            (0..count).for_each(|key| few.insert(key, ()));
+            few.retain(|key, ()| key % 2 == 0);
+            assert!(few.iter().map(|(key, ())| *key).eq((0..count).step_by(2)));
+            assert_eq!((few.remove(&2), few.remove(&2)), (Some(()), None));
+            assert!(std::iter::from_fn(|| few.pop_first()).map(|(key, ())| key).take(2).eq([0, 4]));
+            while few.pop_first().is_some() {}
+            assert!(few.is_empty());
+        }
+    }
+}
