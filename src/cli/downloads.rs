@@ -4,7 +4,7 @@
 mod classic;
 mod shown;
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ const FAILURES_TOLD_MAX: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Downloads {
     searches: Vec<Search>,
-    items: BTreeMap<ContentId, Item>,
+    items: SortedMap<ContentId, Item>,
     /// What is fetched from classic peers; `None`: they are not asked.
     classic: Option<Fetches>,
     target: Target,
@@ -86,7 +86,7 @@ impl Downloads {
         plain.is_due(Instant::now());
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
-            items: BTreeMap::new(),
+            items: SortedMap::new(),
             classic: None,
             target,
             done: 0,

@@ -4,7 +4,7 @@
 //! Owns what was assigned to whom. Knows a connection only by its id; what is really shown, asked for and sent is the
 //! business of others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
@@ -22,7 +22,7 @@ const STALL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 struct Hand {
     /// Assigned and not left yet.
-    chunks: BTreeSet<u32>,
+    chunks: SortedSet<u32>,
     /// When it came, or got on.
     moved: Time,
     /// It gave back what it had: nothing is assigned to it until it gets on.
@@ -47,7 +47,7 @@ pub(in crate::core) struct Assigner {
     waiting: Vec<u32>,
     /// Which have left, or are elsewhere for another reason.
     left: Bitfield,
-    hands: BTreeMap<ConnId, Hand>,
+    hands: SortedMap<ConnId, Hand>,
     hand_max: usize,
     news: Vec<Show>,
 }
@@ -62,7 +62,7 @@ impl Assigner {
         Assigner {
             waiting,
             left: Bitfield::empty(chunks),
-            hands: BTreeMap::new(),
+            hands: SortedMap::new(),
             hand_max: hand_max.max(1),
             news: Vec::new(),
         }
@@ -70,7 +70,7 @@ impl Assigner {
 
     /// Somebody came.
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
-        let hand = Hand { chunks: BTreeSet::new(), moved: now, stalled: false, free: false };
+        let hand = Hand { chunks: SortedSet::new(), moved: now, stalled: false, free: false };
         self.hands.entry(conn).or_insert(hand);
         self.fill(conn);
     }
@@ -108,7 +108,7 @@ impl Assigner {
                 }
             }
         }
-        let mut back = BTreeSet::new();
+        let mut back = SortedSet::new();
         for (conn, hand) in &mut self.hands {
             if !hand.chunks.is_empty() && now.since(hand.moved) >= STALL && !asks(*conn) {
                 hand.stalled = true;
@@ -163,7 +163,7 @@ impl Assigner {
         }
     }
 
-    fn give_back(&mut self, chunks: BTreeSet<u32>) {
+    fn give_back(&mut self, chunks: SortedSet<u32>) {
         if chunks.is_empty() {
             return;
         }
@@ -215,7 +215,7 @@ mod tests {
         let mut assigner = assigner(100, 3, 4);
         let first = shown(&mut assigner);
         assert_eq!(first.len(), 12);
-        assert_eq!(first.iter().map(|(_, chunk)| *chunk).collect::<BTreeSet<_>>().len(), 12);
+        assert_eq!(first.iter().map(|(_, chunk)| *chunk).collect::<SortedSet<_>>().len(), 12);
         assigner.note_left(Time::ZERO, conn(0), first[0].1);
         let next = shown(&mut assigner);
         assert_eq!((next.len(), next[0].0), (1, 0));

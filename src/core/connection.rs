@@ -2,7 +2,8 @@
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::core::bitfield::Bitfield;
@@ -128,10 +129,10 @@ pub(in crate::core) struct Connection {
     /// Our channels, by our numbers.
     pub(in crate::core) channels: Vec<Channel>,
     /// Their numbers to ours.
-    pub(in crate::core) theirs: BTreeMap<u32, u32>,
-    by_content: BTreeMap<ContentId, u32>,
+    pub(in crate::core) theirs: SortedMap<u32, u32>,
+    by_content: SortedMap<ContentId, u32>,
     /// Channels whose holding grew since we told them.
-    pub(in crate::core) stale_haves: BTreeSet<u32>,
+    pub(in crate::core) stale_haves: SortedSet<u32>,
     /// What of the outbox tells what we have, where somebody wants to know.
     pub(in crate::core) lists_out: Vec<ListOut>,
     /// Catalogue pages the other side asked for.
@@ -186,9 +187,9 @@ impl Connection {
             incoming: None,
             outgoing: None,
             channels: Vec::new(),
-            theirs: BTreeMap::new(),
-            by_content: BTreeMap::new(),
-            stale_haves: BTreeSet::new(),
+            theirs: SortedMap::new(),
+            by_content: SortedMap::new(),
+            stale_haves: SortedSet::new(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
             manifest_asks: VecDeque::new(),

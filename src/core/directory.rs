@@ -2,7 +2,7 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(in crate::core) struct Known {
     heard: Time,
     interval: Duration,
     generation: u64,
-    entries: BTreeMap<(ContentId, String), Listed>,
+    entries: SortedMap<(ContentId, String), Listed>,
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
@@ -69,8 +69,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// All peers that were heard and have not been silent for too long.
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
-    peers: BTreeMap<PeerId, Known>,
-    holders: BTreeSet<(ContentId, PeerId)>,
+    peers: SortedMap<PeerId, Known>,
+    holders: SortedSet<(ContentId, PeerId)>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -86,7 +86,13 @@ impl Known {
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
-        Directory { peers: BTreeMap::new(), holders: BTreeSet::new(), entry_bytes: 0, limits, own_addresses }
+        Directory {
+            peers: SortedMap::new(),
+            holders: SortedSet::new(),
+            entry_bytes: 0,
+            limits,
+            own_addresses,
+        }
     }
 
     /// How many peers are known.
@@ -140,7 +146,7 @@ impl Directory {
             heard: now,
             interval: believed(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
             generation: 0,
-            entries: BTreeMap::new(),
+            entries: SortedMap::new(),
             entry_bytes: 0,
             fresh: 0,
         };
@@ -296,7 +302,7 @@ impl Directory {
 
     /// What is offered, for people, in the order of (name, id).
     pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
-        let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
+        let mut contents: SortedMap<(&str, ContentId), ContentStatus> = SortedMap::new();
         for (peer, known) in &self.peers {
             for ((id, name), listed) in &known.entries {
                 let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
@@ -315,7 +321,7 @@ impl Directory {
 
     fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&(ContentId, String), &Listed) -> bool) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let mut dropped = BTreeSet::new();
+        let mut dropped = SortedSet::new();
         let (mut bytes, mut fresh) = (0, 0);
         known.entries.retain(|key, listed| {
             let keep = !goes(key, listed);
@@ -343,7 +349,7 @@ impl Directory {
 
     /// Panics when the index of holders, or a count of bytes, is not what the entries say.
     pub(in crate::core) fn check(&self) {
-        let mut holders = BTreeSet::new();
+        let mut holders = SortedSet::new();
         let mut bytes = 0;
         for (peer, known) in &self.peers {
             for key in known.entries.keys() {

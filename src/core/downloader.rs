@@ -3,7 +3,8 @@
 //! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
 //! but by its id; what is had stands in the catalogue.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -74,13 +75,13 @@ pub(in crate::core) struct Download {
     /// Known from the manifest on.
     pub(in crate::core) geometry: Option<Geometry>,
     /// Requests by chunk: one, or two when the first is late or all is in flight.
-    pub(in crate::core) flights: BTreeMap<u32, Vec<Flight>>,
+    pub(in crate::core) flights: SortedMap<u32, Vec<Flight>>,
     /// Chunks on their way to the disk.
-    pub(in crate::core) storing: BTreeMap<u32, Storing>,
+    pub(in crate::core) storing: SortedMap<u32, Storing>,
     /// How many connected peers have each chunk.
     pub(in crate::core) availability: Vec<u16>,
     /// Peers that chunks came from.
-    pub(in crate::core) contributors: BTreeSet<SocketAddr>,
+    pub(in crate::core) contributors: SortedSet<SocketAddr>,
     /// Peers that were struck over it.
     pub(in crate::core) struck: Vec<PeerRef>,
     /// When it last got on, or could have.
@@ -110,10 +111,10 @@ impl Download {
             values_best: 0,
             follower: None,
             geometry: None,
-            flights: BTreeMap::new(),
-            storing: BTreeMap::new(),
+            flights: SortedMap::new(),
+            storing: SortedMap::new(),
             availability: Vec::new(),
-            contributors: BTreeSet::new(),
+            contributors: SortedSet::new(),
             struck: Vec::new(),
             supplied: now,
             waiting: false,
@@ -225,11 +226,11 @@ impl Download {
 /// All downloads, and what they share.
 #[derive(Debug)]
 pub(in crate::core) struct Downloader {
-    downloads: BTreeMap<ContentId, Download>,
+    downloads: SortedMap<ContentId, Download>,
     begun: u64,
     queue: VecDeque<ContentId>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
-    pub(in crate::core) starving: BTreeSet<ContentId>,
+    pub(in crate::core) starving: SortedSet<ContentId>,
     active: usize,
     active_max: usize,
     pool_bytes_left: u64,
@@ -240,10 +241,10 @@ impl Downloader {
     /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
     pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
         Downloader {
-            downloads: BTreeMap::new(),
+            downloads: SortedMap::new(),
             begun: 0,
             queue: VecDeque::new(),
-            starving: BTreeSet::new(),
+            starving: SortedSet::new(),
             active: 0,
             active_max: active_max.max(1),
             pool_bytes_left: pool_bytes,

@@ -1,6 +1,6 @@
 //! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;
@@ -9,10 +9,10 @@ use crate::core::id::{ContentId, PeerId};
 /// Indexes over the connections.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Links {
-    by_peer: BTreeMap<PeerId, ConnId>,
-    by_endpoint: BTreeMap<SocketAddr, ConnId>,
-    by_content: BTreeSet<(ContentId, ConnId)>,
-    half_open: BTreeMap<IpAddr, usize>,
+    by_peer: SortedMap<PeerId, ConnId>,
+    by_endpoint: SortedMap<SocketAddr, ConnId>,
+    by_content: SortedSet<(ContentId, ConnId)>,
+    half_open: SortedMap<IpAddr, usize>,
 }
 
 impl Links {

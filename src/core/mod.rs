@@ -36,6 +36,7 @@ mod rates;
 pub mod rng;
 mod searches;
 mod shown;
+pub mod sorted;
 mod spools;
 pub mod status;
 pub mod tactics;

@@ -3,7 +3,7 @@
 //! Owns their numbers and states. Knows no connection but by its id; what is said and fetched is decided in
 //! `flow/push.rs` and `flow/receive.rs`.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef, Recipient};
@@ -71,10 +71,10 @@ pub(in crate::core) struct Offered {
 pub(in crate::core) struct Pusher {
     /// Whether offers are taken here at all.
     pub(in crate::core) receives: bool,
-    pushes: BTreeMap<u32, Push>,
-    offered: BTreeMap<u32, Offered>,
+    pushes: SortedMap<u32, Push>,
+    offered: SortedMap<u32, Offered>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
-    swarms: BTreeMap<ContentId, (Time, usize)>,
+    swarms: SortedMap<ContentId, (Time, usize)>,
     next_number: u32,
     next_offer: u32,
 }

@@ -3,7 +3,7 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::door::ConnId;
@@ -41,9 +41,9 @@ pub(in crate::core) struct Search {
     /// When an exact name that was heard counts as unique.
     pub(in crate::core) settles: Option<Time>,
     /// Peers that were heard meanwhile.
-    pub(in crate::core) heard: BTreeSet<PeerId>,
+    pub(in crate::core) heard: SortedSet<PeerId>,
     /// Connections that were asked for pages, and whether the last one came.
-    pub(in crate::core) walks: BTreeMap<ConnId, bool>,
+    pub(in crate::core) walks: SortedMap<ConnId, bool>,
     began: Time,
     asked: usize,
     asked_last: bool,
@@ -70,8 +70,8 @@ impl Search {
             wanted,
             ends: now + wait,
             settles: None,
-            heard: BTreeSet::new(),
-            walks: BTreeMap::new(),
+            heard: SortedSet::new(),
+            walks: SortedMap::new(),
             began: now,
             asked: 0,
             asked_last: false,
@@ -135,7 +135,7 @@ impl Search {
 pub(in crate::core) struct Searches {
     /// When everything was last asked for, by whichever search.
     pub(in crate::core) asked_all: Option<Time>,
-    by_key: BTreeMap<u32, Search>,
+    by_key: SortedMap<u32, Search>,
     next_key: u32,
 }
 

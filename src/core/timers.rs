@@ -1,6 +1,6 @@
 //! What must happen when, without input: one moment for each thing that waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
@@ -79,8 +79,8 @@ impl Timer {
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Timers {
-    by_time: BTreeSet<(Time, Timer)>,
-    moments: BTreeMap<Timer, Time>,
+    by_time: SortedSet<(Time, Timer)>,
+    moments: SortedMap<Timer, Time>,
 }
 
 impl Timers {

@@ -1,6 +1,6 @@
 //! Announcing in the classic dialects: each voice in its own datagrams, to everybody and to each peer heard.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
@@ -29,7 +29,7 @@ impl Peer {
         }
         let Some(classic) = &self.config.classic else { return };
         let (voices, address) = (classic.voices.clone(), classic.address);
-        let mut sent = BTreeSet::new();
+        let mut sent = SortedSet::new();
         let mut chunks = 0;
         for Voice { dialect, port } in voices {
             // The store keeps no SHA-256, and without one D does not announce.
@@ -84,12 +84,12 @@ impl Peer {
     /// The names of a file's chunks in every voice.
     fn voiced_names(&self, file: &str) -> Vec<ChunkName> {
         let voices = self.config.classic.iter().flat_map(|classic| &classic.voices);
-        let dialects: BTreeSet<Dialect> =
+        let dialects: SortedSet<Dialect> =
             voices.map(|voice| voice.dialect).filter(|dialect| !dialect.announces_checksum()).collect();
         let names = dialects
             .into_iter()
             .flat_map(|dialect| self.classic.shelf.names_of(file, dialect.name_form(), dialect.chunk_rule()));
-        names.collect::<BTreeSet<ChunkName>>().into_iter().collect()
+        names.collect::<SortedSet<ChunkName>>().into_iter().collect()
     }
 
     /// Listeners that are bound to one address hear only what is sent to it.
@@ -99,7 +99,7 @@ impl Peer {
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });
         }
         let named = self.config.fixed_peers.iter().map(SocketAddr::ip);
-        let known: BTreeSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
+        let known: SortedSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
         for ip in known {
             let to = DatagramTo::One { iface: None, addr: SocketAddr::new(ip, port) };
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });
