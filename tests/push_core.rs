@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
     ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
@@ -24,15 +25,15 @@ struct Bench {
     now: Time,
     events: VecDeque<ForeignEvent>,
     dials: Vec<ConnId>,
-    spools: BTreeMap<SpoolId, Vec<u8>>,
+    spools: SortedMap<SpoolId, Vec<u8>>,
     /// Files under their final names.
-    kept: BTreeMap<String, Vec<u8>>,
+    kept: SortedMap<String, Vec<u8>>,
     disk_is_full: bool,
 }
 
 impl Bench {
     fn new(quota_bytes: u64) -> Bench {
-        let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
+        let doors = SortedMap::from([(PORT, false), (NAMED, true)]);
         let config = Config {
             user: "bench".into(),
             tcp_port: 0,
@@ -53,8 +54,8 @@ impl Bench {
             now: Time::ZERO,
             events: VecDeque::new(),
             dials: Vec::new(),
-            spools: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            spools: SortedMap::new(),
+            kept: SortedMap::new(),
             disk_is_full: false,
         }
     }

@@ -1,6 +1,6 @@
 //! What the peers of a demo told, put together: who got how many chunks from whom, and how long it took.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use crate::core::name::printable;
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     /// Chunks by (who got it, who gave it).
-    chunks: BTreeMap<(usize, String), u64>,
+    chunks: SortedMap<(usize, String), u64>,
     /// Of those, chunks from peers that did not have the whole file yet.
     from_partial: u64,
     /// Seconds each downloader needed.
-    took: BTreeMap<usize, f64>,
+    took: SortedMap<usize, f64>,
     /// What went wrong, by who told.
     errors: Vec<(usize, String)>,
 }

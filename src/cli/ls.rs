@@ -1,6 +1,6 @@
 //! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -266,12 +266,12 @@ fn peer_table(peers: &[PeerStatus], long: bool) -> String {
 /// User names, and which of them several peers have.
 #[derive(Debug)]
 struct Names {
-    peers_of: BTreeMap<String, usize>,
+    peers_of: SortedMap<String, usize>,
 }
 
 impl Names {
     fn of<'a>(peers: impl Iterator<Item = &'a PeerRef>) -> Names {
-        let mut peers_of = BTreeMap::new();
+        let mut peers_of = SortedMap::new();
         for peer in peers {
             *peers_of.entry(peer.user.clone()).or_insert(0) += 1;
         }

@@ -1,6 +1,6 @@
 //! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,9 +51,9 @@ pub(crate) struct Run<'a> {
     pub(crate) out: &'a mut Output,
     log: Option<TransferLog>,
     /// Names and cuts of the contents that events speak of by id.
-    pub(super) known: BTreeMap<ContentId, Known>,
+    pub(super) known: SortedMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
-    pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
+    pub(super) complaints: SortedSet<(SocketAddr, &'static str)>,
 }
 
 impl Standing {
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
             log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
         }
-        Ok(Run { reactor, out, log, known: BTreeMap::new(), complaints: BTreeSet::new() })
+        Ok(Run { reactor, out, log, known: SortedMap::new(), complaints: SortedSet::new() })
     }
 
     /// Shares a file or a folder.

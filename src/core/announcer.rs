@@ -2,7 +2,8 @@
 //!
 //! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::core::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(in crate::core) struct Announcer {
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
-    answered: BTreeMap<(SocketAddr, PeerId), Time>,
+    answered: SortedMap<(SocketAddr, PeerId), Time>,
 }
 
 impl Announcer {
@@ -60,7 +61,7 @@ impl Announcer {
             last_round: None,
             cursor: None,
             answers: VecDeque::new(),
-            answered: BTreeMap::new(),
+            answered: SortedMap::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns which chunks are had and in which order they came. Knows no file: the store says what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::ops::Bound;
 
 use crate::core::bitfield::Bitfield;
@@ -82,11 +82,11 @@ impl Holding {
 /// Everything that this peer holds.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Catalogue {
-    holdings: BTreeMap<ContentId, Holding>,
+    holdings: SortedMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
-    listed: BTreeSet<(ContentId, String)>,
+    listed: SortedSet<(ContentId, String)>,
     /// Contents whose file is not what it was, and why.
-    gone: BTreeMap<ContentId, RefuseReason>,
+    gone: SortedMap<ContentId, RefuseReason>,
     generation: u64,
 }
 

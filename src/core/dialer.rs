@@ -1,6 +1,6 @@
 //! Which endpoints may be dialled, and when again: back-off, strikes, and a memory of oneself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ pub(in crate::core) struct Dialer {
     wait_min: Duration,
     wait_max: Duration,
     /// Endpoints that failed: how often in a row, and when they may be dialled again.
-    failures: BTreeMap<SocketAddr, (u32, Time)>,
+    failures: SortedMap<SocketAddr, (u32, Time)>,
     /// Endpoints that were struck, and until when.
-    struck: BTreeMap<SocketAddr, Time>,
+    struck: SortedMap<SocketAddr, Time>,
     /// Bad chunks of endpoints.
-    bad_chunks: BTreeMap<SocketAddr, u32>,
+    bad_chunks: SortedMap<SocketAddr, u32>,
     /// Endpoints that turned out to be this peer.
-    own: BTreeSet<SocketAddr>,
+    own: SortedSet<SocketAddr>,
     /// This host's addresses, where many peers may be.
     own_addresses: Vec<IpAddr>,
 }
@@ -34,10 +34,10 @@ impl Dialer {
         Dialer {
             wait_min,
             wait_max,
-            failures: BTreeMap::new(),
-            struck: BTreeMap::new(),
-            bad_chunks: BTreeMap::new(),
-            own: BTreeSet::new(),
+            failures: SortedMap::new(),
+            struck: SortedMap::new(),
+            bad_chunks: SortedMap::new(),
+            own: SortedSet::new(),
             own_addresses,
         }
     }

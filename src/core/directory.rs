@@ -2,7 +2,7 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -362,7 +362,7 @@ impl Directory {
 
     /// What is offered, for people, in the order of (name, id).
     pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
-        let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
+        let mut contents: SortedMap<(&str, ContentId), ContentStatus> = SortedMap::new();
         for (peer, known) in &self.peers {
             for ((id, name), listed) in known.entries.iter() {
                 let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
@@ -391,7 +391,7 @@ impl Directory {
 
     fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&(ContentId, String), &Listed) -> bool) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let mut dropped = BTreeSet::new();
+        let mut dropped = SortedSet::new();
         let (mut bytes, mut fresh) = (0, 0);
         known.entries.retain(|key, listed| {
             let keep = !goes(key, listed);

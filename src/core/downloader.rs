@@ -3,7 +3,8 @@
 //! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
 //! but by its id; what is had stands in the catalogue.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -72,11 +73,11 @@ pub(in crate::core) struct Download {
     /// What is asked for, by chunk.
     pub(in crate::core) flights: Flights,
     /// Chunks on their way to the disk.
-    pub(in crate::core) storing: BTreeMap<u32, Storing>,
+    pub(in crate::core) storing: SortedMap<u32, Storing>,
     /// How many connected peers have each chunk.
     pub(in crate::core) availability: Vec<u16>,
     /// Peers that chunks came from.
-    pub(in crate::core) contributors: BTreeSet<SocketAddr>,
+    pub(in crate::core) contributors: SortedSet<SocketAddr>,
     /// Peers that were struck over it.
     pub(in crate::core) struck: Vec<PeerRef>,
     /// When it last got on, or could have.
@@ -114,7 +115,7 @@ impl Download {
             flights: Flights::default(),
             storing: BTreeMap::new(),
             availability: Vec::new(),
-            contributors: BTreeSet::new(),
+            contributors: SortedSet::new(),
             struck: Vec::new(),
             supplied: now,
             waiting: false,
@@ -223,11 +224,11 @@ pub(in crate::core) fn smoothed(usual: Option<Duration>, took: Duration) -> Dura
 /// All downloads, and what they share.
 #[derive(Debug)]
 pub(in crate::core) struct Downloader {
-    downloads: BTreeMap<ContentId, Download>,
+    downloads: SortedMap<ContentId, Download>,
     begun: u64,
     queue: VecDeque<ContentId>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
-    pub(in crate::core) starving: BTreeSet<ContentId>,
+    pub(in crate::core) starving: SortedSet<ContentId>,
     active: usize,
     active_max: usize,
     /// Downloads that gave way.
@@ -240,10 +241,10 @@ impl Downloader {
     /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
     pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
         Downloader {
-            downloads: BTreeMap::new(),
+            downloads: SortedMap::new(),
             begun: 0,
             queue: VecDeque::new(),
-            starving: BTreeSet::new(),
+            starving: SortedSet::new(),
             active: 0,
             active_max: active_max.max(1),
             giving_way: 0,

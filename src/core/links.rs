@@ -1,6 +1,6 @@
 //! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;

@@ -3,7 +3,7 @@
 //! Owns the standing wish and the books about it. What is offered stands in the directory, what is held in the
 //! catalogue; what follows is decided in `flow/mirror.rs`.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
@@ -73,9 +73,9 @@ pub(in crate::core) struct Mirror {
     pub(in crate::core) full_said: bool,
     /// Bytes that may still be fetched.
     room_bytes: u64,
-    courses: BTreeMap<ContentId, Course>,
-    failed: BTreeMap<ContentId, Failed>,
-    walks: BTreeMap<PeerId, Walk>,
+    courses: SortedMap<ContentId, Course>,
+    failed: SortedMap<ContentId, Failed>,
+    walks: SortedMap<PeerId, Walk>,
 }
 
 impl Mirror {
@@ -86,9 +86,9 @@ impl Mirror {
             wanted,
             full_said: false,
             room_bytes,
-            courses: BTreeMap::new(),
-            failed: BTreeMap::new(),
-            walks: BTreeMap::new(),
+            courses: SortedMap::new(),
+            failed: SortedMap::new(),
+            walks: SortedMap::new(),
         }
     }
 

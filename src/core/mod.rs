@@ -38,6 +38,7 @@ mod rates;
 pub mod rng;
 mod searches;
 mod shown;
+pub mod sorted;
 mod spools;
 pub mod status;
 pub mod tactics;

@@ -3,7 +3,7 @@
 //!
 //! Owns no connection. In a mesh there are no neighbours, and all of this stays empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::SocketAddr;
 
 use crate::core::geometry::Geometry;
@@ -40,11 +40,11 @@ pub(in crate::core) struct Neighbourhood {
     /// How the owner cuts it, once it told.
     pub(in crate::core) cut: Option<Geometry>,
     /// Neighbours of which it was told that they offer something else.
-    pub(in crate::core) strangers: BTreeSet<PeerId>,
+    pub(in crate::core) strangers: SortedSet<PeerId>,
     /// The owner said that it leaves.
     pub(in crate::core) owner_left: bool,
     /// Who came to take from here, by where each listens: who was killed and started again takes its own place.
-    pub(in crate::core) takers: BTreeMap<SocketAddr, Taker>,
+    pub(in crate::core) takers: SortedMap<SocketAddr, Taker>,
 }
 
 /// Somebody who came to take from here.

@@ -1,6 +1,7 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::core::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -114,7 +115,7 @@ pub struct Peer {
     pub(in crate::core) acquaintances: usize,
     pub(in crate::core) neighbourhood: Neighbourhood,
     /// What is dealt, chunk by chunk, to who comes for it.
-    pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
+    pub(in crate::core) dealers: SortedMap<ContentId, Dealer>,
     /// What is assigned, chunk by chunk, to those who want it of a seed.
     pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
     pub(in crate::core) idleness: Idleness,

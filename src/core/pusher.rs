@@ -77,7 +77,7 @@ pub(in crate::core) struct Pusher {
     met: BTreeMap<SocketAddr, PeerId>,
     offered: BTreeMap<u32, Offered>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
-    swarms: BTreeMap<ContentId, (Time, usize)>,
+    swarms: SortedMap<ContentId, (Time, usize)>,
     next_number: u32,
     next_offer: u32,
 }

@@ -1,6 +1,6 @@
 //! How much of others' doing is taken: datagrams, so many a second of one source, so many of all; and allowances.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(in crate::core) struct Rates {
     total: u32,
     second_began: Time,
     counted: u32,
-    sources: BTreeMap<IpAddr, u32>,
+    sources: SortedMap<IpAddr, u32>,
 }
 
 impl Rates {
@@ -29,7 +29,7 @@ impl Rates {
             total: limits.datagrams_per_s,
             second_began: Time::ZERO,
             counted: 0,
-            sources: BTreeMap::new(),
+            sources: SortedMap::new(),
         }
     }
 

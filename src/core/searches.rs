@@ -3,7 +3,7 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
@@ -55,7 +55,7 @@ pub(in crate::core) struct Search {
     /// What matched and is being fetched already.
     pub(in crate::core) begun: BTreeSet<ContentId>,
     /// Connections that were asked for pages, and whether the last one came.
-    pub(in crate::core) walks: BTreeMap<ConnId, bool>,
+    pub(in crate::core) walks: SortedMap<ConnId, bool>,
     began: Time,
     asked: usize,
     asked_last: bool,
@@ -153,7 +153,7 @@ impl Search {
 pub(in crate::core) struct Searches {
     /// When everything was last asked for, by whichever search.
     pub(in crate::core) asked_all: Option<Time>,
-    by_key: BTreeMap<u32, Search>,
+    by_key: SortedMap<u32, Search>,
     next_key: u32,
 }
 

@@ -1,13 +1,13 @@
 //! The numbers of spools that are in use, whatever their bytes become.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 
 use crate::core::door::SpoolId;
 
 /// The numbers in use.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Spools {
-    used: BTreeSet<SpoolId>,
+    used: SortedSet<SpoolId>,
 }
 
 impl Spools {

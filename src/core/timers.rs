@@ -1,6 +1,6 @@
 //! What must happen when, without input: one moment for each thing that waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;

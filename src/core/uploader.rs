@@ -2,7 +2,8 @@
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
@@ -34,13 +35,13 @@ struct Active {
 pub(in crate::core) struct Uploader {
     slots: usize,
     slot_stall: Duration,
-    queues: BTreeMap<ConnId, VecDeque<Ask>>,
+    queues: SortedMap<ConnId, VecDeque<Ask>>,
     /// Connections with a queue and no slot, in the order they get one.
     turns: VecDeque<ConnId>,
     /// Connections with a slot.
-    active: BTreeMap<ConnId, Active>,
+    active: SortedMap<ConnId, Active>,
     /// Connections that were served at least once; who is not among them goes first.
-    served: BTreeSet<ConnId>,
+    served: SortedSet<ConnId>,
 }
 
 impl Uploader {
@@ -49,10 +50,10 @@ impl Uploader {
         Uploader {
             slots: slots.max(1),
             slot_stall,
-            queues: BTreeMap::new(),
+            queues: SortedMap::new(),
             turns: VecDeque::new(),
-            active: BTreeMap::new(),
-            served: BTreeSet::new(),
+            active: SortedMap::new(),
+            served: SortedSet::new(),
         }
     }
 

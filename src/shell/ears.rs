@@ -172,8 +172,8 @@ fn cannot_hear(address: Ipv4Addr, port: u16, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::sorted::SortedMap;
     use crate::core::{ClassicConfig, DictionaryUse};
-    use std::collections::BTreeMap;
     use std::net::UdpSocket;
     use std::time::Duration;
 
@@ -182,10 +182,10 @@ mod tests {
             address: Ipv4Addr::LOCALHOST,
             voices: Vec::new(),
             announce_interval: Duration::from_secs(60),
-            doors: BTreeMap::new(),
+            doors: SortedMap::new(),
             dial_port: None,
             speaks: None,
-            dialects: BTreeMap::new(),
+            dialects: SortedMap::new(),
             dictionary: DictionaryUse::None,
             chunk_bytes_max: 1 << 20,
         };

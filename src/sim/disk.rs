@@ -3,7 +3,8 @@
 //! It outlives its host's peer. It knows each chunk only as right, rotten or not there; whether the bytes in a
 //! chunk buffer are right is known from where they came from.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::core::{
@@ -19,7 +20,7 @@ use crate::sim::scenario::DiskSpec;
 #[derive(Debug)]
 pub(super) struct Library {
     pub(super) contents: Vec<Rc<SimContent>>,
-    index: BTreeMap<ContentId, usize>,
+    index: SortedMap<ContentId, usize>,
 }
 
 /// What lies in a chunk buffer.
@@ -53,7 +54,7 @@ pub(super) struct File {
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) spec: DiskSpec,
-    pub(super) files: BTreeMap<usize, File>,
+    pub(super) files: SortedMap<usize, File>,
     /// What it holds of classic content.
     pub(super) shelf: Shelf,
     /// What is pushed here.
@@ -64,7 +65,7 @@ pub(super) struct Disk {
     pub(super) told: Option<StoreReply>,
     free_at: Time,
     /// Shared files that are not what they were; their new content is nobody's business.
-    withdrawn: BTreeSet<usize>,
+    withdrawn: SortedSet<usize>,
     pub(super) forges_manifests: bool,
     /// Bytes written to parts since the beginning of the world.
     pub(super) written_bytes: u64,
@@ -102,14 +103,14 @@ impl Disk {
     pub(super) fn new(spec: DiskSpec, forges_manifests: bool) -> Disk {
         Disk {
             spec,
-            files: BTreeMap::new(),
+            files: SortedMap::new(),
             shelf: Shelf::default(),
             tray: Tray::default(),
             buffers: Vec::new(),
             jobs: VecDeque::new(),
             told: None,
             free_at: Time::ZERO,
-            withdrawn: BTreeSet::new(),
+            withdrawn: SortedSet::new(),
             forges_manifests,
             written_bytes: 0,
             complaint: None,

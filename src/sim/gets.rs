@@ -1,6 +1,6 @@
 //! What became of what a host wanted, read from its peer's events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::{ContentId, Event, FailReason, Time};
 
@@ -18,7 +18,7 @@ pub enum Outcome {
 struct Get {
     asked: bool,
     named_all: bool,
-    contents: BTreeSet<ContentId>,
+    contents: SortedSet<ContentId>,
     search_failed: Option<FailReason>,
 }
 
@@ -26,12 +26,12 @@ struct Get {
 #[derive(Debug, Clone)]
 pub(super) struct Gets {
     gets: Vec<Get>,
-    outcomes: BTreeMap<ContentId, Outcome>,
+    outcomes: SortedMap<ContentId, Outcome>,
 }
 
 impl Gets {
     pub(super) fn new(count: usize) -> Gets {
-        Gets { gets: vec![Get::default(); count], outcomes: BTreeMap::new() }
+        Gets { gets: vec![Get::default(); count], outcomes: SortedMap::new() }
     }
 
     /// A new peer knows nothing of what the one before it was asked; what was finished is finished.
@@ -112,7 +112,7 @@ impl Gets {
         self.gets.get(get).and_then(|get| get.search_failed.as_ref())
     }
 
-    pub(super) fn outcomes(&self) -> &BTreeMap<ContentId, Outcome> {
+    pub(super) fn outcomes(&self) -> &SortedMap<ContentId, Outcome> {
         &self.outcomes
     }
 }

@@ -4,7 +4,7 @@
 //! not verify (I1, I6), deadlines (I12), datagrams (I13), dials (I14), completion (I15), one connection a pair (I17),
 //! honest peers are not struck (I20). What is checked where it happens stands in `driver` and `disk`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -28,9 +28,9 @@ const PAIR_SETTLE: Duration = Duration::from_secs(15);
 struct Watch {
     burst_began: Option<Time>,
     burst_datagrams: usize,
-    answered: BTreeMap<SocketAddr, Vec<Time>>,
-    finished: BTreeSet<ContentId>,
-    heard: BTreeSet<IpAddr>,
+    answered: SortedMap<SocketAddr, Vec<Time>>,
+    finished: SortedSet<ContentId>,
+    heard: SortedSet<IpAddr>,
     /// Others may strike it: something on it is wrong.
     suspect: bool,
     /// Its clock jumped, so that times measured on the world's clock mean nothing.
@@ -44,7 +44,7 @@ pub(super) struct Oracle {
     watches: Vec<Watch>,
     limits: Limits,
     /// Since when two hosts have held more than one connection.
-    doubled: BTreeMap<(usize, usize), Time>,
+    doubled: SortedMap<(usize, usize), Time>,
 }
 
 impl Oracle {
@@ -53,7 +53,7 @@ impl Oracle {
             violation: None,
             watches: scenario.hosts.iter().map(|_| Watch::default()).collect(),
             limits: scenario.limits.clone(),
-            doubled: BTreeMap::new(),
+            doubled: SortedMap::new(),
         }
     }
 
@@ -254,7 +254,7 @@ impl Oracle {
 
     /// I8: nobody asks more than two peers for one chunk.
     fn sweep_requests(&mut self, hosts: &[Host], streams: &Streams) {
-        let mut asked: BTreeMap<(usize, usize, u32), u32> = BTreeMap::new();
+        let mut asked: SortedMap<(usize, usize, u32), u32> = SortedMap::new();
         for (_, stream) in streams.iter() {
             for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host].honest()) {
                 for (content, chunk) in end.tap.asked() {
@@ -269,7 +269,7 @@ impl Oracle {
 
     /// I17: two peers do not keep two connections.
     fn sweep_pairs(&mut self, now: Time, hosts: &[Host], streams: &Streams) {
-        let mut count: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+        let mut count: SortedMap<(usize, usize), u32> = SortedMap::new();
         for (_, stream) in streams.iter() {
             let [a, b] = &stream.ends;
             let both =

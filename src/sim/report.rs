@@ -1,6 +1,6 @@
 //! The figures of a run: values that tests compare and people read.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fmt;
 
 use crate::core::{ContentId, Event, Time};
@@ -26,7 +26,7 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostReport {
     /// How its downloads ended, in its peer's last life.
-    pub outcomes: BTreeMap<ContentId, Outcome>,
+    pub outcomes: SortedMap<ContentId, Outcome>,
     /// Bytes of payload it sent, by content.
     pub payload_sent: Vec<u64>,
     /// Bytes of payload that came.

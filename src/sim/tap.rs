@@ -1,7 +1,7 @@
 //! A tap on what one end writes: its frames are decoded again and compared with what its disk and the conversation
 //! so far allow. It finds what the other side would only suffer from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::Limits;
 use crate::sim::disk::{Disk, Library};
@@ -13,11 +13,11 @@ use crate::wire::message::Frame;
 pub(super) struct Tap {
     decoder: Decoder,
     /// What its channels stand for, by content index.
-    channels: BTreeMap<u32, usize>,
+    channels: SortedMap<u32, usize>,
     /// The chunks it has asked for and neither got begun nor taken back: content, chunk.
-    asked: BTreeSet<(usize, u32)>,
+    asked: SortedSet<(usize, u32)>,
     /// The chunks it took back, which may cross their coming.
-    cancelled: BTreeSet<(usize, u32)>,
+    cancelled: SortedSet<(usize, u32)>,
     /// Bytes of payload that the last chunk header promised and that are still to be written.
     promised: u64,
 }

@@ -1,6 +1,7 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::core::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -33,10 +34,10 @@ const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct Downloads {
     fs: Fs,
     pub(crate) target: Target,
-    by_content: BTreeMap<ContentId, Download>,
+    by_content: SortedMap<ContentId, Download>,
     /// Which content has a name by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
-    given: BTreeMap<String, ContentId>,
+    given: SortedMap<String, ContentId>,
     pub(crate) helper: Helper,
     /// What came of files that are no parts, until somebody takes it.
     others: VecDeque<Other>,
@@ -60,8 +61,8 @@ impl Downloads {
     pub(crate) fn new(fs: Fs, config: &StoreConfig) -> Downloads {
         Downloads {
             target: Target::new(fs.clone(), config),
-            by_content: BTreeMap::new(),
-            given: BTreeMap::new(),
+            by_content: SortedMap::new(),
+            given: SortedMap::new(),
             others: VecDeque::new(),
             helper: Helper::new(fs.clone()),
             fs,

@@ -4,7 +4,7 @@
 //! hint: a file is known by device and inode, and an entry counts only while size, mtime and ctime are the same. A
 //! lost or torn line costs a hashing, nothing else.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(crate) struct Index {
 }
 
 /// By device and inode.
-type KnownFiles = BTreeMap<(u64, u64), Known>;
+type KnownFiles = SortedMap<(u64, u64), Known>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -174,7 +174,7 @@ impl Index {
             return Err(Errno::WOULDBLOCK);
         }
         let log = self.fs.open_read_at(&self.folder, Path::new(LOG))?;
-        let mut lines: BTreeMap<(u64, u64), (Known, String)> = BTreeMap::new();
+        let mut lines: SortedMap<(u64, u64), (Known, String)> = SortedMap::new();
         read_lines(&self.fs, &log, |line| {
             let path = line.path.clone().into_owned();
             lines.insert((line.dev, line.inode), (Known::of(line), path));

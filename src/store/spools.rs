@@ -1,6 +1,6 @@
 //! Answers and pushes on their way in: each a file of its own that has no name yet.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 
 use crate::core::SpoolId;
 use crate::store::fs::FsResult;
@@ -9,7 +9,7 @@ use crate::store::temp::Temp;
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Spools {
-    by_id: BTreeMap<SpoolId, Spool>,
+    by_id: SortedMap<SpoolId, Spool>,
 }
 
 /// One of them.

@@ -3,7 +3,7 @@
 //!
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -63,9 +63,9 @@ pub struct Summary {
     name: String,
     content: ContentId,
     cut: Geometry,
-    held: BTreeMap<u32, Held>,
+    held: SortedMap<u32, Held>,
     /// Where chunks came from in a run before.
-    before: BTreeMap<u32, Origin>,
+    before: SortedMap<u32, Origin>,
     /// The folder of the chunk files.
     chunk_folder: Option<File>,
     dirty: bool,
@@ -102,8 +102,8 @@ impl Summary {
             name,
             content,
             cut,
-            held: BTreeMap::new(),
-            before: BTreeMap::new(),
+            held: SortedMap::new(),
+            before: SortedMap::new(),
             chunk_folder,
             dirty: true,
         };
@@ -169,7 +169,7 @@ impl Summary {
     }
 
     /// What the summary of a run before says of where chunks came from; `None` when there is none of this download.
-    fn read(&self) -> Option<BTreeMap<u32, Origin>> {
+    fn read(&self) -> Option<SortedMap<u32, Origin>> {
         let name = format!("{}{}", self.name, ENDINGS[1]);
         let file = self.fs.open_read_at(&self.folder, Path::new(&name)).ok()?;
         let len = self.fs.look(&file).ok()?.stamp.size;

@@ -4,7 +4,7 @@
 //! works on every file system, costs no memory but the mark in each served file, and takes a hundredth of the time
 //! at most, since the next look is put off by what the last one took.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,10 +51,10 @@ pub(crate) struct Watch {
     settle_at: Option<Instant>,
     /// A pass was asked for while one is under way, or before the first.
     again: bool,
-    queue: BTreeSet<Place>,
-    unsettled: BTreeMap<Place, Unsettled>,
+    queue: SortedSet<Place>,
+    unsettled: SortedMap<Place, Unsettled>,
     /// Told to people once, and not tried again while they look the same.
-    left_out: BTreeMap<Place, Option<Stamp>>,
+    left_out: SortedMap<Place, Option<Stamp>>,
     /// A folder went away, or another has taken its place.
     moved: bool,
 }
@@ -103,9 +103,9 @@ impl Default for Watch {
             next_pass: None,
             settle_at: None,
             again: false,
-            queue: BTreeSet::new(),
-            unsettled: BTreeMap::new(),
-            left_out: BTreeMap::new(),
+            queue: SortedSet::new(),
+            unsettled: SortedMap::new(),
+            left_out: SortedMap::new(),
             moved: false,
         }
     }

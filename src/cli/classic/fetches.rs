@@ -1,7 +1,7 @@
 //! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
 //! of them for all is told here; chunks are told by the command.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const NUMBERS_MAX: usize = 16;
 /// The files, by ticket.
 #[derive(Debug)]
 pub(crate) struct Fetches {
-    files: BTreeMap<u32, File>,
+    files: SortedMap<u32, File>,
     looked: Looked,
     wait: Duration,
     chunk_dir: PathBuf,
@@ -50,7 +50,16 @@ impl Fetches {
     /// None yet. Each will be looked for as long as `wait`; its chunks are kept in `chunk_dir`.
     pub(crate) fn new(looked: Looked, wait: Duration, chunk_dir: PathBuf, target: Target) -> Fetches {
         let (done, bytes) = (0, 0);
-        Fetches { files: BTreeMap::new(), looked, wait, chunk_dir, target, done, bytes, failures: Vec::new() }
+        Fetches {
+            files: SortedMap::new(),
+            looked,
+            wait,
+            chunk_dir,
+            target,
+            done,
+            bytes,
+            failures: Vec::new(),
+        }
     }
 
     /// How long each file is looked for.

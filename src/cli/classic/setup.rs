@@ -1,7 +1,7 @@
 //! What the flags say about the classic dialects, as shell, core and store take it: beside a native command with
 //! `--classic`, or alone in one of the `classic` commands.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -197,7 +197,7 @@ fn silent(global: &Global, spoken: &[(IpAddr, Dialect)], chunk_bytes_max: u64) -
         address: host::own_address(global.bind, &global.iface, global.broadcast),
         voices: Vec::new(),
         announce_interval: global.announce_interval,
-        doors: BTreeMap::new(),
+        doors: SortedMap::new(),
         dial_port: None,
         dialects: spoken.iter().copied().collect(),
         speaks: None,

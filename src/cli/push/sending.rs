@@ -1,6 +1,7 @@
 //! Files that are pushed to receivers of the field.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::core::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ struct Sending {
     to: Vec<SocketAddr>,
     /// Errands that wait: each receiver gets one file at a time, for many of them take no more.
     waiting: VecDeque<Errand>,
-    under_way: BTreeMap<u32, Errand>,
+    under_way: SortedMap<u32, Errand>,
     tickets: u32,
     /// Everything that was named is hashed.
     is_scanned: bool,
@@ -106,7 +107,7 @@ pub(crate) fn push(
         sender: sender(global),
         to,
         waiting: VecDeque::new(),
-        under_way: BTreeMap::new(),
+        under_way: SortedMap::new(),
         tickets: 0,
         is_scanned: false,
         reading: Every::new(READING_INTERVAL),

@@ -1,6 +1,6 @@
 //! What is told of offered files that are here.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::core::ContentId;
 /// The offers that were accepted and have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    by_content: BTreeMap<ContentId, Offer>,
+    by_content: SortedMap<ContentId, Offer>,
 }
 
 /// A file that is here.

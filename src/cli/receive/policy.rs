@@ -1,6 +1,6 @@
 //! Which offers and pushes are taken without a question, and which not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 
 use crate::cli::push::receiving::Push;
@@ -35,15 +35,15 @@ pub(super) struct Policy {
     quota: u64,
     once: bool,
     /// Peers that somebody said are always to be believed.
-    always: BTreeSet<PeerId>,
+    always: SortedSet<PeerId>,
     /// The same of senders of the field, which have nothing but an address.
-    always_at: BTreeSet<IpAddr>,
+    always_at: SortedSet<IpAddr>,
     /// What was accepted in this run and did not fail: each content under each file name, with its size.
-    taken: BTreeMap<(ContentId, String), u64>,
+    taken: SortedMap<(ContentId, String), u64>,
     /// The names of those that are under way.
-    under_way: BTreeMap<ContentId, String>,
+    under_way: SortedMap<ContentId, String>,
     /// Pushes that were accepted and did not fail. What they take of the quota is counted where their bytes are.
-    pushes: BTreeSet<u32>,
+    pushes: SortedSet<u32>,
 }
 
 impl Policy {
@@ -53,11 +53,11 @@ impl Policy {
             from,
             quota,
             once,
-            always: BTreeSet::new(),
-            always_at: BTreeSet::new(),
-            taken: BTreeMap::new(),
-            under_way: BTreeMap::new(),
-            pushes: BTreeSet::new(),
+            always: SortedSet::new(),
+            always_at: SortedSet::new(),
+            taken: SortedMap::new(),
+            under_way: SortedMap::new(),
+            pushes: SortedSet::new(),
         }
     }
 

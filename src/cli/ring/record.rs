@@ -1,6 +1,7 @@
 //! The summary beside a download among neighbours, kept current: each chunk as it comes, and those that were here before.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::core::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ pub(super) struct Records {
     summary: Option<Summary>,
     /// Chunks to be read, and where they came from in this run.
     waiting: VecDeque<u32>,
-    origins: BTreeMap<u32, Origin>,
+    origins: SortedMap<u32, Origin>,
     /// When a long summary may be written again.
     due: Instant,
     scratch: Vec<u8>,
@@ -43,7 +44,7 @@ impl Records {
             content: None,
             summary: None,
             waiting: VecDeque::new(),
-            origins: BTreeMap::new(),
+            origins: SortedMap::new(),
             due: Instant::now(),
             scratch: Vec::new(),
         }

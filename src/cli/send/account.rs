@@ -1,6 +1,7 @@
 //! What is sent to whom, how far it is and how it ended. Owns the counts and what is told of them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -32,11 +33,11 @@ pub(super) struct Account {
     recipients: Vec<To>,
     wait: Duration,
     port: u16,
-    contents: BTreeSet<ContentId>,
+    contents: SortedSet<ContentId>,
     /// At the places of their tickets.
     items: Vec<Item>,
     /// Which of them chunks belong to.
-    by_peer: BTreeMap<(ContentId, SocketAddr), usize>,
+    by_peer: SortedMap<(ContentId, SocketAddr), usize>,
     scanned: bool,
     open: usize,
     done: usize,
@@ -86,9 +87,9 @@ impl Account {
             recipients: recipients.into_iter().map(to).collect(),
             wait,
             port,
-            contents: BTreeSet::new(),
+            contents: SortedSet::new(),
             items: Vec::new(),
-            by_peer: BTreeMap::new(),
+            by_peer: SortedMap::new(),
             scanned: false,
             open: 0,
             done: 0,

@@ -1,7 +1,7 @@
 //! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
 //! bounds of what is told when much happens at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ pub(super) struct Account {
     port: u16,
     started: bool,
     /// What is being fetched, since when.
-    coming: BTreeMap<ContentId, Instant>,
-    failures_told: BTreeSet<ContentId>,
+    coming: SortedMap<ContentId, Instant>,
+    failures_told: SortedSet<ContentId>,
     mirrored: usize,
     mirrored_bytes: u64,
     /// The interval that is under way, and what was told in it and what was not.
@@ -45,8 +45,8 @@ impl Account {
         Account {
             port,
             started: false,
-            coming: BTreeMap::new(),
-            failures_told: BTreeSet::new(),
+            coming: SortedMap::new(),
+            failures_told: SortedSet::new(),
             mirrored: 0,
             mirrored_bytes: 0,
             since: None,

@@ -2,7 +2,7 @@
 //!
 //! Owns no connection; an attempt knows the one it is made on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 /// All files that are fetched.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Fetches {
-    fetches: BTreeMap<u32, Fetch>,
+    fetches: SortedMap<u32, Fetch>,
     /// Connections on which something is asked.
-    asks: BTreeSet<ConnId>,
+    asks: SortedSet<ConnId>,
 }
 
 /// One of them.
@@ -33,7 +33,7 @@ pub(in crate::core) struct Fetch {
     pub(in crate::core) rule: ChunkRule,
     /// It was begun in another cut, which nobody could complete.
     pub(in crate::core) cut_changed: bool,
-    pub(in crate::core) chunks: BTreeMap<u32, Chunk>,
+    pub(in crate::core) chunks: SortedMap<u32, Chunk>,
     /// Everything is had, and the store joins it.
     pub(in crate::core) merging: bool,
     /// The store said what is kept.
@@ -45,9 +45,9 @@ pub(in crate::core) struct Fetch {
     /// What was last said to be announced by nobody.
     pub(in crate::core) told_missing: Vec<u32>,
     /// Who delivered something.
-    pub(in crate::core) contributors: BTreeSet<IpAddr>,
+    pub(in crate::core) contributors: SortedSet<IpAddr>,
     /// Kept chunks that were replaced, for their sizes cannot be right.
-    pub(in crate::core) replaced: BTreeSet<ChunkName>,
+    pub(in crate::core) replaced: SortedSet<ChunkName>,
 }
 
 /// How far the question is whether a file may be made.
@@ -64,9 +64,9 @@ pub(in crate::core) enum TargetLook {
 pub(in crate::core) struct Chunk {
     pub(in crate::core) state: State,
     /// So often each holder failed, and when it last did.
-    pub(in crate::core) failures: BTreeMap<IpAddr, (u32, Time)>,
+    pub(in crate::core) failures: SortedMap<IpAddr, (u32, Time)>,
     /// Holders whose chunk has a size that cannot be right.
-    pub(in crate::core) distrusted: BTreeSet<IpAddr>,
+    pub(in crate::core) distrusted: SortedSet<IpAddr>,
     /// It was said that nobody delivers it.
     pub(in crate::core) told_failed: bool,
     /// What was here of it and cannot be right, so that it is fetched again.
@@ -143,14 +143,14 @@ impl Fetch {
             file: None,
             rule: ChunkRule::Fifths,
             cut_changed: false,
-            chunks: BTreeMap::new(),
+            chunks: SortedMap::new(),
             merging: false,
             listed: false,
             target: None,
             told_begun: false,
             told_missing: Vec::new(),
-            contributors: BTreeSet::new(),
-            replaced: BTreeSet::new(),
+            contributors: SortedSet::new(),
+            replaced: SortedSet::new(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Fetch {
     }
 
     /// Their sizes.
-    pub(in crate::core) fn sizes(&self) -> BTreeMap<u32, u64> {
+    pub(in crate::core) fn sizes(&self) -> SortedMap<u32, u64> {
         self.had().map(|(index, had)| (index, had.bytes)).collect()
     }
 
@@ -197,7 +197,7 @@ impl Fetch {
             return Vec::new();
         }
         let Some((&last, _)) = sizes.last_key_value() else { return Vec::new() };
-        let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut votes: SortedMap<u64, usize> = SortedMap::new();
         for (_, bytes) in sizes.iter().filter(|(index, _)| **index != last) {
             *votes.entry(*bytes).or_default() += 1;
         }
@@ -292,7 +292,7 @@ impl Fetches {
 
     /// Panics when what is asked does not agree with the index.
     pub(in crate::core) fn check(&self) {
-        let conns: BTreeSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
+        let conns: SortedSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
         assert_eq!(conns, self.asks, "connections on which something is asked");
     }
 }

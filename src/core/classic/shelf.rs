@@ -1,7 +1,7 @@
 //! What is offered to classic peers: shared files, by their last name and the chunks they are cut into, and chunks that
 //! are kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::door::ChunkBytes;
 use crate::core::id::ContentId;
@@ -11,20 +11,20 @@ use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 #[derive(Debug, Default)]
 pub(in crate::core) struct Shelf {
     /// By the file's name. Of several files of one name the first is served.
-    files: BTreeMap<String, BTreeMap<ContentId, Shared>>,
+    files: SortedMap<String, SortedMap<ContentId, Shared>>,
     /// (stem, file name), of the same files.
-    stems: BTreeSet<(String, String)>,
+    stems: SortedSet<(String, String)>,
     /// Bytes of the chunks that are kept.
-    kept: BTreeMap<ChunkName, u64>,
+    kept: SortedMap<ChunkName, u64>,
     /// How kept chunks were cut, where they came to this process.
-    cuts: BTreeMap<ChunkName, ChunkRule>,
+    cuts: SortedMap<ChunkName, ChunkRule>,
 }
 
 #[derive(Debug)]
 struct Shared {
     size: u64,
     /// The whole names under which it is shared.
-    names: BTreeSet<String>,
+    names: SortedSet<String>,
 }
 
 impl Shelf {
@@ -34,7 +34,7 @@ impl Shelf {
         let Some(stem) = stem_of(file).filter(|_| size > 0) else { return false };
         let contents = self.files.entry(file.to_owned()).or_default();
         let new = contents.is_empty();
-        let shared = contents.entry(content).or_insert(Shared { size, names: BTreeSet::new() });
+        let shared = contents.entry(content).or_insert(Shared { size, names: SortedSet::new() });
         shared.names.insert(name.to_owned());
         self.stems.insert((stem, file.to_owned()));
         new
@@ -60,7 +60,7 @@ impl Shelf {
 
     /// These chunks are kept, and no others. True when that is news.
     pub(in crate::core) fn set_kept(&mut self, chunks: Vec<(ChunkName, u64)>) -> bool {
-        let kept: BTreeMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        let kept: SortedMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
         let news = kept != self.kept;
         self.kept = kept;
         self.cuts.retain(|name, _| self.kept.contains_key(name));
@@ -106,7 +106,7 @@ impl Shelf {
     /// The names under which all is announced in a dialect, no name twice.
     pub(in crate::core) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
         let form = dialect.name_form();
-        let mut names: BTreeSet<ChunkName> = BTreeSet::new();
+        let mut names: SortedSet<ChunkName> = SortedSet::new();
         for file in self.files.keys() {
             // Of two files whose chunks are called the same, only the one that is served is announced.
             let first = self.files.get(file).and_then(|contents| contents.keys().next());
@@ -115,7 +115,7 @@ impl Shelf {
                 names_of.filter(|name| self.find(name).map(|(content, _)| content).as_ref() == first),
             );
         }
-        let beyond: BTreeSet<String> =
+        let beyond: SortedSet<String> =
             self.kept.keys().filter(|name| name.index() > 5).map(ChunkName::file_name).collect();
         for name in self.kept.keys() {
             let fits = match dialect.chunk_rule() {
@@ -153,7 +153,7 @@ impl Shelf {
     /// Panics when what is indexed is not what is there.
     pub(in crate::core) fn check(&self) {
         assert_eq!(self.stems.len(), self.files.len(), "each file has one stem");
-        assert!(self.files.values().flat_map(BTreeMap::values).all(|shared| !shared.names.is_empty()));
+        assert!(self.files.values().flat_map(SortedMap::values).all(|shared| !shared.names.is_empty()));
         assert!(self.cuts.keys().all(|name| self.kept.contains_key(name)));
     }
 }

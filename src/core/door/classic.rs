@@ -2,7 +2,7 @@
 //!
 //! Nothing of this content is verified: no classic dialect has an id to verify it by.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,11 +24,11 @@ pub struct ClassicConfig {
     /// How often.
     pub announce_interval: Duration,
     /// Local TCP ports on which every connection is classic, each with the port of the dialects that it stands in for.
-    pub doors: BTreeMap<u16, u16>,
+    pub doors: SortedMap<u16, u16>,
     /// The TCP port that is dialled instead of the dialect's own.
     pub dial_port: Option<u16>,
     /// What peers speak where that cannot be told: both to them and with them.
-    pub dialects: BTreeMap<IpAddr, Dialect>,
+    pub dialects: SortedMap<IpAddr, Dialect>,
     /// The only dialect in which chunks are asked for; `None`: whichever their holder announced them in.
     pub speaks: Option<Dialect>,
     /// Who has what, where other processes have a part in knowing it.
@@ -399,7 +399,7 @@ pub struct ClassicContent {
     /// The name it would have.
     pub file: String,
     /// Who has which chunk: addresses by the chunk's number.
-    pub chunks: BTreeMap<u32, Vec<IpAddr>>,
+    pub chunks: SortedMap<u32, Vec<IpAddr>>,
     /// The dialects in which some of it is offered.
     pub dialects: Vec<Dialect>,
     /// Its size in bytes, where announcements tell it.

@@ -2,7 +2,7 @@
 //!
 //! The file itself is fetched by the recipient like any other content.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ impl Peer {
         name: &str,
         is_lost: bool,
     ) -> Result<Option<SocketAddr>, Vec<PeerRef>> {
-        let mut at: BTreeMap<SocketAddr, PeerRef> = BTreeMap::new();
+        let mut at: SortedMap<SocketAddr, PeerRef> = SortedMap::new();
         let ids: Vec<_> = self.directory.peers().map(|(id, _)| *id).collect();
         for peer in ids.iter().filter_map(|id| self.directory.peer_ref(id)) {
             if peer.is_called(name) {

@@ -1,6 +1,6 @@
 //! Searches: asked, answered, walked through catalogues, decided.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
@@ -286,7 +286,7 @@ impl Peer {
 
     /// What is known of what is wanted: each content once, with its first name and the most complete holder.
     fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
-        let mut found: BTreeMap<ContentId, (Entry, PeerRef)> = BTreeMap::new();
+        let mut found: SortedMap<ContentId, (Entry, PeerRef)> = SortedMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {

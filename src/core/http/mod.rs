@@ -2,7 +2,7 @@
 //!
 //! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 #[derive(Debug, Default)]
 pub(in crate::core) struct Readers {
     /// With the address of each, for none may have too many.
-    pub(in crate::core) open: BTreeSet<(IpAddr, ConnId)>,
+    pub(in crate::core) open: SortedSet<(IpAddr, ConnId)>,
 }
 
 /// One connection of a reader.

@@ -5,7 +5,7 @@ pub(in crate::core) mod conversation;
 pub(in crate::core) mod giving;
 pub(in crate::core) mod taking;
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub(in crate::core) struct Pushes {
     /// So many have come in so far.
     numbered: u32,
     /// Connections on which something is taken in, by the number of the push.
-    pub(in crate::core) taking: BTreeMap<u32, ConnId>,
+    pub(in crate::core) taking: SortedMap<u32, ConnId>,
     /// What has come whole, and is on its way to its name.
-    pub(in crate::core) storing: BTreeMap<SpoolId, Arrival>,
+    pub(in crate::core) storing: SortedMap<SpoolId, Arrival>,
     /// Bytes of all that was taken in, and of what was let come.
     pub(in crate::core) taken_bytes: u64,
 }

@@ -1,6 +1,6 @@
 //! The ports of the classic dialects, beside native ones and without.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::net::{TcpListener, UdpSocket};
 
 use super::*;
@@ -12,9 +12,9 @@ fn classic(udp: &[u16], tcp: &[(u16, u16)], strict: bool) -> Option<ClassicPorts
         address: Ipv4Addr::LOCALHOST,
         voices: Vec::new(),
         announce_interval: Duration::from_secs(60),
-        doors: BTreeMap::new(),
+        doors: SortedMap::new(),
         dial_port: None,
-        dialects: BTreeMap::new(),
+        dialects: SortedMap::new(),
         speaks: None,
         dictionary: DictionaryUse::None,
         chunk_bytes_max: 1 << 20,

@@ -2,7 +2,8 @@
 //!
 //! It is as simple as those in the field: it answers a request with what it has, and fetches one chunk at a time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::core::{ConnId, Rng, Time};
@@ -30,12 +31,12 @@ pub(in crate::sim) struct Foreign {
     pub(in crate::sim) is_up: bool,
     /// Until when it has no listener.
     pub(in crate::sim) deaf_until: Time,
-    pub(super) talks: BTreeMap<ConnId, Talk>,
+    pub(super) talks: SortedMap<ConnId, Talk>,
     next_conn: u32,
     /// Who announced which chunk in its dialect.
-    heard: BTreeMap<String, BTreeSet<IpAddr>>,
+    heard: SortedMap<String, SortedSet<IpAddr>>,
     /// What it fetched.
-    pub(in crate::sim) got: BTreeMap<ChunkName, Vec<u8>>,
+    pub(in crate::sim) got: SortedMap<ChunkName, Vec<u8>>,
 }
 
 /// One conversation.
@@ -91,10 +92,10 @@ impl Foreign {
             spec,
             is_up: false,
             deaf_until: Time::ZERO,
-            talks: BTreeMap::new(),
+            talks: SortedMap::new(),
             next_conn: 0,
-            heard: BTreeMap::new(),
-            got: BTreeMap::new(),
+            heard: SortedMap::new(),
+            got: SortedMap::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! What the driver and the core's jobs do to a spool has its effect at once and in order, as it has on a real disk that
 //! one thread writes to; only replies take the disk's time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -18,14 +18,14 @@ const BEYOND_CHUNK_MAX: u64 = 21;
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Shelf {
-    pub(in crate::sim) kept: BTreeMap<ChunkName, Rc<[u8]>>,
-    spools: BTreeMap<SpoolId, Vec<u8>>,
+    pub(in crate::sim) kept: SortedMap<ChunkName, Rc<[u8]>>,
+    spools: SortedMap<SpoolId, Vec<u8>>,
     /// Spools that could not be written and of which the core has not heard yet.
-    failed: BTreeSet<SpoolId>,
+    failed: SortedSet<SpoolId>,
     /// Spools that are becoming chunks.
-    keeping: BTreeMap<SpoolId, Vec<u8>>,
-    open: BTreeMap<ConnId, Rc<[u8]>>,
-    merged: BTreeMap<String, Vec<u8>>,
+    keeping: SortedMap<SpoolId, Vec<u8>>,
+    open: SortedMap<ConnId, Rc<[u8]>>,
+    merged: SortedMap<String, Vec<u8>>,
     pub(in crate::sim) dictionary: Dictionary,
     /// The most bytes of a chunk that the core said it takes.
     pub(in crate::sim) chunk_bytes_max: u64,

@@ -1,6 +1,6 @@
 //! The record of available chunks, which several processes add to: read, changed and replaced under a lock.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -139,6 +139,6 @@ impl Available {
 
 /// Puts those that are missing behind the others.
 fn merge(names: &mut Vec<ChunkName>, more: &[ChunkName]) {
-    let mut there: BTreeSet<ChunkName> = names.iter().cloned().collect();
+    let mut there: SortedSet<ChunkName> = names.iter().cloned().collect();
     names.extend(more.iter().filter(|name| there.insert((*name).clone())).cloned());
 }

@@ -3,7 +3,7 @@
 //! A chunk is a regular file that is not empty, directly in the folder, under the name it has on the wire. A link, a
 //! FIFO or a folder of such a name is none.
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -21,13 +21,13 @@ const OPEN_MAX: usize = 256;
 /// The names of the chunks that are kept, so that each is found under any form of its name.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    by_place: BTreeMap<(String, u32), Vec<ChunkName>>,
+    by_place: SortedMap<(String, u32), Vec<ChunkName>>,
 }
 
 /// The chunks that are open, each for a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
-    by_conn: BTreeMap<ConnId, (File, Stamp)>,
+    by_conn: SortedMap<ConnId, (File, Stamp)>,
 }
 
 impl Kept {

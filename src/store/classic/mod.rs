@@ -17,7 +17,7 @@ mod reading;
 mod record_file;
 mod row;
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ pub(crate) struct Classic {
     spools: Spools,
     records: Option<Records>,
     /// Files that the helper thread has, by ticket.
-    publishing: BTreeMap<u32, Publishing>,
+    publishing: SortedMap<u32, Publishing>,
     /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
     joined: Option<Vec<ChunkName>>,
     /// Last: what is on its way in it is removed before it.
@@ -122,7 +122,7 @@ impl Classic {
             digests: BTreeMap::new(),
             spools: Spools::default(),
             records,
-            publishing: BTreeMap::new(),
+            publishing: SortedMap::new(),
             joined: config.remove_joined.then(Vec::new),
             folder,
         })

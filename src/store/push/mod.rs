@@ -5,7 +5,7 @@
 
 mod cutting;
 
-use std::collections::BTreeMap;
+use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) struct Pushes {
     fs: Fs,
     spools: Spools,
     /// Files that the helper thread has.
-    publishing: BTreeMap<SpoolId, Temp>,
+    publishing: SortedMap<SpoolId, Temp>,
     /// What processes that died have left in the folder is gone.
     is_swept: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Whole {
 impl Pushes {
     /// Nothing yet.
     pub(crate) fn new(fs: Fs) -> Pushes {
-        Pushes { fs, spools: Spools::default(), publishing: BTreeMap::new(), is_swept: false }
+        Pushes { fs, spools: Spools::default(), publishing: SortedMap::new(), is_swept: false }
     }
 
     /// Whether a spool is one of these.

@@ -3,7 +3,7 @@
 //! Which family a datagram is of is read off its keys, not off the port it came to, because ports can be chosen. Who
 //! sent it is its source address; addresses inside are passed over.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -173,7 +173,7 @@ impl Announcement {
         if names.len() > NAMES_MAX {
             return Err(AnnouncementError::TooMany);
         }
-        let mut seen = BTreeSet::new();
+        let mut seen = SortedSet::new();
         for name in names {
             let Some(Ok(name)) = name.as_str().map(ChunkName::parse) else {
                 self.names_refused += 1;

@@ -3,7 +3,7 @@
 //! Reading is tolerant, because other programs write these files, and bounded; where they lie, and how they are
 //! replaced without being torn, is not decided here. No line has its line end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -33,9 +33,9 @@ pub const RECORD_BYTES_MAX: usize = 4 << 20;
 const HOLDERS_MAX: usize = 256;
 
 /// Who has what: addresses by the name of the chunk, in the order in which they were heard.
-pub type Dictionary = BTreeMap<ChunkName, Vec<IpAddr>>;
+pub type Dictionary = SortedMap<ChunkName, Vec<IpAddr>>;
 /// Who has what, with user names.
-pub type Tags = BTreeMap<ChunkName, Vec<Tag>>;
+pub type Tags = SortedMap<ChunkName, Vec<Tag>>;
 
 /// One holder of a chunk in [`TAGS`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub fn decode_available(text: &[u8]) -> Result<Vec<ChunkName>, RecordError> {
         list => list,
     };
     let Value::Array(names) = names else { return Err(RecordError::Malformed) };
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let names = names.iter().filter_map(Value::as_str).filter_map(|name| ChunkName::parse(name).ok());
     Ok(names.filter(|name| seen.insert(name.clone())).collect())
 }
@@ -157,13 +157,13 @@ fn value(text: &[u8]) -> Result<Value, RecordError> {
 fn entries<T: PartialEq>(
     text: &[u8],
     holder: impl Fn(&Value) -> Option<T>,
-) -> Result<BTreeMap<ChunkName, Vec<T>>, RecordError> {
+) -> Result<SortedMap<ChunkName, Vec<T>>, RecordError> {
     let members = match value(text)? {
         Value::Null => Map::new(),
         Value::Object(members) => members,
         _ => return Err(RecordError::Malformed),
     };
-    let mut entries = BTreeMap::new();
+    let mut entries = SortedMap::new();
     for (name, told) in &members {
         let Ok(name) = ChunkName::parse(name) else { continue };
         let told = match told {
@@ -286,7 +286,7 @@ mod tests {
             entries in prop::collection::btree_map("[a-zé😀\"' ]{1,20}_[1-9](\\.png)?", prop::collection::btree_set(any::<[u8; 4]>(), 1..4), 0..8),
             user: String,
         ) {
-            let holders = |ips: &BTreeSet<[u8; 4]>| ips.iter().map(|ip| IpAddr::from(*ip)).collect();
+            let holders = |ips: &std::collections::BTreeSet<[u8; 4]>| ips.iter().map(|ip| IpAddr::from(*ip)).collect();
             let dictionary: Dictionary = entries.iter().map(|(key, ips)| (name(key), holders(ips))).collect();
             let text = encode_dictionary(&dictionary);
             prop_assert!(text.is_ascii());

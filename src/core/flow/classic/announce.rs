@@ -31,7 +31,7 @@ impl Peer {
         }
         let Some(classic) = &self.config.classic else { return };
         let (voices, address) = (classic.voices.clone(), classic.address);
-        let mut sent = BTreeSet::new();
+        let mut sent = SortedSet::new();
         let mut chunks = 0;
         for Voice { dialect, port } in voices {
             if dialect.announces_checksum() {
@@ -129,7 +129,7 @@ impl Peer {
         let names = dialects
             .into_iter()
             .flat_map(|dialect| self.classic.shelf.names_of(file, dialect.name_form(), dialect.chunk_rule()));
-        names.collect::<BTreeSet<ChunkName>>().into_iter().collect()
+        names.collect::<SortedSet<ChunkName>>().into_iter().collect()
     }
 
     /// Listeners that are bound to one address hear only what is sent to it.
@@ -139,7 +139,7 @@ impl Peer {
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });
         }
         let named = self.config.fixed_peers.iter().map(SocketAddr::ip);
-        let known: BTreeSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
+        let known: SortedSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
         for ip in known {
             let to = DatagramTo::One { iface: None, addr: SocketAddr::new(ip, port) };
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });

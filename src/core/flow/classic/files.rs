@@ -1,6 +1,6 @@
 //! Which files classic peers offer, and who offers which chunk of one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 
 use crate::core::classic::fetches::Route;
@@ -18,13 +18,13 @@ const FILES_TOLD_MAX: usize = 256;
 pub(super) struct Offer {
     pub(super) ip: IpAddr,
     pub(super) name: ChunkName,
-    pub(super) dialects: BTreeSet<Dialect>,
+    pub(super) dialects: SortedSet<Dialect>,
     /// Its size in bytes, where announced.
     pub(super) size: Option<u64>,
 }
 
 /// Who offers which chunk of a file, by the chunk's number.
-pub(super) type Offers = BTreeMap<u32, Vec<Offer>>;
+pub(super) type Offers = SortedMap<u32, Vec<Offer>>;
 
 impl Peer {
     /// What classic peers offer, in the order of names.
@@ -38,9 +38,9 @@ impl Peer {
     }
 
     fn classic_content(&self, file: &FileKey) -> ClassicContent {
-        let mut chunks: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
-        let mut dialects = BTreeSet::new();
-        let mut sizes = BTreeMap::new();
+        let mut chunks: SortedMap<u32, Vec<IpAddr>> = SortedMap::new();
+        let mut dialects = SortedSet::new();
+        let mut sizes = SortedMap::new();
         for (ip, name, held) in self.classic.holders.of_stem(file.stem()) {
             if !file.takes(name) {
                 continue;
@@ -65,7 +65,7 @@ impl Peer {
     pub(super) fn classic_files(&self) -> Vec<String> {
         let mut files = Files::default();
         self.classic.holders.all().for_each(|(_, name, _)| files.add(name));
-        let names: BTreeSet<String> =
+        let names: SortedSet<String> =
             files.all().iter().map(|file| file.merged_name(&file.file_name())).collect();
         names.into_iter().take(FILES_TOLD_MAX).collect()
     }

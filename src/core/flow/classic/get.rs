@@ -1,6 +1,6 @@
 //! Fetching a file of the classic dialects: found, asked for chunk by chunk, joined, or given up.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Peer {
                 return true;
             }
             Match::Several(files) => {
-                let names: BTreeSet<String> = files.iter().map(|file| file.merged_name(&wanted)).collect();
+                let names: SortedSet<String> = files.iter().map(|file| file.merged_name(&wanted)).collect();
                 let reason = ClassicFailure::Ambiguous { files: names.into_iter().collect() };
                 self.fail_fetch(now, ticket, reason);
             }
@@ -189,7 +189,7 @@ impl Peer {
         let file = file.merged_name(&fetch.wanted);
         fetch.told_begun = true;
         let had = u32::try_from(fetch.had().count()).unwrap_or(u32::MAX);
-        let holders: BTreeSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
+        let holders: SortedSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
         let event = ClassicEvent::Begun { ticket, file, had, holders: holders.len() };
         self.event(Event::Classic(event));
     }
@@ -476,7 +476,7 @@ fn missing_of(fetch: &Fetch, offers: &Offers) -> Vec<u32> {
             offers.last_key_value().map_or(0, |(last, _)| *last).max(had)
         }
     };
-    let had: BTreeSet<u32> = fetch.had().map(|(index, _)| index).collect();
+    let had: SortedSet<u32> = fetch.had().map(|(index, _)| index).collect();
     (1..=last).filter(|index| !had.contains(index)).take(MISSING_TOLD_MAX).collect()
 }
 
@@ -493,8 +493,8 @@ fn has_short_last(fetch: &Fetch) -> bool {
 
 /// Whether somebody announces exactly the chunks that are had, and nobody another.
 fn nobody_has_more(fetch: &Fetch, offers: &Offers) -> bool {
-    let had: BTreeSet<u32> = fetch.had().map(|(index, _)| index).collect();
-    let holders: BTreeSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
+    let had: SortedSet<u32> = fetch.had().map(|(index, _)| index).collect();
+    let holders: SortedSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
     let has_all = |ip: &IpAddr| {
         had.iter().all(|index| offers.get(index).is_some_and(|of| of.iter().any(|offer| offer.ip == *ip)))
     };

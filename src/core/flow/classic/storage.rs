@@ -1,6 +1,6 @@
 //! What the store answers to the jobs of the classic dialects, and what follows from it.
 
-use std::collections::BTreeSet;
+use crate::core::sorted::SortedSet;
 
 use crate::core::classic::conversation::Side;
 use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
@@ -51,7 +51,7 @@ impl Peer {
     /// A file is whole without these: they were kept under other names than what came in their place, and are not to
     /// be announced and served on.
     fn drop_replaced(&mut self, fetch: &Fetch) {
-        let joined: BTreeSet<&ChunkName> = fetch.had().map(|(_, had)| &had.name).collect();
+        let joined: SortedSet<&ChunkName> = fetch.had().map(|(_, had)| &had.name).collect();
         let is_of_use = |name: &ChunkName| joined.contains(name) || self.classic.fetches.are_with(name);
         let replaced: Vec<&ChunkName> = fetch.replaced.iter().filter(|name| !is_of_use(name)).collect();
         for name in replaced {

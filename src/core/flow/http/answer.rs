@@ -1,6 +1,6 @@
 //! What a request means: the listing, or a content by its id, its name, or the beginning of its id. Never a path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 use crate::core::door::ConnId;
 use crate::core::http::Body;
@@ -24,7 +24,7 @@ enum Meaning {
     /// One content, under this name.
     One(ContentId, String),
     /// Several, each with a name and its size.
-    Several(BTreeMap<ContentId, (String, u64)>),
+    Several(SortedMap<ContentId, (String, u64)>),
     /// None.
     Nothing,
 }
@@ -110,7 +110,7 @@ impl Peer {
 
     /// A page of what is shared, in the order of names.
     fn listing_after(&self, after: Option<&Cursor>) -> String {
-        let mut first = BTreeSet::new();
+        let mut first = SortedSet::new();
         let mut more = false;
         for (id, name, size) in self.catalogue.complete() {
             if after.is_some_and(|after| (name, id) <= (after.name.as_str(), after.id)) {
@@ -131,7 +131,7 @@ fn is_hexadecimal(text: &str) -> bool {
 }
 
 fn meaning<'a>(found: impl Iterator<Item = (ContentId, &'a str, u64)>) -> Meaning {
-    let mut contents = BTreeMap::new();
+    let mut contents = SortedMap::new();
     for (id, name, size) in found {
         contents.entry(id).or_insert((name.to_owned(), size));
         // More than a page takes are not told anyway.
