@@ -4,8 +4,6 @@
 mod classic;
 mod shown;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +19,7 @@ use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
 
@@ -32,7 +31,7 @@ const FAILURES_TOLD_MAX: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Downloads {
     searches: Vec<Search>,
-    items: BTreeMap<ContentId, Item>,
+    items: SortedMap<ContentId, Item>,
     /// How many of them have not ended: asked in every turn, so they are not counted each time.
     open_items: usize,
     /// What is fetched from classic peers; `None`: they are not asked.
@@ -89,7 +88,7 @@ impl Downloads {
         plain.is_due(Instant::now());
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
-            items: BTreeMap::new(),
+            items: SortedMap::new(),
             open_items: 0,
             classic: None,
             target,
@@ -226,8 +225,10 @@ impl Downloads {
     }
 
     fn begin(&mut self, content: ContentId, name: &str, size: u64) {
-        let Entry::Vacant(place) = self.items.entry(content) else { return };
-        place.insert(Item {
+        if self.items.contains_key(&content) {
+            return;
+        }
+        let item = Item {
             name: name.to_owned(),
             size,
             began: Instant::now(),
@@ -238,7 +239,8 @@ impl Downloads {
             ended: false,
             pace: Pace::default(),
             line: Every::new(PROGRESS_LINE_INTERVAL),
-        });
+        };
+        self.items.insert(content, item);
         self.open_items += 1;
     }
 

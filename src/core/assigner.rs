@@ -4,12 +4,12 @@
 //! Owns what was assigned to whom. Knows a connection only by its id; what is really shown, asked for and sent is the
 //! business of others.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::rng::Rng;
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.
@@ -30,7 +30,7 @@ pub(in crate::core) const REVIEW: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct Hand {
     /// Assigned and not left yet, and since when.
-    chunks: BTreeMap<u32, Time>,
+    chunks: SortedMap<u32, Time>,
     /// When it came.
     came: Time,
     /// It gave back what it had: nothing is assigned to it until it gets on.
@@ -54,12 +54,12 @@ pub(in crate::core) struct Assigner {
     /// Neither assigned nor left, in the order they are assigned in, backwards.
     waiting: Vec<u32>,
     /// To be assigned once more, to others than these.
-    again: BTreeMap<u32, ConnId>,
+    again: SortedMap<u32, ConnId>,
     /// Which have left, or are elsewhere for another reason.
     left: Bitfield,
     /// Those that only who they were sent to has, and since when.
-    alone: BTreeMap<u32, (ConnId, Time)>,
-    hands: BTreeMap<ConnId, Hand>,
+    alone: SortedMap<u32, (ConnId, Time)>,
+    hands: SortedMap<ConnId, Hand>,
     /// How long it takes until what is assigned leaves, and until what left is seen at a second peer.
     leaves: Duration,
     spreads: Duration,
@@ -75,10 +75,10 @@ impl Assigner {
         }
         Assigner {
             waiting,
-            again: BTreeMap::new(),
+            again: SortedMap::new(),
             left: Bitfield::empty(chunks),
-            alone: BTreeMap::new(),
-            hands: BTreeMap::new(),
+            alone: SortedMap::new(),
+            hands: SortedMap::new(),
             leaves: USUAL_FIRST,
             spreads: USUAL_FIRST,
             news: Vec::new(),
@@ -87,7 +87,7 @@ impl Assigner {
 
     /// Somebody came.
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
-        let hand = Hand { chunks: BTreeMap::new(), came: now, stalled: false, free: false };
+        let hand = Hand { chunks: SortedMap::new(), came: now, stalled: false, free: false };
         self.hands.entry(conn).or_insert(hand);
         self.fill(now, conn);
     }
@@ -233,9 +233,9 @@ impl Assigner {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use super::*;
+    use crate::core::sorted::SortedSet;
 
     fn conn(slot: u32) -> ConnId {
         ConnId { slot, generation: 0 }
@@ -261,7 +261,7 @@ mod tests {
     fn nobody_is_shown_what_another_is_and_the_next_follows_each() {
         let mut assigner = assigner(200, 16);
         let first = shown(&mut assigner);
-        let chunks: BTreeSet<u32> = first.iter().map(|(_, chunk)| *chunk).collect();
+        let chunks: SortedSet<u32> = first.iter().map(|(_, chunk)| *chunk).collect();
         assert_eq!(chunks.len(), first.len());
         assert!((0..16).all(|slot| first.iter().filter(|(to, _)| *to == slot).count() >= HAND_MIN));
         let last = first.iter().rfind(|(to, _)| *to == 15).unwrap().1;
@@ -288,7 +288,7 @@ mod tests {
     fn what_is_late_to_leave_is_assigned_to_another_and_its_neighbour_to_nothing_until_it_gets_on() {
         let mut assigner = assigner(40, 3);
         let first = shown(&mut assigner);
-        let slow: BTreeSet<u32> = first.iter().filter(|(to, _)| *to == 2).map(|(_, chunk)| *chunk).collect();
+        let slow: SortedSet<u32> = first.iter().filter(|(to, _)| *to == 2).map(|(_, chunk)| *chunk).collect();
         let late = Time::ZERO + USUAL_FIRST * LATE;
         for (to, chunk) in first.iter().filter(|(to, _)| *to < 2) {
             assigner.note_sent(late, conn(*to), *chunk);

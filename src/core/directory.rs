@@ -2,7 +2,6 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use crate::core::door::{IfaceId, PeerRef};
 use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
@@ -72,12 +72,12 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// All peers that were heard and have not been silent for too long.
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
-    peers: BTreeMap<PeerId, Known>,
+    peers: SortedMap<PeerId, Known>,
     /// How many peers are known at each address.
-    at_address: BTreeMap<IpAddr, u32>,
-    holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
+    at_address: SortedMap<IpAddr, u32>,
+    holders: SortedMap<ContentId, SortedSet<PeerId>>,
     /// So many peers looked for this last.
-    seekers: BTreeMap<Wanted, usize>,
+    seekers: SortedMap<Wanted, usize>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -94,10 +94,10 @@ impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
-            peers: BTreeMap::new(),
-            at_address: BTreeMap::new(),
-            holders: BTreeMap::new(),
-            seekers: BTreeMap::new(),
+            peers: SortedMap::new(),
+            at_address: SortedMap::new(),
+            holders: SortedMap::new(),
+            seekers: SortedMap::new(),
             entry_bytes: 0,
             limits,
             own_addresses,
@@ -295,7 +295,7 @@ impl Directory {
 
     /// How many peers hold some of a content.
     pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
-        self.holders.get(content).map_or(0, BTreeSet::len)
+        self.holders.get(content).map_or(0, SortedSet::len)
     }
 
     /// A known peer looks for one thing, or for many.
@@ -419,10 +419,10 @@ impl Directory {
 
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
     pub(in crate::core) fn check(&self) {
-        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
-        let mut seekers: BTreeMap<Wanted, usize> = BTreeMap::new();
+        let mut holders: SortedMap<ContentId, SortedSet<PeerId>> = SortedMap::new();
+        let mut seekers: SortedMap<Wanted, usize> = SortedMap::new();
         let mut bytes = 0;
-        let mut at_address = BTreeMap::new();
+        let mut at_address = SortedMap::new();
         for (peer, known) in &self.peers {
             *at_address.entry(known.addr.ip()).or_default() += 1;
             for (key, _) in known.entries.iter() {

@@ -3,7 +3,6 @@
 //! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
 //! but by its id; what is had stands in the catalogue.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
@@ -113,7 +113,7 @@ impl Download {
             follower: None,
             geometry: None,
             flights: Flights::default(),
-            storing: BTreeMap::new(),
+            storing: SortedMap::new(),
             availability: Vec::new(),
             contributors: SortedSet::new(),
             struck: Vec::new(),

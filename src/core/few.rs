@@ -1,9 +1,7 @@
 //! An ordered map that holds few things most of the time, and many some of the time.
 //!
-//! The first page of a `BTreeMap` has room for eleven; of a map that holds one thing, and is there a thousand times, ten
-//! elevenths are waste. Few things lie in a sorted list that is no longer than they are, many in a `BTreeMap`.
-
-use std::collections::BTreeMap;
+//! The first page of a `SortedMap` has room for eleven; of a map that holds one thing, and is there a thousand times, ten
+//! elevenths are waste. Few things lie in a sorted list that is no longer than they are, many in a `SortedMap`.
 
 /// So many lie in a list.
 const FEW: usize = 8;
@@ -12,7 +10,7 @@ const FEW: usize = 8;
 #[derive(Debug)]
 pub(in crate::core) enum FewMap<K, V> {
     Few(Vec<(K, V)>),
-    Many(BTreeMap<K, V>),
+    Many(SortedMap<K, V>),
 }
 
 impl<K, V> Default for FewMap<K, V> {
@@ -67,7 +65,7 @@ impl<K: Ord, V> FewMap<K, V> {
                 list.insert(at, (key, value));
             }
             Err(_) => {
-                let mut map: BTreeMap<K, V> = std::mem::take(list).into_iter().collect();
+                let mut map: SortedMap<K, V> = std::mem::take(list).into_iter().collect();
                 map.insert(key, value);
                 *self = FewMap::Many(map);
             }
@@ -127,7 +125,7 @@ mod tests {
     #[test]
     fn it_is_the_same_map_when_it_grows() {
         let mut few = FewMap::default();
-        let mut map = BTreeMap::new();
+        let mut map = SortedMap::new();
         for key in (0..40u32).map(|key| key * 7 % 20) {
             few.insert(key, key + 1);
             map.insert(key, key + 1);
@@ -156,3 +154,4 @@ mod tests {
         }
     }
 }
+use crate::core::sorted::SortedMap;

@@ -2,10 +2,10 @@
 //!
 //! Reading is that of the map; whatever changes a request goes through here, so that the counts stay right.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::core::door::ConnId;
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// One request for a chunk.
@@ -22,17 +22,17 @@ pub(in crate::core) struct Flight {
 /// Requests by chunk: one, or two when the first is late or all is in flight.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Flights {
-    by_chunk: BTreeMap<u32, Vec<Flight>>,
+    by_chunk: SortedMap<u32, Vec<Flight>>,
     /// Chunks with a request that is not late.
     timely: usize,
     /// How many requests are late at each connection where one is.
-    late_at: BTreeMap<ConnId, usize>,
+    late_at: SortedMap<ConnId, usize>,
 }
 
 impl Deref for Flights {
-    type Target = BTreeMap<u32, Vec<Flight>>;
+    type Target = SortedMap<u32, Vec<Flight>>;
 
-    fn deref(&self) -> &BTreeMap<u32, Vec<Flight>> {
+    fn deref(&self) -> &SortedMap<u32, Vec<Flight>> {
         &self.by_chunk
     }
 }
@@ -119,7 +119,7 @@ impl Flights {
     pub(in crate::core) fn check(&self) {
         let timely = self.by_chunk.values().filter(|flights| flights.iter().any(|flight| !flight.late));
         assert_eq!(timely.count(), self.timely, "chunks that are not late");
-        let mut late_at = BTreeMap::new();
+        let mut late_at = SortedMap::new();
         for flight in self.by_chunk.values().flatten().filter(|flight| flight.late) {
             *late_at.entry(flight.conn).or_default() += 1;
         }

@@ -1,18 +1,18 @@
 //! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 /// Indexes over the connections.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Links {
-    by_peer: BTreeMap<PeerId, ConnId>,
-    by_endpoint: BTreeMap<SocketAddr, ConnId>,
-    by_content: BTreeMap<ContentId, BTreeSet<ConnId>>,
-    half_open: BTreeMap<IpAddr, usize>,
+    by_peer: SortedMap<PeerId, ConnId>,
+    by_endpoint: SortedMap<SocketAddr, ConnId>,
+    by_content: SortedMap<ContentId, SortedSet<ConnId>>,
+    half_open: SortedMap<IpAddr, usize>,
 }
 
 impl Links {

@@ -1,6 +1,5 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -33,6 +32,7 @@ use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
+use crate::core::sorted::SortedMap;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;
@@ -117,7 +117,7 @@ pub struct Peer {
     /// What is dealt, chunk by chunk, to who comes for it.
     pub(in crate::core) dealers: SortedMap<ContentId, Dealer>,
     /// What is assigned, chunk by chunk, to those who want it of a seed.
-    pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
+    pub(in crate::core) assigners: SortedMap<ContentId, Assigner>,
     pub(in crate::core) idleness: Idleness,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) counters: Counters,
@@ -168,8 +168,8 @@ impl Peer {
             looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
             acquaintances: 0,
             neighbourhood,
-            dealers: BTreeMap::new(),
-            assigners: BTreeMap::new(),
+            dealers: SortedMap::new(),
+            assigners: SortedMap::new(),
             idleness: Idleness::default(),
             leaving: None,
             counters: Counters::default(),

@@ -3,11 +3,11 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
 use crate::core::id::{ContentId, PeerId};
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 
@@ -51,9 +51,9 @@ pub(in crate::core) struct Search {
     /// When an exact name that was heard counts as unique.
     pub(in crate::core) settles: Option<Time>,
     /// Peers that were heard meanwhile.
-    pub(in crate::core) heard: BTreeSet<PeerId>,
+    pub(in crate::core) heard: SortedSet<PeerId>,
     /// What matched and is being fetched already.
-    pub(in crate::core) begun: BTreeSet<ContentId>,
+    pub(in crate::core) begun: SortedSet<ContentId>,
     /// Connections that were asked for pages, and whether the last one came.
     pub(in crate::core) walks: SortedMap<ConnId, bool>,
     began: Time,
@@ -82,9 +82,9 @@ impl Search {
             wanted,
             ends: now + wait,
             settles: None,
-            heard: BTreeSet::new(),
-            begun: BTreeSet::new(),
-            walks: BTreeMap::new(),
+            heard: SortedSet::new(),
+            begun: SortedSet::new(),
+            walks: SortedMap::new(),
             began: now,
             asked: 0,
             asked_last: false,

@@ -1,9 +1,8 @@
 //! What must happen when, without input: one moment for each thing that waits.
 
-use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// A thing that waits for a moment.
@@ -82,8 +81,8 @@ impl Timer {
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Timers {
-    by_time: BTreeSet<(Time, Timer)>,
-    moments: BTreeMap<Timer, Time>,
+    by_time: SortedSet<(Time, Timer)>,
+    moments: SortedMap<Timer, Time>,
     /// The first of them: it is looked at with every input, and few inputs change it.
     next: Option<(Time, Timer)>,
 }

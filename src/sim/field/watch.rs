@@ -1,8 +1,7 @@
 //! The oracle of pushes: what stands under a final name is what was sent, whole; who was told that it is there is right;
 //! nothing is left of what did not come.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ForeignEvent, ForeignFailure, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
@@ -38,9 +37,9 @@ struct Push {
 #[derive(Debug, Default)]
 pub(in crate::sim) struct PushWatch {
     /// By their tickets.
-    pushes: BTreeMap<u32, Push>,
+    pushes: SortedMap<u32, Push>,
     /// Hosts whose process ended in the midst of something: streams of theirs may end like whole ones.
-    ended: BTreeSet<usize>,
+    ended: SortedSet<usize>,
 }
 
 impl PushWatch {

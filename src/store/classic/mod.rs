@@ -17,7 +17,6 @@ mod reading;
 mod record_file;
 mod row;
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,6 +29,7 @@ pub use cut::{append_line, note_available, split};
 #[cfg(test)]
 pub(crate) use cut::split_with;
 
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
 use crate::store::classic::dictionary::DictionaryRecord;
@@ -62,7 +62,7 @@ pub(crate) struct Classic {
     kept: Kept,
     opened: Opened,
     /// What was told of chunks last, which need not be read again.
-    digests: BTreeMap<ChunkName, Known>,
+    digests: SortedMap<ChunkName, Known>,
     spools: Spools,
     records: Option<Records>,
     /// Files that the helper thread has, by ticket.
@@ -119,7 +119,7 @@ impl Classic {
             fs,
             kept: Kept::default(),
             opened: Opened::default(),
-            digests: BTreeMap::new(),
+            digests: SortedMap::new(),
             spools: Spools::default(),
             records,
             publishing: SortedMap::new(),

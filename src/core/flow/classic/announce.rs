@@ -1,11 +1,11 @@
 //! Announcing in the classic dialects: each voice in its own datagrams, to everybody and to each peer heard.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{
@@ -61,7 +61,7 @@ impl Peer {
         if self.classic.digests_due {
             return;
         }
-        let mut files: BTreeMap<String, Vec<ChunkName>> = BTreeMap::new();
+        let mut files: SortedMap<String, Vec<ChunkName>> = SortedMap::new();
         for name in self.classic.shelf.names(dialect) {
             files.entry(name.file_name()).or_default().push(name);
         }
@@ -125,7 +125,7 @@ impl Peer {
     /// The names of a file's chunks in every voice.
     fn voiced_names(&self, file: &str) -> Vec<ChunkName> {
         let voices = self.config.classic.iter().flat_map(|classic| &classic.voices);
-        let dialects: BTreeSet<Dialect> = voices.map(|voice| voice.dialect).collect();
+        let dialects: SortedSet<Dialect> = voices.map(|voice| voice.dialect).collect();
         let names = dialects
             .into_iter()
             .flat_map(|dialect| self.classic.shelf.names_of(file, dialect.name_form(), dialect.chunk_rule()));
