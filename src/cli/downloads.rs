@@ -4,7 +4,6 @@
 mod classic;
 mod shown;
 
-use crate::core::sorted::SortedMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
 

@@ -4,12 +4,12 @@
 //! Owns what was assigned to whom. Knows a connection only by its id; what is really shown, asked for and sent is the
 //! business of others.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::rng::Rng;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.

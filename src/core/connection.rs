@@ -2,7 +2,6 @@
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -12,6 +11,7 @@ use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
 use crate::core::shown::Shown;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};

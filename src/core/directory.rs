@@ -2,13 +2,13 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{IfaceId, PeerRef};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
@@ -56,6 +56,8 @@ pub(in crate::core) struct Heard {
     pub(in crate::core) iface: Option<IfaceId>,
     /// How often it announces itself; `None` when it did not say.
     pub(in crate::core) interval: Option<Duration>,
+    /// Whether it said hello over a connection, which proves its address and has a limit of its own.
+    pub(in crate::core) greeted: bool,
 }
 
 /// The shortest and the longest announcement interval that is believed.
@@ -70,6 +72,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
     peers: SortedMap<PeerId, Known>,
+    /// How many peers have no connection with this one.
+    lonely: usize,
     holders: SortedSet<(ContentId, PeerId)>,
     entry_bytes: usize,
     limits: Limits,
@@ -88,6 +92,7 @@ impl Directory {
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
             peers: SortedMap::new(),
+            lonely: 0,
             holders: SortedSet::new(),
             entry_bytes: 0,
             limits,
@@ -117,7 +122,7 @@ impl Directory {
     }
 
     /// A peer was heard. `Ok(true)`: for the first time. `Err`: there is no room for it; peers that are known keep
-    /// their places.
+    /// their places. Those with a connection take no room from those that are only heard, nor the other way around.
     pub(in crate::core) fn heard(&mut self, now: Time, heard: Heard) -> Result<bool, &'static str> {
         if let Some(known) = self.peers.get_mut(&heard.peer) {
             known.heard = now;
@@ -127,7 +132,8 @@ impl Directory {
             known.interval = heard.interval.map_or(known.interval, believed);
             return Ok(false);
         }
-        if self.peers.len() >= self.limits.peers_max {
+        let for_connections = if heard.greeted { self.limits.connections_max } else { 0 };
+        if self.lonely >= self.limits.peers_max.saturating_add(for_connections) {
             return Err("peer table full");
         }
         let ip = heard.addr.ip();
@@ -151,6 +157,7 @@ impl Directory {
             fresh: 0,
         };
         self.peers.insert(heard.peer, known);
+        self.lonely += 1;
         Ok(true)
     }
 
@@ -227,15 +234,21 @@ impl Directory {
     /// A connection to a peer stands, or does no longer.
     pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
         if let Some(known) = self.peers.get_mut(peer) {
-            known.connections =
-                if stands { known.connections + 1 } else { known.connections.saturating_sub(1) };
+            let before = known.connections;
+            known.connections = if stands { before + 1 } else { before.saturating_sub(1) };
+            match (before, known.connections) {
+                (0, 1) => self.lonely -= 1,
+                (1, 0) => self.lonely += 1,
+                _ => {}
+            }
         }
     }
 
     /// Forgets a peer and what it offered.
     pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
         self.drop_entries(peer, |_, _| true);
-        self.peers.remove(peer);
+        let removed = self.peers.remove(peer);
+        self.lonely -= usize::from(removed.is_some_and(|known| known.connections == 0));
     }
 
     /// Forgets the peers that were silent for too long and have no connection; returns them.
@@ -250,11 +263,18 @@ impl Directory {
         refs
     }
 
-    /// When the next peer will have been silent for too long.
+    /// When the next peer will have been silent for too long. Looks at all of them.
     pub(in crate::core) fn expiry(&self) -> Option<Time> {
-        let intervals = self.limits.silent_intervals_max;
-        let lonely = self.peers.values().filter(|known| known.connections == 0);
-        lonely.map(|known| known.heard + known.interval * intervals).min()
+        self.peers.values().filter_map(|known| self.expiry_of_known(known)).min()
+    }
+
+    /// When this peer will have been silent for too long, unless it has a connection.
+    pub(in crate::core) fn expiry_of(&self, peer: &PeerId) -> Option<Time> {
+        self.expiry_of_known(self.peers.get(peer)?)
+    }
+
+    fn expiry_of_known(&self, known: &Known) -> Option<Time> {
+        (known.connections == 0).then(|| known.heard + known.interval * self.limits.silent_intervals_max)
     }
 
     /// The peers that hold some of a content.
@@ -359,6 +379,8 @@ impl Directory {
         }
         assert_eq!(holders, self.holders, "the index of holders");
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
+        let lonely = self.peers.values().filter(|known| known.connections == 0).count();
+        assert_eq!(lonely, self.lonely, "the peers without a connection");
     }
 }
 
@@ -377,6 +399,7 @@ mod tests {
             user: format!("user{peer}"),
             iface: None,
             interval: Some(Duration::from_secs(60)),
+            greeted: false,
         }
     }
 
@@ -431,5 +454,28 @@ mod tests {
         assert_eq!(directory.heard(Time::ZERO, heard(5, 2)), Ok(true));
         assert!(directory.heard(Time::ZERO, heard(6, 3)).is_err());
         assert_eq!(directory.heard(Time::ZERO, heard(1, 1)), Ok(false));
+    }
+
+    #[test]
+    fn connections_and_announcements_have_room_of_their_own() {
+        let limits = Limits { peers_max: 2, connections_max: 3, ..Limits::default() };
+        let mut directory = Directory::new(limits, Vec::new());
+        let greeted = |number| Heard { greeted: true, ..heard(number, number) };
+        for number in 1..=3 {
+            assert_eq!(directory.heard(Time::ZERO, greeted(number)), Ok(true));
+            directory.connected(&PeerId([number; 16]), true);
+        }
+        for number in 4..=5 {
+            assert_eq!(directory.heard(Time::ZERO, heard(number, number)), Ok(true));
+        }
+        assert!(directory.heard(Time::ZERO, heard(6, 6)).is_err());
+        // Who has left is forgotten with time only; nobody makes the table longer than both limits allow.
+        for number in 1..=3 {
+            directory.connected(&PeerId([number; 16]), false);
+        }
+        assert!(directory.heard(Time::ZERO, greeted(7)).is_err());
+        assert_eq!(directory.expire(Time::from_millis(180_000)).len(), 5);
+        assert_eq!(directory.heard(Time::ZERO, heard(6, 6)), Ok(true));
+        directory.check();
     }
 }

@@ -3,7 +3,6 @@
 //! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
 //! but by its id; what is had stands in the catalogue.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// How far a download has come.

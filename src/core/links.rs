@@ -1,10 +1,10 @@
 //! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::sorted::{SortedMap, SortedSet};
 
 /// Indexes over the connections.
 #[derive(Debug, Default)]

@@ -1,6 +1,5 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,6 +31,7 @@ use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::Searches;
+use crate::core::sorted::SortedMap;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;

@@ -3,11 +3,11 @@
 //! Owns their numbers and states. Knows no connection but by its id; what is said and fetched is decided in
 //! `flow/push.rs` and `flow/receive.rs`.
 
-use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef, Recipient};
 use crate::core::id::ContentId;
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// When the LAN is asked who is there, after a recipient was first looked for.

@@ -3,11 +3,11 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::PeerId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 

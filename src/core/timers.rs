@@ -1,9 +1,8 @@
 //! What must happen when, without input: one moment for each thing that waits.
 
-use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// A thing that waits for a moment.

@@ -1,10 +1,10 @@
 //! The peer under test, with a disk in memory.
 
-use chunkcast::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, ContentId, DatagramTo,
     DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource, SpoolId, StoreJob,

@@ -1,8 +1,8 @@
 //! Announcing and hearing.
 
-use chunkcast::core::sorted::SortedMap;
 use std::time::Duration;
 
+use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{ClassicEvent, Command, DatagramTo, DictionaryUse, Input};
 use chunkcast::wire::classic::ChunkName;
 use chunkcast::wire::message::Wanted;

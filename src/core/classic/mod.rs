@@ -9,7 +9,6 @@ pub(in crate::core) mod holders;
 pub(in crate::core) mod serving;
 pub(in crate::core) mod shelf;
 
-use crate::core::sorted::SortedSet;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -18,6 +17,7 @@ use crate::core::classic::holders::Holders;
 use crate::core::classic::shelf::Shelf;
 use crate::core::door::ConnId;
 use crate::core::limits::Limits;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 
 /// Rounds of announcements whose datagrams are remembered, to be known when they come back.

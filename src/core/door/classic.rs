@@ -2,13 +2,13 @@
 //!
 //! Nothing of this content is verified: no classic dialect has an id to verify it by.
 
-use crate::core::sorted::SortedMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Fault};
+use crate::core::sorted::SortedMap;
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};
 

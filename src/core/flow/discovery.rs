@@ -37,6 +37,7 @@ impl Peer {
             user,
             iface: Some(iface),
             interval: Some(Duration::from_millis(interval_ms)),
+            greeted: false,
         };
         if self.is_believed(now, &heard) && self.hear(now, heard) {
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
@@ -45,7 +46,14 @@ impl Peer {
 
     fn on_query(&mut self, now: Time, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
-        let heard = Heard { peer: query.peer, addr, user: query.user, iface: Some(iface), interval: None };
+        let heard = Heard {
+            peer: query.peer,
+            addr,
+            user: query.user,
+            iface: Some(iface),
+            interval: None,
+            greeted: false,
+        };
         if !self.is_believed(now, &heard) || !self.hear(now, heard) || self.leaving.is_some() {
             return;
         }
@@ -107,7 +115,7 @@ impl Peer {
                     self.dialer.succeeded(&peer_ref.addr);
                     self.event(Event::PeerFound(peer_ref));
                 }
-                if let Some(expiry) = self.directory.expiry() {
+                if let Some(expiry) = self.directory.expiry_of(&peer) {
                     self.timers.set_no_later(Timer::Expiry, expiry);
                 }
                 self.note_heard(&peer);

@@ -101,8 +101,14 @@ impl Peer {
             }
             self.close(now, other, Some("a second connection"));
         }
-        let heard =
-            Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
+        let heard = Heard {
+            peer: hello.peer,
+            addr: endpoint,
+            user: hello.user.clone(),
+            iface: None,
+            interval: None,
+            greeted: true,
+        };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));
         }
@@ -344,7 +350,7 @@ impl Peer {
             self.links.closed(&identity.peer, conn);
             self.directory.connected(&identity.peer, false);
             self.directory.touch(now, &identity.peer);
-            if let Some(expiry) = self.directory.expiry() {
+            if let Some(expiry) = self.directory.expiry_of(&identity.peer) {
                 self.timers.set_no_later(Timer::Expiry, expiry);
             }
         }

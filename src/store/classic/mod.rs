@@ -16,7 +16,6 @@ mod reading;
 mod record_file;
 mod row;
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,6 +27,7 @@ pub use cut::{append_line, note_available, split};
 #[cfg(test)]
 pub(crate) use cut::split_with;
 
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
 use crate::store::classic::dictionary::DictionaryRecord;

@@ -1,11 +1,11 @@
 //! Announcing in the classic dialects: each voice in its own datagrams, to everybody and to each peer heard.
 
-use crate::core::sorted::SortedSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{encode_chunks, encode_files};
