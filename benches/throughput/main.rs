@@ -43,6 +43,7 @@ fn main() {
         Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a value")).as_str())
     };
     let number = |name: &str| value(name).map(|text| text.parse::<u64>().expect(name));
+    raise_limit();
     let total_bytes = number("--total").unwrap_or(TOTAL_BYTES);
     let readers: Vec<u64> = match value("--readers") {
         Some(list) => list.split(',').map(|count| count.parse().expect("--readers N,N,...")).collect(),
@@ -87,6 +88,13 @@ impl Figures {
             "server_peak_rss_mib": self.server_peak_rss_kib.map(|kib| kib as f64 / 1024.0),
         })
     }
+}
+
+/// Each reader has a descriptor: as many of them as this process may have.
+fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// Fills a file with bytes that no file system stores in less room.

@@ -47,6 +47,8 @@ pub(crate) fn run(target: &Target, count: u64, share_bytes: u64) -> Figures {
     }
     let half = share_bytes.saturating_mul(count) / 2;
     let mut ready: VecDeque<usize> = VecDeque::new();
+    // Whether each reader, and the newcomer, is among those.
+    let mut waiting = vec![false; count as usize + 1];
     let mut unfinished = count as usize;
     let mut newcomer = None;
     let mut got_bytes = 0;
@@ -55,18 +57,22 @@ pub(crate) fn run(target: &Target, count: u64, share_bytes: u64) -> Figures {
         poll.poll(&mut events, Some(timeout)).expect("a poll");
         assert!(!(events.is_empty() && ready.is_empty()), "the server has fallen silent");
         for event in &events {
-            if !ready.contains(&event.token().0) {
+            if let Some(waits) = waiting.get_mut(event.token().0)
+                && !std::mem::replace(waits, true)
+            {
                 ready.push_back(event.token().0);
             }
         }
         for _ in 0..ready.len() {
             let Some(number) = ready.pop_front() else { break };
+            waiting[number] = false;
             let Some(reader) = readers.get_mut(number) else { continue };
             if reader.finished.is_some() {
                 continue;
             }
             let before = reader.got_bytes;
             if reader.turn(&mut scratch) {
+                waiting[number] = true;
                 ready.push_back(number);
             }
             got_bytes += reader.got_bytes - before;

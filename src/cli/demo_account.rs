@@ -1,11 +1,10 @@
 //! What the peers of a demo told, put together: who got how many chunks from whom, and how long it took.
 
-use crate::core::sorted::SortedMap;
-
 use serde_json::Value;
 
 use crate::cli::human;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 
 /// The account of one demo.
 #[derive(Debug, Default)]

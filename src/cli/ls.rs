@@ -1,6 +1,5 @@
 //! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
 
-use crate::core::sorted::SortedMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,6 +16,7 @@ use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;

@@ -1,6 +1,5 @@
 //! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{self, Record};
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
 use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};

@@ -2,7 +2,6 @@
 //!
 //! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use crate::core::door::IfaceId;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 

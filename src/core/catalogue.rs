@@ -2,12 +2,12 @@
 //!
 //! Owns which chunks are had and in which order they came. Knows no file: the store says what is there.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::ops::Bound;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::message::{CatalogueRequest, Entry, RefuseReason, Wanted};
 
 /// So many contents that are gone are remembered.

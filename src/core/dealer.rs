@@ -3,11 +3,11 @@
 //! Owns who was dealt which chunk and what of that may be shown by now. Knows a connection only by its id; what is
 //! really shown, asked for and sent is the business of others.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// What somebody had who is gone is dealt again only after so long: others may have it and not have said so yet.

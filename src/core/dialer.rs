@@ -1,9 +1,9 @@
 //! Which endpoints may be dialled, and when again: back-off, strikes, and a memory of oneself.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// The most endpoints that are remembered.

@@ -59,6 +59,8 @@ pub(in crate::core) struct Heard {
     pub(in crate::core) iface: Option<IfaceId>,
     /// How often it announces itself; `None` when it did not say.
     pub(in crate::core) interval: Option<Duration>,
+    /// Whether it said hello over a connection, which proves its address and has a limit of its own.
+    pub(in crate::core) greeted: bool,
 }
 
 /// The shortest and the longest announcement interval that is believed.
@@ -73,6 +75,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
     peers: SortedMap<PeerId, Known>,
+    /// How many peers have no connection with this one.
+    lonely: usize,
     /// How many peers are known at each address.
     at_address: SortedMap<IpAddr, u32>,
     holders: SortedMap<ContentId, SortedSet<PeerId>>,
@@ -95,6 +99,7 @@ impl Directory {
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
             peers: SortedMap::new(),
+            lonely: 0,
             at_address: SortedMap::new(),
             holders: SortedMap::new(),
             seekers: SortedMap::new(),
@@ -126,7 +131,7 @@ impl Directory {
     }
 
     /// A peer was heard. `Ok(true)`: for the first time. `Err`: there is no room for it; peers that are known keep
-    /// their places.
+    /// their places. Those with a connection take no room from those that are only heard, nor the other way around.
     pub(in crate::core) fn heard(&mut self, now: Time, heard: Heard) -> Result<bool, &'static str> {
         if let Some(known) = self.peers.get_mut(&heard.peer) {
             known.heard = now;
@@ -140,7 +145,8 @@ impl Directory {
             }
             return Ok(false);
         }
-        if self.peers.len() >= self.limits.peers_max {
+        let for_connections = if heard.greeted { self.limits.connections_max } else { 0 };
+        if self.lonely >= self.limits.peers_max.saturating_add(for_connections) {
             return Err("peer table full");
         }
         let ip = heard.addr.ip();
@@ -165,6 +171,7 @@ impl Directory {
         };
         self.peers.insert(heard.peer, known);
         *self.at_address.entry(ip).or_default() += 1;
+        self.lonely += 1;
         Ok(true)
     }
 
@@ -252,8 +259,13 @@ impl Directory {
     /// A connection to a peer stands, or does no longer.
     pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
         if let Some(known) = self.peers.get_mut(peer) {
-            known.connections =
-                if stands { known.connections + 1 } else { known.connections.saturating_sub(1) };
+            let before = known.connections;
+            known.connections = if stands { before + 1 } else { before.saturating_sub(1) };
+            match (before, known.connections) {
+                (0, 1) => self.lonely -= 1,
+                (1, 0) => self.lonely += 1,
+                _ => {}
+            }
         }
     }
 
@@ -262,6 +274,7 @@ impl Directory {
         self.drop_entries(peer, |_, _| true);
         self.seeks(peer, None);
         if let Some(known) = self.peers.remove(peer) {
+            self.lonely -= usize::from(known.connections == 0);
             self.leave_address(known.addr.ip());
         }
     }
@@ -278,7 +291,7 @@ impl Directory {
         refs
     }
 
-    /// When the next peer will have been silent for too long.
+    /// When the next peer will have been silent for too long. Looks at all of them.
     pub(in crate::core) fn expiry(&self) -> Option<Time> {
         self.peers.values().filter_map(|known| self.expiry_of(known)).min()
     }
@@ -437,6 +450,8 @@ impl Directory {
         assert_eq!(seekers, self.seekers, "the count of seekers");
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
         assert_eq!(at_address, self.at_address, "the peers of each address");
+        let lonely = self.peers.values().filter(|known| known.connections == 0).count();
+        assert_eq!(lonely, self.lonely, "the peers without a connection");
     }
 }
 
@@ -455,6 +470,7 @@ mod tests {
             user: format!("user{peer}"),
             iface: None,
             interval: Some(Duration::from_secs(60)),
+            greeted: false,
         }
     }
 
@@ -531,6 +547,29 @@ mod tests {
         directory.remove(&PeerId([5; 16]));
         directory.check();
         assert_eq!(directory.heard(Time::ZERO, heard(3, 1)), Ok(true));
+        directory.check();
+    }
+
+    #[test]
+    fn connections_and_announcements_have_room_of_their_own() {
+        let limits = Limits { peers_max: 2, connections_max: 3, ..Limits::default() };
+        let mut directory = Directory::new(limits, Vec::new());
+        let greeted = |number| Heard { greeted: true, ..heard(number, number) };
+        for number in 1..=3 {
+            assert_eq!(directory.heard(Time::ZERO, greeted(number)), Ok(true));
+            directory.connected(&PeerId([number; 16]), true);
+        }
+        for number in 4..=5 {
+            assert_eq!(directory.heard(Time::ZERO, heard(number, number)), Ok(true));
+        }
+        assert!(directory.heard(Time::ZERO, heard(6, 6)).is_err());
+        // Who has left is forgotten with time only; nobody makes the table longer than both limits allow.
+        for number in 1..=3 {
+            directory.connected(&PeerId([number; 16]), false);
+        }
+        assert!(directory.heard(Time::ZERO, greeted(7)).is_err());
+        assert_eq!(directory.expire(Time::from_millis(180_000)).len(), 5);
+        assert_eq!(directory.heard(Time::ZERO, heard(6, 6)), Ok(true));
         directory.check();
     }
 }

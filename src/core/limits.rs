@@ -52,7 +52,7 @@ pub struct Limits {
     pub bad_chunks_max: u32,
     /// How long a struck peer stays so.
     pub strike_duration: Duration,
-    /// Peers in the directory.
+    /// Peers in the directory that have no connection with this one: those that were only heard.
     pub peers_max: usize,
     /// Peers in the directory from one address (this host's own addresses excepted).
     pub peers_per_address_max: usize,
@@ -207,7 +207,7 @@ impl Default for Limits {
             offers_open_max: 64,
             offers_open_all_max: 1_024,
             offer_grace: s(15),
-            http_readers_max: 4_096,
+            http_readers_max: 10_240,
             http_readers_per_address_max: 64,
             http_idle_max: s(15),
             classic_peers_max: 512,

@@ -3,11 +3,11 @@
 //! Owns the standing wish and the books about it. What is offered stands in the directory, what is held in the
 //! catalogue; what follows is decided in `flow/mirror.rs`.
 
-use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 

@@ -3,11 +3,11 @@
 //!
 //! Owns no connection. In a mesh there are no neighbours, and all of this stays empty.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::SocketAddr;
 
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::topology::{Place, Topology};
 
 /// An endpoint that was named.

@@ -1,10 +1,10 @@
 //! How much of others' doing is taken: datagrams, so many a second of one source, so many of all; and allowances.
 
-use crate::core::sorted::SortedMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::limits::Limits;
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// The most sources that are counted one by one; a second in which more come counts them together.

@@ -1,8 +1,7 @@
 //! The numbers of spools that are in use, whatever their bytes become.
 
-use crate::core::sorted::SortedSet;
-
 use crate::core::door::SpoolId;
+use crate::core::sorted::SortedSet;
 
 /// The numbers in use.
 #[derive(Debug, Default)]

@@ -2,12 +2,12 @@
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// One chunk that somebody asked for.

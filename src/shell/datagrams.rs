@@ -5,7 +5,6 @@
 //! peer of the host has one on the same port. A unicast datagram to that port reaches only one of them, hence the
 //! own sockets. No error here is fatal: networks come and go.
 
-use crate::core::sorted::SortedSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -13,6 +12,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
 
+use crate::core::sorted::SortedSet;
 use crate::core::{DatagramTo, IfaceId};
 use crate::shell::ifaces::{self, Choice, NETWORKS_MAX, Network};
 use crate::shell::sockets;

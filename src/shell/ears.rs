@@ -172,10 +172,11 @@ fn cannot_hear(address: Ipv4Addr, port: u16, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::sorted::SortedMap;
     use crate::core::{ClassicConfig, DictionaryUse};
     use std::net::UdpSocket;
     use std::time::Duration;
+
+    use crate::core::sorted::SortedMap;
 
     fn ports(udp: &[u16], strict: bool) -> ClassicPorts {
         let config = ClassicConfig {

@@ -1,6 +1,5 @@
 //! All TCP ports of the peer: the native one, if there is one, and those of the field's dialects.
 
-use crate::core::sorted::SortedMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -8,6 +7,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
+use crate::core::sorted::SortedMap;
 use crate::shell::config::{ClassicPorts, ForeignPorts, Listen, ShellError};
 use crate::shell::listener::Listener;
 

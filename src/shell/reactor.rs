@@ -91,13 +91,27 @@ pub struct Reactor {
     longest_turn: Duration,
 }
 
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        log::info!("the longest turn of the loop took {:.1} ms", self.longest_turn.as_secs_f64() * 1e3);
+    }
+}
+
 impl Reactor {
     /// Binds the ports, opens the store, starts the peer.
     pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
         let poll = Poll::new().map_err(|error| no_loop(&error))?;
         let mut limits = config.limits;
         let open_max = descriptors::raise_limit();
-        limits.connections_max = descriptors::connections_max(limits.connections_max, open_max);
+        let wished = limits.connections_max;
+        limits.connections_max = descriptors::connections_max(wished, open_max);
+        if limits.connections_max < wished {
+            log::info!(
+                "at most {} connections instead of {wished}: `ulimit -Hn {}` allows all",
+                limits.connections_max,
+                wished * 2
+            );
+        }
 
         let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
         let mut listeners = Listeners::bind(

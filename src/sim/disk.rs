@@ -3,10 +3,10 @@
 //! It outlives its host's peer. It knows each chunk only as right, rotten or not there; whether the bytes in a
 //! chunk buffer are right is known from where they came from.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{
     Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob,
     StoreReply, Time,

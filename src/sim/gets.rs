@@ -1,7 +1,6 @@
 //! What became of what a host wanted, read from its peer's events.
 
 use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::{ContentId, Event, FailReason, Time};
 
 /// How one download of one host ended, as far as it did.

@@ -4,10 +4,10 @@
 //! not verify (I1, I6), deadlines (I12), datagrams (I13), dials (I14), completion (I15), one connection a pair (I17),
 //! honest peers are not struck (I20). What is checked where it happens stands in `driver` and `disk`.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ConnId, ContentId, DatagramTo, Event, Limits, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;

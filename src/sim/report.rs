@@ -1,8 +1,8 @@
 //! The figures of a run: values that tests compare and people read.
 
-use crate::core::sorted::SortedMap;
 use std::fmt;
 
+use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, Time};
 use crate::sim::gets::Outcome;
 use crate::sim::scenario::Scenario;

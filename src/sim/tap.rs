@@ -1,9 +1,8 @@
 //! A tap on what one end writes: its frames are decoded again and compared with what its disk and the conversation
 //! so far allow. It finds what the other side would only suffer from.
 
-use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::Limits;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::sim::disk::{Disk, Library};
 use crate::wire::frame::{Decoded, Decoder};
 use crate::wire::message::Frame;

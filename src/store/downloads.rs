@@ -1,6 +1,5 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,6 +9,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::Geometry;
+use crate::core::sorted::SortedMap;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };

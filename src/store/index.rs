@@ -4,7 +4,6 @@
 //! hint: a file is known by device and inode, and an entry counts only while size, mtime and ctime are the same. A
 //! lost or torn line costs a hashing, nothing else.
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::core::ContentId;
+use crate::core::sorted::SortedMap;
 use crate::store::bad;
 use crate::store::fs::{Fs, FsResult, Make, Stamp};
 
@@ -26,6 +26,8 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 const PENDING_BYTES: usize = 32 << 10;
 /// Lines that wait because another process has the lock are dropped beyond this, in bytes.
 const PENDING_BYTES_MAX: usize = 4 << 20;
+/// So many lines are read at once: about a millisecond.
+const SLICE_LINES: usize = 1_000;
 /// A log smaller than this is never compacted.
 const COMPACT_BYTES_MIN: u64 = 64 << 10;
 
@@ -39,7 +41,19 @@ pub(crate) struct Index {
     folder: File,
     /// What the log says; `None` until somebody asks.
     known: Option<KnownFiles>,
+    /// How far the log is read.
+    reading: Option<Reading>,
     pending: Vec<u8>,
+}
+
+/// A log that is being read.
+#[derive(Debug)]
+struct Reading {
+    log: File,
+    /// The first byte that was not read.
+    at: u64,
+    known: KnownFiles,
+    found: ReadLines,
 }
 
 /// By device and inode.
@@ -69,14 +83,21 @@ struct Line<'a> {
 impl Index {
     /// The index in `folder`.
     pub(crate) fn new(fs: Fs, folder: File) -> Index {
-        Index { fs, folder, known: None, pending: Vec::new() }
+        Index { fs, folder, known: None, reading: None, pending: Vec::new() }
+    }
+
+    /// Reads some more of the log, so that [`Index::get`] will not be long. True when all of it is known.
+    pub(crate) fn read_on(&mut self) -> bool {
+        if self.known.is_none() {
+            // A log that cannot be read says nothing.
+            self.known = self.read_slice().unwrap_or_else(|_| Some(KnownFiles::new()));
+        }
+        self.known.is_some()
     }
 
     /// The id that a file with this stamp has, when that is certain.
     pub(crate) fn get(&mut self, stamp: &Stamp) -> Option<ContentId> {
-        if self.known.is_none() {
-            self.known = Some(self.load());
-        }
+        while !self.read_on() {}
         let known = self.known.as_ref()?.get(&(stamp.dev, stamp.ino))?;
         let old_enough = known.hashed_ns.saturating_sub(known.stamp.mtime_ns) >= TRUST_AGE_NS
             && known.hashed_ns.saturating_sub(known.stamp.ctime_ns) >= TRUST_AGE_NS;
@@ -126,7 +147,7 @@ impl Index {
     /// Forgets what the log says, until somebody asks again.
     pub(crate) fn forget(&mut self) {
         self.flush();
-        self.known = None;
+        (self.known, self.reading) = (None, None);
     }
 
     fn append(&self) -> FsResult<bool> {
@@ -139,32 +160,36 @@ impl Index {
         Ok(true)
     }
 
-    /// Reads the log; a log that is not one of this version is put aside, one that is mostly stale compacted.
-    fn load(&self) -> KnownFiles {
-        let Ok((known, lines, log_bytes)) = self.read() else { return KnownFiles::new() };
-        if log_bytes > COMPACT_BYTES_MIN && lines > 2 * known.len() {
-            // A log that cannot be compacted now is compacted another time.
-            return self.compact().unwrap_or(known);
-        }
-        known
-    }
-
-    /// What the log says, in how many lines, in how many bytes.
-    fn read(&self) -> FsResult<(KnownFiles, usize, u64)> {
-        let mut known = KnownFiles::new();
-        let log = match self.fs.open_read_at(&self.folder, Path::new(LOG)) {
-            Err(Errno::NOENT) => return Ok((known, 0, 0)),
-            other => other?,
+    /// Reads a slice of the log. All of it, once its end is reached: a log that is not one of this version is put aside, one
+    /// that is mostly stale compacted.
+    fn read_slice(&mut self) -> FsResult<Option<KnownFiles>> {
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => match self.fs.open_read_at(&self.folder, Path::new(LOG)) {
+                Err(Errno::NOENT) => return Ok(Some(KnownFiles::new())),
+                log => Reading { log: log?, at: 0, known: KnownFiles::new(), found: ReadLines::default() },
+            },
         };
-        let log_bytes = self.fs.look(&log)?.stamp.size;
-        let read = read_lines(&self.fs, &log, |line| {
+        let Reading { log, at, known, found } = &mut reading;
+        let slice = read_lines(&self.fs, log, *at, SLICE_LINES, |line| {
             known.insert((line.dev, line.inode), Known::of(line));
         })?;
-        if read.newer || (read.good == 0 && read.bad > 0) {
-            bad::put_aside(&self.fs, &self.folder, LOG)?;
-            known.clear();
+        found.add(&slice);
+        *at += slice.bytes;
+        if slice.bytes > 0 {
+            self.reading = Some(reading);
+            return Ok(None);
         }
-        Ok((known, read.good + read.bad, log_bytes))
+        let Reading { at, known, found, .. } = reading;
+        if found.newer || (found.good == 0 && found.bad > 0) {
+            bad::put_aside(&self.fs, &self.folder, LOG)?;
+            return Ok(Some(KnownFiles::new()));
+        }
+        if at > COMPACT_BYTES_MIN && found.good + found.bad > 2 * known.len() {
+            // A log that cannot be compacted now is compacted another time.
+            return Ok(Some(self.compact().unwrap_or(known)));
+        }
+        Ok(Some(known))
     }
 
     /// Writes the log anew without what later lines replace, under the lock that appenders take too.
@@ -175,7 +200,7 @@ impl Index {
         }
         let log = self.fs.open_read_at(&self.folder, Path::new(LOG))?;
         let mut lines: SortedMap<(u64, u64), (Known, String)> = SortedMap::new();
-        read_lines(&self.fs, &log, |line| {
+        read_lines(&self.fs, &log, 0, usize::MAX, |line| {
             let path = line.path.clone().into_owned();
             lines.insert((line.dev, line.inode), (Known::of(line), path));
         })?;
@@ -234,22 +259,41 @@ struct ReadLines {
     good: usize,
     bad: usize,
     newer: bool,
+    /// Of all lines, whichever they are; 0 at the end of the log.
+    bytes: u64,
 }
 
-fn read_lines(fs: &Fs, log: &File, mut each: impl FnMut(&Line<'_>)) -> FsResult<ReadLines> {
+impl ReadLines {
+    fn add(&mut self, more: &ReadLines) {
+        self.good += more.good;
+        self.bad += more.bad;
+        self.newer |= more.newer;
+        self.bytes += more.bytes;
+    }
+}
+
+/// Reads at most so many lines, from the byte `at` on.
+fn read_lines(
+    fs: &Fs,
+    log: &File,
+    at: u64,
+    lines_max: usize,
+    mut each: impl FnMut(&Line<'_>),
+) -> FsResult<ReadLines> {
     #[derive(Deserialize)]
     struct Version {
         v: u32,
     }
-    let mut reader = BufReader::with_capacity(64 << 10, FileReader { fs, file: log, at: 0 });
+    let mut reader = BufReader::with_capacity(64 << 10, FileReader { fs, file: log, at });
     let (mut found, mut bytes) = (ReadLines::default(), Vec::new());
-    loop {
+    for _ in 0..lines_max {
         bytes.clear();
         let read =
             reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(|_| Errno::IO)?;
         if read == 0 {
-            return Ok(found);
+            break;
         }
+        found.bytes += read as u64;
         if bytes == b"\n" {
             continue;
         }
@@ -265,6 +309,7 @@ fn read_lines(fs: &Fs, log: &File, mut each: impl FnMut(&Line<'_>)) -> FsResult<
             }
         }
     }
+    Ok(found)
 }
 
 /// A file as a stream, read through the one place of system calls.

@@ -112,6 +112,11 @@ impl Scan {
     /// Does one slice.
     pub(crate) fn step(&mut self, library: &mut Library) {
         self.watch.step(self.hashing.as_ref().map(|hashing| &hashing.place), library);
+        // What is shared for the first time is looked up in the index, whose log can be long.
+        let looks_up = !(self.wanted.is_empty() && self.walks.is_empty());
+        if looks_up && !library.index.read_on() {
+            return;
+        }
         let mut budget = SLICE_BYTES;
         while budget > 0 && self.has_files(library) {
             let cost = match self.hashing.take() {

@@ -2,7 +2,6 @@
 //!
 //! Keeps some 250 bytes a file, so that a million of them can be shared. Does not hash; does not know parts.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use slab::Slab;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, SpanFault};
 use crate::store::fs::{Fs, FsResult, Look, Stamp};
 

@@ -1,8 +1,7 @@
 //! Answers and pushes on their way in: each a file of its own that has no name yet.
 
-use crate::core::sorted::SortedMap;
-
 use crate::core::SpoolId;
+use crate::core::sorted::SortedMap;
 use crate::store::fs::FsResult;
 use crate::store::temp::Temp;
 

@@ -3,12 +3,12 @@
 //!
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Fault, FaultKind, Geometry};
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult, Make};

@@ -4,7 +4,6 @@
 //! works on every file system, costs no memory but the mark in each served file, and takes a hundredth of the time
 //! at most, since the next look is put off by what the last one took.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::SpanFault;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::store::StoreEvent;
 use crate::store::fs::{FsResult, Stamp};
 use crate::store::hash::now_ns;

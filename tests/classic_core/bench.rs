@@ -1,11 +1,11 @@
 //! The peer under test, with a disk in memory.
 
-use chunkcast::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
+use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     ChunkBytes, ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, ContentId,
     DatagramTo, DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource,

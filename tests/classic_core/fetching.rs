@@ -1,7 +1,6 @@
 //! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
 
 use chunkcast::core::sorted::SortedMap;
-
 use chunkcast::core::{
     BrokenWhy, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse, Expect, Fault,
     FaultKind, Input, Sink, StoreReply,

@@ -1,8 +1,8 @@
 //! Announcing and hearing.
 
-use chunkcast::core::sorted::SortedMap;
 use std::time::Duration;
 
+use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{ClassicConfig, ClassicEvent, Command, DatagramTo, DictionaryUse, Input, Voice};
 use chunkcast::wire::classic::announcement;
 use chunkcast::wire::classic::{ChunkName, Dialect};

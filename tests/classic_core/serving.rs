@@ -1,7 +1,6 @@
 //! Serving: each dialect's request gets its answer, and nothing that is asked breaks anything.
 
 use chunkcast::core::sorted::SortedMap;
-
 use chunkcast::core::{ClassicEvent, ContentId, Input, Segment, SpanFault, SpanSource};
 use chunkcast::wire::classic::answer::{self, AnswerStep};
 use chunkcast::wire::classic::{ChunkName, Dialect, request};

@@ -1,7 +1,6 @@
 //! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
 //! of them for all is told here; chunks are told by the command.
 
-use crate::core::sorted::SortedMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::core::name::{local_file_name, printable};
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicEvent, ClassicFailure, Command};
 
 /// The most numbers of chunks in one line for people.

@@ -1,12 +1,12 @@
 //! JSON lines about classic peers and what comes from them. Every object has `classic: true` and `verified: false`
 //! besides what all lines have, and no id: there is none.
 
-use crate::core::sorted::SortedMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use crate::cli::json::Direction;
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicContent, ClassicEvent};
 use crate::wire::classic::{ChunkName, Dialect};
 

@@ -1,6 +1,5 @@
 //! What classic peers offer, as `ls --classic` lists it: every line is marked, for nothing of it is verified.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use crate::cli::classic::json::{Line, PeerEvent};
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::core::name::printable;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicContent, ContentId};
 use crate::wire::classic::Dialect;
 use crate::wire::classic::split::{ChunkRule, FIFTHS};

@@ -1,7 +1,6 @@
 //! What the flags say about the classic dialects, as shell, core and store take it: beside a native command with
 //! `--classic`, or alone in one of the `classic` commands.
 
-use crate::core::sorted::SortedMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
 use crate::cli::run::Target;
 use crate::cli::units::parse_size;
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};
 use crate::shell::{ClassicPorts, host};
 use crate::store::ClassicStore;

@@ -1,6 +1,5 @@
 //! Files that are pushed to receivers of the field.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +18,7 @@ use crate::cli::run::{Run, Standing, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 use crate::core::{Command, ContentId, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
 use crate::wire::push::{Form, Outgoing};

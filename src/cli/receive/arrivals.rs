@@ -1,6 +1,5 @@
 //! What is told of offered files that are here.
 
-use crate::core::sorted::SortedMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::cli::receive::tell_offer;
 use crate::cli::run::Run;
 use crate::cli::viewing::{Viewing, kind_words, look};
 use crate::core::ContentId;
+use crate::core::sorted::SortedMap;
 
 /// The offers that were accepted and have not ended.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! Which offers and pushes are taken without a question, and which not at all.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 
 use crate::cli::push::receiving::Push;
 use crate::cli::receive::incoming::{Incoming, Offer};
 use crate::core::name::local_file_name;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, PeerId};
 use crate::wire::message::Answer;
 

@@ -1,6 +1,5 @@
 //! The summary beside a download among neighbours, kept current: each chunk as it comes, and those that were here before.
 
-use crate::core::sorted::SortedMap;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -8,6 +7,7 @@ use std::time::Instant;
 use crate::cli::ring::activity;
 use crate::cli::run::Run;
 use crate::core::name::printable;
+use crate::core::sorted::SortedMap;
 use crate::core::{Bitfield, ContentId, Fault, Geometry, PeerId, PeerRef};
 use crate::store::summary::{Origin, Summary};
 

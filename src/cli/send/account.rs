@@ -1,6 +1,5 @@
 //! What is sent to whom, how far it is and how it ended. Owns the counts and what is told of them.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use crate::cli::send::push_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Command, ContentId, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 

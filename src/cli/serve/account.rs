@@ -1,7 +1,6 @@
 //! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
 //! bounds of what is told when much happens at once.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::name::printable;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, Event, FailReason, Geometry};
 use crate::shell::ShellEvent;
 

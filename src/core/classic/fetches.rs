@@ -2,12 +2,12 @@
 //!
 //! Owns no connection; an attempt knows the one it is made on.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::files::FileKey;
 use crate::core::door::{ConnId, SpoolId};
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 

@@ -4,7 +4,6 @@
 //! stem. With several, names without an extension belong to none of those files.
 
 use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::wire::classic::ChunkName;
 
 /// The files that some names of chunks stand for.

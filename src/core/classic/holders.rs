@@ -3,10 +3,10 @@
 //! Bounded in peers, in names of each peer and in bytes of names over all of them. What is known stays; what would be
 //! too much is left out.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 
 use crate::core::limits::Limits;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::classic::records::{Dictionary, Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};

@@ -1,10 +1,9 @@
 //! What is offered to classic peers: shared files, by their last name and the chunks they are cut into, and chunks that
 //! are kept.
 
-use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::door::ChunkBytes;
 use crate::core::id::ContentId;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 
 /// All that is offered.

@@ -2,7 +2,6 @@
 //!
 //! Nothing of this content is verified: no classic dialect has an id to verify it by.
 
-use crate::core::sorted::SortedMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Fault};
 use crate::core::id::ContentId;
+use crate::core::sorted::SortedMap;
 use crate::wire::classic::announcement::{BatchChunk, LocalTime};
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};

@@ -1,13 +1,13 @@
 //! What crosses the door for pushes in the dialects of the field: settings, instructions to the store, and what people
 //! are told. Nothing of this content is verified: no form has an id to verify it by.
 
-use crate::core::sorted::SortedMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::door::{BrokenWhy, Fault, SpanFault, SpoolId};
+use crate::core::sorted::SortedMap;
 use crate::wire::push::{Announced, PushError, SendError};
 
 /// How pushes are taken in.

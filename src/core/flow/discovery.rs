@@ -37,6 +37,7 @@ impl Peer {
             user,
             iface: Some(iface),
             interval: Some(Duration::from_millis(interval_ms)),
+            greeted: false,
         };
         if self.is_believed(now, &heard) && self.hear(now, heard) {
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
@@ -45,7 +46,14 @@ impl Peer {
 
     fn on_query(&mut self, now: Time, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
-        let heard = Heard { peer: query.peer, addr, user: query.user, iface: Some(iface), interval: None };
+        let heard = Heard {
+            peer: query.peer,
+            addr,
+            user: query.user,
+            iface: Some(iface),
+            interval: None,
+            greeted: false,
+        };
         if !self.is_believed(now, &heard) || !self.hear(now, heard) || self.leaving.is_some() {
             return;
         }

@@ -104,8 +104,14 @@ impl Peer {
             }
             self.close(now, other, Some("a second connection"));
         }
-        let heard =
-            Heard { peer: hello.peer, addr: endpoint, user: hello.user.clone(), iface: None, interval: None };
+        let heard = Heard {
+            peer: hello.peer,
+            addr: endpoint,
+            user: hello.user.clone(),
+            iface: None,
+            interval: None,
+            greeted: true,
+        };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));
         }

@@ -2,7 +2,6 @@
 //!
 //! The file itself is fetched by the recipient like any other content.
 
-use crate::core::sorted::SortedMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::pusher::{Push, Stage};
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{Answer, Delivery, Frame, Offer, OfferAnswer, OfferOutcome, Wanted};

@@ -1,6 +1,5 @@
 //! Searches: asked, answered, walked through catalogues, decided.
 
-use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
@@ -9,6 +8,7 @@ use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::searches::{Purpose, Search, Step, similar};
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};

@@ -2,7 +2,6 @@
 //!
 //! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
 
-use crate::core::sorted::SortedSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use crate::core::door::{ConnId, Expect, Segment, SpanSource};
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 

@@ -5,11 +5,11 @@ pub(in crate::core) mod conversation;
 pub(in crate::core) mod giving;
 pub(in crate::core) mod taking;
 
-use crate::core::sorted::SortedMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, SpoolId};
+use crate::core::sorted::SortedMap;
 use crate::wire::push::Announced;
 
 /// The state of all pushes in the field's dialects.

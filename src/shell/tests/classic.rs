@@ -1,9 +1,9 @@
 //! The ports of the classic dialects, beside native ones and without.
 
-use crate::core::sorted::SortedMap;
 use std::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::core::sorted::SortedMap;
 use crate::core::{ClassicConfig, DictionaryUse};
 use crate::shell::ClassicPorts;
 

@@ -2,10 +2,10 @@
 //!
 //! It is as simple as those in the field: it answers a request with what it has, and fetches one chunk at a time.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ConnId, Rng, Time};
 use crate::sim::classic::{ForeignSpec, Manner};
 use crate::sim::disk::Library;

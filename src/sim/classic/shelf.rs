@@ -3,10 +3,10 @@
 //! What the driver and the core's jobs do to a spool has its effect at once and in order, as it has on a real disk that
 //! one thread writes to; only replies take the disk's time.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, FaultKind, Rng, SpoolId};
 use crate::sim::scenario::DiskSpec;
 use crate::wire::classic::ChunkName;

@@ -1,8 +1,8 @@
 //! What a host of a scenario speaks of the classic dialects, and what foreign peers are like. Values only.
 
-use crate::core::sorted::SortedMap;
 use std::time::Duration;
 
+use crate::core::sorted::SortedMap;
 use crate::core::{DictionaryUse, Voice};
 use crate::wire::classic::{Dialect, NameForm, TCP_PORTS, UDP_PORTS};
 

@@ -1,10 +1,10 @@
 //! The oracle of the classic dialects: what is announced is there, what is asked was announced, what is received and
 //! merged is what was shared, unless somebody on the way is known to be wrong.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicEvent, DatagramTo, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;

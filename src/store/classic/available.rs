@@ -1,10 +1,10 @@
 //! The record of available chunks, which several processes add to: read, changed and replaced under a lock.
 
-use crate::core::sorted::SortedSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::core::Fault;
+use crate::core::sorted::SortedSet;
 use crate::store::classic::reading::LastGood;
 use crate::store::classic::record_file::{Held, RecordFile};
 use crate::store::fault;

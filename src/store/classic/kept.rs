@@ -3,13 +3,13 @@
 //! A chunk is a regular file that is not empty, directly in the folder, under the name it has on the wire. A link, a
 //! FIFO or a folder of such a name is none.
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::core::sorted::SortedMap;
 use crate::core::{ConnId, SpanFault};
 use crate::store::fs::{Fs, FsResult, Stamp};
 use crate::store::target::is_one_component;

@@ -5,7 +5,6 @@
 
 mod cutting;
 
-use crate::core::sorted::SortedMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::name::{local_file_name, quoted};
+use crate::core::sorted::SortedMap;
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, SpoolId, StoreReply};
 use crate::store::OnConflict;
 use crate::store::fault;

@@ -3,13 +3,13 @@
 //! Which family a datagram is of is read off its keys, not off the port it came to, because ports can be chosen. Who
 //! sent it is its source address; addresses inside are passed over.
 
-use crate::core::sorted::SortedSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use chrono::NaiveDateTime;
 use serde_json::{Map, Value};
 
+use crate::core::sorted::SortedSet;
 use crate::wire::classic::{ChunkName, DATAGRAM_BYTES_MAX, Dialect, NameForm};
 use crate::wire::json::{between, member, string};
 

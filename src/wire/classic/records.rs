@@ -3,13 +3,13 @@
 //! Reading is tolerant, because other programs write these files, and bounded; where they lie, and how they are
 //! replaced without being torn, is not decided here. No line has its line end.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::ChunkName;
 use crate::wire::json::{between, member, string};
 

@@ -3,9 +3,10 @@
 //! Sizes are not known beforehand (D alone announces them), so a downloader has to see from what came whether its
 //! chunks can be of one file.
 
-use crate::core::sorted::SortedMap;
 use std::fmt;
 use std::ops::Range;
+
+use crate::core::sorted::SortedMap;
 
 /// The size of a chunk in dialect D, in bytes.
 pub const FIXED_CHUNK_BYTES: u64 = 102_400;

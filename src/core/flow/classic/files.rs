@@ -1,12 +1,12 @@
 //! Which files classic peers offer, and who offers which chunk of one.
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use std::net::IpAddr;
 
 use crate::core::classic::fetches::Route;
 use crate::core::classic::files::{FileKey, Files};
 use crate::core::door::ClassicContent;
 use crate::core::peer::Peer;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::split::FIFTHS;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 

@@ -1,6 +1,5 @@
 //! Fetching a file of the classic dialects: found, asked for chunk by chunk, joined, or given up.
 
-use crate::core::sorted::SortedSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use crate::core::classic::files::Match;
 use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ConnId, Event, Output, StoreJob};
 use crate::core::flow::classic::files::{Offer, Offers};
 use crate::core::peer::Peer;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::split::{FIFTHS, FIXED_CHUNK_BYTES};

@@ -1,12 +1,12 @@
 //! Who announces what in the classic dialects: from datagrams, or from the file that another process writes.
 
-use crate::core::sorted::SortedSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::holders::{Origin, Told};
 use crate::core::door::{ClassicEvent, ClassicJob, DictionaryUse, Event, Output, StoreJob};
 use crate::core::peer::Peer;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{self, AnnouncementError};

@@ -1,13 +1,12 @@
 //! What the store answers to the jobs of the classic dialects, and what follows from it.
 
-use crate::core::sorted::SortedSet;
-
 use crate::core::classic::conversation::Side;
 use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
 use crate::core::door::{
     ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, ConnId, Event, Fault, Output, SpoolId, StoreJob,
 };
 use crate::core::peer::Peer;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::wire::classic::ChunkName;
 

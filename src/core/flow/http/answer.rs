@@ -1,11 +1,10 @@
 //! What a request means: the listing, or a content by its id, its name, or the beginning of its id. Never a path.
 
-use crate::core::sorted::{SortedMap, SortedSet};
-
 use crate::core::door::ConnId;
 use crate::core::http::Body;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::http::{
     Cursor, Host, PAGE_ENTRIES_MAX, Request, Row, Status, Verdict, beyond, choices, content, listing,
