@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
+use socket2::SockRef;
 
 use crate::child::{Child, Launch, PATIENCE, Trap, skip};
 use crate::desktop::Fakes;
@@ -70,15 +72,18 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
     let mut offer = send(&lan, &paths[0], &["receiver"]).start();
     receiver.wait_stdout("sends 0.bin");
     let push = describe(field, "a.csv");
-    let second = send(&lan, &paths[1], &["receiver"]).start();
     offer.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
     typed.write_all(b"perhaps\na\n").unwrap();
     offer.end().expect(0);
-    // Of the two that wait, the push is first or second; each question names what it is about.
     receiver.wait_stdout("sends a.csv (size not told; json, unverified)");
-    receiver.wait_stdout("sends 1.bin");
+    // The other way round.
+    let mut second = send(&lan, &paths[1], &["receiver"]).start();
+    second.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
+    // Its connection breaks: nobody waits for an answer any more.
+    SockRef::from(&push).set_linger(Some(Duration::ZERO)).unwrap();
     drop(push);
     receiver.wait_stdout("is gone, and its offer with it");
+    receiver.wait_stdout("sends 1.bin");
     typed.write_all(b"x\nd\n").unwrap();
     second.end().expect(9);
 

@@ -48,9 +48,8 @@ impl Scenario {
         }
         let senders = 1 + rng.below(4);
         for _ in 0..senders {
-            let mut host = HostSpec::default();
-            host.up = if is_calm { pick(&mut rng, &RATES) } else { pick(&mut rng, &RATES_OF_CHAOS) };
-            host.shares = (0..contents).collect();
+            let up = if is_calm { pick(&mut rng, &RATES) } else { pick(&mut rng, &RATES_OF_CHAOS) };
+            let host = HostSpec { up, shares: (0..contents).collect(), ..HostSpec::default() };
             scenario.host(host);
         }
         let receivers = 1 + rng.below(2);
