@@ -29,6 +29,8 @@ NATIVE_PORT, HTTP_PORT, RSYNC_PORT, TORRENT_PORT, RQBIT_PORT = 7617, 7680, 7681,
 # Who takes longer than this in the round that warms up takes part in two more alone, so that one slow program does not
 # make a run of all last for ever.
 SLOW_S, SLOW_RUNS = 5, 2
+# A program that takes longer than this for one run is ended, and has failed.
+RUN_MAX_S = 120
 HOW_TO_INSTALL = {
     "nginx": "apt install nginx-light",
     "curl": "apt install curl",
@@ -91,10 +93,13 @@ def timed(command, server_pid=None, **options):
     before = cpu_s(server_pid) if server_pid else 0
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    overdue = threading.Timer(RUN_MAX_S, process.kill)
+    overdue.start()
     memory = PeakMemory(process.pid)
     server_memory = PeakMemory(server_pid) if server_pid else None
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - began
+    overdue.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     result = {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "rss_mib": memory.end()}
     if server_pid:
@@ -279,21 +284,30 @@ class Bench:
     def compete(self, what, rivals, size, check):
         """Runs the rivals in turn, round by round; the first of them is what ratios are against."""
         results = {name: [] for name in rivals}
-        slow = set()
+        slow, failed = set(), set()
         for round_number in range(self.runs + 1):
             # Forth and back: nobody always follows the same neighbour.
             for name, run in list(rivals.items())[:: -1 if round_number % 2 else 1]:
-                if name in slow and len(results[name]) == SLOW_RUNS:
+                if name in failed or (name in slow and len(results[name]) == SLOW_RUNS):
                     continue
-                result, out = run()
-                check(out)
+                try:
+                    result, out = run()
+                    check(out)
+                except (RuntimeError, OSError) as error:
+                    # Another program that does not work here leaves the rest of the table as it is.
+                    if name.startswith("chunkcast"):
+                        raise
+                    print(f"{name} failed at {what} and is left out: {error}", file=sys.stderr)
+                    failed.add(name)
+                    continue
                 shutil.rmtree(out)
                 # The first round warms up.
                 if round_number:
                     results[name].append(result)
                 elif result["wall_s"] > SLOW_S:
                     slow.add(name)
-        first = next(iter(rivals))
+        results = {name: runs for name, runs in results.items() if name not in failed}
+        first = next(iter(results))
         for name, runs in results.items():
             middle = lambda key: median(run.get(key) for run in runs)
             ratios = [run["wall_s"] / other["wall_s"] for run, other in zip(runs, results[first])]
@@ -371,21 +385,30 @@ class Bench:
             torrent = os.path.join(self.folder, "file.torrent")
             if torrents:
                 make_torrent(path, torrent)
-            if torrents and RQBIT:
-                rivals["rqbit"] = self.rqbit(stack, torrent)
-            if torrents and self.torrent_python:
-                command = [self.torrent_python, "-c", TORRENT, "seed", torrent, self.src, str(TORRENT_PORT)]
-                ready = lambda process: process.stdout.readline() == "ready\n"
-                seed = stack.enter_context(running(command, ready, stdout=subprocess.PIPE, text=True))
-
-                def libtorrent():
-                    out = self.out()
-                    more = ["get", torrent, out, str(TORRENT_PORT + 1), str(TORRENT_PORT)]
-                    return timed([self.torrent_python, "-c", TORRENT, *more], seed.pid), out
-
-                rivals["libtorrent"] = libtorrent
+            for there, who, begin in [
+                (RQBIT, "rqbit", self.rqbit),
+                (self.torrent_python, "libtorrent", self.libtorrent),
+            ]:
+                if torrents and there:
+                    try:
+                        rivals[who] = begin(stack, torrent)
+                    except (RuntimeError, OSError) as error:
+                        print(f"{who} is left out: {error}", file=sys.stderr)
             self.compete(what, rivals, size, self.same(name, path))
         os.unlink(path)
+
+    def libtorrent(self, stack, torrent):
+        """A seed, and what a download from it takes."""
+        command = [self.torrent_python, "-c", TORRENT, "seed", torrent, self.src, str(TORRENT_PORT)]
+        ready = lambda process: process.stdout.readline() == "ready\n"
+        seed = stack.enter_context(running(command, ready, stdout=subprocess.PIPE, text=True))
+
+        def download():
+            out = self.out()
+            more = ["get", torrent, out, str(TORRENT_PORT + 1), str(TORRENT_PORT)]
+            return timed([self.torrent_python, "-c", TORRENT, *more], seed.pid), out
+
+        return download
 
     def rqbit(self, stack, torrent):
         """A seed, and what a download from it takes."""

@@ -20,7 +20,7 @@ use crate::core::time::Time;
 
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
 /// and the more there are, the fewer syncs they take.
-const PUBLISHING_MAX: usize = 256;
+const PUBLISHING_MAX: usize = 128;
 
 /// How far a download has come.
 #[derive(Debug)]

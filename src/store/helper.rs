@@ -17,8 +17,9 @@ use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::publish::{self, BATCH_MAX, Publisher};
 
-/// Chunks that may be with the helper at once: one that is being written and one that is next.
-const WRITES_MAX: usize = 2;
+/// Chunks that may be with the helper at once: enough to write while the loop has the processor's time for itself, few
+/// enough to leave most of the buffers for what is on its way here.
+const WRITES_MAX: usize = 8;
 /// Shorter chunks are written in less time than it takes to hand them over.
 const WRITE_BYTES_MIN: usize = 64 << 10;
 

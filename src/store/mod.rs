@@ -360,6 +360,11 @@ impl Store {
             SpanSource::Content(content) => content,
             SpanSource::Kept(_) => return self.span(source),
         };
+        let is_part = self.downloads.part(content).is_some();
+        if !is_part && self.library.served.opened_of(content).is_none() {
+            // A part that got its final name meanwhile is opened under that.
+            return self.span(source);
+        }
         match self.downloads.part(content) {
             Some(part) => Ok(&part.file),
             None => self.library.served.opened_of(content).ok_or(SpanFault::Gone),
