@@ -13,6 +13,9 @@ use chunkcast::wire::frame;
 use chunkcast::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 use criterion::{Criterion, criterion_group};
 
+/// How long a connection may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 criterion_group!(group, turns);
 
 fn turns(c: &mut Criterion) {
@@ -62,12 +65,14 @@ fn greeted(reactor: &mut Reactor, at: SocketAddr, number: u16) -> TcpStream {
     let mut bytes = Vec::new();
     frame::encode(&Frame::Hello(hello), &mut bytes);
     stream.write_all(&bytes).expect("open");
-    let before = reactor.connected();
+    let (before, until) = (reactor.connected(), Instant::now() + PATIENCE);
     while reactor.connected() == before {
+        assert!(Instant::now() < until, "nobody was let in");
         turn(reactor);
     }
     let mut heard = [0; 512];
     while stream.read(&mut heard).is_err() {
+        assert!(Instant::now() < until, "nobody was greeted");
         turn(reactor);
     }
     stream
@@ -87,7 +92,8 @@ fn config(folder: &std::path::Path) -> ShellConfig {
         topology: chunkcast::core::Topology::Mesh,
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         ifaces: Vec::new(),
-        broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
+        // Without discovery there is no network that this peer could keep to.
+        broadcast: None,
         no_broadcast: true,
         peers: Vec::new(),
         announce_interval: Duration::from_secs(60),

@@ -1,4 +1,4 @@
-//! A map in the order of its keys, as `std`'s, that costs the program a tenth of the code.
+//! A map in the order of its keys, as `std`'s, that costs the program a quarter of the code.
 //!
 //! The compiler writes a map's code once for each pair of types it is used with, and this program has sixty such pairs:
 //! with the standard library's B-tree that was a seventh of it (docs/performance.md). This one is two levels deep and made

@@ -53,6 +53,8 @@ const EAR_BUDGET: usize = 64;
 const EAR_LOOK_BYTES: usize = 64 << 10;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
+/// So many sockets are visited in a turn: when thousands say hello at once, the others' turn comes between them.
+const TURN_VISITS: usize = 256;
 /// A turn that keeps the loop from its sockets for longer is told of, if none was longer before.
 const TURN_TOLD: Duration = Duration::from_millis(20);
 /// So many events for people have room without asking for memory.
@@ -484,7 +486,7 @@ impl Reactor {
 
     /// One visit to each socket that is ready, unless the turn grows too long.
     fn serve_links(&mut self) {
-        for _ in 0..self.links.ready.len() {
+        for _ in 0..self.links.ready.len().min(TURN_VISITS) {
             if self.moved_bytes >= TURN_BYTES {
                 return;
             }

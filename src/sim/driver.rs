@@ -191,7 +191,8 @@ impl Simulation {
         if let Some(complaint) = self.hosts[host].disk.shelf.complaint.take() {
             self.oracle.fail(format!("host {host}: {complaint}"));
         }
-        let check_every = self.scenario.check_every;
+        // A released program plays swarms alone, which never check: so it does without the code of all checks.
+        let check_every = if cfg!(debug_assertions) { self.scenario.check_every } else { 0 };
         if check_every > 0
             && self.steps.is_multiple_of(check_every)
             && let Some(peer) = &self.hosts[host].peer

@@ -326,3 +326,31 @@ impl Read for FileReader<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_read_in_slices() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = || Index::new(Fs::default(), File::open(folder.path()).unwrap());
+        let stamp = |ino: u64| Stamp { dev: 1, ino, size: ino, mtime_ns: 5, ctime_ns: 5 };
+        let id = |ino: u64| ContentId([ino as u8; 32]);
+        let mut first = index();
+        for ino in 0..2 * SLICE_LINES as u64 + 10 {
+            first.put(Path::new("/a/file"), &stamp(ino), &id(ino), 10 * TRUST_AGE_NS);
+        }
+        drop(first);
+        let mut second = index();
+        // Three with lines, and one that finds the end.
+        assert_eq!((0..10).position(|_| second.read_on()), Some(3));
+        assert_eq!(second.get(&stamp(7)), Some(id(7)));
+        assert_eq!(second.get(&stamp(2 * SLICE_LINES as u64 + 9)), Some(id(2 * SLICE_LINES as u64 + 9)));
+        assert_eq!(second.get(&Stamp { size: 8, ..stamp(7) }), None);
+        // Who asks without having it read gets it whole.
+        assert_eq!(index().get(&stamp(1)), Some(id(1)));
+        second.forget();
+        assert!(!second.read_on());
+    }
+}

@@ -22,6 +22,19 @@ fn a_sharer_ends_cleanly_on_both_signals() {
 }
 
 #[test]
+fn the_longest_turn_is_told_when_asked() {
+    let lan = Lan::new();
+    let source = lan.path("talk.mkv");
+    random_file(&source, MIB, 113);
+    let mut sharer = lan.launch("sharer", &["share".as_ref(), source.as_os_str()]).args(&["-v"]).start();
+    sharer.wait_stdout("talk.mkv");
+    let ended = sharer.interrupt().expect(0);
+    let turn = ended.stderr.split("the longest turn of the loop took ").nth(1).unwrap_or_default();
+    let (millis, _) = turn.split_once(" ms").unwrap();
+    assert!(millis.parse::<f64>().unwrap() > 0.0, "{turn}");
+}
+
+#[test]
 fn a_getter_says_which_signal_ended_it() {
     let lan = Lan::new();
     let source = lan.path("talk.mkv");
