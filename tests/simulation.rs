@@ -12,6 +12,9 @@ use chunkcast::sim::{
     Action, DiskSpec, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation, Target,
 };
 
+#[path = "simulation/swarm.rs"]
+mod swarm;
+
 #[path = "simulation/classic.rs"]
 mod classic;
 #[path = "simulation/field.rs"]

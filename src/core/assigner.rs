@@ -287,23 +287,15 @@ mod tests {
     #[test]
     fn what_is_late_to_leave_is_assigned_to_another_and_its_neighbour_to_nothing_until_it_gets_on() {
         let mut assigner = assigner(40, 3);
-        let first = shown(&mut assigner);
-        let slow: SortedSet<u32> = first.iter().filter(|(to, _)| *to == 2).map(|(_, chunk)| *chunk).collect();
+        let first: SortedSet<u32> = shown(&mut assigner).into_iter().map(|(_, chunk)| chunk).collect();
         let late = Time::ZERO + USUAL_FIRST * LATE;
-        for (to, chunk) in first.iter().filter(|(to, _)| *to < 2) {
-            assigner.note_sent(late, conn(*to), *chunk);
-        }
-        shown(&mut assigner);
-        assigner.review(late + USUAL_FIRST);
-        assert!(assigner.hands[&conn(2)].stalled && assigner.hands[&conn(2)].chunks.is_empty());
-        let others: Vec<(u32, u32)> =
-            assigner.hands[&conn(0)].chunks.keys().map(|chunk| (0, *chunk)).collect();
-        for (to, chunk) in others {
-            assigner.note_sent(late + USUAL_FIRST, conn(to), chunk);
-        }
-        let again: Vec<(u32, u32)> = shown(&mut assigner);
-        assert!(again.iter().any(|(to, chunk)| *to == 0 && slow.contains(chunk)), "{again:?}");
-        assigner.note_sent(late + USUAL_FIRST, conn(2), *slow.first().unwrap());
+        assigner.review(late);
+        assert!(assigner.is_over() && assigner.hands.values().all(|hand| hand.chunks.is_empty()));
+        assigner.arrive(late, conn(3));
+        let again = shown(&mut assigner);
+        assert!(!again.is_empty() && again.iter().all(|(to, chunk)| *to == 3 && first.contains(chunk)));
+        assert!(!assigner.is_over());
+        assigner.note_sent(late, conn(2), again[0].1);
         assert!(!assigner.hands[&conn(2)].stalled && !assigner.hands[&conn(2)].chunks.is_empty());
         assigner.check();
     }
@@ -316,24 +308,29 @@ mod tests {
         assigner.note_seen(Time::ZERO, conn(to), chunk);
         assigner.review(Time::ZERO + USUAL_FIRST);
         assert!(assigner.again.is_empty());
-        assigner.review(Time::ZERO + USUAL_FIRST * LATE);
+        let late = Time::ZERO + USUAL_FIRST * LATE;
+        assigner.review(late);
         assert_eq!(assigner.again.get(&chunk), Some(&conn(to)));
-        assigner.note_seen(Time::ZERO + USUAL_FIRST * LATE, conn((to + 1) % 3), chunk);
-        assert!(assigner.again.is_empty() && assigner.alone.is_empty());
+        assigner.note_seen(late, conn((to + 1) % 3), chunk);
+        assert!(!assigner.again.contains_key(&chunk) && assigner.alone.is_empty());
         assigner.check();
     }
 
     #[test]
     fn who_leaves_gives_back_what_nobody_else_has() {
         let mut assigner = assigner(60, 4);
-        let first = shown(&mut assigner);
-        let (to, chunk) = first[0];
+        let (to, chunk) = shown(&mut assigner)[0];
         assigner.note_sent(Time::ZERO, conn(to), chunk);
+        shown(&mut assigner);
         let assigned: Vec<u32> = assigner.hands[&conn(to)].chunks.keys().copied().collect();
         assigner.depart(Time::ZERO, conn(to));
-        assert!(assigner.again.contains_key(&chunk));
-        assert!(assigned.iter().all(|chunk| assigner.waiting.contains(chunk)));
-        assigner.check();
+        // With one less each other gets more.
+        assert!(shown(&mut assigner).iter().any(|(other, again)| *other != to && *again == chunk));
+        let is_kept = |chunk: &u32| {
+            assigner.waiting.contains(chunk)
+                || assigner.hands.values().any(|hand| hand.chunks.contains_key(chunk))
+        };
+        assert!(assigned.iter().all(is_kept));
         (0..4).for_each(|slot| assigner.depart(Time::ZERO, conn(slot)));
         assert!(assigner.is_over());
     }

@@ -299,6 +299,11 @@ impl Connection {
         self.cancelled.push_back((content, chunk));
     }
 
+    /// Whether a request for this chunk was taken back, not long ago.
+    pub(in crate::core) fn was_cancelled(&self, content: &ContentId, chunk: u32) -> bool {
+        self.cancelled.iter().any(|cancelled| *cancelled == (*content, chunk))
+    }
+
     /// A request that was taken back is answered all the same. False when it was none.
     pub(in crate::core) fn forget_cancelled(&mut self, content: ContentId, chunk: u32) -> bool {
         let at = self.cancelled.iter().position(|cancelled| *cancelled == (content, chunk));

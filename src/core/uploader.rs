@@ -1,4 +1,4 @@
-//! Whom to serve next: round-robin by chunk among those who ask, a newcomer first.
+//! Whom to serve next: who is far behind first, a newcomer before all; among equals round-robin by chunk.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
@@ -9,6 +9,9 @@ use crate::core::door::ConnId;
 use crate::core::id::ContentId;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
+
+/// Who is less behind than one of so many parts of the file counts as equal.
+const PROGRESS_PARTS: u32 = 32;
 
 /// One chunk that somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub(in crate::core) struct Uploader {
     turns: VecDeque<ConnId>,
     /// Connections with a slot.
     active: SortedMap<ConnId, Active>,
+    /// How far those who ask have come, in parts of what they want; see [`PROGRESS_PARTS`].
+    progress: SortedMap<ConnId, u32>,
     /// Connections that were served at least once; who is not among them goes first.
     served: SortedSet<ConnId>,
 }
@@ -54,6 +59,7 @@ impl Uploader {
             turns: VecDeque::new(),
             active: SortedMap::new(),
             served: SortedSet::new(),
+            progress: SortedMap::new(),
         }
     }
 
@@ -65,6 +71,11 @@ impl Uploader {
         if !waits {
             self.line_up(conn);
         }
+    }
+
+    /// Who asks has come so far.
+    pub(in crate::core) fn note_progress(&mut self, conn: ConnId, had: u32, of: u32) {
+        self.progress.insert(conn, had.saturating_mul(PROGRESS_PARTS) / of.max(1));
     }
 
     /// How many requests of `conn` are queued.
@@ -114,6 +125,7 @@ impl Uploader {
         self.queues.remove(&conn);
         self.active.remove(&conn);
         self.served.remove(&conn);
+        self.progress.remove(&conn);
         self.turns.retain(|waiting| *waiting != conn);
     }
 
@@ -123,7 +135,9 @@ impl Uploader {
         if moving >= self.slots {
             return None;
         }
-        let conn = self.turns.pop_front()?;
+        let progress = |at: &usize| self.turns.get(*at).and_then(|conn| self.progress.get(conn));
+        let at = (0..self.turns.len()).min_by_key(progress)?;
+        let conn = self.turns.remove(at)?;
         self.active.insert(conn, Active { moved: now, begun: false });
         Some(conn)
     }
@@ -253,6 +267,22 @@ mod tests {
         uploader.push(conn(3), ask(0));
         let order: Vec<_> = uploader.turns.iter().map(|conn| conn.slot).collect();
         assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn who_is_far_behind_goes_first() {
+        let mut uploader = uploader(1);
+        for (slot, had) in [(1, 70), (2, 69), (3, 20)] {
+            uploader.push(conn(slot), ask(0));
+            uploader.note_progress(conn(slot), had, 100);
+        }
+        let mut order = Vec::new();
+        while let Some(granted) = uploader.grant(Time::ZERO) {
+            uploader.begin(granted, Time::ZERO);
+            uploader.finish(granted);
+            order.push(granted.slot);
+        }
+        assert_eq!(order, [3, 1, 2]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Tap {
                 if !self.asked.insert((content, *chunk)) {
                     return Err(format!("asks twice for chunk {chunk} of content {content}"));
                 }
-                self.cancelled.remove(&(content, *chunk));
+                // What was cancelled may have crossed it, and come before what is asked for now.
                 if self.asked.len() > limits.queued_requests_max {
                     return Err(format!("waits for {} chunks of one peer", self.asked.len()));
                 }

@@ -110,13 +110,15 @@ impl Peer {
     fn move_to(&mut self, now: Time, content: ContentId, conn: ConnId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Some(usual) = download.pace else { return };
-        let pace = self.connections.get(conn).and_then(|connection| connection.pace).unwrap_or(usual);
+        let Some(connection) = self.connections.get(conn) else { return };
+        let pace = connection.pace.unwrap_or(usual);
         if pace > usual * SLOW {
             return;
         }
         let single = download.flights.iter().filter(|(chunk, flights)| {
             flights.len() == 1
                 && flights[0].conn != conn
+                && !connection.was_cancelled(&content, **chunk)
                 && !download.storing.contains_key(chunk)
                 && self.offers(conn, &content, **chunk)
         });

@@ -1,5 +1,6 @@
 //! Serving: requests in, chunks and pages out.
 
+use crate::core::bitfield::Bitfield;
 use crate::core::connection::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::id::ContentId;
@@ -102,7 +103,9 @@ impl Peer {
         let holding = self.catalogue.get(&content);
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
-        let hidden = channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        // A seed of a mesh hides what it assigns to others from who goes by what it is shown; who does not is served all the same.
+        let hidden =
+            !self.config.topology.is_mesh() && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
         if !here || hidden {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::NotHere);
         }
@@ -110,6 +113,8 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         self.uploader.push(conn, Ask { channel: number, content, chunk });
+        let had = self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+        self.uploader.note_progress(conn, had.map_or(0, Bitfield::count), cut.chunks());
         self.end_idleness();
         if !self.config.topology.is_mesh() {
             self.note_taker(conn);
