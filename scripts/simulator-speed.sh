@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # How fast the simulator is, and what memory it takes: swarms of several sizes, one after the other on one core.
 # Usage: scripts/simulator-speed.sh [--large] [BINARY]
-# For each: events, events a second of processor time, processor time, the most memory, the digest of its trace (the same for the
-# same code on every machine). --large plays 4,000 peers too, which takes long. Without BINARY, the release build.
+# For each: events, events a second of processor time, processor time, the most memory (what is below 14 MiB is this script's own), and
+# the digest of its trace, which is the same for the same code on every machine. --large plays 4,000 peers too, which takes
+# long. Without BINARY, the release build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if ! command -v python3 >/dev/null; then
