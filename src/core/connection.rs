@@ -274,6 +274,10 @@ impl Connection {
     pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
         // Bounded by `Limits::channels_max`, which callers check.
         let number = self.channels.len() as u32;
+        if self.channels.is_empty() {
+            // Most connections name one content.
+            self.channels.reserve_exact(1);
+        }
         self.channels.push(Channel {
             content,
             our_cut: None,

@@ -16,6 +16,13 @@ pub(super) const DISCOVERY_PORT: u16 = 7117;
 /// The port a host sends its datagrams from and hears the answers on.
 pub(super) const OWN_PORT: u16 = 7118;
 
+/// Which host has this address, if there are so many.
+pub(super) fn number_of(ip: IpAddr) -> Option<u32> {
+    let IpAddr::V4(ip) = ip else { return None };
+    let [10, high, mid, low] = ip.octets() else { return None };
+    u32::from_be_bytes([0, high, mid, low]).checked_sub(1)
+}
+
 /// One host.
 #[derive(Debug)]
 pub(super) struct Host {

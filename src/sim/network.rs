@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::{BrokenWhy, ConnId, Input, Time};
-use crate::sim::host::DISCOVERY_PORT;
+use crate::sim::host::{DISCOVERY_PORT, number_of};
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{End, Phase, Socket, Stream, StreamRef};
@@ -318,10 +318,7 @@ impl Simulation {
 
     /// Who has this address.
     pub(super) fn host_at(&self, ip: IpAddr) -> Option<usize> {
-        let IpAddr::V4(ip) = ip else { return None };
-        let [10, high, mid, low] = ip.octets() else { return None };
-        let host = (u32::from_be_bytes([0, high, mid, low]) as usize).checked_sub(1)?;
-        (host < self.hosts.len()).then_some(host)
+        number_of(ip).map(|host| host as usize).filter(|host| *host < self.hosts.len())
     }
 
     /// What a packet takes from host to host.

@@ -8,9 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::sorted::{SortedMap, SortedSet};
-use crate::core::{ConnId, ContentId, DatagramTo, Event, Limits, Time};
+use crate::core::{Bitfield, ConnId, ContentId, DatagramTo, Event, Limits, Time};
 use crate::sim::disk::Library;
-use crate::sim::host::Host;
+use crate::sim::host::{Host, number_of};
 use crate::sim::scenario::{PlaceSpec, Scenario};
 use crate::sim::tcp::{Phase, Streams};
 use crate::wire::datagram::{self, DATAGRAM_BYTES_MAX};
@@ -24,17 +24,37 @@ const BURST: Duration = Duration::from_millis(50);
 const PAIR_SETTLE: Duration = Duration::from_secs(15);
 
 /// What the oracle remembers of one host's running peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watch {
     burst_began: Option<Time>,
     burst_datagrams: usize,
     answered: SortedMap<SocketAddr, Vec<Time>>,
     finished: SortedSet<ContentId>,
-    heard: SortedSet<IpAddr>,
+    /// Which hosts it heard from.
+    heard: Bitfield,
     /// Others may strike it: something on it is wrong.
     suspect: bool,
     /// Its clock jumped, so that times measured on the world's clock mean nothing.
     jumped: bool,
+}
+
+impl Watch {
+    /// A peer that has done nothing yet, among so many hosts.
+    fn new(hosts: usize, suspect: bool) -> Watch {
+        Watch {
+            burst_began: None,
+            burst_datagrams: 0,
+            answered: SortedMap::new(),
+            finished: SortedSet::new(),
+            heard: Bitfield::empty(u32::try_from(hosts).unwrap_or(u32::MAX)),
+            suspect,
+            jumped: false,
+        }
+    }
+
+    fn has_heard(&self, from: IpAddr) -> bool {
+        number_of(from).is_some_and(|host| self.heard.get(host))
+    }
 }
 
 /// See the file's head.
@@ -51,7 +71,7 @@ impl Oracle {
     pub(super) fn new(scenario: &Scenario) -> Oracle {
         Oracle {
             violation: None,
-            watches: scenario.hosts.iter().map(|_| Watch::default()).collect(),
+            watches: scenario.hosts.iter().map(|_| Watch::new(scenario.hosts.len(), false)).collect(),
             limits: scenario.limits.clone(),
             doubled: SortedMap::new(),
         }
@@ -80,7 +100,7 @@ impl Oracle {
     /// A new peer runs on a host.
     pub(super) fn started(&mut self, host: usize) {
         let suspect = self.watches[host].suspect;
-        self.watches[host] = Watch { suspect, ..Watch::default() };
+        self.watches[host] = Watch::new(self.watches.len(), suspect);
     }
 
     /// Others may rightly strike this host.
@@ -94,7 +114,9 @@ impl Oracle {
 
     /// A host's peer heard from an address.
     pub(super) fn heard(&mut self, host: usize, from: IpAddr) {
-        self.watches[host].heard.insert(from);
+        if let Some(from) = number_of(from) {
+            self.watches[host].heard.set(from);
+        }
     }
 
     /// I13: bursts, answers, sizes; I1: what is announced is there.
@@ -141,7 +163,7 @@ impl Oracle {
             DatagramTo::Everybody | DatagramTo::EverybodyAt { .. } => !hosts[host].spec.broadcast,
             DatagramTo::One { addr, .. } => {
                 let named = hosts[host].spec.fixed_peers.iter().any(|other| hosts[*other].ip == addr.ip());
-                !named && !self.watches[host].heard.contains(&addr.ip())
+                !named && !self.watches[host].has_heard(addr.ip())
             }
         };
         match (complaint, to_stranger) {
@@ -174,7 +196,7 @@ impl Oracle {
         }
         if to == hosts[host].tcp_address() {
             self.fail(format!("host {host} dials itself"));
-        } else if to.port() < 1024 || !self.watches[host].heard.contains(&to.ip()) {
+        } else if to.port() < 1024 || !self.watches[host].has_heard(to.ip()) {
             self.fail(format!("host {host} dials {to}, which it never heard"));
         }
     }
