@@ -201,10 +201,14 @@ impl Peer {
             })
     }
 
-    /// Who has not begun goes.
+    /// Who has not begun goes; and so does at once what would look whole if this process ended in its midst.
     pub(in crate::core) fn leave_pushes(&mut self) {
-        let idle = |side: &Side| matches!(side, Side::Taking(taking) if matches!(taking.stage, Stage::Hearing | Stage::Asked));
-        let pushes = self.connections.iter_pushes().filter(|(_, push)| idle(&push.side));
+        let goes = |side: &Side| match side {
+            Side::Taking(taking) => matches!(taking.stage, Stage::Hearing | Stage::Asked),
+            Side::Giving(giving) => giving.would_look_whole(),
+            Side::Closing(_) | Side::Aborting => false,
+        };
+        let pushes = self.connections.iter_pushes().filter(|(_, push)| goes(&push.side));
         let all: Vec<ConnId> = pushes.map(|(conn, _)| conn).collect();
         all.into_iter().for_each(|conn| self.cancel_push(conn));
     }
