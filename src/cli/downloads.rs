@@ -5,7 +5,6 @@ mod classic;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -226,8 +225,10 @@ impl Downloads {
     }
 
     fn begin(&mut self, content: ContentId, name: &str, size: u64) {
-        let Entry::Vacant(place) = self.items.entry(content) else { return };
-        place.insert(Item {
+        if self.items.contains_key(&content) {
+            return;
+        }
+        let item = Item {
             name: name.to_owned(),
             size,
             began: Instant::now(),
@@ -238,7 +239,8 @@ impl Downloads {
             ended: false,
             pace: Pace::default(),
             line: Every::new(PROGRESS_LINE_INTERVAL),
-        });
+        };
+        self.items.insert(content, item);
         self.open_items += 1;
     }
 
