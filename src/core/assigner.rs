@@ -15,13 +15,16 @@ use crate::core::time::Time;
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.
 const COMING_WAIT: Duration = Duration::from_millis(300);
 const FEW: usize = 2;
-/// Chunks assigned and not left, over all neighbours: enough that the seed never waits for who is to ask. One neighbour has
+/// Chunks assigned and not left, over all neighbours, where these are few: enough that the seed never waits for who is to ask. One neighbour has
 /// at least one on its way and one in line, and at most so many.
-const ASSIGNED: usize = 32;
+const ASSIGNED: usize = 16;
 const HAND_MIN: usize = 2;
 const HAND_MAX: usize = 12;
 /// What takes so many times as long as usual is assigned once more; as usual counts this until more is known.
 const LATE: u32 = 4;
+const LATE_IN_THE_END: u32 = 3;
+/// When nothing gets on for so long, assigning is over: whatever the cause, showing everything helps.
+const STANDSTILL: Duration = Duration::from_secs(3);
 const USUAL_FIRST: Duration = Duration::from_millis(500);
 /// How often it is looked for what is late.
 pub(in crate::core) const REVIEW: Duration = Duration::from_millis(100);
@@ -63,6 +66,9 @@ pub(in crate::core) struct Assigner {
     /// How long it takes until what is assigned leaves, and until what left is seen at a second peer.
     leaves: Duration,
     spreads: Duration,
+    /// When something last got on.
+    moved: Time,
+    stands_still: bool,
     news: Vec<Show>,
 }
 
@@ -81,14 +87,18 @@ impl Assigner {
             hands: SortedMap::new(),
             leaves: USUAL_FIRST,
             spreads: USUAL_FIRST,
+            moved: Time::ZERO,
+            stands_still: false,
             news: Vec::new(),
         }
     }
 
-    /// Somebody came.
+    /// Somebody came, or begins anew.
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
+        self.depart(now, conn);
+        self.moved = now;
         let hand = Hand { chunks: SortedMap::new(), came: now, stalled: false, free: false };
-        self.hands.entry(conn).or_insert(hand);
+        self.hands.insert(conn, hand);
         self.fill(now, conn);
     }
 
@@ -108,6 +118,7 @@ impl Assigner {
     /// A chunk was sent to somebody.
     pub(in crate::core) fn note_sent(&mut self, now: Time, to: ConnId, chunk: u32) {
         self.again.remove(&chunk);
+        self.moved = now;
         if self.left.set(chunk) || self.alone.contains_key(&chunk) {
             self.alone.insert(chunk, (to, now));
         }
@@ -125,7 +136,9 @@ impl Assigner {
                 self.again.remove(&chunk);
             }
             None => {
-                self.left.set(chunk);
+                if self.left.set(chunk) {
+                    self.moved = now;
+                }
                 self.again.remove(&chunk);
             }
         }
@@ -143,12 +156,17 @@ impl Assigner {
                 self.news.push(Show::All(*conn));
             }
         }
-        let (leaves, spreads) = (self.leaves * LATE, self.spreads * LATE);
+        self.stands_still |= now.since(self.moved) >= STANDSTILL;
+        self.waiting.retain(|chunk| !self.left.get(*chunk));
+        // In the end the seed has nothing else to do, and everything waits for what has not left.
+        let in_the_end = self.waiting.is_empty();
+        let late = if in_the_end { LATE_IN_THE_END } else { LATE };
+        let (leaves, spreads) = (self.leaves * late, self.spreads * LATE);
         for (conn, hand) in &mut self.hands {
             let late = |(chunk, since): (&u32, &Time)| (now.since(*since) >= leaves).then_some(*chunk);
             for chunk in hand.chunks.iter().filter_map(late).collect::<Vec<_>>() {
                 hand.chunks.remove(&chunk);
-                hand.stalled = true;
+                hand.stalled |= !in_the_end;
                 self.again.insert(chunk, *conn);
             }
         }
@@ -163,7 +181,7 @@ impl Assigner {
 
     /// Whether nothing is left to assign, or nobody to assign it to: everything is shown to everybody then.
     pub(in crate::core) fn is_over(&self) -> bool {
-        self.left.is_full() || self.hands.values().all(|hand| hand.stalled)
+        self.left.is_full() || self.stands_still || self.hands.values().all(|hand| hand.stalled)
     }
 
     /// Everybody to whom something was assigned.
@@ -200,12 +218,13 @@ impl Assigner {
 
     /// Assigns more to somebody, as long as there is some and it has not got its share: first what is late elsewhere.
     fn fill(&mut self, now: Time, conn: ConnId) {
+        let alone = self.hands.len() == 1;
         let share = (ASSIGNED / self.hands.len().max(1)).clamp(HAND_MIN, HAND_MAX);
         let Some(hand) = self.hands.get_mut(&conn).filter(|hand| !hand.stalled && !hand.free) else {
             return;
         };
         while hand.chunks.len() < share {
-            let again = self.again.iter().find(|(_, not)| **not != conn).map(|(chunk, _)| *chunk);
+            let again = self.again.iter().find(|(_, not)| alone || **not != conn).map(|(chunk, _)| *chunk);
             if let Some(chunk) = again {
                 self.again.remove(&chunk);
             }
@@ -301,6 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn in_the_end_less_is_late() {
+        let mut assigner = assigner(15, 3);
+        let first = shown(&mut assigner);
+        assert_eq!(first.len(), 15);
+        assigner.review(Time::ZERO + USUAL_FIRST);
+        assert!(shown(&mut assigner).is_empty());
+        assigner.review(Time::ZERO + USUAL_FIRST * LATE_IN_THE_END);
+        // Each is assigned to another, and nobody is left out.
+        let again = shown(&mut assigner);
+        assert!(!again.is_empty() && again.iter().all(|(to, chunk)| !first.contains(&(*to, *chunk))));
+        assert!(!assigner.is_over());
+    }
+
+    #[test]
     fn what_only_one_has_for_long_is_assigned_once_more() {
         let mut assigner = assigner(40, 3);
         let (to, chunk) = shown(&mut assigner)[0];
@@ -332,6 +365,16 @@ mod tests {
         };
         assert!(assigned.iter().all(is_kept));
         (0..4).for_each(|slot| assigner.depart(Time::ZERO, conn(slot)));
+        assert!(assigner.is_over());
+    }
+
+    #[test]
+    fn who_begins_anew_is_shown_anew_and_a_standstill_ends_it() {
+        let mut assigner = assigner(4, 1);
+        let first: SortedSet<(u32, u32)> = shown(&mut assigner).into_iter().collect();
+        assigner.arrive(Time::ZERO, conn(0));
+        assert_eq!(shown(&mut assigner).into_iter().collect::<SortedSet<_>>(), first);
+        assigner.review(Time::ZERO + STANDSTILL);
         assert!(assigner.is_over());
     }
 

@@ -7,9 +7,9 @@ use chunkcast::sim::{Action, Churn, HostSpec, Join, Swarm, SwarmFigures, SwarmSp
 
 use super::{FAST_ETHERNET, MIB, finished_at, must, one_to_many, seconds, world};
 
-/// 16 MiB in 256 chunks on 100 Mbit/s: 1.3 s for who is alone.
+/// 32 MiB in 512 chunks on 100 Mbit/s: 2.7 s for who is alone.
 fn spec(seed: u64, peers: usize) -> SwarmSpec {
-    SwarmSpec { seed, peers, size: 16 * MIB, chunk_bytes: Some(64 << 10), ..SwarmSpec::default() }
+    SwarmSpec { seed, peers, size: 32 * MIB, chunk_bytes: Some(64 << 10), ..SwarmSpec::default() }
 }
 
 fn played(spec: SwarmSpec) -> SwarmFigures {
@@ -25,8 +25,8 @@ fn played(spec: SwarmSpec) -> SwarmFigures {
 fn eight_equal_peers_are_near_the_bound_and_the_seed_sends_little_more_than_once() {
     for seed in 1..=3 {
         let figures = played(spec(seed, 8));
-        assert!(figures.over_bound < 1.12 && figures.slowest_over_median < 1.05, "seed {seed}: {figures:?}");
-        assert!(figures.seed_copies < 1.1 && figures.waste < 0.02, "seed {seed}: {figures:?}");
+        assert!(figures.over_bound < 1.2 && figures.slowest_over_median < 1.1, "seed {seed}: {figures:?}");
+        assert!(figures.seed_copies < 1.2 && figures.waste < 0.06, "seed {seed}: {figures:?}");
     }
 }
 
@@ -35,10 +35,10 @@ fn a_slow_peer_and_late_ones_hardly_delay_the_others() {
     for seed in 1..=3 {
         let slow = vec![(1, FAST_ETHERNET / 8)];
         let figures = played(SwarmSpec { slow: slow.clone(), ..spec(seed, 8) });
-        assert!(figures.over_bound < 1.25, "seed {seed}: {figures:?}");
+        assert!(figures.over_bound < 1.4, "seed {seed}: {figures:?}");
         let join = Join::Staggered(Duration::from_secs(1));
         let figures = played(SwarmSpec { slow, join, ..spec(seed, 8) });
-        assert!(figures.over_bound < 1.5, "seed {seed}: {figures:?}");
+        assert!(figures.over_bound < 1.7, "seed {seed}: {figures:?}");
     }
 }
 
