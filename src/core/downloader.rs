@@ -44,6 +44,8 @@ pub(in crate::core) struct Flight {
     pub(in crate::core) begun: Option<Time>,
     /// It took too long: the chunk may be asked elsewhere.
     pub(in crate::core) late: bool,
+    /// It was moved here from another source.
+    pub(in crate::core) moved: bool,
 }
 
 /// A chunk that is whole and on its way through verification to the disk.
@@ -426,7 +428,7 @@ mod tests {
     fn lateness_counts_from_the_first_byte_or_from_silence() {
         let mut late = download();
         late.geometry = Geometry::native(100_000).ok();
-        let flight = Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false };
+        let flight = Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false, moved: false };
         late.flights.insert(0, vec![Flight { begun: Some(Time::from_millis(3_000)), ..flight }]);
         late.flights.insert(1, vec![flight]);
         let limits = Limits::default();

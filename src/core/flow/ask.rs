@@ -225,6 +225,7 @@ impl Peer {
             asked: now,
             begun: None,
             late: false,
+            moved: false,
         });
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked += 1;
