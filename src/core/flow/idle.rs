@@ -31,6 +31,9 @@ const WAITS_LONG: u32 = 3;
 /// The same, however short chunks take: so much may lie in buffers on the way.
 const WAIT_MIN: Duration = Duration::from_millis(50);
 
+/// Who has so many chunks coming in waits for its own link, not for holders: nothing is moved.
+const COMING_ENOUGH: usize = 3;
+
 /// What an idle peer remembers.
 #[derive(Debug)]
 pub(in crate::core) struct Idleness {
@@ -110,7 +113,8 @@ impl Peer {
     fn move_to(&mut self, now: Time, content: ContentId, conn: ConnId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Some(usual) = download.pace else { return };
-        let Some(connection) = self.connections.get(conn) else { return };
+        let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
+        let Some(connection) = self.connections.get(conn).filter(|_| coming < COMING_ENOUGH) else { return };
         let pace = connection.pace.unwrap_or(usual);
         if pace > usual * SLOW {
             return;
@@ -118,6 +122,7 @@ impl Peer {
         let single = download.flights.iter().filter(|(chunk, flights)| {
             flights.len() == 1
                 && flights[0].conn != conn
+                && !flights[0].moved
                 && !connection.was_cancelled(&content, **chunk)
                 && !download.storing.contains_key(chunk)
                 && self.offers(conn, &content, **chunk)
@@ -132,11 +137,18 @@ impl Peer {
             (waits, left, *chunk, flights[0].conn)
         });
         let Some((waits, left, chunk, from)) = left.max() else { return };
-        if waits && left > (usual * WAITS_LONG).max(WAIT_MIN) {
+        let worth = if waits { left > (usual * WAITS_LONG).max(WAIT_MIN) } else { left > pace * SOONER };
+        if !worth {
+            return;
+        }
+        if waits {
             self.cancel(now, from, content, chunk);
-            self.request(now, content, chunk, conn);
-        } else if !waits && left > pace * SOONER {
-            self.request(now, content, chunk, conn);
+        }
+        // Once is enough: who moves a request again and again gets each answer that crossed.
+        if self.request(now, content, chunk, conn)
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            download.flights.note_moved(chunk, conn);
         }
     }
 
