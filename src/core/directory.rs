@@ -306,6 +306,13 @@ impl Directory {
         self.holders.get(content).into_iter().flatten()
     }
 
+    /// Whether a peer told that it holds a content wholly.
+    pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
+        let entries = self.peers.get(peer).map(|known| known.entries.range((*content, String::new())..));
+        let of_content = entries.into_iter().flatten().take_while(|(key, _)| key.0 == *content);
+        of_content.into_iter().any(|(_, listed)| listed.have >= listed.of)
+    }
+
     /// How many peers hold some of a content.
     pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
         self.holders.get(content).map_or(0, SortedSet::len)
