@@ -308,9 +308,10 @@ impl Directory {
 
     /// Whether a peer told that it holds a content wholly.
     pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
-        let entries = self.peers.get(peer).map(|known| known.entries.range((*content, String::new())..));
-        let of_content = entries.into_iter().flatten().take_while(|(key, _)| key.0 == *content);
-        of_content.into_iter().any(|(_, listed)| listed.have >= listed.of)
+        let Some(known) = self.peers.get(peer) else { return false };
+        let from = (*content, String::new());
+        let mut of_content = known.entries.from(&from).take_while(|(key, _)| key.0 == *content);
+        of_content.any(|(_, listed)| listed.have >= listed.of)
     }
 
     /// How many peers hold some of a content.
@@ -427,7 +428,7 @@ impl Directory {
         self.entry_bytes -= bytes;
         for content in dropped {
             let from = (content, String::new());
-            let still = known.entries.first_from(&from).is_some_and(|key| key.0 == content);
+            let still = known.entries.from(&from).next().is_some_and(|(key, _)| key.0 == content);
             if !still && let Some(holders) = self.holders.get_mut(&content) {
                 holders.remove(peer);
                 if holders.is_empty() {

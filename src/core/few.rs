@@ -81,12 +81,13 @@ impl<K: Ord, V> FewMap<K, V> {
         few.iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
     }
 
-    /// The first key that is not before `key`.
-    pub(in crate::core) fn first_from(&self, key: &K) -> Option<&K> {
-        match self {
-            FewMap::Few(list) => list.iter().map(|(present, _)| present).find(|present| *present >= key),
-            FewMap::Many(map) => map.range(key..).next().map(|(present, _)| present),
-        }
+    /// What is not before `key`, in the order of the keys.
+    pub(in crate::core) fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+        let (few, many) = match self {
+            FewMap::Few(list) => (&list[list.partition_point(|(present, _)| present < key)..], None),
+            FewMap::Many(map) => ([].as_slice(), Some(map.range(key..))),
+        };
+        few.iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
     }
 
     /// Takes out what stands under `key`.
@@ -134,7 +135,7 @@ mod tests {
             for key in 0..21 {
                 assert_eq!(few.get(&key), map.get(&key));
                 assert_eq!(few.get_mut(&key), map.get_mut(&key));
-                assert_eq!(few.first_from(&key), map.range(key..).next().map(|(key, _)| key));
+                assert!(few.from(&key).eq(map.range(key..)));
             }
             assert_eq!(matches!(few, FewMap::Few(_)), map.len() <= FEW);
         }
