@@ -1,7 +1,10 @@
 //! An ordered map that holds few things most of the time, and many some of the time.
 //!
-//! The first page of a `SortedMap` has room for eleven; of a map that holds one thing, and is there a thousand times, ten
-//! elevenths are waste. Few things lie in a sorted list that is no longer than they are, many in a `SortedMap`.
+//! A `SortedMap` is a row of blocks, each with memory of its own and room for more; of a map that holds one thing, and is there
+//! a thousand times, most of that is waste. Few things lie in a sorted list that is no longer than they are, many in a
+//! `SortedMap`.
+
+use crate::core::sorted::SortedMap;
 
 /// So many lie in a list.
 const FEW: usize = 8;
@@ -155,4 +158,3 @@ mod tests {
         }
     }
 }
-use crate::core::sorted::SortedMap;
