@@ -149,8 +149,6 @@ fn what_makes_no_sense_is_usage() {
         &["completions", "what"],
         &["classic", "what"],
         &["classic", "download"],
-        &["classic", "announce", "--dialect", "D"],
-        &["classic", "peer", "--dialect", "D"],
         &["classic", "upload", "--dialect", "F"],
         &["get", "x", "--classic-dialect", "10.0.0.1=B"],
     ] {
