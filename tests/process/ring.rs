@@ -211,7 +211,8 @@ fn without_a_way_the_chunks_that_are_missing_are_named() {
         "echo $CHUNKCAST_ERROR_NAME $CHUNKCAST_ERROR_EXIT $CHUNKCAST_ERROR_PATH > {}",
         told.display()
     );
-    let mut second = ring.peer(2, 3).args(&["--stall", "6s", "--on-error", &hook]).start();
+    // It is looked at every second, and waiting is told after five: one look may come late, several do not.
+    let mut second = ring.peer(2, 3).args(&["--stall", "9s", "--on-error", &hook]).start();
     second.wait_stderr(&["waiting for chunks"]);
     let ended = second.end().expect(5);
     // While it waits, and when it gives up.
