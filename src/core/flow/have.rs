@@ -160,7 +160,7 @@ impl Peer {
             let (all, new) = match &channel.shown {
                 Some(shown) => {
                     let told = channel.told.replace(shown.len());
-                    let news = shown.since(told.unwrap_or(0)).to_vec();
+                    let news = shown.since(told.unwrap_or(0));
                     let counts = (shown.len() as u32, news.len() as u32);
                     match told {
                         None if news.len() > 1 => {
