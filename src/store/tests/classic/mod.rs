@@ -2,6 +2,7 @@
 
 mod chunks;
 mod crash;
+mod digests;
 mod join;
 mod outside;
 mod records;
