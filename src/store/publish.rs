@@ -4,7 +4,7 @@
 //! of their folder; many share one of everything, which is one wait for the device instead of one a file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) file: Arc<File>,
     pub(crate) folder: Arc<File>,
     /// Where the folder is, for sentences.
-    pub(crate) folder_path: PathBuf,
+    pub(crate) folder_path: Arc<Path>,
     pub(crate) names: Names,
     pub(crate) has_state: bool,
     pub(crate) on_conflict: OnConflict,

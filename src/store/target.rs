@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub(crate) const NUMBER_MAX: u32 = 999;
 #[derive(Debug)]
 pub(crate) struct Target {
     fs: Fs,
-    path: PathBuf,
+    path: Arc<Path>,
     name: Option<String>,
     pub(crate) on_conflict: OnConflict,
     folder: Option<Arc<File>>,
@@ -51,7 +51,9 @@ impl Target {
     pub(crate) fn new(fs: Fs, config: &StoreConfig) -> Target {
         Target {
             fs,
-            path: std::path::absolute(&config.target_dir).unwrap_or_else(|_| config.target_dir.clone()),
+            path: std::path::absolute(&config.target_dir)
+                .unwrap_or_else(|_| config.target_dir.clone())
+                .into(),
             name: config.target_name.clone(),
             on_conflict: config.on_conflict,
             folder: None,
@@ -62,6 +64,11 @@ impl Target {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, for who needs it longer.
+    pub(crate) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     /// The open folder; made when only its last component is missing.
