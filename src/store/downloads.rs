@@ -475,7 +475,6 @@ impl Downloads {
         let path: PathBuf = self.target.path().join(&published.name);
         let root = library.served.root(self.target.path(), folder);
         let place = Place { root: Some(root), path: Path::new(&published.name).into() };
-        library.index.put(&path, &published.stamp, &content, now_ns());
         library.serve_download(place, published.stamp, content, name);
         path
     }
@@ -483,7 +482,10 @@ impl Downloads {
     fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
         let path = match self.by_content.remove(&content) {
             Some(Download::Open(part) | Download::Leaving(part)) => {
-                self.serve(content, part.name, part.folder, published, library)
+                let stamp = published.stamp;
+                let path = self.serve(content, part.name, part.folder, published, library);
+                library.index.put(&path, &stamp, &content, now_ns());
+                path
             }
             _ => self.target.path().join(&published.name),
         };

@@ -22,6 +22,7 @@ mod helper;
 mod index;
 mod inquiry;
 mod library;
+mod listing;
 mod manifests;
 mod opening;
 mod part;
