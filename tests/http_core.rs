@@ -482,10 +482,11 @@ fn readers_take_turns_chunk_by_chunk() {
     for reader in &mut readers {
         bench.say(reader, ask.as_bytes(), usize::MAX);
     }
-    // Never is one ahead of another by more than what a turn may send: a chunk, for others are waiting.
+    // Never is one ahead of another by more than what a turn may send: a chunk, for their links are slow.
     while readers.iter().any(|reader| reader.said.len() < 100_000) {
         let mut moved = false;
         for reader in &mut readers {
+            bench.wait(2);
             moved |= bench.pull(reader, 10_000);
         }
         assert!(moved, "somebody has a turn");

@@ -1,17 +1,24 @@
-//! Whom to serve next: who is far behind first, a newcomer before all; among equals round-robin by chunk.
+//! Whom to serve next: all contents alike, of one content who is far behind first, a newcomer before all.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
+
+mod line;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
-use crate::core::sorted::{SortedMap, SortedSet};
+use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
+use line::{Line, Standing};
 
 /// Who is less behind than one of so many parts of the file counts as equal.
-const PROGRESS_PARTS: u32 = 32;
+const PROGRESS_PARTS: u64 = 32;
+/// A turn is one chunk; over a fast link, as many as come to this. Fewer, longer turns cost the kernel less.
+pub(in crate::core) const TURN_BYTES: u64 = 1 << 20;
+/// A turn that took longer is over with its chunk: over a slow link others would wait too long.
+const TURN_QUICK: Duration = Duration::from_millis(2);
 
 /// One chunk that somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +38,19 @@ struct Active {
     moved: Time,
     /// Whether a chunk is on its way; before that the slot can be given back.
     begun: bool,
+    /// When the turn began.
+    since: Time,
+    /// What went in it, without the chunk that is on its way.
+    bytes: u64,
+}
+
+/// A connection that asked at least once.
+#[derive(Debug, Default)]
+struct Asker {
+    queue: VecDeque<Ask>,
+    standing: Standing,
+    /// In whose line it stands, and as what.
+    waits: Option<(ContentId, Standing)>,
 }
 
 /// Queues and slots.
@@ -38,15 +58,11 @@ struct Active {
 pub(in crate::core) struct Uploader {
     slots: usize,
     slot_stall: Duration,
-    queues: SortedMap<ConnId, VecDeque<Ask>>,
-    /// Connections with a queue and no slot, in the order they get one.
-    turns: VecDeque<ConnId>,
+    askers: SortedMap<ConnId, Asker>,
+    /// Connections with a queue and no slot.
+    line: Line,
     /// Connections with a slot.
     active: SortedMap<ConnId, Active>,
-    /// How far those who ask have come, in parts of what they want; see [`PROGRESS_PARTS`].
-    progress: SortedMap<ConnId, u32>,
-    /// Connections that were served at least once; who is not among them goes first.
-    served: SortedSet<ConnId>,
 }
 
 impl Uploader {
@@ -55,57 +71,51 @@ impl Uploader {
         Uploader {
             slots: slots.max(1),
             slot_stall,
-            queues: SortedMap::new(),
-            turns: VecDeque::new(),
+            askers: SortedMap::new(),
+            line: Line::default(),
             active: SortedMap::new(),
-            served: SortedSet::new(),
-            progress: SortedMap::new(),
         }
     }
 
-    /// Queues a request. Follow with [`Uploader::grant`].
-    pub(in crate::core) fn push(&mut self, conn: ConnId, ask: Ask) {
-        let queue = self.queues.entry(conn).or_default();
-        let waits = !queue.is_empty() || self.active.contains_key(&conn);
-        queue.push_back(ask);
-        if !waits {
+    /// Queues a request of one who has `had` of the `of` parts it wants of that content. Follow with [`Uploader::grant`].
+    pub(in crate::core) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
+        let asker = self.askers.entry(conn).or_default();
+        asker.queue.push_back(ask);
+        let part = had.saturating_mul(PROGRESS_PARTS) / of.max(1);
+        if asker.waits.is_none() || asker.standing.part != part {
+            asker.standing.part = part;
             self.line_up(conn);
         }
     }
 
-    /// Who asks has come so far.
-    pub(in crate::core) fn note_progress(&mut self, conn: ConnId, had: u32, of: u32) {
-        self.progress.insert(conn, had.saturating_mul(PROGRESS_PARTS) / of.max(1));
-    }
-
     /// How many requests of `conn` are queued.
     pub(in crate::core) fn queued(&self, conn: ConnId) -> usize {
-        self.queues.get(&conn).map_or(0, VecDeque::len)
+        self.askers.get(&conn).map_or(0, |asker| asker.queue.len())
     }
 
     /// Whether nobody is being served and nobody waits.
     pub(in crate::core) fn is_idle(&self) -> bool {
-        self.active.is_empty() && self.queues.is_empty()
+        self.active.is_empty() && self.line.is_empty()
     }
 
     /// How many connections are being served or wait.
     pub(in crate::core) fn len(&self) -> usize {
-        self.active.len() + self.turns.len()
+        self.active.len() + self.line.len()
     }
 
     /// How many connections wait for a slot.
     pub(in crate::core) fn waiting(&self) -> usize {
-        self.turns.len()
+        self.line.len()
     }
 
     /// Takes back a request that was not begun. True when it was there.
     pub(in crate::core) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
-        let Some(queue) = self.queues.get_mut(&conn) else { return false };
-        let Some(at) = queue.iter().position(|ask| (ask.channel, ask.chunk) == (channel, chunk)) else {
+        let Some(asker) = self.askers.get_mut(&conn) else { return false };
+        let Some(at) = asker.queue.iter().position(|ask| (ask.channel, ask.chunk) == (channel, chunk)) else {
             return false;
         };
-        queue.remove(at);
-        self.forget_empty(conn);
+        asker.queue.remove(at);
+        self.review(conn);
         true
     }
 
@@ -122,11 +132,9 @@ impl Uploader {
 
     /// Forgets a connection and all it asked for.
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
-        self.queues.remove(&conn);
+        self.leave_line(conn);
+        self.askers.remove(&conn);
         self.active.remove(&conn);
-        self.served.remove(&conn);
-        self.progress.remove(&conn);
-        self.turns.retain(|waiting| *waiting != conn);
     }
 
     /// The next connection that gets a slot, if one is free.
@@ -135,44 +143,59 @@ impl Uploader {
         if moving >= self.slots {
             return None;
         }
-        let progress = |at: &usize| self.turns.get(*at).and_then(|conn| self.progress.get(conn));
-        let at = (0..self.turns.len()).min_by_key(progress)?;
-        let conn = self.turns.remove(at)?;
-        self.active.insert(conn, Active { moved: now, begun: false });
+        let conn = self.line.pop()?;
+        if let Some(asker) = self.askers.get_mut(&conn) {
+            asker.waits = None;
+        }
+        self.active.insert(conn, Active { moved: now, begun: false, since: now, bytes: 0 });
         Some(conn)
     }
 
     /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
     pub(in crate::core) fn begin(&mut self, conn: ConnId, now: Time) -> Option<Ask> {
         let active = self.active.get_mut(&conn).filter(|active| !active.begun)?;
-        let queue = self.queues.get_mut(&conn)?;
-        let ask = queue.pop_front()?;
-        *active = Active { moved: now, begun: true };
-        if queue.is_empty() {
-            self.queues.remove(&conn);
+        let ask = self.askers.get_mut(&conn)?.queue.pop_front()?;
+        if active.bytes == 0 {
+            active.since = now;
         }
+        active.moved = now;
+        active.begun = true;
         Some(ask)
     }
 
-    /// Bytes of the upload to `conn` moved.
-    pub(in crate::core) fn moved(&mut self, conn: ConnId, now: Time) {
-        if let Some(active) = self.active.get_mut(&conn) {
-            active.moved = now;
-        }
+    /// Bytes of the upload to `conn` moved. True while its turn may take more than a chunk.
+    pub(in crate::core) fn moved(&mut self, conn: ConnId, now: Time) -> bool {
+        let Some(active) = self.active.get_mut(&conn) else { return false };
+        active.moved = now;
+        now.since(active.since) < TURN_QUICK && !self.line.has_newcomers()
     }
 
-    /// The chunk to `conn` is through: its slot is free, and it lines up again if it asked for more.
-    pub(in crate::core) fn finish(&mut self, conn: ConnId) {
-        self.active.remove(&conn);
-        self.served.insert(conn);
-        if self.queued(conn) > 0 {
-            self.line_up(conn);
+    /// A chunk of `bytes` to `conn` is through. With another one its turn goes on, or it is over.
+    pub(in crate::core) fn finish(&mut self, conn: ConnId, now: Time, bytes: u64) {
+        let quick = self.moved(conn, now);
+        let asks_more = self.queued(conn) > 0;
+        if let Some(active) = self.active.get_mut(&conn) {
+            active.bytes = active.bytes.saturating_add(bytes);
+            if asks_more && quick && active.bytes < TURN_BYTES {
+                active.begun = false;
+                return;
+            }
         }
+        self.end_turn(conn);
+    }
+
+    /// The slot of `conn` is free; it lines up again if it asks for more.
+    pub(in crate::core) fn end_turn(&mut self, conn: ConnId) {
+        self.active.remove(&conn);
+        if let Some(asker) = self.askers.get_mut(&conn) {
+            asker.standing.served = true;
+        }
+        self.line_up(conn);
     }
 
     /// When the first slot will be lent, if somebody waits for one.
     pub(in crate::core) fn deadline(&self, now: Time) -> Option<Time> {
-        if self.turns.is_empty() {
+        if self.line.is_empty() {
             return None;
         }
         self.active.values().map(|active| active.moved + self.slot_stall).filter(|at| *at > now).min()
@@ -180,45 +203,65 @@ impl Uploader {
 
     fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {
         let mut gone = Vec::new();
-        for (conn, queue) in &mut self.queues {
-            gone.extend(queue.iter().filter(|ask| is_gone(ask)).map(|ask| (*conn, *ask)));
-            queue.retain(|ask| !is_gone(ask));
+        for (conn, asker) in &mut self.askers {
+            gone.extend(asker.queue.iter().filter(|ask| is_gone(ask)).map(|ask| (*conn, *ask)));
+            asker.queue.retain(|ask| !is_gone(ask));
         }
         for (conn, _) in &gone {
-            self.forget_empty(*conn);
+            self.review(*conn);
         }
         gone
     }
 
-    fn line_up(&mut self, conn: ConnId) {
-        let newcomers = || self.turns.iter().take_while(|waiting| !self.served.contains(waiting)).count();
-        let place = if self.served.contains(&conn) { self.turns.len() } else { newcomers() };
-        self.turns.insert(place, conn);
+    /// The queue of a connection became shorter otherwise than by serving it.
+    fn review(&mut self, conn: ConnId) {
+        let Some(asker) = self.askers.get(&conn) else { return };
+        let next = asker.queue.front().map(|ask| ask.content);
+        // A slot without a request would never be used, nor given back.
+        if next.is_none() && self.active.get(&conn).is_some_and(|active| !active.begun) {
+            self.active.remove(&conn);
+        }
+        if let Some((content, _)) = asker.waits
+            && next != Some(content)
+        {
+            self.leave_line(conn);
+            self.line_up(conn);
+        }
     }
 
-    fn forget_empty(&mut self, conn: ConnId) {
-        if self.queues.get(&conn).is_some_and(VecDeque::is_empty) {
-            self.queues.remove(&conn);
-            self.turns.retain(|waiting| *waiting != conn);
-            // A slot without a request would never be used, nor given back.
-            if self.active.get(&conn).is_some_and(|active| !active.begun) {
-                self.active.remove(&conn);
-            }
+    /// Puts a connection where it belongs now, if it asks for something and has no slot.
+    fn line_up(&mut self, conn: ConnId) {
+        self.leave_line(conn);
+        let Some(asker) = self.askers.get_mut(&conn).filter(|_| !self.active.contains_key(&conn)) else {
+            return;
+        };
+        if let Some(ask) = asker.queue.front() {
+            asker.waits = Some((ask.content, asker.standing));
+            self.line.push(conn, ask.content, asker.standing);
+        }
+    }
+
+    fn leave_line(&mut self, conn: ConnId) {
+        let waits = self.askers.get_mut(&conn).and_then(|asker| asker.waits.take());
+        if let Some((content, standing)) = waits {
+            self.line.remove(conn, &content, standing);
         }
     }
 
     /// Panics when a connection that asks is in no line, or in two.
     pub(in crate::core) fn check(&self) {
-        for (conn, queue) in &self.queues {
-            assert!(!queue.is_empty(), "an empty queue is kept for {conn}");
-            let places = self.turns.iter().filter(|waiting| *waiting == conn).count();
-            assert_eq!(places + usize::from(self.active.contains_key(conn)), 1, "{conn} waits in one place");
+        self.line.check();
+        let waiting = self.askers.values().filter(|asker| asker.waits.is_some()).count();
+        assert_eq!(waiting, self.line.len(), "who waits stands in line");
+        for (conn, asker) in &self.askers {
+            let (waits, active) = (asker.waits.is_some(), self.active.contains_key(conn));
+            assert!(!(waits && active), "{conn} waits for what it has");
+            assert!(asker.queue.is_empty() || waits || active, "{conn} is forgotten");
+            let named = asker.waits.map(|(content, _)| content);
+            assert!(!waits || named == asker.queue.front().map(|ask| ask.content), "{conn} waits elsewhere");
         }
         for (conn, active) in &self.active {
-            assert!(active.begun || self.queues.contains_key(conn), "{conn} has a slot for nothing");
-        }
-        for conn in &self.turns {
-            assert!(self.queues.contains_key(conn), "{conn} waits for nothing");
+            assert!(active.begun || self.queued(*conn) > 0, "{conn} has a slot for nothing");
         }
     }
 }
@@ -227,69 +270,114 @@ impl Uploader {
 mod tests {
     use super::*;
 
+    /// What a chunk has in these tests: too much for two of them to make one turn.
+    const CHUNK: u64 = TURN_BYTES;
+
     fn conn(slot: u32) -> ConnId {
         ConnId { slot, generation: 0 }
     }
 
     fn ask(chunk: u32) -> Ask {
-        Ask { channel: 0, content: ContentId([0; 32]), chunk }
+        ask_of(0, chunk)
+    }
+
+    fn ask_of(content: u8, chunk: u32) -> Ask {
+        Ask { channel: 0, content: ContentId([content; 32]), chunk }
     }
 
     fn uploader(slots: usize) -> Uploader {
         Uploader::new(slots, Duration::from_millis(200))
     }
 
+    /// Serves chunks of `bytes`, each in `took`, until nobody asks any more: who was served what.
+    fn serve_all(uploader: &mut Uploader, bytes: u64, took: Duration) -> Vec<(u32, u32)> {
+        let mut order = Vec::new();
+        let mut now = Time::ZERO;
+        while let Some(granted) = uploader.grant(now) {
+            while let Some(ask) = uploader.begin(granted, now) {
+                uploader.check();
+                order.push((granted.slot, ask.chunk));
+                now = now + took;
+                uploader.finish(granted, now, bytes);
+            }
+        }
+        assert!(uploader.is_idle());
+        order
+    }
+
     #[test]
     fn turns_go_round_by_chunk() {
         let mut uploader = uploader(1);
         for chunk in 0..2 {
-            uploader.push(conn(1), ask(chunk));
-            uploader.push(conn(2), ask(chunk));
+            uploader.push(conn(1), ask(chunk), 0, 9);
+            uploader.push(conn(2), ask(chunk), 0, 9);
         }
-        let mut order = Vec::new();
-        while let Some(granted) = uploader.grant(Time::ZERO) {
-            uploader.check();
-            order.push((granted.slot, uploader.begin(granted, Time::ZERO).unwrap().chunk));
-            uploader.finish(granted);
-        }
+        let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
         assert_eq!(order, [(1, 0), (2, 0), (1, 1), (2, 1)]);
-        assert!(uploader.is_idle());
     }
 
     #[test]
-    fn a_newcomer_goes_before_who_was_served() {
+    fn a_turn_over_a_fast_link_is_several_chunks_and_over_a_slow_one_a_single_one() {
+        let fast = Duration::from_micros(1);
+        for (took, orders) in
+            [(fast, [1, 1, 1, 1, 2, 2, 2, 2, 1, 2]), (TURN_QUICK, [1, 2, 1, 2, 1, 2, 1, 2, 1, 2])]
+        {
+            let mut uploader = uploader(1);
+            for slot in [1, 2] {
+                (0..5).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 9));
+                // Neither is a newcomer.
+                uploader.askers.get_mut(&conn(slot)).unwrap().standing.served = true;
+                uploader.line_up(conn(slot));
+            }
+            let served = serve_all(&mut uploader, TURN_BYTES / 4, took);
+            assert_eq!(served.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), orders);
+        }
+    }
+
+    #[test]
+    fn a_newcomer_goes_before_who_was_served_and_ends_its_turn() {
         let mut uploader = uploader(1);
-        (0..3).for_each(|chunk| uploader.push(conn(1), ask(chunk)));
-        uploader.push(conn(2), ask(0));
+        (0..3).for_each(|chunk| uploader.push(conn(1), ask(chunk), 0, 9));
         assert_eq!(uploader.grant(Time::ZERO), Some(conn(1)));
         uploader.begin(conn(1), Time::ZERO);
-        uploader.finish(conn(1));
-        uploader.push(conn(3), ask(0));
-        let order: Vec<_> = uploader.turns.iter().map(|conn| conn.slot).collect();
-        assert_eq!(order, [2, 3, 1]);
+        uploader.push(conn(2), ask(0), 0, 9);
+        uploader.finish(conn(1), Time::ZERO, 1);
+        uploader.push(conn(3), ask(0), 0, 9);
+        let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
+        assert_eq!(order, [(2, 0), (3, 0), (1, 1), (1, 2)]);
     }
 
     #[test]
     fn who_is_far_behind_goes_first() {
         let mut uploader = uploader(1);
         for (slot, had) in [(1, 70), (2, 69), (3, 20)] {
-            uploader.push(conn(slot), ask(0));
-            uploader.note_progress(conn(slot), had, 100);
+            uploader.push(conn(slot), ask(0), had, 100);
         }
-        let mut order = Vec::new();
-        while let Some(granted) = uploader.grant(Time::ZERO) {
-            uploader.begin(granted, Time::ZERO);
-            uploader.finish(granted);
-            order.push(granted.slot);
+        // What it has got meanwhile is said with its next request.
+        uploader.push(conn(1), ask(1), 80, 100);
+        let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
+        assert_eq!(order, [(3, 0), (2, 0), (1, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn being_behind_with_one_file_keeps_nobody_from_another() {
+        let mut uploader = uploader(1);
+        for chunk in 0..3 {
+            uploader.push(conn(1), ask_of(1, chunk), 90, 100);
+            uploader.push(conn(2), ask_of(2, chunk), 10, 100);
+            uploader.push(conn(3), ask_of(2, chunk), 5, 100);
         }
-        assert_eq!(order, [3, 1, 2]);
+        let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
+        let whom: Vec<_> = order.iter().map(|(slot, _)| *slot).collect();
+        // A third of the turns each, until the third has all it asked for: then half.
+        assert_eq!(whom, [1, 3, 3, 1, 3, 2, 1, 2, 2]);
     }
 
     #[test]
     fn a_stalled_upload_lends_its_slot() {
         let mut uploader = uploader(1);
-        uploader.push(conn(2), ask(0));
-        uploader.push(conn(1), ask(0));
+        uploader.push(conn(2), ask(0), 0, 9);
+        uploader.push(conn(1), ask(0), 0, 9);
         assert_eq!(uploader.grant(Time::ZERO), Some(conn(2)));
         assert_eq!(uploader.grant(Time::from_millis(199)), None);
         assert_eq!(uploader.deadline(Time::from_millis(199)), Some(Time::from_millis(200)));
@@ -300,14 +388,15 @@ mod tests {
     #[test]
     fn what_is_taken_back_is_not_served() {
         let mut uploader = uploader(1);
-        uploader.push(conn(1), ask(0));
-        uploader.push(conn(1), ask(1));
+        uploader.push(conn(1), ask_of(1, 0), 0, 9);
+        uploader.push(conn(1), ask_of(0, 1), 0, 9);
         assert!(uploader.cancel(conn(1), 0, 0) && !uploader.cancel(conn(1), 0, 0));
+        uploader.check();
         assert_eq!(uploader.grant(Time::ZERO), Some(conn(1)));
         assert_eq!(uploader.cancel_content(&ContentId([0; 32])), [(conn(1), ask(1))]);
         uploader.check();
         assert!(uploader.is_idle());
-        uploader.push(conn(1), ask(2));
+        uploader.push(conn(1), ask(2), 0, 9);
         uploader.remove(conn(1));
         assert!(uploader.is_idle() && uploader.grant(Time::ZERO).is_none());
     }

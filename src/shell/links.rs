@@ -12,7 +12,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use crate::core::ConnId;
+use crate::core::{ConnId, Time};
+use crate::shell::pace::{Pace, UNSENT_BYTES_MIN};
 use crate::shell::ready::ReadyQueue;
 use crate::shell::sockets;
 
@@ -37,6 +38,10 @@ pub(super) struct Link {
     pub(super) faulty: bool,
     /// Bytes that were read when the core wanted no more.
     pub(super) held: Vec<u8>,
+    /// What does not fill a segment waits in the kernel for what follows.
+    corked: bool,
+    /// How much may wait there unsent; `None`: as much as fits.
+    pace: Option<Pace>,
 }
 
 /// How far a socket is.
@@ -67,6 +72,24 @@ pub(super) struct Links {
     lingering_max: usize,
 }
 
+impl Link {
+    /// Lets what does not fill a segment wait for what follows, or sends it. Without this, whatever part of a span is not a whole
+    /// segment when an acknowledgement comes goes out as one.
+    pub(super) fn cork(&mut self, corked: bool) {
+        if self.corked != corked {
+            self.corked = corked;
+            sockets::cork(&self.stream, corked);
+        }
+    }
+
+    /// So many bytes were written.
+    pub(super) fn moved(&mut self, now: Time, bytes: u64) {
+        if let Some(unsent) = self.pace.as_mut().and_then(|pace| pace.moved(now, bytes)) {
+            sockets::bound_unsent(&self.stream, unsent);
+        }
+    }
+}
+
 impl Links {
     /// Takes all tokens from `first_token` on. Of more than `lingering_max` sockets that linger, the oldest is closed.
     pub(super) fn new(registry: Registry, first_token: Token, lingering_max: usize) -> Links {
@@ -86,8 +109,8 @@ impl Links {
     pub(super) fn dial(&mut self, conn: ConnId, to: SocketAddr, bind: Option<IpAddr>) -> io::Result<()> {
         let socket = sockets::dialing(to, bind)?;
         let stream = TcpStream::from_std(socket.into());
-        sockets::tune_for_many(&stream);
         let key = self.insert(conn, stream, Phase::Dialing)?;
+        self.keep_pace(key);
         // A connection over loopback may stand already.
         self.ready.push(key);
         Ok(())
@@ -95,8 +118,10 @@ impl Links {
 
     /// Adds a connection that came in.
     pub(super) fn accept(&mut self, conn: ConnId, stream: TcpStream) -> io::Result<()> {
-        sockets::tune_for_many(&stream);
-        self.accept_whole(conn, stream)
+        let key = self.insert(conn, stream, Phase::Open)?;
+        self.keep_pace(key);
+        self.ready.push(key);
+        Ok(())
     }
 
     /// Adds a connection that came in, to which as much as possible is given to the kernel at once.
@@ -214,6 +239,14 @@ impl Links {
         self.lingering_count
     }
 
+    /// Of what is written to this socket, little is to wait in the kernel.
+    fn keep_pace(&mut self, key: usize) {
+        if let Some(link) = self.sockets.get_mut(key) {
+            sockets::bound_unsent(&link.stream, UNSENT_BYTES_MIN);
+            link.pace = Some(Pace::default());
+        }
+    }
+
     fn place_of(&self, conn: ConnId) -> Option<usize> {
         let key = self.by_slot.get(conn.slot as usize).copied().flatten()?;
         (self.sockets.get(key)?.conn == conn).then_some(key)
@@ -237,6 +270,8 @@ impl Links {
             ended: false,
             faulty: false,
             held: Vec::new(),
+            corked: false,
+            pace: None,
         });
         let slot = conn.slot as usize;
         if self.by_slot.len() <= slot {

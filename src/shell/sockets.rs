@@ -11,10 +11,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 pub(super) const FALLBACK_PORTS: u16 = 16;
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
-/// Bytes that wait in the kernel unsent before it says that a socket is full. Little, so that what is sent next is
-/// decided late and here; enough to fill a gigabit link for the millisecond between two turns.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT_BYTES_MAX: u32 = 128 << 10;
 /// Bytes that the kernel takes of an answer to a classic peer, if it can.
 const ANSWER_BUFFER_BYTES: usize = 1 << 20;
 
@@ -85,12 +81,20 @@ pub(super) fn tune(stream: &TcpStream) {
     note(&[SockRef::from(stream).set_tcp_nodelay(true)]);
 }
 
-/// Keeps little in the kernel of what is not sent yet.
-pub(super) fn tune_for_many(stream: &TcpStream) {
+/// Once so many bytes wait in the kernel unsent, it says that the socket is full.
+pub(super) fn bound_unsent(stream: &TcpStream, bytes: u32) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    note(&[SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)]);
+    note(&[SockRef::from(stream).set_tcp_notsent_lowat(bytes)]);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = stream;
+    let _ = (stream, bytes);
+}
+
+/// Lets what does not fill a segment wait for what follows (the kernel bounds that to 200 ms), or sends it.
+pub(super) fn cork(stream: &TcpStream, corked: bool) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    note(&[SockRef::from(stream).set_tcp_cork(corked)]);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (stream, corked);
 }
 
 /// Connections that this listener accepts take a whole answer at once: who asks may read only once.

@@ -9,9 +9,11 @@ use crate::shell::reactor::Reactor;
 use crate::shell::span::{Sent, send_bytes, send_span};
 
 /// Bytes written to one connection before the next one has its turn.
-const WRITE_BUDGET_BYTES: u64 = 1 << 20;
+const WRITE_BUDGET_BYTES: u64 = 2 << 20;
 /// The rest of a chunk that may go beyond that: a chunk's header must not cost its last bytes a turn of their own.
 const REST_BYTES_MAX: u64 = 64 << 10;
+/// A span of so many bytes goes out in full segments; of a shorter one the last, which waits for nothing, is most of it.
+const CORKED_BYTES_MIN: u64 = 128 << 10;
 
 impl Reactor {
     /// Does what one socket's turn allows.
@@ -48,7 +50,10 @@ impl Reactor {
             let (conn, now) = (link.conn, self.clock.now());
             let is_open = link.phase == Phase::Open;
             let sent = match self.peer.next_segment(now, conn) {
-                Segment::Nothing => return false,
+                Segment::Nothing => {
+                    link.cork(false);
+                    return false;
+                }
                 Segment::Close => {
                     self.links.close(key, std::time::Instant::now());
                     self.peer.handle(now, Input::Closed { conn });
@@ -88,6 +93,9 @@ impl Reactor {
                     };
                     let sent = match file {
                         Ok(file) => {
+                            if len >= CORKED_BYTES_MIN {
+                                link.cork(true);
+                            }
                             let count = if len <= budget + REST_BYTES_MAX { len } else { budget };
                             send_span(&link.stream, file, offset, count, &mut self.scratch)
                         }
@@ -104,6 +112,7 @@ impl Reactor {
             };
             match sent {
                 Sent::Bytes(count) => {
+                    link.moved(now, count);
                     budget = budget.saturating_sub(count);
                     self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
                     self.peer.sent(now, conn, count);

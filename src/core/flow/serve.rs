@@ -55,7 +55,7 @@ impl Peer {
             };
             self.event(event);
             self.note_dealt(now, conn, out.content, out.chunk);
-            self.uploader.finish(conn);
+            self.uploader.finish(conn, now, u64::from(out.len));
             self.grant_uploads(now);
             self.note_room(now, content);
             self.review_leaving(now, false);
@@ -112,9 +112,9 @@ impl Peer {
         if self.leaving.is_some() || self.uploader.queued(conn) >= self.config.limits.queued_requests_max {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
-        self.uploader.push(conn, Ask { channel: number, content, chunk });
-        let had = self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
-        self.uploader.note_progress(conn, had.map_or(0, Bitfield::count), cut.chunks());
+        let had = channel.remote.as_ref().map_or(0, Bitfield::count);
+        let ask = Ask { channel: number, content, chunk };
+        self.uploader.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness();
         if !self.config.topology.is_mesh() {
             self.note_taker(conn);
@@ -167,7 +167,7 @@ impl Peer {
         let channel = connection.channel_of(&content).map(|(number, _)| number);
         match (connection.take_back_chunk(), channel) {
             (Some(_), Some(channel)) => {
-                self.uploader.finish(conn);
+                self.uploader.end_turn(conn);
                 self.reject(now, conn, channel, content, out.chunk, reason);
                 self.grant_uploads(now);
             }
@@ -238,7 +238,7 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
-            self.uploader.finish(conn);
+            self.uploader.end_turn(conn);
             return self.grant_uploads(now);
         };
         let Ask { channel, content, chunk } = ask;

@@ -71,6 +71,8 @@ pub(in crate::core) struct Body {
     pub(in crate::core) at: u64,
     /// How many may go before others have their turn; 0: it is not this reader's turn.
     turn: u64,
+    /// Up to here they may in any case.
+    chunk_end: u64,
 }
 
 /// What became of an answer with some bytes sent.
@@ -152,12 +154,20 @@ impl Reader {
         self.body().is_some_and(|body| body.turn == 0)
     }
 
-    /// It may send bytes of the content up to this one.
-    pub(in crate::core) fn begin_turn(&mut self, now: Time, end: u64) {
+    /// It may send bytes of the content up to the end of a chunk, and up to `end` if nobody cuts its turn.
+    pub(in crate::core) fn begin_turn(&mut self, now: Time, chunk_end: u64, end: u64) {
         self.moved = now;
         if let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage {
-            body.turn = end.min(body.range.end).saturating_sub(body.at);
+            body.chunk_end = chunk_end;
+            body.turn = end.max(chunk_end).min(body.range.end).saturating_sub(body.at);
         }
+    }
+
+    /// Its turn ends with the chunk. True when that is now.
+    pub(in crate::core) fn cut_turn(&mut self) -> bool {
+        let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage else { return false };
+        body.turn = body.turn.min(body.chunk_end.saturating_sub(body.at));
+        body.turn == 0
     }
 
     /// So many bytes of the segment are in the kernel.
@@ -230,7 +240,7 @@ impl Reader {
 impl Body {
     /// These bytes of a content of `size` bytes.
     pub(in crate::core) fn new(content: ContentId, range: Range<u64>, size: u64, began: Time) -> Body {
-        Body { content, at: range.start, range, size, began, turn: 0 }
+        Body { content, at: range.start, range, size, began, turn: 0, chunk_end: 0 }
     }
 
     /// How many are out.
@@ -261,7 +271,7 @@ mod tests {
         reader.answer(Time::ZERO, b"head".to_vec(), Some(body), Stays::Open);
         assert!(reader.waits() && reader.is_unsaid());
         assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 16);
+        reader.begin_turn(Time::ZERO, 16, 0);
         let source = SpanSource::Content(A);
         assert_eq!(reader.segment(), Segment::Bytes { bytes: b"head", span_of: Some(source) });
         assert!(matches!(reader.sent(Time::ZERO, 1), Sent::Some) && !reader.is_unsaid());
@@ -270,9 +280,15 @@ mod tests {
         assert!(matches!(reader.sent(Time::ZERO, 2), Sent::Some));
         assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
         assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 1000);
+        reader.begin_turn(Time::ZERO, 20, 1000);
         assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 14 });
-        let Sent::All(Some(body)) = reader.sent(Time::ZERO, 14) else { panic!("it is over") };
+        assert!(!reader.cut_turn());
+        assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 4 });
+        assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
+        reader.begin_turn(Time::ZERO, 24, 1000);
+        assert!(matches!(reader.sent(Time::ZERO, 5), Sent::Some) && reader.cut_turn());
+        reader.begin_turn(Time::ZERO, 24, 1000);
+        let Sent::All(Some(body)) = reader.sent(Time::ZERO, 5) else { panic!("it is over") };
         assert_eq!(body.sent_bytes(), 20);
         assert_eq!(reader.expects(), Expect::Control);
     }

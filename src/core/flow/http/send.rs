@@ -7,11 +7,9 @@ use crate::core::flow::serve::reason_of;
 use crate::core::http::{Body, Reader, Sent, Stage};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
-use crate::core::uploader::Ask;
+use crate::core::uploader::{Ask, TURN_BYTES};
 use crate::wire::http::{Status, Stays, refusal};
 
-/// What a turn may send while nobody waits for one.
-const LONE_TURN_BYTES: u64 = 1 << 20;
 /// Readers have no channels.
 const NO_CHANNEL: u32 = 0;
 
@@ -40,44 +38,46 @@ impl Peer {
     /// The chunk that the next byte is in is asked for, as a native peer would.
     fn line_up_http(&mut self, now: Time, conn: ConnId) {
         let body = self.connections.http(conn).and_then(Reader::body);
-        let Some((content, at)) = body.map(|body| (body.content, body.at)) else { return };
+        let Some(&Body { content, at, ref range, .. }) = body else { return };
+        let (had, of) = (at.saturating_sub(range.start), range.end.saturating_sub(range.start));
         let chunk_bytes = self.catalogue.get(&content).map(|held| u64::from(held.geometry.chunk_bytes()));
         let Some(chunk_bytes) = chunk_bytes else {
             return self.end_reader(now, conn, "the file is gone");
         };
         let chunk = u32::try_from(at / chunk_bytes).unwrap_or(u32::MAX);
-        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk });
+        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk }, had, of);
         self.grant_uploads(now);
     }
 
-    /// If it is this reader's turn, so many bytes may go: to the end of the chunk, or some more if nobody waits.
+    /// If it is this reader's turn, so many bytes may go: to the end of the chunk, or some more as long as they go fast.
     pub(in crate::core) fn refill_http(&mut self, now: Time, conn: ConnId) {
         if !self.connections.http(conn).is_some_and(Reader::waits) {
             return;
         }
         let Some(ask) = self.uploader.begin(conn, now) else { return };
-        let alone = self.uploader.waiting() == 0;
         let chunk_bytes = self.catalogue.get(&ask.content).map(|held| u64::from(held.geometry.chunk_bytes()));
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let at = reader.body().map_or(0, |body| body.at);
         // Of a content that is gone, the store will say so.
         let end = chunk_bytes.map_or(at + 1, |bytes| (u64::from(ask.chunk) + 1).saturating_mul(bytes));
-        let end = if alone { end.max(at.saturating_add(LONE_TURN_BYTES)) } else { end };
-        reader.begin_turn(now, end);
+        reader.begin_turn(now, end, at.saturating_add(TURN_BYTES));
     }
 
     pub(in crate::core) fn on_http_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let to = reader.addr;
         match reader.sent(now, bytes) {
-            Sent::Some => self.uploader.moved(conn, now),
-            Sent::Turn => {
-                self.uploader.finish(conn);
-                self.line_up_http(now, conn);
+            Sent::Some => {
+                if !self.uploader.moved(conn, now)
+                    && self.connections.http_mut(conn).is_some_and(Reader::cut_turn)
+                {
+                    self.end_turn_http(now, conn);
+                }
             }
+            Sent::Turn => self.end_turn_http(now, conn),
             Sent::All(body) => {
                 if let Some(body) = body {
-                    self.uploader.finish(conn);
+                    self.uploader.end_turn(conn);
                     self.grant_uploads(now);
                     self.event(Event::HttpSent {
                         content: body.content,
@@ -91,6 +91,11 @@ impl Peer {
                 self.go_on_reading(now, conn);
             }
         }
+    }
+
+    fn end_turn_http(&mut self, now: Time, conn: ConnId) {
+        self.uploader.end_turn(conn);
+        self.line_up_http(now, conn);
     }
 
     /// An answer is out: the next request may come, or the connection is closed.
