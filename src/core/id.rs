@@ -40,7 +40,11 @@ impl Ord for ContentId {
     /// are compared as one number, which is several times quicker than a call to compare memory.
     fn cmp(&self, other: &ContentId) -> Ordering {
         let first = |id: &ContentId| id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        first(self).cmp(&first(other)).then_with(|| self.0.cmp(&other.0))
+        match (first(self), first(other)) {
+            (one, another) if one < another => Ordering::Less,
+            (one, another) if one > another => Ordering::Greater,
+            _ => self.0.cmp(&other.0),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod set;
 
 use std::borrow::Borrow;
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
 
@@ -212,20 +213,33 @@ impl<K: Ord, V> SortedMap<K, V> {
         let (block, at) = self.last.get();
         let last = Spot { block: block as usize, at: at as usize };
         let there = self.blocks.get(last.block).and_then(|entries| entries.get(last.at));
-        if there.is_some_and(|(k, _)| k.borrow() == key) {
+        if there.is_some_and(|(k, _)| k.borrow().cmp(key).is_eq()) {
             return Ok(last);
         }
-        let behind =
-            self.blocks.partition_point(|entries| entries.first().is_some_and(|(k, _)| k.borrow() <= key));
-        let block = behind.saturating_sub(1);
-        let Some(entries) = self.blocks.get(block) else { return Err(Spot { block, at: 0 }) };
-        match entries.binary_search_by(|(k, _)| k.borrow().cmp(key)) {
-            Ok(at) => {
-                self.last.set((block as u32, at as u32));
-                Ok(Spot { block, at })
+        // Written out, because optimising for size leaves each closure of the library's searches a call.
+        let (mut low, mut high) = (0, self.blocks.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.blocks[middle].first() {
+                Some((k, _)) if k.borrow().cmp(key).is_le() => low = middle + 1,
+                _ => high = middle,
             }
-            Err(at) => Err(Spot { block, at }),
         }
+        let block = low.saturating_sub(1);
+        let Some(entries) = self.blocks.get(block) else { return Err(Spot { block, at: 0 }) };
+        let (mut low, mut high) = (0, entries.len());
+        while low < high {
+            let at = low + (high - low) / 2;
+            match entries[at].0.borrow().cmp(key) {
+                Ordering::Less => low = at + 1,
+                Ordering::Greater => high = at,
+                Ordering::Equal => {
+                    self.last.set((block as u32, at as u32));
+                    return Ok(Spot { block, at });
+                }
+            }
+        }
+        Err(Spot { block, at: low })
     }
 
     /// The value of a key.
