@@ -201,7 +201,7 @@ fn only_poisoners_fail_the_integrity() {
 
 #[test]
 fn a_forged_manifest_fails_the_integrity_and_reserves_nothing() {
-    for size in [8 * MIB, 5_000] {
+    for size in [8 * MIB, 20_000] {
         let (mut scenario, content) = one_to_many(8, size, 1);
         scenario.hosts[0].nature = Nature::Forger;
         let mut world = world(scenario);
@@ -210,6 +210,61 @@ fn a_forged_manifest_fails_the_integrity_and_reserves_nothing() {
         assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Integrity { .. }))), "{failed:?}");
         assert!(!world.events().iter().any(|(_, _, event)| matches!(event, Event::Started { .. })));
     }
+}
+
+#[test]
+fn one_chunk_proves_itself_without_a_manifest() {
+    // Whoever forges manifests, or never gives any, has nothing to lie about here.
+    for nature in [Nature::Honest, Nature::Forger, Nature::Mute] {
+        let (mut scenario, content) = one_to_many(8, 5_000, 1);
+        scenario.hosts[0].nature = nature;
+        let mut world = world(scenario);
+        must(world.run_until_done(seconds(20)));
+        assert!(finished_at(&world, 1, content) < seconds(3), "{nature:?}\n{}", world.report());
+    }
+}
+
+#[test]
+fn one_chunk_that_is_wrong_is_never_there() {
+    let (mut scenario, content) = one_to_many(8, 5_000, 1);
+    scenario.hosts[0].nature = Nature::Poisoner { ppm: 1_000_000 };
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(120)));
+    let failed = world.outcome(1, content);
+    assert!(matches!(failed, Some(Outcome::Failed(_, FailReason::Integrity { .. }))), "{failed:?}");
+    assert!(!world.events().iter().any(|(_, _, event)| matches!(event, Event::Started { .. })));
+}
+
+#[test]
+fn one_chunk_comes_from_the_honest_among_others() {
+    for nature in [Nature::Poisoner { ppm: 1_000_000 }, Nature::Liar, Nature::Silent, Nature::Mute] {
+        for seed in 0..8 {
+            let (scenario, content) = among(seed, nature, 3, 5_000);
+            let mut world = world(scenario);
+            must(world.run_until_done(seconds(60)));
+            assert!(finished_at(&world, 1, content) < seconds(40), "{nature:?}\n{}", world.report());
+        }
+    }
+}
+
+#[test]
+fn small_files_come_faster_than_a_slow_disk_stores_them() {
+    let mut scenario = Scenario::new(8);
+    let contents: Vec<usize> =
+        (0..300).map(|at| scenario.content(&format!("{at}.txt"), 4_000 + at)).collect();
+    let mut sharer = HostSpec::default().rate(FAST_ETHERNET);
+    sharer.shares = contents.clone();
+    scenario.host(sharer);
+    let all = Target::Glob("*.txt".to_owned());
+    let mut getter = HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(1)).gets(all);
+    getter.disk.latency = Duration::from_millis(20);
+    scenario.host(getter);
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(60)));
+    assert!(contents.iter().all(|content| world.chunks_held(1, *content) == 1));
+    let report = world.report();
+    let sent: u64 = report.hosts[0].payload_sent.iter().sum();
+    assert_eq!(sent, (0..300).map(|at| 4_000 + at).sum::<u64>(), "{report}");
 }
 
 #[test]

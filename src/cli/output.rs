@@ -101,7 +101,9 @@ impl Output {
 
     /// A JSON line; left out without `--json`.
     pub(crate) fn json(&mut self, line: &impl Serialize) {
-        self.json_at(line, &stamp(Local::now()));
+        if self.is_json() {
+            self.json_at(line, &stamp(Local::now()));
+        }
     }
 
     /// A JSON line about another moment.

@@ -11,7 +11,7 @@ use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
-use crate::cli::transfer_log::{self, Record};
+use crate::cli::transfer_log::{Lines, Record};
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
@@ -50,6 +50,7 @@ pub(crate) struct Run<'a> {
     reactor: Reactor,
     pub(crate) out: &'a mut Output,
     log: Option<TransferLog>,
+    lines: Lines,
     /// Names and cuts of the contents that events speak of by id.
     pub(super) known: SortedMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
@@ -132,7 +133,8 @@ impl<'a> Run<'a> {
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
             log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
         }
-        Ok(Run { reactor, out, log, known: SortedMap::new(), complaints: SortedSet::new() })
+        let lines = Lines::default();
+        Ok(Run { reactor, out, log, lines, known: SortedMap::new(), complaints: SortedSet::new() })
     }
 
     /// Shares a file or a folder.
@@ -270,7 +272,7 @@ impl<'a> Run<'a> {
     /// Appends a record to the transfer log. A log that cannot be written is complained about once.
     pub(crate) fn log(&mut self, record: &Record<'_>) {
         let Some(log) = &mut self.log else { return };
-        let line = transfer_log::line(&crate::cli::output::stamp(chrono::Local::now()), record);
+        let line = self.lines.line(record);
         let appended = log.append(&line);
         self.note_logged(appended);
     }

@@ -155,6 +155,9 @@ impl Run<'_> {
         if let Some(known) = self.known.get_mut(content) {
             known.chunks = chunks;
         }
+        if !self.out.is_json() {
+            return;
+        }
         let Known { name, .. } = self.known(content);
         let (size, chunk_bytes) = (geometry.size_bytes(), geometry.chunk_bytes());
         self.out.json(&Line::Start { id: *content, name: &name, size, chunks, chunk_bytes, had });

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Local};
 
 use crate::cli::json::Direction;
+use crate::cli::output::stamp;
 use crate::core::name::{printable, quoted};
 use crate::core::{ContentId, PeerRef};
 use crate::wire::classic::{ChunkName, Dialect};
@@ -64,23 +65,69 @@ pub(crate) enum Record<'a> {
     Failed { name: &'a str, id: Option<ContentId>, took: Duration, why: &'a str },
 }
 
-/// The line of a record.
-pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
-    let mut text = format!("{stamp} ");
+/// Makes lines, and keeps of the last one what the next mostly says again: the moment, as far as a line tells it, and the
+/// peer. With many small files there are thousands a second.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    at_ms: i64,
+    stamp: String,
+    peer: KnownPeer,
+}
+
+/// A peer, and what lines say of it.
+type KnownPeer = Option<(PeerRef, String)>;
+
+impl Lines {
+    /// The line of a record of this moment.
+    pub(crate) fn line(&mut self, record: &Record<'_>) -> String {
+        let now = Local::now();
+        let at_ms = now.timestamp_millis();
+        if self.at_ms != at_ms || self.stamp.is_empty() {
+            (self.at_ms, self.stamp) = (at_ms, stamp(now));
+        }
+        line(&self.stamp, record, &mut self.peer)
+    }
+}
+
+/// The line of a record. The most frequent are put together without the formatter.
+fn line(stamp: &str, record: &Record<'_>, known: &mut KnownPeer) -> String {
+    let mut text = String::new();
     // Writing into a String cannot fail.
     let _ = match record {
         Record::Chunk { dir, index, of, name, bytes, peer, took } => {
-            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
-            let took = took.as_secs_f64();
-            write!(text, "{dir} chunk {index}/{of} {name} bytes={bytes} {peer} dur={took:.3} ok")
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer, known));
+            let (index, of, bytes) = (index.to_string(), of.to_string(), bytes.to_string());
+            let took = milliseconds(*took);
+            let place = [stamp, " ", dir, " chunk ", &index, "/", &of, " "].concat();
+            return [&place, &name, " bytes=", &bytes, " ", peer, " dur=", &took, " ok"].concat();
         }
+        Record::Done { name, id, bytes, took, peers, word } => {
+            let (name, id, took) = (quoted(name), id.to_string(), seconds(*took));
+            let (bytes, peers) = (bytes.to_string(), peers.to_string());
+            let what = [stamp, " DONE ", &name, " id=", &id, " bytes=", &bytes].concat();
+            return [&what, " dur=", &took, " peers=", &peers, " ", word].concat();
+        }
+        record => write_line(&mut text, stamp, record, known),
+    };
+    text
+}
+
+fn write_line(
+    text: &mut String,
+    stamp: &str,
+    record: &Record<'_>,
+    known: &mut KnownPeer,
+) -> std::fmt::Result {
+    write!(text, "{stamp} ")?;
+    match record {
+        Record::Chunk { .. } | Record::Done { .. } => Ok(()),
         Record::ChunkFailed { dir, index, of, name, peer, why } => {
-            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer, known));
             let of = if *of == 0 { "?".to_owned() } else { of.to_string() };
             write!(text, "{dir} chunk {index}/{of} {name} {peer} failed {}", printable(why))
         }
         Record::Request { dir, index, of, name, peer } => {
-            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer, known));
             write!(text, "{dir} request {index}/{of} {name} {peer} ok")
         }
         Record::Http { first, asked, of, name, bytes, peer, took } => {
@@ -92,15 +139,11 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
             write!(text, "UP http {first}-{last}/{of} {name} bytes={bytes} peer={peer} failed {why}")
         }
         Record::List { dir, have, of, name, new, peer } => {
-            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer));
+            let (dir, name, peer) = (word_of(*dir), quoted(name), peer_fields(peer, known));
             write!(text, "{dir} list {have}/{of} {name} new={new} {peer} ok")
         }
-        Record::Done { name, id, bytes, took, peers, word } => {
-            let (name, took) = (quoted(name), seconds(*took));
-            write!(text, "DONE {name} id={id} bytes={bytes} dur={took} peers={peers} {word}")
-        }
         Record::Sent { name, id, bytes, to, took } => {
-            let (name, peer, took) = (quoted(name), peer_fields(to), seconds(*took));
+            let (name, peer, took) = (quoted(name), peer_fields(to, known), seconds(*took));
             write!(text, "DONE {name} id={id} bytes={bytes} {peer} dur={took} sent")
         }
         Record::ClassicChunk { dir, name, bytes, peer, dialect, took } => {
@@ -137,8 +180,7 @@ pub(crate) fn line(stamp: &str, record: &Record<'_>) -> String {
             let (name, took) = (quoted(name), seconds(*took));
             write!(text, "FAIL {name}{id} dur={took} {}", printable(why))
         }
-    };
-    text
+    }
 }
 
 /// A line that was read back.
@@ -233,10 +275,25 @@ fn last_of(first: u64, count: u64) -> u64 {
 /// Seconds with the precision that matters to a person.
 fn seconds(took: Duration) -> String {
     let seconds = took.as_secs_f64();
-    if seconds < 1.0 { format!("{seconds:.3}") } else { format!("{seconds:.1}") }
+    if seconds < 1.0 { milliseconds(took) } else { format!("{seconds:.1}") }
 }
 
-fn peer_fields(peer: &PeerRef) -> String {
+/// Seconds to the millisecond.
+fn milliseconds(took: Duration) -> String {
+    let rounded = took.as_nanos().saturating_add(500_000) / 1_000_000;
+    let (whole, rest) = ((rounded / 1000).to_string(), (1000 + rounded % 1000).to_string());
+    [&whole, ".", &rest[1..]].concat()
+}
+
+fn peer_fields<'a>(peer: &PeerRef, known: &'a mut KnownPeer) -> &'a str {
+    match known {
+        Some((of, _)) if of == peer => {}
+        _ => *known = Some((peer.clone(), fields_of(peer))),
+    }
+    known.as_ref().map_or("", |(_, fields)| fields)
+}
+
+fn fields_of(peer: &PeerRef) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     match peer.user.as_str() {
         "" => format!("peer={}", peer.addr),
@@ -300,6 +357,10 @@ mod tests {
 
     const STAMP: &str = "2026-11-20T16:02:11.482+03:00";
 
+    fn line_of(record: &Record<'_>) -> String {
+        line(STAMP, record, &mut None)
+    }
+
     fn peer(user: &str) -> PeerRef {
         PeerRef { id: None, addr: "192.168.1.27:7117".parse().unwrap(), user: user.to_owned() }
     }
@@ -316,7 +377,7 @@ mod tests {
             took: Duration::from_micros(6_100),
         };
         assert_eq!(
-            line(STAMP, &down),
+            line_of(&down),
             "2026-11-20T16:02:11.482+03:00 DOWN chunk 12/2048 \"talk.mkv\" bytes=524288 peer=192.168.1.27:7117 \
              user=lab-7 dur=0.006 ok"
         );
@@ -329,7 +390,7 @@ mod tests {
             why: "hash-mismatch, asked elsewhere",
         };
         assert_eq!(
-            line(STAMP, &missed),
+            line_of(&missed),
             "2026-11-20T16:02:11.482+03:00 DOWN chunk 77/2048 \"talk.mkv\" peer=192.168.1.27:7117 failed \
              hash-mismatch, asked elsewhere"
         );
@@ -342,7 +403,7 @@ mod tests {
             word: "verified",
         };
         assert_eq!(
-            line(STAMP, &done),
+            line_of(&done),
             format!(
                 "{STAMP} DONE \"talk.mkv\" id={} bytes=1073741824 dur=9.8 peers=4 verified",
                 "3f".repeat(32)
@@ -350,7 +411,7 @@ mod tests {
         );
         let failed =
             Record::Failed { name: "x", id: None, took: Duration::from_secs(3), why: "nobody offers it" };
-        assert_eq!(line(STAMP, &failed), format!("{STAMP} FAIL \"x\" dur=3.0 nobody offers it"));
+        assert_eq!(line_of(&failed), format!("{STAMP} FAIL \"x\" dur=3.0 nobody offers it"));
         let unknown = Record::ChunkFailed {
             dir: Direction::Up,
             index: 7,
@@ -360,7 +421,7 @@ mod tests {
             why: "w",
         };
         assert!(
-            line(STAMP, &unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w")
+            line_of(&unknown).contains("UP chunk 7/? \"x\" peer=192.168.1.27:7117 user=\"a b\" failed w")
         );
     }
 
@@ -369,7 +430,7 @@ mod tests {
         let (name, peer) = (ChunkName::parse("forest_3").unwrap(), "192.168.2.65:8000".parse().unwrap());
         let (dir, took) = (Direction::Down, Duration::from_millis(12));
         let came = Record::ClassicChunk { dir, name: &name, bytes: 200, peer, dialect: Dialect::B, took };
-        let line = line(STAMP, &came);
+        let line = line_of(&came);
         assert_eq!(
             line,
             format!(
@@ -382,25 +443,25 @@ mod tests {
 
         let dialect = Some(Dialect::ASize);
         let missed = Record::ClassicChunkFailed { dir, name: &name, peer, dialect, why: "closed\nearly" };
-        let line = super::line(STAMP, &missed);
+        let line = line_of(&missed);
         assert!(line.ends_with("peer=192.168.2.65:8000 classic=A-size failed closed\\nearly"), "{line}");
         let word = "unverified";
         let done = Record::ClassicDone { name: "forest.png", bytes: 1000, took, peers: 2, word };
-        let logged = Logged::parse(&super::line(STAMP, &done)).unwrap();
+        let logged = Logged::parse(&line_of(&done)).unwrap();
         assert_eq!((logged.kind, logged.ending.as_str()), (Kind::Done, "unverified"));
     }
 
     #[test]
     fn requests_and_lists_are_read_back() {
         let (name, dir) = ("talk.mkv", Direction::Up);
-        let request = line(STAMP, &Record::Request { dir, index: 3, of: 103, name, peer: &peer("lab-7") });
+        let request = line_of(&Record::Request { dir, index: 3, of: 103, name, peer: &peer("lab-7") });
         assert_eq!(
             request,
             format!("{STAMP} UP request 3/103 \"talk.mkv\" peer=192.168.1.27:7117 user=lab-7 ok")
         );
         assert_eq!(Logged::parse(&request).unwrap().kind, Kind::Request { dir, index: 3, of: 103 });
         let dir = Direction::Down;
-        let list = line(STAMP, &Record::List { dir, have: 20, of: 103, name, new: 3, peer: &peer("") });
+        let list = line_of(&Record::List { dir, have: 20, of: 103, name, new: 3, peer: &peer("") });
         assert_eq!(list, format!("{STAMP} DOWN list 20/103 \"talk.mkv\" new=3 peer=192.168.1.27:7117 ok"));
         let logged = Logged::parse(&list).unwrap();
         assert_eq!((logged.kind, logged.field("new")), (Kind::List { dir, have: 20, of: 103 }, Some("3")));
@@ -410,7 +471,7 @@ mod tests {
     fn what_readers_by_http_took_is_read_back() {
         let (name, peer, took) = ("a b.txt", "192.168.1.30:51514".parse().unwrap(), Duration::from_millis(6));
         let sent = Record::Http { first: 100, asked: 24, of: 1000, name, bytes: 24, peer, took };
-        let line = super::line(STAMP, &sent);
+        let line = line_of(&sent);
         assert_eq!(
             line,
             format!("{STAMP} UP http 100-123/1000 \"a b.txt\" bytes=24 peer=192.168.1.30:51514 dur=0.006 ok")
@@ -419,7 +480,7 @@ mod tests {
         assert_eq!(logged.kind, Kind::Http { first: 100, last: 123, of: 1000 });
         let why = "the connection broke";
         let unsent = Record::HttpFailed { first: 0, asked: 1000, of: 1000, name, bytes: 24, peer, why };
-        let logged = Logged::parse(&super::line(STAMP, &unsent)).unwrap();
+        let logged = Logged::parse(&line_of(&unsent)).unwrap();
         assert_eq!(
             (logged.field("bytes"), logged.ending.as_str()),
             (Some("24"), "failed the connection broke")
@@ -443,7 +504,7 @@ mod tests {
             let took = Duration::from_millis(6);
             let record =
                 Record::Chunk { dir: Direction::Up, index: 1, of: 2, name: &name, bytes: 3, peer: &peer, took };
-            let line = line(STAMP, &record);
+            let line = line_of(&record);
             prop_assert!(!line.chars().any(|c| c.is_control()));
             let logged = Logged::parse(&line).unwrap();
             prop_assert_eq!(&logged.name, &name);

@@ -31,6 +31,9 @@ pub(in crate::core) enum Phase {
     Opening,
     /// The manifest is wanted; it comes in pages from one peer at a time.
     Manifest(Option<(ConnId, Box<ManifestPages>)>),
+    /// There is one chunk, which proves itself and so the size that its holder tells: it is asked of this peer, or is whole
+    /// and with the store.
+    Proving(ConnId),
     /// The store makes the part.
     Creating,
     /// Chunks are asked for.
@@ -128,7 +131,10 @@ impl Download {
 
     /// Whether it wants something of other peers.
     pub(in crate::core) fn wants_peers(&self) -> bool {
-        matches!(self.phase, Phase::Opening | Phase::Manifest(_) | Phase::Creating | Phase::Running)
+        matches!(
+            self.phase,
+            Phase::Opening | Phase::Manifest(_) | Phase::Proving(_) | Phase::Creating | Phase::Running
+        )
     }
 
     /// A chunk came whole after this time.
@@ -194,13 +200,11 @@ impl Download {
         late
     }
 
-    /// If the manifest was coming from `conn`, it no longer is. True when so.
-    pub(in crate::core) fn forget_manifest_source(&mut self, conn: ConnId) -> bool {
-        let was = matches!(&self.phase, Phase::Manifest(Some((from, _))) if *from == conn);
-        if was {
+    /// If the manifest was coming from `conn`, it no longer is.
+    pub(in crate::core) fn forget_manifest_source(&mut self, conn: ConnId) {
+        if matches!(&self.phase, Phase::Manifest(Some((from, _))) if *from == conn) {
             self.phase = Phase::Manifest(None);
         }
-        was
     }
 
     /// The LAN was asked for holders: the next time is later.
@@ -295,10 +299,36 @@ impl Downloader {
             return false;
         };
         download.phase = Phase::Publishing;
-        download.gave_way = true;
-        self.active -= 1;
-        self.giving_way += 1;
+        self.give_way(content);
         true
+    }
+
+    /// A download needs no other peer any more: its place among the active ones is another's.
+    pub(in crate::core) fn give_way(&mut self, content: &ContentId) {
+        if let Some(download) = self.downloads.get_mut(content).filter(|download| download.is_active()) {
+            download.gave_way = true;
+            self.active -= 1;
+            self.giving_way += 1;
+        }
+    }
+
+    /// A download that gave way needs other peers after all.
+    pub(in crate::core) fn take_back_place(&mut self, content: &ContentId) {
+        if let Some(download) = self.downloads.get_mut(content).filter(|download| download.gave_way) {
+            download.gave_way = false;
+            self.active += 1;
+            self.giving_way -= 1;
+        }
+    }
+
+    /// The one chunk of a download is asked of nobody, or was not right: what was told of its size counts no more.
+    pub(in crate::core) fn forget_proof(&mut self, content: &ContentId) {
+        let Some(download) = self.downloads.get_mut(content) else { return };
+        let is_open = download.flights.is_empty() && download.storing.is_empty();
+        if matches!(download.phase, Phase::Proving(_)) && is_open {
+            download.phase = Phase::Manifest(None);
+            download.geometry = None;
+        }
     }
 
     /// The next download whose turn it is, now `Opening`; `None` when enough are active or are being published.

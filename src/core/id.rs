@@ -40,7 +40,11 @@ impl Ord for ContentId {
     /// are compared as one number, which is several times quicker than a call to compare memory.
     fn cmp(&self, other: &ContentId) -> Ordering {
         let first = |id: &ContentId| id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        first(self).cmp(&first(other)).then_with(|| self.0.cmp(&other.0))
+        match (first(self), first(other)) {
+            (one, another) if one < another => Ordering::Less,
+            (one, another) if one > another => Ordering::Greater,
+            _ => self.0.cmp(&other.0),
+        }
     }
 }
 
@@ -108,13 +112,9 @@ hex_id!(PeerId, 16);
 
 fn hex(bytes: &[u8]) -> String {
     // Ids are written into several lines for each file that is fetched, so this is not left to the formatter.
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -3,6 +3,7 @@
 //! A name on the wire is for display. [`printable`] makes it safe to show, [`local_file_name`] makes a local file
 //! name of it; nothing else may do either.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The most bytes of a local file name made here. What is added to it later (`.<8 hex>.part`, ` (2)`) still fits the
@@ -17,6 +18,9 @@ const COMBINING_MARKS_MAX: usize = 4;
 /// characters and the like become `\n` or `\u{1b}`, and a backslash becomes two, so that different texts always look
 /// different.
 pub fn printable(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut marks = COMBINING_MARKS_MAX;
     let mut before = None;
@@ -44,6 +48,9 @@ pub fn printable(text: &str) -> String {
 
 /// [`printable`] text in double quotes, those in it escaped.
 pub fn quoted(text: &str) -> String {
+    if is_plain(text) && !text.contains('"') {
+        return ["\"", text, "\""].concat();
+    }
     format!("\"{}\"", printable(text).replace('"', "\\\""))
 }
 
@@ -51,7 +58,10 @@ pub fn quoted(text: &str) -> String {
 /// is left of it. A name made here comes back as it is.
 pub fn local_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next()?;
-    let safe: String = last.chars().filter_map(file_char).collect();
+    let safe: Cow<'_, str> = match last.bytes().all(is_file_byte) {
+        true => last.into(),
+        false => last.chars().filter_map(file_char).collect::<String>().into(),
+    };
     let trimmed = safe.trim_matches(' ').trim_end_matches(['.', ' ']);
     if trimmed.is_empty() {
         return None;
@@ -59,10 +69,20 @@ pub fn local_file_name(name: &str) -> Option<String> {
     let hidden_or_reserved = trimmed.starts_with('.') || is_reserved(trimmed);
     let prefix = if hidden_or_reserved { "_" } else { "" };
     let suffix = if is_our_state(trimmed) { "_" } else { "" };
-    Some(bounded(format!("{prefix}{trimmed}{suffix}")))
+    Some(bounded([prefix, trimmed, suffix].concat()))
+}
+
+/// Whether nothing in a text needs a second look: most names are that.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')
 }
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
+
+/// Whether a byte stands for a character that a file name keeps; most names consist of these.
+fn is_file_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'<' | b'>' | b':' | b'"' | b'|' | b'?' | b'*')
+}
 
 /// What a character becomes in a file name; `None`: it is left out.
 fn file_char(c: char) -> Option<char> {

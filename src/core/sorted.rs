@@ -3,13 +3,15 @@
 //! The compiler writes a map's code once for each pair of types it is used with, and this program has sixty such pairs:
 //! with the standard library's B-tree that was a seventh of it (docs/performance.md). This one is two levels deep and made
 //! of what `Vec` can do: a row of blocks, none of them empty, each a sorted row of entries. A search halves the
-//! row, then the block; a change moves what lies behind it in its block, at most [`BLOCK_BYTES`], and one time in
-//! many the row. It is meant for up to a few million entries. The methods mean what they mean in `std`.
+//! row, then the block, unless the key is the one that was found last: what happens to one thing is looked up many times
+//! in a row. A change moves what lies behind it in its block, at most [`BLOCK_BYTES`], and one time in many the row. It is meant for up to a few million entries. The methods mean what they mean in `std`.
 
 mod iter;
 mod set;
 
 use std::borrow::Borrow;
+use std::cell::Cell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
 
@@ -24,6 +26,8 @@ const BLOCK_BYTES: usize = 4096;
 pub struct SortedMap<K, V> {
     blocks: Vec<Vec<(K, V)>>,
     len: usize,
+    /// Where the last key was that was found, block and place; by now another may be there, or none.
+    last: Cell<(u32, u32)>,
 }
 
 /// Where an entry is, or would be: its block, and its place in that. The end of all is the first place of the block
@@ -58,7 +62,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// A map of nothing.
     pub const fn new() -> SortedMap<K, V> {
-        SortedMap { blocks: Vec::new(), len: 0 }
+        SortedMap { blocks: Vec::new(), len: 0, last: Cell::new((0, 0)) }
     }
 
     /// How many entries there are.
@@ -166,6 +170,7 @@ impl<K, V> SortedMap<K, V> {
         }
         self.blocks[spot.block].insert(spot.at, entry);
         self.len += 1;
+        self.last.set((spot.block as u32, spot.at as u32));
         spot
     }
 
@@ -205,14 +210,36 @@ impl<K: Ord, V> SortedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let behind =
-            self.blocks.partition_point(|entries| entries.first().is_some_and(|(k, _)| k.borrow() <= key));
-        let block = behind.saturating_sub(1);
-        let Some(entries) = self.blocks.get(block) else { return Err(Spot { block, at: 0 }) };
-        match entries.binary_search_by(|(k, _)| k.borrow().cmp(key)) {
-            Ok(at) => Ok(Spot { block, at }),
-            Err(at) => Err(Spot { block, at }),
+        let (block, at) = self.last.get();
+        let last = Spot { block: block as usize, at: at as usize };
+        let there = self.blocks.get(last.block).and_then(|entries| entries.get(last.at));
+        if there.is_some_and(|(k, _)| k.borrow().cmp(key).is_eq()) {
+            return Ok(last);
         }
+        // Written out, because optimising for size leaves each closure of the library's searches a call.
+        let (mut low, mut high) = (0, self.blocks.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.blocks[middle].first() {
+                Some((k, _)) if k.borrow().cmp(key).is_le() => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        let block = low.saturating_sub(1);
+        let Some(entries) = self.blocks.get(block) else { return Err(Spot { block, at: 0 }) };
+        let (mut low, mut high) = (0, entries.len());
+        while low < high {
+            let at = low + (high - low) / 2;
+            match entries[at].0.borrow().cmp(key) {
+                Ordering::Less => low = at + 1,
+                Ordering::Greater => high = at,
+                Ordering::Equal => {
+                    self.last.set((block as u32, at as u32));
+                    return Ok(Spot { block, at });
+                }
+            }
+        }
+        Err(Spot { block, at: low })
     }
 
     /// The value of a key.

@@ -281,6 +281,7 @@ impl Reactor {
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
     /// does what follows from it. Then drain [`Reactor::next_event`].
     pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
+        self.store.flush();
         let timeout = self.timeout(until);
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => self.note_readiness(),

@@ -45,6 +45,7 @@ impl Reactor {
         let mut budget = WRITE_BUDGET_BYTES;
         // What was looked at before its chunk was promised here: the first span of that chunk needs no other look.
         let mut looked = None;
+        let mut promised = 0;
         loop {
             let Some(link) = self.links.get(key) else { return false };
             let (conn, now) = (link.conn, self.clock.now());
@@ -78,6 +79,7 @@ impl Reactor {
                 Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
                     Ok(_) => {
                         looked = Some(source);
+                        promised += 1;
                         send_bytes(&link.stream, bytes, true)
                     }
                     Err(why) => {
@@ -93,7 +95,8 @@ impl Reactor {
                     };
                     let sent = match file {
                         Ok(file) => {
-                            if len >= CORKED_BYTES_MIN {
+                            // Small chunks leave together when several are sent in one turn: nothing else spares more.
+                            if len >= CORKED_BYTES_MIN || promised > 1 {
                                 link.cork(true);
                             }
                             let count = if len <= budget + REST_BYTES_MAX { len } else { budget };

@@ -154,6 +154,7 @@ impl Disk {
                 matches!(
                     job,
                     StoreJob::WriteChunk { .. }
+                        | StoreJob::StoreWhole { .. }
                         | StoreJob::Classic(ClassicJob::KeepSpool { .. })
                         | StoreJob::Foreign(ForeignJob::Keep { .. })
                 )
@@ -204,7 +205,7 @@ impl Disk {
     /// Takes a task in and says when it will be done.
     pub(super) fn submit(&mut self, now: Time, task: StoreTask) -> Time {
         let bytes = match &task {
-            StoreTask::Job(StoreJob::WriteChunk { buffer, .. }) => {
+            StoreTask::Job(StoreJob::WriteChunk { buffer, .. } | StoreJob::StoreWhole { buffer, .. }) => {
                 let place = self.buffer(*buffer);
                 if place.busy {
                     self.complain(format!("buffer {} goes into two jobs at once", buffer.0));

@@ -27,6 +27,7 @@ impl Disk {
             StoreJob::WriteChunk { content, chunk, buffer } => {
                 self.write_chunk(library, content, chunk, buffer, rng)
             }
+            StoreJob::StoreWhole { content, buffer } => self.store_whole(library, content, buffer, rng),
             StoreJob::Publish { content } => self.publish(library, content),
             StoreJob::ClosePart { content } => {
                 if let Some(file) = library.find(&content).and_then(|at| self.files.get_mut(&at)) {
@@ -169,6 +170,42 @@ impl Disk {
             None => self.complain(format!("chunk {chunk} of content {at} is written without an open part")),
         }
         StoreReply::ChunkStored { content, chunk, buffer }
+    }
+
+    /// A part that is made, filled and published in one go. What the buffer should hold is known from the content, so a
+    /// size that was a lie is seen as the hash would show it.
+    fn store_whole(
+        &mut self,
+        library: &Library,
+        content: ContentId,
+        buffer: BufferId,
+        rng: &mut Rng,
+    ) -> StoreReply {
+        let place = *self.buffer(buffer);
+        let found = library.find(&content).filter(|at| place.content as usize == *at && !place.bad);
+        let is_whole = |at: &usize| library.geometry(*at).size_bytes() == u64::from(place.filled);
+        let Some(at) = found.filter(is_whole) else {
+            self.buffer(buffer).busy = false;
+            return StoreReply::ChunkBad { content, chunk: 0, buffer };
+        };
+        if self.files.get(&at).is_some_and(|file| file.open || file.whole) {
+            self.complain(format!("{content:?} is stored as a whole over what is there"));
+        }
+        let manifest = library.contents[at].manifest.clone();
+        if let StoreReply::PartFailed { fault, .. } = self.create_part(library, content, &manifest) {
+            self.buffer(buffer).busy = false;
+            return StoreReply::ChunkFailed { content, chunk: 0, buffer, fault };
+        }
+        let written = self.write_chunk(library, content, 0, buffer, rng);
+        if !matches!(written, StoreReply::ChunkStored { .. }) {
+            // Nothing of it is kept.
+            self.files.remove(&at);
+            return written;
+        }
+        match self.publish(library, content) {
+            StoreReply::Published { content, path } => StoreReply::WholeStored { content, path, buffer },
+            other => other,
+        }
     }
 
     fn publish(&mut self, library: &Library, content: ContentId) -> StoreReply {

@@ -16,7 +16,7 @@ use crate::core::{
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::hash::now_ns;
-use crate::store::helper::{Helper, Outcome, Write};
+use crate::store::helper::{Helper, NewFile, Outcome, Write};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
 use crate::store::part::{LockedFile, Part};
@@ -54,6 +54,19 @@ enum Download {
     Open(Box<Part>),
     /// The part goes to its final name; nobody waits for it as a part any more.
     Leaving(Box<Part>),
+    /// All of it is with the helper thread, which makes the file.
+    Whole(Box<Whole>),
+}
+
+/// A content of one chunk that is being stored.
+#[derive(Debug)]
+struct Whole {
+    name: String,
+    folder: Arc<File>,
+    geometry: Geometry,
+    buffer: BufferId,
+    /// It was let go of, and somebody wants to know again what is there of it.
+    reopened: bool,
 }
 
 impl Downloads {
@@ -170,18 +183,16 @@ impl Downloads {
         if !part.have.is_full() {
             return failed(fault::bug("a part was to be published that is not complete"));
         }
-        let holder = self.given.entry(part.names.wished.clone()).or_insert(content);
-        let on_conflict = match self.target.on_conflict {
-            OnConflict::Overwrite if *holder != content => OnConflict::Rename,
-            other => other,
-        };
+        let names = part.names.clone();
+        let on_conflict = self.conflict_rule(content, &names.wished);
+        let Some(Download::Open(part)) = self.by_content.get_mut(&content) else { return None };
         let request = Request {
             goal: Goal::Content(content),
             size_bytes: part.manifest.geometry.size_bytes(),
             file: Arc::clone(&part.file),
             folder: Arc::clone(&part.folder),
-            folder_path: self.target.path().to_path_buf(),
-            names: part.names.clone(),
+            folder_path: self.target.shared_path(),
+            names,
             has_state: part.state.is_some(),
             on_conflict,
         };
@@ -190,6 +201,57 @@ impl Downloads {
             part.publishing = false;
             failed(fault)
         })
+    }
+
+    /// Verifies a content of one chunk, of which nothing is there, and has the helper thread make the file; a reply only
+    /// when that is not possible.
+    pub(crate) fn store_whole(
+        &mut self,
+        content: ContentId,
+        buffer: BufferId,
+        bytes: Arc<Vec<u8>>,
+    ) -> Option<StoreReply> {
+        let failed = |fault| Some(StoreReply::ChunkFailed { content, chunk: 0, buffer, fault });
+        let planned = match self.by_content.remove(&content) {
+            Some(Download::Planned(planned)) => planned,
+            other => {
+                other.and_then(|other| self.by_content.insert(content, other));
+                return failed(fault::bug("a content was to be stored that nobody looked for"));
+            }
+        };
+        // As in `write`, here and not by the helper.
+        let cut = Geometry::native(bytes.len() as u64).ok().filter(|_| blake3::hash(&bytes) == content.0);
+        let Some(geometry) = cut else {
+            self.by_content.insert(content, Download::Planned(planned));
+            return Some(StoreReply::ChunkBad { content, chunk: 0, buffer });
+        };
+        let Planned { name, names, folder } = planned;
+        let on_conflict = self.conflict_rule(content, &names.wished);
+        let (shared, folder_path) = (Arc::clone(&folder), self.target.shared_path());
+        self.helper.make(NewFile { content, bytes, folder: shared, folder_path, names, on_conflict });
+        let whole = Whole { name, folder, geometry, buffer, reopened: false };
+        self.by_content.insert(content, Download::Whole(Box::new(whole)));
+        None
+    }
+
+    /// Whether all of a content is with the helper thread, so that what is there of it is told when that is done.
+    pub(crate) fn await_whole(&mut self, content: &ContentId) -> bool {
+        match self.by_content.get_mut(content) {
+            Some(Download::Whole(whole)) => {
+                whole.reopened = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What to do when something is in the way of a content's final name.
+    fn conflict_rule(&mut self, content: ContentId, wished: &str) -> OnConflict {
+        if self.target.on_conflict != OnConflict::Overwrite {
+            return self.target.on_conflict;
+        }
+        let holder = self.given.entry(wished.to_owned()).or_insert(content);
+        if *holder == content { OnConflict::Overwrite } else { OnConflict::Rename }
     }
 
     /// Takes what the helper thread has done by now. What came of a file that is no part is the
@@ -223,6 +285,11 @@ impl Downloads {
                 result,
             }) => {
                 return self.others.push_back((goal, result));
+            }
+            Outcome::Published(publish::Outcome { goal: Goal::Content(content), result })
+                if matches!(self.by_content.get(&content), Some(Download::Whole(_))) =>
+            {
+                return self.stored(content, result, library);
             }
             Outcome::Published(publish::Outcome { goal: Goal::Content(content), result }) => match result {
                 Ok(published) => self.published(content, published, library),
@@ -269,6 +336,9 @@ impl Downloads {
                 self.by_content.insert(*content, Download::Leaving(part));
             }
             Some(Download::Open(part)) => part.close(&self.fs),
+            Some(Download::Whole(whole)) => {
+                self.by_content.insert(*content, Download::Whole(whole));
+            }
             Some(Download::Planned(_)) | None => {}
         }
     }
@@ -276,7 +346,7 @@ impl Downloads {
     fn part_mut(&mut self, content: &ContentId) -> Option<&mut Part> {
         match self.by_content.get_mut(content)? {
             Download::Open(part) | Download::Leaving(part) => Some(part),
-            Download::Planned(_) => None,
+            Download::Planned(_) | Download::Whole(_) => None,
         }
     }
 
@@ -284,7 +354,7 @@ impl Downloads {
     pub(crate) fn part(&self, content: &ContentId) -> Option<&Part> {
         match self.by_content.get(content)? {
             Download::Open(part) | Download::Leaving(part) => Some(part),
-            Download::Planned(_) => None,
+            Download::Planned(_) | Download::Whole(_) => None,
         }
     }
 
@@ -317,7 +387,7 @@ impl Downloads {
         let Planned { name, names, folder } = planned;
         let geometry = manifest.geometry;
         self.check_space(&folder, geometry.size_bytes())?;
-        let (file, bytes) = LockedFile::open_or_make(&self.fs, &self.target, &folder, &names)?;
+        let (file, bytes) = LockedFile::open_or_make(&self.fs, self.target.path(), &folder, &names)?;
         let sized = if bytes != geometry.size_bytes() && (geometry.chunks() > 1 || bytes > 0) {
             self.fs.set_len(&file, geometry.size_bytes())
         } else {
@@ -375,15 +445,50 @@ impl Downloads {
         let _ = self.fs.unlink(folder, &names.state);
     }
 
-    fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
-        let Published { name, stamp } = published;
-        let path: PathBuf = self.target.path().join(&name);
-        if let Some(Download::Open(part) | Download::Leaving(part)) = self.by_content.remove(&content) {
-            let root = library.served.root(self.target.path(), Arc::clone(&part.folder));
-            let place = Place { root: Some(root), path: Path::new(&name).into() };
-            library.index.put(&path, &stamp, &content, now_ns());
-            library.serve_download(place, stamp, content, part.name);
+    /// What came of a content that was stored as a whole.
+    fn stored(&mut self, content: ContentId, result: Result<Published, Failure>, library: &mut Library) {
+        let Some(Download::Whole(whole)) = self.by_content.remove(&content) else { return };
+        let Whole { name, folder, geometry, buffer, reopened } = *whole;
+        let result = result.map(|published| self.serve(content, name, folder, published, library));
+        let result = result.map_err(Failure::into_fault);
+        if reopened {
+            library.reply(match result.clone() {
+                Ok(path) => StoreReply::PartOpened { content, state: PartState::Complete { geometry, path } },
+                Err(fault) => StoreReply::PartFailed { content, fault },
+            });
         }
+        library.reply(match result {
+            Ok(path) => StoreReply::WholeStored { content, path, buffer },
+            Err(fault) => StoreReply::ChunkFailed { content, chunk: 0, buffer, fault },
+        });
+    }
+
+    /// Serves a file that has its final name from now on; gives its path.
+    fn serve(
+        &self,
+        content: ContentId,
+        name: String,
+        folder: Arc<File>,
+        published: Published,
+        library: &mut Library,
+    ) -> PathBuf {
+        let path: PathBuf = self.target.path().join(&published.name);
+        let root = library.served.root(self.target.path(), folder);
+        let place = Place { root: Some(root), path: Path::new(&published.name).into() };
+        library.serve_download(place, published.stamp, content, name);
+        path
+    }
+
+    fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
+        let path = match self.by_content.remove(&content) {
+            Some(Download::Open(part) | Download::Leaving(part)) => {
+                let stamp = published.stamp;
+                let path = self.serve(content, part.name, part.folder, published, library);
+                library.index.put(&path, &stamp, &content, now_ns());
+                path
+            }
+            _ => self.target.path().join(&published.name),
+        };
         StoreReply::Published { content, path }
     }
 

@@ -1,11 +1,14 @@
-//! The one helper thread: chunks are written there while the loop receives the next, and parts are published.
+//! The one helper thread: chunks are written there while the loop receives the next, parts are published, and small files
+//! are made there from nothing to their final name.
 //!
 //! It owns nothing: descriptors and memory go in, results come out. Chunks go there verified, and only as long as they
 //! need not wait: not behind a sync, which can take as long as the device likes, nor in a long line. The rest is written
 //! by the caller.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
@@ -13,9 +16,12 @@ use std::thread::{JoinHandle, available_parallelism};
 use rustix::io::Errno;
 
 use crate::core::{BufferId, ContentId, Fault, FaultKind};
+use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::Fs;
-use crate::store::publish::{self, BATCH_MAX, Publisher};
+use crate::store::part::LockedFile;
+use crate::store::publish::{self, BATCH_MAX, Failure, Goal, Publisher};
+use crate::store::target::Names;
 
 /// Chunks that may be with the helper at once: enough to write while the loop has the processor's time for itself, few
 /// enough to leave most of the buffers for what is on its way here.
@@ -23,11 +29,27 @@ const WRITES_MAX: usize = 8;
 /// Shorter chunks are written in less time than it takes to hand them over.
 const WRITE_BYTES_MIN: usize = 64 << 10;
 
+/// Small files that are handed over together: a wake-up costs as much as making one of them.
+const MADE_TOGETHER: usize = 16;
+
 /// Something to do.
 #[derive(Debug)]
 enum Job {
     Write(Write),
     Publish(Box<publish::Request>),
+    Make(Vec<NewFile>),
+}
+
+/// A file that is to be made of these verified bytes, and to be published.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    pub(crate) content: ContentId,
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) folder: Arc<File>,
+    /// Where the folder is, for sentences.
+    pub(crate) folder_path: Arc<Path>,
+    pub(crate) names: Names,
+    pub(crate) on_conflict: OnConflict,
 }
 
 /// A verified chunk to write.
@@ -59,6 +81,10 @@ pub(crate) struct Helper {
     writing: usize,
     /// Parts that are with the thread.
     publishing: usize,
+    /// Small files that are handed over with the next flush.
+    gathered: Vec<NewFile>,
+    /// Outcomes that were told and not taken.
+    told: VecDeque<Outcome>,
     /// Whether a second thread can run beside the first.
     is_parallel: bool,
 }
@@ -66,7 +92,7 @@ pub(crate) struct Helper {
 #[derive(Debug)]
 struct Running {
     jobs: Sender<Job>,
-    outcomes: Receiver<Outcome>,
+    outcomes: Receiver<Vec<Outcome>>,
     thread: JoinHandle<()>,
 }
 
@@ -80,7 +106,16 @@ impl Helper {
     /// No thread yet.
     pub(crate) fn new(fs: Fs) -> Helper {
         let is_parallel = available_parallelism().is_ok_and(|threads| threads.get() > 1);
-        Helper { fs, wake: Wake::default(), thread: None, writing: 0, publishing: 0, is_parallel }
+        Helper {
+            fs,
+            wake: Wake::default(),
+            thread: None,
+            writing: 0,
+            publishing: 0,
+            gathered: Vec::new(),
+            told: VecDeque::new(),
+            is_parallel,
+        }
     }
 
     /// Sets what is called when an outcome waits.
@@ -107,10 +142,39 @@ impl Helper {
         Ok(())
     }
 
+    /// Takes a small file to make; its outcome comes later, but not before [`Helper::flush`] is called.
+    pub(crate) fn make(&mut self, file: NewFile) {
+        self.gathered.push(file);
+        self.publishing += 1;
+        if self.gathered.len() >= MADE_TOGETHER {
+            self.flush();
+        }
+    }
+
+    /// Hands over what was gathered.
+    pub(crate) fn flush(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let files = std::mem::take(&mut self.gathered);
+        let contents: Vec<ContentId> = files.iter().map(|file| file.content).collect();
+        if let Err(fault) = self.submit(Job::Make(files)) {
+            let failed = |content| Outcome::not_made(content, Failure::Kept(fault.clone()));
+            self.told.extend(contents.into_iter().map(failed));
+        }
+    }
+
+    /// Whether an outcome was told already, so that nobody will be woken for it.
+    pub(crate) fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// The next outcome, if one waits.
     pub(crate) fn next_outcome(&mut self) -> Option<Outcome> {
-        let outcome = self.thread.as_ref()?.outcomes.try_recv().ok()?;
-        Some(self.taken(outcome))
+        if self.told.is_empty() {
+            self.told.extend(self.thread.as_ref()?.outcomes.try_recv().ok()?);
+        }
+        self.take_told()
     }
 
     /// The next outcome, when it is there; `None` when nothing is with the thread.
@@ -118,16 +182,20 @@ impl Helper {
         if self.writing + self.publishing == 0 {
             return None;
         }
-        let outcome = self.thread.as_ref()?.outcomes.recv().ok()?;
-        Some(self.taken(outcome))
+        self.flush();
+        if self.told.is_empty() {
+            self.told.extend(self.thread.as_ref()?.outcomes.recv().ok()?);
+        }
+        self.take_told()
     }
 
-    fn taken(&mut self, outcome: Outcome) -> Outcome {
+    fn take_told(&mut self) -> Option<Outcome> {
+        let outcome = self.told.pop_front()?;
         match outcome {
             Outcome::Written { .. } => self.writing -= 1,
             Outcome::Published(_) => self.publishing -= 1,
         }
-        outcome
+        Some(outcome)
     }
 
     fn submit(&mut self, job: Job) -> Result<(), Fault> {
@@ -144,6 +212,7 @@ impl Helper {
 impl Drop for Helper {
     /// Waits for what was begun.
     fn drop(&mut self) {
+        self.flush();
         if let Some(Running { jobs, thread, .. }) = self.thread.take() {
             drop(jobs);
             let _ = thread.join();
@@ -164,29 +233,49 @@ impl Running {
 }
 
 /// Does what comes until nothing can come any more. Nobody may listen by then; what was begun is done nevertheless.
-fn run(fs: &Fs, to_do: &Receiver<Job>, done: &Sender<Outcome>, wake: &Wake) {
+fn run(fs: &Fs, to_do: &Receiver<Job>, done: &Sender<Vec<Outcome>>, wake: &Wake) {
     let mut publisher = Publisher::default();
     let mut next = None;
     while let Some(job) = next.take().or_else(|| to_do.recv().ok()) {
-        match job {
-            Job::Write(write) => {
-                let _ = done.send(write.carry_out(fs));
+        let (mut batch, mut outcomes) = (Vec::new(), Vec::new());
+        gather(fs, job, &mut batch, &mut outcomes);
+        // Complete parts that wait, and small files, share their syncs.
+        while !batch.is_empty() && batch.len() < BATCH_MAX && next.is_none() {
+            let Ok(job) = to_do.try_recv() else { break };
+            match job {
+                Job::Write(_) => next = Some(job),
+                job => gather(fs, job, &mut batch, &mut outcomes),
             }
-            Job::Publish(first) => {
-                let mut batch = vec![*first];
-                while batch.len() < BATCH_MAX && next.is_none() {
-                    match to_do.try_recv() {
-                        Ok(Job::Publish(request)) => batch.push(*request),
-                        Ok(write) => next = Some(write),
-                        Err(_) => break,
-                    }
-                }
-                for outcome in publisher.publish(fs, batch) {
-                    let _ = done.send(Outcome::Published(outcome));
+        }
+        if !batch.is_empty() {
+            outcomes.extend(publisher.publish(fs, batch).into_iter().map(Outcome::Published));
+        }
+        let _ = done.send(outcomes);
+        wake.call();
+    }
+}
+
+/// Does what a job needs before it is published, if it is to be.
+fn gather(fs: &Fs, job: Job, batch: &mut Vec<publish::Request>, outcomes: &mut Vec<Outcome>) {
+    match job {
+        Job::Write(write) => outcomes.push(write.carry_out(fs)),
+        Job::Publish(request) => batch.push(*request),
+        Job::Make(files) => {
+            for file in files {
+                let content = file.content;
+                match file.make(fs) {
+                    Ok(request) => batch.push(request),
+                    Err(fault) => outcomes.push(Outcome::not_made(content, Failure::Kept(fault))),
                 }
             }
         }
-        wake.call();
+    }
+}
+
+impl Outcome {
+    /// A file could not be made.
+    fn not_made(content: ContentId, why: Failure) -> Outcome {
+        Outcome::Published(publish::Outcome { goal: Goal::Content(content), result: Err(why) })
     }
 }
 
@@ -196,6 +285,30 @@ impl Write {
         let Write { content, chunk, buffer, bytes, file, offset } = self;
         let result = fs.write_at(&file, &bytes, offset);
         Outcome::Written { content, chunk, buffer, result }
+    }
+}
+
+impl NewFile {
+    /// Makes and fills the part; lets go of the memory.
+    fn make(self, fs: &Fs) -> Result<publish::Request, Fault> {
+        let NewFile { content, bytes, folder, folder_path, names, on_conflict } = self;
+        let (file, there) = LockedFile::open_or_make(fs, &folder_path, &folder, &names)?;
+        let size_bytes = bytes.len() as u64;
+        let sized = if there > size_bytes { fs.set_len(&file, size_bytes) } else { Ok(()) };
+        sized.and_then(|()| fs.write_at(&file, &bytes, 0)).map_err(|errno| {
+            let _ = fs.unlink(&folder, &names.part);
+            fault::writing("write", &folder_path.join(&names.part), errno)
+        })?;
+        Ok(publish::Request {
+            goal: Goal::Content(content),
+            size_bytes,
+            file: Arc::new(file),
+            folder,
+            folder_path,
+            names,
+            has_state: false,
+            on_conflict,
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod helper;
 mod index;
 mod inquiry;
 mod library;
+mod listing;
 mod manifests;
 mod opening;
 mod part;
@@ -260,6 +261,9 @@ impl Store {
             StoreJob::WriteChunk { content, chunk, buffer } => {
                 self.downloads.write(content, chunk, buffer, buffers.share(buffer))
             }
+            StoreJob::StoreWhole { content, buffer } => {
+                self.downloads.store_whole(content, buffer, buffers.share(buffer))
+            }
             StoreJob::Publish { content } => self.downloads.publish(content),
             StoreJob::ClosePart { content } => Some(self.close_part(content)),
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
@@ -299,9 +303,15 @@ impl Store {
         }
     }
 
+    /// Hands over what was gathered for the helper thread, so that one wake-up serves many small files. To be called
+    /// before the caller waits for anything.
+    pub fn flush(&mut self) {
+        self.downloads.helper.flush();
+    }
+
     /// Whether [`Store::step`] has something to do.
     pub fn has_work(&self) -> bool {
-        !self.tasks.is_empty() || self.scan.has_work(&self.library)
+        !self.tasks.is_empty() || self.downloads.helper.has_told() || self.scan.has_work(&self.library)
     }
 
     /// Does one slice (about one chunk) of the work that was queued: hashing shares, checking parts.
@@ -393,6 +403,9 @@ impl Store {
     }
 
     fn open_part(&mut self, content: ContentId, name: String, size: u64) -> Option<StoreReply> {
+        if self.downloads.await_whole(&content) {
+            return None;
+        }
         if let Some(state) = self.downloads.reopen(&content) {
             return Some(StoreReply::PartOpened { content, state });
         }

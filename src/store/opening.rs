@@ -16,6 +16,7 @@ use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::part::Part;
+use crate::store::publish::WHOLE_BYTES_MAX;
 use crate::store::resume::{self, Resumable};
 use crate::store::served::Place;
 use crate::store::target::{NUMBER_MAX, Names, Target, numbered};
@@ -33,6 +34,8 @@ pub(crate) struct Opening {
 
 #[derive(Debug)]
 enum Stage {
+    /// It is known that nothing is there.
+    Nothing,
     /// Look at what has the final name, or this number of it.
     Look { number: u32 },
     /// Hash what has it.
@@ -81,17 +84,24 @@ impl Opening {
     ) -> Result<Opening, Fault> {
         let names = target.names(&content, &name)?;
         let folder = target.folder()?;
-        Ok(Opening { content, name, size, names, folder, stage: Stage::Look { number: 1 } })
+        // Only where the file's name, once it is given, is compared with what may be there by then.
+        let absent = size <= WHOLE_BYTES_MAX && target.lacks(&names);
+        let stage = if absent { Stage::Nothing } else { Stage::Look { number: 1 } };
+        Ok(Opening { content, name, size, names, folder, stage })
     }
 
     /// Whether the next slice hashes nothing.
     pub(crate) fn is_quick(&self) -> bool {
-        matches!(self.stage, Stage::Look { .. } | Stage::Part)
+        matches!(self.stage, Stage::Nothing | Stage::Look { .. } | Stage::Part)
     }
 
     /// Does one slice of looking.
     pub(crate) fn step(mut self, library: &mut Library, target: &Target) -> Result<Step, Fault> {
         match std::mem::replace(&mut self.stage, Stage::Part) {
+            Stage::Nothing => {
+                let Opening { name, names, folder, .. } = self;
+                Ok(Step::Done(Opened::Fresh(Planned { name, names, folder })))
+            }
             Stage::Look { number } => self.look(number, library, target),
             Stage::Hash { number, mut hash } => match hash.step(&library.fs, &mut library.scratch) {
                 Ok(false) => {

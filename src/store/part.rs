@@ -11,7 +11,7 @@ use crate::core::{Bitfield, ContentId, Fault, FaultKind, Manifest, SpanFault};
 use crate::store::fault;
 use crate::store::fs::{Fs, Make, Stamp};
 use crate::store::state::StateFile;
-use crate::store::target::{Names, Target};
+use crate::store::target::Names;
 
 /// How often a part that somebody renames while it is opened is looked for again.
 const OPEN_TRIES_MAX: u32 = 3;
@@ -46,12 +46,11 @@ impl LockedFile {
     /// Opens and locks the part file that is there; `None` when there is none of its own.
     pub(crate) fn open(
         fs: &Fs,
-        target: &Target,
+        folder_path: &Path,
         folder: &File,
         names: &Names,
     ) -> Result<Option<LockedFile>, Fault> {
-        let path = target.path().join(&names.part);
-        let failed = |errno| fault::writing("open", &path, errno);
+        let failed = |errno| fault::writing("open", &folder_path.join(&names.part), errno);
         for _ in 0..OPEN_TRIES_MAX {
             let file = match fs.open_write_at(folder, &names.part, Make::Never) {
                 Err(Errno::NOENT) => return Ok(None),
@@ -67,7 +66,7 @@ impl LockedFile {
                 continue;
             }
             if !fs.try_lock(&file).map_err(failed)? {
-                return Err(busy(fs, folder, names, &path));
+                return Err(busy(fs, folder, names, folder_path));
             }
             // Between the opening and the locking another process may have given it its final name.
             match fs.look_at(folder, Path::new(&names.part)) {
@@ -78,28 +77,27 @@ impl LockedFile {
                 Err(errno) => return Err(failed(errno)),
             }
         }
-        Err(busy(fs, folder, names, &path))
+        Err(busy(fs, folder, names, folder_path))
     }
 
     /// Opens the part file that is there, or makes one; locked in either case. With how many bytes it has.
     pub(crate) fn open_or_make(
         fs: &Fs,
-        target: &Target,
+        folder_path: &Path,
         folder: &File,
         names: &Names,
     ) -> Result<(File, u64), Fault> {
-        let path = target.path().join(&names.part);
-        let failed = |errno| fault::writing("write", &path, errno);
+        let failed = |errno| fault::writing("write", &folder_path.join(&names.part), errno);
         let file = match fs.open_write_at(folder, &names.part, Make::New) {
             Err(Errno::EXIST) => {
-                let there = LockedFile::open(fs, target, folder, names)?;
-                let there = there.ok_or_else(|| busy(fs, folder, names, &path))?;
+                let there = LockedFile::open(fs, folder_path, folder, names)?;
+                let there = there.ok_or_else(|| busy(fs, folder, names, folder_path))?;
                 return Ok((there.file, there.stamp.size));
             }
             other => other.map_err(failed)?,
         };
         if !fs.try_lock(&file).map_err(failed)? {
-            return Err(busy(fs, folder, names, &path));
+            return Err(busy(fs, folder, names, folder_path));
         }
         Ok((file, 0))
     }
@@ -170,12 +168,12 @@ impl Part {
 }
 
 /// Another process has the part.
-fn busy(fs: &Fs, folder: &File, names: &Names, path: &Path) -> Fault {
+fn busy(fs: &Fs, folder: &File, names: &Names, folder_path: &Path) -> Fault {
     let owner = match StateFile::owner(fs, folder, &names.state) {
         Some(pid) => format!("process {pid}"),
         None => "another process".to_owned(),
     };
-    let shown = fault::shown(path);
+    let shown = fault::shown(&folder_path.join(&names.part));
     fault::fault(
         FaultKind::Busy,
         format!("{owner} is downloading into {shown}; wait for it, or end it, and try again"),

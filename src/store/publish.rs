@@ -4,11 +4,13 @@
 //! of their folder; many share one of everything, which is one wait for the device instead of one a file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::core::{ContentId, Fault, FaultKind, SpoolId};
 use crate::store::OnConflict;
 use crate::store::fault;
@@ -21,6 +23,9 @@ pub(crate) const BATCH_MAX: usize = 256;
 const SYNC_AROUND_MIN: usize = 8;
 /// The first Linux whose sync of a file system tells of failed writes.
 const SYNC_AROUND_TELLS: (u32, u32) = (5, 8);
+
+/// A content of so many bytes is one chunk. Whether it is what has its final name already can be seen at once.
+pub(crate) const WHOLE_BYTES_MAX: u64 = NATIVE_CHUNK_BYTES_MIN as u64;
 
 /// What is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub(crate) struct Request {
     pub(crate) file: Arc<File>,
     pub(crate) folder: Arc<File>,
     /// Where the folder is, for sentences.
-    pub(crate) folder_path: PathBuf,
+    pub(crate) folder_path: Arc<Path>,
     pub(crate) names: Names,
     pub(crate) has_state: bool,
     pub(crate) on_conflict: OnConflict,
@@ -104,7 +109,7 @@ fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<
             *sync_around = Some(result.is_ok());
             result.is_ok()
         };
-    let named: Vec<(Request, Result<String, Failure>)> = batch
+    let named: Vec<(Request, Result<Named, Failure>)> = batch
         .into_iter()
         .map(|request| {
             let named = sync(fs, &request, synced).and_then(|()| name(fs, &request));
@@ -122,7 +127,8 @@ fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<
         let folder_sync = folders.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
         let folder_sync = folder_sync.map_or(Ok(()), |(_, result)| *result);
         let result = match named {
-            Ok(name) => settle(fs, request, name, folder_sync),
+            Ok(Named { name, there: Some(stamp) }) => Ok(Published { name: name.clone(), stamp: *stamp }),
+            Ok(Named { name, there: None }) => settle(fs, request, name, folder_sync),
             Err(failure) => Err(failure.clone()),
         };
         outcomes.push(Outcome { goal: request.goal, result });
@@ -138,8 +144,16 @@ fn sync(fs: &Fs, request: &Request, synced: bool) -> Result<(), Failure> {
     fs.sync(&request.file).map_err(|errno| Failure::Suspect(fault::writing("save", &part_path, errno)))
 }
 
+/// The final name of a part.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    /// What had it already, which is the same; the part is gone.
+    there: Option<Stamp>,
+}
+
 /// Gives the part its final name, when it still is the file that was written.
-fn name(fs: &Fs, request: &Request) -> Result<String, Failure> {
+fn name(fs: &Fs, request: &Request) -> Result<Named, Failure> {
     let part_path = request.folder_path.join(&request.names.part);
     let kept = |errno| Failure::Kept(fault::writing("rename", &part_path, errno));
     let open = fs.look(&request.file).map_err(kept)?.stamp;
@@ -152,13 +166,13 @@ fn name(fs: &Fs, request: &Request) -> Result<String, Failure> {
 }
 
 /// Gives the part its final name, or the next that is free.
-fn rename(fs: &Fs, request: &Request) -> Result<String, Failure> {
+fn rename(fs: &Fs, request: &Request) -> Result<Named, Failure> {
     let Request { folder, folder_path, names, on_conflict, .. } = request;
     let failed = |name: &str, errno| Failure::Kept(fault::writing("make", &folder_path.join(name), errno));
     if *on_conflict == OnConflict::Overwrite {
         let name = names.wished.clone();
         return match fs.rename_over(folder, &names.part, &name) {
-            Ok(()) => Ok(name),
+            Ok(()) => Ok(Named { name, there: None }),
             Err(errno) => Err(failed(&name, errno)),
         };
     }
@@ -166,14 +180,36 @@ fn rename(fs: &Fs, request: &Request) -> Result<String, Failure> {
     for number in numbers {
         let name = numbered(&names.wished, number);
         match fs.rename_new(folder, &names.part, &name) {
-            Ok(()) => return Ok(name),
-            Err(Errno::EXIST) => {}
+            Ok(()) => return Ok(Named { name, there: None }),
+            Err(Errno::EXIST) => {
+                if let Some(there) = same_file_there(fs, request, &name) {
+                    let _ = fs.unlink(folder, &names.part);
+                    return Ok(Named { name, there: Some(there) });
+                }
+            }
             Err(errno) => return Err(failed(&name, errno)),
         }
     }
     let shown = fault::shown(&folder_path.join(&names.wished));
     let text = format!("{shown} was made by somebody else meanwhile; move it, and get this again");
     Err(Failure::Kept(fault::fault(FaultKind::Exists, text)))
+}
+
+/// Whether what has a name already is what was to get it: that of a small file, which may have come there since the folder
+/// was looked at.
+fn same_file_there(fs: &Fs, request: &Request, name: &str) -> Option<Stamp> {
+    let Goal::Content(content) = request.goal else { return None };
+    if request.size_bytes > WHOLE_BYTES_MAX {
+        return None;
+    }
+    let file = fs.open_read_at(&request.folder, Path::new(name)).ok()?;
+    let look = fs.look(&file).ok()?;
+    if look.kind != FileType::RegularFile || look.stamp.size != request.size_bytes {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(look.stamp.size).ok()?];
+    let read = fs.read_at(&file, &mut bytes, 0).ok()?;
+    (read == bytes.len() && blake3::hash(&bytes) == content.0).then_some(look.stamp)
 }
 
 /// The file has its name: is that durable, and what does it look like now?

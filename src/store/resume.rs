@@ -38,7 +38,7 @@ pub(crate) fn open(
     target: &Target,
 ) -> Result<Option<Resumable>, Fault> {
     let fs = library.fs.clone();
-    let Some(LockedFile { file, stamp }) = LockedFile::open(&fs, target, folder, names)? else {
+    let Some(LockedFile { file, stamp }) = LockedFile::open(&fs, target.path(), folder, names)? else {
         return Ok(None);
     };
     let failed = |path: &str| {

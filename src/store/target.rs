@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use crate::core::name::{local_file_name, quoted};
 use crate::core::{ContentId, Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::Fs;
+use crate::store::listing::Listing;
 use crate::store::{OnConflict, StoreConfig};
 
 /// The most bytes of a file name.
@@ -27,10 +28,11 @@ pub(crate) const NUMBER_MAX: u32 = 999;
 #[derive(Debug)]
 pub(crate) struct Target {
     fs: Fs,
-    path: PathBuf,
+    path: Arc<Path>,
     name: Option<String>,
     pub(crate) on_conflict: OnConflict,
     folder: Option<Arc<File>>,
+    listing: Listing,
     /// It was there once: if it is away now, it is not made anew in its place.
     was_there: bool,
 }
@@ -51,10 +53,13 @@ impl Target {
     pub(crate) fn new(fs: Fs, config: &StoreConfig) -> Target {
         Target {
             fs,
-            path: std::path::absolute(&config.target_dir).unwrap_or_else(|_| config.target_dir.clone()),
+            path: std::path::absolute(&config.target_dir)
+                .unwrap_or_else(|_| config.target_dir.clone())
+                .into(),
             name: config.target_name.clone(),
             on_conflict: config.on_conflict,
             folder: None,
+            listing: Listing::default(),
             was_there: false,
         }
     }
@@ -62,6 +67,11 @@ impl Target {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, for who needs it longer.
+    pub(crate) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
     }
 
     /// The open folder; made when only its last component is missing.
@@ -88,9 +98,15 @@ impl Target {
         Ok(folder)
     }
 
+    /// Whether nothing is there of a download, as far as one look at the whole folder tells.
+    pub(crate) fn lacks(&mut self, names: &Names) -> bool {
+        self.folder.as_ref().is_some_and(|folder| self.listing.lacks(&self.fs, folder, names))
+    }
+
     /// Lets go of the folder: what is at its path may be another, or nothing for now.
     pub(crate) fn release(&mut self) {
         self.folder = None;
+        self.listing = Listing::default();
     }
 
     /// The names of a content that is offered under `name`.
@@ -98,7 +114,7 @@ impl Target {
         let wished = self.wished(name)?;
         let stem = cut(&wished, FILE_NAME_BYTES_MAX - ".12345678.state.bad-100".len());
         let short = content.short();
-        let (part, state) = (format!("{stem}.{short}.part"), format!("{stem}.{short}.state"));
+        let (part, state) = ([stem, ".", &short, ".part"].concat(), [stem, ".", &short, ".state"].concat());
         Ok(Names { part, state, wished })
     }
 

@@ -38,6 +38,14 @@ pub enum StoreJob {
         /// Where its bytes are; the driver's again with the reply.
         buffer: BufferId,
     },
+    /// Verify the one chunk of a content, which is all of it, and have that stand under its final name, durably. Reply:
+    /// `WholeStored`, `ChunkBad` or `ChunkFailed`.
+    StoreWhole {
+        /// The content, of which `OpenPart` found nothing.
+        content: ContentId,
+        /// Where its bytes are; the driver's again with the reply.
+        buffer: BufferId,
+    },
     /// Give a complete part its final name, durably. Reply: `Published` or `PartFailed`.
     Publish {
         /// The content.
@@ -144,6 +152,15 @@ pub enum StoreReply {
         buffer: BufferId,
         /// Why.
         fault: Fault,
+    },
+    /// The one chunk was right, and is the file that stands under its final name, durably, and is served from there.
+    WholeStored {
+        /// The content.
+        content: ContentId,
+        /// Where.
+        path: PathBuf,
+        /// The buffer, free again.
+        buffer: BufferId,
     },
     /// The file stands under its final name, durably, and is served from there.
     Published {

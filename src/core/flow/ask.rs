@@ -111,6 +111,7 @@ impl Peer {
     /// Downloads that wanted buffers or room at a source try again.
     pub(in crate::core) fn feed_starving(&mut self, now: Time) {
         for content in std::mem::take(&mut self.downloader.starving) {
+            self.request_manifest_anywhere(now, content);
             self.ask_for_chunks(now, content);
         }
     }
@@ -206,7 +207,7 @@ impl Peer {
         idle.then_some(connection.asked)
     }
 
-    fn requests_max(&self) -> usize {
+    pub(in crate::core) fn requests_max(&self) -> usize {
         // The other side's limit is taken to be like ours; a little below it leaves room for what crosses a cancel.
         self.config.limits.queued_requests_max.saturating_sub(4).max(1)
     }

@@ -28,7 +28,7 @@ impl Peer {
             || channel.our_cut != Some(cut)
             || all
             || told
-            || chunks == 0
+            || chunks < 2
         {
             return;
         }

@@ -45,7 +45,7 @@ impl Peer {
         }
         let Some(download) = self.downloader.get_mut(&content) else { return };
         let asked = download.flights_at(conn);
-        let forget_manifest = download.forget_manifest_source(conn);
+        download.forget_manifest_source(conn);
         for chunk in asked {
             let begun =
                 self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn)?.begun);
@@ -54,9 +54,7 @@ impl Peer {
                 self.miss(content, chunk, conn, if lost { "connection lost" } else { "withdrawn" });
             }
         }
-        if forget_manifest {
-            self.request_manifest_anywhere(now, content);
-        }
+        self.request_manifest_anywhere(now, content);
         self.ask_for_chunks(now, content);
         self.seek_sources(now, content);
     }
@@ -92,6 +90,7 @@ impl Peer {
             if let Some(download) = self.downloader.get_mut(&content) {
                 download.flights.remove(chunk, conn);
             }
+            self.downloader.forget_proof(&content);
             self.downloader.free_buffer(buffer);
             self.output(Output::Release(buffer));
         }
@@ -108,6 +107,7 @@ impl Peer {
         {
             self.downloader.unreserve(len);
         }
+        self.downloader.forget_proof(&content);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked = connection.asked.saturating_sub(1);
         }

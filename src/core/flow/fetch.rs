@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::bitfield::Bitfield;
 use crate::core::connection::{Incoming, Phase as ConnectionPhase};
 use crate::core::door::{ConnId, Output, StoreJob};
-use crate::core::downloader::{Storing, smoothed};
+use crate::core::downloader::{Phase, Storing, smoothed};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::RefuseReason;
@@ -73,15 +73,19 @@ impl Peer {
                     *pace = Some(smoothed(*pace, now.since(begun)));
                     download.note_pace(now.since(begun));
                 }
-                let new = download.is_running() && !download.storing.contains_key(&chunk);
+                let is_proof = matches!(download.phase, Phase::Proving(_));
+                let new = (download.is_running() || is_proof) && !download.storing.contains_key(&chunk);
                 let storing = Storing { conn, from, from_complete, asked: flight.asked };
-                new.then(|| download.storing.insert(chunk, storing))
+                new.then(|| download.storing.insert(chunk, storing));
+                new.then_some(is_proof)
             });
-            if flight.is_some() {
-                self.output(Output::Store(StoreJob::WriteChunk { content, chunk, buffer }));
-            } else {
-                self.downloader.free_buffer(buffer);
-                self.output(Output::Release(buffer));
+            match flight {
+                Some(true) => return self.store_whole(now, content, buffer),
+                Some(false) => self.output(Output::Store(StoreJob::WriteChunk { content, chunk, buffer })),
+                None => {
+                    self.downloader.free_buffer(buffer);
+                    self.output(Output::Release(buffer));
+                }
             }
         }
         self.ask_for_chunks(now, content);
@@ -122,6 +126,7 @@ impl Peer {
             self.count_remote(conn, &content, true);
         }
         self.miss(content, chunk, conn, reason.text());
+        self.request_manifest_anywhere(now, content);
         self.ask_for_chunks(now, content);
         self.feed_starving(now);
     }

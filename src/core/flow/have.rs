@@ -39,6 +39,7 @@ impl Peer {
             let had: Vec<u32> = remote.map_or(Vec::new(), |remote| remote.iter().collect());
             self.note_spread(now, conn, content, had);
         }
+        self.request_manifest(now, conn, content);
         self.ask_for_chunks(now, content);
     }
 
@@ -85,6 +86,9 @@ impl Peer {
                 return self.ask_for_chunks(now, content);
             }
             self.note_spread(now, conn, content, first..end);
+            if chunks == 1 {
+                self.request_manifest(now, conn, content);
+            }
             self.ask_for_news(now, content, conn, first..end);
         }
     }

@@ -32,8 +32,11 @@ impl Peer {
         let under_way: Vec<_> = self.downloader.iter().map(|(content, _)| content).collect();
         for content in under_way {
             let publishing = |download: &Download| matches!(download.phase, Phase::Publishing);
+            let whole = |download: &Download| {
+                matches!(download.phase, Phase::Proving(_)) && !download.storing.is_empty()
+            };
             // A file that is being published will be there in a moment.
-            if !self.downloader.get(&content).is_some_and(publishing) {
+            if !self.downloader.get(&content).is_some_and(|d| publishing(d) || whole(d)) {
                 self.fail_download(now, content, FailReason::Cancelled);
             }
         }

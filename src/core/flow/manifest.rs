@@ -39,8 +39,9 @@ impl Peer {
             }
         };
         let stands = channel.opened && !channel.refused && !channel.withdrawn;
-        if agreed.is_none() || !stands || !self.is_to_ask(conn) {
-            return;
+        let Some(cut) = agreed.filter(|_| stands && self.is_to_ask(conn)) else { return };
+        if self.proves_itself(&content, &cut) {
+            return self.request_whole(now, conn, content, cut);
         }
         let Some(download) = self.downloader.get_mut(&content) else { return };
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
@@ -50,6 +51,10 @@ impl Peer {
 
     /// Asks somebody for the manifest of a download that needs one: whoever let it wait least.
     pub(in crate::core) fn request_manifest_anywhere(&mut self, now: Time, content: ContentId) {
+        let is_wanted = |phase: &Phase| matches!(phase, Phase::Manifest(None));
+        if !self.downloader.get(&content).is_some_and(|download| is_wanted(&download.phase)) {
+            return;
+        }
         let mut conns: Vec<ConnId> = self.links.on(&content).collect();
         let late = |conn: &ConnId| Some(self.connections.get(*conn)?.channel_of(&content)?.1.pages_late);
         conns.sort_by_key(late);
@@ -61,13 +66,14 @@ impl Peer {
     /// A page that does not come in time is asked of somebody else, from the start.
     pub(in crate::core) fn review_manifest(&mut self, now: Time, content: ContentId) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
-        let Phase::Manifest(Some((conn, _))) = download.phase else { return };
-        if now.since(download.page_asked) < PAGE_DEADLINE {
-            return;
-        }
-        download.phase = Phase::Manifest(None);
-        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
-            channel.pages_late = channel.pages_late.saturating_add(1);
+        match download.phase {
+            Phase::Manifest(None) => {}
+            Phase::Manifest(Some((conn, _))) if now.since(download.page_asked) >= PAGE_DEADLINE => {
+                download.phase = Phase::Manifest(None);
+                self.note_pages_late(conn, &content);
+            }
+            Phase::Proving(conn) => return self.review_whole(now, content, conn),
+            _ => return,
         }
         self.request_manifest_anywhere(now, content);
     }

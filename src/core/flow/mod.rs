@@ -25,3 +25,4 @@ pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
 pub(in crate::core) mod sources;
 pub(in crate::core) mod storage;
+mod whole;

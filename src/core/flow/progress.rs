@@ -85,8 +85,11 @@ impl Peer {
         let (missing_count, missing) = match &download.phase {
             // Until it is late, a page that was asked for is on its way.
             Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
+            Phase::Manifest(None) if self.downloader.starving.contains(&content) => {
+                return self.note_supplied(now, content);
+            }
             Phase::Manifest(_) => (0, Vec::new()),
-            Phase::Running => {
+            Phase::Running | Phase::Proving(_) => {
                 let coming = download.flights.values().flatten().any(|flight| !flight.late);
                 // For want of buffers or of room at a source it waits for itself, not for others.
                 let starving = self.downloader.starving.contains(&content);

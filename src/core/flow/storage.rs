@@ -26,6 +26,9 @@ impl Peer {
             StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
                 self.on_chunk_failed(now, content, chunk, buffer, fault);
             }
+            StoreReply::WholeStored { content, path, buffer } => {
+                self.on_whole_stored(now, content, path, buffer);
+            }
             StoreReply::Published { content, path } => self.on_published(now, content, path),
             StoreReply::PartClosed { content } => self.on_part_closed(now, content),
             StoreReply::ManifestRead { conn, content, page } => {
@@ -193,6 +196,7 @@ impl Peer {
             if self.dialer.bad_chunk(from.addr) >= self.config.limits.bad_chunks_max {
                 self.strike(now, storing.conn, "sent bad chunks");
             }
+            self.on_disproved(now, content);
             self.ask_for_chunks(now, content);
         }
         self.feed_starving(now);

@@ -172,7 +172,7 @@ impl Join {
             size_bytes: temp.bytes(),
             file: Arc::clone(temp.file()),
             folder: self.folder,
-            folder_path: target.path().to_owned(),
+            folder_path: target.shared_path(),
             names,
             has_state: false,
             // What was there at the look is left alone, and so is what came since.

@@ -209,7 +209,7 @@ impl Pushes {
             size_bytes: temp.bytes(),
             file: Arc::clone(temp.file()),
             folder: target.folder()?,
-            folder_path: target.path().to_owned(),
+            folder_path: target.shared_path(),
             names,
             has_state: false,
             // A sender replaces nothing here.

@@ -7,6 +7,7 @@ mod push;
 mod questions;
 mod share;
 mod watch;
+mod whole;
 
 use std::fs;
 use std::path::{Path, PathBuf};
