@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, Peer, PeerId, PushEvent,
-    Segment, StoreReply, Time, Topology,
+    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, PartState, Peer, PeerId,
+    PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -23,6 +23,7 @@ struct Bench {
     now: Time,
     events: Vec<Event>,
     dials: Vec<(ConnId, SocketAddr)>,
+    jobs: Vec<StoreJob>,
     datagrams: usize,
 }
 
@@ -73,7 +74,8 @@ impl Bench {
             limits: Limits::default(),
         };
         let peer = Peer::new(config, 1, Time::ZERO);
-        Bench { peer, now: Time::ZERO, events: Vec::new(), dials: Vec::new(), datagrams: 0 }
+        let (events, dials, jobs) = (Vec::new(), Vec::new(), Vec::new());
+        Bench { peer, now: Time::ZERO, events, dials, jobs, datagrams: 0 }
     }
 
     fn drain(&mut self) {
@@ -82,7 +84,8 @@ impl Bench {
                 Output::Event(event) => self.events.push(event),
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
                 Output::Datagram { .. } => self.datagrams += 1,
-                Output::Wake(_) | Output::Store(_) | Output::Release(_) => {}
+                Output::Store(job) => self.jobs.push(job),
+                Output::Wake(_) | Output::Release(_) => {}
             }
         }
         self.peer.check_invariants();
@@ -139,6 +142,45 @@ impl Bench {
         self.drain();
         self.says_hello(conn, peer);
         conn
+    }
+
+    /// A connection to a holder of [`CONTENT`], which says so of a file of so many bytes in one chunk.
+    fn holder(&mut self, peer: u8, size: u64) -> ConnId {
+        let conn = self.connected(host(peer), peer);
+        let chunk_bytes = 16 << 10;
+        self.says(conn, &Frame::Open { channel: 0, content: CONTENT, size, chunk_bytes });
+        self.says(conn, &Frame::Have { channel: 0, first: 0, count: 1 });
+        conn
+    }
+
+    /// A chunk of so many bytes comes.
+    fn sends(&mut self, conn: ConnId, chunk: u32, len: u32) {
+        let mut header = Vec::new();
+        frame::encode_chunk_header(0, chunk, len, &mut header);
+        self.peer.received(self.now, conn, &header);
+        self.drain();
+        self.peer.stored(self.now, conn, u64::from(len));
+        self.drain();
+    }
+
+    /// What is said on a connection from here.
+    fn heard(&mut self, conn: ConnId) -> Vec<Frame> {
+        let (mut decoder, mut frames) = (frame::Decoder::default(), Vec::new());
+        while let Segment::Bytes { bytes, .. } = self.peer.next_segment(self.now, conn) {
+            let said = bytes.to_vec();
+            let mut at = 0;
+            while at < said.len() {
+                let (used, decoded) = decoder.decode(&said[at..]).expect("frames");
+                at += used;
+                frames.extend(decoded.and_then(|decoded| match decoded {
+                    frame::Decoded::Frame(frame) => Some(frame),
+                    frame::Decoded::Chunk { .. } => None,
+                }));
+            }
+            self.peer.sent(self.now, conn, said.len() as u64);
+            self.drain();
+        }
+        frames
     }
 
     fn is_closing(&mut self, conn: ConnId) -> bool {
@@ -376,4 +418,81 @@ fn an_id_that_was_lent_to_another_address_first_comes_home() {
     assert_eq!(bench.address_of(2), None);
     bench.hear(host(2), &announcement(2, 1, held()));
     assert_eq!(bench.dials.pop().map(|(_, to)| to), Some(host(2)));
+}
+
+/// Somebody looks for [`CONTENT`], which was announced with 100 bytes, and the store has nothing of it.
+fn wanting_100_bytes() -> Bench {
+    let mut bench = Bench::new();
+    let entry = Entry { id: CONTENT, name: "x".into(), size: 100, have: 1, of: 1 };
+    bench.hear(host(9), &announcement(9, 1, vec![entry]));
+    bench.get_known(Wanted::Id(CONTENT));
+    bench.tell(Input::Stored(StoreReply::PartOpened { content: CONTENT, state: PartState::Fresh }));
+    bench
+}
+
+fn asks(frames: &[Frame]) -> (usize, usize) {
+    let chunks = frames.iter().filter(|frame| matches!(frame, Frame::Request { chunk: 0, .. })).count();
+    let pages = frames.iter().filter(|frame| matches!(frame, Frame::ManifestRequest { .. })).count();
+    (chunks, pages)
+}
+
+#[test]
+fn one_chunk_is_asked_of_one_holder_and_nothing_is_told_before_it_is_stored() {
+    let mut bench = wanting_100_bytes();
+    let (first, second) = (bench.holder(2, 100), bench.holder(3, 100));
+    assert_eq!((asks(&bench.heard(first)), asks(&bench.heard(second))), ((1, 0), (0, 0)));
+    bench.sends(first, 0, 100);
+    let Some(StoreJob::StoreWhole { buffer, .. }) = bench.jobs.pop() else { panic!("{:?}", bench.jobs) };
+    // Who else wants it is not told of a chunk that is only here in memory.
+    let third = bench.connected(host(4), 4);
+    bench.says(third, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    let claims = |frame: &Frame| matches!(frame, Frame::Have { .. } | Frame::HaveMap { .. });
+    assert!(!bench.heard(third).iter().any(claims) && bench.peer.held(&CONTENT).is_none());
+    bench.tell(Input::Stored(StoreReply::WholeStored { content: CONTENT, path: "x".into(), buffer }));
+    assert!(bench.heard(third).iter().any(claims) && bench.peer.held(&CONTENT).is_some());
+    assert_eq!(bench.count(|event| matches!(event, Event::Finished { bytes: 100, .. })), 1);
+}
+
+#[test]
+fn a_size_that_was_a_lie_is_found_out_and_others_are_asked() {
+    let mut bench = wanting_100_bytes();
+    let (liar, honest) = (bench.holder(2, 100), bench.holder(3, 5_000));
+    assert_eq!((asks(&bench.heard(liar)), asks(&bench.heard(honest))), ((1, 0), (0, 0)));
+    bench.sends(liar, 0, 100);
+    let Some(StoreJob::StoreWhole { buffer, .. }) = bench.jobs.pop() else { panic!("{:?}", bench.jobs) };
+    bench.tell(Input::Stored(StoreReply::ChunkBad { content: CONTENT, chunk: 0, buffer }));
+    assert!(bench.heard(liar).iter().any(|frame| matches!(frame, Frame::Bad { chunk: 0, .. })));
+    // What the honest one tells is not what was looked for: its manifest shows what is right.
+    assert_eq!(asks(&bench.heard(honest)), (0, 1));
+    assert_eq!(bench.count(|event| matches!(event, Event::Started { .. })), 0);
+}
+
+#[test]
+fn one_chunk_is_asked_elsewhere_when_it_is_late_and_counts_when_it_comes_after_all() {
+    let mut bench = wanting_100_bytes();
+    let (late, other) = (bench.holder(2, 100), bench.holder(3, 100));
+    assert_eq!(asks(&bench.heard(late)), (1, 0));
+    for _ in 0..6 {
+        bench.wait(1_000);
+    }
+    assert!(bench.heard(late).iter().any(|frame| matches!(frame, Frame::Cancel { chunk: 0, .. })));
+    assert_eq!(asks(&bench.heard(other)), (1, 0));
+    // It crossed the cancel: passed over, and its sender is not to blame.
+    bench.sends(late, 0, 100);
+    assert!(
+        !bench.is_closing(late) && bench.jobs.iter().all(|job| !matches!(job, StoreJob::StoreWhole { .. }))
+    );
+    bench.sends(other, 0, 100);
+    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
+}
+
+#[test]
+fn one_chunk_of_another_length_than_was_told_closes_the_connection() {
+    let mut bench = wanting_100_bytes();
+    let conn = bench.holder(2, 100);
+    bench.heard(conn);
+    bench.sends(conn, 0, 99);
+    assert!(bench.is_closing(conn));
+    let next = bench.holder(3, 100);
+    assert_eq!(asks(&bench.heard(next)), (1, 0));
 }

@@ -107,7 +107,11 @@ impl Peer {
         });
         self.announce_soon(now);
         self.shelve(now, content, &name, bytes);
-        self.mirror_finished(&content, true);
+        if let Some(mirror) = &mut self.mirror {
+            // Another may have told the mirror another size.
+            mirror.resize(&content, bytes);
+            mirror.finished(&content, true);
+        }
         self.event(Event::Finished { content, path, bytes, took, peers: 1 });
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
