@@ -268,6 +268,28 @@ fn small_files_come_faster_than_a_slow_disk_stores_them() {
 }
 
 #[test]
+fn small_files_come_from_all_who_have_them() {
+    let mut scenario = Scenario::new(9);
+    let contents: Vec<usize> =
+        (0..600).map(|at| scenario.content(&format!("{at}.txt"), 15_000 + at)).collect();
+    for _ in 0..3 {
+        let mut sharer = HostSpec::default().rate(FAST_ETHERNET);
+        sharer.shares = contents.clone();
+        scenario.host(sharer);
+    }
+    let all = Target::Glob("*.txt".to_owned());
+    scenario.host(HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(1)).gets(all));
+    let mut world = world(scenario);
+    must(world.run_until_done(seconds(60)));
+    assert!(contents.iter().all(|content| world.chunks_held(3, *content) == 1));
+    let report = world.report();
+    let sent: Vec<u64> = report.hosts[..3].iter().map(|host| host.payload_sent.iter().sum()).collect();
+    let total: u64 = (0..600).map(|at| 15_000 + at).sum();
+    assert_eq!(sent.iter().sum::<u64>(), total, "{report}");
+    assert!(sent.iter().all(|sent| *sent > total / 20), "{sent:?}");
+}
+
+#[test]
 fn liars_and_silent_peers_only_delay() {
     for nature in [Nature::Liar, Nature::Silent] {
         let (mut scenario, content) = one_to_many(9, 8 * MIB, 1);

@@ -49,14 +49,18 @@ impl Peer {
         self.say(now, conn, Frame::ManifestRequest { channel: number, first: 0 });
     }
 
-    /// Asks somebody for the manifest of a download that needs one: whoever let it wait least.
+    /// Asks somebody for the manifest of a download that needs one, or for the one chunk it has: whoever let it wait least,
+    /// and of those who was asked for least.
     pub(in crate::core) fn request_manifest_anywhere(&mut self, now: Time, content: ContentId) {
         let is_wanted = |phase: &Phase| matches!(phase, Phase::Manifest(None));
         if !self.downloader.get(&content).is_some_and(|download| is_wanted(&download.phase)) {
             return;
         }
         let mut conns: Vec<ConnId> = self.links.on(&content).collect();
-        let late = |conn: &ConnId| Some(self.connections.get(*conn)?.channel_of(&content)?.1.pages_late);
+        let late = |conn: &ConnId| {
+            let connection = self.connections.get(*conn)?;
+            Some((connection.channel_of(&content)?.1.pages_late, connection.asked))
+        };
         conns.sort_by_key(late);
         for conn in conns {
             self.request_manifest(now, conn, content);
