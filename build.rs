@@ -3,9 +3,10 @@
 //! The program aborts where it panics and carries no symbols, so nobody can use the tables that say how to unwind its functions:
 //! they were an eighth of its size, and the compiler cannot be asked to leave them out, because the standard library comes
 //! with them. Functions of the same code need to be there once. What has to be relocated when the program starts can be
-//! said in bits in place of 24 bytes each. Not every linker knows these, so each is tried with a program that does nothing; the
-//! last one also depends on the loader (of glibc 2.36), so that program has to run. Tests, benchmarks and builds with debug
-//! information are linked as usual.
+//! said in bits in place of 24 bytes each. Not every linker knows these, so each is tried with a program that does nothing,
+//! beside those that work; the last one also depends on the loader, so that program has to run. A program that was linked so on glibc 2.36
+//! or later needs as much where it runs: `CHUNKCAST_PORTABLE=1` leaves that out. Tests, benchmarks and builds with debug information are
+//! linked as usual.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,10 +14,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const SCRIPT: &str = "packaging/no-unwind-tables.ld";
+/// Whether the program is to run on older systems than this one.
+const PORTABLE: &str = "CHUNKCAST_PORTABLE";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SCRIPT}");
+    for name in ["RUSTC_LINKER", "CARGO_ENCODED_RUSTFLAGS", PORTABLE] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
     let says = |name: &str, value: &str| env::var(name).is_ok_and(|said| said == value);
     let released = says("PROFILE", "release") && says("DEBUG", "false");
     let of_linux = says("CARGO_CFG_TARGET_OS", "linux") && says("CARGO_CFG_TARGET_ENV", "gnu");
@@ -24,24 +30,28 @@ fn main() {
         return;
     }
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned());
-    for (argument, loaded) in [
-        (format!("-Wl,-T,{folder}/{SCRIPT}"), false),
-        ("-Wl,--icf=all".to_owned(), false),
-        ("-Wl,-z,pack-relative-relocs".to_owned(), true),
+    let loads_here = says("HOST", &env::var("TARGET").unwrap_or_default());
+    let portable = env::var(PORTABLE).is_ok_and(|said| !said.is_empty() && said != "0");
+    let mut arguments: Vec<String> = Vec::new();
+    for (argument, is_wanted, is_loaded) in [
+        (format!("-Wl,-T,{folder}/{SCRIPT}"), true, false),
+        ("-Wl,--icf=all".to_owned(), true, false),
+        ("-Wl,-z,pack-relative-relocs".to_owned(), loads_here && !portable, true),
     ] {
-        if works(&argument, loaded) {
-            println!("cargo::rustc-link-arg-bins={argument}");
+        arguments.push(argument);
+        if !is_wanted || !works(&arguments, is_loaded) {
+            arguments.pop();
         }
+    }
+    for argument in arguments {
+        println!("cargo::rustc-link-arg-bins={argument}");
     }
 }
 
-/// Whether a program that does nothing links with `argument`, and, where the `loaded` program differs, also runs.
-fn works(argument: &str, loaded: bool) -> bool {
+/// Whether a program that does nothing links with `arguments`, and, where it is `loaded` otherwise, also runs.
+fn works(arguments: &[String], loaded: bool) -> bool {
     let said = |name: &str| env::var(name).unwrap_or_default();
     let (compiler, target) = (said("RUSTC"), said("TARGET"));
-    if loaded && said("HOST") != target {
-        return false;
-    }
     let folder = PathBuf::from(said("OUT_DIR"));
     let (source, program) = (folder.join("nothing.rs"), folder.join("nothing"));
     // What is left of an earlier trial must not be taken for this one's.
@@ -56,10 +66,10 @@ fn works(argument: &str, loaded: bool) -> bool {
     });
     let flags = said("CARGO_ENCODED_RUSTFLAGS");
     let linked = Command::new(compiler)
-        .args(flags.split('\x1f').filter(|flag| !flag.is_empty()))
         .args(linker.into_iter().flatten())
-        .args(["--target", &target, "-C", "panic=abort", "-C"])
-        .arg(format!("link-arg={argument}"))
+        .args(flags.split('\x1f').filter(|flag| !flag.is_empty()))
+        .args(["--target", &target, "-C", "panic=abort"])
+        .args(arguments.iter().flat_map(|argument| ["-C".to_owned(), format!("link-arg={argument}")]))
         .arg("-o")
         .args([&program, &source])
         .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! Whom to serve next: all contents alike, of one content who is far behind first, a newcomer before all.
+//! Whom to serve next: all contents alike, of one content who is far behind first, among equals a newcomer.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
@@ -44,11 +44,20 @@ struct Active {
     bytes: u64,
 }
 
+/// A request that waits.
+#[derive(Debug, Clone, Copy)]
+struct Queued {
+    ask: Ask,
+    /// How far who asks had come with that content, in [`PROGRESS_PARTS`].
+    part: u64,
+}
+
 /// A connection that asked at least once.
 #[derive(Debug, Default)]
 struct Asker {
-    queue: VecDeque<Ask>,
-    standing: Standing,
+    queue: VecDeque<Queued>,
+    /// Whether it was served before.
+    served: bool,
     /// In whose line it stands, and as what.
     waits: Option<(ContentId, Standing)>,
 }
@@ -79,12 +88,21 @@ impl Uploader {
 
     /// Queues a request of one who has `had` of the `of` parts it wants of that content. Follow with [`Uploader::grant`].
     pub(in crate::core) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
-        let asker = self.askers.entry(conn).or_default();
-        asker.queue.push_back(ask);
         let part = had.saturating_mul(PROGRESS_PARTS) / of.max(1);
-        if asker.waits.is_none() || asker.standing.part != part {
-            asker.standing.part = part;
-            self.line_up(conn);
+        let asker = self.askers.entry(conn).or_default();
+        asker.queue.push_back(Queued { ask, part });
+        // It has come further since it asked for what is next.
+        if let Some(next) = asker.queue.front_mut().filter(|next| next.ask.content == ask.content) {
+            next.part = part;
+        }
+        match asker.waits {
+            None => self.line_up(conn),
+            Some((content, was)) if content == ask.content && was.part != part => {
+                let standing = Standing { part, ..was };
+                asker.waits = Some((content, standing));
+                self.line.change(conn, &content, was, standing);
+            }
+            Some(_) => {}
         }
     }
 
@@ -111,7 +129,9 @@ impl Uploader {
     /// Takes back a request that was not begun. True when it was there.
     pub(in crate::core) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
         let Some(asker) = self.askers.get_mut(&conn) else { return false };
-        let Some(at) = asker.queue.iter().position(|ask| (ask.channel, ask.chunk) == (channel, chunk)) else {
+        let Some(at) =
+            asker.queue.iter().position(|queued| (queued.ask.channel, queued.ask.chunk) == (channel, chunk))
+        else {
             return false;
         };
         asker.queue.remove(at);
@@ -154,7 +174,7 @@ impl Uploader {
     /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
     pub(in crate::core) fn begin(&mut self, conn: ConnId, now: Time) -> Option<Ask> {
         let active = self.active.get_mut(&conn).filter(|active| !active.begun)?;
-        let ask = self.askers.get_mut(&conn)?.queue.pop_front()?;
+        let Queued { ask, .. } = self.askers.get_mut(&conn)?.queue.pop_front()?;
         if active.bytes == 0 {
             active.since = now;
         }
@@ -188,7 +208,7 @@ impl Uploader {
     pub(in crate::core) fn end_turn(&mut self, conn: ConnId) {
         self.active.remove(&conn);
         if let Some(asker) = self.askers.get_mut(&conn) {
-            asker.standing.served = true;
+            asker.served = true;
         }
         self.line_up(conn);
     }
@@ -204,8 +224,10 @@ impl Uploader {
     fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {
         let mut gone = Vec::new();
         for (conn, asker) in &mut self.askers {
-            gone.extend(asker.queue.iter().filter(|ask| is_gone(ask)).map(|ask| (*conn, *ask)));
-            asker.queue.retain(|ask| !is_gone(ask));
+            gone.extend(
+                asker.queue.iter().filter(|queued| is_gone(&queued.ask)).map(|queued| (*conn, queued.ask)),
+            );
+            asker.queue.retain(|queued| !is_gone(&queued.ask));
         }
         for (conn, _) in &gone {
             self.review(*conn);
@@ -215,10 +237,13 @@ impl Uploader {
 
     /// The queue of a connection became shorter otherwise than by serving it.
     fn review(&mut self, conn: ConnId) {
-        let Some(asker) = self.askers.get(&conn) else { return };
-        let next = asker.queue.front().map(|ask| ask.content);
+        let Some(asker) = self.askers.get_mut(&conn) else { return };
+        let next = asker.queue.front().map(|queued| queued.ask.content);
         // A slot without a request would never be used, nor given back.
-        if next.is_none() && self.active.get(&conn).is_some_and(|active| !active.begun) {
+        if next.is_none()
+            && let Some(active) = self.active.get(&conn).filter(|active| !active.begun)
+        {
+            asker.served |= active.bytes > 0;
             self.active.remove(&conn);
         }
         if let Some((content, _)) = asker.waits
@@ -235,9 +260,10 @@ impl Uploader {
         let Some(asker) = self.askers.get_mut(&conn).filter(|_| !self.active.contains_key(&conn)) else {
             return;
         };
-        if let Some(ask) = asker.queue.front() {
-            asker.waits = Some((ask.content, asker.standing));
-            self.line.push(conn, ask.content, asker.standing);
+        if let Some(Queued { ask, part }) = asker.queue.front() {
+            let standing = Standing { part: *part, served: asker.served };
+            asker.waits = Some((ask.content, standing));
+            self.line.push(conn, ask.content, standing);
         }
     }
 
@@ -258,7 +284,10 @@ impl Uploader {
             assert!(!(waits && active), "{conn} waits for what it has");
             assert!(asker.queue.is_empty() || waits || active, "{conn} is forgotten");
             let named = asker.waits.map(|(content, _)| content);
-            assert!(!waits || named == asker.queue.front().map(|ask| ask.content), "{conn} waits elsewhere");
+            assert!(
+                !waits || named == asker.queue.front().map(|queued| queued.ask.content),
+                "{conn} waits elsewhere"
+            );
         }
         for (conn, active) in &self.active {
             assert!(active.begun || self.queued(*conn) > 0, "{conn} has a slot for nothing");
@@ -326,7 +355,7 @@ mod tests {
             for slot in [1, 2] {
                 (0..5).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 9));
                 // Neither is a newcomer.
-                uploader.askers.get_mut(&conn(slot)).unwrap().standing.served = true;
+                uploader.askers.get_mut(&conn(slot)).unwrap().served = true;
                 uploader.line_up(conn(slot));
             }
             let served = serve_all(&mut uploader, TURN_BYTES / 4, took);
@@ -371,6 +400,59 @@ mod tests {
         let whom: Vec<_> = order.iter().map(|(slot, _)| *slot).collect();
         // A third of the turns each, until the third has all it asked for: then half.
         assert_eq!(whom, [1, 3, 3, 1, 3, 2, 1, 2, 2]);
+    }
+
+    #[test]
+    fn who_is_ahead_is_not_passed_over_for_ever() {
+        let mut uploader = uploader(1);
+        uploader.push(conn(9), ask(0), 90, 100);
+        for slot in 1..5 {
+            uploader.push(conn(slot), ask(0), 0, 100);
+        }
+        let mut turns = 0;
+        while let Some(granted) = uploader.grant(Time::ZERO) {
+            uploader.begin(granted, Time::ZERO);
+            uploader.check();
+            if granted == conn(9) {
+                break;
+            }
+            // The others are never done, and never come further.
+            turns += 1;
+            uploader.push(granted, ask(turns), 0, 100);
+            uploader.finish(granted, Time::ZERO, CHUNK);
+        }
+        assert!((20..40).contains(&turns), "{turns} turns of others");
+    }
+
+    #[test]
+    fn coming_further_costs_nobody_a_ticket() {
+        let mut uploader = uploader(1);
+        let mut served = [0u32; 2];
+        for slot in 0..4 {
+            uploader.push(conn(slot), ask_of(u8::from(slot > 1), 0), 0, 1000);
+        }
+        for turn in 1..200 {
+            let granted = uploader.grant(Time::ZERO).unwrap();
+            uploader.begin(granted, Time::ZERO);
+            served[usize::from(granted.slot > 1)] += 1;
+            uploader.push(granted, ask_of(u8::from(granted.slot > 1), turn), 0, 1000);
+            uploader.finish(granted, Time::ZERO, CHUNK);
+            // One who waits for the first content comes further all the time.
+            uploader.push(conn(1), ask_of(0, turn), u64::from(turn % 2) * 500, 1000);
+            uploader.check();
+        }
+        assert!(served[0].abs_diff(served[1]) < 4, "{served:?}");
+    }
+
+    #[test]
+    fn how_far_one_is_with_one_file_says_nothing_of_another() {
+        let mut uploader = uploader(1);
+        uploader.push(conn(1), ask_of(1, 0), 10, 100);
+        uploader.push(conn(2), ask_of(1, 0), 50, 100);
+        // Nearly done with another file, which it asks for as well.
+        uploader.push(conn(1), ask_of(2, 0), 99, 100);
+        let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
+        assert_eq!(order.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), [1, 2, 1]);
     }
 
     #[test]

@@ -84,8 +84,9 @@ impl Opening {
     ) -> Result<Opening, Fault> {
         let names = target.names(&content, &name)?;
         let folder = target.folder()?;
-        // Only where the file's name, once it is given, is compared with what may be there by then.
-        let absent = size <= WHOLE_BYTES_MAX && target.lacks(&names);
+        // Only where the file's name, once it is given, is compared with what may be there by then, and another will do.
+        let renames = matches!(target.on_conflict, OnConflict::Rename | OnConflict::Overwrite);
+        let absent = size <= WHOLE_BYTES_MAX && renames && target.lacks(&names);
         let stage = if absent { Stage::Nothing } else { Stage::Look { number: 1 } };
         Ok(Opening { content, name, size, names, folder, stage })
     }

@@ -127,9 +127,23 @@ fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<
         let folder_sync = folders.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
         let folder_sync = folder_sync.map_or(Ok(()), |(_, result)| *result);
         let result = match named {
-            Ok(Named { name, there: Some(stamp) }) => Ok(Published { name: name.clone(), stamp: *stamp }),
+            Ok(Named { name, there: Some(stamp) }) => match folder_sync {
+                Ok(()) => Ok(Published { name: name.clone(), stamp: *stamp }),
+                Err(errno) => {
+                    let path = request.folder_path.join(name);
+                    Err(Failure::Undurable(fault::writing("save", &path, errno)))
+                }
+            },
             Ok(Named { name, there: None }) => settle(fs, request, name, folder_sync),
-            Err(failure) => Err(failure.clone()),
+            Err(failure) => {
+                // Its bytes cost little to fetch again, and the next look would find them in memory, not on the device.
+                if matches!((failure, request.goal), (Failure::Suspect(_), Goal::Content(_)))
+                    && !request.has_state
+                {
+                    let _ = fs.unlink(&request.folder, &request.names.part);
+                }
+                Err(failure.clone())
+            }
         };
         outcomes.push(Outcome { goal: request.goal, result });
     }
@@ -176,7 +190,7 @@ fn rename(fs: &Fs, request: &Request) -> Result<Named, Failure> {
             Err(errno) => Err(failed(&name, errno)),
         };
     }
-    let numbers = if *on_conflict == OnConflict::Error { 1..=1 } else { 1..=NUMBER_MAX };
+    let numbers = if *on_conflict == OnConflict::Rename { 1..=NUMBER_MAX } else { 1..=1 };
     for number in numbers {
         let name = numbered(&names.wished, number);
         match fs.rename_new(folder, &names.part, &name) {
@@ -189,6 +203,10 @@ fn rename(fs: &Fs, request: &Request) -> Result<Named, Failure> {
             }
             Err(errno) => return Err(failed(&name, errno)),
         }
+    }
+    if let (Goal::Content(_), false) = (request.goal, request.has_state) {
+        // A small part would be found by no later run, which the name in the way stops before.
+        let _ = fs.unlink(folder, &names.part);
     }
     let shown = fault::shown(&folder_path.join(&names.wished));
     let text = format!("{shown} was made by somebody else meanwhile; move it, and get this again");
@@ -209,7 +227,9 @@ fn same_file_there(fs: &Fs, request: &Request, name: &str) -> Option<Stamp> {
     }
     let mut bytes = vec![0; usize::try_from(look.stamp.size).ok()?];
     let read = fs.read_at(&file, &mut bytes, 0).ok()?;
-    (read == bytes.len() && blake3::hash(&bytes) == content.0).then_some(look.stamp)
+    let same = read == bytes.len() && blake3::hash(&bytes) == content.0;
+    // Who made it may not have waited for the device.
+    (same && fs.sync(&file).is_ok()).then_some(look.stamp)
 }
 
 /// The file has its name: is that durable, and what does it look like now?

@@ -6,6 +6,11 @@ use crate::core::door::ConnId;
 use crate::core::id::ContentId;
 use crate::core::sorted::SortedMap;
 
+/// Nobody is passed over for more than so many rounds of the line.
+const ROUNDS_MAX: u64 = 4;
+/// Who was passed over is looked for every so many turns.
+const LOOK_EVERY: u64 = 8;
+
 /// What a connection's place in the line of a content depends on: the least goes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Standing {
@@ -26,7 +31,18 @@ pub(super) struct Line {
     /// So many of the tickets, the first ones, are those of newcomers.
     newcomers: usize,
     /// Who waits for each content, in the order of standing; of the same standing, who came first.
-    waiting: SortedMap<ContentId, VecDeque<(Standing, ConnId)>>,
+    waiting: SortedMap<ContentId, VecDeque<Waiting>>,
+    /// How many turns there were.
+    turns: u64,
+}
+
+/// One who waits.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    standing: Standing,
+    conn: ConnId,
+    /// How many turns there had been before.
+    since: u64,
 }
 
 impl Line {
@@ -50,31 +66,40 @@ impl Line {
             self.tickets.insert(self.newcomers, content);
             self.newcomers += 1;
         }
-        let waiting = self.waiting.entry(content).or_default();
-        let at = waiting.partition_point(|(other, _)| *other <= standing);
-        waiting.insert(at, (standing, conn));
+        self.stand(&content, Waiting { standing, conn, since: self.turns });
     }
 
     /// Takes the one who is next.
     pub(super) fn pop(&mut self) -> Option<ConnId> {
         let content = self.tickets.pop_front()?;
         self.newcomers = self.newcomers.saturating_sub(1);
-        let waiting = self.waiting.get_mut(&content)?;
-        let first = waiting.pop_front();
-        if waiting.is_empty() {
-            self.waiting.remove(&content);
+        self.turns += 1;
+        let waiting = self.waiting.get(&content)?;
+        let at = self.passed_over(waiting).unwrap_or(0);
+        self.leave(&content, at).map(|waiting| waiting.conn)
+    }
+
+    /// The place of who was passed over for too long, now and then: being behind must not keep anybody away for ever.
+    fn passed_over(&self, waiting: &VecDeque<Waiting>) -> Option<usize> {
+        if !self.turns.is_multiple_of(LOOK_EVERY) {
+            return None;
         }
-        first.map(|(_, conn)| conn)
+        let patience = ROUNDS_MAX.saturating_mul(self.tickets.len() as u64 + 1);
+        let at = (0..waiting.len()).min_by_key(|at| waiting[*at].since)?;
+        (self.turns - waiting[at].since > patience).then_some(at)
+    }
+
+    /// One who waits for this content stands otherwise now.
+    pub(super) fn change(&mut self, conn: ConnId, content: &ContentId, was: Standing, standing: Standing) {
+        if let Some(waiting) = self.find(conn, content, was).and_then(|at| self.leave(content, at)) {
+            self.stand(content, Waiting { standing, ..waiting });
+        }
     }
 
     /// Takes one out who waits for this content with this standing.
     pub(super) fn remove(&mut self, conn: ConnId, content: &ContentId, standing: Standing) {
-        let Some(waiting) = self.waiting.get_mut(content) else { return };
-        let first = waiting.partition_point(|(other, _)| *other < standing);
-        let Some(at) = waiting.iter().skip(first).position(|(_, other)| *other == conn) else { return };
-        waiting.remove(first + at);
-        if waiting.is_empty() {
-            self.waiting.remove(content);
+        if self.find(conn, content, standing).and_then(|at| self.leave(content, at)).is_none() {
+            return;
         }
         // A newcomer's ticket is one of the first, another's rather one of the others: tickets of the same content are alike.
         let from = if standing.served { self.newcomers } else { 0 };
@@ -86,12 +111,36 @@ impl Line {
         }
     }
 
+    fn stand(&mut self, content: &ContentId, who: Waiting) {
+        let waiting = self.waiting.entry(*content).or_default();
+        let at = waiting.partition_point(|other| other.standing <= who.standing);
+        waiting.insert(at, who);
+    }
+
+    fn find(&self, conn: ConnId, content: &ContentId, standing: Standing) -> Option<usize> {
+        let waiting = self.waiting.get(content)?;
+        let first = waiting.partition_point(|other| other.standing < standing);
+        waiting.iter().skip(first).position(|other| other.conn == conn).map(|at| first + at)
+    }
+
+    fn leave(&mut self, content: &ContentId, at: usize) -> Option<Waiting> {
+        let waiting = self.waiting.get_mut(content)?;
+        let who = waiting.remove(at);
+        if waiting.is_empty() {
+            self.waiting.remove(content);
+        }
+        who
+    }
+
     /// Panics when tickets and those who wait do not agree.
     pub(super) fn check(&self) {
         assert!(self.newcomers <= self.tickets.len(), "more newcomers than tickets");
         let mut waiting = 0;
         for (content, line) in &self.waiting {
-            assert!(!line.is_empty() && line.iter().is_sorted_by_key(|(standing, _)| *standing), "{content}");
+            assert!(
+                !line.is_empty() && line.iter().is_sorted_by_key(|waiting| waiting.standing),
+                "{content}"
+            );
             assert_eq!(
                 self.tickets.iter().filter(|ticket| *ticket == content).count(),
                 line.len(),

@@ -121,6 +121,48 @@ fn what_came_there_meanwhile_is_compared() {
 }
 
 #[test]
+fn where_no_other_name_will_do_what_came_there_meanwhile_stops_it() {
+    for on_conflict in [OnConflict::Skip, OnConflict::Error] {
+        let place = Place::new();
+        let mut session = place.open_as(StoreConfig { on_conflict, ..place.config() }, None);
+        for number in 0..40 {
+            session.store_whole(&small(&format!("{number}.txt"))).unwrap();
+        }
+        // What is there is seen, however many came before.
+        fs::write(place.in_target("there.txt"), "mine").unwrap();
+        let there = session.open_part(&small("there.txt"));
+        assert_ne!(there.ok(), Some(PartState::Fresh), "{on_conflict:?}");
+        let late = small("late.txt");
+        assert_eq!(session.open_part(&late).unwrap(), PartState::Fresh);
+        fs::write(place.in_target("late.txt"), "mine").unwrap();
+        session.hand_whole(&late, &late.bytes, 0);
+        assert!(matches!(session.wait()[..], [StoreReply::ChunkFailed { .. }]));
+        assert_eq!(place.listing().len(), 42, "no copy, and no part: {:?}", place.listing());
+        assert_eq!(fs::read(place.in_target("late.txt")).unwrap(), b"mine");
+    }
+}
+
+#[test]
+fn a_part_that_may_not_be_on_the_device_is_gone() {
+    let content = small("a.txt");
+    let calls = {
+        let (place, plan) = (Place::new(), Arc::new(FaultPlan::dead_from(0)));
+        place.open_as(place.config(), Some(&plan)).store_whole(&content).unwrap();
+        plan.calls()
+    };
+    let mut suspects = 0;
+    for at in 1..=calls {
+        let (place, plan) = (Place::new(), Arc::new(FaultPlan::fail_once(at, Errno::IO)));
+        let Ok(mut session) = place.try_open(&place.config(), Some(&plan)) else { continue };
+        if session.store_whole(&content).is_err_and(|fault| fault.text.contains("save")) {
+            suspects += 1;
+            assert!(!place.in_target(&content.part()).exists(), "{at}");
+        }
+    }
+    assert!(suspects > 0);
+}
+
+#[test]
 fn who_lets_go_and_asks_again_hears_what_came_of_it() {
     let (place, content) = (Place::new(), small("a.txt"));
     let mut session = place.open();

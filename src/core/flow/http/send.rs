@@ -38,14 +38,14 @@ impl Peer {
     /// The chunk that the next byte is in is asked for, as a native peer would.
     fn line_up_http(&mut self, now: Time, conn: ConnId) {
         let body = self.connections.http(conn).and_then(Reader::body);
-        let Some(&Body { content, at, ref range, .. }) = body else { return };
-        let (had, of) = (at.saturating_sub(range.start), range.end.saturating_sub(range.start));
+        // Its place in the file counts, as with a native peer: who reads small ranges again and again is not always behind.
+        let Some(&Body { content, at, size, .. }) = body else { return };
         let chunk_bytes = self.catalogue.get(&content).map(|held| u64::from(held.geometry.chunk_bytes()));
         let Some(chunk_bytes) = chunk_bytes else {
             return self.end_reader(now, conn, "the file is gone");
         };
         let chunk = u32::try_from(at / chunk_bytes).unwrap_or(u32::MAX);
-        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk }, had, of);
+        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk }, at, size);
         self.grant_uploads(now);
     }
 
