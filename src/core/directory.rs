@@ -339,8 +339,28 @@ impl Directory {
         known.seeks = wanted;
     }
 
+    /// Whether a peer looked for a content last, by its id or by this name.
+    pub(in crate::core) fn is_seeker(&self, peer: &PeerId, content: &ContentId, name: &str) -> bool {
+        match self.peers.get(peer).and_then(|known| known.seeks.as_ref()) {
+            Some(Wanted::Id(id)) => id == content,
+            Some(Wanted::Name(wanted)) => wanted == name,
+            _ => false,
+        }
+    }
+
+    /// How many peers looked for a content last: by its id, or by this name, whichever are more.
+    pub(in crate::core) fn seekers_of(&self, content: &ContentId, name: &str) -> usize {
+        let by_name = self.seeker_count(&Wanted::Name(name.to_owned()));
+        by_name.max(self.seeker_count(&Wanted::Id(*content)))
+    }
+
+    /// Whether a peer told that it holds some of a content.
+    pub(in crate::core) fn is_holder(&self, peer: &PeerId, content: &ContentId) -> bool {
+        self.holders.get(content).is_some_and(|holders| holders.contains(peer))
+    }
+
     /// How many peers looked for this, and for nothing after that.
-    pub(in crate::core) fn seeker_count(&self, wanted: &Wanted) -> usize {
+    fn seeker_count(&self, wanted: &Wanted) -> usize {
         self.seekers.get(wanted).copied().unwrap_or(0)
     }
 
@@ -532,8 +552,11 @@ mod tests {
             directory.seeks(&PeerId([peer; 16]), Some(name.clone()));
         }
         assert_eq!(directory.seeker_count(&name), 2);
+        let (one, id) = (PeerId([1; 16]), ContentId([7; 32]));
+        assert!(directory.is_seeker(&one, &id, "a") && !directory.is_seeker(&one, &id, "b"));
         directory.seeks(&PeerId([1; 16]), Some(Wanted::Id(ContentId([7; 32]))));
-        assert_eq!(directory.seeker_count(&name), 1);
+        assert_eq!((directory.seeker_count(&name), directory.seekers_of(&id, "b")), (1, 1));
+        assert!(directory.is_seeker(&one, &id, "b"));
         directory.check();
         directory.remove(&PeerId([2; 16]));
         assert_eq!(directory.seeker_count(&name), 0);

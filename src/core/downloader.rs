@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::core::circles::Circles;
 use crate::core::door::{BufferId, ConnId, PeerRef};
 use crate::core::flights::{Flight, Flights};
 use crate::core::geometry::Geometry;
@@ -94,6 +95,8 @@ pub(in crate::core) struct Download {
     pub(in crate::core) pace: Option<Duration>,
     /// So often its sources were found too few: each time it connects to twice as many of many holders.
     pub(in crate::core) widened: u32,
+    /// Whom it is connected to where many have or want it.
+    pub(in crate::core) circles: Circles,
 }
 
 /// How long after the first look a download asks the LAN again; doubles up to the longest.
@@ -126,6 +129,7 @@ impl Download {
             query_gap: QUERY_GAP_MIN,
             pace: None,
             widened: 0,
+            circles: Circles::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod announcer;
 mod assigner;
 pub mod bitfield;
 mod catalogue;
+mod circles;
 mod classic;
 mod connection;
 mod connections;

@@ -3,6 +3,9 @@
 use crate::core::bitfield::Bitfield;
 use crate::core::rng::Rng;
 
+/// Fewer chunks are not asked for at once, where there are enough.
+const WINDOW_FEW: u32 = 8;
+
 /// The rarest of the chunks that are `open` (had by the other side, missing here and asked of nobody), a random one of
 /// those equally rare. `availability[chunk]` counts the connected peers that have it.
 pub fn rarest_first(open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Option<u32> {
@@ -40,9 +43,12 @@ pub(in crate::core) fn any(open: &Bitfield, offered: impl Fn(u32) -> bool, rng: 
     chosen
 }
 
-/// How many chunks of a content with `chunks` chunks are asked for at once: an eighth, at least one, at most `max`.
+/// How many chunks of a content with `chunks` chunks are asked for at once: half of their square root, but not less than
+/// [`WINDOW_FEW`], at most `max`; of the smallest an eighth, at least one.
+///
+/// What is asked for is not asked elsewhere: with many under way the last ones are late, and with few there is little to send.
 pub fn window(chunks: u32, max: u32) -> usize {
-    (chunks / 8).clamp(1, max.max(1)) as usize
+    (chunks / 8).min((chunks.isqrt() / 2).max(WINDOW_FEW)).clamp(1, max.max(1)) as usize
 }
 
 #[cfg(test)]
@@ -83,7 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_an_eighth() {
-        assert_eq!([0, 1, 15, 16, 96, 4096].map(|chunks| window(chunks, 12)), [1, 1, 1, 2, 12, 12]);
+    fn the_window_follows_the_square_root_between_its_ends() {
+        let chunks = [0, 1, 15, 16, 63, 64, 256, 400, 1024, 2048];
+        assert_eq!(chunks.map(|chunks| window(chunks, 16)), [1, 1, 1, 2, 7, 8, 8, 10, 16, 16]);
+        assert_eq!(window(1024, 3), 3);
     }
 }

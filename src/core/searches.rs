@@ -101,6 +101,11 @@ impl Search {
         matches!(self.purpose, Purpose::Get { .. }) && matches!(self.wanted, Wanted::All | Wanted::Glob(_))
     }
 
+    /// Whether it will fetch this content as soon as somebody offers it.
+    pub(in crate::core) fn fetches(&self, content: &ContentId) -> bool {
+        matches!(self.purpose, Purpose::Get { .. }) && self.wanted == Wanted::Id(*content)
+    }
+
     /// Something that is wanted was heard from somebody who knows `known_peers` peers.
     pub(in crate::core) fn matched(&mut self, now: Time, known_peers: u32, delay_max: Duration) {
         let settles = match &self.wanted {

@@ -10,12 +10,26 @@ pub struct Tactics {
     pub rarest_first: bool,
     /// Whether a seed shows each neighbour only what it assigns to it, until each chunk has left it once.
     pub seed_assigns: bool,
-    /// Where more than [`crate::core::Limits::neighbours_max`] have or want a content, each is connected to about so many.
+    /// Where more than [`crate::core::Limits::neighbours_max`] have or want a content, each is connected to so many.
     pub drawn_neighbours: usize,
+    /// Whether peers that look for the same connect before either has any of it.
+    pub meets_seekers: bool,
+    /// Whether who has a chunk hears only with the next frame that it is here, too.
+    pub haves_wait: bool,
+    /// Whether what few neighbours have goes out before anything else that they ask for.
+    pub scarce_first: bool,
 }
 
 impl Default for Tactics {
     fn default() -> Tactics {
-        Tactics { chunk_bytes: None, rarest_first: true, seed_assigns: true, drawn_neighbours: 20 }
+        Tactics {
+            chunk_bytes: None,
+            rarest_first: true,
+            seed_assigns: true,
+            drawn_neighbours: 20,
+            meets_seekers: true,
+            haves_wait: true,
+            scarce_first: true,
+        }
     }
 }

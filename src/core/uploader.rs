@@ -1,4 +1,5 @@
-//! Whom to serve next: all contents alike, of one content who is far behind first, among equals a newcomer.
+//! Whom to serve next: all contents alike; of one content who asks for what few have, then who is far behind, among equals a
+//! newcomer.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
@@ -19,6 +20,9 @@ const PROGRESS_PARTS: u64 = 32;
 pub(in crate::core) const TURN_BYTES: u64 = 1 << 20;
 /// A turn that took longer is over with its chunk: over a slow link others would wait too long.
 const TURN_QUICK: Duration = Duration::from_millis(2);
+
+/// What no more neighbours have than this goes out first: whoever gets it can pass it on.
+const SCARCE: u16 = 2;
 
 /// One chunk that somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,13 +161,24 @@ impl Uploader {
         self.active.remove(&conn);
     }
 
-    /// The next connection that gets a slot, if one is free.
-    pub(in crate::core) fn grant(&mut self, now: Time) -> Option<ConnId> {
+    /// The next connection that gets a slot, if one is free. `copies` tells of a content that is still fetched here how many
+    /// neighbours have each chunk.
+    pub(in crate::core) fn grant<'a>(
+        &mut self,
+        now: Time,
+        copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
+    ) -> Option<ConnId> {
         let moving = self.active.values().filter(|active| now.since(active.moved) < self.slot_stall).count();
         if moving >= self.slots {
             return None;
         }
-        let conn = self.line.pop()?;
+        let conn = match copies(self.line.next()?) {
+            Some(copies) => self.line.pop_where(|conn| {
+                let queue = self.askers.get(conn).map(|asker| &asker.queue);
+                queue.into_iter().flatten().any(|queued| copies_of(copies, &queued.ask) <= SCARCE)
+            })?,
+            None => self.line.pop()?,
+        };
         if let Some(asker) = self.askers.get_mut(&conn) {
             asker.waits = None;
         }
@@ -172,9 +187,20 @@ impl Uploader {
     }
 
     /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
-    pub(in crate::core) fn begin(&mut self, conn: ConnId, now: Time) -> Option<Ask> {
+    pub(in crate::core) fn begin<'a>(
+        &mut self,
+        conn: ConnId,
+        now: Time,
+        copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
+    ) -> Option<Ask> {
         let active = self.active.get_mut(&conn).filter(|active| !active.begun)?;
-        let Queued { ask, .. } = self.askers.get_mut(&conn)?.queue.pop_front()?;
+        let queue = &mut self.askers.get_mut(&conn)?.queue;
+        let content = queue.front()?.ask.content;
+        let next = copies(&content).and_then(|copies| {
+            let of_it = (0..queue.len()).filter(|at| queue[*at].ask.content == content);
+            of_it.min_by_key(|at| copies_of(copies, &queue[*at].ask))
+        });
+        let Queued { ask, .. } = queue.remove(next.unwrap_or(0))?;
         if active.bytes == 0 {
             active.since = now;
         }
@@ -295,6 +321,10 @@ impl Uploader {
     }
 }
 
+fn copies_of(copies: &[u16], ask: &Ask) -> u16 {
+    copies.get(ask.chunk as usize).copied().unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,8 +352,8 @@ mod tests {
     fn serve_all(uploader: &mut Uploader, bytes: u64, took: Duration) -> Vec<(u32, u32)> {
         let mut order = Vec::new();
         let mut now = Time::ZERO;
-        while let Some(granted) = uploader.grant(now) {
-            while let Some(ask) = uploader.begin(granted, now) {
+        while let Some(granted) = uploader.grant(now, |_| None) {
+            while let Some(ask) = uploader.begin(granted, now, |_| None) {
                 uploader.check();
                 order.push((granted.slot, ask.chunk));
                 now = now + took;
@@ -332,6 +362,28 @@ mod tests {
         }
         assert!(uploader.is_idle());
         order
+    }
+
+    #[test]
+    fn of_what_is_fetched_here_what_few_have_goes_first() {
+        let mut uploader = uploader(4);
+        let copies = [9, 2, 9, 9];
+        let copies = |content: &ContentId| (content.0[0] == 0).then_some(&copies[..]);
+        uploader.push(conn(1), ask(0), 0, 4);
+        for chunk in [2, 1] {
+            uploader.push(conn(2), ask(chunk), 3, 4);
+        }
+        // Who asks for it goes first, though another is further behind; and that is what it gets.
+        assert_eq!(uploader.grant(Time::ZERO, copies), Some(conn(2)));
+        assert_eq!(uploader.begin(conn(2), Time::ZERO, copies), Some(ask(1)));
+        assert_eq!(uploader.grant(Time::ZERO, copies), Some(conn(1)));
+        uploader.check();
+        // Of what is not fetched here nothing of this is known.
+        uploader.push(conn(3), ask_of(1, 2), 0, 4);
+        uploader.push(conn(3), ask_of(1, 1), 0, 4);
+        assert_eq!(uploader.grant(Time::ZERO, copies), Some(conn(3)));
+        assert_eq!(uploader.begin(conn(3), Time::ZERO, copies), Some(ask_of(1, 2)));
+        uploader.check();
     }
 
     #[test]
@@ -367,8 +419,8 @@ mod tests {
     fn a_newcomer_goes_before_who_was_served_and_ends_its_turn() {
         let mut uploader = uploader(1);
         (0..3).for_each(|chunk| uploader.push(conn(1), ask(chunk), 0, 9));
-        assert_eq!(uploader.grant(Time::ZERO), Some(conn(1)));
-        uploader.begin(conn(1), Time::ZERO);
+        assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(1)));
+        uploader.begin(conn(1), Time::ZERO, |_| None);
         uploader.push(conn(2), ask(0), 0, 9);
         uploader.finish(conn(1), Time::ZERO, 1);
         uploader.push(conn(3), ask(0), 0, 9);
@@ -410,8 +462,8 @@ mod tests {
             uploader.push(conn(slot), ask(0), 0, 100);
         }
         let mut turns = 0;
-        while let Some(granted) = uploader.grant(Time::ZERO) {
-            uploader.begin(granted, Time::ZERO);
+        while let Some(granted) = uploader.grant(Time::ZERO, |_| None) {
+            uploader.begin(granted, Time::ZERO, |_| None);
             uploader.check();
             if granted == conn(9) {
                 break;
@@ -432,8 +484,8 @@ mod tests {
             uploader.push(conn(slot), ask_of(u8::from(slot > 1), 0), 0, 1000);
         }
         for turn in 1..200 {
-            let granted = uploader.grant(Time::ZERO).unwrap();
-            uploader.begin(granted, Time::ZERO);
+            let granted = uploader.grant(Time::ZERO, |_| None).unwrap();
+            uploader.begin(granted, Time::ZERO, |_| None);
             served[usize::from(granted.slot > 1)] += 1;
             uploader.push(granted, ask_of(u8::from(granted.slot > 1), turn), 0, 1000);
             uploader.finish(granted, Time::ZERO, CHUNK);
@@ -460,10 +512,10 @@ mod tests {
         let mut uploader = uploader(1);
         uploader.push(conn(2), ask(0), 0, 9);
         uploader.push(conn(1), ask(0), 0, 9);
-        assert_eq!(uploader.grant(Time::ZERO), Some(conn(2)));
-        assert_eq!(uploader.grant(Time::from_millis(199)), None);
+        assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(2)));
+        assert_eq!(uploader.grant(Time::from_millis(199), |_| None), None);
         assert_eq!(uploader.deadline(Time::from_millis(199)), Some(Time::from_millis(200)));
-        assert_eq!(uploader.grant(Time::from_millis(200)), Some(conn(1)));
+        assert_eq!(uploader.grant(Time::from_millis(200), |_| None), Some(conn(1)));
         assert_eq!(uploader.deadline(Time::from_millis(200)), None);
     }
 
@@ -474,12 +526,12 @@ mod tests {
         uploader.push(conn(1), ask_of(0, 1), 0, 9);
         assert!(uploader.cancel(conn(1), 0, 0) && !uploader.cancel(conn(1), 0, 0));
         uploader.check();
-        assert_eq!(uploader.grant(Time::ZERO), Some(conn(1)));
+        assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(1)));
         assert_eq!(uploader.cancel_content(&ContentId([0; 32])), [(conn(1), ask(1))]);
         uploader.check();
         assert!(uploader.is_idle());
         uploader.push(conn(1), ask(2), 0, 9);
         uploader.remove(conn(1));
-        assert!(uploader.is_idle() && uploader.grant(Time::ZERO).is_none());
+        assert!(uploader.is_idle() && uploader.grant(Time::ZERO, |_| None).is_none());
     }
 }

@@ -8,7 +8,7 @@ use crate::lan::Lan;
 use crate::wire_peer::{Bytes, WirePeer};
 
 /// Chunks asked for at once (`Limits::window_chunks_max`): more cannot have come when the second was found wrong.
-const WINDOW_CHUNKS: usize = 12;
+const WINDOW_CHUNKS: usize = 16;
 
 #[test]
 fn a_peer_that_sends_wrong_bytes_is_struck_and_the_file_is_right() {

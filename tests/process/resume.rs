@@ -10,7 +10,7 @@ use crate::lan::Lan;
 const BYTES: u64 = 32 * MIB;
 const CHUNKS: usize = 2048;
 /// Chunks asked for at once (`Limits::window_chunks_max`): what was on its way may come again.
-const WINDOW_CHUNKS: usize = 12;
+const WINDOW_CHUNKS: usize = 16;
 /// The last byte count at which a kill certainly hits an incomplete download; see [`Trap`].
 const KILL_BYTES_MAX: u64 = 24 * MIB;
 

@@ -52,6 +52,33 @@ fn among_many_each_is_connected_to_some_and_all_get_it() {
 }
 
 #[test]
+fn all_have_as_many_neighbours_so_nobody_is_left_behind() {
+    let mut spec = spec(2, 60);
+    spec.limits.tactics.drawn_neighbours = 12;
+    let figures = played(spec);
+    assert!(figures.slowest_over_median < 1.05 && figures.fairness > 0.97, "{figures:?}");
+}
+
+#[test]
+fn who_looks_for_the_same_is_met_at_once_so_nobody_gathers_neighbours() {
+    let mut met = spec(1, 40);
+    met.limits.tactics.drawn_neighbours = 10;
+    let mut strangers = met.clone();
+    strangers.limits.tactics.meets_seekers = false;
+    let (met, strangers) = (played(met), played(strangers));
+    assert!(met.control_bytes * 10 < strangers.control_bytes * 9, "{met:?} {strangers:?}");
+}
+
+#[test]
+fn who_has_a_chunk_is_not_told_of_it_by_itself() {
+    let waits = spec(1, 16);
+    let mut at_once = waits.clone();
+    at_once.limits.tactics.haves_wait = false;
+    let (waits, at_once) = (played(waits), played(at_once));
+    assert!(waits.happenings * 100 < at_once.happenings * 97, "{waits:?} {at_once:?}");
+}
+
+#[test]
 fn half_of_the_peers_crash_and_return_and_all_get_it() {
     for seed in 1..=2 {
         let churn = Some(Churn { share_percent: 50, every: Duration::from_millis(800) });

@@ -9,11 +9,14 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
+  in-line       send what few neighbours have no sooner than the rest
+  at-once       tell each neighbour at once of each chunk that came, even if it has that
+  strangers     connect to who has some of the file, not to who only looks for it, too
   unassigned    let the seed show everything to everybody from the beginning
-  slots=K       send K chunks at once
-  window=K      ask for K chunks at once, over all sources
+  slots=K       send K chunks at once, at most
+  window=K      ask for K chunks at once, over all sources, at most
   neighbours=K  of up to K peers that have or want a file, connect to each
-  drawn=K       where there are more, connect to about K that a hash draws
+  drawn=K       where there are more, connect to K who stand next on circles
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
@@ -23,14 +26,22 @@ Examples:
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
 /// The names of those that take no number.
-pub(super) const POLICIES: [(&str, Choice); 2] =
-    [("random", Choice::Random), ("unassigned", Choice::Unassigned)];
+pub(super) const POLICIES: [(&str, Choice); 5] = [
+    ("random", Choice::Random),
+    ("unassigned", Choice::Unassigned),
+    ("in-line", Choice::InLine),
+    ("at-once", Choice::AtOnce),
+    ("strangers", Choice::Strangers),
+];
 
 /// One thing that is to be done otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
     Random,
     Unassigned,
+    InLine,
+    AtOnce,
+    Strangers,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
@@ -56,6 +67,9 @@ impl Choice {
         match self {
             Choice::Random => limits.tactics.rarest_first = false,
             Choice::Unassigned => limits.tactics.seed_assigns = false,
+            Choice::InLine => limits.tactics.scarce_first = false,
+            Choice::AtOnce => limits.tactics.haves_wait = false,
+            Choice::Strangers => limits.tactics.meets_seekers = false,
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,

@@ -7,6 +7,7 @@ use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Download;
 use crate::core::flights::Flight;
+use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::picker;
@@ -23,7 +24,7 @@ impl Peer {
             return;
         };
         let Some(geometry) = download.geometry else { return };
-        let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
+        let window = self.window_of(&geometry);
         let mut room = window.saturating_sub(download.window_used());
         self.downloader.starving.remove(&content);
         if room == 0 {
@@ -91,7 +92,7 @@ impl Peer {
                 return;
             };
             let Some(geometry) = download.geometry.filter(|_| download.is_running()) else { return };
-            let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
+            let window = self.window_of(&geometry);
             if download.window_used() >= window {
                 return;
             }
@@ -174,6 +175,17 @@ impl Peer {
                 return;
             }
         }
+    }
+
+    /// How many chunks of a download are asked for at once.
+    pub(in crate::core) fn window_of(&self, geometry: &Geometry) -> usize {
+        let limits = &self.config.limits;
+        // Others have to find room in the pool, too.
+        let room = limits.buffer_pool_bytes / 4 * 3 / u64::from(geometry.chunk_bytes());
+        picker::window(
+            geometry.chunks(),
+            limits.window_chunks_max.min(u32::try_from(room).unwrap_or(u32::MAX)),
+        )
     }
 
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.

@@ -210,6 +210,7 @@ impl Peer {
         }
         if self.cut_of(content).is_none() {
             let wanted = self.neighbourhood.content == Some(*content)
+                || self.searches.iter().any(|(_, search)| search.fetches(content))
                 || self.downloader.get(content).is_some_and(|download| download.wants_peers());
             return (!wanted).then_some(self.catalogue.why_gone(content));
         }
@@ -242,11 +243,13 @@ impl Peer {
             return;
         }
         let from = connection.peer_ref();
+        // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
+        let holds = from.id.is_some_and(|peer| self.directory.is_holder(&peer, &content));
+        let seeks = from.id.is_some_and(|peer| self.is_companion(&peer, &content)) && !holds;
+        let not_yet = reason == RefuseReason::Unknown && (seeks || !self.config.topology.is_mesh());
         if let Some(peer) = from.id {
             self.directory.unlist(&peer, &content);
         }
-        // A neighbour that does not know yet what there is will name it.
-        let not_yet = reason == RefuseReason::Unknown && !self.config.topology.is_mesh();
         if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {
             self.event(Event::SourceLost { content, from, why: reason.text() });
         }

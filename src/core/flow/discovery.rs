@@ -59,6 +59,7 @@ impl Peer {
         }
         let one = matches!(query.wanted, Wanted::Id(_) | Wanted::Name(_));
         self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
+        self.meet_seeker(now, &query.peer);
         let looks = self.looks_of(&query.wanted);
         if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
             return self.counters.add("queries over rate");

@@ -2,7 +2,7 @@
 
 use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Holding;
-use crate::core::connection::{Connection, ListOut};
+use crate::core::connection::{Channel, Connection, ListOut};
 use crate::core::door::ConnId;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
@@ -144,8 +144,14 @@ impl Peer {
         let sated = self.config.topology.is_mesh()
             && channel.told.is_some()
             && channel.remote.as_ref().is_some_and(Bitfield::is_full);
-        if channel.our_cut.is_some() && !channel.withdrawn && !sated {
-            connection.stale_haves.insert(number, ());
+        if channel.our_cut.is_none() || channel.withdrawn || sated {
+            return;
+        }
+        let waits = self.config.limits.tactics.haves_wait
+            && self.config.topology.is_mesh()
+            && self.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel));
+        connection.stale_haves.insert(number, ());
+        if !waits {
             self.wake(now, conn);
         }
     }
@@ -218,6 +224,15 @@ impl Peer {
         let Some(download) = self.downloader.get(content) else { return false };
         channel.counts_for(download.geometry)
     }
+}
+
+/// Whether the other side has all that it was not told yet of a holding. Until there is more to say it need not hear of
+/// that; but in the end it is told that everything is here.
+fn is_no_news(holding: &Holding, channel: &Channel) -> bool {
+    let (Some(told), Some(remote), None) = (channel.told, &channel.remote, &channel.shown) else {
+        return false;
+    };
+    !holding.is_complete() && holding.since(told).iter().all(|chunk| remote.get(*chunk))
 }
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.

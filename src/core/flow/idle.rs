@@ -9,7 +9,6 @@ use crate::core::door::ConnId;
 use crate::core::flights::Flight;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::picker;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::Frame;
@@ -97,7 +96,7 @@ impl Peer {
         if !self.is_idle_source(now, &content, conn) {
             return;
         }
-        let window = picker::window(geometry.chunks(), self.config.limits.window_chunks_max);
+        let window = self.window_of(&geometry);
         let room = download.window_used() < window + window.div_ceil(2);
         match self.pick(&content, conn) {
             Some(chunk) if room => {

@@ -132,7 +132,7 @@ impl Peer {
         self.greet_neighbour(now, conn);
         self.note_recipient(now);
         for content in self.downloader.wanting() {
-            if self.directory.holders(&content).any(|holder| *holder == hello.peer) {
+            if self.is_companion(&hello.peer, &content) {
                 self.open_channel(now, conn, content);
             }
         }

@@ -53,6 +53,7 @@ impl Peer {
             self.timers.set(Timer::Download(content), now + FIRST_REVIEW);
             // Connecting takes as long as opening; they need not wait for each other.
             self.seek_sources(now, content);
+            self.open_to_companions(now, content);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::core::bitfield::Bitfield;
 use crate::core::connection::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
+use crate::core::downloader::Downloader;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -181,7 +182,10 @@ impl Peer {
 
     /// Gives free upload slots to who waits for one.
     pub(in crate::core) fn grant_uploads(&mut self, now: Time) {
-        while let Some(conn) = self.uploader.grant(now) {
+        let scarce_first = self.config.limits.tactics.scarce_first;
+        while let Some(conn) =
+            self.uploader.grant(now, |content| copies(&self.downloader, scarce_first, content))
+        {
             self.wake(now, conn);
             self.wake_http(now, conn);
         }
@@ -234,7 +238,9 @@ impl Peer {
 
     /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
     fn begin_upload(&mut self, now: Time, conn: ConnId) {
-        let Some(ask) = self.uploader.begin(conn, now) else { return };
+        let scarce_first = self.config.limits.tactics.scarce_first;
+        let ask = self.uploader.begin(conn, now, |content| copies(&self.downloader, scarce_first, content));
+        let Some(ask) = ask else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
@@ -248,6 +254,12 @@ impl Peer {
         );
         self.note_room(now, content);
     }
+}
+
+/// How many neighbours have each chunk of a content that is being fetched here, if that is to matter to who is served.
+fn copies<'a>(downloader: &'a Downloader, scarce_first: bool, content: &ContentId) -> Option<&'a [u16]> {
+    let download = downloader.get(content).filter(|_| scarce_first)?;
+    Some(&download.availability)
 }
 
 /// What others are told of a fault of a shared file.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::core::circles::Circles;
 use crate::core::connection::Channel;
 use crate::core::door::ConnId;
 use crate::core::downloader::Phase;
@@ -10,11 +11,11 @@ use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
-use crate::core::topology;
-use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.
 const SOURCES_FEW: usize = 8;
+/// So often the circles are doubled for a download that finds too few sources.
+const CIRCLES_DOUBLED_MAX: u32 = 8;
 /// Before that one is enough: holders turn up one after the other.
 const SOURCES_WAIT: Duration = Duration::from_secs(1);
 
@@ -29,9 +30,11 @@ impl Peer {
         if !self.config.topology.is_mesh() {
             return self.seek_neighbours(now);
         }
-        let drawn = self.directory.holders(&content).filter(|peer| self.is_to_connect(peer, &content));
-        for peer in drawn.copied().collect::<Vec<_>>() {
-            self.seek_source(now, &peer, content);
+        self.draw_circles(now, &content);
+        for peer in self.companions(&content) {
+            if self.is_to_connect(&peer, &content) {
+                self.seek_source(now, &peer, content);
+            }
         }
         if self.directory.holder_count(&content) == 0 {
             self.dial_fixed_peers(now);
@@ -43,21 +46,86 @@ impl Peer {
         if !self.config.topology.is_mesh() {
             return self.seek_sources(now, content);
         }
+        if let Some(download) = self.downloader.get_mut(&content) {
+            download.circles.note(&self.id, peer);
+        }
         if self.leaving.is_none() && self.is_to_connect(peer, &content) {
             self.seek_source(now, peer, content);
         }
     }
 
-    /// Whether a download connects to a holder: to each where they are few, and of many to those that are drawn. Who wants
-    /// the same will hold some of it soon, and counts already.
+    /// Somebody looks for something: if that is fetched here, too, the two may be to connect.
+    pub(in crate::core) fn meet_seeker(&mut self, now: Time, peer: &PeerId) {
+        if !self.config.topology.is_mesh() {
+            return;
+        }
+        for content in self.downloader.wanting() {
+            if self.is_companion(peer, &content) {
+                self.seek_holder(now, peer, content);
+            }
+        }
+    }
+
+    /// Whether a peer has some of a content that is fetched here, or looks for it, too.
+    pub(in crate::core) fn is_companion(&self, peer: &PeerId, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        self.directory.is_holder(peer, content)
+            || (self.config.limits.tactics.meets_seekers
+                && self.directory.is_seeker(peer, content, &download.name))
+    }
+
+    /// Who has some of a content that is fetched here, or looks for it, too.
+    fn companions(&self, content: &ContentId) -> Vec<PeerId> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        if self.directory.seekers_of(content, &download.name) == 0 {
+            return self.directory.holders(content).copied().collect();
+        }
+        let peers = self.directory.peers().map(|(peer, _)| peer);
+        peers.filter(|peer| self.is_companion(peer, content)).copied().collect()
+    }
+
+    /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
+    /// there any more.
+    fn draw_circles(&mut self, now: Time, content: &ContentId) {
+        let Some(download) = self.downloader.get(content) else { return };
+        // A circle gives two neighbours.
+        let circles = self.config.limits.tactics.drawn_neighbours.div_ceil(2);
+        let count = circles.saturating_mul(1 << download.widened.min(CIRCLES_DOUBLED_MAX));
+        let circles = &download.circles;
+        if circles.len() == count && circles.neighbours().all(|peer| self.is_there(now, peer, content)) {
+            return;
+        }
+        let mut circles = Circles::new(count);
+        for peer in self.companions(content) {
+            if self.is_there(now, &peer, content) {
+                circles.note(&self.id, &peer);
+            }
+        }
+        if let Some(download) = self.downloader.get_mut(content) {
+            download.circles = circles;
+        }
+    }
+
+    /// Whether a peer has or wants a content and is connected, or can be dialled.
+    fn is_there(&self, now: Time, peer: &PeerId, content: &ContentId) -> bool {
+        let dialled = |addr: &SocketAddr| self.dialer.again(now, addr).is_none();
+        self.is_companion(peer, content)
+            && (self.links.to_peer(peer).is_some()
+                || self.directory.get(peer).is_some_and(|known| dialled(&known.addr)))
+    }
+
+    /// Whether a download connects to somebody who has or wants the same: to each where they are few, and of many to those
+    /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
     fn is_to_connect(&self, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         let holders = self.directory.holder_count(content);
-        let by_name = self.directory.seeker_count(&Wanted::Name(download.name.clone()));
-        let many = holders.max(by_name).max(self.directory.seeker_count(&Wanted::Id(*content))) + 1;
-        let most = self.config.limits.neighbours_max;
-        let count = self.config.limits.tactics.drawn_neighbours.saturating_mul(1 << download.widened.min(16));
-        many <= most || topology::is_drawn(&self.id, peer, count, many)
+        let many = holders.max(self.directory.seekers_of(content, &download.name)) + 1;
+        if many <= self.config.limits.neighbours_max {
+            // Of two who look for it one dials.
+            return self.directory.is_holder(peer, content) || self.id < *peer;
+        }
+        download.circles.is_next(peer)
+            || (download.circles.is_before(peer) && self.directory.holds_all(peer, content))
     }
 
     /// A download that has found few sources, though there are more, connects to more.
@@ -106,12 +174,24 @@ impl Peer {
         !channel.refused && !late
     }
 
+    /// A download begins: who is connected already and has or wants the same hears of it.
+    pub(in crate::core) fn open_to_companions(&mut self, now: Time, content: ContentId) {
+        let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
+        for (peer, conn) in open {
+            if self.is_companion(&peer, &content) {
+                self.open_channel(now, conn, content);
+            }
+        }
+    }
+
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
     fn seek_source(&mut self, now: Time, peer: &PeerId, content: ContentId) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(&content));
             let named = channel.is_some_and(|(_, channel)| stands(channel));
+            // Who only looks for it, too, and refused it names it as soon as it knows it.
+            let named = named || (channel.is_some() && !self.directory.is_holder(peer, &content));
             if !named {
                 self.open_channel(now, conn, content);
             }

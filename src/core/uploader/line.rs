@@ -69,13 +69,24 @@ impl Line {
         self.stand(&content, Waiting { standing, conn, since: self.turns });
     }
 
+    /// What the next ticket is for.
+    pub(super) fn next(&self) -> Option<&ContentId> {
+        self.tickets.front()
+    }
+
     /// Takes the one who is next.
     pub(super) fn pop(&mut self) -> Option<ConnId> {
+        self.pop_where(|_| true)
+    }
+
+    /// Takes the first of those who wait for what the next ticket is for and are preferred; if none is, who is next.
+    pub(super) fn pop_where(&mut self, preferred: impl Fn(&ConnId) -> bool) -> Option<ConnId> {
         let content = self.tickets.pop_front()?;
         self.newcomers = self.newcomers.saturating_sub(1);
         self.turns += 1;
         let waiting = self.waiting.get(&content)?;
-        let at = self.passed_over(waiting).unwrap_or(0);
+        let preferred = || waiting.iter().position(|waiting| preferred(&waiting.conn));
+        let at = self.passed_over(waiting).or_else(preferred).unwrap_or(0);
         self.leave(&content, at).map(|waiting| waiting.conn)
     }
 

@@ -54,7 +54,7 @@ impl Peer {
         if !self.connections.http(conn).is_some_and(Reader::waits) {
             return;
         }
-        let Some(ask) = self.uploader.begin(conn, now) else { return };
+        let Some(ask) = self.uploader.begin(conn, now, |_| None) else { return };
         let chunk_bytes = self.catalogue.get(&ask.content).map(|held| u64::from(held.geometry.chunk_bytes()));
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let at = reader.body().map_or(0, |body| body.at);
