@@ -420,6 +420,19 @@ fn a_chunk_may_be_replaced_while_it_is_served() {
     assert!(replaced > 0);
 }
 
+/// What a peer announces and takes back again and again is no news: a get is over when its wait is.
+#[test]
+fn who_announces_and_takes_back_keeps_no_get_waiting() {
+    let mut scenario = forest(0, 1_003);
+    foreign(&mut scenario, ForeignSpec::new(Dialect::A).holds(0, &[1, 2, 3, 4]));
+    // Some of its garbage passes for an announcement of all that it has.
+    let floods = Manner::Floods(Duration::from_millis(50));
+    foreign(&mut scenario, ForeignSpec::new(Dialect::D).holds(0, &[]).manner(floods));
+    let asker = asker(&mut scenario, s(2));
+    let world = play(scenario, seconds(120));
+    assert!(world.classic_outcome(asker, 0).is_some(), "{:#?}", said(&world, asker));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_digest() {
     let play = |seed| -> Report {
