@@ -1,5 +1,7 @@
 //! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
 
+use std::time::Duration;
+
 use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     BrokenWhy, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse, Expect, Fault,
@@ -523,4 +525,40 @@ fn a_last_chunk_that_was_cut_short_is_asked_elsewhere() {
     }
     assert_eq!(cut, 1);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+}
+
+/// Lets a peer of D announce these chunks and then something else in their place, every two seconds, until the fetch is
+/// over. How many seconds that took.
+fn flickers_until_over(bench: &mut Bench, chunks: &str) -> u64 {
+    let began = bench.now;
+    while failure(bench).is_none() && bench.now < began + Duration::from_secs(300) {
+        bench.hear(host(3), chunks);
+        bench.wait(1_000);
+        bench.hear(host(3), r#"{"chunks": {"sea_1.png": {}}}"#);
+        bench.wait(1_000);
+    }
+    bench.now.since(began).as_secs()
+}
+
+#[test]
+fn a_chunk_that_is_here_is_no_news_however_often_it_is_announced() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=4));
+    bench.get("forest.png", 20_000);
+    serve(&mut bench, Dialect::A, &file, 500);
+    let took = flickers_until_over(&mut bench, r#"{"chunks": {"forest_1.png": {}}}"#);
+    let incomplete = matches!(failure(&bench), Some(ClassicFailure::Incomplete { .. }));
+    assert!(incomplete && (20..24).contains(&took), "{took} s {:?}", bench.events);
+}
+
+#[test]
+fn who_never_delivers_is_not_tried_for_ever_however_often_it_announces() {
+    let mut bench = Bench::new(config());
+    bench.get("forest.png", 20_000);
+    let chunks = r#"{"chunks": {"forest_1.png": {}, "forest_2.png": {}}}"#;
+    let took = flickers_until_over(&mut bench, chunks);
+    let incomplete = matches!(failure(&bench), Some(ClassicFailure::Incomplete { .. }));
+    assert!(incomplete && took < 90, "{took} s {:?}", bench.events);
+    // The dials went nowhere, one after the other. Who announces anew is tried anew while the wait lasts.
+    assert!(bench.dials.len() > 4, "{:?}", bench.dials);
 }

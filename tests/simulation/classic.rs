@@ -391,6 +391,48 @@ fn a_dictionary_tells_who_is_to_be_asked() {
     assert!(matches!(outcome, Some(ClassicOutcome::Finished { .. })), "{outcome:?}");
 }
 
+/// When a host was last given a chunk of so many bytes.
+fn given(world: &Simulation, host: usize, chunk: &str, size: u64) -> Option<Time> {
+    let of_chunk = said(world, host).into_iter().rev().filter(|(_, event)| match event {
+        ClassicEvent::ChunkReceived { name, bytes, .. } => name.to_string() == chunk && *bytes == size,
+        _ => false,
+    });
+    of_chunk.map(|(at, _)| at).next()
+}
+
+/// One of ours serves a chunk that it was given cut short, and has the whole one before the other has stored the piece.
+#[test]
+fn a_chunk_may_be_replaced_while_it_is_served() {
+    let mut replaced = 0;
+    for after in 0..20 {
+        let mut scenario = forest(0, 1_003);
+        let cuts_short = ForeignSpec::new(Dialect::B).holds(0, &[1]).manner(Manner::CutsShort);
+        scenario.host(HostSpec::default().foreign(cuts_short));
+        let first = asker(&mut scenario, s(6));
+        let whole = ClassicSpec::default().classic_only().speaks(&[Dialect::C]);
+        scenario.host(HostSpec::default().starts_at(seconds(15)).shares(0).classic(whole));
+        let second = asker(&mut scenario, s(15) + Duration::from_millis(after));
+        scenario.hosts[second].disk.latency = Duration::from_millis(10);
+        let (world, _) = brings(scenario, second, seconds(60));
+        let whole_at = given(&world, first, "forest_1", 201);
+        replaced += u32::from(given(&world, second, "forest_1", 100) > whole_at && whole_at.is_some());
+    }
+    assert!(replaced > 0);
+}
+
+/// What a peer announces and takes back again and again is no news: a get is over when its wait is.
+#[test]
+fn who_announces_and_takes_back_keeps_no_get_waiting() {
+    let mut scenario = forest(0, 1_003);
+    foreign(&mut scenario, ForeignSpec::new(Dialect::A).holds(0, &[1, 2, 3, 4]));
+    // Some of its garbage passes for an announcement of all that it has.
+    let floods = Manner::Floods(Duration::from_millis(50));
+    foreign(&mut scenario, ForeignSpec::new(Dialect::D).holds(0, &[]).manner(floods));
+    let asker = asker(&mut scenario, s(2));
+    let world = play(scenario, seconds(120));
+    assert!(world.classic_outcome(asker, 0).is_some(), "{:#?}", said(&world, asker));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_digest() {
     let play = |seed| -> Report {

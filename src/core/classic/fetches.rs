@@ -63,6 +63,8 @@ pub(in crate::core) enum TargetLook {
 #[derive(Debug, Default)]
 pub(in crate::core) struct Chunk {
     pub(in crate::core) state: State,
+    /// Who was heard to have it while the file was fetched.
+    pub(in crate::core) offered_by: SortedSet<IpAddr>,
     /// So often each holder failed, and when it last did.
     pub(in crate::core) failures: SortedMap<IpAddr, (u32, Time)>,
     /// Holders whose chunk has a size that cannot be right.

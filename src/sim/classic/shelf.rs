@@ -19,6 +19,8 @@ const BEYOND_CHUNK_MAX: u64 = 21;
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Shelf {
     pub(in crate::sim) kept: SortedMap<ChunkName, Rc<[u8]>>,
+    /// What was kept once and is no longer. Who was being given it then has it all the same.
+    replaced: Vec<(ChunkName, Rc<[u8]>)>,
     spools: SortedMap<SpoolId, Vec<u8>>,
     /// Spools that could not be written and of which the core has not heard yet.
     failed: SortedSet<SpoolId>,
@@ -126,7 +128,8 @@ impl Shelf {
             ClassicJob::KeepSpool { spool, name, skip } => self.keep(spool, name, skip, spec, rng),
             ClassicJob::LookAtTarget { ticket, .. } => Some(ClassicReply::TargetFree { ticket }),
             ClassicJob::DropChunk { name } => {
-                self.kept.remove(&name);
+                let dropped = self.kept.remove(&name);
+                self.replaced.extend(dropped.map(|chunk| (name, chunk)));
                 None
             }
             ClassicJob::Merge { ticket, file, chunks } => Some(self.merge(ticket, file, &chunks, spec, rng)),
@@ -144,6 +147,13 @@ impl Shelf {
             | ClassicJob::WriteSpool { .. }
             | ClassicJob::DropSpool { .. } => None,
         }
+    }
+
+    /// Whether these bytes are, or were, what is kept of a chunk, under whatever form of its name.
+    pub(in crate::sim) fn has_kept(&self, name: &ChunkName, bytes: &[u8]) -> bool {
+        let same = |other: &ChunkName| (other.stem(), other.index()) == (name.stem(), name.index());
+        let before = self.replaced.iter().map(|(other, chunk)| (other, chunk));
+        self.kept.iter().chain(before).any(|(other, chunk)| same(other) && **chunk == *bytes)
     }
 
     /// Bytes of the chunk that is open for a connection.
@@ -199,7 +209,8 @@ impl Shelf {
         if chunk.len() as u64 > self.chunk_bytes_max {
             self.complain(format!("{name} is kept with {} bytes, more than a chunk may have", chunk.len()));
         }
-        self.kept.insert(name.clone(), chunk.into());
+        let before = self.kept.insert(name.clone(), chunk.into());
+        self.replaced.extend(before.filter(|before| **before != *chunk).map(|before| (name.clone(), before)));
         Some(ClassicReply::ChunkKept { spool, name, bytes: chunk.len() as u64 })
     }
 
@@ -287,6 +298,22 @@ mod tests {
         assert_eq!(shelf.find(&name("forest_1")).as_deref(), Some(&b"abcd"[..]));
         assert_eq!((shelf.find(&name("forest_2")), shelf.spools()), (None, 1));
         assert_eq!(shelf.complaint, None);
+    }
+
+    #[test]
+    fn what_was_kept_is_remembered_when_something_takes_its_place() {
+        let (mut shelf, mut spec, mut rng) = shelf();
+        for bytes in [&b"cut"[..], b"whole"] {
+            shelf.append(SPOOL, bytes, &mut spec, &mut rng);
+            let job = ClassicJob::KeepSpool { spool: SPOOL, name: name("forest_1.png"), skip: 0 };
+            shelf.begin(&job);
+            shelf.carry_out(job, &mut spec, &mut rng);
+        }
+        shelf.carry_out(ClassicJob::DropChunk { name: name("forest_1.png") }, &mut spec, &mut rng);
+        assert_eq!(shelf.find(&name("forest_1")), None);
+        let has_kept = |text: &str, bytes: &[u8]| shelf.has_kept(&name(text), bytes);
+        assert!(has_kept("forest_1", b"cut") && has_kept("forest_1", b"whole"));
+        assert!(!has_kept("forest_1", b"who") && !has_kept("forest_2", b"cut"));
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl ClassicWatch {
                 if kept.len() as u64 != *bytes {
                     return Err(format!("says {name} has {bytes} bytes; {} are kept", kept.len()));
                 }
-                let excused = self.excuses(name, from.ip(), hosts, library) || self.hosts[host].disturbed;
+                let excused = self.excuses(name, from.ip(), kept, hosts) || self.hosts[host].disturbed;
                 if excused || is_right(name, kept, library) {
                     return Ok(());
                 }
@@ -171,7 +171,7 @@ impl ClassicWatch {
                     whole && content.bytes(0, *bytes) == merged
                 });
                 let of_file = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
-                match right || has_wrong(&hosts[host], of_file, |_| true, library) {
+                match right || has_wrong(&hosts[host], of_file, library) {
                     true => Ok(()),
                     false => Err(format!("finishes {file}, which is not what was shared")),
                 }
@@ -191,18 +191,17 @@ impl ClassicWatch {
     ) -> Result<(), String> {
         // Among themselves they misunderstand each other: B takes B-json's header for data.
         let is_foreign = hosts.iter().any(|host| host.ip == from && host.foreign.is_some());
-        match is_right(name, chunk, library) || is_foreign || self.excuses(name, from, hosts, library) {
+        match is_right(name, chunk, library) || is_foreign || self.excuses(name, from, chunk, hosts) {
             true => Ok(()),
             false => Err(format!("is given {} bytes of {name} by {from} that are not its own", chunk.len())),
         }
     }
 
-    /// Whether a wrong chunk from there is nobody's mistake.
-    fn excuses(&self, name: &ChunkName, from: IpAddr, hosts: &[Host], library: &Library) -> bool {
+    /// Whether a wrong chunk from there is nobody's mistake. Who kept it when it was asked for may have replaced it since.
+    fn excuses(&self, name: &ChunkName, from: IpAddr, chunk: &[u8], hosts: &[Host]) -> bool {
         hosts.iter().zip(&self.hosts).find(|(host, _)| host.ip == from).is_none_or(|(host, seen)| {
             let hostile = host.spec.foreign.as_ref().is_some_and(|foreign| foreign.manner.is_hostile());
-            let same = |kept: &ChunkName| kept.index() == name.index();
-            hostile || seen.disturbed || has_wrong(host, name.stem(), same, library)
+            hostile || seen.disturbed || host.disk.shelf.has_kept(name, chunk)
         })
     }
 
@@ -223,10 +222,10 @@ impl ClassicWatch {
     }
 }
 
-/// Whether a chunk of this file, of those that `which` says, is kept there and wrong.
-fn has_wrong(host: &Host, stem: &str, which: impl Fn(&ChunkName) -> bool, library: &Library) -> bool {
+/// Whether a chunk of this file is kept there and wrong.
+fn has_wrong(host: &Host, stem: &str, library: &Library) -> bool {
     let mut kept = host.disk.shelf.kept.iter();
-    kept.any(|(name, bytes)| name.stem() == stem && which(name) && !is_right(name, bytes, library))
+    kept.any(|(name, bytes)| name.stem() == stem && !is_right(name, bytes, library))
 }
 
 /// Whether these are the bytes of a chunk that this name may stand for.

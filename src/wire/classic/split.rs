@@ -52,6 +52,11 @@ impl ChunkRule {
         }
     }
 
+    /// Whether some file has a chunk of this number.
+    pub fn may_have(self, index: u32) -> bool {
+        index >= 1 && (self == ChunkRule::Fixed || index <= FIFTHS)
+    }
+
     /// Where chunk `index`, from 1, of a file of `size` bytes lies; `None` when there is none.
     pub fn range(self, size: u64, index: u32) -> Option<Range<u64>> {
         let chunk_bytes = self.chunk_bytes(size);
@@ -66,8 +71,7 @@ impl ChunkRule {
         let Some((&highest, _)) = sizes.last_key_value() else { return Ok(()) };
         let mut others_bytes = (self == ChunkRule::Fixed).then_some(FIXED_CHUNK_BYTES);
         for (&index, &bytes) in sizes {
-            let exists = index >= 1 && bytes >= 1 && (self == ChunkRule::Fixed || index <= FIFTHS);
-            if !exists {
+            if bytes < 1 || !self.may_have(index) {
                 return Err(SizeConflict { index, bytes, others_bytes: None });
             }
             let others = *others_bytes.get_or_insert(bytes);

@@ -7,7 +7,6 @@ use crate::core::classic::files::{FileKey, Files};
 use crate::core::door::ClassicContent;
 use crate::core::peer::Peer;
 use crate::core::sorted::{SortedMap, SortedSet};
-use crate::wire::classic::split::FIFTHS;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// Files on offer that are named when a wanted one is not among them.
@@ -86,8 +85,7 @@ impl Peer {
         let mut offers = Offers::new();
         for (ip, name, held) in self.classic.holders.of_stem(file.stem()) {
             let dialects = held.dialects_of(rule);
-            let numbered = rule == ChunkRule::Fixed || name.index() <= FIFTHS;
-            if file.takes(name) && numbered && !dialects.is_empty() {
+            if file.takes(name) && rule.may_have(name.index()) && !dialects.is_empty() {
                 let offer = Offer { ip, name: name.clone(), dialects, size: held.size };
                 offers.entry(name.index()).or_default().push(offer);
             }

@@ -60,14 +60,20 @@ impl Peer {
         }
     }
 
-    /// New chunks are announced by a peer, which may have failed as often as it is tried before.
+    /// New chunks are announced by a peer. What is missing is waited for anew, but once for each that a peer has: who
+    /// announces and takes back again and again would keep a fetch waiting for ever. Until its wait is over, who failed
+    /// is tried again.
     pub(super) fn note_offered(&mut self, now: Time, from: IpAddr, names: &[ChunkName]) {
         for ticket in self.classic.fetches.tickets() {
             let Some(fetch) = self.classic.fetches.get_mut(ticket) else { continue };
             let Some(file) = fetch.file.clone() else { continue };
-            for name in names.iter().filter(|name| file.takes(name)) {
-                fetch.progress = now;
-                if let Some(chunk) = fetch.chunks.get_mut(&name.index()) {
+            for name in names.iter().filter(|name| file.takes(name) && fetch.rule.may_have(name.index())) {
+                let chunk = fetch.chunks.entry(name.index()).or_default();
+                let is_had = matches!(chunk.state, State::Had(_));
+                if chunk.offered_by.insert(from) && !is_had {
+                    fetch.progress = now;
+                }
+                if now < fetch.progress + fetch.wait {
                     chunk.failures.remove(&from);
                     chunk.told_failed = false;
                 }
@@ -169,8 +175,8 @@ impl Peer {
         let (Some(file), rule) = (fetch.file.clone(), fetch.rule) else { return };
         for (name, bytes) in self.classic.shelf.kept() {
             let index = name.index();
-            let numbered = rule == ChunkRule::Fixed || index <= FIFTHS;
-            if !file.takes(name) || !numbered || !self.classic.shelf.may_be_cut_by(name, rule) {
+            let is_of_cut = rule.may_have(index) && self.classic.shelf.may_be_cut_by(name, rule);
+            if !file.takes(name) || !is_of_cut {
                 continue;
             }
             let announced = offers.get(&index).into_iter().flatten().find_map(|offer| offer.size);
