@@ -502,6 +502,35 @@ fn readers_take_turns_chunk_by_chunk() {
 }
 
 #[test]
+fn readers_of_different_ranges_take_turns_alike() {
+    let mut bench = Bench::new();
+    let content = bench.share(7, "a", 400_000);
+    let mut readers: Vec<Reader> = (0..4).map(|_| bench.connect()).collect();
+    let mut slots: Vec<Reader> = (0..4).map(|_| bench.connect()).collect();
+    for (number, reader) in readers.iter_mut().enumerate() {
+        let (first, last) = (number * 100_000, number * 100_000 + 99_999);
+        let ask = format!("GET /{content} HTTP/1.1\r\n{HOST}Range: bytes={first}-{last}\r\n\r\n");
+        bench.say(reader, ask.as_bytes(), usize::MAX);
+    }
+    // Four more read the first kilobyte over and over.
+    let ask = format!("GET /{content} HTTP/1.1\r\n{HOST}Range: bytes=0-999\r\n\r\n");
+    while readers.iter().any(|reader| reader.said.len() < 100_000) {
+        for reader in &mut slots {
+            bench.wait(2);
+            bench.say(reader, ask.as_bytes(), usize::MAX);
+            bench.pull(reader, 10_000);
+        }
+        for reader in &mut readers {
+            bench.wait(2);
+            bench.pull(reader, 10_000);
+        }
+        let got = readers.iter().map(|reader| reader.said.len());
+        let (least, most) = (got.clone().min().expect("some"), got.max().expect("some"));
+        assert!(most - least <= 2 * 16_384 + 1_000, "{least} {most}");
+    }
+}
+
+#[test]
 fn who_takes_nothing_lends_its_slot_and_is_closed_in_the_end() {
     let mut bench = Bench::new();
     let content = bench.share(7, "a", 100_000);
