@@ -12,7 +12,8 @@ use chunkcast::core::{
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{
-    Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query, Wanted,
+    Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query,
+    RefuseReason, Wanted,
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -495,4 +496,48 @@ fn one_chunk_of_another_length_than_was_told_closes_the_connection() {
     assert!(bench.is_closing(conn));
     let next = bench.holder(3, 100);
     assert_eq!(asks(&bench.heard(next)), (1, 0));
+}
+
+#[test]
+fn a_recall_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
+    let mut bench = Bench::new();
+    bench.offers(CONTENT, "x");
+    let conn = bench.connected(host(2), 2);
+    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    for chunk in 0..3 {
+        bench.says(conn, &Frame::Request { channel: 0, chunk });
+    }
+    bench.heard(conn);
+    let begun = |bench: &mut Bench| match bench.peer.next_segment(bench.now, conn) {
+        Segment::Span { len, .. } => len,
+        segment => panic!("{segment:?}"),
+    };
+    let len = begun(&mut bench);
+    for chunk in [0, 2, 2, 6] {
+        bench.says(conn, &Frame::Recall { channel: 0, chunk });
+    }
+    assert_eq!(begun(&mut bench), len);
+    bench.peer.sent(bench.now, conn, len);
+    bench.drain();
+    let rejects =
+        |frames: Vec<Frame>| frames.into_iter().filter(|frame| matches!(frame, Frame::Reject { .. }));
+    let told: Vec<Frame> = rejects(bench.heard(conn)).collect();
+    assert_eq!(told, [Frame::Reject { channel: 0, chunk: 2, reason: RefuseReason::Recalled }]);
+    // Chunk 1 is next, and then nothing is left.
+    let len = begun(&mut bench);
+    bench.peer.sent(bench.now, conn, len);
+    bench.drain();
+    assert!(bench.heard(conn).is_empty());
+    assert_eq!(bench.count(|event| matches!(event, Event::ChunkSent { .. })), 2);
+}
+
+#[test]
+fn an_answer_to_a_recall_that_was_none_changes_nothing() {
+    let mut bench = wanting_100_bytes();
+    let (first, other) = (bench.holder(2, 100), bench.holder(3, 100));
+    assert_eq!(asks(&bench.heard(first)), (1, 0));
+    bench.says(first, &Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled });
+    assert_eq!(asks(&bench.heard(other)), (0, 0));
+    bench.sends(first, 0, 100);
+    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
 }

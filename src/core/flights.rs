@@ -17,8 +17,8 @@ pub(in crate::core) struct Flight {
     pub(in crate::core) begun: Option<Time>,
     /// It took too long: the chunk may be asked elsewhere.
     pub(in crate::core) late: bool,
-    /// It was moved here from another source.
-    pub(in crate::core) moved: bool,
+    /// It was recalled, to be moved: where to, and when.
+    pub(in crate::core) recalled: Option<(ConnId, Time)>,
 }
 
 /// Requests by chunk: one, or two when the first is late or all is in flight.
@@ -81,10 +81,12 @@ impl Flights {
         self.count_late(conn, false, was_late == Some(false));
     }
 
-    /// The request of `chunk` at `conn` was moved there.
-    pub(in crate::core) fn note_moved(&mut self, chunk: u32, conn: ConnId) {
+    /// The request of `chunk` at `conn` was recalled, to be moved to another connection.
+    pub(in crate::core) fn note_recalled(&mut self, chunk: u32, conn: ConnId, to: ConnId, now: Time) {
         let flights = self.by_chunk.get_mut(&chunk).map_or(&mut [][..], Vec::as_mut_slice);
-        flights.iter_mut().filter(|flight| flight.conn == conn).for_each(|flight| flight.moved = true);
+        if let Some(flight) = flights.iter_mut().find(|flight| flight.conn == conn) {
+            flight.recalled = Some((to, now));
+        }
     }
 
     /// Takes out the request of `chunk` at `conn`.
@@ -144,7 +146,7 @@ mod tests {
     }
 
     fn flight(slot: u32) -> Flight {
-        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, moved: false }
+        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, recalled: None }
     }
 
     #[test]

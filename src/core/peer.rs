@@ -162,7 +162,7 @@ impl Peer {
             searches: Searches::default(),
             mirror: None,
             pusher: Pusher::default(),
-            uploader: Uploader::new(limits.upload_slots, limits.upload_slot_stall),
+            uploader: Uploader::new(&limits),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
             looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
@@ -299,6 +299,11 @@ impl Peer {
         let http = || self.connections.http(conn).map(|reader| reader.segment());
         let push = || self.connections.push(conn).map(|push| push.segment());
         classic.or_else(http).or_else(push).unwrap_or(Segment::Nothing)
+    }
+
+    /// What this host's link carries, in bytes a second, as far as uploads have shown.
+    pub fn carries(&self) -> Option<u64> {
+        self.uploader.carries()
     }
 
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain

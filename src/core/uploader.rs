@@ -6,18 +6,21 @@
 mod line;
 #[cfg(test)]
 mod tests;
+mod uplink;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
+use crate::core::limits::Limits;
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use line::{Line, Standing};
+use uplink::Uplink;
 
 /// Who is less behind than one of so many parts of the file counts as equal.
-const PROGRESS_PARTS: u64 = 32;
+const PROGRESS_PARTS: u64 = 64;
 /// A turn is one chunk; over a fast link, as many as come to this. Fewer, longer turns cost the kernel less.
 pub(in crate::core) const TURN_BYTES: u64 = 1 << 20;
 /// A turn that took longer is over with its chunk: over a slow link others would wait too long.
@@ -47,6 +50,8 @@ struct Active {
     since: Time,
     /// What went in it, without the chunk that is on its way.
     bytes: u64,
+    /// The size of the chunk that is on its way, or will be, as far as that is known.
+    len: u32,
 }
 
 /// A request that waits.
@@ -72,6 +77,10 @@ struct Asker {
 pub(in crate::core) struct Uploader {
     slots: usize,
     slot_stall: Duration,
+    one_at_a_time: bool,
+    uplink: Uplink,
+    /// The size of the chunk that was begun last.
+    len: u32,
     askers: SortedMap<ConnId, Asker>,
     /// Connections with a queue and no slot.
     line: Line,
@@ -80,11 +89,14 @@ pub(in crate::core) struct Uploader {
 }
 
 impl Uploader {
-    /// Queues without requests, `slots` slots; one that moves nothing for `slot_stall` is lent to another.
-    pub(in crate::core) fn new(slots: usize, slot_stall: Duration) -> Uploader {
+    /// Queues without requests, and slots; one that moves nothing for a while is lent to another.
+    pub(in crate::core) fn new(limits: &Limits) -> Uploader {
         Uploader {
-            slots: slots.max(1),
-            slot_stall,
+            slots: limits.upload_slots.max(1),
+            slot_stall: limits.upload_slot_stall,
+            one_at_a_time: limits.tactics.one_at_a_time,
+            uplink: Uplink::default(),
+            len: 0,
             askers: SortedMap::new(),
             line: Line::default(),
             active: SortedMap::new(),
@@ -170,7 +182,7 @@ impl Uploader {
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
     ) -> Option<ConnId> {
         let moving = self.active.values().filter(|active| now.since(active.moved) < self.slot_stall).count();
-        if moving >= self.slots {
+        if moving >= self.slots || self.active.values().any(|active| self.fills_until(active) > Some(now)) {
             return None;
         }
         let conn = match copies(self.line.next()?) {
@@ -183,7 +195,7 @@ impl Uploader {
         if let Some(asker) = self.askers.get_mut(&conn) {
             asker.waits = None;
         }
-        self.active.insert(conn, Active { moved: now, begun: false, since: now, bytes: 0 });
+        self.active.insert(conn, Active { moved: now, begun: false, since: now, bytes: 0, len: self.len });
         Some(conn)
     }
 
@@ -208,6 +220,24 @@ impl Uploader {
         active.moved = now;
         active.begun = true;
         Some(ask)
+    }
+
+    /// A chunk of `len` bytes begins to leave for `conn`.
+    pub(in crate::core) fn begun(&mut self, conn: ConnId, len: u32) {
+        self.len = len;
+        if let Some(active) = self.active.get_mut(&conn) {
+            active.len = len;
+        }
+    }
+
+    /// So many bytes left this host, whoever they were for.
+    pub(in crate::core) fn carried(&mut self, now: Time, bytes: u64) {
+        self.uplink.carried(now, bytes);
+    }
+
+    /// What the link of this host carries, in bytes a second, as far as uploads have shown.
+    pub(in crate::core) fn carries(&self) -> Option<u64> {
+        self.uplink.best()
     }
 
     /// Bytes of the upload to `conn` moved. True while its turn may take more than a chunk.
@@ -238,6 +268,9 @@ impl Uploader {
             asker.served = true;
         }
         self.line_up(conn);
+        if self.is_idle() {
+            self.uplink.rest();
+        }
     }
 
     /// When the first slot will be lent, if somebody waits for one.
@@ -245,7 +278,16 @@ impl Uploader {
         if self.line.is_empty() {
             return None;
         }
-        self.active.values().map(|active| active.moved + self.slot_stall).filter(|at| *at > now).min()
+        let lent = |active: &Active| [Some(active.moved + self.slot_stall), self.fills_until(active)];
+        self.active.values().flat_map(lent).flatten().filter(|at| *at > now).min()
+    }
+
+    /// Until when an upload counts as taking all that the link carries: as long as its chunk takes if it shares that with the
+    /// others that are being served. What takes longer waits for its receiver. Over a fast link there is nothing to win.
+    fn fills_until(&self, active: &Active) -> Option<Time> {
+        let alone = self.uplink.takes(active.len);
+        let sharing = u32::try_from(self.active.len()).unwrap_or(u32::MAX);
+        (self.one_at_a_time && alone > TURN_QUICK).then(|| active.since + alone.saturating_mul(sharing))
     }
 
     fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {

@@ -13,7 +13,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use crate::core::{ConnId, Time};
-use crate::shell::pace::{Pace, UNSENT_BYTES_MIN};
+use crate::shell::pace::{Pace, UNSENT_BYTES};
 use crate::shell::ready::ReadyQueue;
 use crate::shell::sockets;
 
@@ -82,9 +82,9 @@ impl Link {
         }
     }
 
-    /// So many bytes were written.
-    pub(super) fn moved(&mut self, now: Time, bytes: u64) {
-        if let Some(unsent) = self.pace.as_mut().and_then(|pace| pace.moved(now, bytes)) {
+    /// So many bytes were written, and this host's link carries `carries` bytes a second, if that is known.
+    pub(super) fn moved(&mut self, now: Time, bytes: u64, carries: Option<u64>) {
+        if let Some(unsent) = self.pace.as_mut().and_then(|pace| pace.moved(now, bytes, carries)) {
             sockets::bound_unsent(&self.stream, unsent);
         }
     }
@@ -242,7 +242,7 @@ impl Links {
     /// Of what is written to this socket, little is to wait in the kernel.
     fn keep_pace(&mut self, key: usize) {
         if let Some(link) = self.sockets.get_mut(key) {
-            sockets::bound_unsent(&link.stream, UNSENT_BYTES_MIN);
+            sockets::bound_unsent(&link.stream, UNSENT_BYTES);
             link.pace = Some(Pace::default());
         }
     }

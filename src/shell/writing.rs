@@ -115,7 +115,7 @@ impl Reactor {
             };
             match sent {
                 Sent::Bytes(count) => {
-                    link.moved(now, count);
+                    link.moved(now, count, self.peer.carries());
                     budget = budget.saturating_sub(count);
                     self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
                     self.peer.sent(now, conn, count);

@@ -187,6 +187,8 @@ pub enum RefuseReason {
     Unreadable = 6,
     /// The file vanished; the content is no longer offered.
     Gone = 7,
+    /// The request was recalled, in time.
+    Recalled = 8,
 }
 
 impl RefuseReason {
@@ -200,6 +202,7 @@ impl RefuseReason {
             RefuseReason::Changed => "file changed there",
             RefuseReason::Unreadable => "file unreadable there",
             RefuseReason::Gone => "file gone there",
+            RefuseReason::Recalled => "recalled",
         }
     }
 
@@ -213,6 +216,7 @@ impl RefuseReason {
             5 => RefuseReason::Changed,
             6 => RefuseReason::Unreadable,
             7 => RefuseReason::Gone,
+            8 => RefuseReason::Recalled,
             _ => return None,
         })
     }
@@ -307,6 +311,13 @@ pub enum Frame {
     },
     /// Takes a request back, as far as the chunk has not been begun.
     Cancel {
+        /// The sender's channel.
+        channel: u32,
+        /// The chunk.
+        chunk: u32,
+    },
+    /// Takes a request back, as [`Frame::Cancel`] does; that it was in time is answered by [`RefuseReason::Recalled`].
+    Recall {
         /// The sender's channel.
         channel: u32,
         /// The chunk.

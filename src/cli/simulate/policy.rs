@@ -11,6 +11,8 @@ Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
   in-line       send what few neighbours have no sooner than the rest
   at-once       tell each neighbour at once of each chunk that came, even if it has that
+  unasked       cancel a request that is to move, without hearing whether it was in time
+  side-by-side  send several chunks at once, even if one takes all that the link carries
   strangers     connect to who has some of the file, not to who only looks for it, too
   unassigned    let the seed show everything to everybody from the beginning
   slots=K       send K chunks at once, at most
@@ -26,12 +28,14 @@ Examples:
 Exit: 0 everybody has the file, 10 somebody never got it.";
 
 /// The names of those that take no number.
-pub(super) const POLICIES: [(&str, Choice); 5] = [
+pub(super) const POLICIES: [(&str, Choice); 7] = [
     ("random", Choice::Random),
     ("unassigned", Choice::Unassigned),
     ("in-line", Choice::InLine),
     ("at-once", Choice::AtOnce),
     ("strangers", Choice::Strangers),
+    ("unasked", Choice::Unasked),
+    ("side-by-side", Choice::SideBySide),
 ];
 
 /// One thing that is to be done otherwise.
@@ -42,6 +46,8 @@ pub(super) enum Choice {
     InLine,
     AtOnce,
     Strangers,
+    Unasked,
+    SideBySide,
     Slots(usize),
     Window(u32),
     Neighbours(usize),
@@ -70,6 +76,8 @@ impl Choice {
             Choice::InLine => limits.tactics.scarce_first = false,
             Choice::AtOnce => limits.tactics.haves_wait = false,
             Choice::Strangers => limits.tactics.meets_seekers = false,
+            Choice::Unasked => limits.tactics.recalls = false,
+            Choice::SideBySide => limits.tactics.one_at_a_time = false,
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,
             Choice::Neighbours(peers) => limits.neighbours_max = peers,

@@ -86,6 +86,7 @@ impl Peer {
             Frame::Have { channel, first, count } => self.on_have(now, conn, channel, first, count),
             Frame::Request { channel, chunk } => self.on_request(now, conn, channel, chunk),
             Frame::Cancel { channel, chunk } => self.on_cancel(now, conn, channel, chunk),
+            Frame::Recall { channel, chunk } => self.on_recall(now, conn, channel, chunk),
             Frame::Reject { channel, chunk, reason } => self.on_reject(now, conn, channel, chunk, reason),
             Frame::Bad { channel, chunk } => self.on_bad(now, conn, channel, chunk),
             Frame::Show { channel } => self.on_show(now, conn, channel),

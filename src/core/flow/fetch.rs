@@ -105,6 +105,21 @@ impl Peer {
             return self.close_for_fault(now, conn, "rejected a chunk of nothing");
         };
         let content = channel.content;
+        let flight = self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn));
+        let recalled = flight.and_then(|flight| flight.recalled);
+        if reason == RefuseReason::Recalled {
+            // Without a recall it answers one from before the request that stands.
+            return match recalled {
+                Some((to, _)) if self.drop_flight(content, chunk, conn) => {
+                    self.ask_elsewhere(now, content, chunk, to);
+                }
+                _ => {
+                    if let Some(connection) = self.connections.get_mut(conn) {
+                        connection.forget_cancelled(content, chunk);
+                    }
+                }
+            };
+        }
         if !self.drop_flight(content, chunk, conn) {
             if let Some(connection) = self.connections.get_mut(conn) {
                 connection.forget_cancelled(content, chunk);

@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
-use crate::core::connection::{Channel, Incoming};
+use crate::core::connection::Channel;
 use crate::core::door::ConnId;
-use crate::core::flights::Flight;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -20,19 +19,6 @@ const UNDER_WAY_FEW: usize = 2;
 /// If nobody asks for so long, others are told; the pause doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A holder whose chunks take so many times as long as those of others gets only what nobody else was asked for.
-const SLOW: u32 = 3;
-/// A chunk that is coming in is asked of another, too, if it would come so many times as soon from there.
-const SOONER: u32 = 2;
-
-/// A request stays where it is if it will not wait so many times as long as a chunk takes: it may have been begun already.
-const WAITS_LONG: u32 = 3;
-/// The same, however short chunks take: so much may lie in buffers on the way.
-const WAIT_MIN: Duration = Duration::from_millis(50);
-
-/// Who has so many chunks coming in waits for its own link, not for holders: nothing is moved.
-const COMING_ENOUGH: usize = 3;
-
 /// What an idle peer remembers.
 #[derive(Debug)]
 pub(in crate::core) struct Idleness {
@@ -104,74 +90,6 @@ impl Peer {
             }
             Some(_) => {}
             None => self.move_to(now, content, conn),
-        }
-    }
-
-    /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
-    /// in slowly is asked of it, too.
-    fn move_to(&mut self, now: Time, content: ContentId, conn: ConnId) {
-        let Some(download) = self.downloader.get(&content) else { return };
-        let Some(usual) = download.pace else { return };
-        let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
-        let Some(connection) = self.connections.get(conn).filter(|_| coming < COMING_ENOUGH) else { return };
-        let pace = connection.pace.unwrap_or(usual);
-        if pace > usual * SLOW {
-            return;
-        }
-        let single = download.flights.iter().filter(|(chunk, flights)| {
-            flights.len() == 1
-                && flights[0].conn != conn
-                && !flights[0].moved
-                && !connection.was_cancelled(&content, **chunk)
-                && !download.storing.contains_key(chunk)
-                && self.offers(conn, &content, **chunk)
-        });
-        let left = single.map(|(chunk, flights)| {
-            let waits = flights[0].begun.is_none();
-            let left = if waits {
-                self.wait_left(now, &flights[0])
-            } else {
-                self.rest_left(now, *chunk, &flights[0], usual)
-            };
-            (waits, left, *chunk, flights[0].conn)
-        });
-        let Some((waits, left, chunk, from)) = left.max() else { return };
-        let worth = if waits { left > (usual * WAITS_LONG).max(WAIT_MIN) } else { left > pace * SOONER };
-        if !worth {
-            return;
-        }
-        if waits {
-            self.cancel(now, from, content, chunk);
-        }
-        // Once is enough: who moves a request again and again gets each answer that crossed.
-        if self.request(now, content, chunk, conn)
-            && let Some(download) = self.downloader.get_mut(&content)
-        {
-            download.flights.note_moved(chunk, conn);
-        }
-    }
-
-    /// How long a request will wait until its chunk is begun, by what others waited there.
-    fn wait_left(&self, now: Time, flight: &Flight) -> Duration {
-        let waited = now.since(flight.asked);
-        let usual = self.connections.get(flight.conn).and_then(|connection| connection.turn);
-        match usual {
-            Some(usual) if waited < usual * 2 => usual.saturating_sub(waited),
-            // What has waited for so long may wait as long again.
-            _ => waited,
-        }
-    }
-
-    /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
-    fn rest_left(&self, now: Time, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
-        let incoming = self.connections.get(flight.conn).and_then(|connection| connection.incoming.as_ref());
-        let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
-            return Duration::ZERO;
-        };
-        let taken = now.since(begun);
-        match coming == chunk && taken > usual {
-            true => taken.saturating_mul(len - at) / at.max(1),
-            false => Duration::ZERO,
         }
     }
 

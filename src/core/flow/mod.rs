@@ -21,6 +21,7 @@ pub(in crate::core) mod neighbours;
 pub(in crate::core) mod progress;
 pub(in crate::core) mod push;
 pub(in crate::core) mod receive;
+mod relocate;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
 pub(in crate::core) mod sources;

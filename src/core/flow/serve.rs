@@ -40,6 +40,7 @@ impl Peer {
     pub(in crate::core) fn on_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let done = connection.sent(now, bytes);
+        self.uploader.carried(now, bytes);
         if !connection.lists_out.is_empty() {
             self.tell_lists(conn);
         }
@@ -132,6 +133,17 @@ impl Peer {
         };
         self.uploader.cancel(conn, number, chunk);
         self.grant_uploads(now);
+    }
+
+    /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
+    pub(in crate::core) fn on_recall(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+            return self.close_for_fault(now, conn, "recalled a chunk of nothing");
+        };
+        if self.uploader.cancel(conn, number, chunk) {
+            self.say(now, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
+            self.grant_uploads(now);
+        }
     }
 
     /// Somebody says that a chunk from here was not what the id demands: the store hashes it again.
@@ -248,6 +260,7 @@ impl Peer {
             return self.grant_uploads(now);
         };
         let Ask { channel, content, chunk } = ask;
+        self.uploader.begun(conn, len);
         connection.begin_chunk(
             channel,
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now },

@@ -17,8 +17,11 @@ fn ask_of(content: u8, chunk: u32) -> Ask {
     Ask { channel: 0, content: ContentId([content; 32]), chunk }
 }
 
+/// So many slots, and chunks that go side by side.
 fn uploader(slots: usize) -> Uploader {
-    Uploader::new(slots, Duration::from_millis(200))
+    let mut limits = Limits { upload_slots: slots, ..Limits::default() };
+    limits.tactics.one_at_a_time = false;
+    Uploader::new(&limits)
 }
 
 /// Serves chunks of `bytes`, each in `took`, until nobody asks any more: who was served what.
@@ -206,4 +209,62 @@ fn what_is_taken_back_is_not_served() {
     uploader.push(conn(1), ask(2), 0, 9);
     uploader.remove(conn(1));
     assert!(uploader.is_idle() && uploader.grant(Time::ZERO, |_| None).is_none());
+}
+
+#[test]
+fn a_chunk_that_takes_all_of_the_link_goes_alone() {
+    let mut uploader = Uploader::new(&Limits::default());
+    let mut now = Time::ZERO;
+    for slot in 0..3 {
+        (0..20).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 100));
+    }
+    // 10 MB a second: a chunk of a megabyte takes a tenth of one.
+    let mut at_once = Vec::new();
+    for _ in 0..20 {
+        while let Some(granted) = uploader.grant(now, |_| None) {
+            assert!(uploader.begin(granted, now, |_| None).is_some());
+            uploader.begun(granted, 1_000_000);
+        }
+        at_once.push(uploader.active.len());
+        let (first, _) = uploader.active.first_key_value().map(|(conn, active)| (*conn, *active)).unwrap();
+        for _ in 0..10 {
+            now = now + Duration::from_millis(10);
+            uploader.carried(now, 100_000);
+            uploader.moved(first, now);
+        }
+        uploader.finish(first, now, CHUNK);
+        uploader.check();
+    }
+    assert!(at_once[10..].iter().all(|count| *count == 1), "{at_once:?}");
+
+    // Who takes longer than that waits for its receiver, not for the link: another goes beside it.
+    let slow = uploader.grant(now, |_| None).unwrap();
+    uploader.begin(slow, now, |_| None).unwrap();
+    uploader.begun(slow, 1_000_000);
+    assert_eq!(uploader.grant(now, |_| None), None);
+    let lent = uploader.deadline(now).unwrap();
+    assert!(lent.since(now) >= Duration::from_millis(90) && lent.since(now) <= Duration::from_millis(110));
+    uploader.moved(slow, lent);
+    assert!(uploader.grant(lent, |_| None).is_some_and(|other| other != slow));
+}
+
+#[test]
+fn over_a_fast_link_chunks_go_side_by_side() {
+    let mut uploader = Uploader::new(&Limits::default());
+    let mut now = Time::ZERO;
+    uploader.carried(now, 0);
+    for _ in 0..10 {
+        now = now + Duration::from_millis(10);
+        uploader.carried(now, 10 << 20);
+    }
+    for slot in 0..6 {
+        uploader.push(conn(slot), ask(0), 0, 100);
+    }
+    let mut granted = 0;
+    while let Some(conn) = uploader.grant(now, |_| None) {
+        assert!(uploader.begin(conn, now, |_| None).is_some());
+        uploader.begun(conn, 1 << 20);
+        granted += 1;
+    }
+    assert_eq!(granted, Limits::default().upload_slots);
 }

@@ -114,6 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_moves_is_given_back_first_so_nothing_comes_twice() {
+        let spec =
+            SwarmSpec { peers: 8, size: 8 << 20, chunk_bytes: Some(128 << 10), ..SwarmSpec::default() };
+        let mut unasked = spec.clone();
+        unasked.limits.tactics.recalls = false;
+        let (recalled, unasked) = (played(spec), played(unasked));
+        assert!(unasked.wasted_bytes > 0, "{unasked:?}");
+        assert!(recalled.wasted_bytes < unasked.wasted_bytes, "{recalled:?} {unasked:?}");
+    }
+
+    #[test]
     fn a_cut_that_is_none_is_refused() {
         assert!(Swarm::new(SwarmSpec { chunk_bytes: Some(1_000), ..SwarmSpec::default() }).is_err());
     }

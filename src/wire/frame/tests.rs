@@ -77,7 +77,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 }
 
 fn reason() -> impl Strategy<Value = RefuseReason> {
-    (1u8..=7).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
+    (1u8..=8).prop_map(|byte| RefuseReason::from_byte(byte).unwrap())
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -135,6 +135,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         }),
         two().prop_map(|[channel, chunk]| Frame::Request { channel, chunk }),
         two().prop_map(|[channel, chunk]| Frame::Cancel { channel, chunk }),
+        two().prop_map(|[channel, chunk]| Frame::Recall { channel, chunk }),
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
         any::<u32>().prop_map(|channel| Frame::Show { channel }),
@@ -205,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), length in 1u32..300, kind in 0u8..0x18) {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), length in 1u32..300, kind in 0u8..0x19) {
         decode_all(&bytes);
         let begun = [&length.to_be_bytes()[..], &[kind], &bytes].concat();
         prop_assert_eq!(decode_pieces(begun.chunks(1)), decode_all(&begun));
@@ -241,7 +242,7 @@ fn the_table_of_the_specification() {
         Some((kind, numbers[0], numbers[numbers.len() - 1]))
     });
     let rows: Vec<_> = rows.collect();
-    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x17).collect::<Vec<_>>());
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), (0x01..=0x18).collect::<Vec<_>>());
     for (kind, min, max) in rows {
         assert_eq!(kind::body_bytes(kind), Some(min..=max), "{kind:#x}");
     }
@@ -278,7 +279,7 @@ fn lengths_no_frame_has_are_refused_at_once() {
         assert_eq!(begin(illegal, kind), Some(FrameError::Length { kind, bytes: illegal }));
     }
     assert_eq!(begin(1, 0x00), Some(FrameError::Kind(0x00)));
-    assert_eq!(begin(1, 0x18), Some(FrameError::Kind(0x18)));
+    assert_eq!(begin(1, 0x19), Some(FrameError::Kind(0x19)));
     assert_eq!(begin(1, 0x7f), Some(FrameError::Kind(0x7f)));
 }
 
@@ -327,7 +328,7 @@ fn bodies_that_say_nothing_legal_are_refused() {
     assert_eq!(decode_all(&of_later), (vec![Decoded::Frame(answer)], None));
     for (kind, body) in [
         (kind::WITHDRAW, &[0, 0, 0, 1, 0][..]),
-        (kind::WITHDRAW, &[0, 0, 0, 1, 8]),
+        (kind::WITHDRAW, &[0, 0, 0, 1, 9]),
         (kind::HAVE, &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]),
         (kind::HAVE, &[0, 0, 0, 1, 0, 0, 0, 1, 255, 255, 255, 255]),
         (kind::BYE, &[0xff]),

@@ -67,6 +67,7 @@ impl Peer {
     pub(in crate::core) fn on_http_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let to = reader.addr;
+        self.uploader.carried(now, bytes);
         match reader.sent(now, bytes) {
             Sent::Some => {
                 if !self.uploader.moved(conn, now)

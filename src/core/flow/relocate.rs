@@ -1,0 +1,114 @@
+//! Requests that wait at a busy holder move to one that has nothing to send.
+//!
+//! Whoever was asked first is asked not to send, and says so if it has not begun: only then is another asked, so that nothing
+//! comes twice.
+
+use std::time::Duration;
+
+use crate::core::connection::Incoming;
+use crate::core::door::ConnId;
+use crate::core::flights::Flight;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::Frame;
+
+/// A holder whose chunks take so many times as long as those of others gets only what nobody else was asked for.
+const SLOW: u32 = 3;
+/// A chunk that is coming in is asked of another, too, if it would come so many times as soon from there.
+const SOONER: u32 = 2;
+/// A request stays where it is if it will not wait so many times as long as a chunk takes: it may have been begun already.
+const WAITS_LONG: u32 = 3;
+/// The same, however short chunks take: so much may lie in buffers on the way.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+/// Who has so many chunks coming in waits for its own link, not for holders: nothing is moved.
+const COMING_ENOUGH: usize = 3;
+/// Who has not said for so long whether a recall was in time has much under way, or is gone: what it was asked for is cancelled.
+const ANSWER_MAX: Duration = Duration::from_millis(50);
+
+impl Peer {
+    /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
+    /// in slowly is asked of it, too.
+    pub(in crate::core) fn move_to(&mut self, now: Time, content: ContentId, conn: ConnId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let Some(usual) = download.pace else { return };
+        let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
+        let Some(connection) = self.connections.get(conn).filter(|_| coming < COMING_ENOUGH) else { return };
+        let pace = connection.pace.unwrap_or(usual);
+        if pace > usual * SLOW {
+            return;
+        }
+        let single = download.flights.iter().filter(|(chunk, flights)| {
+            flights.len() == 1
+                && flights[0].conn != conn
+                && flights[0].recalled.is_none_or(|(_, since)| now.since(since) >= ANSWER_MAX)
+                && !connection.was_cancelled(&content, **chunk)
+                && !download.storing.contains_key(chunk)
+                && self.offers(conn, &content, **chunk)
+        });
+        let left = single.map(|(chunk, flights)| {
+            let waits = flights[0].begun.is_none();
+            let left = if waits {
+                self.wait_left(now, &flights[0])
+            } else {
+                self.rest_left(now, *chunk, &flights[0], usual)
+            };
+            (waits, left, *chunk, flights[0].conn, flights[0].recalled.is_some())
+        });
+        let Some((waits, left, chunk, from, was_recalled)) = left.max() else { return };
+        let worth = if waits { left > (usual * WAITS_LONG).max(WAIT_MIN) } else { left > pace * SOONER };
+        if !worth {
+            return;
+        }
+        if waits && !was_recalled && self.config.limits.tactics.recalls {
+            return self.recall(now, content, chunk, from, conn);
+        }
+        if waits {
+            self.cancel(now, from, content, chunk);
+        }
+        self.request(now, content, chunk, conn);
+    }
+
+    /// Asks a holder not to send a chunk, so that another can be asked for it.
+    fn recall(&mut self, now: Time, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
+        let channel = self.connections.get(from).and_then(|connection| connection.channel_of(&content));
+        let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
+            return;
+        };
+        download.flights.note_recalled(chunk, from, to, now);
+        self.say(now, from, Frame::Recall { channel, chunk });
+    }
+
+    /// A holder says that a recall was in time: the chunk is asked of whom it was recalled for, if that still has room.
+    pub(in crate::core) fn ask_elsewhere(&mut self, now: Time, content: ContentId, chunk: u32, to: ConnId) {
+        let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
+        if is_open && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk) {
+            self.request(now, content, chunk, to);
+        }
+        self.ask_for_chunks(now, content);
+    }
+
+    /// How long a request will wait until its chunk is begun, by what others waited there.
+    fn wait_left(&self, now: Time, flight: &Flight) -> Duration {
+        let waited = now.since(flight.asked);
+        let usual = self.connections.get(flight.conn).and_then(|connection| connection.turn);
+        match usual {
+            Some(usual) if waited < usual * 2 => usual.saturating_sub(waited),
+            // What has waited for so long may wait as long again.
+            _ => waited,
+        }
+    }
+
+    /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
+    fn rest_left(&self, now: Time, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
+        let incoming = self.connections.get(flight.conn).and_then(|connection| connection.incoming.as_ref());
+        let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
+            return Duration::ZERO;
+        };
+        let taken = now.since(begun);
+        match coming == chunk && taken > usual {
+            true => taken.saturating_mul(len - at) / at.max(1),
+            false => Duration::ZERO,
+        }
+    }
+}
