@@ -37,6 +37,8 @@ pub(in crate::core) struct Ask {
     pub(in crate::core) content: ContentId,
     /// The chunk, in the cut of that channel.
     pub(in crate::core) chunk: u32,
+    /// How many bytes that is.
+    pub(in crate::core) bytes: u32,
 }
 
 /// An upload slot in use.
@@ -50,8 +52,10 @@ struct Active {
     since: Time,
     /// What went in it, without the chunk that is on its way.
     bytes: u64,
-    /// The size of the chunk that is on its way, or will be, as far as that is known.
+    /// How many bytes the chunk has that is on its way, or will be.
     len: u32,
+    /// It takes longer than if it took all that the link carries, and counts no more as such.
+    lent: bool,
 }
 
 /// A request that waits.
@@ -79,8 +83,6 @@ pub(in crate::core) struct Uploader {
     slot_stall: Duration,
     one_at_a_time: bool,
     uplink: Uplink,
-    /// The size of the chunk that was begun last.
-    len: u32,
     askers: SortedMap<ConnId, Asker>,
     /// Connections with a queue and no slot.
     line: Line,
@@ -96,7 +98,6 @@ impl Uploader {
             slot_stall: limits.upload_slot_stall,
             one_at_a_time: limits.tactics.one_at_a_time,
             uplink: Uplink::default(),
-            len: 0,
             askers: SortedMap::new(),
             line: Line::default(),
             active: SortedMap::new(),
@@ -181,8 +182,8 @@ impl Uploader {
         now: Time,
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
     ) -> Option<ConnId> {
-        let moving = self.active.values().filter(|active| now.since(active.moved) < self.slot_stall).count();
-        if moving >= self.slots || self.active.values().any(|active| self.fills_until(active) > Some(now)) {
+        let moving = self.moving(now);
+        if moving >= self.slots || self.waits_for_link(now) {
             return None;
         }
         let conn = match copies(self.line.next()?) {
@@ -192,11 +193,30 @@ impl Uploader {
             })?,
             None => self.line.pop()?,
         };
-        if let Some(asker) = self.askers.get_mut(&conn) {
-            asker.waits = None;
+        let asker = self.askers.get_mut(&conn)?;
+        asker.waits = None;
+        let len = asker.queue.front().map_or(0, |next| next.ask.bytes);
+        // Who had a chunk under way until now waits for its receiver.
+        self.active.values_mut().for_each(|active| active.lent = true);
+        if self.active.is_empty() {
+            self.uplink.begin(now);
         }
-        self.active.insert(conn, Active { moved: now, begun: false, since: now, bytes: 0, len: self.len });
+        let active = Active { moved: now, begun: false, since: now, bytes: 0, len, lent: false };
+        self.active.insert(conn, active);
         Some(conn)
+    }
+
+    /// How many uploads move.
+    fn moving(&self, now: Time) -> usize {
+        self.active.values().filter(|active| now.since(active.moved) < self.slot_stall).count()
+    }
+
+    /// Whether who is next had better wait because one of those that are being served takes all that the link carries. What
+    /// takes no time need not wait.
+    fn waits_for_link(&self, now: Time) -> bool {
+        let next = self.line.first().and_then(|conn| self.askers.get(&conn)?.queue.front());
+        let takes = next.map_or(Duration::ZERO, |next| self.uplink.takes(u64::from(next.ask.bytes)));
+        takes > TURN_QUICK && self.active.values().any(|active| self.fills_until(now, active) > Some(now))
     }
 
     /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
@@ -219,20 +239,15 @@ impl Uploader {
         }
         active.moved = now;
         active.begun = true;
+        active.len = ask.bytes;
         Some(ask)
     }
 
-    /// A chunk of `len` bytes begins to leave for `conn`.
-    pub(in crate::core) fn begun(&mut self, conn: ConnId, len: u32) {
-        self.len = len;
-        if let Some(active) = self.active.get_mut(&conn) {
-            active.len = len;
-        }
-    }
-
-    /// So many bytes left this host, whoever they were for.
+    /// So many bytes left, on a connection of any of those that ask here.
     pub(in crate::core) fn carried(&mut self, now: Time, bytes: u64) {
-        self.uplink.carried(now, bytes);
+        if !self.active.is_empty() {
+            self.uplink.carried(now, bytes, !self.line.is_empty());
+        }
     }
 
     /// What the link of this host carries, in bytes a second, as far as uploads have shown.
@@ -268,9 +283,6 @@ impl Uploader {
             asker.served = true;
         }
         self.line_up(conn);
-        if self.is_idle() {
-            self.uplink.rest();
-        }
     }
 
     /// When the first slot will be lent, if somebody waits for one.
@@ -278,16 +290,20 @@ impl Uploader {
         if self.line.is_empty() {
             return None;
         }
-        let lent = |active: &Active| [Some(active.moved + self.slot_stall), self.fills_until(active)];
+        let lent = |active: &Active| [Some(active.moved + self.slot_stall), self.fills_until(now, active)];
         self.active.values().flat_map(lent).flatten().filter(|at| *at > now).min()
     }
 
     /// Until when an upload counts as taking all that the link carries: as long as its chunk takes if it shares that with the
-    /// others that are being served. What takes longer waits for its receiver. Over a fast link there is nothing to win.
-    fn fills_until(&self, active: &Active) -> Option<Time> {
-        let alone = self.uplink.takes(active.len);
-        let sharing = u32::try_from(self.active.len()).unwrap_or(u32::MAX);
-        (self.one_at_a_time && alone > TURN_QUICK).then(|| active.since + alone.saturating_mul(sharing))
+    /// others that move. Over a fast link there is nothing to win.
+    fn fills_until(&self, now: Time, active: &Active) -> Option<Time> {
+        let alone = self.uplink.takes(u64::from(active.len));
+        if !self.one_at_a_time || self.uplink.is_beside() || active.lent || alone <= TURN_QUICK {
+            return None;
+        }
+        let sharing = u32::try_from(self.moving(now).clamp(1, self.slots)).unwrap_or(u32::MAX);
+        // Half as long again: part of its time it may have shared with one that is through by now.
+        Some((active.since + alone.saturating_mul(sharing) * 3 / 2).min(active.moved + self.slot_stall))
     }
 
     fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {

@@ -26,6 +26,9 @@ const COMING_ENOUGH: usize = 3;
 /// Who has not said for so long whether a recall was in time has much under way, or is gone: what it was asked for is cancelled.
 const ANSWER_MAX: Duration = Duration::from_millis(50);
 
+/// A holder of which so much was asked since it said that it idles does not idle any more.
+const ASKED_FEW: usize = 2;
+
 impl Peer {
     /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
     /// in slowly is asked of it, too.
@@ -82,10 +85,12 @@ impl Peer {
     /// A holder says that a recall was in time: the chunk is asked of whom it was recalled for, if that still has room.
     pub(in crate::core) fn ask_elsewhere(&mut self, now: Time, content: ContentId, chunk: u32, to: ConnId) {
         let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
-        if is_open && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk) {
+        let is_free = self.connections.get(to).is_some_and(|connection| connection.asked < ASKED_FEW);
+        if is_open && is_free && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk) {
             self.request(now, content, chunk, to);
         }
         self.ask_for_chunks(now, content);
+        self.feed_starving(now);
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.

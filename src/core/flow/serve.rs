@@ -115,7 +115,8 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
-        let ask = Ask { channel: number, content, chunk };
+        let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
+        let ask = Ask { channel: number, content, chunk, bytes };
         self.uploader.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness();
         if !self.config.topology.is_mesh() {
@@ -259,8 +260,7 @@ impl Peer {
             self.uploader.end_turn(conn);
             return self.grant_uploads(now);
         };
-        let Ask { channel, content, chunk } = ask;
-        self.uploader.begun(conn, len);
+        let Ask { channel, content, chunk, .. } = ask;
         connection.begin_chunk(
             channel,
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: now },

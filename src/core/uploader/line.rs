@@ -69,6 +69,11 @@ impl Line {
         self.stand(&content, Waiting { standing, conn, since: self.turns });
     }
 
+    /// Who is next, as long as nobody is taken before.
+    pub(super) fn first(&self) -> Option<ConnId> {
+        self.waiting.get(self.next()?)?.front().map(|waiting| waiting.conn)
+    }
+
     /// What the next ticket is for.
     pub(super) fn next(&self) -> Option<&ContentId> {
         self.tickets.front()

@@ -14,7 +14,7 @@ fn ask(chunk: u32) -> Ask {
 }
 
 fn ask_of(content: u8, chunk: u32) -> Ask {
-    Ask { channel: 0, content: ContentId([content; 32]), chunk }
+    Ask { channel: 0, content: ContentId([content; 32]), chunk, bytes: 1_000_000 }
 }
 
 /// So many slots, and chunks that go side by side.
@@ -211,59 +211,96 @@ fn what_is_taken_back_is_not_served() {
     assert!(uploader.is_idle() && uploader.grant(Time::ZERO, |_| None).is_none());
 }
 
-#[test]
-fn a_chunk_that_takes_all_of_the_link_goes_alone() {
-    let mut uploader = Uploader::new(&Limits::default());
-    let mut now = Time::ZERO;
-    for slot in 0..3 {
-        (0..20).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 100));
-    }
-    // 10 MB a second: a chunk of a megabyte takes a tenth of one.
+/// Connections that ask for chunks of a megabyte without end, each of which takes at most `rate` bytes in 10 ms, over a link that
+/// carries a megabyte in 100 ms: how many were served at once, each time one was begun.
+fn served_at_once(uploader: &mut Uploader, now: &mut Time, conns: u32, rate: u64) -> Vec<usize> {
+    let mut left: SortedMap<ConnId, u64> = SortedMap::new();
     let mut at_once = Vec::new();
-    for _ in 0..20 {
-        while let Some(granted) = uploader.grant(now, |_| None) {
-            assert!(uploader.begin(granted, now, |_| None).is_some());
-            uploader.begun(granted, 1_000_000);
+    for slot in 0..conns {
+        (0..400).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 100));
+    }
+    for _ in 0..4_000 {
+        while let Some(granted) = uploader.grant(*now, |_| None) {
+            assert!(uploader.begin(granted, *now, |_| None).is_some());
+            left.insert(granted, 1_000_000);
+            at_once.push(uploader.active.len());
         }
-        at_once.push(uploader.active.len());
-        let (first, _) = uploader.active.first_key_value().map(|(conn, active)| (*conn, *active)).unwrap();
-        for _ in 0..10 {
-            now = now + Duration::from_millis(10);
-            uploader.carried(now, 100_000);
-            uploader.moved(first, now);
+        *now = *now + Duration::from_millis(10);
+        let each = rate.min(100_000 / left.len() as u64);
+        for (conn, rest) in left.iter_mut().map(|(conn, rest)| (*conn, rest)).collect::<Vec<_>>() {
+            uploader.carried(*now, each);
+            uploader.moved(conn, *now);
+            *rest = rest.saturating_sub(each);
+            if *rest == 0 {
+                uploader.finish(conn, *now, CHUNK);
+            }
         }
-        uploader.finish(first, now, CHUNK);
+        left.retain(|_, rest| *rest > 0);
         uploader.check();
     }
-    assert!(at_once[10..].iter().all(|count| *count == 1), "{at_once:?}");
+    at_once
+}
 
-    // Who takes longer than that waits for its receiver, not for the link: another goes beside it.
-    let slow = uploader.grant(now, |_| None).unwrap();
-    uploader.begin(slow, now, |_| None).unwrap();
-    uploader.begun(slow, 1_000_000);
-    assert_eq!(uploader.grant(now, |_| None), None);
-    let lent = uploader.deadline(now).unwrap();
-    assert!(lent.since(now) >= Duration::from_millis(90) && lent.since(now) <= Duration::from_millis(110));
-    uploader.moved(slow, lent);
-    assert!(uploader.grant(lent, |_| None).is_some_and(|other| other != slow));
+#[test]
+fn chunks_go_alone_where_the_link_is_full_and_side_by_side_where_receivers_are_slow() {
+    let mut uploader = Uploader::new(&Limits::default());
+    let mut now = Time::ZERO;
+    let mean =
+        |at_once: Vec<usize>| at_once.iter().skip(50).sum::<usize>() as f64 / (at_once.len() - 50) as f64;
+    let full = mean(served_at_once(&mut uploader, &mut now, 8, u64::MAX));
+    assert!(full < 1.5, "{full}");
+    let mut uploader = Uploader::new(&Limits::default());
+    let slow = mean(served_at_once(&mut uploader, &mut now, 8, 25_000));
+    assert!(slow > 3.0, "{slow}");
+}
+
+#[test]
+fn who_takes_nothing_holds_nobody_up_for_longer_than_a_slot_may_stand_still() {
+    let mut uploader = Uploader::new(&Limits::default());
+    let mut now = Time::ZERO;
+    // The link is known to be slow.
+    uploader.push(conn(99), ask(0), 0, 100);
+    uploader.grant(now, |_| None).unwrap();
+    uploader.begin(conn(99), now, |_| None).unwrap();
+    now = now + Duration::from_secs(10);
+    uploader.carried(now, 10_000_000);
+    uploader.finish(conn(99), now, CHUNK);
+    for slot in 0..20 {
+        uploader.push(conn(slot), ask(0), 0, 100);
+        let granted = loop {
+            if let Some(granted) = uploader.grant(now, |_| None) {
+                break granted;
+            }
+            let at = uploader.deadline(now).unwrap();
+            assert!(at.since(now) <= Limits::default().upload_slot_stall);
+            now = at;
+        };
+        assert_eq!(granted, conn(slot));
+        uploader.begin(granted, now, |_| None).unwrap();
+        uploader.check();
+    }
+    assert!(now.since(Time::ZERO) <= Duration::from_secs(10) + Limits::default().upload_slot_stall * 20);
+    // What takes no time goes beside what takes all.
+    uploader.push(conn(50), Ask { bytes: 1_000, ..ask(1) }, 0, 100);
+    assert_eq!(uploader.grant(now, |_| None), Some(conn(50)));
 }
 
 #[test]
 fn over_a_fast_link_chunks_go_side_by_side() {
     let mut uploader = Uploader::new(&Limits::default());
     let mut now = Time::ZERO;
-    uploader.carried(now, 0);
-    for _ in 0..10 {
-        now = now + Duration::from_millis(10);
-        uploader.carried(now, 10 << 20);
-    }
+    uploader.push(conn(9), ask(0), 0, 100);
+    uploader.grant(now, |_| None).unwrap();
+    uploader.begin(conn(9), now, |_| None).unwrap();
+    now = now + Duration::from_millis(100);
+    uploader.carried(now, 100 << 20);
+    uploader.finish(conn(9), now, CHUNK);
     for slot in 0..6 {
         uploader.push(conn(slot), ask(0), 0, 100);
     }
     let mut granted = 0;
     while let Some(conn) = uploader.grant(now, |_| None) {
         assert!(uploader.begin(conn, now, |_| None).is_some());
-        uploader.begun(conn, 1 << 20);
         granted += 1;
     }
     assert_eq!(granted, Limits::default().upload_slots);

@@ -38,7 +38,8 @@ impl Peer {
     /// The chunk that the next byte is in is asked for, as a native peer would.
     fn line_up_http(&mut self, now: Time, conn: ConnId) {
         let body = self.connections.http(conn).and_then(Reader::body);
-        let Some(&Body { content, at, .. }) = body else { return };
+        let Some(body) = body else { return };
+        let (content, at) = (body.content, body.at);
         let chunk_bytes = self.catalogue.get(&content).map(|held| u64::from(held.geometry.chunk_bytes()));
         let Some(chunk_bytes) = chunk_bytes else {
             return self.end_reader(now, conn, "the file is gone");
@@ -46,7 +47,9 @@ impl Peer {
         let chunk = u32::try_from(at / chunk_bytes).unwrap_or(u32::MAX);
         // Readers pass nothing on, so none goes before another, wherever in the file it reads and however often it comes back;
         // among peers they count as half done.
-        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk }, 1, 2);
+        let bytes = (chunk_bytes - at % chunk_bytes).min(body.range.end.saturating_sub(at));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes }, 1, 2);
         self.grant_uploads(now);
     }
 
