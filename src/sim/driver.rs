@@ -182,15 +182,6 @@ impl Simulation {
             self.carry_out(host, output);
         }
         self.steps += 1;
-        if let Some(complaint) = self.hosts[host].disk.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
-        if let Some(complaint) = self.hosts[host].disk.tray.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
-        if let Some(complaint) = self.hosts[host].disk.shelf.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
         // A released program plays swarms alone, which never check: so it does without the code of all checks.
         let check_every = if cfg!(debug_assertions) { self.scenario.check_every } else { 0 };
         if check_every > 0
@@ -226,8 +217,14 @@ impl Simulation {
                 }
             }
             Output::Store(StoreJob::ReadManifest { .. }) if self.hosts[host].spec.nature == Nature::Mute => {}
-            Output::Store(job) => self.submit(host, StoreTask::Job(job)),
-            Output::Release(buffer) => self.hosts[host].disk.release(buffer),
+            Output::Store(job) => {
+                self.submit(host, StoreTask::Job(job));
+                self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+            }
+            Output::Release(buffer) => {
+                self.hosts[host].disk.release(buffer);
+                self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+            }
             Output::Event(event) => self.note(host, event),
         }
     }
@@ -272,6 +269,7 @@ impl Simulation {
             let place = &mut self.hosts[host];
             place.disk.finish_one(&self.library, &mut place.rng)
         };
+        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
         for reply in [reply, follows].into_iter().flatten() {
             if let StoreReply::ChunkBad { .. } = reply {
                 self.tally.hosts[host].chunks_bad += 1;

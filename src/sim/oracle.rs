@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Bitfield, ConnId, ContentId, DatagramTo, Event, Limits, Time};
-use crate::sim::disk::Library;
+use crate::sim::disk::{Disk, Library};
 use crate::sim::host::{Host, number_of};
 use crate::sim::scenario::{PlaceSpec, Scenario};
 use crate::sim::tcp::{Phase, Streams};
@@ -86,6 +86,14 @@ impl Oracle {
     pub(super) fn tapped(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
         if let Err(what) = heard {
             self.fail(format!("host {host} {conn} {what}"));
+        }
+    }
+
+    /// A host's disk was asked for something: what it complains of is wrong.
+    pub(super) fn heed_disk(&mut self, host: usize, disk: &mut Disk) {
+        let complaints = [&mut disk.complaint, &mut disk.tray.complaint, &mut disk.shelf.complaint];
+        for complaint in complaints.into_iter().filter_map(Option::take) {
+            self.fail(format!("host {host}: {complaint}"));
         }
     }
 
