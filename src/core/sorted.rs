@@ -7,6 +7,7 @@
 //! in a row. A change moves what lies behind it in its block, at most [`BLOCK_BYTES`], and one time in many the row. It is meant for up to a few million entries. The methods mean what they mean in `std`.
 
 mod iter;
+mod row;
 mod set;
 
 use std::borrow::Borrow;
@@ -14,6 +15,8 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
+
+use row::Row;
 
 pub use iter::{IntoIter, Iter, IterMut};
 pub use set::SortedSet;
@@ -24,7 +27,7 @@ const BLOCK_BYTES: usize = 4096;
 /// A map whose entries are in the order of their keys.
 #[derive(Clone)]
 pub struct SortedMap<K, V> {
-    blocks: Vec<Vec<(K, V)>>,
+    blocks: Row<Vec<(K, V)>>,
     len: usize,
     /// Where the last key was that was found, block and place; by now another may be there, or none.
     last: Cell<(u32, u32)>,
@@ -62,7 +65,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// A map of nothing.
     pub const fn new() -> SortedMap<K, V> {
-        SortedMap { blocks: Vec::new(), len: 0, last: Cell::new((0, 0)) }
+        SortedMap { blocks: Row::new(), len: 0, last: Cell::new((0, 0)) }
     }
 
     /// How many entries there are.
@@ -77,7 +80,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// Forgets all entries.
     pub fn clear(&mut self) {
-        self.blocks.clear();
+        self.blocks = Row::new();
         self.len = 0;
     }
 
@@ -142,7 +145,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// Keeps the entries that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        for block in &mut self.blocks {
+        for block in self.blocks.iter_mut() {
             block.retain_mut(|(key, value)| keep(key, value));
         }
         self.blocks.retain(|block| !block.is_empty());
@@ -155,7 +158,7 @@ impl<K, V> SortedMap<K, V> {
     /// Puts an entry where its key belongs, and says where that was in the end.
     fn insert_at(&mut self, mut spot: Spot, entry: (K, V)) -> Spot {
         if self.blocks.is_empty() {
-            self.blocks.push(Vec::new());
+            self.blocks.insert(0, Vec::new());
         }
         let full = self.blocks[spot.block].len();
         if full >= Self::BLOCK {
@@ -193,8 +196,9 @@ impl<K, V> SortedMap<K, V> {
     fn join(&mut self, block: usize) {
         let Some(next) = self.blocks.get(block + 1) else { return };
         if self.blocks[block].len() + next.len() <= Self::BLOCK / 2 {
-            let mut next = self.blocks.remove(block + 1);
-            self.blocks[block].append(&mut next);
+            if let Some(mut next) = self.blocks.remove(block + 1) {
+                self.blocks[block].append(&mut next);
+            }
         }
     }
 

@@ -35,6 +35,8 @@ impl Simulation {
                 self.visit(host, stream, end);
                 self.forget_closed();
             }
+            // It begins at the start of its memory again, instead of wandering through all of it.
+            self.hosts[host].ready.clear();
             self.leave_when_done(host);
             let now = self.local_now(host);
             let Some(peer) = self.hosts[host].peer.as_mut() else { return };
@@ -114,7 +116,7 @@ impl Simulation {
     /// An end woke or its socket became ready: it is visited in its turn.
     pub(super) fn mark_ready(&mut self, stream: StreamRef, end: u8, read: bool, write: bool) {
         let Some(ready) = self.streams.end_mut(stream, end) else { return };
-        let (host, queued) = (ready.host, ready.wants_read || ready.wants_write);
+        let (host, queued) = (ready.host(), ready.wants_read || ready.wants_write);
         ready.wants_read |= read;
         ready.wants_write |= write;
         if !queued {
