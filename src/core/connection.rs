@@ -12,6 +12,7 @@ use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
+use crate::core::row::Row;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
@@ -85,7 +86,7 @@ pub(in crate::core) struct Outgoing {
 
 /// One content that this connection has named. Ordered as [`Connection`] is.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(in crate::core) struct Channel {
     pub(in crate::core) content: ContentId,
     /// What they have, once they said.
@@ -152,11 +153,11 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) heard: Time,
     /// When a byte last went, or there was last nothing to send.
     pub(in crate::core) moved: Time,
-    /// Our channels, by our numbers.
-    pub(in crate::core) channels: Vec<Channel>,
-    pub(in crate::core) incoming: Option<Incoming>,
     /// Until then it is asked for nothing: it said it was busy.
     pub(in crate::core) busy_until: Time,
+    /// Our channels, by our numbers.
+    pub(in crate::core) channels: Row<Channel>,
+    pub(in crate::core) incoming: Option<Incoming>,
     pub(in crate::core) decoder: Decoder,
     outbox: Vec<u8>,
     outbox_sent: usize,
@@ -165,15 +166,15 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) lists_out: Vec<ListOut>,
     /// Channels whose holding grew since we told them.
     pub(in crate::core) stale_haves: FewMap<u32, ()>,
+    pub(in crate::core) outgoing: Option<Outgoing>,
     /// Where in the outbox the header of the chunk behind it begins.
     promise_at: usize,
     /// What a request waits there until its chunk is begun.
     pub(in crate::core) turn: Option<Duration>,
-    pub(in crate::core) outgoing: Option<Outgoing>,
-    /// Their numbers to ours.
-    pub(in crate::core) theirs: FewMap<u32, u32>,
     /// What a whole chunk from there takes, from its first byte to its last.
     pub(in crate::core) pace: Option<Duration>,
+    /// Their numbers to ours.
+    pub(in crate::core) theirs: FewMap<u32, u32>,
     /// Catalogue pages the other side asked for.
     pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
     /// Manifest pages the other side asked for: our channel, first value.
@@ -204,7 +205,7 @@ impl Connection {
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
-            channels: Vec::new(),
+            channels: Row::new(),
             theirs: FewMap::default(),
             by_content: FewMap::default(),
             stale_haves: FewMap::default(),
@@ -269,8 +270,14 @@ impl Connection {
 
     /// Our channel that answers to their number.
     pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
-        let number = *self.theirs.get(&theirs)?;
-        Some((number, self.channels.get(number as usize)?))
+        // Most of the time both sides name contents in the same order.
+        match self.channels.get(theirs as usize) {
+            Some(channel) if channel.theirs == Some(theirs) => Some((theirs, channel)),
+            _ => {
+                let number = *self.theirs.get(&theirs)?;
+                Some((number, self.channels.get(number as usize)?))
+            }
+        }
     }
 
     /// Whether a channel of ours was replaced by another for the same content.
@@ -282,10 +289,6 @@ impl Connection {
     pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
         // Bounded by `Limits::channels_max`, which callers check.
         let number = self.channels.len() as u32;
-        if self.channels.is_empty() {
-            // Most connections name one content.
-            self.channels.reserve_exact(1);
-        }
         self.channels.push(Channel {
             content,
             our_cut: None,

@@ -37,6 +37,7 @@ mod push;
 mod pusher;
 mod rates;
 pub mod rng;
+mod row;
 mod searches;
 mod shown;
 pub mod sorted;

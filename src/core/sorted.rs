@@ -7,7 +7,6 @@
 //! in a row. A change moves what lies behind it in its block, at most [`BLOCK_BYTES`], and one time in many the row. It is meant for up to a few million entries. The methods mean what they mean in `std`.
 
 mod iter;
-mod row;
 mod set;
 
 use std::borrow::Borrow;
@@ -16,7 +15,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
 
-use row::Row;
+use crate::core::row::Row;
 
 pub use iter::{IntoIter, Iter, IterMut};
 pub use set::SortedSet;
