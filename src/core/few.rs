@@ -4,6 +4,8 @@
 //! a thousand times, most of that is waste. One thing lies in the map itself, few in a sorted list that is no longer than they
 //! are, many in a `SortedMap`.
 
+use std::borrow::Borrow;
+
 use crate::core::sorted::SortedMap;
 
 /// So many lie in a list.
@@ -14,7 +16,7 @@ const FEW: usize = 8;
 pub(in crate::core) enum FewMap<K, V> {
     One(Option<(K, V)>),
     Few(Vec<(K, V)>),
-    Many(SortedMap<K, V>),
+    Many(Box<SortedMap<K, V>>),
 }
 
 impl<K, V> Default for FewMap<K, V> {
@@ -82,7 +84,7 @@ impl<K: Ord, V> FewMap<K, V> {
             FewMap::Few(list) => {
                 let mut map: SortedMap<K, V> = std::mem::take(list).into_iter().collect();
                 map.insert(key, value);
-                *self = FewMap::Many(map);
+                *self = FewMap::Many(Box::new(map));
             }
         }
     }
@@ -90,20 +92,23 @@ impl<K: Ord, V> FewMap<K, V> {
     /// Everything, in the order of the keys.
     pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let many = match self {
-            FewMap::Many(map) => Some(map),
+            FewMap::Many(map) => Some(&**map),
             _ => None,
         };
         self.few().iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
     }
 
     /// What is not before `key`, in the order of the keys.
-    pub(in crate::core) fn from(&self, key: &K) -> impl Iterator<Item = (&K, &V)> {
+    pub(in crate::core) fn from<Q: Ord>(&self, key: &Q) -> impl Iterator<Item = (&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
         let many = match self {
             FewMap::Many(map) => Some(map.range(key..)),
             _ => None,
         };
         let few = self.few();
-        let few = &few[few.partition_point(|(present, _)| present < key)..];
+        let few = &few[few.partition_point(|(present, _)| present.borrow() < key)..];
         few.iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
     }
 
