@@ -18,43 +18,10 @@ impl<T> Row<T> {
 
     /// Puts a thing behind all.
     pub(in crate::core) fn push(&mut self, thing: T) {
-        self.insert(self.len(), thing);
-    }
-
-    /// Puts a thing before the one that is at `at`, or behind all.
-    pub(in crate::core) fn insert(&mut self, at: usize, thing: T) {
         match self {
             Row::One(one @ None) => *one = Some(thing),
-            Row::One(Some(_)) => {
-                let mut many = std::mem::replace(self, Row::new()).into_vec();
-                many.insert(at, thing);
-                *self = Row::Many(many);
-            }
-            Row::Many(many) => many.insert(at, thing),
-        }
-    }
-
-    /// Takes out the thing that is at `at`, which is there.
-    pub(in crate::core) fn remove(&mut self, at: usize) -> Option<T> {
-        match self {
-            Row::One(one) => one.take(),
-            Row::Many(many) => Some(many.remove(at)),
-        }
-    }
-
-    /// Keeps what `keep` says yes to.
-    pub(in crate::core) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        match self {
-            Row::One(one) => drop(one.take_if(|thing| !keep(thing))),
-            Row::Many(many) => many.retain(keep),
-        }
-    }
-
-    /// The row as a list.
-    pub(in crate::core) fn into_vec(self) -> Vec<T> {
-        match self {
-            Row::One(one) => one.into_iter().collect(),
-            Row::Many(many) => many,
+            Row::One(one) => *self = Row::Many(one.take().into_iter().chain([thing]).collect()),
+            Row::Many(many) => many.push(thing),
         }
     }
 }
@@ -75,6 +42,25 @@ impl<T> DerefMut for Row<T> {
         match self {
             Row::One(one) => one.as_mut_slice(),
             Row::Many(many) => many,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_and_many_are_a_row() {
+        let mut row = Row::new();
+        assert!(row.is_empty());
+        for thing in 0..5 {
+            row.push(thing);
+            assert!(row.iter().copied().eq(0..=thing));
+            if let Some(last) = row.last_mut() {
+                assert_eq!(std::mem::replace(last, thing), thing);
+            }
+            assert_eq!(matches!(row, Row::One(_)), thing == 0);
         }
     }
 }

@@ -15,8 +15,6 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
 
-use crate::core::row::Row;
-
 pub use iter::{IntoIter, Iter, IterMut};
 pub use set::SortedSet;
 
@@ -26,7 +24,7 @@ const BLOCK_BYTES: usize = 4096;
 /// A map whose entries are in the order of their keys.
 #[derive(Clone)]
 pub struct SortedMap<K, V> {
-    blocks: Row<Vec<(K, V)>>,
+    blocks: Vec<Vec<(K, V)>>,
     len: usize,
     /// Where the last key was that was found, block and place; by now another may be there, or none.
     last: Cell<(u32, u32)>,
@@ -64,7 +62,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// A map of nothing.
     pub const fn new() -> SortedMap<K, V> {
-        SortedMap { blocks: Row::new(), len: 0, last: Cell::new((0, 0)) }
+        SortedMap { blocks: Vec::new(), len: 0, last: Cell::new((0, 0)) }
     }
 
     /// How many entries there are.
@@ -79,7 +77,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// Forgets all entries.
     pub fn clear(&mut self) {
-        self.blocks = Row::new();
+        self.blocks.clear();
         self.len = 0;
     }
 
@@ -144,7 +142,7 @@ impl<K, V> SortedMap<K, V> {
 
     /// Keeps the entries that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        for block in self.blocks.iter_mut() {
+        for block in &mut self.blocks {
             block.retain_mut(|(key, value)| keep(key, value));
         }
         self.blocks.retain(|block| !block.is_empty());
@@ -157,7 +155,7 @@ impl<K, V> SortedMap<K, V> {
     /// Puts an entry where its key belongs, and says where that was in the end.
     fn insert_at(&mut self, mut spot: Spot, entry: (K, V)) -> Spot {
         if self.blocks.is_empty() {
-            self.blocks.insert(0, Vec::new());
+            self.blocks.push(Vec::new());
         }
         let full = self.blocks[spot.block].len();
         if full >= Self::BLOCK {
@@ -195,9 +193,8 @@ impl<K, V> SortedMap<K, V> {
     fn join(&mut self, block: usize) {
         let Some(next) = self.blocks.get(block + 1) else { return };
         if self.blocks[block].len() + next.len() <= Self::BLOCK / 2 {
-            if let Some(mut next) = self.blocks.remove(block + 1) {
-                self.blocks[block].append(&mut next);
-            }
+            let mut next = self.blocks.remove(block + 1);
+            self.blocks[block].append(&mut next);
         }
     }
 

@@ -43,7 +43,11 @@ impl Peer {
         let many = self.searches.len() > 1;
         loop {
             let Some(search) = self.searches.get_mut(key) else { return };
-            match search.step(now) {
+            let step = search.step(now);
+            if matches!(step, Step::Ask | Step::AskAll) {
+                search.plan_next(now, &mut self.rng);
+            }
+            match step {
                 Step::Ask if !many => {
                     let wanted = search.wanted.clone();
                     self.query(wanted);

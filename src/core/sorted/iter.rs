@@ -105,6 +105,6 @@ impl<K, V> IntoIterator for SortedMap<K, V> {
     type IntoIter = IntoIter<K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.blocks.into_vec().into_iter().flatten()
+        self.blocks.into_iter().flatten()
     }
 }
