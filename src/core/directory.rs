@@ -3,12 +3,16 @@
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{IfaceId, PeerRef};
 use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
+use crate::core::roster::Roster;
+use crate::core::shared::Shared;
+use crate::core::short::Short;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
@@ -20,7 +24,7 @@ pub(in crate::core) struct Known {
     /// Its address and the TCP port it listens on.
     pub(in crate::core) addr: SocketAddr,
     /// Its user name, raw.
-    pub(in crate::core) user: String,
+    user: Short,
     /// The interface it was heard on, if by datagram.
     pub(in crate::core) iface: Option<IfaceId>,
     /// How many entries its catalogue has, as it says.
@@ -28,15 +32,18 @@ pub(in crate::core) struct Known {
     /// Connections to it that said hello.
     pub(in crate::core) connections: u32,
     heard: Time,
-    interval: Duration,
+    interval_ms: u32,
     generation: u64,
-    entries: FewMap<(ContentId, String), Listed>,
+    entries: FewMap<Arc<Title>, Listed>,
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
     /// What it looked for last, if that was one thing.
-    seeks: Option<Wanted>,
+    seeks: Option<Arc<Wanted>>,
 }
+
+/// A content under one of its names.
+type Title = (ContentId, String);
 
 #[derive(Debug)]
 struct Listed {
@@ -74,14 +81,15 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// All peers that were heard and have not been silent for too long.
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
-    peers: SortedMap<PeerId, Known>,
+    peers: Roster<Known>,
     /// How many peers have no connection with this one.
     lonely: usize,
     /// How many peers are known at each address.
     at_address: SortedMap<IpAddr, u32>,
     holders: SortedMap<ContentId, SortedSet<PeerId>>,
-    /// So many peers looked for this last.
-    seekers: SortedMap<Wanted, usize>,
+    /// What peers list, and what they looked for last.
+    titles: Shared<Title>,
+    seekers: Shared<Wanted>,
     entry_bytes: usize,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
@@ -92,17 +100,23 @@ impl Known {
     pub(in crate::core) fn generation(&self) -> u64 {
         self.generation
     }
+
+    /// How often it announces itself.
+    fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms.into())
+    }
 }
 
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
-            peers: SortedMap::new(),
+            peers: Roster::default(),
             lonely: 0,
             at_address: SortedMap::new(),
             holders: SortedMap::new(),
-            seekers: SortedMap::new(),
+            titles: Shared::default(),
+            seekers: Shared::default(),
             entry_bytes: 0,
             limits,
             own_addresses,
@@ -127,7 +141,7 @@ impl Directory {
     /// A peer as events name it.
     pub(in crate::core) fn peer_ref(&self, peer: &PeerId) -> Option<PeerRef> {
         let known = self.peers.get(peer)?;
-        Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.clone() })
+        Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.as_str().to_owned() })
     }
 
     /// A peer was heard. `Ok(true)`: for the first time. `Err`: there is no room for it; peers that are known keep
@@ -136,9 +150,11 @@ impl Directory {
         if let Some(known) = self.peers.get_mut(&heard.peer) {
             known.heard = now;
             let before = std::mem::replace(&mut known.addr, heard.addr).ip();
-            known.user = heard.user;
+            if known.user.as_str() != heard.user {
+                known.user = Short::new(&heard.user);
+            }
             known.iface = heard.iface.or(known.iface);
-            known.interval = heard.interval.map_or(known.interval, believed);
+            known.interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
             if before != heard.addr.ip() {
                 self.leave_address(before);
                 *self.at_address.entry(heard.addr.ip()).or_default() += 1;
@@ -157,12 +173,12 @@ impl Directory {
         }
         let known = Known {
             addr: heard.addr,
-            user: heard.user,
+            user: Short::new(&heard.user),
             iface: heard.iface,
             catalogue: 0,
             connections: 0,
             heard: now,
-            interval: believed(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
+            interval_ms: believed_ms(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
             generation: 0,
             entries: FewMap::default(),
             entry_bytes: 0,
@@ -189,7 +205,7 @@ impl Directory {
     /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
     pub(in crate::core) fn settled(&self, now: Time, peer: &PeerId) -> Option<SocketAddr> {
         let known = self.peers.get(peer)?;
-        let settled = known.connections > 0 || now.since(known.heard) < known.interval;
+        let settled = known.connections > 0 || now.since(known.heard) < known.interval();
         settled.then_some(known.addr)
     }
 
@@ -216,21 +232,27 @@ impl Directory {
             catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
         for entry in entries {
             let cost = entry.name.len() + ENTRY_OVERHEAD_BYTES;
-            let key = (entry.id, entry.name);
+            let content = entry.id;
+            let key = self.titles.keep((content, entry.name));
             let listed = Listed { size: entry.size, have: entry.have, of: entry.of, generation };
             let fresh_before = match known.entries.get_mut(&key) {
-                Some(present) => std::mem::replace(present, listed).generation == generation,
+                Some(present) => {
+                    let before = std::mem::replace(present, listed);
+                    self.titles.release(key);
+                    before.generation == generation
+                }
                 None => {
                     let room = known.entries.len() < self.limits.entries_per_peer_max
                         && known.entry_bytes + cost <= self.limits.entry_bytes_per_peer_max
                         && self.entry_bytes + cost <= self.limits.entry_bytes_max;
                     if !room {
+                        self.titles.release(key);
                         continue;
                     }
                     known.entry_bytes += cost;
                     self.entry_bytes += cost;
-                    if self.holders.entry(key.0).or_default().insert(*peer) {
-                        news.push(key.0);
+                    if self.holders.entry(content).or_default().insert(*peer) {
+                        news.push(content);
                     }
                     known.entries.insert(key, listed);
                     false
@@ -283,7 +305,7 @@ impl Directory {
     pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
         let intervals = self.limits.silent_intervals_max;
         let silent =
-            |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval * intervals;
+            |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval() * intervals;
         let gone: Vec<PeerId> =
             self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
         let refs = gone.iter().filter_map(|id| self.peer_ref(id)).collect();
@@ -298,7 +320,7 @@ impl Directory {
 
     /// When a peer will have been silent for too long; `None` while a connection to it stands.
     pub(in crate::core) fn expiry_of(&self, known: &Known) -> Option<Time> {
-        (known.connections == 0).then(|| known.heard + known.interval * self.limits.silent_intervals_max)
+        (known.connections == 0).then(|| known.heard + known.interval() * self.limits.silent_intervals_max)
     }
 
     /// The peers that hold some of a content.
@@ -322,26 +344,18 @@ impl Directory {
     /// A known peer looks for one thing, or for many.
     pub(in crate::core) fn seeks(&mut self, peer: &PeerId, wanted: Option<Wanted>) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        if known.seeks == wanted {
+        if known.seeks.as_deref() == wanted.as_ref() {
             return;
         }
-        if let Some(former) = &known.seeks
-            && let Some(count) = self.seekers.get_mut(former)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.seekers.remove(former);
-            }
+        if let Some(former) = known.seeks.take() {
+            self.seekers.release(former);
         }
-        if let Some(wanted) = &wanted {
-            *self.seekers.entry(wanted.clone()).or_default() += 1;
-        }
-        known.seeks = wanted;
+        known.seeks = wanted.map(|wanted| self.seekers.keep(wanted));
     }
 
     /// Whether a peer looked for a content last, by its id or by this name.
     pub(in crate::core) fn is_seeker(&self, peer: &PeerId, content: &ContentId, name: &str) -> bool {
-        match self.peers.get(peer).and_then(|known| known.seeks.as_ref()) {
+        match self.peers.get(peer).and_then(|known| known.seeks.as_deref()) {
             Some(Wanted::Id(id)) => id == content,
             Some(Wanted::Name(wanted)) => wanted == name,
             _ => false,
@@ -361,7 +375,7 @@ impl Directory {
 
     /// How many peers looked for this, and for nothing after that.
     fn seeker_count(&self, wanted: &Wanted) -> usize {
-        self.seekers.get(wanted).copied().unwrap_or(0)
+        self.seekers.keepers(wanted)
     }
 
     /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
@@ -370,8 +384,9 @@ impl Directory {
         wanted: &'a Wanted,
     ) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
         self.peers.iter().flat_map(move |(peer, known)| {
-            known.entries.iter().filter(|((id, name), _)| wanted.matches(name, id)).map(
-                |((id, name), listed)| {
+            known.entries.iter().filter(|(title, _)| wanted.matches(&title.1, &title.0)).map(
+                |(title, listed)| {
+                    let (id, name) = &**title;
                     let entry = Entry {
                         id: *id,
                         name: name.clone(),
@@ -393,7 +408,7 @@ impl Directory {
     /// The peers, for people.
     pub(in crate::core) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
         let status = |(id, known): (&PeerId, &Known)| PeerStatus {
-            peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.clone() },
+            peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.as_str().to_owned() },
             catalogue: known.catalogue,
             silent_for: now.since(known.heard),
             connected: known.connections > 0,
@@ -404,8 +419,9 @@ impl Directory {
     /// What is offered, for people, in the order of (name, id).
     pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
         let mut contents: SortedMap<(&str, ContentId), ContentStatus> = SortedMap::new();
-        for (peer, known) in &self.peers {
-            for ((id, name), listed) in known.entries.iter() {
+        for (peer, known) in self.peers.iter() {
+            for (title, listed) in known.entries.iter() {
+                let (id, name) = &**title;
                 let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
                     id: *id,
                     name: name.clone(),
@@ -413,7 +429,8 @@ impl Directory {
                     of: listed.of,
                     holders: Vec::new(),
                 });
-                let holder = PeerRef { id: Some(*peer), addr: known.addr, user: known.user.clone() };
+                let user = known.user.as_str().to_owned();
+                let holder = PeerRef { id: Some(*peer), addr: known.addr, user };
                 status.holders.push((holder, listed.have));
             }
         }
@@ -430,23 +447,25 @@ impl Directory {
         }
     }
 
-    fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&(ContentId, String), &Listed) -> bool) {
+    fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&Title, &Listed) -> bool) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let mut dropped = SortedSet::new();
+        let mut dropped = Vec::new();
         let (mut bytes, mut fresh) = (0, 0);
         known.entries.retain(|key, listed| {
             let keep = !goes(key, listed);
             if !keep {
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
                 fresh += u32::from(listed.generation == known.generation);
-                dropped.insert(key.0);
+                dropped.push(Arc::clone(key));
             }
             keep
         });
         known.entry_bytes -= bytes;
         known.fresh -= fresh;
         self.entry_bytes -= bytes;
-        for content in dropped {
+        for title in dropped {
+            let content = title.0;
+            self.titles.release(title);
             let from = (content, String::new());
             let still = known.entries.from(&from).next().is_some_and(|(key, _)| key.0 == content);
             if !still && let Some(holders) = self.holders.get_mut(&content) {
@@ -461,21 +480,23 @@ impl Directory {
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
     pub(in crate::core) fn check(&self) {
         let mut holders: SortedMap<ContentId, SortedSet<PeerId>> = SortedMap::new();
-        let mut seekers: SortedMap<Wanted, usize> = SortedMap::new();
+        let (mut titles, mut seekers) = (SortedMap::new(), SortedMap::new());
         let mut bytes = 0;
         let mut at_address = SortedMap::new();
-        for (peer, known) in &self.peers {
+        for (peer, known) in self.peers.iter() {
             *at_address.entry(known.addr.ip()).or_default() += 1;
             for (key, _) in known.entries.iter() {
                 holders.entry(key.0).or_default().insert(*peer);
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
+                *titles.entry(&**key).or_default() += 1;
             }
-            if let Some(wanted) = &known.seeks {
-                *seekers.entry(wanted.clone()).or_default() += 1;
+            if let Some(wanted) = known.seeks.as_deref() {
+                *seekers.entry(wanted).or_default() += 1;
             }
         }
         assert_eq!(holders, self.holders, "the index of holders");
-        assert_eq!(seekers, self.seekers, "the count of seekers");
+        self.titles.check(&titles);
+        self.seekers.check(&seekers);
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
         assert_eq!(at_address, self.at_address, "the peers of each address");
         let lonely = self.peers.values().filter(|known| known.connections == 0).count();
@@ -483,8 +504,9 @@ impl Directory {
     }
 }
 
-fn believed(interval: Duration) -> Duration {
-    interval.clamp(INTERVAL_MIN, INTERVAL_MAX)
+/// As much of an interval as is believed, in milliseconds.
+fn believed_ms(interval: Duration) -> u32 {
+    u32::try_from(interval.clamp(INTERVAL_MIN, INTERVAL_MAX).as_millis()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
 use crate::core::id::{ContentId, PeerId};
+use crate::core::rng::Rng;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
@@ -15,6 +16,10 @@ use crate::wire::message::Wanted;
 const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
 /// When it asks for the last time: for everything, so that names that look alike can be told.
 const LAST_ASK: Duration = Duration::from_millis(1500);
+/// A search that goes on for longer asks again after so long, and after twice as long each time, up to the longest; each time
+/// up to twice as late, as chance has it: where thousands began at once, their first questions may have drowned the answers.
+const AGAIN_MIN: Duration = Duration::from_secs(2);
+const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// Among several peers a name does not count as unique before this time: processes on busy machines need some time to
 /// answer.
 const SETTLE_MIN: Duration = Duration::from_millis(25);
@@ -59,6 +64,9 @@ pub(in crate::core) struct Search {
     began: Time,
     asked: usize,
     asked_last: bool,
+    /// When it asks again after that, and how long it waits the time after.
+    again: Option<Time>,
+    again_gap: Duration,
 }
 
 /// The next thing a search does.
@@ -88,6 +96,16 @@ impl Search {
             began: now,
             asked: 0,
             asked_last: false,
+            again: None,
+            again_gap: AGAIN_MIN,
+        }
+    }
+
+    /// A question was asked at `now`: after the last of the first ones, when the next is due.
+    pub(in crate::core) fn plan_next(&mut self, now: Time, rng: &mut Rng) {
+        if self.asked_last {
+            self.again = Some(now + self.again_gap + rng.duration_below(self.again_gap));
+            self.again_gap = (self.again_gap * 2).min(AGAIN_MAX);
         }
     }
 
@@ -127,7 +145,8 @@ impl Search {
         let last = self.began + LAST_ASK.min(latest);
         match ASKS.get(self.asked).map(|after| self.began + *after) {
             Some(at) if at < last || self.asked == 0 => Some((at, false)),
-            _ => (!self.asked_last).then_some((last, true)),
+            _ if self.asked_last => self.again.map(|at| (at, true)),
+            _ => Some((last, true)),
         }
     }
 
@@ -263,6 +282,32 @@ mod tests {
         assert_eq!(steps(&mut search, 1000), [Step::Ask, wait(1500)]);
         assert_eq!(steps(&mut search, 1500), [Step::AskAll, wait(3000)]);
         assert_eq!(steps(&mut search, 3000), [Step::Decide]);
+    }
+
+    #[test]
+    fn a_long_search_asks_again_and_more_rarely() {
+        let mut rng = Rng::new(1);
+        let content = Wanted::Id(ContentId([1; 32]));
+        let mut search = Search::new(Purpose::Look, content, Duration::from_secs(1_000), Time::ZERO);
+        let mut asked = Vec::new();
+        let mut now = Time::ZERO;
+        while now < search.ends {
+            match search.step(now) {
+                Step::Ask => {
+                    asked.push(now);
+                    search.plan_next(now, &mut rng);
+                }
+                Step::Wait(until) => now = until,
+                other => panic!("{other:?}"),
+            }
+        }
+        let gaps: Vec<Duration> = asked.windows(2).map(|two| two[1].since(two[0])).collect();
+        assert_eq!(gaps[..3], [250, 750, 500].map(Duration::from_millis));
+        for (gap, least) in gaps[3..].iter().zip([2, 4, 8, 16, 32, 60, 60]) {
+            let least = Duration::from_secs(least);
+            assert!((least..least * 2).contains(gap), "{gaps:?}");
+        }
+        assert!((12..24).contains(&gaps.len()), "{gaps:?}");
     }
 
     #[test]

@@ -80,11 +80,12 @@ impl Timer {
 
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(in crate::core) struct Timers {
-    by_time: SortedSet<(Time, Timer)>,
-    moments: SortedMap<Timer, Time>,
     /// The first of them: it is looked at with every input, and few inputs change it.
     next: Option<(Time, Timer)>,
+    by_time: SortedSet<(Time, Timer)>,
+    moments: SortedMap<Timer, Time>,
 }
 
 impl Timers {

@@ -35,6 +35,8 @@ impl Simulation {
                 self.visit(host, stream, end);
                 self.forget_closed();
             }
+            // It begins at the start of its memory again, instead of wandering through all of it.
+            self.hosts[host].ready.clear();
             self.leave_when_done(host);
             let now = self.local_now(host);
             let Some(peer) = self.hosts[host].peer.as_mut() else { return };
@@ -114,7 +116,7 @@ impl Simulation {
     /// An end woke or its socket became ready: it is visited in its turn.
     pub(super) fn mark_ready(&mut self, stream: StreamRef, end: u8, read: bool, write: bool) {
         let Some(ready) = self.streams.end_mut(stream, end) else { return };
-        let (host, queued) = (ready.host, ready.wants_read || ready.wants_write);
+        let (host, queued) = (ready.host(), ready.wants_read || ready.wants_write);
         ready.wants_read |= read;
         ready.wants_write |= write;
         if !queued {
@@ -182,15 +184,6 @@ impl Simulation {
             self.carry_out(host, output);
         }
         self.steps += 1;
-        if let Some(complaint) = self.hosts[host].disk.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
-        if let Some(complaint) = self.hosts[host].disk.tray.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
-        if let Some(complaint) = self.hosts[host].disk.shelf.complaint.take() {
-            self.oracle.fail(format!("host {host}: {complaint}"));
-        }
         // A released program plays swarms alone, which never check: so it does without the code of all checks.
         let check_every = if cfg!(debug_assertions) { self.scenario.check_every } else { 0 };
         if check_every > 0
@@ -226,8 +219,14 @@ impl Simulation {
                 }
             }
             Output::Store(StoreJob::ReadManifest { .. }) if self.hosts[host].spec.nature == Nature::Mute => {}
-            Output::Store(job) => self.submit(host, StoreTask::Job(job)),
-            Output::Release(buffer) => self.hosts[host].disk.release(buffer),
+            Output::Store(job) => {
+                self.submit(host, StoreTask::Job(job));
+                self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+            }
+            Output::Release(buffer) => {
+                self.hosts[host].disk.release(buffer);
+                self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+            }
             Output::Event(event) => self.note(host, event),
         }
     }
@@ -272,6 +271,7 @@ impl Simulation {
             let place = &mut self.hosts[host];
             place.disk.finish_one(&self.library, &mut place.rng)
         };
+        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
         for reply in [reply, follows].into_iter().flatten() {
             if let StoreReply::ChunkBad { .. } = reply {
                 self.tally.hosts[host].chunks_bad += 1;

@@ -131,7 +131,7 @@ impl Simulation {
         for (stream, found) in self.streams.iter() {
             for (end, forgotten) in (0u8..).zip(&found.ends) {
                 let other = &found.ends[usize::from(1 - end)];
-                let stale = forgotten.host == host && forgotten.socket == Socket::Gone && !forgotten.quiet;
+                let stale = forgotten.host() == host && forgotten.socket == Socket::Gone && !forgotten.quiet;
                 if stale && other.conn().is_some() && other.out.is_waiting() {
                     self.queue.push(at, Happening::Reset { stream, end: 1 - end });
                 }
@@ -171,7 +171,7 @@ impl Simulation {
             .streams
             .iter()
             .filter(|(_, found)| {
-                let [x, y] = [found.ends[0].host, found.ends[1].host];
+                let [x, y] = [found.ends[0].host(), found.ends[1].host()];
                 (x, y) == (a, b) || (x, y) == (b, a)
             })
             .map(|(stream, _)| stream)

@@ -23,45 +23,46 @@ pub(super) fn number_of(ip: IpAddr) -> Option<u32> {
     u32::from_be_bytes([0, high, mid, low]).checked_sub(1)
 }
 
-/// One host.
+/// One host. What each of its turns touches stands together at the beginning, so that it takes few lines of the processor's cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Host {
-    pub(super) spec: HostSpec,
-    pub(super) ip: IpAddr,
-    /// The running peer; `None` while there is none.
-    pub(super) peer: Option<Peer>,
-    /// The peer that is not ours, if that is what this host is for.
-    pub(super) foreign: Option<Foreign>,
-    /// How often a peer was started here. Peer `n`'s late events find another number.
-    pub(super) incarnation: u32,
-    /// Whether the machine answers packets at all.
-    pub(super) powered: bool,
     pub(super) paused_until: Time,
     /// How far its clock is ahead of the world's.
     pub(super) clock_ahead: Duration,
-    pub(super) disk: Disk,
-    pub(super) rng: Rng,
-    /// The stream of each of the core's connections, by slot, and which end of it this host is.
-    sockets: Vec<Option<(ConnId, StreamRef, u8)>>,
-    /// Ends that woke or whose socket became ready, in that order.
-    pub(super) ready: VecDeque<(StreamRef, u8)>,
     /// The earliest timer in the queue.
     pub(super) timer: Option<Time>,
-    /// In the queue of hosts that something happened to.
-    pub(super) touched: bool,
-    /// Streams whose bytes wait for the uplink, and whether it is busy.
-    pub(super) uplink: VecDeque<(StreamRef, u8)>,
-    pub(super) uplink_busy: bool,
-    pub(super) downlink_free_at: Time,
+    /// How often a peer was started here. Peer `n`'s late events find another number.
+    pub(super) incarnation: u32,
     /// Cut off from hosts of other groups.
     pub(super) group: u32,
-    next_port: u16,
-    pub(super) gets: Gets,
-    pub(super) classic_gets: ClassicGets,
+    /// In the queue of hosts that something happened to.
+    pub(super) touched: bool,
+    pub(super) uplink_busy: bool,
+    /// Whether the machine answers packets at all.
+    pub(super) powered: bool,
     /// The peer was asked to leave.
     pub(super) leaving: bool,
     /// The peer said that it has left.
     pub(super) left: bool,
+    pub(super) downlink_free_at: Time,
+    /// Ends that woke or whose socket became ready, in that order.
+    pub(super) ready: VecDeque<(StreamRef, u8)>,
+    /// Streams whose bytes wait for the uplink, and whether it is busy.
+    pub(super) uplink: VecDeque<(StreamRef, u8)>,
+    /// The stream of each of the core's connections, by slot, and which end of it this host is.
+    sockets: Vec<Option<(ConnId, StreamRef, u8)>>,
+    next_port: u16,
+    /// The peer that is not ours, if that is what this host is for.
+    pub(super) foreign: Option<Foreign>,
+    pub(super) spec: HostSpec,
+    /// The running peer; `None` while there is none.
+    pub(super) peer: Option<Peer>,
+    pub(super) ip: IpAddr,
+    pub(super) disk: Disk,
+    pub(super) rng: Rng,
+    pub(super) gets: Gets,
+    pub(super) classic_gets: ClassicGets,
     /// The last garbage datagram's model.
     pub(super) heard: Vec<u8>,
 }

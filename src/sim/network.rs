@@ -87,7 +87,7 @@ impl Simulation {
     pub(super) fn dial_answered(&mut self, stream: StreamRef, outcome: Result<(), BrokenWhy>) {
         let Some(found) = self.streams.get_mut(stream) else { return };
         let end = &mut found.ends[0];
-        let (host, Some(conn)) = (end.host, end.conn()) else { return };
+        let (host, Some(conn)) = (end.host(), end.conn()) else { return };
         let input = match outcome {
             Ok(()) => {
                 found.phase = Phase::Open;
@@ -113,12 +113,12 @@ impl Simulation {
         let window = self.scenario.network.window_bytes;
         let Some(found) = self.streams.get(stream) else { return };
         let (sender, receiver) = (&found.ends[usize::from(end)], &found.ends[usize::from(1 - end)]);
-        let (host, out) = (sender.host, &sender.out);
+        let (host, out) = (sender.host(), &sender.out);
         if sender.in_uplink || (out.unsent() == 0 && (!out.fin || out.fin_sent)) {
             return;
         }
         let (apart, stuck) = (
-            self.hosts[host].group != self.hosts[receiver.host].group,
+            self.hosts[host].group != self.hosts[receiver.host()].group,
             out.unsent() > 0 && out.sendable(window) == 0,
         );
         if let Some(sender) = self.streams.end_mut(stream, end) {
@@ -162,7 +162,7 @@ impl Simulation {
         let at = sender.out.last_arrival;
         self.queue.push(at, Happening::FinArrived { stream, end });
         if let Socket::Lingering(conn) = sender.socket {
-            let host = sender.host;
+            let host = sender.host();
             sender.socket = Socket::Gone;
             self.forgotten.push((host, conn));
         }
@@ -174,7 +174,7 @@ impl Simulation {
         let (window, buffer) = (self.scenario.network.window_bytes, self.scenario.network.send_buffer_bytes);
         let mut woken = false;
         if let Some(found) = self.streams.get_mut(stream) {
-            let to = found.ends[usize::from(1 - end)].host;
+            let to = found.ends[usize::from(1 - end)].host();
             let sender = &mut found.ends[usize::from(end)];
             let bytes = sender.out.transmit(bytes);
             if bytes > 0 {
@@ -203,7 +203,7 @@ impl Simulation {
         match receiver.socket {
             Socket::Held(_) => self.mark_ready(stream, 1 - end, true, false),
             Socket::Lingering(_) => self.discard(stream, end),
-            Socket::Gone if !self.hosts[receiver.host].powered => {}
+            Socket::Gone if !self.hosts[receiver.host()].powered => {}
             Socket::Gone => {
                 // Who throws away what comes on a classic connection does not do so for ever.
                 let (quiet, expecting) = (receiver.quiet && !found.classic, sender.socket != Socket::Gone);
@@ -248,7 +248,7 @@ impl Simulation {
     /// A reset is at `end`.
     pub(super) fn reset_arrived(&mut self, stream: StreamRef, end: u8) {
         let Some(socket) = self.streams.end_mut(stream, end) else { return };
-        let (host, was) = (socket.host, socket.socket);
+        let (host, was) = (socket.host(), socket.socket);
         socket.socket = Socket::Gone;
         socket.quiet = true;
         socket.out.forget_unsent();
@@ -274,7 +274,7 @@ impl Simulation {
         closing.quiet = true;
         if dialling || closing.out.fin_sent {
             closing.socket = Socket::Gone;
-            let (host, answered) = (closing.host, other.socket != Socket::Gone);
+            let (host, answered) = (closing.host(), other.socket != Socket::Gone);
             if dialling && answered {
                 self.queue.push(now + delay, Happening::Reset { stream, end: 1 });
             } else {
@@ -299,7 +299,7 @@ impl Simulation {
         closing.socket = Socket::Gone;
         closing.quiet = true;
         closing.out.forget_unsent();
-        let host = closing.host;
+        let host = closing.host();
         self.forgotten.push((host, conn));
         self.queue.push(at, Happening::Reset { stream, end: 1 - end });
     }
@@ -310,7 +310,7 @@ impl Simulation {
         if let Socket::Lingering(conn) = closing.socket {
             closing.socket = Socket::Gone;
             closing.out.forget_unsent();
-            let host = closing.host;
+            let host = closing.host();
             self.forgotten.push((host, conn));
             self.queue.push(at, Happening::Reset { stream, end: 1 - end });
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Bitfield, ConnId, ContentId, DatagramTo, Event, Limits, Time};
-use crate::sim::disk::Library;
+use crate::sim::disk::{Disk, Library};
 use crate::sim::host::{Host, number_of};
 use crate::sim::scenario::{PlaceSpec, Scenario};
 use crate::sim::tcp::{Phase, Streams};
@@ -86,6 +86,14 @@ impl Oracle {
     pub(super) fn tapped(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
         if let Err(what) = heard {
             self.fail(format!("host {host} {conn} {what}"));
+        }
+    }
+
+    /// A host's disk was asked for something: what it complains of is wrong.
+    pub(super) fn heed_disk(&mut self, host: usize, disk: &mut Disk) {
+        let complaints = [&mut disk.complaint, &mut disk.tray.complaint, &mut disk.shelf.complaint];
+        for complaint in complaints.into_iter().filter_map(Option::take) {
+            self.fail(format!("host {host}: {complaint}"));
         }
     }
 
@@ -278,9 +286,9 @@ impl Oracle {
     fn sweep_requests(&mut self, hosts: &[Host], streams: &Streams) {
         let mut asked: SortedMap<(usize, usize, u32), u32> = SortedMap::new();
         for (_, stream) in streams.iter() {
-            for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host].honest()) {
+            for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host()].honest()) {
                 for (content, chunk) in end.tap.asked() {
-                    *asked.entry((end.host, content, chunk)).or_default() += 1;
+                    *asked.entry((end.host(), content, chunk)).or_default() += 1;
                 }
             }
         }
@@ -296,9 +304,9 @@ impl Oracle {
             let [a, b] = &stream.ends;
             let both =
                 a.conn().is_some() && b.conn().is_some() && stream.phase == Phase::Open && !stream.classic;
-            let sane = [a, b].iter().all(|end| hosts[end.host].honest() && hosts[end.host].runs(now));
-            if both && sane && hosts[a.host].group == hosts[b.host].group {
-                *count.entry((a.host.min(b.host), a.host.max(b.host))).or_default() += 1;
+            let sane = [a, b].iter().all(|end| hosts[end.host()].honest() && hosts[end.host()].runs(now));
+            if both && sane && hosts[a.host()].group == hosts[b.host()].group {
+                *count.entry((a.host().min(b.host()), a.host().max(b.host()))).or_default() += 1;
             }
         }
         self.doubled.retain(|pair, _| count.get(pair).is_some_and(|count| *count > 1));

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 
 use crate::core::{BrokenWhy, ConnId, Rng, Time};
 use crate::sim::tcp::StreamRef;
@@ -73,10 +72,30 @@ struct Scheduled {
     happening: Happening,
 }
 
-/// A heap on (time, shuffle, sequence). Without a shuffle, what was put in first comes first.
+/// A slot of the near future lasts so many nanoseconds, as a power of two: 66 µs, in which a large swarm does a hundred
+/// things.
+const SLOT_NANOS_LOG: u32 = 16;
+/// So many slots make the near future: 67 ms, in which most of what will happen does.
+const SLOTS: u64 = 1_024;
+
+/// What will happen, in the order of (time, shuffle, sequence). Without a shuffle, what was put in first comes first.
+///
+/// What happens in the present slot of time is in order; what happens in one of the slots of the near future lies there as it
+/// came, and is put in order when the slot's time has come; all else is in a heap. A heap for all of it would be so large
+/// that to go through it takes longer than most of what happens.
 #[derive(Debug)]
 pub(super) struct Queue {
-    heap: BinaryHeap<Scheduled>,
+    /// The present slot and what was before it, the next thing last.
+    present: Vec<Scheduled>,
+    /// The number of the present slot.
+    slot: u64,
+    /// The slots of the near future, each at its number's remainder.
+    near: Vec<Vec<Scheduled>>,
+    /// Which of them are not empty, a bit each.
+    occupied: [u64; SLOTS as usize / 64],
+    /// The memory of slots that are over.
+    spare: Vec<Vec<Scheduled>>,
+    far: BinaryHeap<Scheduled>,
     sequence: u64,
     shuffle: Option<Rng>,
 }
@@ -84,7 +103,16 @@ pub(super) struct Queue {
 impl Queue {
     /// An empty queue; with `shuffle`, events of one instant come in an order that this stream draws.
     pub(super) fn new(shuffle: Option<Rng>) -> Queue {
-        Queue { heap: BinaryHeap::new(), sequence: 0, shuffle }
+        Queue {
+            present: Vec::new(),
+            slot: 0,
+            near: (0..SLOTS).map(|_| Vec::new()).collect(),
+            occupied: [0; SLOTS as usize / 64],
+            spare: Vec::new(),
+            far: BinaryHeap::new(),
+            sequence: 0,
+            shuffle,
+        }
     }
 
     /// Something will happen at `at`.
@@ -94,7 +122,22 @@ impl Queue {
             _ => 0,
         };
         self.sequence += 1;
-        self.heap.push(Scheduled { at, shuffle, sequence: self.sequence, happening });
+        let scheduled = Scheduled { at, shuffle, sequence: self.sequence, happening };
+        let slot = slot_of(at);
+        if slot <= self.slot {
+            let place = self.present.partition_point(|other| *other < scheduled);
+            self.present.insert(place, scheduled);
+        } else if slot - self.slot < SLOTS {
+            let place = (slot % SLOTS) as usize;
+            self.occupied[place / 64] |= 1 << (place % 64);
+            let slot = &mut self.near[place];
+            if slot.capacity() == 0 {
+                *slot = self.spare.pop().unwrap_or_default();
+            }
+            slot.push(scheduled);
+        } else {
+            self.far.push(scheduled);
+        }
     }
 
     /// Whether events of one instant come in an order that is drawn.
@@ -103,13 +146,17 @@ impl Queue {
     }
 
     /// When the next thing happens.
-    pub(super) fn next_at(&self) -> Option<Time> {
-        self.heap.peek().map(|next| next.at)
+    pub(super) fn next_at(&mut self) -> Option<Time> {
+        if self.present.is_empty() {
+            self.begin_next_slot();
+        }
+        self.present.last().map(|next| next.at)
     }
 
     /// The next thing that happens.
     pub(super) fn pop(&mut self) -> Option<(Time, Happening)> {
-        let mut next = self.heap.peek_mut()?;
+        self.next_at()?;
+        let next = self.present.last_mut()?;
         let happened = (next.at, next.happening);
         // A datagram stays in its place until it has reached everybody.
         if let Happening::Datagram { next: host, of, .. } = &mut next.happening
@@ -117,10 +164,50 @@ impl Queue {
         {
             *host += 1;
         } else {
-            PeekMut::pop(next);
+            self.present.pop();
         }
         Some(happened)
     }
+
+    /// The first slot in which something happens becomes the present one, which is over.
+    fn begin_next_slot(&mut self) {
+        let near = self.next_near();
+        let far = self.far.peek().map(|next| slot_of(next.at));
+        let Some(slot) = near.into_iter().chain(far).min() else { return };
+        self.slot = slot;
+        if near == Some(slot) {
+            let place = (slot % SLOTS) as usize;
+            self.occupied[place / 64] &= !(1 << (place % 64));
+            let over = std::mem::replace(&mut self.present, std::mem::take(&mut self.near[place]));
+            self.spare.push(over);
+        }
+        while let Some(next) = self.far.peek()
+            && slot_of(next.at) == slot
+        {
+            self.present.extend(self.far.pop());
+        }
+        self.present.sort_unstable();
+    }
+
+    /// The first slot of the near future in which something happens.
+    fn next_near(&self) -> Option<u64> {
+        let first = (self.slot + 1) % SLOTS;
+        let words = self.occupied.len() as u64;
+        // The word of the first slot is looked at twice: what lies before that slot in it comes last.
+        let word_at = |step: u64| {
+            let word = (first / 64 + step) % words;
+            let from = if step == 0 { u64::MAX << (first % 64) } else { u64::MAX };
+            (word, self.occupied[word as usize] & from)
+        };
+        let (word, bits) = (0..=words).map(word_at).find(|(_, bits)| *bits != 0)?;
+        let place = word * 64 + u64::from(bits.trailing_zeros());
+        Some(self.slot + 1 + (place + SLOTS - first) % SLOTS)
+    }
+}
+
+/// The number of the slot that an instant is in.
+fn slot_of(at: Time) -> u64 {
+    at.as_nanos() >> SLOT_NANOS_LOG
 }
 
 /// What one stream or one disk does stays in its order, even within an instant.
@@ -139,7 +226,7 @@ fn ordered_by_nature(happening: &Happening) -> bool {
 }
 
 impl Ord for Scheduled {
-    /// The heap's greatest is the earliest.
+    /// The greatest is the earliest.
     fn cmp(&self, other: &Scheduled) -> Ordering {
         (other.at, other.shuffle, other.sequence).cmp(&(self.at, self.shuffle, self.sequence))
     }
@@ -175,6 +262,31 @@ mod tests {
         queue.push(Time::ZERO, Happening::Action(2));
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
         assert_eq!(order, [datagram(1), datagram(2), Happening::Action(1), Happening::Action(2)]);
+    }
+
+    #[test]
+    fn near_and_far_come_in_one_order() {
+        let mut queue = Queue::new(None);
+        let mut rng = Rng::new(3);
+        let mut expected = Vec::new();
+        let mut now = 0;
+        for action in 0..5_000u32 {
+            // From this very moment to well beyond the near future.
+            let at = now + rng.next_u64() % (1 << (10 + rng.below(20)));
+            queue.push(Time::from_nanos(at), Happening::Action(action));
+            expected.push((Time::from_nanos(at), action));
+            if action % 3 == 0 {
+                expected.sort_unstable();
+                let (at, next) = expected.remove(0);
+                assert_eq!(queue.next_at(), Some(at));
+                assert_eq!(queue.pop(), Some((at, Happening::Action(next))));
+                now = at.as_nanos();
+            }
+        }
+        expected.sort_unstable();
+        let rest: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert!(rest.into_iter().eq(expected.into_iter().map(|(at, next)| (at, Happening::Action(next)))));
+        assert_eq!(queue.next_at(), None);
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl Simulation {
 
     /// Until when the process behind an end stands still, if it does.
     fn paused_until(&mut self, stream: StreamRef, end: u8) -> Option<Time> {
-        let host = self.streams.end_mut(stream, end)?.host;
+        let host = self.streams.end_mut(stream, end)?.host();
         Some(self.hosts[host].paused_until).filter(|until| *until > self.now)
     }
 

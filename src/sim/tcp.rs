@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::core::{ConnId, Time};
 use crate::sim::classic::ClassicTap;
+use crate::sim::network::index;
 use crate::sim::tap::Tap;
 
 /// A pipe keeps so many bytes of memory for control bytes while there are none: pages are rare, and pipes are many.
@@ -24,9 +25,8 @@ pub(super) enum Piece {
 
 /// One direction of a stream.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Pipe {
-    pieces: VecDeque<Piece>,
-    control: VecDeque<u8>,
     written: u64,
     sent: u64,
     arrived: u64,
@@ -39,6 +39,8 @@ pub(super) struct Pipe {
     pub(super) fin_arrived: bool,
     /// No piece arrives before the one sent before it.
     pub(super) last_arrival: Time,
+    pieces: VecDeque<Piece>,
+    control: VecDeque<u8>,
 }
 
 impl Pipe {
@@ -165,6 +167,11 @@ impl Pipe {
         if empty {
             self.pieces.pop_front();
         }
+        if self.pieces.is_empty() {
+            // Both begin at the start of their memory again, instead of wandering through all of it.
+            self.pieces.clear();
+            self.control.clear();
+        }
     }
 
     /// Throws away all that has arrived: nobody reads it any more.
@@ -203,11 +210,9 @@ pub(super) enum Socket {
 
 /// One end of a stream: a socket, and the pipe it writes into.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct End {
-    pub(super) host: usize,
-    pub(super) address: SocketAddr,
-    pub(super) socket: Socket,
-    pub(super) out: Pipe,
+    host: u32,
     /// In the ready queue of its host, to read.
     pub(super) wants_read: bool,
     /// In the ready queue of its host, to write.
@@ -224,6 +229,9 @@ pub(super) struct End {
     pub(super) end_told: bool,
     /// Closed as the protocol has it: what still comes is thrown away without a reset.
     pub(super) quiet: bool,
+    pub(super) socket: Socket,
+    pub(super) out: Pipe,
+    pub(super) address: SocketAddr,
     /// Where the span under way goes on, and whether its bytes are wrong.
     pub(super) span: Option<(u32, u64, bool)>,
     /// Listens to what is written here.
@@ -262,7 +270,7 @@ pub(super) struct Streams {
 impl End {
     pub(super) fn new(host: usize, address: SocketAddr, socket: Socket) -> End {
         End {
-            host,
+            host: index(host),
             address,
             socket,
             out: Pipe::default(),
@@ -278,6 +286,11 @@ impl End {
             tap: Box::default(),
             classic: Box::default(),
         }
+    }
+
+    /// Whose end it is.
+    pub(super) fn host(&self) -> usize {
+        self.host as usize
     }
 
     /// The core's connection, unless the core is done with it.

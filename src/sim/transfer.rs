@@ -24,6 +24,9 @@ impl Simulation {
             return Step::Stop;
         }
         let from = &mut found.ends[usize::from(1 - end)];
+        if !found.classic && from.out.available() == 0 && !from.out.at_end() {
+            return Step::Stop;
+        }
         let place = &mut self.hosts[host];
         let Some(peer) = place.peer.as_mut() else { return Step::Stop };
         let expected = peer.expects(conn);
@@ -74,6 +77,7 @@ impl Simulation {
                         }
                         let start = offset.wrapping_sub(u64::from(at));
                         place.disk.fill(buffer, at, content, start, bytes, bad);
+                        self.oracle.heed_disk(host, &mut place.disk);
                     }
                     Sink::Spool(_) => self.oracle.fail(format!("host {host} {conn}: a spool")),
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,

@@ -113,7 +113,7 @@ impl Peer {
         let peer = heard.peer;
         match self.directory.heard(now, heard) {
             Ok(new) => {
-                if let Some(peer_ref) = self.directory.peer_ref(&peer).filter(|_| new) {
+                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
                     // Who was there before may have failed for long; this one has just begun.
                     self.dialer.succeeded(&peer_ref.addr);
                     self.event(Event::PeerFound(peer_ref));

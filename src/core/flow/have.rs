@@ -47,8 +47,8 @@ impl Peer {
         if self.needs_no_haves(conn, theirs) {
             return;
         }
-        let told = self.connections.get(conn).and_then(|connection| {
-            let (_, channel) = connection.channel_theirs(theirs)?;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let told = connection.channel_theirs(theirs).and_then(|(_, channel)| {
             let chunks = channel.their_cut?.chunks();
             let end = first.checked_add(count).filter(|end| count > 0 && *end <= chunks)?;
             Some((channel.content, chunks, end))
@@ -56,14 +56,14 @@ impl Peer {
         let Some((content, chunks, end)) = told else {
             return self.close_for_fault(now, conn, "has chunks that do not exist");
         };
-        let (counts, lists) = (self.is_counted(conn, &content), !self.config.topology.is_mesh());
+        let lists = !self.config.topology.is_mesh();
         let mut listed = Vec::new();
-        let Some(connection) = self.connections.get_mut(conn) else { return };
         let mut again = connection.haves_again;
         let Some((_, channel)) = connection.channel_of_mut(&content) else { return };
+        let mut download = self.downloader.get_mut(&content);
+        let mut download = download.as_mut().filter(|download| channel.counts_for(download.geometry));
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
         let before = remote.count();
-        let mut download = self.downloader.get_mut(&content).filter(|_| counts);
         for chunk in first..end {
             if !remote.set(chunk) {
                 continue;
@@ -96,18 +96,18 @@ impl Peer {
     /// Whether what the other side has of this channel's content is nothing to keep: the content was refused or
     /// withdrawn here, or is here whole, or the channel was replaced.
     fn needs_no_haves(&self, conn: ConnId, theirs: u32) -> bool {
-        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
-            return false;
-        };
+        let Some(connection) = self.connections.get(conn) else { return false };
+        let Some((number, channel)) = connection.channel_theirs(theirs) else { return false };
         let content = channel.content;
-        let whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
+        if channel.withdrawn || connection.is_former(number, channel) {
+            return true;
+        }
         // Among neighbours who has everything wants to know when the others do.
         // So does a seed that assigns.
-        let done = whole
+        self.catalogue.get(&content).is_some_and(|holding| holding.is_complete())
             && self.downloader.get(&content).is_none()
             && self.config.topology.is_mesh()
-            && !self.assigners.contains_key(&content);
-        channel.withdrawn || done || self.is_former_channel(conn, theirs)
+            && !self.assigners.contains_key(&content)
     }
 
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
@@ -115,9 +115,7 @@ impl Peer {
     pub(in crate::core) fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
         self.connections.get(conn).is_some_and(|connection| {
             let named = connection.channel_theirs(theirs);
-            named.is_some_and(|(number, channel)| {
-                connection.channel_of(&channel.content).is_some_and(|(current, _)| current != number)
-            })
+            named.is_some_and(|(number, channel)| connection.is_former(number, channel))
         })
     }
 

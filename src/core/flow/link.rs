@@ -388,7 +388,7 @@ impl Peer {
         let count = self.connections.iter().filter(|(_, connection)| open(connection)).count();
         assert_eq!(count, self.links.open(), "one open connection a peer");
         for (conn, connection) in self.connections.iter().filter(|(_, connection)| open(connection)) {
-            for channel in &connection.channels {
+            for channel in connection.channels.iter() {
                 assert!(self.links.on(&channel.content).any(|named| named == conn), "{conn} is indexed");
             }
         }

@@ -43,7 +43,11 @@ impl Peer {
         let many = self.searches.len() > 1;
         loop {
             let Some(search) = self.searches.get_mut(key) else { return };
-            match search.step(now) {
+            let step = search.step(now);
+            if matches!(step, Step::Ask | Step::AskAll) {
+                search.plan_next(now, &mut self.rng);
+            }
+            match step {
                 Step::Ask if !many => {
                     let wanted = search.wanted.clone();
                     self.query(wanted);
@@ -76,6 +80,9 @@ impl Peer {
         entries: &[Entry],
         known_peers: u32,
     ) {
+        if self.searches.len() == 0 || entries.is_empty() {
+            return;
+        }
         let Some(holder) = self.directory.peer_ref(peer) else { return };
         let delay_max = self.config.limits.answer_delay_max;
         // Who claims to know nobody else is not to keep others from being heard.
@@ -94,9 +101,9 @@ impl Peer {
 
     /// Of what a peer offers, that which a search fetches whatever else there may be, with the search's key.
     pub(in crate::core) fn matching_at_once(&self, peer: &PeerId, entries: &[Entry]) -> Vec<(u32, Entry)> {
-        let Some(holder) = self.directory.peer_ref(peer) else { return Vec::new() };
         let mut matching = Vec::new();
         for (key, search) in self.searches.iter().filter(|(_, search)| search.takes_all()) {
+            let Some(holder) = self.directory.peer_ref(peer) else { break };
             if search.purpose.is_about(&holder) {
                 let new = entries.iter().filter(|entry| {
                     search.wanted.matches(&entry.name, &entry.id) && !search.begun.contains(&entry.id)

@@ -9,6 +9,7 @@ use crate::core::door::ConnId;
 use crate::core::downloader::Phase;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
+use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 
@@ -31,7 +32,9 @@ impl Peer {
             return self.seek_neighbours(now);
         }
         self.draw_circles(now, &content);
-        for peer in self.companions(&content) {
+        let peers =
+            if self.are_many(&content) { self.on_circles(&content) } else { self.companions(&content) };
+        for peer in peers {
             if self.is_to_connect(&peer, &content) {
                 self.seek_source(now, &peer, content);
             }
@@ -84,6 +87,22 @@ impl Peer {
         peers.filter(|peer| self.is_companion(peer, content)).copied().collect()
     }
 
+    /// Those of them who stand next to this peer on a circle; where they are many it connects to nobody else.
+    fn on_circles(&self, content: &ContentId) -> Vec<PeerId> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(peer, content));
+        neighbours.copied().collect::<SortedSet<PeerId>>().into_iter().collect()
+    }
+
+    /// Whether more have or want a content that is fetched here than all connect to.
+    fn are_many(&self, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        let holders = self.directory.holder_count(content);
+        let more = || self.directory.seekers_of(content, &download.name);
+        let most = self.config.limits.neighbours_max;
+        holders + 1 > most || more() + 1 > most
+    }
+
     /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
     /// there any more.
     fn draw_circles(&mut self, now: Time, content: &ContentId) {
@@ -118,9 +137,7 @@ impl Peer {
     /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
     fn is_to_connect(&self, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
-        let holders = self.directory.holder_count(content);
-        let many = holders.max(self.directory.seekers_of(content, &download.name)) + 1;
-        if many <= self.config.limits.neighbours_max {
+        if !self.are_many(content) {
             // Of two who look for it one dials.
             return self.directory.is_holder(peer, content) || self.id < *peer;
         }

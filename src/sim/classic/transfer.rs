@@ -75,6 +75,7 @@ impl Simulation {
         if let Some(reply) = disk.shelf.append(spool, bytes, &mut disk.spec, &mut place.rng) {
             self.submit(host, StoreTask::Tell(StoreReply::Classic(reply)));
         }
+        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
     }
 
     /// Whether the first byte of a connection to the native port makes it a classic one.

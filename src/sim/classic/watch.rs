@@ -212,7 +212,7 @@ impl ClassicWatch {
                 return Err(format!("host {number} leaves a chunk open for {conn}, which is gone"));
             }
             let dialled =
-                streams.iter().filter(|(_, stream)| stream.classic && stream.ends[0].host == number);
+                streams.iter().filter(|(_, stream)| stream.classic && stream.ends[0].host() == number);
             let (spools, dialled) = (host.disk.shelf.spools(), dialled.count());
             if spools > dialled {
                 return Err(format!("host {number} has {spools} spools for {dialled} connections"));

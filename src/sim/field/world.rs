@@ -66,6 +66,7 @@ impl Simulation {
             let opening = disk.tray.opening(&reply);
             self.submit(host, StoreTask::TellPush(reply, opening));
         }
+        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
         true
     }
 

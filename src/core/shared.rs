@@ -1,0 +1,77 @@
+//! Things that many keep alike: each is there once, however many keep it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::core::sorted::{SortedMap, SortedSet};
+
+/// See the file's head.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::core) struct Shared<T: Ord> {
+    things: SortedSet<Arc<T>>,
+}
+
+impl<T: Ord> Default for Shared<T> {
+    fn default() -> Shared<T> {
+        Shared { things: SortedSet::new() }
+    }
+}
+
+impl<T: Ord> Shared<T> {
+    /// Somebody keeps this from now on. Give it back with [`Shared::release`].
+    pub(in crate::core) fn keep(&mut self, thing: T) -> Arc<T> {
+        if let Some(present) = self.find(&thing) {
+            return Arc::clone(present);
+        }
+        let thing = Arc::new(thing);
+        self.things.insert(Arc::clone(&thing));
+        thing
+    }
+
+    /// Somebody keeps this no longer.
+    pub(in crate::core) fn release(&mut self, thing: Arc<T>) {
+        // One is the caller's, one lies here.
+        if Arc::strong_count(&thing) <= 2 {
+            self.things.remove(&thing);
+        }
+    }
+
+    /// How many keep this.
+    pub(in crate::core) fn keepers(&self, thing: &T) -> usize {
+        self.find(thing).map_or(0, |present| Arc::strong_count(present) - 1)
+    }
+
+    /// Panics when not so many keep each thing.
+    pub(in crate::core) fn check(&self, keepers: &SortedMap<&T, usize>)
+    where
+        T: Debug,
+    {
+        let counted = self.things.iter().map(|thing| (&**thing, Arc::strong_count(thing) - 1));
+        assert!(counted.eq(keepers.iter().map(|(thing, count)| (*thing, *count))), "{keepers:?} are kept");
+    }
+
+    fn find(&self, thing: &T) -> Option<&Arc<T>> {
+        self.things.range::<T>(thing..).next().filter(|present| ***present == *thing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_there_once_and_as_long_as_somebody_keeps_it() {
+        let mut shared = Shared::default();
+        let first = shared.keep("a".to_owned());
+        let second = shared.keep("a".to_owned());
+        let other = shared.keep("b".to_owned());
+        assert!(Arc::ptr_eq(&first, &second));
+        shared.check(&[(&"a".to_owned(), 2), (&"b".to_owned(), 1)].into());
+        assert_eq!(["a", "b", "c"].map(|text| shared.keepers(&text.to_owned())), [2, 1, 0]);
+        shared.release(first);
+        shared.release(other);
+        shared.check(&[(&"a".to_owned(), 1)].into());
+        shared.release(second);
+        shared.check(&SortedMap::new());
+    }
+}
