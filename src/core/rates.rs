@@ -10,6 +10,8 @@ use crate::core::time::Time;
 /// The most sources that are counted one by one; a second in which more come counts them together.
 const SOURCES_MAX: usize = 4_096;
 const SECOND: Duration = Duration::from_secs(1);
+/// Of four datagrams that are taken three may be questions: however many ask at once, answers are heard.
+const QUESTIONS_OF_FOUR: u32 = 3;
 
 /// Counts of the present second.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(in crate::core) struct Rates {
     total: u32,
     second_began: Time,
     counted: u32,
+    /// Of those, the ones that may be questions.
+    questions: u32,
     sources: SortedMap<IpAddr, u32>,
 }
 
@@ -29,18 +33,20 @@ impl Rates {
             total: limits.datagrams_per_s,
             second_began: Time::ZERO,
             counted: 0,
+            questions: 0,
             sources: SortedMap::new(),
         }
     }
 
-    /// Counts a datagram; false when it is one too many.
-    pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr) -> bool {
+    /// Counts a datagram, which may be a `question`; false when it is one too many.
+    pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
         if now.since(self.second_began) >= SECOND {
             self.second_began = now;
-            self.counted = 0;
+            (self.counted, self.questions) = (0, 0);
             self.sources.clear();
         }
         if self.counted >= self.total
+            || (question && self.questions >= self.total / 4 * QUESTIONS_OF_FOUR)
             || (self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source))
         {
             return false;
@@ -51,6 +57,7 @@ impl Rates {
         }
         *of_source += 1;
         self.counted += 1;
+        self.questions += u32::from(question);
         true
     }
 }
@@ -97,10 +104,20 @@ mod tests {
         let limits = Limits { datagrams_per_source_per_s: 2, datagrams_per_s: 3, ..Limits::default() };
         let mut rates = Rates::new(&limits);
         let host = |last| IpAddr::from([10, 0, 0, last]);
-        let mut admit = |ms, last| rates.admit(Time::from_millis(ms), host(last));
+        let mut admit = |ms, last| rates.admit(Time::from_millis(ms), host(last), false);
         assert_eq!([admit(0, 1), admit(1, 1), admit(2, 1)], [true, true, false]);
         assert_eq!([admit(3, 2), admit(4, 2)], [true, false]);
         assert!(admit(1_000, 1));
+    }
+
+    #[test]
+    fn questions_leave_room_for_answers() {
+        let mut rates = Rates::new(&Limits { datagrams_per_s: 8, ..Limits::default() });
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        let mut admit = |last, question| rates.admit(Time::ZERO, host(last), question);
+        let asked: Vec<bool> = (0..9).map(|last| admit(last, true)).collect();
+        assert_eq!(asked.iter().filter(|admitted| **admitted).count(), 6);
+        assert_eq!([admit(20, false), admit(21, false), admit(22, false)], [true, true, false]);
     }
 
     #[test]

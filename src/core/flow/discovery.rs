@@ -15,7 +15,9 @@ use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
 
 impl Peer {
     pub(in crate::core) fn on_datagram(&mut self, now: Time, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
-        if !self.rates.admit(now, from.ip()) {
+        // Every question is as long as a datagram may be, so that it is told without being read.
+        let question = bytes.len() == datagram::DATAGRAM_BYTES_MAX;
+        if !self.rates.admit(now, from.ip(), question) {
             return self.counters.add("datagrams over rate");
         }
         match datagram::decode(bytes) {

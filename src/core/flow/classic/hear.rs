@@ -19,7 +19,7 @@ impl Peer {
             return;
         }
         let ip = from.ip();
-        if !self.rates.admit(now, ip) {
+        if !self.rates.admit(now, ip, false) {
             return self.counters.add("classic datagrams over rate");
         }
         if self.is_own_classic(ip) && self.classic.was_sent(bytes) {
