@@ -63,7 +63,9 @@ impl Peer {
         if !worth {
             return;
         }
-        if waits && !was_recalled && self.config.limits.tactics.recalls {
+        // Behind what is coming in from there an answer would be late, and what is behind that has not been begun.
+        let sends = self.connections.get(from).is_some_and(|connection| connection.incoming.is_some());
+        if waits && !was_recalled && !sends && self.config.limits.tactics.recalls {
             return self.recall(now, content, chunk, from, conn);
         }
         if waits {
