@@ -540,7 +540,7 @@ fn who_takes_nothing_lends_its_slot_and_is_closed_in_the_end() {
         bench.say(reader, ask.as_bytes(), usize::MAX);
         assert!(bench.pull(reader, 10));
         // One that takes so long does not take all of the link: another goes beside it.
-        bench.wait(40);
+        bench.wait(45);
     }
     let mut reader = bench.connect();
     bench.say(&mut reader, ask.as_bytes(), usize::MAX);
