@@ -17,6 +17,8 @@ pub(in crate::core) struct Flight {
     pub(in crate::core) begun: Option<Time>,
     /// It took too long: the chunk may be asked elsewhere.
     pub(in crate::core) late: bool,
+    /// It was moved here without hearing whether the other source had begun: the chunk may still come from there.
+    pub(in crate::core) moved: bool,
     /// It was recalled, to be moved: where to, and when.
     pub(in crate::core) recalled: Option<(ConnId, Time)>,
 }
@@ -79,6 +81,12 @@ impl Flights {
             Some(std::mem::replace(&mut flight.late, true))
         });
         self.count_late(conn, false, was_late == Some(false));
+    }
+
+    /// The request of `chunk` at `conn` was moved there, unasked.
+    pub(in crate::core) fn note_moved(&mut self, chunk: u32, conn: ConnId) {
+        let flights = self.by_chunk.get_mut(&chunk).map_or(&mut [][..], Vec::as_mut_slice);
+        flights.iter_mut().filter(|flight| flight.conn == conn).for_each(|flight| flight.moved = true);
     }
 
     /// The request of `chunk` at `conn` was recalled, to be moved to another connection.
@@ -146,7 +154,7 @@ mod tests {
     }
 
     fn flight(slot: u32) -> Flight {
-        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, recalled: None }
+        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, moved: false, recalled: None }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::core::Limits;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::sim::disk::{Disk, Library};
 use crate::wire::frame::{Decoded, Decoder};
-use crate::wire::message::Frame;
+use crate::wire::message::{Frame, RefuseReason};
 
 /// What one end has said so far.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Tap {
     asked: SortedSet<(usize, u32)>,
     /// The chunks it took back, which may cross their coming.
     cancelled: SortedSet<(usize, u32)>,
+    /// How often it recalled each chunk without hearing that it was in time.
+    recalled: SortedMap<(usize, u32), u32>,
     /// Bytes of payload that the last chunk header promised and that are still to be written.
     promised: u64,
 }
@@ -121,6 +123,22 @@ impl Tap {
                 }
             }
             Frame::Withdraw { channel, .. } => other.give_up(self.content(*channel)?),
+            Frame::Recall { channel, chunk } => {
+                let wanted = (self.content(*channel)?, *chunk);
+                *self.recalled.entry(wanted).or_default() += 1;
+            }
+            Frame::Reject { channel, chunk, reason: RefuseReason::Recalled } => {
+                let answered = (self.content(*channel)?, *chunk);
+                match other.recalled.get_mut(&answered).filter(|count| **count > 0) {
+                    Some(count) => *count -= 1,
+                    None => {
+                        return Err(format!("gives back chunk {chunk} of content {}, unasked", answered.0));
+                    }
+                }
+                // What was recalled may have been asked for again meanwhile, and then that comes.
+                other.asked.remove(&answered);
+                other.cancelled.insert(answered);
+            }
             Frame::Reject { channel, chunk, .. } => self.answered(*channel, *chunk, other)?,
             _ => {}
         }

@@ -263,7 +263,10 @@ impl Peer {
             return false;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return false };
-        download.flights.insert(chunk, Flight { conn, asked: now, begun: None, late: false, recalled: None });
+        download.flights.insert(
+            chunk,
+            Flight { conn, asked: now, begun: None, late: false, moved: false, recalled: None },
+        );
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.asked += 1;
         }

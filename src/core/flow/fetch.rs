@@ -106,12 +106,12 @@ impl Peer {
         };
         let content = channel.content;
         let flight = self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn));
-        let recalled = flight.and_then(|flight| flight.recalled);
+        let recalled = flight.and_then(|flight| Some((flight.recalled?.0, flight.moved)));
         if reason == RefuseReason::Recalled {
             // Without a recall it answers one from before the request that stands.
             return match recalled {
-                Some((to, _)) if self.drop_flight(content, chunk, conn) => {
-                    self.ask_elsewhere(now, content, chunk, to);
+                Some((to, moved)) if self.drop_flight(content, chunk, conn) => {
+                    self.ask_elsewhere(now, content, chunk, to, moved);
                 }
                 _ => {
                     if let Some(connection) = self.connections.get_mut(conn) {

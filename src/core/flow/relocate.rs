@@ -45,6 +45,8 @@ impl Peer {
             flights.len() == 1
                 && flights[0].conn != conn
                 && flights[0].recalled.is_none_or(|(_, since)| now.since(since) >= ANSWER_MAX)
+                // Unasked it moves once: who moves a request again and again gets each answer that crossed, and keeps none.
+                && (!flights[0].moved || self.is_asked_first(&flights[0]))
                 && !connection.was_cancelled(&content, **chunk)
                 && !download.storing.contains_key(chunk)
                 && self.offers(conn, &content, **chunk)
@@ -56,22 +58,36 @@ impl Peer {
             } else {
                 self.rest_left(now, *chunk, &flights[0], usual)
             };
-            (waits, left, *chunk, flights[0].conn, flights[0].recalled.is_some())
+            (waits, left, *chunk, flights[0].conn, self.is_asked_first(&flights[0]))
         });
-        let Some((waits, left, chunk, from, was_recalled)) = left.max() else { return };
+        let Some((waits, left, chunk, from, asks_first)) = left.max() else { return };
         let worth = if waits { left > (usual * WAITS_LONG).max(WAIT_MIN) } else { left > pace * SOONER };
         if !worth {
             return;
         }
-        // Behind what is coming in from there an answer would be late, and what is behind that has not been begun.
-        let sends = self.connections.get(from).is_some_and(|connection| connection.incoming.is_some());
-        if waits && !was_recalled && !sends && self.config.limits.tactics.recalls {
+        if asks_first {
             return self.recall(now, content, chunk, from, conn);
         }
         if waits {
             self.cancel(now, from, content, chunk);
         }
-        self.request(now, content, chunk, conn);
+        self.request_moved(now, content, chunk, conn);
+    }
+
+    /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
+    /// be late, and what waits behind that has not been begun.
+    fn is_asked_first(&self, flight: &Flight) -> bool {
+        let sends = self.connections.get(flight.conn).is_some_and(|connection| connection.incoming.is_some());
+        let waits = flight.begun.is_none() && flight.recalled.is_none();
+        self.config.limits.tactics.recalls && waits && !sends
+    }
+
+    fn request_moved(&mut self, now: Time, content: ContentId, chunk: u32, conn: ConnId) {
+        if self.request(now, content, chunk, conn)
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            download.flights.note_moved(chunk, conn);
+        }
     }
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
@@ -85,11 +101,22 @@ impl Peer {
     }
 
     /// A holder says that a recall was in time: the chunk is asked of whom it was recalled for, if that still has room.
-    pub(in crate::core) fn ask_elsewhere(&mut self, now: Time, content: ContentId, chunk: u32, to: ConnId) {
+    /// `moved`: it had moved unasked before.
+    pub(in crate::core) fn ask_elsewhere(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        chunk: u32,
+        to: ConnId,
+        moved: bool,
+    ) {
         let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
         let is_free = self.connections.get(to).is_some_and(|connection| connection.asked < ASKED_FEW);
         if is_open && is_free && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk) {
-            self.request(now, content, chunk, to);
+            match moved {
+                true => self.request_moved(now, content, chunk, to),
+                false => drop(self.request(now, content, chunk, to)),
+            }
         }
         self.ask_for_chunks(now, content);
         self.feed_starving(now);
