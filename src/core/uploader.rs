@@ -182,8 +182,7 @@ impl Uploader {
         now: Time,
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
     ) -> Option<ConnId> {
-        let moving = self.moving(now);
-        if moving >= self.slots || self.waits_for_link(now) {
+        if self.moving(now) >= self.slots || self.waits_for_link(now) {
             return None;
         }
         let conn = match copies(self.line.next()?) {
@@ -196,14 +195,24 @@ impl Uploader {
         let asker = self.askers.get_mut(&conn)?;
         asker.waits = None;
         let len = asker.queue.front().map_or(0, |next| next.ask.bytes);
-        // Who had a chunk under way until now waits for its receiver.
-        self.active.values_mut().for_each(|active| active.lent = true);
+        self.note_lent(now);
         if self.active.is_empty() {
             self.uplink.begin(now);
         }
         let active = Active { moved: now, begun: false, since: now, bytes: 0, len, lent: false };
         self.active.insert(conn, active);
         Some(conn)
+    }
+
+    /// Another goes beside those that are being served: who should be through by now waits for its receiver.
+    fn note_lent(&mut self, now: Time) {
+        let is_over = |active: &Active| !active.lent && self.fills_until(now, active) <= Some(now);
+        let over = self.active.iter().filter(|(_, active)| is_over(active)).map(|(conn, _)| *conn);
+        for conn in over.collect::<Vec<_>>() {
+            if let Some(active) = self.active.get_mut(&conn) {
+                active.lent = true;
+            }
+        }
     }
 
     /// How many uploads move.

@@ -106,25 +106,19 @@ impl Peer {
         };
         let content = channel.content;
         let flight = self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn));
-        let recalled = flight.and_then(|flight| Some((flight.recalled?.0, flight.moved)));
-        if reason == RefuseReason::Recalled {
-            // Without a recall it answers one from before the request that stands.
-            return match recalled {
-                Some((to, moved)) if self.drop_flight(content, chunk, conn) => {
-                    self.ask_elsewhere(now, content, chunk, to, moved);
-                }
-                _ => {
-                    if let Some(connection) = self.connections.get_mut(conn) {
-                        connection.forget_cancelled(content, chunk);
-                    }
-                }
-            };
-        }
-        if !self.drop_flight(content, chunk, conn) {
+        let is_recalled = reason == RefuseReason::Recalled;
+        let recalled =
+            flight.and_then(|flight| Some((flight.recalled?.0, flight.moved))).filter(|_| is_recalled);
+        // That something was given back which was not recalled answers a request from before the one that stands.
+        let is_former = is_recalled && recalled.is_none();
+        if is_former || !self.drop_flight(content, chunk, conn) {
             if let Some(connection) = self.connections.get_mut(conn) {
                 connection.forget_cancelled(content, chunk);
             }
             return;
+        }
+        if let Some((to, moved)) = recalled {
+            return self.ask_elsewhere(now, content, chunk, to, moved);
         }
         // Who rejects as fast as it is asked would keep both sides busy with nothing else.
         if let Some(connection) = self.connections.get_mut(conn) {

@@ -19,6 +19,7 @@ const UNDER_WAY_FEW: usize = 2;
 /// If nobody asks for so long, others are told; the pause doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// What an idle peer remembers.
 #[derive(Debug)]
 pub(in crate::core) struct Idleness {

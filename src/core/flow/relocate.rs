@@ -25,7 +25,6 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const COMING_ENOUGH: usize = 3;
 /// Who has not said for so long whether a recall was in time has much under way, or is gone: what it was asked for is cancelled.
 const ANSWER_MAX: Duration = Duration::from_millis(50);
-
 /// A holder of which so much was asked since it said that it idles does not idle any more.
 const ASKED_FEW: usize = 2;
 
@@ -71,7 +70,9 @@ impl Peer {
         if waits {
             self.cancel(now, from, content, chunk);
         }
-        self.request_moved(now, content, chunk, conn);
+        if self.request(now, content, chunk, conn) {
+            self.note_moved(content, chunk, conn);
+        }
     }
 
     /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
@@ -82,10 +83,8 @@ impl Peer {
         self.config.limits.tactics.recalls && waits && !sends
     }
 
-    fn request_moved(&mut self, now: Time, content: ContentId, chunk: u32, conn: ConnId) {
-        if self.request(now, content, chunk, conn)
-            && let Some(download) = self.downloader.get_mut(&content)
-        {
+    fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
+        if let Some(download) = self.downloader.get_mut(&content) {
             download.flights.note_moved(chunk, conn);
         }
     }
@@ -112,11 +111,9 @@ impl Peer {
     ) {
         let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
         let is_free = self.connections.get(to).is_some_and(|connection| connection.asked < ASKED_FEW);
-        if is_open && is_free && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk) {
-            match moved {
-                true => self.request_moved(now, content, chunk, to),
-                false => drop(self.request(now, content, chunk, to)),
-            }
+        let offers = is_free && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk);
+        if is_open && offers && self.request(now, content, chunk, to) && moved {
+            self.note_moved(content, chunk, to);
         }
         self.ask_for_chunks(now, content);
         self.feed_starving(now);

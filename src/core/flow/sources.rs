@@ -97,10 +97,10 @@ impl Peer {
     /// Whether more have or want a content that is fetched here than all connect to.
     fn are_many(&self, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
-        let holders = self.directory.holder_count(content);
-        let more = || self.directory.seekers_of(content, &download.name);
-        let most = self.config.limits.neighbours_max;
-        holders + 1 > most || more() + 1 > most
+        // This peer is one of them.
+        let others = self.config.limits.neighbours_max.saturating_sub(1);
+        self.directory.holder_count(content) > others
+            || self.directory.seekers_of(content, &download.name) > others
     }
 
     /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not

@@ -254,17 +254,21 @@ fn chunks_go_alone_where_the_link_is_full_and_side_by_side_where_receivers_are_s
     assert!(slow > 3.0, "{slow}");
 }
 
+/// One connection is sent so many bytes in so long, while nobody else asks: what the link carries is known then.
+fn sends_alone(uploader: &mut Uploader, now: &mut Time, bytes: u64, took: Duration) {
+    uploader.push(conn(99), ask(0), 0, 100);
+    uploader.grant(*now, |_| None).unwrap();
+    uploader.begin(conn(99), *now, |_| None).unwrap();
+    *now = *now + took;
+    uploader.carried(*now, bytes);
+    uploader.finish(conn(99), *now, CHUNK);
+}
+
 #[test]
 fn who_takes_nothing_holds_nobody_up_for_longer_than_a_slot_may_stand_still() {
     let mut uploader = Uploader::new(&Limits::default());
     let mut now = Time::ZERO;
-    // The link is known to be slow.
-    uploader.push(conn(99), ask(0), 0, 100);
-    uploader.grant(now, |_| None).unwrap();
-    uploader.begin(conn(99), now, |_| None).unwrap();
-    now = now + Duration::from_secs(10);
-    uploader.carried(now, 10_000_000);
-    uploader.finish(conn(99), now, CHUNK);
+    sends_alone(&mut uploader, &mut now, 10_000_000, Duration::from_secs(10));
     for slot in 0..20 {
         uploader.push(conn(slot), ask(0), 0, 100);
         let granted = loop {
@@ -280,21 +284,29 @@ fn who_takes_nothing_holds_nobody_up_for_longer_than_a_slot_may_stand_still() {
         uploader.check();
     }
     assert!(now.since(Time::ZERO) <= Duration::from_secs(10) + Limits::default().upload_slot_stall * 20);
-    // What takes no time goes beside what takes all.
-    uploader.push(conn(50), Ask { bytes: 1_000, ..ask(1) }, 0, 100);
-    assert_eq!(uploader.grant(now, |_| None), Some(conn(50)));
+}
+
+#[test]
+fn what_takes_no_time_goes_beside_what_takes_all_and_nothing_else_does() {
+    let mut uploader = Uploader::new(&Limits::default());
+    let mut now = Time::ZERO;
+    sends_alone(&mut uploader, &mut now, 10_000_000, Duration::from_secs(1));
+    uploader.push(conn(0), ask(0), 0, 100);
+    assert_eq!(uploader.grant(now, |_| None), Some(conn(0)));
+    uploader.begin(conn(0), now, |_| None).unwrap();
+    uploader.push(conn(1), Ask { bytes: 1_000, ..ask(1) }, 0, 100);
+    assert_eq!(uploader.grant(now, |_| None), Some(conn(1)));
+    uploader.begin(conn(1), now, |_| None).unwrap();
+    uploader.finish(conn(1), now, 1_000);
+    uploader.push(conn(2), ask(2), 0, 100);
+    assert_eq!(uploader.grant(now, |_| None), None);
 }
 
 #[test]
 fn over_a_fast_link_chunks_go_side_by_side() {
     let mut uploader = Uploader::new(&Limits::default());
     let mut now = Time::ZERO;
-    uploader.push(conn(9), ask(0), 0, 100);
-    uploader.grant(now, |_| None).unwrap();
-    uploader.begin(conn(9), now, |_| None).unwrap();
-    now = now + Duration::from_millis(100);
-    uploader.carried(now, 100 << 20);
-    uploader.finish(conn(9), now, CHUNK);
+    sends_alone(&mut uploader, &mut now, 100 << 20, Duration::from_millis(100));
     for slot in 0..6 {
         uploader.push(conn(slot), ask(0), 0, 100);
     }

@@ -26,8 +26,8 @@ pub(super) struct Uplink {
     /// When the measurement that is under way began, and what was carried since.
     since: Option<Time>,
     bytes: u64,
-    /// Nobody waited at some time of it, so it does not say what either way can carry.
-    wanting: bool,
+    /// Somebody waited all the time; else it does not say what either way can carry.
+    contended: bool,
     /// The most that was carried, in bytes a second.
     best: u64,
     /// What was carried one after the other and side by side, while somebody waited, in bytes a second.
@@ -41,14 +41,14 @@ pub(super) struct Uplink {
 impl Uplink {
     /// The first of those that are to be served now: what was carried before is no part of it.
     pub(super) fn begin(&mut self, now: Time) {
-        (self.since, self.bytes, self.wanting) = (Some(now), 0, false);
+        (self.since, self.bytes, self.contended) = (Some(now), 0, true);
     }
 
     /// So many bytes were carried, over all uploads; `waiting`: somebody waits for a slot.
     pub(super) fn carried(&mut self, now: Time, bytes: u64, waiting: bool) {
         let Some(since) = self.since else { return };
         self.bytes = self.bytes.saturating_add(bytes);
-        self.wanting |= !waiting;
+        self.contended &= waiting;
         let took = now.since(since);
         if took < SPAN || self.bytes < SPAN_BYTES {
             return;
@@ -56,7 +56,7 @@ impl Uplink {
         let rate = u128::from(self.bytes).saturating_mul(1_000_000_000) / took.as_nanos().max(1);
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         self.best = rate.max(self.best - self.best / FADES);
-        if !self.wanting {
+        if self.contended {
             let way = if self.is_beside { &mut self.beside } else { &mut self.alone };
             *way = Some(rate);
             self.choose();
