@@ -37,10 +37,10 @@ pub(super) struct Pipe {
     pub(super) fin_sent: bool,
     /// The end of the stream is at the reader's.
     pub(super) fin_arrived: bool,
-    /// No piece arrives before the one sent before it.
-    pub(super) last_arrival: Time,
     pieces: VecDeque<Piece>,
     control: VecDeque<u8>,
+    /// No piece arrives before the one sent before it.
+    pub(super) last_arrival: Time,
 }
 
 impl Pipe {
@@ -210,7 +210,7 @@ pub(super) enum Socket {
 
 /// One end of a stream: a socket, and the pipe it writes into.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct End {
     host: u32,
     /// In the ready queue of its host, to read.

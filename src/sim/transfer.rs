@@ -77,7 +77,7 @@ impl Simulation {
                         }
                         let start = offset.wrapping_sub(u64::from(at));
                         place.disk.fill(buffer, at, content, start, bytes, bad);
-                        self.oracle.heed_disk(host, &mut place.disk);
+                        self.oracle.heed_buffers(host, &mut place.disk);
                     }
                     Sink::Spool(_) => self.oracle.fail(format!("host {host} {conn}: a spool")),
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,

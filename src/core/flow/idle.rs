@@ -85,7 +85,7 @@ impl Peer {
         }
         let window = self.window_of(&geometry);
         let room = download.window_used() < window + window.div_ceil(2);
-        match self.pick(&content, conn) {
+        match self.open_chunks(&content).and_then(|open| self.pick(&content, conn, &open)) {
             Some(chunk) if room => {
                 self.request(now, content, chunk, conn);
             }
