@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
+use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
@@ -156,6 +156,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) moved: Time,
     /// Until then it is asked for nothing: it said it was busy.
     pub(in crate::core) busy_until: Time,
+    /// Its own id, once it has one.
+    pub(in crate::core) id: Option<ConnId>,
     /// Our channels, by our numbers.
     pub(in crate::core) channels: Row<Channel>,
     pub(in crate::core) incoming: Option<Incoming>,
@@ -201,6 +203,7 @@ impl Connection {
     pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
         Connection {
             addr,
+            id: None,
             dialled,
             phase: if dialled { Phase::Dialling } else { Phase::Greeting },
             since: now,

@@ -141,18 +141,25 @@ impl Timers {
 
     /// Takes out the first thing that is due.
     pub(in crate::core) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (at, timer) = self.first()?;
-        if at > now {
+        if self.busy.iter().flatten().chain(self.next.as_ref().map(|(at, _)| at)).all(|at| *at > now) {
             return None;
         }
+        let (_, timer) = self.first()?;
         self.clear(timer);
         Some(timer)
     }
 
     /// The earliest moment, and whose it is.
     pub(in crate::core) fn first(&self) -> Option<(Time, Timer)> {
-        let busy = self.busy.iter().zip(BUSY).filter_map(|(at, timer)| Some(((*at)?, timer)));
-        busy.chain(self.next).min()
+        let mut first = self.next;
+        for (at, timer) in self.busy.iter().zip(BUSY) {
+            if let Some(at) = *at
+                && first.is_none_or(|first| (at, timer) < first)
+            {
+                first = Some((at, timer));
+            }
+        }
+        first
     }
 
     /// When `timer` is due, if it waits.

@@ -28,10 +28,7 @@ pub(super) fn number_of(ip: IpAddr) -> Option<u32> {
 #[repr(C, align(64))]
 pub(super) struct Host {
     pub(super) paused_until: Time,
-    /// How far its clock is ahead of the world's.
-    pub(super) clock_ahead: Duration,
-    /// The earliest timer in the queue.
-    pub(super) timer: Option<Time>,
+    pub(super) downlink_free_at: Time,
     /// How often a peer was started here. Peer `n`'s late events find another number.
     pub(super) incarnation: u32,
     /// Cut off from hosts of other groups.
@@ -45,7 +42,11 @@ pub(super) struct Host {
     pub(super) leaving: bool,
     /// The peer said that it has left.
     pub(super) left: bool,
-    pub(super) downlink_free_at: Time,
+    pub(super) spec: HostSpec,
+    /// How far its clock is ahead of the world's.
+    pub(super) clock_ahead: Duration,
+    /// The earliest timer in the queue.
+    pub(super) timer: Option<Time>,
     /// The running peer; `None` while there is none.
     pub(super) peer: Option<Box<Peer>>,
     /// The peer that is not ours, if that is what this host is for.
@@ -56,7 +57,6 @@ pub(super) struct Host {
     pub(super) uplink: VecDeque<(StreamRef, u8)>,
     /// The stream of each of the core's connections, by slot, and which end of it this host is.
     sockets: Vec<Option<(ConnId, StreamRef, u8)>>,
-    pub(super) spec: HostSpec,
     next_port: u16,
     pub(super) ip: IpAddr,
     pub(super) disk: Disk,

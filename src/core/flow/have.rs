@@ -248,9 +248,15 @@ fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
     let (Some(told), Some(remote), None) = (channel.told, &channel.remote, &channel.shown) else {
         return false;
     };
-    let mut lacked = holding.since(told).iter().filter(|chunk| !remote.get(**chunk));
+    let news = holding.since(told);
     let is_common = |chunk: &u32| copies.get(*chunk as usize).is_some_and(|copies| *copies >= COPIES_MANY);
-    !holding.is_complete() && lacked.by_ref().take(WAITING_MAX).all(is_common) && lacked.next().is_none()
+    // Most of the time it is seen without looking at what they have.
+    let is_little = || news.len() <= WAITING_MAX && news.iter().all(is_common);
+    let is_rest_little = || {
+        let mut lacked = news.iter().filter(|chunk| !remote.get(**chunk));
+        lacked.by_ref().take(WAITING_MAX).all(is_common) && lacked.next().is_none()
+    };
+    !holding.is_complete() && (is_little() || is_rest_little())
 }
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.
