@@ -39,7 +39,8 @@ pub(in crate::core) fn any(
     rng: &mut Rng,
 ) -> Option<u32> {
     let mut chosen = None;
-    for (before, chunk) in had.common(open).filter(|chunk| offered(*chunk)).enumerate() {
+    let is_offered = |chunk: &u32| had.get(*chunk) && offered(*chunk);
+    for (before, chunk) in open.iter().filter(is_offered).enumerate() {
         // Each of the n so far is kept with probability 1/n.
         if rng.below(before + 1) == 0 {
             chosen = Some(chunk);

@@ -233,7 +233,7 @@ pub(super) struct End {
     pub(super) out: Pipe,
     pub(super) address: Box<SocketAddr>,
     /// Where the span under way goes on, and whether its bytes are wrong.
-    pub(super) span: Option<(u32, u64, bool)>,
+    pub(super) span: Option<(usize, u64, bool)>,
     /// Listens to what is written here.
     pub(super) tap: Box<Tap>,
     /// The same, on a classic connection.

@@ -141,13 +141,14 @@ impl Peer {
 
     /// What waited for a frame that goes there anyway has waited for long enough.
     pub(in crate::core) fn tell_what_waits(&mut self, now: Time, content: ContentId) {
-        let Some(holding) = self.catalogue.get(&content) else { return };
-        let hears_news = |conn: &ConnId| {
-            let channel = self.connections.get(*conn).and_then(|connection| connection.channel_of(&content));
-            channel.is_some_and(|(_, channel)| channel.told.is_some() && !is_no_news(holding, channel, &[]))
-        };
-        for conn in self.links.on(&content).filter(hears_news).collect::<Vec<_>>() {
-            self.wake(now, conn);
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            let Some(holding) = self.catalogue.get(&content) else { return };
+            let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+                continue;
+            };
+            if channel.told.is_some() && !is_no_news(holding, channel, &[]) {
+                self.wake(now, conn);
+            }
         }
     }
 
