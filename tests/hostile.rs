@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, ContentId, Event, IfaceId, Input, Limits, Output, PartState, Peer, PeerId,
-    PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
+    Bitfield, Command, Config, ConnId, ContentId, Event, Geometry, IfaceId, Input, Limits, Output, PartState,
+    Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -25,6 +25,7 @@ struct Bench {
     events: Vec<Event>,
     dials: Vec<(ConnId, SocketAddr)>,
     jobs: Vec<StoreJob>,
+    woken: Vec<ConnId>,
     datagrams: usize,
 }
 
@@ -75,8 +76,8 @@ impl Bench {
             limits: Limits::default(),
         };
         let peer = Peer::new(config, 1, Time::ZERO);
-        let (events, dials, jobs) = (Vec::new(), Vec::new(), Vec::new());
-        Bench { peer, now: Time::ZERO, events, dials, jobs, datagrams: 0 }
+        let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0 }
     }
 
     fn drain(&mut self) {
@@ -86,7 +87,8 @@ impl Bench {
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
                 Output::Datagram { .. } => self.datagrams += 1,
                 Output::Store(job) => self.jobs.push(job),
-                Output::Wake(_) | Output::Release(_) => {}
+                Output::Wake(conn) => self.woken.push(conn),
+                Output::Release(_) => {}
             }
         }
         self.peer.check_invariants();
@@ -452,6 +454,41 @@ fn one_chunk_is_asked_of_one_holder_and_nothing_is_told_before_it_is_stored() {
     bench.tell(Input::Stored(StoreReply::WholeStored { content: CONTENT, path: "x".into(), buffer }));
     assert!(bench.heard(third).iter().any(claims) && bench.peer.held(&CONTENT).is_some());
     assert_eq!(bench.count(|event| matches!(event, Event::Finished { bytes: 100, .. })), 1);
+}
+
+#[test]
+fn that_a_chunk_came_which_many_have_is_told_within_a_second() {
+    let mut bench = Bench::new();
+    let entry = Entry { id: CONTENT, name: "x".into(), size: 4 << 14, have: 4, of: 4 };
+    bench.hear(host(9), &announcement(9, 1, vec![entry]));
+    bench.get_known(Wanted::Id(CONTENT));
+    let geometry = Geometry::new(4 << 14, 1 << 14).expect("four chunks");
+    let mut have = Bitfield::empty(4);
+    have.set(2);
+    let state = PartState::Resumed { geometry, have };
+    bench.tell(Input::Stored(StoreReply::PartOpened { content: CONTENT, state }));
+    let mut with = |peer: u8, chunk: u32| {
+        let conn = bench.connected(host(peer), peer);
+        bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 4 << 14, chunk_bytes: 1 << 14 });
+        bench.says(conn, &Frame::Have { channel: 0, first: chunk, count: 1 });
+        if chunk == 0 {
+            // With so many who are to get something from here, this peer does not idle.
+            bench.says(conn, &Frame::Request { channel: 0, chunk: 2 });
+        }
+        (conn, bench.heard(conn))
+    };
+    let lacking = with(2, 2).0;
+    let others: Vec<_> = (3..7).map(|peer| with(peer, 0)).collect();
+    let asked = others.iter().find(|(_, heard)| asks(heard).0 > 0).expect("one of them is asked").0;
+    bench.woken.clear();
+    bench.sends(asked, 0, 1 << 14);
+    let Some(StoreJob::WriteChunk { buffer, .. }) = bench.jobs.pop() else { panic!("{:?}", bench.jobs) };
+    bench.tell(Input::Stored(StoreReply::ChunkStored { content: CONTENT, chunk: 0, buffer }));
+    assert!(
+        bench.peer.held(&CONTENT).is_some_and(|(_, bits)| bits.get(0)) && !bench.woken.contains(&lacking)
+    );
+    bench.wait(1_000);
+    assert!(bench.woken.contains(&lacking));
 }
 
 #[test]

@@ -84,12 +84,19 @@ impl Bitfield {
         words.flat_map(|(at, word)| ones(*word).map(move |bit| at * 64 + bit))
     }
 
-    /// The bits that are set here and not in `other`, which has as many.
-    pub(in crate::core) fn without(&self, other: &Bitfield) -> Bitfield {
-        let words: Vec<u64> =
-            self.words.iter().zip(&other.words).map(|(here, there)| here & !there).collect();
-        let ones = words.iter().map(|word| word.count_ones()).sum();
-        Bitfield { words, len: self.len, ones }
+    /// The bits that are set in both of the same length, in order.
+    pub(in crate::core) fn common<'a>(&'a self, other: &'a Bitfield) -> impl Iterator<Item = u32> + 'a {
+        let words = (0u32..).zip(self.words.iter().zip(&other.words));
+        words.flat_map(|(at, (here, there))| ones(here & there).map(move |bit| at * 64 + bit))
+    }
+
+    /// The bits that are not set here are set there, and the other way around.
+    pub(in crate::core) fn inverse(&self) -> Bitfield {
+        let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
+        if let Some(last) = words.last_mut() {
+            *last &= u64::MAX >> (self.len.wrapping_neg() % 64);
+        }
+        Bitfield { words, len: self.len, ones: self.len - self.ones }
     }
 
     /// The indices of the bits that are not set, in order.
@@ -153,13 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_is_left_out() {
-        let mut other = Bitfield::full(130);
-        (60..70).for_each(|index| assert!(other.clear(index)));
-        let mut bits = Bitfield::full(130).without(&other);
-        assert_eq!((bits.iter().collect::<Vec<_>>(), bits.count()), ((60..70).collect(), 10));
-        assert!(bits.clear(63) && bits.count() == 9);
-        assert_eq!(bits.without(&bits).iter().next(), None);
+    fn what_is_not_set_is_set_in_the_inverse() {
+        for len in [0, 1, 63, 64, 65, 130] {
+            assert_eq!(Bitfield::full(len).inverse(), Bitfield::empty(len));
+            assert_eq!(Bitfield::empty(len).inverse(), Bitfield::full(len));
+        }
+        let mut bits = Bitfield::full(130);
+        (60..70).for_each(|index| assert!(bits.clear(index)));
+        assert!(bits.inverse().iter().eq(60..70) && bits.inverse().count() == 10);
+        assert!(bits.common(&Bitfield::full(130)).eq(bits.iter()));
+        assert_eq!(bits.common(&bits.inverse()).next(), None);
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
-use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
+use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::rates::Allowance;
+use crate::core::roster::Seat;
 use crate::core::row::Row;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
@@ -88,19 +89,19 @@ pub(in crate::core) struct Outgoing {
 #[derive(Debug)]
 #[repr(C)]
 pub(in crate::core) struct Channel {
-    pub(in crate::core) content: ContentId,
-    /// What they have, once they said.
-    pub(in crate::core) remote: Option<Bitfield>,
-    /// Their number for it, once they named it.
-    pub(in crate::core) theirs: Option<u32>,
     /// They refused or withdrew it: nothing can be asked of them.
     pub(in crate::core) refused: bool,
     /// We refused or withdrew it.
     pub(in crate::core) withdrawn: bool,
     /// We named it to them by our number. What was refused at once was not.
     pub(in crate::core) opened: bool,
+    /// Their number for it, once they named it.
+    pub(in crate::core) theirs: Option<u32>,
     /// The cut they told us, once they know it.
     pub(in crate::core) their_cut: Option<Geometry>,
+    pub(in crate::core) content: ContentId,
+    /// What they have, once they said.
+    pub(in crate::core) remote: Option<Bitfield>,
     /// The cut we told them, once we know it.
     pub(in crate::core) our_cut: Option<Geometry>,
     /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
@@ -155,6 +156,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) moved: Time,
     /// Until then it is asked for nothing: it said it was busy.
     pub(in crate::core) busy_until: Time,
+    /// Its own id, once it has one.
+    pub(in crate::core) id: Option<ConnId>,
     /// Our channels, by our numbers.
     pub(in crate::core) channels: Row<Channel>,
     pub(in crate::core) incoming: Option<Incoming>,
@@ -182,6 +185,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) addr: SocketAddr,
     pub(in crate::core) since: Time,
     pub(in crate::core) identity: Option<Identity>,
+    /// Where the directory found it last.
+    pub(in crate::core) seat: Option<Seat>,
     by_content: FewMap<ContentId, u32>,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
     pub(in crate::core) walks: VecDeque<u32>,
@@ -198,10 +203,12 @@ impl Connection {
     pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
         Connection {
             addr,
+            id: None,
             dialled,
             phase: if dialled { Phase::Dialling } else { Phase::Greeting },
             since: now,
             identity: None,
+            seat: None,
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,

@@ -18,12 +18,15 @@ use crate::core::time::Time;
 #[derive(Debug, Default)]
 pub(in crate::core) struct Connections {
     slots: Slab<(u32, Entry)>,
+    /// The native ones, side by side: what lies in few pages is found sooner.
+    natives: Slab<Connection>,
     generations: Vec<u32>,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Native(Box<Connection>),
+    /// Its place among the native ones.
+    Native(u32),
     Classic(Box<Conversation>),
     Http(Box<Reader>),
     Push(Box<Push>),
@@ -32,7 +35,11 @@ enum Entry {
 impl Connections {
     /// A new native connection.
     pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
-        self.insert_entry(Entry::Native(Box::new(Connection::new(addr, dialled, now))))
+        // Bounded as the slots are.
+        let place = self.natives.insert(Connection::new(addr, dialled, now));
+        let conn = self.insert_entry(Entry::Native(place as u32));
+        self.natives[place].id = Some(conn);
+        conn
     }
 
     /// A new classic one.
@@ -47,30 +54,32 @@ impl Connections {
 
     /// A native connection turned out to be a classic one. It keeps its id.
     pub(in crate::core) fn become_classic(&mut self, conn: ConnId, conversation: Conversation) {
-        if let Some(entry) = self.entry_mut(conn) {
-            *entry = Entry::Classic(Box::new(conversation));
-        }
+        self.become_other(conn, Entry::Classic(Box::new(conversation)));
     }
 
     /// A native connection turned out to be a reader's. It keeps its id.
     pub(in crate::core) fn become_http(&mut self, conn: ConnId, reader: Reader) {
-        if let Some(entry) = self.entry_mut(conn) {
-            *entry = Entry::Http(Box::new(reader));
-        }
+        self.become_other(conn, Entry::Http(Box::new(reader)));
     }
 
     /// The native connection, unless it is gone.
     pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Connection> {
-        match self.entry(conn)? {
-            Entry::Native(connection) => Some(connection),
-            _ => None,
-        }
+        self.natives.get(self.place(conn)?)
     }
 
     /// The native connection, to change it, unless it is gone.
     pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
-        match self.entry_mut(conn)? {
-            Entry::Native(connection) => Some(connection),
+        self.natives.get_mut(self.place(conn)?)
+    }
+
+    /// Where among the native connections one is. As long as there are no others, that is where its slot is among all.
+    fn place(&self, conn: ConnId) -> Option<usize> {
+        let slot = conn.slot as usize;
+        if self.natives.get(slot).is_some_and(|connection| connection.id == Some(conn)) {
+            return Some(slot);
+        }
+        match self.entry(conn)? {
+            Entry::Native(place) => Some(*place as usize),
             _ => None,
         }
     }
@@ -126,15 +135,17 @@ impl Connections {
     /// Takes a connection of any kind out.
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
         if self.entry(conn).is_some() {
-            self.slots.remove(conn.slot as usize);
+            let (_, entry) = self.slots.remove(conn.slot as usize);
+            self.forget(&entry);
         }
     }
 
     /// All native connections, in the order of their slots.
     pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
         self.slots.iter().filter_map(|(slot, (generation, entry))| match entry {
-            Entry::Native(connection) => {
-                Some((ConnId { slot: slot as u32, generation: *generation }, &**connection))
+            Entry::Native(place) => {
+                let connection = self.natives.get(*place as usize)?;
+                Some((ConnId { slot: slot as u32, generation: *generation }, connection))
             }
             _ => None,
         })
@@ -184,6 +195,25 @@ impl Connections {
         ConnId { slot: slot as u32, generation }
     }
 
+    /// A connection turned out to be of another kind.
+    fn become_other(&mut self, conn: ConnId, other: Entry) {
+        if let Some(entry) = self.entry_mut(conn) {
+            let former = std::mem::replace(entry, other);
+            self.forget(&former);
+        }
+    }
+
+    /// What was a native connection leaves its place to another.
+    fn forget(&mut self, entry: &Entry) {
+        if let Entry::Native(place) = *entry {
+            self.natives.try_remove(place as usize);
+            if self.natives.is_empty() {
+                // Of many that came at once the memory must not stay.
+                self.natives = Slab::new();
+            }
+        }
+    }
+
     fn entry(&self, conn: ConnId) -> Option<&Entry> {
         let (generation, entry) = self.slots.get(conn.slot as usize)?;
         (*generation == conn.generation).then_some(entry)
@@ -210,6 +240,27 @@ mod tests {
         connections.remove(first);
         assert!(connections.get(first).is_none());
         assert!(connections.get(second).is_some());
+    }
+
+    #[test]
+    fn a_native_connection_is_found_wherever_it_lies() {
+        let mut connections = Connections::default();
+        let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut conns = Vec::new();
+        for port in 0..20 {
+            let conn = connections.insert(addr(port), false, Time::ZERO);
+            if port % 3 == 0 {
+                connections.become_http(conn, Reader::new(addr(port), Time::ZERO, Time::ZERO));
+            } else if port % 5 == 0 {
+                connections.remove(conn);
+            } else {
+                conns.push((port, conn));
+            }
+        }
+        for (port, conn) in conns {
+            assert_eq!(connections.get(conn).map(|connection| connection.addr), Some(addr(port)));
+            assert!(connections.get_mut(ConnId { generation: 9, ..conn }).is_none());
+        }
     }
 
     #[test]

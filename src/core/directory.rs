@@ -13,7 +13,7 @@ use crate::core::door::{IfaceId, PeerRef};
 use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
-use crate::core::roster::Roster;
+use crate::core::roster::{Roster, Seat};
 use crate::core::shared::Shared;
 use crate::core::short::Short;
 use crate::core::sorted::{SortedMap, SortedSet};
@@ -331,9 +331,14 @@ impl Directory {
         self.holders.get(content).into_iter().flatten()
     }
 
-    /// Whether a peer told that it holds a content wholly.
-    pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
-        let Some(known) = self.peers.get(peer) else { return false };
+    /// Whether a peer told that it holds a content wholly. `seat` is kept for the next time.
+    pub(in crate::core) fn holds_all(
+        &self,
+        peer: &PeerId,
+        seat: &mut Option<Seat>,
+        content: &ContentId,
+    ) -> bool {
+        let Some(known) = self.peers.find(peer, seat) else { return false };
         let from = (*content, String::new());
         let mut of_content = known.entries.from(&from).take_while(|(key, _)| key.0 == *content);
         of_content.any(|(_, listed)| listed.have >= listed.of)

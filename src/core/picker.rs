@@ -8,12 +8,12 @@ const WINDOW_FEW: u32 = 8;
 /// The most of an ordinary file, whose chunks are at most two thousand.
 pub(in crate::core) const WINDOW_USUAL: u32 = 16;
 
-/// The rarest of the chunks that are `open` (had by the other side, missing here and asked of nobody), a random one of
+/// The rarest of the chunks that the other side has and that are `open` (missing here and asked of nobody), a random one of
 /// those equally rare. `availability[chunk]` counts the connected peers that have it.
-pub fn rarest_first(open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Option<u32> {
+pub fn rarest_first(had: &Bitfield, open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Option<u32> {
     let mut best: Option<(u16, u32)> = None;
     let mut equals = 0;
-    for chunk in open.iter() {
+    for chunk in had.common(open) {
         let holders = *availability.get(chunk as usize)?;
         match best {
             Some((fewest, _)) if holders > fewest => {}
@@ -33,10 +33,16 @@ pub fn rarest_first(open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Opt
     best.map(|(_, chunk)| chunk)
 }
 
-/// A random one of the chunks that are `open` and `offered`.
-pub(in crate::core) fn any(open: &Bitfield, offered: impl Fn(u32) -> bool, rng: &mut Rng) -> Option<u32> {
+/// A random one of the chunks that the other side has and that are `open` and `offered`.
+pub(in crate::core) fn any(
+    had: &Bitfield,
+    open: &Bitfield,
+    offered: impl Fn(u32) -> bool,
+    rng: &mut Rng,
+) -> Option<u32> {
     let mut chosen = None;
-    for (before, chunk) in open.iter().filter(|chunk| offered(*chunk)).enumerate() {
+    let is_offered = |chunk: &u32| had.get(*chunk) && offered(*chunk);
+    for (before, chunk) in open.iter().filter(is_offered).enumerate() {
         // Each of the n so far is kept with probability 1/n.
         if rng.below(before + 1) == 0 {
             chosen = Some(chunk);
@@ -63,8 +69,9 @@ mod tests {
         let mut rng = Rng::new(1);
         let mut open = Bitfield::full(4);
         open.clear(1);
-        assert_eq!(rarest_first(&open, &[3, 1, 2, 1], &mut rng), Some(3));
-        assert_eq!(rarest_first(&Bitfield::empty(4), &[1; 4], &mut rng), None);
+        assert_eq!(rarest_first(&Bitfield::full(4), &open, &[3, 1, 2, 1], &mut rng), Some(3));
+        assert_eq!(rarest_first(&open, &Bitfield::full(4), &[3, 1, 2, 1], &mut rng), Some(3));
+        assert_eq!(rarest_first(&Bitfield::empty(4), &open, &[1; 4], &mut rng), None);
     }
 
     #[test]
@@ -73,7 +80,7 @@ mod tests {
         let open = Bitfield::full(4);
         let mut drawn = [0; 4];
         for _ in 0..4000 {
-            drawn[rarest_first(&open, &[1; 4], &mut rng).unwrap() as usize] += 1;
+            drawn[rarest_first(&open, &open, &[1; 4], &mut rng).unwrap() as usize] += 1;
         }
         assert!(drawn.iter().all(|count| (800..1200).contains(count)), "{drawn:?}");
     }
@@ -84,11 +91,11 @@ mod tests {
         let open = Bitfield::full(5);
         let mut drawn = [0; 5];
         for _ in 0..4000 {
-            drawn[any(&open, |chunk| chunk != 2, &mut rng).unwrap() as usize] += 1;
+            drawn[any(&open, &open, |chunk| chunk != 2, &mut rng).unwrap() as usize] += 1;
         }
         assert_eq!(drawn[2], 0);
         assert!([0, 1, 3, 4].iter().all(|at| (800..1200).contains(&drawn[*at])), "{drawn:?}");
-        assert_eq!(any(&open, |_| false, &mut rng), None);
+        assert_eq!(any(&open, &open, |_| false, &mut rng), None);
     }
 
     #[test]

@@ -11,11 +11,20 @@ use crate::core::sorted::SortedMap;
 pub(in crate::core) struct Roster<V> {
     places: SortedMap<PeerId, u32>,
     known: Slab<V>,
+    /// How many peers were taken out.
+    removed: u32,
+}
+
+/// Where a peer was found, as long as none is taken out: looking there again takes no search.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::core) struct Seat {
+    place: u32,
+    removed: u32,
 }
 
 impl<V> Default for Roster<V> {
     fn default() -> Roster<V> {
-        Roster { places: SortedMap::new(), known: Slab::new() }
+        Roster { places: SortedMap::new(), known: Slab::new(), removed: 0 }
     }
 }
 
@@ -28,6 +37,16 @@ impl<V> Roster<V> {
     /// What is known of a peer.
     pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&V> {
         self.known.get(*self.places.get(peer)? as usize)
+    }
+
+    /// What is known of a peer that may have been found here before.
+    pub(in crate::core) fn find(&self, peer: &PeerId, seat: &mut Option<Seat>) -> Option<&V> {
+        let found = match seat.filter(|seat| seat.removed == self.removed) {
+            Some(found) => found,
+            None => Seat { place: *self.places.get(peer)?, removed: self.removed },
+        };
+        *seat = Some(found);
+        self.known.get(found.place as usize)
     }
 
     /// What is known of a peer, to change it.
@@ -46,6 +65,7 @@ impl<V> Roster<V> {
     /// Takes a peer out, and returns what was known of it.
     pub(in crate::core) fn remove(&mut self, peer: &PeerId) -> Option<V> {
         let place = self.places.remove(peer)?;
+        self.removed = self.removed.wrapping_add(1);
         self.known.try_remove(place as usize)
     }
 
@@ -78,5 +98,20 @@ mod tests {
         let all: Vec<_> = roster.iter().map(|(peer, known)| (peer.0[0], *known)).collect();
         assert_eq!(all, [(3, 4), (5, 5), (7, 7), (9, 90)]);
         assert_eq!((roster.len(), roster.values().count(), roster.get(&id(1))), (4, 4, None));
+    }
+
+    #[test]
+    fn a_seat_is_found_again_until_somebody_leaves() {
+        let mut roster = Roster::default();
+        let id = |number: u8| PeerId([number; 16]);
+        roster.insert(id(1), 1);
+        roster.insert(id(2), 2);
+        let mut seat = None;
+        assert_eq!([roster.find(&id(2), &mut seat), roster.find(&id(2), &mut seat)], [Some(&2); 2]);
+        roster.remove(&id(2));
+        roster.insert(id(3), 3);
+        assert_eq!(roster.find(&id(2), &mut seat), None);
+        roster.insert(id(2), 4);
+        assert_eq!(roster.find(&id(2), &mut seat), Some(&4));
     }
 }

@@ -78,11 +78,16 @@ impl Timer {
     }
 }
 
+/// What is set anew with nearly every chunk, in the order of [`Timer`].
+const BUSY: [Timer; 2] = [Timer::UploadSlot, Timer::Idle];
+
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(in crate::core) struct Timers {
-    /// The first of them: it is looked at with every input, and few inputs change it.
+    /// The moments of [`BUSY`], which stand in no order with the others.
+    busy: [Option<Time>; 2],
+    /// The first of the others: it is looked at with every input, and few inputs change it.
     next: Option<(Time, Timer)>,
     by_time: SortedSet<(Time, Timer)>,
     moments: SortedMap<Timer, Time>,
@@ -91,6 +96,10 @@ pub(in crate::core) struct Timers {
 impl Timers {
     /// `timer` is due at `at`, whatever was set before.
     pub(in crate::core) fn set(&mut self, timer: Timer, at: Time) {
+        if let Some(busy) = self.busy_mut(timer) {
+            *busy = Some(at);
+            return;
+        }
         let before = self.moments.insert(timer, at);
         if before == Some(at) {
             return;
@@ -106,13 +115,17 @@ impl Timers {
 
     /// `timer` is due at `at`, unless it already is due earlier.
     pub(in crate::core) fn set_no_later(&mut self, timer: Timer, at: Time) {
-        if self.moments.get(&timer).is_none_or(|present| *present > at) {
+        if self.moment(&timer).is_none_or(|present| present > at) {
             self.set(timer, at);
         }
     }
 
     /// `timer` no longer waits.
     pub(in crate::core) fn clear(&mut self, timer: Timer) {
+        if let Some(busy) = self.busy_mut(timer) {
+            *busy = None;
+            return;
+        }
         if let Some(at) = self.moments.remove(&timer) {
             self.by_time.remove(&(at, timer));
         }
@@ -123,22 +136,43 @@ impl Timers {
 
     /// Whether `timer` waits.
     pub(in crate::core) fn is_set(&self, timer: &Timer) -> bool {
-        self.moments.contains_key(timer)
+        self.moment(timer).is_some()
     }
 
     /// Takes out the first thing that is due.
     pub(in crate::core) fn pop_due(&mut self, now: Time) -> Option<Timer> {
-        let (at, timer) = self.next?;
-        if at > now {
+        if self.busy.iter().flatten().chain(self.next.as_ref().map(|(at, _)| at)).all(|at| *at > now) {
             return None;
         }
+        let (_, timer) = self.first()?;
         self.clear(timer);
         Some(timer)
     }
 
     /// The earliest moment, and whose it is.
     pub(in crate::core) fn first(&self) -> Option<(Time, Timer)> {
-        self.next
+        let mut first = self.next;
+        for (at, timer) in self.busy.iter().zip(BUSY) {
+            if let Some(at) = *at
+                && first.is_none_or(|first| (at, timer) < first)
+            {
+                first = Some((at, timer));
+            }
+        }
+        first
+    }
+
+    /// When `timer` is due, if it waits.
+    fn moment(&self, timer: &Timer) -> Option<Time> {
+        match BUSY.iter().position(|busy| busy == timer) {
+            Some(at) => self.busy[at],
+            None => self.moments.get(timer).copied(),
+        }
+    }
+
+    fn busy_mut(&mut self, timer: Timer) -> Option<&mut Option<Time>> {
+        let at = BUSY.iter().position(|busy| *busy == timer)?;
+        Some(&mut self.busy[at])
     }
 
     fn is_next(&self, timer: Timer) -> bool {
@@ -167,16 +201,17 @@ mod tests {
     #[test]
     fn the_first_is_known_whatever_changes() {
         let mut timers = Timers::default();
-        let of = [Timer::Announce, Timer::Expiry, Timer::Dial, Timer::Push];
+        let of = [Timer::Announce, Timer::Expiry, Timer::Idle, Timer::Push, Timer::UploadSlot];
         for step in 0..200u64 {
-            let timer = of[step as usize * 7 % 4];
+            let timer = of[step as usize * 7 % 5];
             match step % 5 {
                 0 => timers.clear(timer),
                 1 => timers.set_no_later(timer, Time::from_millis(step * 31 % 17)),
                 2 => drop(timers.pop_due(Time::from_millis(5))),
                 _ => timers.set(timer, Time::from_millis(step * 13 % 11)),
             }
-            assert_eq!(timers.first(), timers.by_time.first().copied());
+            let all = of.iter().filter_map(|timer| Some((timers.moment(timer)?, *timer)));
+            assert_eq!(timers.first(), all.min());
             assert_eq!(timers.moments.len(), timers.by_time.len());
         }
     }

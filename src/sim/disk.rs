@@ -50,27 +50,28 @@ pub(super) struct File {
     pub(super) open: bool,
 }
 
-/// A disk, its queue of jobs, and the memory of the running peer's chunk buffers.
+/// A disk, its queue of jobs, and the memory of the running peer's chunk buffers. Ordered as [`Host`](crate::sim::host::Host) is.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Disk {
-    pub(super) spec: DiskSpec,
+    buffers: Vec<Buffer>,
+    /// Something the core must never do, in words.
+    pub(super) complaint: Option<String>,
     pub(super) files: SortedMap<usize, File>,
+    jobs: VecDeque<StoreTask>,
+    free_at: Time,
+    pub(super) spec: DiskSpec,
     /// What it holds of classic content.
     pub(super) shelf: Shelf,
     /// What is pushed here.
     pub(super) tray: Tray,
-    buffers: Vec<Buffer>,
-    jobs: VecDeque<StoreTask>,
     /// What follows the reply that is being made.
     pub(super) told: Option<StoreReply>,
-    free_at: Time,
     /// Shared files that are not what they were; their new content is nobody's business.
     withdrawn: SortedSet<usize>,
     pub(super) forges_manifests: bool,
     /// Bytes written to parts since the beginning of the world.
     pub(super) written_bytes: u64,
-    /// Something the core must never do, in words.
-    pub(super) complaint: Option<String>,
 }
 
 /// What the disk has to do next.
@@ -289,6 +290,7 @@ impl Disk {
         }
         let chunk_bytes = u64::from(geometry.chunk_bytes());
         let chunks = offset / chunk_bytes..=(offset + len - 1) / chunk_bytes;
+        let flawless = file.rotten.count() == 0 && file.lost.count() == 0;
         let mut good = true;
         for chunk in chunks {
             // Chunks number at most a million.
@@ -296,7 +298,7 @@ impl Disk {
             if !file.chunks.get(chunk) && !file.lost.get(chunk) {
                 return Err(SpanError::NotHad);
             }
-            good &= !file.rotten.get(chunk) && !file.lost.get(chunk);
+            good &= flawless || (!file.rotten.get(chunk) && !file.lost.get(chunk));
         }
         Ok(good)
     }

@@ -225,7 +225,7 @@ impl Simulation {
             }
             Output::Release(buffer) => {
                 self.hosts[host].disk.release(buffer);
-                self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+                self.oracle.heed_buffers(host, &mut self.hosts[host].disk);
             }
             Output::Event(event) => self.note(host, event),
         }

@@ -25,13 +25,10 @@ pub(super) fn number_of(ip: IpAddr) -> Option<u32> {
 
 /// One host. What each of its turns touches stands together at the beginning, so that it takes few lines of the processor's cache.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Host {
     pub(super) paused_until: Time,
-    /// How far its clock is ahead of the world's.
-    pub(super) clock_ahead: Duration,
-    /// The earliest timer in the queue.
-    pub(super) timer: Option<Time>,
+    pub(super) downlink_free_at: Time,
     /// How often a peer was started here. Peer `n`'s late events find another number.
     pub(super) incarnation: u32,
     /// Cut off from hosts of other groups.
@@ -45,7 +42,15 @@ pub(super) struct Host {
     pub(super) leaving: bool,
     /// The peer said that it has left.
     pub(super) left: bool,
-    pub(super) downlink_free_at: Time,
+    pub(super) spec: HostSpec,
+    /// How far its clock is ahead of the world's.
+    pub(super) clock_ahead: Duration,
+    /// The earliest timer in the queue.
+    pub(super) timer: Option<Time>,
+    /// The running peer; `None` while there is none.
+    pub(super) peer: Option<Box<Peer>>,
+    /// The peer that is not ours, if that is what this host is for.
+    pub(super) foreign: Option<Box<Foreign>>,
     /// Ends that woke or whose socket became ready, in that order.
     pub(super) ready: VecDeque<(StreamRef, u8)>,
     /// Streams whose bytes wait for the uplink, and whether it is busy.
@@ -53,11 +58,6 @@ pub(super) struct Host {
     /// The stream of each of the core's connections, by slot, and which end of it this host is.
     sockets: Vec<Option<(ConnId, StreamRef, u8)>>,
     next_port: u16,
-    /// The peer that is not ours, if that is what this host is for.
-    pub(super) foreign: Option<Foreign>,
-    pub(super) spec: HostSpec,
-    /// The running peer; `None` while there is none.
-    pub(super) peer: Option<Peer>,
     pub(super) ip: IpAddr,
     pub(super) disk: Disk,
     pub(super) rng: Rng,
@@ -74,7 +74,7 @@ impl Host {
             spec: spec.clone(),
             ip: IpAddr::V4(Ipv4Addr::new(10, high, mid, low)),
             peer: None,
-            foreign: spec.foreign.clone().map(Foreign::new),
+            foreign: spec.foreign.clone().map(|spec| Box::new(Foreign::new(spec))),
             incarnation: 0,
             powered: true,
             paused_until: Time::ZERO,
@@ -113,7 +113,7 @@ impl Host {
         self.disk.restart(now);
         if let Some(config) = config {
             let seed = self.rng.next_u64();
-            self.peer = Some(Peer::new(config, seed, now + self.clock_ahead));
+            self.peer = Some(Box::new(Peer::new(config, seed, now + self.clock_ahead)));
         }
     }
 

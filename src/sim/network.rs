@@ -22,13 +22,9 @@ impl Simulation {
         let target = self.host_at(to.ip());
         let ends =
             [End::new(host, address, Socket::Held(conn)), End::new(target.unwrap_or(host), to, Socket::Gone)];
-        let stream = self.streams.insert(Stream {
-            phase: Phase::Dialling,
-            classic: to.port() != DISCOVERY_PORT,
-            push: to.port() != DISCOVERY_PORT
-                && target.is_some_and(|target| self.hosts[target].spec.takes.is_some()),
-            ends,
-        });
+        let classic = to.port() != DISCOVERY_PORT;
+        let push = classic && target.is_some_and(|target| self.hosts[target].spec.takes.is_some());
+        let stream = self.streams.insert(Stream::dialled(ends, classic, push));
         self.hosts[host].attach(conn, stream, 0);
         let (wait, outcome) = match target {
             Some(target) if self.hosts[target].group != self.hosts[host].group => {
@@ -51,7 +47,7 @@ impl Simulation {
             return;
         }
         let Some(found) = self.streams.get(stream) else { return };
-        let (from, asked) = (found.ends[0].address, found.ends[1].address);
+        let (from, asked) = (*found.ends[0].address, *found.ends[1].address);
         let answer_at = self.now + self.delay();
         let now = self.local_now(to);
         let listening = self.hosts[to].listens(asked.port());

@@ -94,8 +94,16 @@ impl Oracle {
 
     /// A host's disk was asked for something: what it complains of is wrong.
     pub(super) fn heed_disk(&mut self, host: usize, disk: &mut Disk) {
-        let complaints = [&mut disk.complaint, &mut disk.tray.complaint, &mut disk.shelf.complaint];
+        self.heed_buffers(host, disk);
+        let complaints = [&mut disk.tray.complaint, &mut disk.shelf.complaint];
         for complaint in complaints.into_iter().filter_map(Option::take) {
+            self.fail(format!("host {host}: {complaint}"));
+        }
+    }
+
+    /// The same, where nothing but a chunk buffer was touched.
+    pub(super) fn heed_buffers(&mut self, host: usize, disk: &mut Disk) {
+        if let Some(complaint) = disk.complaint.take() {
             self.fail(format!("host {host}: {complaint}"));
         }
     }

@@ -72,11 +72,11 @@ struct Scheduled {
     happening: Happening,
 }
 
-/// A slot of the near future lasts so many nanoseconds, as a power of two: 66 µs, in which a large swarm does a hundred
+/// A slot of the near future lasts so many nanoseconds, as a power of two: 33 µs, in which a large swarm does some dozens of
 /// things.
-const SLOT_NANOS_LOG: u32 = 16;
-/// So many slots make the near future: 67 ms, in which most of what will happen does.
-const SLOTS: u64 = 1_024;
+const SLOT_NANOS_LOG: u32 = 15;
+/// So many slots make the near future: 0.3 s, in which nearly all of what will happen does.
+const SLOTS: u64 = 8_192;
 
 /// What will happen, in the order of (time, shuffle, sequence). Without a shuffle, what was put in first comes first.
 ///

@@ -51,13 +51,20 @@ pub struct ContentSpec {
     pub chunk_bytes: Option<u32>,
 }
 
-/// One host and its peer.
+/// One host and its peer. What is looked at all the time stands first.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct HostSpec {
     /// What its uplink carries, in bytes a second.
     pub up: u64,
     /// What its downlink carries, in bytes a second.
     pub down: u64,
+    /// Whether it keeps to the protocol.
+    pub nature: Nature,
+    /// Whether its peer leaves and ends once its gets are over.
+    pub leaves: bool,
+    /// How its peer speaks the classic dialects, if it does.
+    pub classic: Option<ClassicSpec>,
     /// When its peer starts.
     pub starts_at: Time,
     /// The contents it shares from its start, wholly.
@@ -74,14 +81,8 @@ pub struct HostSpec {
     pub fixed_peers: Vec<usize>,
     /// Whether it sends and hears broadcasts.
     pub broadcast: bool,
-    /// Whether it keeps to the protocol.
-    pub nature: Nature,
     /// Its disk.
     pub disk: DiskSpec,
-    /// Whether its peer leaves and ends once its gets are over.
-    pub leaves: bool,
-    /// How its peer speaks the classic dialects, if it does.
-    pub classic: Option<ClassicSpec>,
     /// A peer that is not ours runs here instead of one of ours.
     pub foreign: Option<ForeignSpec>,
     /// Its place among neighbours; `None`: it is one of a mesh.

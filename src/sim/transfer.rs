@@ -77,7 +77,7 @@ impl Simulation {
                         }
                         let start = offset.wrapping_sub(u64::from(at));
                         place.disk.fill(buffer, at, content, start, bytes, bad);
-                        self.oracle.heed_disk(host, &mut place.disk);
+                        self.oracle.heed_buffers(host, &mut place.disk);
                     }
                     Sink::Spool(_) => self.oracle.fail(format!("host {host} {conn}: a spool")),
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,
@@ -175,13 +175,13 @@ impl Simulation {
                         let number = index(content);
                         // A span under way stays as it began.
                         let bad = match writer.span {
-                            Some((c, at, bad)) if c == number && at == offset => bad,
+                            Some((c, at, bad)) if c == content && at == offset => bad,
                             _ => match nature {
                                 Nature::Poisoner { ppm } => self.rng.chance_ppm(ppm),
                                 _ => false,
                             },
                         };
-                        writer.span = Some((number, offset + bytes, bad));
+                        writer.span = Some((content, offset + bytes, bad));
                         writer.out.write_payload(number, offset, bytes, bad || !good);
                         if self.scenario.tap {
                             self.oracle.tapped(host, conn, writer.tap.payload(bytes));

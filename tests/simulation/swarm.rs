@@ -91,12 +91,12 @@ fn who_looks_for_the_same_is_met_at_once_so_nobody_gathers_neighbours() {
 }
 
 #[test]
-fn who_has_a_chunk_is_not_told_of_it_by_itself() {
+fn who_has_a_chunk_or_finds_it_at_many_is_not_told_of_it_by_itself() {
     let waits = spec(1, 16);
     let mut at_once = waits.clone();
     at_once.limits.tactics.haves_wait = false;
     let (waits, at_once) = (played(waits), played(at_once));
-    assert!(waits.happenings * 100 < at_once.happenings * 97, "{waits:?} {at_once:?}");
+    assert!(waits.happenings * 100 < at_once.happenings * 85, "{waits:?} {at_once:?}");
 }
 
 #[test]

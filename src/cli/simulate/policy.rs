@@ -10,7 +10,7 @@ carried. What real hosts do to each other on a real network is for scripts/swarm
 Choices of --policy (docs/swarm.md says what each is worth):
   random        ask for any chunk instead of the rarest first
   in-line       send what few neighbours have no sooner than the rest
-  at-once       tell each neighbour at once of each chunk that came, even if it has that
+  at-once       tell each neighbour at once of each chunk that came, even if many have that
   unasked       cancel a request that is to move, without hearing whether it was in time
   side-by-side  send several chunks at once, even if one takes all that the link carries
   strangers     connect to who has some of the file, not to who only looks for it, too

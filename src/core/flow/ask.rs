@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::core::bitfield::Bitfield;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Download;
@@ -31,13 +32,15 @@ impl Peer {
             return;
         }
         let mut sources = self.idle_sources(now, &content);
+        let mut open = self.open_chunks(&content);
         while room > 0 && !sources.is_empty() {
             // The source with the fewest requests first; of equals, any.
             let fewest = sources.iter().map(|(asked, _)| *asked).min().unwrap_or(0);
-            let equals: Vec<usize> = (0..sources.len()).filter(|at| sources[*at].0 == fewest).collect();
-            let at = equals[self.rng.below(equals.len())];
+            let equals = sources.iter().filter(|(asked, _)| *asked == fewest).count();
+            let drawn = self.rng.below(equals);
+            let at = (0..sources.len()).filter(|at| sources[*at].0 == fewest).nth(drawn).unwrap_or(0);
             let conn = sources[at].1;
-            let Some(chunk) = self.pick(&content, conn) else {
+            let Some(chunk) = open.as_ref().and_then(|open| self.pick(&content, conn, open)) else {
                 sources.swap_remove(at);
                 continue;
             };
@@ -51,6 +54,9 @@ impl Peer {
                 sources.swap_remove(at);
             }
             room -= 1;
+            if room > 0 {
+                open = self.open_chunks(&content);
+            }
         }
         if room > 0 {
             if self.waits_for_room(&content) {
@@ -120,7 +126,6 @@ impl Peer {
     /// All that is missing is in flight: what is late, or has not begun while sources idle, is asked of one more.
     fn ask_twice(&mut self, now: Time, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
-        let sources = self.idle_sources(now, &content);
         // In a mesh who idles says so.
         let mesh = self.config.topology.is_mesh();
         let single: Vec<(u32, Flight)> = download
@@ -130,6 +135,10 @@ impl Peer {
             .map(|(chunk, flights)| (*chunk, flights[0]))
             .filter(|(_, flight)| flight.late || (flight.begun.is_none() && !mesh))
             .collect();
+        if single.is_empty() {
+            return;
+        }
+        let sources = self.idle_sources(now, &content);
         let mut idle: Vec<ConnId> =
             sources.iter().filter(|(asked, _)| *asked == 0).map(|(_, conn)| *conn).collect();
         let mut busy: Vec<ConnId> =
@@ -229,20 +238,31 @@ impl Peer {
         remote.is_some_and(|remote| remote.get(chunk))
     }
 
-    /// The chunk to ask this source for.
-    pub(in crate::core) fn pick(&mut self, content: &ContentId, conn: ConnId) -> Option<u32> {
-        let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
+    /// The chunks of a download that are missing and asked of nobody.
+    pub(in crate::core) fn open_chunks(&self, content: &ContentId) -> Option<Bitfield> {
         let download = self.downloader.get(content)?;
         // Nothing is missing of what is here whole.
-        let mut open = remote.without(self.catalogue.get(content)?.bits()?);
+        let mut open = self.catalogue.get(content)?.bits()?.inverse();
         for chunk in download.flights.keys().chain(download.storing.keys()) {
             open.clear(*chunk);
         }
+        Some(open)
+    }
+
+    /// The one of the chunks that are `open` to ask this source for.
+    pub(in crate::core) fn pick(
+        &mut self,
+        content: &ContentId,
+        conn: ConnId,
+        open: &Bitfield,
+    ) -> Option<u32> {
+        let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
         if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
-            return picker::rarest_first(&open, &download.availability, &mut self.rng);
+            let download = self.downloader.get(content)?;
+            return picker::rarest_first(remote, open, &download.availability, &mut self.rng);
         }
         let mut rng = self.rng.clone();
-        let chunk = picker::any(&open, |chunk| self.offers(conn, content, chunk), &mut rng);
+        let chunk = picker::any(remote, open, |chunk| self.offers(conn, content, chunk), &mut rng);
         self.rng = rng;
         chunk
     }

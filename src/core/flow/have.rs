@@ -12,6 +12,10 @@ use crate::wire::message::Frame;
 
 /// Chunks that one connection may tell again, in all; each costs work and tells nothing.
 const HAVES_AGAIN_MAX: u32 = 4 << 20;
+/// What so many neighbours have is no news that cannot wait: whoever lacks it finds it elsewhere, too.
+const COPIES_MANY: u16 = 4;
+/// So much of it waits for one neighbour; what is more goes out with all that waits.
+const WAITING_MAX: usize = 3;
 
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
@@ -135,6 +139,19 @@ impl Peer {
         }
     }
 
+    /// What waited for a frame that goes there anyway has waited for long enough.
+    pub(in crate::core) fn tell_what_waits(&mut self, now: Time, content: ContentId) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            let Some(holding) = self.catalogue.get(&content) else { return };
+            let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+                continue;
+            };
+            if channel.told.is_some() && !is_no_news(holding, channel, &[]) {
+                self.wake(now, conn);
+            }
+        }
+    }
+
     fn note_stale(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
@@ -145,9 +162,10 @@ impl Peer {
         if channel.our_cut.is_none() || channel.withdrawn || sated {
             return;
         }
+        let copies = self.downloader.get(&content).map_or(&[][..], |download| &download.availability);
         let waits = self.config.limits.tactics.haves_wait
             && self.config.topology.is_mesh()
-            && self.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel));
+            && self.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel, copies));
         connection.stale_haves.insert(number, ());
         if !waits {
             self.wake(now, conn);
@@ -224,13 +242,22 @@ impl Peer {
     }
 }
 
-/// Whether the other side has all that it was not told yet of a holding. Until there is more to say it need not hear of
-/// that; but in the end it is told that everything is here.
-fn is_no_news(holding: &Holding, channel: &Channel) -> bool {
+/// Whether the other side need not hear yet what it was not told of a holding: it has that, or it is little, of which there
+/// are many `copies` among the neighbours. Until there is more to say it can wait; but in the end it is told that everything
+/// is here.
+fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
     let (Some(told), Some(remote), None) = (channel.told, &channel.remote, &channel.shown) else {
         return false;
     };
-    !holding.is_complete() && holding.since(told).iter().all(|chunk| remote.get(*chunk))
+    let news = holding.since(told);
+    let is_common = |chunk: &u32| copies.get(*chunk as usize).is_some_and(|copies| *copies >= COPIES_MANY);
+    // Most of the time it is seen without looking at what they have.
+    let is_little = || news.len() <= WAITING_MAX && news.iter().all(is_common);
+    let is_rest_little = || {
+        let mut lacked = news.iter().filter(|chunk| !remote.get(**chunk));
+        lacked.by_ref().take(WAITING_MAX).all(is_common) && lacked.next().is_none()
+    };
+    !holding.is_complete() && (is_little() || is_rest_little())
 }
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.

@@ -90,7 +90,7 @@ impl Peer {
         let is_free = self.connections.get(conn).is_some_and(|connection| connection.asked < ASKED_MAX);
         let window = self.window_of(&geometry);
         let room = download.window_used() < window + window.div_ceil(2);
-        match self.pick(&content, conn) {
+        match self.open_chunks(&content).and_then(|open| self.pick(&content, conn, &open)) {
             Some(chunk) if room && (is_free || self.is_there_alone(&content, chunk)) => {
                 self.request(now, content, chunk, conn);
             }

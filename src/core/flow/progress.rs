@@ -73,6 +73,7 @@ impl Peer {
             self.miss(content, chunk, conn, "late");
         }
         self.ask_for_chunks(now, content);
+        self.tell_what_waits(now, content);
         self.widen(now, content);
         self.seek_sources(now, content);
         self.review_supply(now, content);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::{ConnId, DatagramTo};
 use crate::sim::classic::Manner;
-use crate::sim::classic::foreign::{Fetching, Foreign, Move, Serving, Talk};
+use crate::sim::classic::foreign::{Fetching, Move, Serving, Talk};
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
@@ -278,6 +278,6 @@ impl Simulation {
     /// Whether a foreign peer has fetched all of a content, and right.
     pub fn foreign_has(&self, host: usize, content: usize) -> bool {
         let foreign = self.hosts[host].foreign.as_ref();
-        foreign.is_some_and(|foreign: &Foreign| foreign.has_all(&self.library, content))
+        foreign.is_some_and(|foreign| foreign.has_all(&self.library, content))
     }
 }
