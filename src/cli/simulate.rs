@@ -48,7 +48,7 @@ pub(crate) struct SimulateArgs {
     /// How the swarm is played, where that is to differ (several, with commas): see below
     #[arg(long, value_name = "CHOICE", value_delimiter = ',', value_parser = Choice::parse)]
     policy: Vec<Choice>,
-    /// When the peers come: all at once (flash), or evenly over so long (staggered:TIME)
+    /// When the peers come: all at once (flash), evenly over so long (staggered:TIME), or every second one later (half:TIME)
     #[arg(long, value_name = "WHEN", default_value = "flash", value_parser = parse_join)]
     join: Join,
     /// So many of a hundred peers crash again and again, and return after half that time
@@ -158,6 +158,7 @@ fn parse_join(text: &str) -> Result<Join, String> {
     match text.split_once(':') {
         None if text == "flash" => Ok(Join::Flash),
         Some(("staggered", over)) => parse_duration(over).map(Join::Staggered),
+        Some(("half", later)) => parse_duration(later).map(Join::Half),
         _ => Err("write flash, or for example staggered:5s".to_owned()),
     }
 }
@@ -195,6 +196,7 @@ mod tests {
     fn what_is_asked_for_is_read() {
         assert_eq!(parse_join("flash"), Ok(Join::Flash));
         assert_eq!(parse_join("staggered:2s"), Ok(Join::Staggered(Duration::from_secs(2))));
+        assert_eq!(parse_join("half:500ms"), Ok(Join::Half(Duration::from_millis(500))));
         assert!(parse_join("now").is_err() && parse_join("staggered:").is_err());
         assert_eq!(parse_churn("50%:10s"), Ok(Churn { share_percent: 50, every: Duration::from_secs(10) }));
         assert!(parse_churn("101:10s").is_err() && parse_churn("5:0").is_err() && parse_churn("x").is_err());

@@ -20,21 +20,33 @@ const ANSWERS_MAX: usize = 1024;
 /// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
 const ASKERS_PER_GAP_MAX: usize = 32;
 
+/// So many who wait for an answer to the same question are a crowd, which hears one answer together: thousands of answers
+/// would take seconds, and the crowd would ask again meanwhile.
+const CROWD: usize = 32;
+
+/// Who asked, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Asker {
+    pub(in crate::core) peer: PeerId,
+    /// From where.
+    pub(in crate::core) addr: SocketAddr,
+    /// By which interface.
+    pub(in crate::core) iface: IfaceId,
+    /// What comes back to the asker.
+    pub(in crate::core) nonce: u64,
+}
+
 /// An answer to a query, waiting for its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) struct Answer {
     /// When to send it.
     pub(in crate::core) at: Time,
-    /// Who asked.
-    pub(in crate::core) asker: PeerId,
-    /// From where.
-    pub(in crate::core) to: SocketAddr,
-    /// By which interface.
-    pub(in crate::core) iface: IfaceId,
-    /// What for.
+    /// What was asked for.
     pub(in crate::core) wanted: Wanted,
-    /// What comes back to the asker.
-    pub(in crate::core) nonce: u64,
+    /// Who asked; of a crowd, one of them.
+    pub(in crate::core) asker: Asker,
+    /// Whether it goes to everybody.
+    pub(in crate::core) crowd: bool,
 }
 
 /// The rhythm of what this peer says of itself.
@@ -42,26 +54,38 @@ pub(in crate::core) struct Answer {
 pub(in crate::core) struct Announcer {
     interval: Duration,
     limits: Limits,
+    /// Whether a datagram can go to everybody.
+    broadcasts: bool,
     next_round: Time,
     last_round: Option<Time>,
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
     answered: SortedMap<(SocketAddr, PeerId), Time>,
+    /// When a crowd was answered last, or will be.
+    crowd_answered: Option<Time>,
 }
 
 impl Announcer {
-    /// Announces first within the jitter, then each `interval`.
-    pub(in crate::core) fn new(interval: Duration, limits: Limits, now: Time, rng: &mut Rng) -> Announcer {
+    /// Announces first within the jitter, then each `interval`; crowds are answered together if it `broadcasts`.
+    pub(in crate::core) fn new(
+        interval: Duration,
+        limits: Limits,
+        broadcasts: bool,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Announcer {
         let next_round = now + rng.duration_below(limits.announce_jitter_max);
         Announcer {
             interval,
             limits,
+            broadcasts,
             next_round,
             last_round: None,
             cursor: None,
             answers: VecDeque::new(),
             answered: SortedMap::new(),
+            crowd_answered: None,
         }
     }
 
@@ -105,11 +129,15 @@ impl Announcer {
     pub(in crate::core) fn answer(
         &mut self,
         now: Time,
-        mut answer: Answer,
+        asker: Asker,
+        wanted: Wanted,
         known_peers: usize,
         rng: &mut Rng,
     ) -> bool {
-        if !self.may_answer(now, answer.to, answer.asker) {
+        if self.answers.iter().any(|waiting| waiting.crowd && waiting.wanted == wanted) {
+            return true;
+        }
+        if !self.may_answer(now, asker.addr, asker.peer) {
             return false;
         }
         let gap = self.limits.answer_gap_min;
@@ -123,11 +151,27 @@ impl Announcer {
         let others = u32::try_from(known_peers.saturating_sub(1)).unwrap_or(u32::MAX);
         let delay_max =
             self.limits.answer_delay_per_peer.saturating_mul(others).min(self.limits.answer_delay_max);
-        answer.at = now + rng.duration_below(delay_max);
-        self.answered.insert((answer.to, answer.asker), answer.at);
-        let place = self.answers.partition_point(|waiting| waiting.at <= answer.at);
-        self.answers.insert(place, answer);
+        let at = now + rng.duration_below(delay_max);
+        self.answered.insert((asker.addr, asker.peer), at);
+        let place = self.answers.partition_point(|waiting| waiting.at <= at);
+        self.answers.insert(place, Answer { at, wanted: wanted.clone(), asker, crowd: false });
+        self.gather_crowd(now, &wanted);
         true
+    }
+
+    /// Makes one answer to everybody of those that wait for the same, if they are many. As often as one asker is answered, so
+    /// often is a crowd; who came too late for one answer is answered alone, or with the next crowd.
+    fn gather_crowd(&mut self, now: Time, wanted: &Wanted) {
+        let recent = self.crowd_answered.is_some_and(|last| now < last + self.limits.answer_gap_min);
+        let mut waiting = self.answers.iter().filter(|waiting| waiting.wanted == *wanted);
+        let Some(first) = waiting.next().cloned() else { return };
+        if recent || !self.broadcasts || waiting.count() + 1 < CROWD {
+            return;
+        }
+        self.crowd_answered = Some(first.at);
+        self.answers.retain(|waiting| waiting.wanted != *wanted);
+        let place = self.answers.partition_point(|waiting| waiting.at <= first.at);
+        self.answers.insert(place, Answer { crowd: true, ..first });
     }
 
     /// Takes out the next answer that is due.
@@ -148,21 +192,19 @@ impl Announcer {
 mod tests {
     use super::*;
 
-    fn answer(port: u16) -> Answer {
-        Answer {
-            at: Time::ZERO,
-            asker: PeerId([1; 16]),
-            to: SocketAddr::from(([127, 0, 0, 1], port)),
-            iface: IfaceId(0),
-            wanted: Wanted::All,
-            nonce: 0,
-        }
+    fn announcer(rng: &mut Rng) -> Announcer {
+        Announcer::new(Duration::from_secs(60), Limits::default(), true, Time::ZERO, rng)
+    }
+
+    fn asker(port: u16) -> Asker {
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        Asker { peer: PeerId([1; 16]), addr, iface: IfaceId(0), nonce: 0 }
     }
 
     #[test]
     fn changes_never_make_more_than_a_round_in_five_seconds() {
         let mut rng = Rng::new(1);
-        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        let mut announcer = announcer(&mut rng);
         let first = announcer.next_round();
         assert!(first < Time::from_millis(1000));
         announcer.round_sent(first, &mut rng);
@@ -177,7 +219,7 @@ mod tests {
     #[test]
     fn a_round_that_is_put_off_holds_up_nothing() {
         let mut rng = Rng::new(1);
-        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        let mut announcer = announcer(&mut rng);
         announcer.put_off(Time::ZERO);
         assert_eq!(announcer.next_round(), Time::from_millis(5_000));
         announcer.changed(Time::from_millis(10), &mut rng);
@@ -187,26 +229,32 @@ mod tests {
     #[test]
     fn a_source_is_answered_once_in_a_while_and_at_once_when_nobody_else_is_known() {
         let mut rng = Rng::new(1);
-        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
-        assert!(announcer.answer(Time::ZERO, answer(1), 1, &mut rng));
-        assert!(!announcer.answer(Time::from_millis(249), answer(1), 1, &mut rng));
-        assert!(announcer.answer(Time::from_millis(249), answer(2), 1, &mut rng));
-        assert!(announcer.answer(Time::from_millis(250), answer(1), 1, &mut rng));
+        let mut announcer = announcer(&mut rng);
+        let mut answer = |announcer: &mut Announcer, ms, asker| {
+            announcer.answer(Time::from_millis(ms), asker, Wanted::All, 1, &mut rng)
+        };
+        assert!(answer(&mut announcer, 0, asker(1)));
+        assert!(!answer(&mut announcer, 249, asker(1)));
+        assert!(answer(&mut announcer, 249, asker(2)));
+        assert!(answer(&mut announcer, 250, asker(1)));
         assert_eq!(announcer.next_answer(), Some(Time::ZERO));
-        assert_eq!(announcer.due_answer(Time::ZERO).map(|answer| answer.to.port()), Some(1));
+        let due = announcer.due_answer(Time::ZERO).map(|answer| answer.asker.addr.port());
+        assert_eq!(due, Some(1));
         assert_eq!(announcer.due_answer(Time::ZERO), None);
-        let from = |asker| Answer { asker: PeerId([asker; 16]), ..answer(1) };
-        let answered =
-            (2..80).filter(|asker| announcer.answer(Time::from_millis(251), from(*asker), 1, &mut rng));
+        // Each waits alone: together they would be a crowd.
+        announcer.broadcasts = false;
+        let from = |peer| Asker { peer: PeerId([peer; 16]), ..asker(1) };
+        let answered = (2..80).filter(|peer| answer(&mut announcer, 251, from(*peer)));
         assert_eq!(answered.count(), ASKERS_PER_GAP_MAX - 1);
     }
 
     #[test]
     fn among_many_the_answer_waits_a_little() {
         let mut rng = Rng::new(3);
-        let mut announcer = Announcer::new(Duration::from_secs(60), Limits::default(), Time::ZERO, &mut rng);
+        let mut announcer = announcer(&mut rng);
+        announcer.broadcasts = false;
         for port in 1..200 {
-            announcer.answer(Time::ZERO, answer(port), 1000, &mut rng);
+            announcer.answer(Time::ZERO, asker(port), Wanted::All, 1000, &mut rng);
         }
         let mut last = Time::ZERO;
         while let Some(at) = announcer.next_answer() {
@@ -215,5 +263,34 @@ mod tests {
             announcer.due_answer(at);
         }
         assert!(last > Time::from_millis(40));
+    }
+
+    #[test]
+    fn a_crowd_hears_one_answer_and_who_came_too_late_for_it_another() {
+        let mut rng = Rng::new(4);
+        let mut announcer = announcer(&mut rng);
+        let other = Wanted::Name("other".to_owned());
+        assert!(announcer.answer(Time::ZERO, asker(9_999), other.clone(), 1000, &mut rng));
+        for port in 1..=4_000 {
+            assert!(announcer.answer(Time::ZERO, asker(port), Wanted::All, 1000, &mut rng));
+        }
+        let due = |announcer: &mut Announcer, ms| -> Vec<(Wanted, bool)> {
+            let due = std::iter::from_fn(|| announcer.due_answer(Time::from_millis(ms)));
+            due.map(|answer| (answer.wanted, answer.crowd)).collect()
+        };
+        let mut answers = due(&mut announcer, 50);
+        answers.sort_by_key(|(_, crowd)| *crowd);
+        assert_eq!(answers, [(other, false), (Wanted::All, true)]);
+        // Within the gap each is answered alone, then there is another crowd.
+        for port in 5_001..=5_100 {
+            assert!(announcer.answer(Time::from_millis(51), asker(port), Wanted::All, 1, &mut rng));
+        }
+        assert_eq!(due(&mut announcer, 52).len(), 100);
+        for port in 6_001..=6_031 {
+            assert!(announcer.answer(Time::from_millis(301), asker(port), Wanted::All, 1, &mut rng));
+        }
+        assert_eq!(announcer.answers.len(), 31);
+        assert!(announcer.answer(Time::from_millis(301), asker(6_032), Wanted::All, 1, &mut rng));
+        assert_eq!(due(&mut announcer, 301), [(Wanted::All, true)]);
     }
 }

@@ -176,7 +176,7 @@ impl Default for Limits {
             channels_max: 20_000,
             upload_slots: 4,
             upload_slot_stall: ms(200),
-            window_chunks_max: 16,
+            window_chunks_max: 32,
             active_downloads_max: 64,
             buffer_pool_bytes: 16 << 20,
             chunk_grace: s(4),

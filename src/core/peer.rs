@@ -132,10 +132,11 @@ impl Peer {
     pub fn new(config: Config, seed: u64, now: Time) -> Peer {
         let mut rng = Rng::new(seed);
         let limits = config.limits.clone();
-        let announcer = Announcer::new(config.announce_interval, limits.clone(), now, &mut rng);
+        let broadcasts = config.broadcast;
+        let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, &mut rng);
         let classic_interval =
             config.classic.as_ref().map_or(config.announce_interval, |c| c.announce_interval);
-        let classic_announcer = Announcer::new(classic_interval, limits.clone(), now, &mut rng);
+        let classic_announcer = Announcer::new(classic_interval, limits.clone(), broadcasts, now, &mut rng);
         let mut timers = Timers::default();
         if config.classic.as_ref().is_some_and(|classic| !classic.voices.is_empty()) {
             timers.set(Timer::ClassicAnnounce, classic_announcer.next_round());

@@ -5,6 +5,8 @@ use crate::core::rng::Rng;
 
 /// Fewer chunks are not asked for at once, where there are enough.
 const WINDOW_FEW: u32 = 8;
+/// The most of an ordinary file, whose chunks are at most two thousand.
+pub(in crate::core) const WINDOW_USUAL: u32 = 16;
 
 /// The rarest of the chunks that the other side has and that are `open` (missing here and asked of nobody), a random one of
 /// those equally rare. `availability[chunk]` counts the connected peers that have it.
@@ -50,11 +52,12 @@ pub(in crate::core) fn any(
 }
 
 /// How many chunks of a content with `chunks` chunks are asked for at once: half of their square root, but not less than
-/// [`WINDOW_FEW`], at most `max`; of the smallest an eighth, at least one.
+/// [`WINDOW_FEW`] nor more than [`WINDOW_USUAL`]; of very many a 128th, at most `max`; of the smallest an eighth, at least one.
 ///
 /// What is asked for is not asked elsewhere: with many under way the last ones are late, and with few there is little to send.
 pub fn window(chunks: u32, max: u32) -> usize {
-    (chunks / 8).min((chunks.isqrt() / 2).max(WINDOW_FEW)).clamp(1, max.max(1)) as usize
+    let usual = (chunks.isqrt() / 2).clamp(WINDOW_FEW, WINDOW_USUAL);
+    (chunks / 8).min(usual.max(chunks / 128)).clamp(1, max.max(1)) as usize
 }
 
 #[cfg(test)]
@@ -97,8 +100,9 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_square_root_between_its_ends() {
-        let chunks = [0, 1, 15, 16, 63, 64, 256, 400, 1024, 2048];
-        assert_eq!(chunks.map(|chunks| window(chunks, 16)), [1, 1, 1, 2, 7, 8, 8, 10, 16, 16]);
+        let chunks = [0, 1, 15, 16, 63, 64, 256, 400, 1024, 2048, 3200, 4096, 65_536];
+        let windows = [1, 1, 1, 2, 7, 8, 8, 10, 16, 16, 25, 32, 32];
+        assert_eq!(chunks.map(|chunks| window(chunks, 32)), windows);
         assert_eq!(window(1024, 3), 3);
     }
 }

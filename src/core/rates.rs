@@ -13,28 +13,32 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Of four datagrams that are taken three may be questions: however many ask at once, answers are heard.
 const QUESTIONS_OF_FOUR: u32 = 3;
 
-/// Counts of the present second.
+/// After a quiet time so many seconds' worth is taken at once: where thousands begin together, each asks within one second.
+const SECONDS_AT_ONCE: u32 = 4;
+
+/// Counts of the present second for each source, and what may be taken of all.
 #[derive(Debug)]
 pub(in crate::core) struct Rates {
     per_source: u32,
-    total: u32,
     second_began: Time,
-    counted: u32,
-    /// Of those, the ones that may be questions.
-    questions: u32,
     sources: SortedMap<IpAddr, u32>,
+    all: Allowance,
+    /// Of those, the ones that may be questions.
+    questions: Allowance,
 }
 
 impl Rates {
     /// Nothing counted yet.
     pub(in crate::core) fn new(limits: &Limits) -> Rates {
+        let allowance = |per_second: u32| {
+            Allowance::new(per_second.saturating_mul(SECONDS_AT_ONCE), per_second, Time::ZERO)
+        };
         Rates {
             per_source: limits.datagrams_per_source_per_s,
-            total: limits.datagrams_per_s,
             second_began: Time::ZERO,
-            counted: 0,
-            questions: 0,
             sources: SortedMap::new(),
+            all: allowance(limits.datagrams_per_s),
+            questions: allowance(limits.datagrams_per_s / 4 * QUESTIONS_OF_FOUR),
         }
     }
 
@@ -42,22 +46,16 @@ impl Rates {
     pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
         if now.since(self.second_began) >= SECOND {
             self.second_began = now;
-            (self.counted, self.questions) = (0, 0);
             self.sources.clear();
         }
-        if self.counted >= self.total
-            || (question && self.questions >= self.total / 4 * QUESTIONS_OF_FOUR)
-            || (self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source))
-        {
+        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
             return false;
         }
         let of_source = self.sources.entry(source).or_default();
-        if *of_source >= self.per_source {
+        if *of_source >= self.per_source || (question && !self.questions.take(now)) || !self.all.take(now) {
             return false;
         }
         *of_source += 1;
-        self.counted += 1;
-        self.questions += u32::from(question);
         true
     }
 }
@@ -100,14 +98,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_second_admits_so_many() {
-        let limits = Limits { datagrams_per_source_per_s: 2, datagrams_per_s: 3, ..Limits::default() };
+    fn each_second_admits_so_many_and_more_after_a_quiet_time() {
+        let limits = Limits { datagrams_per_source_per_s: 2, datagrams_per_s: 1, ..Limits::default() };
         let mut rates = Rates::new(&limits);
         let host = |last| IpAddr::from([10, 0, 0, last]);
         let mut admit = |ms, last| rates.admit(Time::from_millis(ms), host(last), false);
         assert_eq!([admit(0, 1), admit(1, 1), admit(2, 1)], [true, true, false]);
-        assert_eq!([admit(3, 2), admit(4, 2)], [true, false]);
-        assert!(admit(1_000, 1));
+        assert_eq!([admit(3, 2), admit(4, 2), admit(5, 3)], [true, true, false]);
+        assert_eq!([admit(1_000, 1), admit(1_001, 2)], [true, false]);
+        let later = (0..9).filter(|last| admit(60_000, *last));
+        assert_eq!(later.count(), 4);
     }
 
     #[test]
@@ -115,9 +115,10 @@ mod tests {
         let mut rates = Rates::new(&Limits { datagrams_per_s: 8, ..Limits::default() });
         let host = |last| IpAddr::from([10, 0, 0, last]);
         let mut admit = |last, question| rates.admit(Time::ZERO, host(last), question);
-        let asked: Vec<bool> = (0..9).map(|last| admit(last, true)).collect();
-        assert_eq!(asked.iter().filter(|admitted| **admitted).count(), 6);
-        assert_eq!([admit(20, false), admit(21, false), admit(22, false)], [true, true, false]);
+        let asked: Vec<bool> = (0..40).map(|last| admit(last, true)).collect();
+        assert_eq!(asked.iter().filter(|admitted| **admitted).count(), 24);
+        let answered = (50..70).filter(|last| admit(*last, false));
+        assert_eq!(answered.count(), 8);
     }
 
     #[test]

@@ -27,6 +27,8 @@ const PAIR_SETTLE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 struct Watch {
     burst_began: Option<Time>,
+    /// When it last answered a crowd.
+    crowd_answered: Option<Time>,
     burst_datagrams: usize,
     answered: SortedMap<SocketAddr, Vec<Time>>,
     finished: SortedSet<ContentId>,
@@ -43,6 +45,7 @@ impl Watch {
     fn new(hosts: usize, suspect: bool) -> Watch {
         Watch {
             burst_began: None,
+            crowd_answered: None,
             burst_datagrams: 0,
             answered: SortedMap::new(),
             finished: SortedSet::new(),
@@ -158,7 +161,9 @@ impl Oracle {
                     .then(|| format!("answers {addr} {} times within {answer_gap:?}", times.len()))
             }
             (Ok(Datagram::Announcement(said)), DatagramTo::Everybody) if said.answers.is_some() => {
-                Some("answers everybody".to_owned())
+                let last = watch.crowd_answered.replace(now).filter(|last| now.since(*last) < answer_gap);
+                last.filter(|_| !watch.jumped)
+                    .map(|_| format!("answers everybody twice within {answer_gap:?}"))
             }
             (Ok(Datagram::Announcement(_)), _) => {
                 let began = watch.burst_began.filter(|began| now.since(*began) <= BURST);

@@ -18,6 +18,9 @@ use crate::child::{Launch, PATIENCE};
 /// The programs that are tried, in their order.
 pub(crate) const HELPERS: [&str; 5] = ["kdialog", "zenity", "yad", "xmessage", "notify-send"];
 
+/// Behind what programs said until then.
+const LAST_LINE: &str = "so far";
+
 /// A folder of programs that pretend to show dialogs.
 #[derive(Debug)]
 pub(crate) struct Fakes {
@@ -88,9 +91,16 @@ impl Fakes {
         self.call(self.said.recv_timeout(PATIENCE).expect("a program that shows it"))
     }
 
-    /// The calls that were not taken yet.
+    /// The calls of programs that have ended, and were not taken yet.
     pub(crate) fn other_calls(&self) -> Vec<Call> {
-        self.said.try_iter().map(|line| self.call(line)).collect()
+        // Whoever has ended said so before this line, which the reading thread may still have to come to.
+        let mut fifo = OpenOptions::new().write(true).open(self.folder.join("said")).unwrap();
+        fifo.write_all(format!("{LAST_LINE}\n").as_bytes()).unwrap();
+        let lines = || self.said.recv_timeout(PATIENCE).expect("a line that was written");
+        std::iter::repeat_with(lines)
+            .take_while(|line| line != LAST_LINE)
+            .map(|line| self.call(line))
+            .collect()
     }
 
     /// Lets one program that shows its text end, as when somebody has read it.
@@ -144,8 +154,9 @@ pub(crate) struct Screen {
 impl Screen {
     /// Starts one; `None` when that is not installed here.
     pub(crate) fn start() -> Option<Screen> {
+        // Else it begins anew when its last client leaves, and loses who comes meanwhile.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -7,7 +7,7 @@ use crate::files::{MIB, assert_same, files_below, names_in, random_file};
 use crate::lan::Lan;
 use crate::wire_peer::{Bytes, WirePeer};
 
-/// Chunks asked for at once (`Limits::window_chunks_max`): more cannot have come when the second was found wrong.
+/// Chunks asked for at once (`picker::window`): more cannot have come when the second was found wrong.
 const WINDOW_CHUNKS: usize = 16;
 
 #[test]

@@ -9,7 +9,7 @@ use crate::lan::Lan;
 /// A file of 2,048 chunks of 16 KiB.
 const BYTES: u64 = 32 * MIB;
 const CHUNKS: usize = 2048;
-/// Chunks asked for at once (`Limits::window_chunks_max`): what was on its way may come again.
+/// Chunks asked for at once (`picker::window`): what was on its way may come again.
 const WINDOW_CHUNKS: usize = 16;
 /// The last byte count at which a kill certainly hits an incomplete download; see [`Trap`].
 const KILL_BYTES_MAX: u64 = 24 * MIB;

@@ -43,6 +43,27 @@ fn a_slow_peer_and_late_ones_hardly_delay_the_others() {
 }
 
 #[test]
+fn who_is_slow_and_idles_does_not_gather_what_late_ones_ask_for() {
+    for seed in 1..=3 {
+        let spec = SwarmSpec {
+            seed,
+            chunk_bytes: Some(32 << 10),
+            size: 64 * MIB,
+            down: FAST_ETHERNET * 10,
+            slow: vec![(1, FAST_ETHERNET / 8)],
+            join: Join::Half(Duration::from_secs(2)),
+            ..SwarmSpec::default()
+        };
+        let mut swarm = Swarm::new(spec.clone()).expect("the file can be cut");
+        while must(swarm.go_on(10_000)) {}
+        for late in [2, 4, 6, 8] {
+            let took = swarm.spread().complete_at(late).map(|at| at.since(spec.starts_at(late)));
+            assert!(took.is_some_and(|took| took < spec.bound() * 17 / 20), "seed {seed}, {late}: {took:?}");
+        }
+    }
+}
+
+#[test]
 fn among_many_each_is_connected_to_some_and_all_get_it() {
     let mut spec = spec(1, 40);
     (spec.limits.neighbours_max, spec.limits.tactics.drawn_neighbours) = (8, 8);

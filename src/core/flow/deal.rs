@@ -4,6 +4,7 @@ use crate::core::dealer::Dealer;
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
+use crate::core::picker::WINDOW_USUAL;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -20,7 +21,8 @@ impl Peer {
         let Some(holding) = self.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
             return;
         };
-        let chunks = holding.geometry.chunks();
+        let geometry = holding.geometry;
+        let chunks = geometry.chunks();
         let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
         else {
             return;
@@ -30,7 +32,7 @@ impl Peer {
         }
         channel.shown = Some(Shown::nothing(chunks));
         // One more than is asked for at once, so that there always is something to ask for.
-        let shown_max = self.config.limits.window_chunks_max as usize + 1;
+        let shown_max = self.window_of(&geometry).max(WINDOW_USUAL as usize) + 1;
         let dealer = self.dealers.entry(content);
         dealer.or_insert_with(|| Dealer::new(chunks, peers, deal_after, shown_max)).arrive(now, conn);
         self.show_dealt(now, content);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::announcer::Answer;
+use crate::core::announcer::Asker;
 use crate::core::directory::Heard;
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::id::{ContentId, PeerId};
@@ -70,9 +70,8 @@ impl Peer {
         if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
             return;
         }
-        let answer =
-            Answer { at: now, asker: query.peer, to: from, iface, wanted: query.wanted, nonce: query.nonce };
-        if !self.announcer.answer(now, answer, self.directory.len(), &mut self.rng) {
+        let asker = Asker { peer: query.peer, addr: from, iface, nonce: query.nonce };
+        if !self.announcer.answer(now, asker, query.wanted, self.directory.len(), &mut self.rng) {
             return self.counters.add("queries over rate");
         }
         self.send_answers(now);
@@ -200,8 +199,10 @@ impl Peer {
         while let Some(answer) = self.announcer.due_answer(now) {
             let entries: Vec<Entry> =
                 self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
-            let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(answer.nonce)));
-            let to = DatagramTo::One { iface: Some(answer.iface), addr: answer.to };
+            let Asker { addr, iface, nonce, .. } = answer.asker;
+            let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(nonce)));
+            let alone = DatagramTo::One { iface: Some(iface), addr };
+            let to = if answer.crowd { DatagramTo::Everybody } else { alone };
             self.output(Output::Datagram { to, bytes });
         }
         if let Some(at) = self.announcer.next_answer() {
@@ -224,10 +225,12 @@ impl Peer {
         }
     }
 
-    /// A newcomer does not wait for the minute: it asks who is there, unless a search of its own asks already.
+    /// A newcomer does not wait for the minute: it asks who is there, unless a search of its own asked already. Who has found
+    /// what it looks for and asks for everything would be taken for one who looks for it no more.
     pub(in crate::core) fn acquaint(&mut self, now: Time) {
         let asks = self.config.limits.newcomer_asks;
-        if self.searches.len() == 0 && (self.acquaintances == 0 || self.directory.len() == 0) {
+        let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.searches.had_any());
+        if !asked && (self.acquaintances == 0 || self.directory.len() == 0) {
             self.query(Wanted::All);
         }
         let last = asks.get(self.acquaintances).copied().unwrap_or_default();

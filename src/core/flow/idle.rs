@@ -20,6 +20,10 @@ const UNDER_WAY_FEW: usize = 2;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// A holder of which so much was asked does not idle any more. Over a slow link it is heard late that one idles, and several times
+/// at once: without this bound, most of what is asked for at all would soon wait at the slowest.
+const ASKED_MAX: usize = 3;
+
 /// What an idle peer remembers.
 #[derive(Debug)]
 pub(in crate::core) struct Idleness {
@@ -83,15 +87,23 @@ impl Peer {
         if !self.is_idle_source(now, &content, conn) {
             return;
         }
+        let is_free = self.connections.get(conn).is_some_and(|connection| connection.asked < ASKED_MAX);
         let window = self.window_of(&geometry);
         let room = download.window_used() < window + window.div_ceil(2);
         match self.open_chunks(&content).and_then(|open| self.pick(&content, conn, &open)) {
-            Some(chunk) if room => {
+            Some(chunk) if room && (is_free || self.is_there_alone(&content, chunk)) => {
                 self.request(now, content, chunk, conn);
             }
-            Some(_) => {}
-            None => self.move_to(now, content, conn),
+            None if is_free => self.move_to(now, content, conn),
+            _ => {}
         }
+    }
+
+    /// Whether a chunk is to be had of one holder only, as far as is known here: waiting for another would be worse.
+    fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
+        let copies =
+            self.downloader.get(content).and_then(|download| download.availability.get(chunk as usize));
+        copies.is_some_and(|copies| *copies <= 1)
     }
 
     fn is_idle(&self) -> bool {

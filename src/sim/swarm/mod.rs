@@ -94,6 +94,15 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_asks_once_and_hears_one_answer() {
+        let spec = SwarmSpec { peers: 50, size: 1 << 20, ..SwarmSpec::default() };
+        let figures = played(spec);
+        assert_eq!(figures.complete, 50);
+        // Each peer asks and announces what it has once; the rest is what the seed says before, and its answer.
+        assert!((100..110).contains(&figures.datagrams), "{figures:?}");
+    }
+
+    #[test]
     fn who_comes_late_is_slow_or_crashes_gets_it_too() {
         let spec = SwarmSpec {
             peers: 6,

@@ -23,6 +23,8 @@ pub enum Join {
     Flash,
     /// One by one, evenly over so long.
     Staggered(Duration),
+    /// Every second one so much later.
+    Half(Duration),
 }
 
 /// Peers that crash and come back.
@@ -96,6 +98,16 @@ impl SwarmSpec {
                 let others = u32::try_from(self.peers.saturating_sub(1)).unwrap_or(u32::MAX).max(1);
                 BEGIN + over.saturating_mul(before) / others
             }
+            Join::Half(later) if peer.is_multiple_of(2) => BEGIN + later,
+            Join::Half(_) => BEGIN,
+        }
+    }
+
+    /// When all of them have come.
+    fn all_there(&self) -> Time {
+        match self.join {
+            Join::Flash => BEGIN,
+            Join::Staggered(after) | Join::Half(after) => BEGIN + after,
         }
     }
 
@@ -112,7 +124,7 @@ impl SwarmSpec {
     pub(super) fn limit(&self) -> Time {
         let rates = self.slow.iter().map(|(_, rate)| *rate);
         let slowest = rates.chain([self.up, self.down]).min().unwrap_or(0);
-        self.starts_at(self.peers) + self.alone_at(slowest).saturating_mul(LIMIT_BOUNDS) + LIMIT_GRACE
+        self.all_there() + self.alone_at(slowest).saturating_mul(LIMIT_BOUNDS) + LIMIT_GRACE
     }
 
     /// The world in which this happens.
@@ -153,7 +165,7 @@ impl SwarmSpec {
             return;
         };
         let mut rng = Rng::new(self.seed ^ 0x6372_6173_6865_7300);
-        let mut at = self.starts_at(self.peers) + every;
+        let mut at = self.all_there() + every;
         while at < self.limit() {
             for peer in 1..=self.peers {
                 if rng.below(100) < share_percent as usize {
