@@ -489,6 +489,9 @@ fn that_a_chunk_came_which_many_have_is_told_within_a_second() {
     );
     bench.wait(1_000);
     assert!(bench.woken.contains(&lacking));
+    let is_told = |frame: &Frame| matches!(frame, Frame::Have { first: 0, count: 1, .. });
+    let told = bench.heard(lacking);
+    assert!(told.iter().any(is_told), "{told:?}");
 }
 
 #[test]

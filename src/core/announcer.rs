@@ -3,14 +3,14 @@
 //! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::IfaceId;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::core::sorted::SortedMap;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 
@@ -20,9 +20,11 @@ const ANSWERS_MAX: usize = 1024;
 /// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
 const ASKERS_PER_GAP_MAX: usize = 32;
 
-/// So many who wait for an answer to the same question are a crowd, which hears one answer together: thousands of answers
-/// would take seconds, and the crowd would ask again meanwhile.
-const CROWD: usize = 32;
+/// Hosts that wait for an answer to the same question are a crowd when they are so many, and one of so many of all known peers.
+/// A crowd hears one answer together: thousands of answers would take seconds, and the crowd would ask again meanwhile. Where few
+/// of many ask, an answer to everybody by each who can answer would be more than an answer to each.
+const CROWD_MIN: usize = 32;
+const CROWD_SHARE: usize = 8;
 
 /// Who asked, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(in crate::core) struct Announcer {
     answered: SortedMap<(SocketAddr, PeerId), Time>,
     /// When a crowd was answered last, or will be.
     crowd_answered: Option<Time>,
+    /// A question of this peer's own went out.
+    pub(in crate::core) asked: bool,
 }
 
 impl Announcer {
@@ -86,6 +90,7 @@ impl Announcer {
             answers: VecDeque::new(),
             answered: SortedMap::new(),
             crowd_answered: None,
+            asked: false,
         }
     }
 
@@ -155,21 +160,34 @@ impl Announcer {
         self.answered.insert((asker.addr, asker.peer), at);
         let place = self.answers.partition_point(|waiting| waiting.at <= at);
         self.answers.insert(place, Answer { at, wanted: wanted.clone(), asker, crowd: false });
-        self.gather_crowd(now, &wanted);
+        self.gather_crowd(now, &wanted, known_peers);
         true
     }
 
-    /// Makes one answer to everybody of those that wait for the same, if they are many. As often as one asker is answered, so
-    /// often is a crowd; who came too late for one answer is answered alone, or with the next crowd.
-    fn gather_crowd(&mut self, now: Time, wanted: &Wanted) {
-        let recent = self.crowd_answered.is_some_and(|last| now < last + self.limits.answer_gap_min);
-        let mut waiting = self.answers.iter().filter(|waiting| waiting.wanted == *wanted);
-        let Some(first) = waiting.next().cloned() else { return };
-        if recent || !self.broadcasts || waiting.count() + 1 < CROWD {
+    /// Makes one answer to everybody of those that wait for the same, if they are many. That is an announcement, and comes no more
+    /// often than one. Whoever did not hear it, or came too late for it, is answered alone when it asks again.
+    fn gather_crowd(&mut self, now: Time, wanted: &Wanted, known_peers: usize) {
+        let recent = self.crowd_answered.is_some_and(|last| now < last + self.limits.announce_gap_min);
+        let crowd = (known_peers / CROWD_SHARE).max(CROWD_MIN).min(ANSWERS_MAX);
+        if recent || !self.broadcasts || self.answers.len() < crowd {
             return;
         }
+        let waiting = || self.answers.iter().filter(|waiting| waiting.wanted == *wanted);
+        if waiting().count() < crowd {
+            return;
+        }
+        // Many at one address are not many hosts.
+        let hosts: SortedSet<IpAddr> = waiting().map(|waiting| waiting.asker.addr.ip()).collect();
+        let Some(first) = waiting().next().filter(|_| hosts.len() >= crowd).cloned() else { return };
         self.crowd_answered = Some(first.at);
-        self.answers.retain(|waiting| waiting.wanted != *wanted);
+        let answered = &mut self.answered;
+        self.answers.retain(|Answer { wanted: waiting, asker, .. }| {
+            let others = waiting != wanted;
+            if !others {
+                answered.remove(&(asker.addr, asker.peer));
+            }
+            others
+        });
         let place = self.answers.partition_point(|waiting| waiting.at <= first.at);
         self.answers.insert(place, Answer { crowd: true, ..first });
     }
@@ -241,8 +259,6 @@ mod tests {
         let due = announcer.due_answer(Time::ZERO).map(|answer| answer.asker.addr.port());
         assert_eq!(due, Some(1));
         assert_eq!(announcer.due_answer(Time::ZERO), None);
-        // Each waits alone: together they would be a crowd.
-        announcer.broadcasts = false;
         let from = |peer| Asker { peer: PeerId([peer; 16]), ..asker(1) };
         let answered = (2..80).filter(|peer| answer(&mut announcer, 251, from(*peer)));
         assert_eq!(answered.count(), ASKERS_PER_GAP_MAX - 1);
@@ -252,7 +268,6 @@ mod tests {
     fn among_many_the_answer_waits_a_little() {
         let mut rng = Rng::new(3);
         let mut announcer = announcer(&mut rng);
-        announcer.broadcasts = false;
         for port in 1..200 {
             announcer.answer(Time::ZERO, asker(port), Wanted::All, 1000, &mut rng);
         }
@@ -265,32 +280,61 @@ mod tests {
         assert!(last > Time::from_millis(40));
     }
 
+    /// An asker on a host of its own.
+    fn host(number: u16) -> Asker {
+        let [high, low] = number.to_be_bytes();
+        Asker { addr: SocketAddr::from(([10, 0, high, low], 7117)), ..asker(0) }
+    }
+
+    fn due(announcer: &mut Announcer, ms: u64) -> Vec<(Wanted, bool)> {
+        let due = std::iter::from_fn(|| announcer.due_answer(Time::from_millis(ms)));
+        due.map(|answer| (answer.wanted, answer.crowd)).collect()
+    }
+
     #[test]
-    fn a_crowd_hears_one_answer_and_who_came_too_late_for_it_another() {
+    fn a_crowd_hears_one_answer_and_who_did_not_hear_it_another() {
         let mut rng = Rng::new(4);
         let mut announcer = announcer(&mut rng);
         let other = Wanted::Name("other".to_owned());
-        assert!(announcer.answer(Time::ZERO, asker(9_999), other.clone(), 1000, &mut rng));
-        for port in 1..=4_000 {
-            assert!(announcer.answer(Time::ZERO, asker(port), Wanted::All, 1000, &mut rng));
+        assert!(announcer.answer(Time::ZERO, host(9_999), other.clone(), 100, &mut rng));
+        for number in 1..=4_000 {
+            // Each that asks is known by then.
+            let known_peers = usize::from(number);
+            assert!(announcer.answer(Time::ZERO, host(number), Wanted::All, known_peers, &mut rng));
         }
-        let due = |announcer: &mut Announcer, ms| -> Vec<(Wanted, bool)> {
-            let due = std::iter::from_fn(|| announcer.due_answer(Time::from_millis(ms)));
-            due.map(|answer| (answer.wanted, answer.crowd)).collect()
-        };
         let mut answers = due(&mut announcer, 50);
         answers.sort_by_key(|(_, crowd)| *crowd);
         assert_eq!(answers, [(other, false), (Wanted::All, true)]);
-        // Within the gap each is answered alone, then there is another crowd.
-        for port in 5_001..=5_100 {
-            assert!(announcer.answer(Time::from_millis(51), asker(port), Wanted::All, 1, &mut rng));
+        // Each that asks again within a quarter of a second and is heard is answered alone.
+        for number in 1..=100 {
+            assert!(announcer.answer(Time::from_millis(250), host(number), Wanted::All, 1, &mut rng));
         }
-        assert_eq!(due(&mut announcer, 52).len(), 100);
-        for port in 6_001..=6_031 {
-            assert!(announcer.answer(Time::from_millis(301), asker(port), Wanted::All, 1, &mut rng));
+        assert_eq!(due(&mut announcer, 251), vec![(Wanted::All, false); 100]);
+        // There is no other crowd before there could be another announcement.
+        let later = 50 + 5_000;
+        for (ms, answers) in [(later - 51, 40), (later, 1)] {
+            for number in 1..=40 {
+                assert!(announcer.answer(Time::from_millis(ms), host(number), Wanted::All, 1, &mut rng));
+            }
+            assert_eq!(due(&mut announcer, ms).len(), answers, "after {ms} ms");
+            announcer.answered = SortedMap::new();
         }
-        assert_eq!(announcer.answers.len(), 31);
-        assert!(announcer.answer(Time::from_millis(301), asker(6_032), Wanted::All, 1, &mut rng));
-        assert_eq!(due(&mut announcer, 301), [(Wanted::All, true)]);
+    }
+
+    #[test]
+    fn few_of_many_are_no_crowd_and_many_on_one_host_neither() {
+        let mut rng = Rng::new(5);
+        for (known_peers, of_hosts, crowd) in [(255, 32, true), (400, 32, false), (400, 50, true)] {
+            let mut announcer = announcer(&mut rng);
+            for number in 1..=of_hosts {
+                announcer.answer(Time::ZERO, host(number), Wanted::All, known_peers, &mut rng);
+            }
+            assert_eq!(due(&mut announcer, 50).iter().any(|(_, crowd)| *crowd), crowd, "{of_hosts}");
+        }
+        let mut announcer = announcer(&mut rng);
+        for port in 1..=200 {
+            announcer.answer(Time::ZERO, asker(port), Wanted::All, 1, &mut rng);
+        }
+        assert_eq!(due(&mut announcer, 50), vec![(Wanted::All, false); 200]);
     }
 }

@@ -208,7 +208,7 @@ impl Connections {
         if let Entry::Native(place) = *entry {
             self.natives.try_remove(place as usize);
             if self.natives.is_empty() {
-                // Of many that came at once the memory must not stay.
+                // Of many that came at once the memory must not stay for ever.
                 self.natives = Slab::new();
             }
         }

@@ -132,7 +132,7 @@ impl Peer {
     pub fn new(config: Config, seed: u64, now: Time) -> Peer {
         let mut rng = Rng::new(seed);
         let limits = config.limits.clone();
-        let broadcasts = config.broadcast;
+        let broadcasts = config.broadcast && config.discovers;
         let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, &mut rng);
         let classic_interval =
             config.classic.as_ref().map_or(config.announce_interval, |c| c.announce_interval);

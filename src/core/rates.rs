@@ -7,8 +7,8 @@ use crate::core::limits::Limits;
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
-/// The most sources that are counted one by one; a second in which more come counts them together.
-const SOURCES_MAX: usize = 4_096;
+/// The most sources that are counted; in a second in which more come, no others are heard.
+const SOURCES_MAX: usize = 8_192;
 const SECOND: Duration = Duration::from_secs(1);
 /// Of four datagrams that are taken three may be questions: however many ask at once, answers are heard.
 const QUESTIONS_OF_FOUR: u32 = 3;
@@ -48,14 +48,16 @@ impl Rates {
             self.second_began = now;
             self.sources.clear();
         }
-        if self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
+        let of_source = self.sources.get(&source).copied();
+        let over = match of_source {
+            Some(count) => count >= self.per_source,
+            None => self.sources.len() >= SOURCES_MAX,
+        };
+        // What is refused uses up nothing, else a flood of it would keep others out.
+        if over || !self.all.has_any(now) || (question && !self.questions.take(now)) || !self.all.take(now) {
             return false;
         }
-        let of_source = self.sources.entry(source).or_default();
-        if *of_source >= self.per_source || (question && !self.questions.take(now)) || !self.all.take(now) {
-            return false;
-        }
-        *of_source += 1;
+        self.sources.insert(source, of_source.unwrap_or(0) + 1);
         true
     }
 }
@@ -82,14 +84,19 @@ impl Allowance {
 
     /// Takes `count`, or all that is left when that is less. False when nothing is left.
     pub(in crate::core) fn take_many(&mut self, now: Time, count: u32) -> bool {
+        let any = self.has_any(now);
+        self.left = self.left.saturating_sub(count);
+        any
+    }
+
+    /// Whether one is left.
+    fn has_any(&mut self, now: Time) -> bool {
         let seconds = u32::try_from(now.since(self.filled).as_secs()).unwrap_or(u32::MAX);
         if seconds > 0 {
             self.left = self.left.saturating_add(seconds.saturating_mul(self.per_second)).min(self.most);
             self.filled = now;
         }
-        let any = self.left > 0;
-        self.left = self.left.saturating_sub(count);
-        any
+        self.left > 0
     }
 }
 
@@ -119,6 +126,22 @@ mod tests {
         assert_eq!(asked.iter().filter(|admitted| **admitted).count(), 24);
         let answered = (50..70).filter(|last| admit(*last, false));
         assert_eq!(answered.count(), 8);
+    }
+
+    #[test]
+    fn a_flood_of_questions_from_invented_hosts_keeps_no_answer_out() {
+        let mut rates = Rates::new(&Limits::default());
+        let host = |number: u32| IpAddr::from(number.to_be_bytes());
+        let asked = (0..20_000).filter(|number| rates.admit(Time::ZERO, host(*number), true));
+        assert_eq!(asked.count(), 6_000);
+        assert!(rates.admit(Time::ZERO, host(30_000), false));
+        // Nor do those that are refused because of other junk use up what is left to questions.
+        let mut rates = Rates::new(&Limits { datagrams_per_s: 8, ..Limits::default() });
+        let junk = (0..40).filter(|number| rates.admit(Time::ZERO, host(*number), false));
+        assert_eq!(junk.count(), 32);
+        let refused = (100..200).filter(|number| rates.admit(Time::ZERO, host(*number), true));
+        assert_eq!(refused.count(), 0);
+        assert!(rates.admit(Time::from_millis(1_000), host(300), true));
     }
 
     #[test]

@@ -210,11 +210,6 @@ impl Searches {
         self.by_key.iter().map(|(key, search)| (*key, search))
     }
 
-    /// Whether there is one, or was.
-    pub(in crate::core) fn had_any(&self) -> bool {
-        self.next_key > 0
-    }
-
     /// How many there are.
     pub(in crate::core) fn len(&self) -> usize {
         self.by_key.len()

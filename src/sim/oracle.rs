@@ -18,6 +18,8 @@ use crate::wire::message::Datagram;
 
 /// Answers to one address within the gap between two answers to one asker.
 const ANSWERS_A_GAP_MAX: usize = 32;
+/// Who answers everybody has heard so many hosts.
+const CROWD_MIN: u32 = 32;
 /// Datagrams of one burst come within this.
 const BURST: Duration = Duration::from_millis(50);
 /// Two connections between the same peers are settled within this.
@@ -161,9 +163,14 @@ impl Oracle {
                     .then(|| format!("answers {addr} {} times within {answer_gap:?}", times.len()))
             }
             (Ok(Datagram::Announcement(said)), DatagramTo::Everybody) if said.answers.is_some() => {
-                let last = watch.crowd_answered.replace(now).filter(|last| now.since(*last) < answer_gap);
-                last.filter(|_| !watch.jumped)
-                    .map(|_| format!("answers everybody twice within {answer_gap:?}"))
+                let last = watch.crowd_answered.replace(now);
+                let early = last.is_some_and(|last| now.since(last) < announce_gap) && !watch.jumped;
+                let heard = watch.heard.count();
+                match (early, heard < CROWD_MIN) {
+                    (true, _) => Some(format!("answers everybody twice within {announce_gap:?}")),
+                    (_, true) => Some(format!("answers everybody, and heard {heard} hosts")),
+                    _ => None,
+                }
             }
             (Ok(Datagram::Announcement(_)), _) => {
                 let began = watch.burst_began.filter(|began| now.since(*began) <= BURST);

@@ -220,7 +220,10 @@ impl Peer {
             wanted,
         };
         match datagram::encode_query(&query) {
-            Some(bytes) => self.send_to_all(bytes),
+            Some(bytes) => {
+                self.announcer.asked = true;
+                self.send_to_all(bytes);
+            }
             None => self.counters.add("queries too long for a datagram"),
         }
     }
@@ -229,7 +232,7 @@ impl Peer {
     /// what it looks for and asks for everything would be taken for one who looks for it no more.
     pub(in crate::core) fn acquaint(&mut self, now: Time) {
         let asks = self.config.limits.newcomer_asks;
-        let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.searches.had_any());
+        let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.announcer.asked);
         if !asked && (self.acquaintances == 0 || self.directory.len() == 0) {
             self.query(Wanted::All);
         }

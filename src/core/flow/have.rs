@@ -143,10 +143,9 @@ impl Peer {
     pub(in crate::core) fn tell_what_waits(&mut self, now: Time, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(holding) = self.catalogue.get(&content) else { return };
-            let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
-                continue;
-            };
-            if channel.told.is_some() && !is_no_news(holding, channel, &[]) {
+            let Some(connection) = self.connections.get(conn) else { continue };
+            let Some((number, channel)) = connection.channel_of(&content) else { continue };
+            if connection.stale_haves.get(&number).is_some() && !is_no_news(holding, channel, &[]) {
                 self.wake(now, conn);
             }
         }

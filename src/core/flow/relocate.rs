@@ -25,7 +25,8 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const COMING_ENOUGH: usize = 3;
 /// Who has not said for so long whether a recall was in time has much under way, or is gone: what it was asked for is cancelled.
 const ANSWER_MAX: Duration = Duration::from_millis(50);
-/// A holder of which so much was asked since it said that it idles does not idle any more.
+/// A holder of which so much was asked since it said that it idles gets nothing more in the place of another; what nobody was asked
+/// for it gets a little longer (`flow/idle.rs`).
 const ASKED_FEW: usize = 2;
 
 impl Peer {
