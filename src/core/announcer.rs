@@ -168,7 +168,7 @@ impl Announcer {
     /// often than one. Whoever did not hear it, or came too late for it, is answered alone when it asks again.
     fn gather_crowd(&mut self, now: Time, wanted: &Wanted, known_peers: usize) {
         let recent = self.crowd_answered.is_some_and(|last| now < last + self.limits.announce_gap_min);
-        let crowd = (known_peers / CROWD_SHARE).max(CROWD_MIN).min(ANSWERS_MAX);
+        let crowd = (known_peers / CROWD_SHARE).clamp(CROWD_MIN, ANSWERS_MAX);
         if recent || !self.broadcasts || self.answers.len() < crowd {
             return;
         }
