@@ -16,7 +16,8 @@ Choices of --policy (docs/swarm.md says what each is worth):
   strangers     connect to who has some of the file, not to who only looks for it, too
   unassigned    let the seed show everything to everybody from the beginning
   slots=K       send K chunks at once, at most
-  window=K      ask for K chunks at once, over all sources, at most (of up to 2,048 chunks never more than 16)
+  window=K      ask for K chunks at once, over all sources, at most; of up to 2,048
+                chunks never for more than 16
   neighbours=K  of up to K peers that have or want a file, connect to each
   drawn=K       where there are more, connect to K who stand next on circles
 
