@@ -19,6 +19,7 @@ mod child;
 mod crashes;
 mod desktop;
 mod files;
+mod hosts;
 mod lan;
 mod wire_peer;
 
