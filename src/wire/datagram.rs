@@ -70,19 +70,20 @@ pub fn encode_announcement(announcement: &Announcement) -> (Vec<u8>, usize) {
     });
     bytes.truncate(bytes.len().saturating_sub(END.len()));
     let head_bytes = bytes.len();
-    let mut taken = 0;
+    let mut taken = 0_usize;
     for entry in &announcement.entries {
         let entry_json = if entry.is_legal() { to_json(entry) } else { Vec::new() };
-        let comma = usize::from(bytes.len() > head_bytes);
-        let fits_none = head_bytes + entry_json.len() + END.len() > DATAGRAM_BYTES_MAX;
+        let comma: &[u8] = if bytes.len() > head_bytes { b"," } else { b"" };
+        let entry_bytes = entry_json.len().saturating_add(END.len());
+        let fits_none = head_bytes.saturating_add(entry_bytes) > DATAGRAM_BYTES_MAX;
         if !entry_json.is_empty() && !fits_none {
-            if bytes.len() + comma + entry_json.len() + END.len() > DATAGRAM_BYTES_MAX {
+            if bytes.len().saturating_add(comma.len()).saturating_add(entry_bytes) > DATAGRAM_BYTES_MAX {
                 break;
             }
-            bytes.extend_from_slice(&b","[..comma]);
+            bytes.extend_from_slice(comma);
             bytes.extend_from_slice(&entry_json);
         }
-        taken += 1;
+        taken = taken.saturating_add(1);
     }
     bytes.extend_from_slice(END);
     (bytes, taken)
@@ -209,14 +210,14 @@ fn query(body: QueryBody) -> Option<Query> {
 /// As much of a user name as fits [`USER_JSON_BYTES_MAX`] in JSON, where a control character takes six bytes and a
 /// quote two.
 fn short_user(user: &str) -> String {
-    let mut json_bytes = 0;
+    let mut json_bytes = 0_usize;
     user.chars()
         .take_while(|c| {
-            json_bytes += match c {
+            json_bytes = json_bytes.saturating_add(match c {
                 '\0'..='\u{1f}' => 6,
                 '"' | '\\' => 2,
                 _ => c.len_utf8(),
-            };
+            });
             json_bytes <= USER_JSON_BYTES_MAX
         })
         .collect()

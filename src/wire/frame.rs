@@ -21,6 +21,8 @@ pub const AGENT_BYTES_MAX: usize = 255;
 pub const BYE_BYTES_MAX: usize = 1024;
 /// Bytes of a chunk frame before its payload begins: length, kind, channel, chunk.
 pub const CHUNK_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
+/// What the length of a chunk frame counts beside its payload.
+const CHUNK_OVERHEAD_BYTES: u32 = CHUNK_HEADER_BYTES as u32 - 4;
 
 /// Why bytes are no frames. The connection cannot go on after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,42 +96,46 @@ impl Decoder {
             }
             self.begun = true;
         }
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let (used, decoded) = if self.skip > 0 {
                 let skipped = self.skip.min(rest.len());
-                self.skip -= skipped;
+                self.skip = self.skip.saturating_sub(skipped);
                 (skipped, None)
             } else if self.pending.is_empty() {
                 self.take_whole(rest)?
             } else {
                 self.take_more(rest)?
             };
-            at += used;
+            rest = rest.get(used..).unwrap_or_default();
             if decoded.is_some() {
-                return Ok((at, decoded));
+                return Ok((bytes.len().saturating_sub(rest.len()), decoded));
             }
         }
-        Ok((at, None))
+        Ok((bytes.len(), None))
     }
 
     /// Reads a frame that is whole in `bytes` where it stands; keeps what is not.
     fn take_whole(&mut self, bytes: &[u8]) -> Result<(usize, Option<Decoded>), FrameError> {
-        match extent(bytes)? {
+        let whole = match extent(bytes)? {
             Extent::Ignorable(len) => {
                 self.skip = len;
-                Ok((0, None))
+                return Ok((0, None));
             }
-            Extent::Control(len) if len <= bytes.len() => Ok((len, Some(control(&bytes[..len])?))),
-            Extent::Chunk if CHUNK_HEADER_BYTES <= bytes.len() => {
-                Ok((CHUNK_HEADER_BYTES, Some(chunk(bytes))))
-            }
-            Extent::Unclear(_) | Extent::Control(_) | Extent::Chunk => {
+            Extent::Control(len) => match bytes.get(..len) {
+                Some(frame) => Some((len, control(frame)?)),
+                None => None,
+            },
+            Extent::Chunk => chunk(bytes).map(|chunk| (CHUNK_HEADER_BYTES, chunk)),
+            Extent::Unclear(_) => None,
+        };
+        Ok(match whole {
+            Some((len, decoded)) => (len, Some(decoded)),
+            None => {
                 self.pending.extend_from_slice(bytes);
-                Ok((bytes.len(), None))
+                (bytes.len(), None)
             }
-        }
+        })
     }
 
     /// Adds to what is kept no more than belongs to the frame, and reads that once it is whole.
@@ -138,16 +144,18 @@ impl Decoder {
             Extent::Unclear(need) | Extent::Control(need) => need,
             Extent::Chunk => CHUNK_HEADER_BYTES,
             Extent::Ignorable(need) => {
-                self.skip = need - self.pending.len();
+                self.skip = need.saturating_sub(self.pending.len());
                 self.pending = Vec::new();
                 return Ok((0, None));
             }
         };
-        let used = (need - self.pending.len()).min(bytes.len());
-        self.pending.extend_from_slice(&bytes[..used]);
+        let missing = need.saturating_sub(self.pending.len());
+        let more = bytes.get(..missing).unwrap_or(bytes);
+        let used = more.len();
+        self.pending.extend_from_slice(more);
         let decoded = match extent(&self.pending)? {
             Extent::Control(len) if len == self.pending.len() => Some(control(&self.pending)?),
-            Extent::Chunk if self.pending.len() == CHUNK_HEADER_BYTES => Some(chunk(&self.pending)),
+            Extent::Chunk => chunk(&self.pending),
             _ => None,
         };
         if decoded.is_some() {
@@ -168,14 +176,16 @@ pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
     let begin = out.len();
     out.extend_from_slice(&[0; 5]);
     let kind = body::encode(frame, out);
-    let length = u32::try_from(out.len() - begin - 4).unwrap_or(u32::MAX);
-    out[begin..begin + 4].copy_from_slice(&length.to_be_bytes());
-    out[begin + 4] = kind;
+    let Some([l0, l1, l2, l3, k, body @ ..]) = out.get_mut(begin..) else { return };
+    // The kind is counted with the body.
+    let length = u32::try_from(body.len().saturating_add(1)).unwrap_or(u32::MAX);
+    [*l0, *l1, *l2, *l3] = length.to_be_bytes();
+    *k = kind;
 }
 
 /// Appends the header of a chunk frame whose payload of `bytes` bytes, 1 to 1 MiB, follows.
 pub fn encode_chunk_header(channel: u32, chunk: u32, bytes: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&bytes.saturating_add(CHUNK_HEADER_BYTES as u32 - 4).to_be_bytes());
+    out.extend_from_slice(&bytes.saturating_add(CHUNK_OVERHEAD_BYTES).to_be_bytes());
     out.push(kind::CHUNK);
     out.extend_from_slice(&channel.to_be_bytes());
     out.extend_from_slice(&chunk.to_be_bytes());
@@ -187,12 +197,12 @@ pub fn catalogue_page(entries: impl IntoIterator<Item = Entry>, generation: u64)
     let mut page = CataloguePage { entries: Vec::new(), more: false, generation };
     let mut json = Vec::new();
     // The kind, an empty page with its longest words, and behind each entry a comma.
-    let mut bytes = 1 + br#"{"entries":[],"more":false,"generation":18446744073709551615}"#.len();
+    let mut bytes = br#"k{"entries":[],"more":false,"generation":18446744073709551615}"#.len();
     for entry in entries.into_iter().filter(Entry::is_legal) {
         json.clear();
         // Writing strings and numbers into memory cannot fail.
         let _ = serde_json::to_writer(&mut json, &entry);
-        bytes += json.len() + 1;
+        bytes = bytes.saturating_add(json.len()).saturating_add(1);
         if bytes > CONTROL_BYTES_MAX {
             page.more = true;
             break;
@@ -206,15 +216,15 @@ pub fn catalogue_page(entries: impl IntoIterator<Item = Entry>, generation: u64)
 fn extent(bytes: &[u8]) -> Result<Extent, FrameError> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(Extent::Unclear(4)) };
     let length = u32::from_be_bytes(*length);
-    if length == 0 {
+    let Some(of_body) = length.checked_sub(1) else {
         return Err(FrameError::Length { kind: 0, bytes: 0 });
-    }
+    };
     let Some(kind) = rest.first().copied() else { return Ok(Extent::Unclear(5)) };
     let body_bytes = kind::body_bytes(kind).ok_or(FrameError::Kind(kind))?;
-    if !body_bytes.contains(&(length - 1)) {
+    if !body_bytes.contains(&of_body) {
         return Err(FrameError::Length { kind, bytes: length });
     }
-    let len = 4 + length as usize;
+    let len = (length as usize).saturating_add(4);
     Ok(match kind {
         kind::CHUNK => Extent::Chunk,
         _ if kind::is_ignorable(kind) => Extent::Ignorable(len),
@@ -224,18 +234,23 @@ fn extent(bytes: &[u8]) -> Result<Extent, FrameError> {
 
 /// Reads a whole control frame.
 fn control(frame: &[u8]) -> Result<Decoded, FrameError> {
-    let kind = frame[4];
-    body::decode(kind, &frame[5..]).map(Decoded::Frame).map_err(|why| FrameError::Body { kind, why })
+    let [_, _, _, _, kind, body @ ..] = frame else {
+        return Err(FrameError::Body { kind: 0, why: "too short" });
+    };
+    body::decode(*kind, body).map(Decoded::Frame).map_err(|why| FrameError::Body { kind: *kind, why })
 }
 
-/// Reads the header of a chunk frame, whose length was looked at.
-fn chunk(header: &[u8]) -> Decoded {
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    Decoded::Chunk {
-        channel: number(5),
-        chunk: number(9),
-        bytes: number(0) - (CHUNK_HEADER_BYTES as u32 - 4),
-    }
+/// Reads the header of a chunk frame, whose length was looked at; `None` while it is not whole.
+fn chunk(bytes: &[u8]) -> Option<Decoded> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (_kind, rest) = rest.split_first()?;
+    let (channel, rest) = rest.split_first_chunk()?;
+    let (chunk, _) = rest.split_first_chunk()?;
+    Some(Decoded::Chunk {
+        channel: u32::from_be_bytes(*channel),
+        chunk: u32::from_be_bytes(*chunk),
+        bytes: u32::from_be_bytes(*length).saturating_sub(CHUNK_OVERHEAD_BYTES),
+    })
 }
 
 impl fmt::Display for FrameError {

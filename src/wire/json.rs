@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 /// A string with its quotes.
 pub(in crate::wire) fn string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    let mut out = String::with_capacity(text.len().saturating_add(2));
     out.push('"');
     for c in text.chars() {
         match c {

@@ -368,8 +368,7 @@ pub enum Frame {
 
 /// As much of `text`, from its beginning, as `bytes_max` bytes hold.
 pub(crate) fn clipped(text: &str, bytes_max: usize) -> &str {
-    let ends = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    &text[..ends.unwrap_or(0)]
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
 }
 
 #[cfg(test)]

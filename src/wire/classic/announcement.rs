@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::core::sorted::SortedSet;
 use crate::wire::classic::{ChunkName, DATAGRAM_BYTES_MAX, Dialect, NameForm};
 use crate::wire::json::{between, member, string};
+use crate::wire::message::clipped;
 
 /// The most bytes of a datagram that is looked at: more than UDP over IPv4 carries.
 pub const DATAGRAM_BYTES_ACCEPTED_MAX: usize = 64 << 10;
@@ -143,16 +144,16 @@ pub fn encode_batch(peer_ip: Ipv4Addr, chunks: &[BatchChunk], now: LocalTime) ->
     let stamp = member("timestamp", &timestamp(now));
     let end = format!("}}, {stamp}, \"batch_info\": {{\"current\": 1, \"total\": 1}}}}");
     let mut json = head;
-    let mut taken = 0;
+    let mut taken = 0_usize;
     for chunk in chunks {
         let separator = if taken == 0 { "" } else { ", " };
         let entry = batch_entry(chunk);
-        if json.len() + separator.len() + entry.len() + end.len() > BATCH_BYTES_MAX {
+        if bytes_of([&json, separator, &entry, &end]) > BATCH_BYTES_MAX {
             break;
         }
         json.push_str(separator);
         json.push_str(&entry);
-        taken += 1;
+        taken = taken.saturating_add(1);
     }
     json.push_str(&end);
     (json.into_bytes(), taken)
@@ -176,7 +177,7 @@ impl Announcement {
         let mut seen = SortedSet::new();
         for name in names {
             let Some(Ok(name)) = name.as_str().map(ChunkName::parse) else {
-                self.names_refused += 1;
+                self.names_refused = self.names_refused.saturating_add(1);
                 continue;
             };
             if seen.insert(name.clone()) {
@@ -200,7 +201,7 @@ impl Announcement {
                     size: told.get("size").and_then(Value::as_u64),
                     sha256: told.get("checksum").and_then(Value::as_str).and_then(sha256),
                 }),
-                _ => self.names_refused += 1,
+                _ => self.names_refused = self.names_refused.saturating_add(1),
             }
         }
         Ok(())
@@ -224,29 +225,30 @@ fn is_only_batch(members: &Map<String, Value>) -> bool {
 
 /// The digest that 64 hexadecimal digits say.
 fn sha256(hex: &str) -> Option<[u8; 32]> {
-    let digits = hex.as_bytes();
+    let (pairs, odd) = hex.as_bytes().as_chunks();
     let mut digest = [0; 32];
-    if digits.len() != 2 * digest.len() {
+    if pairs.len() != digest.len() || !odd.is_empty() {
         return None;
     }
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
         let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
+        *byte = value(*high)? << 4 | value(*low)?;
     }
     Some(digest)
 }
 
 /// As much of a user name as is kept.
 fn kept_user(user: &str) -> String {
-    let end = (0..=USER_BYTES_MAX.min(user.len())).rev().find(|at| user.is_char_boundary(*at)).unwrap_or(0);
-    user[..end].to_owned()
+    clipped(user, USER_BYTES_MAX).to_owned()
 }
 
 /// As much of a user name as takes [`USER_JSON_BYTES_MAX`] in JSON.
 fn short_user(user: &str) -> String {
     let mut json_bytes = 0;
     let fits = |c: &char| {
-        json_bytes += string(c.encode_utf8(&mut [0; 4])).len() - 2;
+        // Without the quotes that each string has.
+        let bytes = string(c.encode_utf8(&mut [0; 4])).len().saturating_sub(2);
+        json_bytes = bytes.saturating_add(json_bytes);
         json_bytes <= USER_JSON_BYTES_MAX
     };
     user.chars().take_while(fits).collect()
@@ -261,7 +263,7 @@ fn datagrams(head: &str, names: &[ChunkName], end: &str) -> Vec<Vec<u8>> {
         let name = string(&name.to_string());
         let is_first = json.len() == head.len();
         let separator = if is_first { "" } else { ", " };
-        if !is_first && json.len() + separator.len() + name.len() + end.len() > DATAGRAM_BYTES_MAX {
+        if !is_first && bytes_of([&json, separator, &name, end]) > DATAGRAM_BYTES_MAX {
             json.push_str(end);
             all.push(std::mem::replace(&mut json, head.to_owned()).into_bytes());
         } else {
@@ -280,7 +282,12 @@ fn datagrams(head: &str, names: &[ChunkName], end: &str) -> Vec<Vec<u8>> {
 fn batch_entry_bytes_max(name: &ChunkName) -> usize {
     let told =
         BatchChunk { name: name.clone(), size: u64::MAX, sha256: [0; 32], made: NaiveDateTime::default() };
-    batch_entry(&told).len() + ", ".len()
+    bytes_of([&batch_entry(&told), ", "])
+}
+
+/// How long texts are together.
+fn bytes_of<const N: usize>(texts: [&str; N]) -> usize {
+    texts.iter().fold(0, |bytes, text| text.len().saturating_add(bytes))
 }
 
 fn batch_entry(chunk: &BatchChunk) -> String {

@@ -144,7 +144,7 @@ pub fn leading_size(first_bytes: &[u8], total_bytes: u64) -> Option<usize> {
     // No chunk is empty, and no size begins with a zero.
     let digits = first_bytes.iter().take(SIZE_DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()).count();
     (1..=digits).find(|run| {
-        let size = decimal(&first_bytes[..*run]).filter(|size| *size > 0);
+        let size = first_bytes.get(..*run).and_then(decimal).filter(|size| *size > 0);
         let with_size = size.and_then(|size| size.checked_add(u64::try_from(*run).ok()?));
         with_size == Some(total_bytes)
     })
@@ -175,7 +175,7 @@ impl AnswerDecoder {
         for (at, byte) in bytes.iter().copied().enumerate() {
             self.pending.push(byte);
             if let Some(head) = self.head(byte)? {
-                return Ok((at + 1, Some(head)));
+                return Ok((at.saturating_add(1), Some(head)));
             }
         }
         Ok((bytes.len(), None))
@@ -204,7 +204,7 @@ impl AnswerDecoder {
     }
 
     fn json_head(&mut self, byte: u8) -> Result<Option<AnswerHead>, AnswerError> {
-        if self.pending[0] != b'[' {
+        if self.pending.first() != Some(&b'[') {
             return self.not_json(AnswerError::Header).map(Some);
         }
         if self.scan.closes(byte) {

@@ -60,12 +60,12 @@ impl RequestDecoder {
     /// What is left belongs to the next one.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
         for (at, byte) in bytes.iter().copied().enumerate() {
-            if self.pending.len() + self.skipped >= REQUEST_BYTES_ACCEPTED_MAX {
+            if self.pending.len().saturating_add(self.skipped) >= REQUEST_BYTES_ACCEPTED_MAX {
                 return Err(RequestError::TooLong);
             }
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' if self.pending.is_empty() => {
-                    self.skipped += 1;
+                    self.skipped = self.skipped.saturating_add(1);
                     continue;
                 }
                 b'{' => {}
@@ -76,7 +76,7 @@ impl RequestDecoder {
             if self.scan.closes(byte) {
                 let request = request(&self.pending, self.tcp_port)?;
                 *self = RequestDecoder::new(self.tcp_port);
-                return Ok((at + 1, Some(request)));
+                return Ok((at.saturating_add(1), Some(request)));
             }
         }
         Ok((bytes.len(), None))

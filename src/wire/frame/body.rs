@@ -275,7 +275,7 @@ impl<'a> Body<'a> {
     }
 
     fn values(&mut self, count: usize) -> Result<Vec<ChainingValue>, Why> {
-        let (values, _) = self.take(count * size_of::<ChainingValue>())?.as_chunks();
+        let (values, _) = self.take(count.saturating_mul(size_of::<ChainingValue>()))?.as_chunks();
         Ok(values.to_vec())
     }
 

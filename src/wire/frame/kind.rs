@@ -44,22 +44,24 @@ pub(super) fn is_ignorable(kind: u8) -> bool {
 /// How many bytes the body of a frame of this kind has; `None`: there is no such kind.
 pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
     let exactly = |bytes: u32| bytes..=bytes;
-    let control_max = CONTROL_BYTES_MAX as u32 - 1;
+    // The length that is bounded counts the kind, too.
+    const BODY_BYTES_MAX: u32 = CONTROL_BYTES_MAX as u32 - 1;
+    const MAP_BYTES_MAX: u32 = 4 + HAVE_MAP_BITS_BYTES_MAX as u32;
     Some(match kind {
-        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE | OFFER | OFFER_ANSWER | OFFER_OUTCOME => 2..=control_max,
+        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE | OFFER | OFFER_ANSWER | OFFER_OUTCOME => 2..=BODY_BYTES_MAX,
         OPEN => exactly(4 + 32 + 8 + 4),
         REFUSE => exactly(32 + 1),
         WITHDRAW => exactly(4 + 1),
         MANIFEST_REQUEST | REQUEST | CANCEL | RECALL | BAD => exactly(4 + 4),
-        MANIFEST_PAGE => PAGE_HEAD_BYTES..=control_max,
-        HAVE_MAP => 4..=4 + HAVE_MAP_BITS_BYTES_MAX as u32,
+        MANIFEST_PAGE => PAGE_HEAD_BYTES..=BODY_BYTES_MAX,
+        HAVE_MAP => 4..=MAP_BYTES_MAX,
         HAVE => exactly(4 + 4 + 4),
         REJECT => exactly(4 + 4 + 1),
         CHUNK => 4 + 4 + 1..=4 + 4 + CHUNK_BYTES_MAX,
         PING | PONG => exactly(0),
         SHOW | IDLE => exactly(4),
         BYE => 0..=super::BYE_BYTES_MAX as u32,
-        _ if is_ignorable(kind) => 0..=control_max,
+        _ if is_ignorable(kind) => 0..=BODY_BYTES_MAX,
         _ => return None,
     })
 }

@@ -71,7 +71,7 @@ fn table<'a>(html: &mut String, rows: impl IntoIterator<Item = Row<'a>>) -> Tabl
             readable(size),
         );
         last = Some(Cursor { name: name.to_owned(), id });
-        count += 1;
+        count = count.saturating_add(1);
     }
     let Some(last) = last else { return Table::Empty };
     html.push_str("</table>\n");
@@ -112,12 +112,16 @@ fn readable(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+    let mut tenths = u128::from(bytes).saturating_mul(10) / 1024;
+    let mut unit = "KiB";
+    for larger in UNITS.iter().skip(1) {
+        if tenths < 10_240 {
+            break;
+        }
         tenths /= 1024;
-        unit += 1;
+        unit = larger;
     }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

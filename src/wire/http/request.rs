@@ -57,7 +57,7 @@ impl RequestDecoder {
             if self.head.ends_with(b"\r\n\r\n") {
                 let head = std::mem::take(self).head;
                 return understand(&head)
-                    .map(|request| (at + 1, Some(request)))
+                    .map(|request| (at.saturating_add(1), Some(request)))
                     .map_err(RequestError::Refused);
             }
             if self.head.len() >= HEAD_BYTES_MAX {

@@ -84,8 +84,8 @@ pub(super) fn split_absolute(target: &str) -> (Option<&str>, &str) {
     if !scheme.eq_ignore_ascii_case("http://") {
         return (None, target);
     }
-    match rest.find(['/', '?']) {
-        Some(end) if rest[end..].starts_with('/') => (Some(&rest[..end]), &rest[end..]),
+    match rest.find(['/', '?']).and_then(|end| rest.split_at_checked(end)) {
+        Some((authority, path)) if path.starts_with('/') => (Some(authority), path),
         Some(_) => (None, target),
         None => (Some(rest), "/"),
     }
@@ -104,7 +104,7 @@ pub fn percent_decoded(text: &str) -> Option<String> {
             b'%' => {
                 let mut digit = || char::from(rest.next()?).to_digit(16);
                 let (high, low) = (digit()?, digit()?);
-                u8::try_from(high * 16 + low).ok()?
+                u8::try_from(high << 4 | low).ok()?
             }
             plain => plain,
         });

@@ -131,8 +131,9 @@ impl Hearing {
                 .iter()
                 .any(|known| known.as_bytes().eq_ignore_ascii_case(self.text.trim_ascii_end())),
             Stage::Name { extension } => {
-                let end = self.text.len().saturating_sub(extension.len());
-                end > 0 && self.text[end..].eq_ignore_ascii_case(extension.as_bytes())
+                let stem_bytes = self.text.len().saturating_sub(extension.len());
+                let end = self.text.get(stem_bytes..).unwrap_or_default();
+                stem_bytes > 0 && end.eq_ignore_ascii_case(extension.as_bytes())
             }
             Stage::Size { .. } | Stage::ShortSize => true,
         };
@@ -186,14 +187,14 @@ impl Hearing {
             if self.scan.closes(*byte) {
                 self.stage = Stage::Over;
                 let announced = metadata(&std::mem::take(&mut self.text))?;
-                return Ok((at + 1, Heard::Announced(announced)));
+                return Ok((at.saturating_add(1), Heard::Announced(announced)));
             }
         }
         Ok((bytes.len(), Heard::Nothing))
     }
 
     fn push_text(&mut self, bytes: &[u8], bytes_max: usize) -> Result<(usize, Heard), PushError> {
-        if self.text.len() + bytes.len() > bytes_max {
+        if self.text.len().saturating_add(bytes.len()) > bytes_max {
             return Err(PushError::TooLong);
         }
         self.text.extend_from_slice(bytes);

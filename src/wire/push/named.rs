@@ -27,10 +27,10 @@ pub const TAIL_BYTES: usize = USER_BYTES_MAX;
 pub fn parts(head: &[u8], tail: &[u8], total: u64) -> Option<Parts> {
     let run = head.iter().take(SIZE_DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()).count();
     (1..=run).rev().find_map(|digits| {
-        let bytes = size(&head[..digits])?;
+        let bytes = size(head.get(..digits)?)?;
         let user_bytes = total.checked_sub(digits as u64)?.checked_sub(bytes)?;
-        let user_bytes = usize::try_from(user_bytes).ok().filter(|count| *count <= tail.len())?;
-        let user = user(&tail[tail.len() - user_bytes..])?;
+        let before_user = tail.len().checked_sub(usize::try_from(user_bytes).ok()?)?;
+        let user = user(tail.get(before_user..)?)?;
         Some(Parts { digits: digits as u64, bytes, user: user.to_owned() })
     })
 }

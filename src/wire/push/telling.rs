@@ -133,12 +133,9 @@ pub struct OkHearing {
 impl OkHearing {
     /// Takes bytes as they come: whether the word is complete. `Err`: it is another.
     pub fn push(&mut self, bytes: &[u8]) -> Result<bool, NotOk> {
-        let end = self.heard.checked_add(bytes.len()).filter(|end| *end <= OK.len()).ok_or(NotOk)?;
-        if OK[self.heard..end] != *bytes {
-            return Err(NotOk);
-        }
-        self.heard = end;
-        Ok(end == OK.len())
+        let rest = OK.get(self.heard..).and_then(|left| left.strip_prefix(bytes)).ok_or(NotOk)?;
+        self.heard = OK.len().saturating_sub(rest.len());
+        Ok(rest.is_empty())
     }
 }
 
@@ -148,7 +145,7 @@ pub struct NotOk;
 
 /// A name's extension with its dot; `None`: it has none.
 fn extension(name: &str) -> Option<&str> {
-    name.rfind('.').filter(|dot| dot + 1 < name.len()).map(|dot| &name[dot..])
+    name.rfind('.').and_then(|dot| name.get(dot..)).filter(|extension| extension.len() > 1)
 }
 
 impl fmt::Display for SendError {
