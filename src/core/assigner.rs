@@ -77,7 +77,7 @@ impl Assigner {
     pub(in crate::core) fn new(chunks: u32, rng: &mut Rng) -> Assigner {
         let mut waiting: Vec<u32> = (0..chunks).collect();
         for at in (1..waiting.len()).rev() {
-            waiting.swap(at, rng.below(at + 1));
+            waiting.swap(at, rng.below(at.saturating_add(1)));
         }
         Assigner {
             waiting,
@@ -131,7 +131,7 @@ impl Assigner {
         match self.alone.get(&chunk) {
             Some((with, _)) if *with == at => {}
             Some((_, since)) => {
-                self.spreads = (self.spreads * 7 + now.since(*since)) / 8;
+                self.spreads = averaged(self.spreads, now.since(*since));
                 self.alone.remove(&chunk);
                 self.again.remove(&chunk);
             }
@@ -161,7 +161,7 @@ impl Assigner {
         // In the end the seed has nothing else to do, and everything waits for what has not left.
         let in_the_end = self.waiting.is_empty();
         let late = if in_the_end { LATE_IN_THE_END } else { LATE };
-        let (leaves, spreads) = (self.leaves * late, self.spreads * LATE);
+        let (leaves, spreads) = (self.leaves.saturating_mul(late), self.spreads.saturating_mul(LATE));
         for (conn, hand) in &mut self.hands {
             let late = |(chunk, since): (&u32, &Time)| (now.since(*since) >= leaves).then_some(*chunk);
             for chunk in hand.chunks.iter().filter_map(late).collect::<Vec<_>>() {
@@ -198,7 +198,7 @@ impl Assigner {
     fn take_from_hands(&mut self, now: Time, chunk: u32) {
         let holds = |(conn, hand): (&ConnId, &mut Hand)| Some((*conn, hand.chunks.remove(&chunk)?));
         if let Some((owner, since)) = self.hands.iter_mut().find_map(holds) {
-            self.leaves = (self.leaves * 7 + now.since(since)) / 8;
+            self.leaves = averaged(self.leaves, now.since(since));
             self.fill(now, owner);
         }
     }
@@ -219,7 +219,7 @@ impl Assigner {
     /// Assigns more to somebody, as long as there is some and it has not got its share: first what is late elsewhere.
     fn fill(&mut self, now: Time, conn: ConnId) {
         let alone = self.hands.len() == 1;
-        let share = (ASSIGNED / self.hands.len().max(1)).clamp(HAND_MIN, HAND_MAX);
+        let share = ASSIGNED.checked_div(self.hands.len()).unwrap_or(ASSIGNED).clamp(HAND_MIN, HAND_MAX);
         let Some(hand) = self.hands.get_mut(&conn).filter(|hand| !hand.stalled && !hand.free) else {
             return;
         };
@@ -238,16 +238,21 @@ impl Assigner {
 
     /// Panics when a chunk that has not left is nowhere.
     pub(in crate::core) fn check(&self) {
-        let mut places = vec![0; self.left.len() as usize];
-        let assigned = self.hands.values().flat_map(|hand| hand.chunks.keys());
-        for chunk in self.waiting.iter().chain(assigned).chain(self.again.keys()) {
-            places[*chunk as usize] += 1;
+        let mut assigned = Bitfield::empty(self.left.len());
+        let in_hands = self.hands.values().flat_map(|hand| hand.chunks.keys());
+        for chunk in self.waiting.iter().chain(in_hands).chain(self.again.keys()) {
+            let first = assigned.set(*chunk);
+            assert!(first || self.left.get(*chunk), "chunk {chunk} is assigned twice before it left");
         }
-        for (chunk, count) in (0u32..).zip(places) {
-            assert!(count > 0 || self.left.get(chunk), "chunk {chunk} is assigned or has left");
-            assert!(count < 2 || self.left.get(chunk), "chunk {chunk} is assigned twice before it left");
+        for chunk in assigned.missing() {
+            assert!(self.left.get(chunk), "chunk {chunk} is assigned or has left");
         }
     }
+}
+
+/// A moving average of which the newest of eight parts is `new`.
+fn averaged(usual: Duration, new: Duration) -> Duration {
+    usual.saturating_mul(7).saturating_add(new).checked_div(8).unwrap_or_default()
 }
 
 #[cfg(test)]

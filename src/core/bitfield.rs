@@ -43,26 +43,29 @@ impl Bitfield {
 
     /// Whether bit `index` is set; false past the end.
     pub fn get(&self, index: u32) -> bool {
-        index < self.len && self.words[(index / 64) as usize] >> (index % 64) & 1 == 1
+        self.words.get(word_of(index)).is_some_and(|word| word & bit_of(index) != 0)
     }
 
     /// Sets bit `index`. True when it was not set before; past the end nothing happens.
     pub fn set(&mut self, index: u32) -> bool {
-        if index >= self.len || self.get(index) {
+        if index >= self.len {
             return false;
         }
-        self.words[(index / 64) as usize] |= 1 << (index % 64);
-        self.ones += 1;
+        let Some(word) = self.words.get_mut(word_of(index)).filter(|word| **word & bit_of(index) == 0) else {
+            return false;
+        };
+        *word |= bit_of(index);
+        self.ones = self.ones.saturating_add(1);
         true
     }
 
     /// Clears bit `index`. True when it was set before.
     pub fn clear(&mut self, index: u32) -> bool {
-        if !self.get(index) {
+        let Some(word) = self.words.get_mut(word_of(index)).filter(|word| **word & bit_of(index) != 0) else {
             return false;
-        }
-        self.words[(index / 64) as usize] &= !(1 << (index % 64));
-        self.ones -= 1;
+        };
+        *word &= !bit_of(index);
+        self.ones = self.ones.saturating_sub(1);
         true
     }
 
@@ -80,14 +83,14 @@ impl Bitfield {
 
     /// The indices of the set bits, in order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let words = (0u32..).zip(&self.words);
-        words.flat_map(|(at, word)| ones(*word).map(move |bit| at * 64 + bit))
+        let words = self.words.iter().zip((0u32..).step_by(64));
+        words.flat_map(|(word, first)| ones(*word).map(move |bit| first | bit))
     }
 
     /// The bits that are set in both of the same length, in order.
     pub(in crate::core) fn common<'a>(&'a self, other: &'a Bitfield) -> impl Iterator<Item = u32> + 'a {
-        let words = (0u32..).zip(self.words.iter().zip(&other.words));
-        words.flat_map(|(at, (here, there))| ones(here & there).map(move |bit| at * 64 + bit))
+        let words = self.words.iter().zip(&other.words).zip((0u32..).step_by(64));
+        words.flat_map(|((here, there), first)| ones(here & there).map(move |bit| first | bit))
     }
 
     /// The bits that are not set here are set there, and the other way around.
@@ -96,7 +99,7 @@ impl Bitfield {
         if let Some(last) = words.last_mut() {
             *last &= u64::MAX >> (self.len.wrapping_neg() % 64);
         }
-        Bitfield { words, len: self.len, ones: self.len - self.ones }
+        Bitfield { words, len: self.len, ones: self.len.saturating_sub(self.ones) }
     }
 
     /// The indices of the bits that are not set, in order.
@@ -106,11 +109,9 @@ impl Bitfield {
 
     /// The bits as bytes, the first bit the highest of the first byte, spare bits zero.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len.div_ceil(8) as usize];
-        for index in self.iter() {
-            bytes[(index / 8) as usize] |= 0x80 >> (index % 8);
-        }
-        bytes
+        // The first bit is the lowest of a word, and the highest of a byte.
+        let bytes = self.words.iter().flat_map(|word| word.to_le_bytes()).map(u8::reverse_bits);
+        bytes.take(self.len.div_ceil(8) as usize).collect()
     }
 
     /// `len` bits from bytes as [`Bitfield::to_bytes`] writes them; `None` when there are too few or too many
@@ -120,15 +121,25 @@ impl Bitfield {
             return None;
         }
         let mut bits = Bitfield::empty(len);
-        for (at, byte) in (0u32..).zip(bytes) {
+        for (byte, first) in bytes.iter().zip((0u32..).step_by(8)) {
             for bit in (0..8).filter(|bit| byte & (0x80 >> bit) != 0) {
-                if !bits.set(at * 8 + bit) {
+                if !bits.set(first | bit) {
                     return None;
                 }
             }
         }
         Some(bits)
     }
+}
+
+/// The word in which a bit is.
+fn word_of(index: u32) -> usize {
+    (index / 64) as usize
+}
+
+/// A bit in its word.
+fn bit_of(index: u32) -> u64 {
+    1 << (index % 64)
 }
 
 /// Which bits of a word are set, the lowest first.

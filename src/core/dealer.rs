@@ -88,13 +88,13 @@ impl Dealer {
         }
         if self.taken < self.places {
             let place = self.taken;
-            self.taken += 1;
+            self.taken = self.taken.saturating_add(1);
             self.deal_at = match self.taken < self.places {
                 true => self.deal_at.or(Some(now + self.deal_after)),
                 false => None,
             };
             for chunk in (place..self.chunks()).step_by(self.places as usize) {
-                if self.lots[chunk as usize] == Lot::Kept {
+                if self.lots.get(chunk as usize) == Some(&Lot::Kept) {
                     self.deal_one(conn, chunk);
                 }
             }
@@ -107,15 +107,12 @@ impl Dealer {
     /// Somebody is gone. What it was still to get goes to others at once, and what it alone had a little later.
     pub(in crate::core) fn depart(&mut self, now: Time, conn: ConnId) {
         let Some(hand) = self.hands.remove(&conn) else { return };
-        for chunk in hand.has.iter() {
-            self.holders[chunk as usize] -= 1;
-        }
-        for chunk in 0..self.chunks() {
-            let lot = &mut self.lots[chunk as usize];
+        for ((chunk, lot), holders) in (0..).zip(&mut self.lots).zip(&mut self.holders) {
+            *holders = holders.saturating_sub(u32::from(hand.has.get(chunk)));
             if *lot == Lot::Dealt(conn) {
                 *lot = Lot::Pooled;
                 self.pool.insert(chunk);
-            } else if *lot == Lot::Out && self.holders[chunk as usize] == 0 {
+            } else if *lot == Lot::Out && *holders == 0 {
                 *lot = Lot::Lost;
                 self.lost.insert(chunk);
                 self.lost_at = self.lost_at.or(Some(now + LOST_AFTER));
@@ -132,8 +129,11 @@ impl Dealer {
             return;
         }
         hand.shown.remove(&chunk);
-        self.holders[chunk as usize] += 1;
-        match std::mem::replace(&mut self.lots[chunk as usize], Lot::Out) {
+        if let Some(holders) = self.holders.get_mut(chunk as usize) {
+            *holders = holders.saturating_add(1);
+        }
+        let Some(lot) = self.lots.get_mut(chunk as usize) else { return };
+        match std::mem::replace(lot, Lot::Out) {
             Lot::Dealt(other) => {
                 if let Some(hand) = self.hands.get_mut(&other) {
                     hand.waiting.remove(&chunk);
@@ -154,20 +154,22 @@ impl Dealer {
     pub(in crate::core) fn note_sent(&mut self, conn: ConnId, chunk: u32) {
         let Some(hand) = self.hands.get_mut(&conn) else { return };
         hand.shown.remove(&chunk);
-        match self.lots.get(chunk as usize).copied() {
-            // It was asked for as a last resort, by who was not dealt it.
-            Some(Lot::Kept | Lot::Pooled | Lot::Lost) => {
-                self.pool.remove(&chunk);
-                self.lost.remove(&chunk);
-                self.lots[chunk as usize] = Lot::Dealt(conn);
+        if let Some(lot) = self.lots.get_mut(chunk as usize) {
+            match *lot {
+                // It was asked for as a last resort, by who was not dealt it.
+                Lot::Kept | Lot::Pooled | Lot::Lost => {
+                    self.pool.remove(&chunk);
+                    self.lost.remove(&chunk);
+                    *lot = Lot::Dealt(conn);
+                }
+                Lot::Dealt(other)
+                    if other != conn
+                        && self.hands.get_mut(&other).is_some_and(|hand| hand.waiting.remove(&chunk)) =>
+                {
+                    *lot = Lot::Dealt(conn);
+                }
+                Lot::Dealt(_) | Lot::Out => {}
             }
-            Some(Lot::Dealt(other))
-                if other != conn
-                    && self.hands.get_mut(&other).is_some_and(|hand| hand.waiting.remove(&chunk)) =>
-            {
-                self.lots[chunk as usize] = Lot::Dealt(conn);
-            }
-            _ => {}
         }
         self.fill(conn);
     }
@@ -186,7 +188,9 @@ impl Dealer {
             self.pool.extend(kept.map(|(chunk, _)| chunk));
         }
         for chunk in &self.pool {
-            self.lots[*chunk as usize] = Lot::Pooled;
+            if let Some(lot) = self.lots.get_mut(*chunk as usize) {
+                *lot = Lot::Pooled;
+            }
         }
         self.deal_pool();
     }
@@ -207,7 +211,8 @@ impl Dealer {
     }
 
     fn deal_one(&mut self, conn: ConnId, chunk: u32) {
-        self.lots[chunk as usize] = Lot::Dealt(conn);
+        let Some(lot) = self.lots.get_mut(chunk as usize) else { return };
+        *lot = Lot::Dealt(conn);
         if let Some(hand) = self.hands.get_mut(&conn) {
             hand.waiting.insert(chunk);
         }
@@ -215,12 +220,13 @@ impl Dealer {
 
     /// Deals what belongs to nobody, each chunk to who has the fewest to get, and shows what may be shown.
     fn deal_pool(&mut self) {
+        let load = |hand: &Hand| hand.waiting.len().saturating_add(hand.shown.len());
         let mut loads: SortedSet<(usize, ConnId)> =
-            self.hands.iter().map(|(conn, hand)| (hand.waiting.len() + hand.shown.len(), *conn)).collect();
+            self.hands.iter().map(|(conn, hand)| (load(hand), *conn)).collect();
         while let Some((load, conn)) = loads.pop_first() {
             let Some(chunk) = self.pool.pop_first() else { break };
             self.deal_one(conn, chunk);
-            loads.insert((load + 1, conn));
+            loads.insert((load.saturating_add(1), conn));
         }
         for conn in self.hands.keys().copied().collect::<Vec<_>>() {
             self.fill(conn);
@@ -232,7 +238,7 @@ impl Dealer {
         loop {
             let own = self.hands.get(&conn).map_or(0, |hand| hand.waiting.len());
             let longest = self.hands.values_mut().max_by_key(|hand| hand.waiting.len());
-            let longest = longest.filter(|hand| hand.waiting.len() > own + 1);
+            let longest = longest.filter(|hand| hand.waiting.len() > own.saturating_add(1));
             let Some(chunk) = longest.and_then(|hand| hand.waiting.pop_last()) else { return };
             self.deal_one(conn, chunk);
         }
@@ -251,9 +257,9 @@ impl Dealer {
 
     /// Panics when a chunk is nowhere, or in two places.
     pub(in crate::core) fn check(&self) {
-        for (chunk, lot) in (0u32..).zip(&self.lots) {
+        for ((chunk, lot), counted) in (0u32..).zip(&self.lots).zip(&self.holders) {
             let holders = self.hands.values().filter(|hand| hand.has.get(chunk)).count();
-            assert_eq!(self.holders[chunk as usize] as usize, holders, "chunk {chunk} is held by so many");
+            assert_eq!(*counted as usize, holders, "chunk {chunk} is held by so many");
             let waits = self.hands.iter().filter(|(_, hand)| hand.waiting.contains(&chunk));
             let waits: Vec<ConnId> = waits.map(|(conn, _)| *conn).collect();
             match lot {

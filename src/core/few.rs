@@ -108,7 +108,8 @@ impl<K: Ord, V> FewMap<K, V> {
             _ => None,
         };
         let few = self.few();
-        let few = &few[few.partition_point(|(present, _)| present.borrow() < key)..];
+        let before = few.partition_point(|(present, _)| present.borrow() < key);
+        let few = few.get(before..).unwrap_or_default();
         few.iter().map(|(key, value)| (key, value)).chain(many.into_iter().flatten())
     }
 

@@ -117,16 +117,17 @@ impl Flights {
         if flights.is_empty() {
             self.by_chunk.remove(&chunk);
         }
-        self.timely = self.timely + usize::from(after) - usize::from(before);
+        self.timely = self.timely.saturating_add(usize::from(after)).saturating_sub(usize::from(before));
         changed
     }
 
     fn count_late(&mut self, conn: ConnId, was: bool, is: bool) {
         if is {
-            *self.late_at.entry(conn).or_default() += 1;
+            let count = self.late_at.entry(conn).or_default();
+            *count = count.saturating_add(1);
         }
         if was && let Some(count) = self.late_at.get_mut(&conn) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
             if *count == 0 {
                 self.late_at.remove(&conn);
             }
@@ -137,11 +138,10 @@ impl Flights {
     pub(in crate::core) fn check(&self) {
         let timely = self.by_chunk.values().filter(|flights| flights.iter().any(|flight| !flight.late));
         assert_eq!(timely.count(), self.timely, "chunks that are not late");
-        let mut late_at = SortedMap::new();
-        for flight in self.by_chunk.values().flatten().filter(|flight| flight.late) {
-            *late_at.entry(flight.conn).or_default() += 1;
-        }
-        assert_eq!(late_at, self.late_at, "requests that are late");
+        let late = || self.by_chunk.values().flatten().filter(|flight| flight.late);
+        let count = |of: &ConnId| late().filter(|flight| flight.conn == *of).count();
+        assert!(late().all(|flight| self.late_at.contains_key(&flight.conn)), "requests that are late");
+        assert!(self.late_at.iter().all(|(conn, late)| *late == count(conn)), "requests that are late");
     }
 }
 

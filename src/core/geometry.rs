@@ -67,7 +67,8 @@ impl Geometry {
     pub fn ring(size_bytes: u64, wish_bytes: u32) -> Result<Geometry, GeometryError> {
         let wished = match Geometry::new(size_bytes, wish_bytes) {
             Err(GeometryError::TooLarge(_)) => {
-                let larger = (wish_bytes.ilog2() + 1..=CHUNK_BYTES_MAX.ilog2()).map(|power| 1 << power);
+                let above = wish_bytes.checked_ilog2().unwrap_or(0).saturating_add(1);
+                let larger = (above..=CHUNK_BYTES_MAX.ilog2()).map(|power| 1 << power);
                 let mut cuts = larger.filter_map(|bytes| Geometry::new(size_bytes, bytes).ok());
                 return cuts.next().ok_or(GeometryError::TooLarge(size_bytes));
             }
@@ -79,7 +80,7 @@ impl Geometry {
         // The last of so many chunks has at least one byte. With fewer than those it is less than four wishes, so it fits.
         let most = u32::try_from(size_bytes.saturating_sub(1) / (RING_CHUNKS_MIN - 1)).unwrap_or(wish_bytes);
         let chunk_bytes = match most {
-            ODD_CHUNK_STEP_BYTES.. => most - most % ODD_CHUNK_STEP_BYTES,
+            ODD_CHUNK_STEP_BYTES.. => most.saturating_sub(most % ODD_CHUNK_STEP_BYTES),
             _ => 1 << most.max(CHUNK_BYTES_MIN).ilog2(),
         };
         Geometry::new(size_bytes, chunk_bytes)
@@ -142,7 +143,7 @@ impl fmt::Display for GeometryError {
 impl std::error::Error for GeometryError {}
 
 fn span(size_bytes: u64, piece_bytes: u32, index: u32) -> Option<(u64, u32)> {
-    let offset = u64::from(index) * u64::from(piece_bytes);
+    let offset = u64::from(index).checked_mul(u64::from(piece_bytes))?;
     let left = size_bytes.checked_sub(offset).filter(|left| *left > 0)?;
     Some((offset, u32::try_from(left.min(u64::from(piece_bytes))).ok()?))
 }

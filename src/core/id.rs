@@ -24,14 +24,15 @@ pub struct NotAnId {
 impl ContentId {
     /// The first eight hexadecimal digits, as they appear in the names of part files.
     pub fn short(&self) -> String {
-        hex(&self.0[..4])
+        let [a, b, c, d, ..] = self.0;
+        hex(&[a, b, c, d])
     }
 
     /// Whether its hexadecimal digits begin with these.
     pub fn begins_with(&self, digits: &str) -> bool {
         let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         let is = |(digit, nibble)| char::from(digit).to_digit(16) == Some(u32::from(nibble));
-        digits.len() <= 2 * self.0.len() && digits.bytes().zip(nibbles).all(is)
+        digits.len().div_ceil(2) <= self.0.len() && digits.bytes().zip(nibbles).all(is)
     }
 }
 
@@ -112,20 +113,21 @@ hex_id!(PeerId, 16);
 
 fn hex(bytes: &[u8]) -> String {
     // Ids are written into several lines for each file that is fetched, so this is not left to the formatter.
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect();
     String::from_utf8(digits).unwrap_or_default()
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
+    let (pairs, odd) = text.as_bytes().as_chunks();
+    if pairs.len() != N || !odd.is_empty() {
         return None;
     }
     let nibble = |digit: u8| char::from(digit).to_digit(16);
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).ok()?;
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok()?;
     }
     Some(bytes)
 }

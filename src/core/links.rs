@@ -87,13 +87,14 @@ impl Links {
 
     /// One more of them.
     pub(in crate::core) fn half_open_add(&mut self, ip: IpAddr) {
-        *self.half_open.entry(ip).or_default() += 1;
+        let count = self.half_open.entry(ip).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// One less of them.
     pub(in crate::core) fn half_open_remove(&mut self, ip: &IpAddr) {
         if let Some(count) = self.half_open.get_mut(ip) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
             if *count == 0 {
                 self.half_open.remove(ip);
             }

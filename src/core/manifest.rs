@@ -104,7 +104,8 @@ impl Manifest {
             return blake3::hash(bytes).as_bytes() == &id.0;
         }
         let unit_bytes = self.geometry.unit_bytes();
-        let first = usize::try_from(offset / u64::from(unit_bytes)).unwrap_or(usize::MAX);
+        let before = offset.checked_div(u64::from(unit_bytes));
+        let first = before.and_then(|units| usize::try_from(units).ok()).unwrap_or(usize::MAX);
         let units = bytes.chunks(unit_bytes as usize);
         let values = self.values.get(first..).unwrap_or_default();
         values.len() >= units.len()
@@ -122,7 +123,7 @@ impl Manifest {
         if !same_size || geometry.unit_bytes() < self.geometry.unit_bytes() {
             return None;
         }
-        let merged_units = (geometry.unit_bytes() / self.geometry.unit_bytes()) as usize;
+        let merged_units = geometry.unit_bytes().checked_div(self.geometry.unit_bytes())? as usize;
         let several = geometry.units() > 1;
         let values =
             if several { self.values.chunks(merged_units).map(tree::merge).collect() } else { Vec::new() };
@@ -141,15 +142,15 @@ impl Manifest {
 impl SizeProof {
     /// Whether tail and left values are as long and as many as the geometry demands.
     fn fits(&self, geometry: &Geometry) -> bool {
-        let last_unit_bytes = geometry.size_bytes() - build::last_unit_offset(geometry);
+        let last_unit_bytes = geometry.size_bytes().saturating_sub(build::last_unit_offset(geometry));
         let mut leaves = last_unit_bytes.div_ceil(tree::LEAF_BYTES);
-        let tail_bytes = last_unit_bytes - leaves.saturating_sub(1) * tree::LEAF_BYTES;
-        let mut left = 0;
+        let whole_bytes = leaves.saturating_sub(1).saturating_mul(tree::LEAF_BYTES);
+        let mut left = 0_usize;
         while leaves > 1 {
-            leaves -= leaves.div_ceil(2).next_power_of_two();
-            left += 1;
+            leaves = leaves.saturating_sub(leaves.div_ceil(2).next_power_of_two());
+            left = left.saturating_add(1);
         }
-        self.tail.len() as u64 == tail_bytes && self.left.len() == left
+        self.tail.len() as u64 == last_unit_bytes.saturating_sub(whole_bytes) && self.left.len() == left
     }
 
     /// The value of the last unit of a content of `size_bytes`, which has several.
@@ -167,7 +168,7 @@ impl SizeProof {
 
     /// The value of the tail, which ends at `size_bytes`, is not empty, and is not the root.
     fn tail_value(&self, size_bytes: u64) -> ChainingValue {
-        tree::subtree(size_bytes - self.tail.len() as u64, &self.tail)
+        tree::subtree(size_bytes.saturating_sub(self.tail.len() as u64), &self.tail)
     }
 }
 

@@ -12,13 +12,13 @@ pub(in crate::core) const WINDOW_USUAL: u32 = 16;
 /// those equally rare. `availability[chunk]` counts the connected peers that have it.
 pub fn rarest_first(had: &Bitfield, open: &Bitfield, availability: &[u16], rng: &mut Rng) -> Option<u32> {
     let mut best: Option<(u16, u32)> = None;
-    let mut equals = 0;
+    let mut equals = 0_usize;
     for chunk in had.common(open) {
         let holders = *availability.get(chunk as usize)?;
         match best {
             Some((fewest, _)) if holders > fewest => {}
             Some((fewest, _)) if holders == fewest => {
-                equals += 1;
+                equals = equals.saturating_add(1);
                 // Each of the n equals so far is kept with probability 1/n.
                 if rng.below(equals) == 0 {
                     best = Some((holders, chunk));
@@ -44,7 +44,7 @@ pub(in crate::core) fn any(
     let is_offered = |chunk: &u32| had.get(*chunk) && offered(*chunk);
     for (before, chunk) in open.iter().filter(is_offered).enumerate() {
         // Each of the n so far is kept with probability 1/n.
-        if rng.below(before + 1) == 0 {
+        if rng.below(before.saturating_add(1)) == 0 {
             chosen = Some(chunk);
         }
     }

@@ -100,7 +100,7 @@ impl Stage {
     pub(in crate::core) fn take_ask(&mut self, now: Time) -> bool {
         let Stage::Seeking { since, asked, .. } = self else { return false };
         let due = ASKS.get(*asked).is_some_and(|after| *since + *after <= now);
-        *asked += usize::from(due);
+        *asked = asked.saturating_add(usize::from(due));
         due
     }
 
@@ -240,7 +240,7 @@ impl Pusher {
         let mut due = Vec::new();
         for (content, (since, asked)) in &mut self.swarms {
             if SWARM_ASKS.get(*asked).is_some_and(|after| *since + *after <= now) {
-                *asked += 1;
+                *asked = asked.saturating_add(1);
                 due.push(*content);
             }
         }

@@ -38,7 +38,7 @@ impl<T: Ord> Shared<T> {
 
     /// How many keep this.
     pub(in crate::core) fn keepers(&self, thing: &T) -> usize {
-        self.find(thing).map_or(0, |present| Arc::strong_count(present) - 1)
+        self.find(thing).map_or(0, |present| Arc::strong_count(present).saturating_sub(1))
     }
 
     /// Panics when not so many keep each thing.
@@ -46,7 +46,7 @@ impl<T: Ord> Shared<T> {
     where
         T: Debug,
     {
-        let counted = self.things.iter().map(|thing| (&**thing, Arc::strong_count(thing) - 1));
+        let counted = self.things.iter().map(|thing| (&**thing, self.keepers(thing)));
         assert!(counted.eq(keepers.iter().map(|(thing, count)| (*thing, *count))), "{keepers:?} are kept");
     }
 

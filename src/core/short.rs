@@ -29,7 +29,8 @@ impl Short {
         match self {
             // What was put in whole is text.
             Short::Within { len, bytes } => {
-                str::from_utf8(&bytes[..usize::from(*len).min(WITHIN_BYTES)]).unwrap_or_default()
+                let text = bytes.get(..usize::from(*len)).unwrap_or_default();
+                str::from_utf8(text).unwrap_or_default()
             }
             Short::Beyond(text) => text,
         }

@@ -165,14 +165,14 @@ impl Timers {
     /// When `timer` is due, if it waits.
     fn moment(&self, timer: &Timer) -> Option<Time> {
         match BUSY.iter().position(|busy| busy == timer) {
-            Some(at) => self.busy[at],
+            Some(at) => self.busy.get(at).copied().flatten(),
             None => self.moments.get(timer).copied(),
         }
     }
 
     fn busy_mut(&mut self, timer: Timer) -> Option<&mut Option<Time>> {
         let at = BUSY.iter().position(|busy| *busy == timer)?;
-        Some(&mut self.busy[at])
+        self.busy.get_mut(at)
     }
 
     fn is_next(&self, timer: Timer) -> bool {

@@ -106,7 +106,7 @@ impl Uploader {
 
     /// Queues a request of one who has `had` of the `of` parts it wants of that content. Follow with [`Uploader::grant`].
     pub(in crate::core) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
-        let part = had.saturating_mul(PROGRESS_PARTS) / of.max(1);
+        let part = had.saturating_mul(PROGRESS_PARTS).checked_div(of).unwrap_or(0);
         let asker = self.askers.entry(conn).or_default();
         asker.queue.push_back(Queued { ask, part });
         // It has come further since it asked for what is next.
@@ -136,7 +136,7 @@ impl Uploader {
 
     /// How many connections are being served or wait.
     pub(in crate::core) fn len(&self) -> usize {
-        self.active.len() + self.line.len()
+        self.active.len().saturating_add(self.line.len())
     }
 
     /// How many connections wait for a slot.
@@ -312,7 +312,9 @@ impl Uploader {
         }
         let sharing = u32::try_from(self.moving(now).clamp(1, self.slots)).unwrap_or(u32::MAX);
         // Half as long again: part of its time it may have shared with one that is through by now.
-        Some((active.since + alone.saturating_mul(sharing) * 3 / 2).min(active.moved + self.slot_stall))
+        let shared = alone.saturating_mul(sharing);
+        let longest = shared.saturating_mul(3).checked_div(2).unwrap_or(shared);
+        Some((active.since + longest).min(active.moved + self.slot_stall))
     }
 
     fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {

@@ -185,8 +185,9 @@ impl Asking {
     }
 
     fn push_sizing(&mut self, bytes: &[u8]) -> Taken {
-        let used = bytes.len().min(SIZE_DIGITS_MAX.saturating_sub(self.first.len()));
-        let spooled = bytes[..used].to_vec();
+        let wanted = SIZE_DIGITS_MAX.saturating_sub(self.first.len());
+        let spooled = bytes.get(..wanted).unwrap_or(bytes).to_vec();
+        let used = spooled.len();
         self.first.extend_from_slice(&spooled);
         if self.first.len() >= SIZE_DIGITS_MAX {
             self.stage = Stage::Data(PayloadExtent::SizedToEnd);
@@ -317,8 +318,8 @@ impl Asking {
 
     /// How long an answer of so many bytes may have taken.
     fn allowed(&self, limits: &Limits) -> Duration {
-        let seconds = self.taken / limits.classic_floor_bytes_per_s.max(1);
-        limits.classic_answer_grace + Duration::from_secs(seconds)
+        let seconds = self.taken.checked_div(limits.classic_floor_bytes_per_s).unwrap_or(self.taken);
+        limits.classic_answer_grace.saturating_add(Duration::from_secs(seconds))
     }
 
     fn note_byte(&mut self, now: Time) {

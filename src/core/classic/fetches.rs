@@ -201,7 +201,8 @@ impl Fetch {
         let Some((&last, _)) = sizes.last_key_value() else { return Vec::new() };
         let mut votes: SortedMap<u64, usize> = SortedMap::new();
         for (_, bytes) in sizes.iter().filter(|(index, _)| **index != last) {
-            *votes.entry(*bytes).or_default() += 1;
+            let count = votes.entry(*bytes).or_default();
+            *count = count.saturating_add(1);
         }
         let most = match self.rule {
             ChunkRule::Fixed => crate::wire::classic::split::FIXED_CHUNK_BYTES,

@@ -112,14 +112,15 @@ impl Holders {
                 held.origin = origin;
                 continue;
             }
-            if holder.names >= self.names_per_peer_max || self.name_bytes + bytes > self.name_bytes_max {
-                taken.left_out += 1;
+            let name_bytes = self.name_bytes.saturating_add(bytes);
+            if holder.names >= self.names_per_peer_max || name_bytes > self.name_bytes_max {
+                taken.left_out = taken.left_out.saturating_add(1);
                 continue;
             }
             let chunks = holder.files.entry(name.stem().to_owned()).or_default();
             chunks.insert(name.clone(), Held { dialects, size, heard: now, origin });
-            holder.names += 1;
-            self.name_bytes += bytes;
+            holder.names = holder.names.saturating_add(1);
+            self.name_bytes = name_bytes;
             taken.new.push(name);
         }
         if holder.names == 0 {
@@ -205,8 +206,8 @@ impl Holders {
                 chunks.retain(|name, held| {
                     let goes = gone(ip, name, held);
                     if goes {
-                        holder.names -= 1;
-                        self.name_bytes -= cost(name);
+                        holder.names = holder.names.saturating_sub(1);
+                        self.name_bytes = self.name_bytes.saturating_sub(cost(name));
                     }
                     !goes
                 });
@@ -242,7 +243,8 @@ impl Held {
 
 /// The bytes that a name is counted as.
 fn cost(name: &ChunkName) -> usize {
-    name.stem().len() + name.extension().map_or(0, str::len) + std::mem::size_of::<ChunkName>()
+    let texts = name.stem().len().saturating_add(name.extension().map_or(0, str::len));
+    texts.saturating_add(std::mem::size_of::<ChunkName>())
 }
 
 #[cfg(test)]

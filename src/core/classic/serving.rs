@@ -240,7 +240,8 @@ impl Answer {
                         Source::Content(_, offset) => offset,
                         Source::Kept => 0,
                     };
-                    Segment::Span { source, offset: begin + self.sent, len: len - self.sent }
+                    let offset = begin.saturating_add(self.sent);
+                    Segment::Span { source, offset, len: len.saturating_sub(self.sent) }
                 }
                 _ => Segment::Nothing,
             },

@@ -133,7 +133,8 @@ impl Shelf {
     pub(in crate::core) fn bytes_of(&self, name: &ChunkName, rule: ChunkRule) -> ChunkBytes {
         let shared = self.find(name).and_then(|(content, size)| {
             let range = rule.range(size, name.index())?;
-            Some(ChunkBytes::Shared { content, offset: range.start, bytes: range.end - range.start })
+            let bytes = range.end.checked_sub(range.start)?;
+            Some(ChunkBytes::Shared { content, offset: range.start, bytes })
         });
         shared.unwrap_or(ChunkBytes::Kept)
     }

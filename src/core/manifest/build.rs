@@ -62,15 +62,15 @@ impl ManifestBuilder {
 
     /// How many bytes were taken so far.
     pub fn taken_bytes(&self) -> u64 {
-        self.at + self.surplus
+        self.at.saturating_add(self.surplus)
     }
 
     /// Takes the next bytes of the file. Bytes beyond its size are only counted.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = usize::try_from(self.piece_end - self.at).unwrap_or(usize::MAX);
+            let room = usize::try_from(self.piece_end.saturating_sub(self.at)).unwrap_or(usize::MAX);
             if room == 0 {
-                self.surplus += bytes.len() as u64;
+                self.surplus = self.surplus.saturating_add(bytes.len() as u64);
                 return;
             }
             let (now, later) = bytes.split_at(room.min(bytes.len()));
@@ -79,7 +79,7 @@ impl ManifestBuilder {
             } else {
                 self.hasher.update(now);
             }
-            self.at += now.len() as u64;
+            self.at = self.at.saturating_add(now.len() as u64);
             bytes = later;
             if self.at == self.piece_end && self.at < self.geometry.size_bytes() {
                 self.end_piece();
@@ -91,7 +91,7 @@ impl ManifestBuilder {
     pub fn finish(mut self) -> Result<(ContentId, Manifest), WrongSize> {
         let size = self.geometry.size_bytes();
         if self.at != size || self.surplus > 0 {
-            return Err(WrongSize { expected_bytes: size, actual_bytes: self.at + self.surplus });
+            return Err(WrongSize { expected_bytes: size, actual_bytes: self.taken_bytes() });
         }
         let id = if self.geometry.units() > 1 {
             self.values.push(self.proof.last_unit_value(size));
@@ -119,10 +119,11 @@ impl ManifestBuilder {
     /// Where the piece that begins at `offset` ends.
     fn piece_end_after(&self, offset: u64) -> u64 {
         if offset < last_unit_offset(&self.geometry) {
-            return offset + u64::from(self.geometry.unit_bytes());
+            return offset.saturating_add(u64::from(self.geometry.unit_bytes()));
         }
-        let left = self.geometry.size_bytes() - offset;
-        if left <= tree::LEAF_BYTES { offset + left } else { offset + left.div_ceil(2).next_power_of_two() }
+        let left = self.geometry.size_bytes().saturating_sub(offset);
+        let piece = if left <= tree::LEAF_BYTES { left } else { left.div_ceil(2).next_power_of_two() };
+        offset.saturating_add(piece)
     }
 
     /// Whether the next byte belongs to the file's last leaf.
@@ -133,5 +134,5 @@ impl ManifestBuilder {
 
 /// Where the last unit begins; 0 when there is none.
 pub(super) fn last_unit_offset(geometry: &Geometry) -> u64 {
-    u64::from(geometry.units().saturating_sub(1)) * u64::from(geometry.unit_bytes())
+    u64::from(geometry.units().saturating_sub(1)).saturating_mul(u64::from(geometry.unit_bytes()))
 }

@@ -13,7 +13,7 @@ impl Manifest {
         if at > 0 && at >= self.values.len() {
             return None;
         }
-        let end = self.values.len().min(at + PAGE_VALUES_MAX);
+        let end = self.values.len().min(at.saturating_add(PAGE_VALUES_MAX));
         Some(ManifestPage {
             channel,
             size: self.geometry.size_bytes(),

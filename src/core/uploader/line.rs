@@ -64,7 +64,7 @@ impl Line {
             self.tickets.push_back(content);
         } else {
             self.tickets.insert(self.newcomers, content);
-            self.newcomers += 1;
+            self.newcomers = self.newcomers.saturating_add(1);
         }
         self.stand(&content, Waiting { standing, conn, since: self.turns });
     }
@@ -88,7 +88,7 @@ impl Line {
     pub(super) fn pop_where(&mut self, preferred: impl Fn(&ConnId) -> bool) -> Option<ConnId> {
         let content = self.tickets.pop_front()?;
         self.newcomers = self.newcomers.saturating_sub(1);
-        self.turns += 1;
+        self.turns = self.turns.saturating_add(1);
         let waiting = self.waiting.get(&content)?;
         let preferred = || waiting.iter().position(|waiting| preferred(&waiting.conn));
         let at = self.passed_over(waiting).or_else(preferred).unwrap_or(0);
@@ -100,9 +100,9 @@ impl Line {
         if !self.turns.is_multiple_of(LOOK_EVERY) {
             return None;
         }
-        let patience = ROUNDS_MAX.saturating_mul(self.tickets.len() as u64 + 1);
-        let at = (0..waiting.len()).min_by_key(|at| waiting[*at].since)?;
-        (self.turns - waiting[at].since > patience).then_some(at)
+        let patience = ROUNDS_MAX.saturating_mul((self.tickets.len() as u64).saturating_add(1));
+        let (at, longest) = waiting.iter().enumerate().min_by_key(|(_, waiting)| waiting.since)?;
+        (self.turns.saturating_sub(longest.since) > patience).then_some(at)
     }
 
     /// One who waits for this content stands otherwise now.
@@ -120,10 +120,10 @@ impl Line {
         // A newcomer's ticket is one of the first, another's rather one of the others: tickets of the same content are alike.
         let from = if standing.served { self.newcomers } else { 0 };
         let same = |ticket: &ContentId| ticket == content;
-        let at = self.tickets.iter().skip(from).position(same).map(|at| at + from);
+        let at = self.tickets.iter().skip(from).position(same).map(|at| at.saturating_add(from));
         if let Some(at) = at.or_else(|| self.tickets.iter().position(same)) {
             self.tickets.remove(at);
-            self.newcomers -= usize::from(at < self.newcomers);
+            self.newcomers = self.newcomers.saturating_sub(usize::from(at < self.newcomers));
         }
     }
 
@@ -136,7 +136,8 @@ impl Line {
     fn find(&self, conn: ConnId, content: &ContentId, standing: Standing) -> Option<usize> {
         let waiting = self.waiting.get(content)?;
         let first = waiting.partition_point(|other| other.standing < standing);
-        waiting.iter().skip(first).position(|other| other.conn == conn).map(|at| first + at)
+        let behind = waiting.iter().skip(first).position(|other| other.conn == conn)?;
+        first.checked_add(behind)
     }
 
     fn leave(&mut self, content: &ContentId, at: usize) -> Option<Waiting> {
@@ -151,7 +152,6 @@ impl Line {
     /// Panics when tickets and those who wait do not agree.
     pub(super) fn check(&self) {
         assert!(self.newcomers <= self.tickets.len(), "more newcomers than tickets");
-        let mut waiting = 0;
         for (content, line) in &self.waiting {
             assert!(
                 !line.is_empty() && line.iter().is_sorted_by_key(|waiting| waiting.standing),
@@ -162,8 +162,8 @@ impl Line {
                 line.len(),
                 "{content}"
             );
-            waiting += line.len();
         }
+        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
         assert_eq!(waiting, self.tickets.len(), "tickets for nobody");
     }
 }

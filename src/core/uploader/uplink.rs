@@ -53,9 +53,9 @@ impl Uplink {
         if took < SPAN || self.bytes < SPAN_BYTES {
             return;
         }
-        let rate = u128::from(self.bytes).saturating_mul(1_000_000_000) / took.as_nanos().max(1);
-        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        self.best = rate.max(self.best - self.best / FADES);
+        let rate = u128::from(self.bytes).saturating_mul(1_000_000_000).checked_div(took.as_nanos());
+        let rate = rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(u64::MAX);
+        self.best = rate.max(self.best.saturating_sub(self.best / FADES));
         if self.contended {
             let way = if self.is_beside { &mut self.beside } else { &mut self.alone };
             *way = Some(rate);

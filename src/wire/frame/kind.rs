@@ -48,7 +48,9 @@ pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
     const BODY_BYTES_MAX: u32 = CONTROL_BYTES_MAX as u32 - 1;
     const MAP_BYTES_MAX: u32 = 4 + HAVE_MAP_BITS_BYTES_MAX as u32;
     Some(match kind {
-        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE | OFFER | OFFER_ANSWER | OFFER_OUTCOME => 2..=BODY_BYTES_MAX,
+        HELLO | CATALOGUE_REQUEST | CATALOGUE_PAGE | OFFER | OFFER_ANSWER | OFFER_OUTCOME => {
+            2..=BODY_BYTES_MAX
+        }
         OPEN => exactly(4 + 32 + 8 + 4),
         REFUSE => exactly(32 + 1),
         WITHDRAW => exactly(4 + 1),
