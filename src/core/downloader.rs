@@ -184,10 +184,10 @@ impl Download {
         for (chunk, flights) in self.flights.iter() {
             let bytes = geometry.chunk_span(*chunk).map_or(0, |(_, len)| u64::from(len));
             for flight in flights.iter().filter(|flight| !flight.late) {
-                let floor =
-                    Duration::from_millis(bytes.saturating_mul(1000) / limits.chunk_floor_bytes_per_s.max(1));
+                let floor_ms = bytes.saturating_mul(1000).checked_div(limits.chunk_floor_bytes_per_s);
+                let floor = floor_ms.map_or(Duration::MAX, Duration::from_millis);
                 let is_late = match flight.begun {
-                    Some(begun) => now.since(begun) > limits.chunk_grace + floor,
+                    Some(begun) => now.since(begun) > limits.chunk_grace.saturating_add(floor),
                     // Not begun: the queue before it may be long, so only silence of the whole connection counts.
                     None => {
                         let heard = quiet_since(flight.conn).unwrap_or(Time::ZERO).max(flight.asked);
@@ -214,7 +214,7 @@ impl Download {
     /// The LAN was asked for holders: the next time is later.
     pub(in crate::core) fn queried(&mut self, now: Time) {
         self.next_query = now + self.query_gap;
-        self.query_gap = (self.query_gap * 2).min(QUERY_GAP_MAX);
+        self.query_gap = self.query_gap.saturating_mul(2).min(QUERY_GAP_MAX);
     }
 
     /// It got on: what was asked of the LAN for want of holders may be asked again soon.
@@ -226,7 +226,8 @@ impl Download {
 
 /// What something takes usually, of which the latest instance took `took`.
 pub(in crate::core) fn smoothed(usual: Option<Duration>, took: Duration) -> Duration {
-    usual.map_or(took, |usual| (usual * 7 + took) / 8)
+    let Some(usual) = usual else { return took };
+    usual.saturating_mul(7).saturating_add(took).checked_div(8).unwrap_or_default()
 }
 
 /// All downloads, and what they share.
@@ -290,7 +291,7 @@ impl Downloader {
             }
             return false;
         }
-        self.begun += 1;
+        self.begun = self.begun.saturating_add(1);
         self.downloads.insert(content, Download { number: self.begun, ..download });
         self.queue.push_back(content);
         true
@@ -311,8 +312,8 @@ impl Downloader {
     pub(in crate::core) fn give_way(&mut self, content: &ContentId) {
         if let Some(download) = self.downloads.get_mut(content).filter(|download| download.is_active()) {
             download.gave_way = true;
-            self.active -= 1;
-            self.giving_way += 1;
+            self.active = self.active.saturating_sub(1);
+            self.giving_way = self.giving_way.saturating_add(1);
         }
     }
 
@@ -320,8 +321,8 @@ impl Downloader {
     pub(in crate::core) fn take_back_place(&mut self, content: &ContentId) {
         if let Some(download) = self.downloads.get_mut(content).filter(|download| download.gave_way) {
             download.gave_way = false;
-            self.active += 1;
-            self.giving_way -= 1;
+            self.active = self.active.saturating_add(1);
+            self.giving_way = self.giving_way.saturating_sub(1);
         }
     }
 
@@ -347,7 +348,7 @@ impl Downloader {
             if matches!(download.phase, Phase::Queued) {
                 download.phase = Phase::Opening;
                 download.supplied = now;
-                self.active += 1;
+                self.active = self.active.saturating_add(1);
                 return Some(content);
             }
         }
@@ -358,8 +359,8 @@ impl Downloader {
         self.starving.remove(content);
         let Some(download) = self.downloads.remove(content) else { return };
         match download.gave_way {
-            true => self.giving_way -= 1,
-            false => self.active -= usize::from(download.is_active()),
+            true => self.giving_way = self.giving_way.saturating_sub(1),
+            false => self.active = self.active.saturating_sub(usize::from(download.is_active())),
         }
         if let Some(follower) = download.follower {
             self.add(*content, *follower);
@@ -384,7 +385,7 @@ impl Downloader {
 
     /// Gives back memory that was set aside.
     pub(in crate::core) fn unreserve(&mut self, bytes: u32) {
-        self.pool_bytes_left += u64::from(bytes);
+        self.pool_bytes_left = self.pool_bytes_left.saturating_add(u64::from(bytes));
     }
 
     /// A buffer for a chunk of `bytes` bytes for which memory was set aside.
@@ -407,7 +408,7 @@ impl Downloader {
         let giving_way = self.downloads.values().filter(|download| download.gave_way).count();
         assert_eq!(giving_way, self.giving_way, "downloads that gave way");
         let buffers: u64 = self.buffers.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
-        let mut reserved = 0;
+        let mut reserved = 0_u64;
         for (content, download) in &self.downloads {
             download.flights.check();
             for (chunk, flights) in download.flights.iter() {
@@ -416,11 +417,16 @@ impl Downloader {
                     .geometry
                     .and_then(|geometry| geometry.chunk_span(*chunk))
                     .map_or(0, |span| span.1);
-                reserved +=
-                    flights.iter().filter(|flight| flight.begun.is_none()).count() as u64 * u64::from(bytes);
+                let waiting = flights.iter().filter(|flight| flight.begun.is_none()).count() as u64;
+                reserved = reserved.saturating_add(waiting.saturating_mul(u64::from(bytes)));
             }
         }
-        assert_eq!(self.pool_bytes_left + buffers + reserved, pool_bytes, "memory set aside for chunks");
+        let set_aside = buffers.saturating_add(reserved);
+        assert_eq!(
+            pool_bytes.checked_sub(set_aside),
+            Some(self.pool_bytes_left),
+            "memory set aside for chunks"
+        );
     }
 }
 

@@ -38,8 +38,11 @@ impl Peer {
             let fewest = sources.iter().map(|(asked, _)| *asked).min().unwrap_or(0);
             let equals = sources.iter().filter(|(asked, _)| *asked == fewest).count();
             let drawn = self.rng.below(equals);
-            let at = (0..sources.len()).filter(|at| sources[*at].0 == fewest).nth(drawn).unwrap_or(0);
-            let conn = sources[at].1;
+            let of_equals = |(_, (asked, _)): &(usize, &mut (usize, ConnId))| *asked == fewest;
+            let Some((at, source)) = sources.iter_mut().enumerate().filter(of_equals).nth(drawn) else {
+                break;
+            };
+            let conn = source.1;
             let Some(chunk) = open.as_ref().and_then(|open| self.pick(&content, conn, open)) else {
                 sources.swap_remove(at);
                 continue;
@@ -48,12 +51,12 @@ impl Peer {
                 self.downloader.starving.insert(content);
                 break;
             }
-            sources[at].0 += 1;
-            if sources[at].0 >= self.requests_max() {
+            source.0 = source.0.saturating_add(1);
+            if source.0 >= self.requests_max() {
                 self.downloader.starving.insert(content);
                 sources.swap_remove(at);
             }
-            room -= 1;
+            room = room.saturating_sub(1);
             if room > 0 {
                 open = self.open_chunks(&content);
             }
@@ -74,11 +77,11 @@ impl Peer {
         else {
             return false;
         };
-        let under_way = download.flights.len() + download.storing.len();
+        let under_way = download.flights.len().saturating_add(download.storing.len());
         let is_full = |conn: ConnId| {
             self.connections.get(conn).is_some_and(|connection| connection.asked >= self.requests_max())
         };
-        (holding.count() as usize) + under_way < download.availability.len()
+        under_way.saturating_add(holding.count() as usize) < download.availability.len()
             && self.links.on(content).any(|conn| is_full(conn) && self.is_counted(conn, content))
     }
 
@@ -131,8 +134,10 @@ impl Peer {
         let single: Vec<(u32, Flight)> = download
             .flights
             .iter()
-            .filter(|(chunk, flights)| flights.len() == 1 && !download.storing.contains_key(chunk))
-            .map(|(chunk, flights)| (*chunk, flights[0]))
+            .filter_map(|(chunk, flights)| match flights.as_slice() {
+                [flight] if !download.storing.contains_key(chunk) => Some((*chunk, *flight)),
+                _ => None,
+            })
             .filter(|(_, flight)| flight.late || (flight.begun.is_none() && !mesh))
             .collect();
         if single.is_empty() {
@@ -190,7 +195,8 @@ impl Peer {
     pub(in crate::core) fn window_of(&self, geometry: &Geometry) -> usize {
         let limits = &self.config.limits;
         // Others have to find room in the pool, too.
-        let room = limits.buffer_pool_bytes / 4 * 3 / u64::from(geometry.chunk_bytes());
+        let share = (limits.buffer_pool_bytes / 4).saturating_mul(3);
+        let room = share.checked_div(u64::from(geometry.chunk_bytes())).unwrap_or(0);
         picker::window(
             geometry.chunks(),
             limits.window_chunks_max.min(u32::try_from(room).unwrap_or(u32::MAX)),
@@ -288,7 +294,7 @@ impl Peer {
             Flight { conn, asked: now, begun: None, late: false, moved: false, recalled: None },
         );
         if let Some(connection) = self.connections.get_mut(conn) {
-            connection.asked += 1;
+            connection.asked = connection.asked.saturating_add(1);
         }
         self.say(now, conn, Frame::Request { channel: number, chunk });
         if !self.config.topology.is_mesh()

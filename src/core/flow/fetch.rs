@@ -52,7 +52,7 @@ impl Peer {
         connection.heard = now;
         connection.pinged = false;
         let Some(incoming) = &mut connection.incoming else { return };
-        incoming.at += u32::try_from(bytes).unwrap_or(u32::MAX).min(incoming.len - incoming.at);
+        incoming.at = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(incoming.at).min(incoming.len);
         if incoming.at < incoming.len {
             return;
         }
@@ -148,7 +148,8 @@ impl Peer {
             for (chunk, flight) in
                 download.flights.iter().flat_map(|(c, flights)| flights.iter().map(move |f| (c, f)))
             {
-                *asked.entry(flight.conn).or_insert(0) += 1;
+                let count = asked.entry(flight.conn).or_insert(0_usize);
+                *count = count.saturating_add(1);
                 let connection = self.connections.get(flight.conn);
                 assert!(
                     connection.is_some_and(|c| c.phase == ConnectionPhase::Open),
@@ -160,7 +161,10 @@ impl Peer {
                 for conn in self.links.on(&content).filter(|conn| self.is_counted(*conn, &content)) {
                     let remote =
                         self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
-                    remote.into_iter().flat_map(Bitfield::iter).for_each(|chunk| counts[chunk as usize] += 1);
+                    for chunk in remote.into_iter().flat_map(Bitfield::iter) {
+                        let Some(count) = counts.get_mut(chunk as usize) else { continue };
+                        *count = count.saturating_add(1);
+                    }
                 }
                 assert_eq!(counts, download.availability, "{content:?}: availability is what the peers have");
             }

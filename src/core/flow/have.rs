@@ -79,8 +79,8 @@ impl Peer {
                 listed.push(chunk);
             }
         }
-        let new = remote.count() - before;
-        again = again.saturating_add(count - new);
+        let new = remote.count().saturating_sub(before);
+        again = again.saturating_add(count.saturating_sub(new));
         connection.haves_again = again;
         if again > HAVES_AGAIN_MAX {
             self.close_for_fault(now, conn, "tells the same chunks again and again");
@@ -298,6 +298,6 @@ fn encode_ranges(connection: &mut Connection, channel: u32, chunks: &[u32]) {
     while let Some(&first) = rest.first() {
         let count = (first..).zip(rest).take_while(|(expected, chunk)| *expected == **chunk).count();
         connection.encode(&Frame::Have { channel, first, count: count as u32 });
-        rest = &rest[count..];
+        rest = rest.get(count..).unwrap_or_default();
     }
 }

@@ -56,21 +56,22 @@ impl Peer {
     /// Tells some who lack what is here that it can be had at once, and others again when nobody asks.
     pub(in crate::core) fn tell_idle(&mut self, now: Time) {
         let Some(content) = self.idleness.content.filter(|_| self.is_idle()) else { return };
-        let conns: Vec<ConnId> = self.links.on(&content).collect();
-        let first = self.rng.below(conns.len().max(1));
-        let mut told = 0;
-        for conn in conns[first..].iter().chain(&conns[..first]) {
+        let mut conns: Vec<ConnId> = self.links.on(&content).collect();
+        let first = self.rng.below(conns.len().max(1)).min(conns.len());
+        conns.rotate_left(first);
+        let mut told = 0_usize;
+        for conn in conns {
             if told < TOLD_AT_ONCE
-                && let Some(channel) = self.channel_of_lacking(*conn, &content)
+                && let Some(channel) = self.channel_of_lacking(conn, &content)
             {
-                self.say(now, *conn, Frame::Idle { channel });
-                told += 1;
+                self.say(now, conn, Frame::Idle { channel });
+                told = told.saturating_add(1);
             }
         }
         // With nobody to tell there is nothing to repeat: the next chunk that comes begins anew.
         if told > 0 {
             self.timers.set(Timer::Idle, now + self.idleness.pause);
-            self.idleness.pause = (self.idleness.pause * 2).min(PAUSE_MAX);
+            self.idleness.pause = self.idleness.pause.saturating_mul(2).min(PAUSE_MAX);
         }
     }
 
@@ -89,7 +90,7 @@ impl Peer {
         }
         let is_free = self.connections.get(conn).is_some_and(|connection| connection.asked < ASKED_MAX);
         let window = self.window_of(&geometry);
-        let room = download.window_used() < window + window.div_ceil(2);
+        let room = download.window_used() < window.saturating_add(window.div_ceil(2));
         match self.open_chunks(&content).and_then(|open| self.pick(&content, conn, &open)) {
             Some(chunk) if room && (is_free || self.is_there_alone(&content, chunk)) => {
                 self.request(now, content, chunk, conn);

@@ -208,9 +208,10 @@ impl Peer {
             .filter_map(|flight| coming(flight.conn).filter(|incoming| incoming.content == content))
             .map(|incoming| u64::from(incoming.at))
             .sum();
-        let storing = download.storing.len() as u64 * chunk_bytes;
+        let written_or_writing = u64::from(have).saturating_add(download.storing.len() as u64);
+        let here = written_or_writing.saturating_mul(chunk_bytes).saturating_add(partly);
         let whole = holding.is_some_and(|holding| holding.is_complete());
-        let bytes = if whole { size } else { (u64::from(have) * chunk_bytes + storing + partly).min(size) };
+        let bytes = if whole { size } else { here.min(size) };
         DownloadStatus {
             content,
             name: download.name.clone(),

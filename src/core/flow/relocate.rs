@@ -38,30 +38,33 @@ impl Peer {
         let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
         let Some(connection) = self.connections.get(conn).filter(|_| coming < COMING_ENOUGH) else { return };
         let pace = connection.pace.unwrap_or(usual);
-        if pace > usual * SLOW {
+        if pace > usual.saturating_mul(SLOW) {
             return;
         }
-        let single = download.flights.iter().filter(|(chunk, flights)| {
-            flights.len() == 1
-                && flights[0].conn != conn
-                && flights[0].recalled.is_none_or(|(_, since)| now.since(since) >= ANSWER_MAX)
-                // Unasked it moves once: who moves a request again and again gets each answer that crossed, and keeps none.
-                && (!flights[0].moved || self.is_asked_first(&flights[0]))
-                && !connection.was_cancelled(&content, **chunk)
-                && !download.storing.contains_key(chunk)
-                && self.offers(conn, &content, **chunk)
+        let single = download.flights.iter().filter_map(|(chunk, flights)| match flights.as_slice() {
+            [flight] => Some((*chunk, flight)),
+            _ => None,
         });
-        let left = single.map(|(chunk, flights)| {
-            let waits = flights[0].begun.is_none();
-            let left = if waits {
-                self.wait_left(now, &flights[0])
-            } else {
-                self.rest_left(now, *chunk, &flights[0], usual)
-            };
-            (waits, left, *chunk, flights[0].conn, self.is_asked_first(&flights[0]))
+        let movable = single.filter(|(chunk, flight)| {
+            flight.conn != conn
+                && flight.recalled.is_none_or(|(_, since)| now.since(since) >= ANSWER_MAX)
+                // Unasked it moves once: who moves a request again and again gets each answer that crossed, and keeps none.
+                && (!flight.moved || self.is_asked_first(flight))
+                && !connection.was_cancelled(&content, *chunk)
+                && !download.storing.contains_key(chunk)
+                && self.offers(conn, &content, *chunk)
+        });
+        let left = movable.map(|(chunk, flight)| {
+            let waits = flight.begun.is_none();
+            let left =
+                if waits { self.wait_left(now, flight) } else { self.rest_left(now, chunk, flight, usual) };
+            (waits, left, chunk, flight.conn, self.is_asked_first(flight))
         });
         let Some((waits, left, chunk, from, asks_first)) = left.max() else { return };
-        let worth = if waits { left > (usual * WAITS_LONG).max(WAIT_MIN) } else { left > pace * SOONER };
+        let worth = match waits {
+            true => left > usual.saturating_mul(WAITS_LONG).max(WAIT_MIN),
+            false => left > pace.saturating_mul(SOONER),
+        };
         if !worth {
             return;
         }
@@ -125,7 +128,7 @@ impl Peer {
         let waited = now.since(flight.asked);
         let usual = self.connections.get(flight.conn).and_then(|connection| connection.turn);
         match usual {
-            Some(usual) if waited < usual * 2 => usual.saturating_sub(waited),
+            Some(usual) if waited < usual.saturating_mul(2) => usual.saturating_sub(waited),
             // What has waited for so long may wait as long again.
             _ => waited,
         }
@@ -139,7 +142,7 @@ impl Peer {
         };
         let taken = now.since(begun);
         match coming == chunk && taken > usual {
-            true => taken.saturating_mul(len - at) / at.max(1),
+            true => taken.saturating_mul(len.saturating_sub(at)).checked_div(at).unwrap_or(Duration::MAX),
             false => Duration::ZERO,
         }
     }

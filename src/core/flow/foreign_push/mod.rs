@@ -51,8 +51,8 @@ impl Peer {
                 self.turn_giving(now, conn, turn);
             }
             Some(Side::Closing(last)) => {
-                let sent = usize::try_from(bytes).unwrap_or(usize::MAX).min(last.len());
-                *last = &last[sent..];
+                let sent = usize::try_from(bytes).unwrap_or(usize::MAX);
+                *last = last.get(sent..).unwrap_or_default();
             }
             Some(Side::Aborting) | None => {}
         }

@@ -44,10 +44,12 @@ impl Peer {
         let Some(chunk_bytes) = chunk_bytes else {
             return self.end_reader(now, conn, "the file is gone");
         };
-        let chunk = u32::try_from(at / chunk_bytes).unwrap_or(u32::MAX);
+        let chunk =
+            at.checked_div(chunk_bytes).and_then(|chunk| u32::try_from(chunk).ok()).unwrap_or(u32::MAX);
         // Readers pass nothing on, so none goes before another, wherever in the file it reads and however often it comes back;
         // among peers they count as half done.
-        let bytes = (chunk_bytes - at % chunk_bytes).min(body.range.end.saturating_sub(at));
+        let into_chunk = at.checked_rem(chunk_bytes).unwrap_or(0);
+        let bytes = chunk_bytes.saturating_sub(into_chunk).min(body.range.end.saturating_sub(at));
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.uploader.push(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes }, 1, 2);
         self.grant_uploads(now);
@@ -63,7 +65,8 @@ impl Peer {
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let at = reader.body().map_or(0, |body| body.at);
         // Of a content that is gone, the store will say so.
-        let end = chunk_bytes.map_or(at + 1, |bytes| (u64::from(ask.chunk) + 1).saturating_mul(bytes));
+        let next_chunk = u64::from(ask.chunk).saturating_add(1);
+        let end = chunk_bytes.map_or(at.saturating_add(1), |bytes| next_chunk.saturating_mul(bytes));
         reader.begin_turn(now, end, at.saturating_add(TURN_BYTES));
     }
 
@@ -137,7 +140,7 @@ impl Peer {
             content: body.content,
             first: body.range.start,
             bytes: body.sent_bytes(),
-            asked: body.range.end - body.range.start,
+            asked: body.range.end.saturating_sub(body.range.start),
             of: body.size,
             to,
             why,
