@@ -16,6 +16,9 @@ use chunkcast::wire::message::{
     RefuseReason, Wanted,
 };
 
+#[path = "hostile/dialling.rs"]
+mod dialling;
+
 const CONTENT: ContentId = ContentId([7; 32]);
 
 /// The peer under test and what it said so far.
@@ -24,6 +27,8 @@ struct Bench {
     now: Time,
     events: Vec<Event>,
     dials: Vec<(ConnId, SocketAddr)>,
+    /// Connections that were dialled, until they are closed.
+    open: Vec<ConnId>,
     jobs: Vec<StoreJob>,
     woken: Vec<ConnId>,
     datagrams: usize,
@@ -58,26 +63,39 @@ fn bytes(frame: &Frame) -> Vec<u8> {
     out
 }
 
+/// A peer on host 1.
+fn config() -> Config {
+    Config {
+        user: "me".into(),
+        tcp_port: 7117,
+        announce_interval: Duration::from_secs(60),
+        discovers: true,
+        topology: Topology::Mesh,
+        classic: None,
+        http: None,
+        foreign: None,
+        broadcast: true,
+        fixed_peers: Vec::new(),
+        own_addresses: vec![host(1).ip()],
+        agent: "bench".into(),
+        limits: Limits::default(),
+    }
+}
+
+fn hello(peer: u8) -> Hello {
+    Hello { v: 1, peer: PeerId([peer; 16]), user: "x".into(), port: 7117, agent: "x".into() }
+}
+
 impl Bench {
     fn new() -> Bench {
-        let config = Config {
-            user: "me".into(),
-            tcp_port: 7117,
-            announce_interval: Duration::from_secs(60),
-            discovers: true,
-            topology: Topology::Mesh,
-            classic: None,
-            http: None,
-            foreign: None,
-            broadcast: true,
-            fixed_peers: Vec::new(),
-            own_addresses: vec![host(1).ip()],
-            agent: "bench".into(),
-            limits: Limits::default(),
-        };
+        Bench::with(config())
+    }
+
+    fn with(config: Config) -> Bench {
         let peer = Peer::new(config, 1, Time::ZERO);
-        let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0 }
+        let (events, dials, open) = (Vec::new(), Vec::new(), Vec::new());
+        let (jobs, woken) = (Vec::new(), Vec::new());
+        Bench { peer, now: Time::ZERO, events, dials, open, jobs, woken, datagrams: 0 }
     }
 
     fn drain(&mut self) {
@@ -134,8 +152,7 @@ impl Bench {
     }
 
     fn says_hello(&mut self, conn: ConnId, peer: u8) {
-        let hello = Hello { v: 1, peer: PeerId([peer; 16]), user: "x".into(), port: 7117, agent: "x".into() };
-        self.says(conn, &Frame::Hello(hello));
+        self.says(conn, &Frame::Hello(hello(peer)));
     }
 
     /// A connection that came in and said hello.

@@ -436,3 +436,39 @@ fn who_leaves_lets_what_comes_finish_and_sends_the_rest_away() {
     assert_eq!(bench.kept.values().next().unwrap(), b"ab");
     assert_eq!(bench.pull(coming), (b"OK".to_vec(), true));
 }
+
+#[test]
+fn a_receiver_that_fails_is_dialled_for_the_next_file_after_a_wait() {
+    let mut bench = Bench::new(0);
+    let content = ContentId([3; 32]);
+    bench.tell(Input::Stored(StoreReply::Offered { content, name: "x.png".into(), size: 3 }));
+    let to = SocketAddr::from(([10, 0, 0, 9], 8080));
+    let send = |ticket| {
+        let (name, sender, form) = ("x.png".to_owned(), "alice".to_owned(), Form::Steps);
+        Input::Command(Command::SendForeign { ticket, to, form, content, name, sender })
+    };
+    let began = bench.now;
+    for ticket in 0..20 {
+        bench.tell(send(ticket));
+        while bench.dials.is_empty() {
+            bench.wait(Duration::from_millis(100));
+        }
+        let conn = bench.dials.remove(0);
+        bench.tell(Input::Connected { conn });
+        bench.pull(conn);
+        // It accepts, reads, answers something and closes.
+        bench.says(conn, b"oops");
+        assert_eq!(bench.failure(), ForeignFailure::NotOk);
+        bench.tell(Input::Closed { conn });
+    }
+    // 0.5 s, 1 s, and then 2 s.
+    let waited = bench.now.since(began);
+    assert!(waited >= Duration::from_millis(500 + 1_000 + 17 * 2_000), "{waited:?}");
+    assert!(waited <= Duration::from_secs(40), "{waited:?}");
+    // What waits for its dial is given up by who leaves.
+    bench.tell(send(20));
+    assert!(bench.dials.is_empty());
+    bench.tell(Input::Command(Command::Leave));
+    assert_eq!(bench.failure(), ForeignFailure::Cancelled);
+    assert!(bench.dials.is_empty());
+}

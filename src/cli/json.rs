@@ -195,6 +195,14 @@ pub(crate) enum Line<'a> {
         /// The target exists and was left alone.
         skipped: bool,
     },
+    /// Something answers where a peer was named, but it is none.
+    NotAPeer {
+        /// Its address.
+        peer: String,
+        /// The first bytes that it said, as text.
+        said: &'a str,
+        message: &'a str,
+    },
     /// Something failed.
     Error {
         /// The exit code this alone would end with.

@@ -8,7 +8,7 @@ use crate::cli::human;
 use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
 use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
-use crate::core::name::printable;
+use crate::core::name::{printable, quoted};
 use crate::core::{ContentId, Event, Geometry, PeerRef};
 use crate::shell::ShellEvent;
 
@@ -116,6 +116,7 @@ impl Run<'_> {
                     missing_count: Some(*missing_count),
                 });
             }
+            Event::NotAPeer { addr, said } => self.tell_stranger(*addr, said),
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             Event::Classic(event) => self.tell_classic(event),
             // What is told of these depends on the command.
@@ -143,6 +144,13 @@ impl Run<'_> {
     /// What is known of a content; its id for a name when nothing is.
     pub(crate) fn known(&self, content: &ContentId) -> Known {
         self.known.get(content).cloned().unwrap_or_else(|| Known { name: content.to_string(), chunks: 0 })
+    }
+
+    fn tell_stranger(&mut self, addr: SocketAddr, said: &[u8]) {
+        let message = format!("{}; is that the right port?", stranger_text(addr, said));
+        self.out.note(&message);
+        let said = String::from_utf8_lossy(said);
+        self.out.json(&Line::NotAPeer { peer: addr.to_string(), said: &said, message: &message });
     }
 
     fn tell_peer(&mut self, event: PeerEvent, peer: &PeerRef, reason: Option<&str>) {
@@ -256,6 +264,49 @@ impl Run<'_> {
                 ok: false,
                 reason: Some(why),
             });
+        }
+    }
+}
+
+/// That something answers at an address, and is no peer: with the first line of what it said, where that is text.
+fn stranger_text(addr: SocketAddr, said: &[u8]) -> String {
+    let text = match std::str::from_utf8(said) {
+        Ok(text) => text,
+        // What is kept of it ends within a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(said.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
+        }
+        Err(_) => "",
+    };
+    let line = text.lines().next().filter(|line| !line.is_empty() && !line.contains(char::is_control));
+    let said = match (line, said.len()) {
+        (_, 0) => "it said nothing".to_owned(),
+        (Some(line), _) => format!("it said {}", quoted(line)),
+        (None, 1) => "its first byte is no hello".to_owned(),
+        (None, bytes) => format!("its first {bytes} bytes are no hello"),
+    };
+    format!("{addr} answers, but not as a chunkcast peer ({said})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_in_the_place_of_a_peer_is_told() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 5000));
+        for (said, told) in [
+            (&b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"[..], r#"it said "HTTP/1.1 400 Bad Request""#),
+            (b"pong", r#"it said "pong""#),
+            (b"a \"quoted\" \xe2\x80\xae word", r#"it said "a \"quoted\" \u{202e} word""#),
+            (b"cut in \xe2\x80", r#"it said "cut in ""#),
+            (b"\x1b[2J", "its first 4 bytes are no hello"),
+            (b"\xff\xfe\0\0", "its first 4 bytes are no hello"),
+            (b"\0", "its first byte is no hello"),
+            (b"", "it said nothing"),
+        ] {
+            let text = format!("127.0.0.1:5000 answers, but not as a chunkcast peer ({told})");
+            assert_eq!(stranger_text(addr, said), text);
         }
     }
 }

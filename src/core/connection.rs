@@ -36,6 +36,9 @@ const DECLINES_PER_S: u32 = 64;
 /// Control bytes that are encoded at once; more is encoded when these are in the kernel.
 const OUTBOX_GOAL_BYTES: usize = 32 << 10;
 
+/// So many of the first bytes that came on a connection that was dialled are kept, to tell who answers there.
+const FIRST_WORDS_BYTES: usize = 64;
+
 /// An outbox keeps so many bytes of memory while it is empty.
 const OUTBOX_KEPT_BYTES: usize = 1 << 10;
 
@@ -184,6 +187,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) manifest_asks: VecDeque<(u32, u32)>,
     pub(in crate::core) addr: SocketAddr,
     pub(in crate::core) since: Time,
+    /// The first bytes that came on a connection that was dialled, while they are not known to be a peer's.
+    pub(in crate::core) first_words: Option<Vec<u8>>,
     pub(in crate::core) identity: Option<Identity>,
     /// Where the directory found it last.
     pub(in crate::core) seat: Option<Seat>,
@@ -207,6 +212,7 @@ impl Connection {
             dialled,
             phase: if dialled { Phase::Dialling } else { Phase::Greeting },
             since: now,
+            first_words: None,
             identity: None,
             seat: None,
             decoder: Decoder::default(),
@@ -239,6 +245,14 @@ impl Connection {
             outbox: Vec::new(),
             outbox_sent: 0,
             promise_at: 0,
+        }
+    }
+
+    /// Keeps the first bytes that came, as long as they are not known to be a peer's.
+    pub(in crate::core) fn note_first_words(&mut self, bytes: &[u8]) {
+        if let Some(words) = &mut self.first_words {
+            let room = FIRST_WORDS_BYTES.saturating_sub(words.len());
+            words.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which endpoints may be dialled, and when again: back-off, strikes, and a memory of oneself.
+//! Which endpoints may be dialled, and when again: the one back-off of every dial, strikes, and a memory of oneself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +16,10 @@ const STRUCK_PER_ADDRESS_MAX: usize = 3;
 pub(in crate::core) struct Dialer {
     wait_min: Duration,
     wait_max: Duration,
-    /// Endpoints that failed: how often in a row, and when they may be dialled again.
-    failures: SortedMap<SocketAddr, (u32, Time)>,
+    /// Endpoints that failed.
+    failures: SortedMap<SocketAddr, Failures>,
+    /// Endpoints where something answers that is no peer, and of which that was told.
+    strangers: SortedSet<SocketAddr>,
     /// Endpoints that were struck, and until when.
     struck: SortedMap<SocketAddr, Time>,
     /// Bad chunks of endpoints.
@@ -28,6 +30,16 @@ pub(in crate::core) struct Dialer {
     own_addresses: Vec<IpAddr>,
 }
 
+/// How an endpoint failed.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    /// How often in a row.
+    count: u32,
+    last: Time,
+    /// When it may be dialled again.
+    again: Time,
+}
+
 impl Dialer {
     /// Waits `wait_min` after a first failure, twice as long after each further one, `wait_max` at most.
     pub(in crate::core) fn new(wait_min: Duration, wait_max: Duration, own_addresses: Vec<IpAddr>) -> Dialer {
@@ -35,6 +47,7 @@ impl Dialer {
             wait_min,
             wait_max,
             failures: SortedMap::new(),
+            strangers: SortedSet::new(),
             struck: SortedMap::new(),
             bad_chunks: SortedMap::new(),
             own: SortedSet::new(),
@@ -46,7 +59,7 @@ impl Dialer {
     pub(in crate::core) fn may_dial(&self, now: Time, to: &SocketAddr) -> bool {
         !self.own.contains(to)
             && !self.is_struck(now, to)
-            && self.failures.get(to).is_none_or(|(_, again)| *again <= now)
+            && self.failures.get(to).is_none_or(|failures| failures.again <= now)
     }
 
     /// When `to` may be dialled again, if that is later than now and not never.
@@ -54,29 +67,57 @@ impl Dialer {
         if self.own.contains(to) {
             return None;
         }
-        let failed = self.failures.get(to).map(|(_, again)| *again);
+        let failed = self.failures.get(to).map(|failures| failures.again);
         let struck = self.struck_until(now, to);
         failed.max(struck).filter(|again| *again > now)
     }
 
-    /// A dial failed, or its connection ended before anything useful came of it.
+    /// A dial failed, or its connection is over.
     pub(in crate::core) fn failed(&mut self, now: Time, to: SocketAddr) {
-        if self.failures.len() >= ENDPOINTS_MAX {
-            self.failures.retain(|_, (_, again)| *again > now);
-        }
-        if self.failures.len() >= ENDPOINTS_MAX {
-            return;
-        }
-        let (count, again) = self.failures.entry(to).or_insert((0, now));
-        let wait =
-            self.wait_min.saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX)).min(self.wait_max);
-        *count = count.saturating_add(1).min(31);
-        *again = now + wait;
+        self.failed_at_most(now, to, self.wait_max);
     }
 
-    /// A connection to it stands.
+    /// The same, for an endpoint that is waited for no longer than `wait_max`.
+    pub(in crate::core) fn failed_at_most(&mut self, now: Time, to: SocketAddr, wait_max: Duration) {
+        if self.failures.len() >= ENDPOINTS_MAX && !self.failures.contains_key(&to) {
+            let soonest = self.failures.iter().min_by_key(|(_, failures)| failures.again);
+            if let Some(soonest) = soonest.map(|(addr, _)| *addr) {
+                self.failures.remove(&soonest);
+            }
+        }
+        let failures = self.failures.entry(to).or_insert(Failures { count: 0, last: now, again: now });
+        let doubled = self.wait_min.saturating_mul(1u32.checked_shl(failures.count).unwrap_or(u32::MAX));
+        failures.count = failures.count.saturating_add(1).min(31);
+        failures.last = now;
+        failures.again = now + doubled.min(wait_max).min(self.wait_max);
+    }
+
+    /// How often it failed in a row.
+    pub(in crate::core) fn failures(&self, to: &SocketAddr) -> u32 {
+        self.failures.get(to).map_or(0, |failures| failures.count)
+    }
+
+    /// A connection to it was of use.
     pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
         self.failures.remove(to);
+    }
+
+    /// Another peer than before is said to be there: it waits no longer than after a first failure. What failed is not
+    /// forgotten, because anybody can say so, again and again.
+    pub(in crate::core) fn newcomer(&mut self, to: &SocketAddr) {
+        if let Some(failures) = self.failures.get_mut(to) {
+            failures.again = failures.again.min(failures.last + self.wait_min);
+        }
+    }
+
+    /// Something answers there that is no peer. True when that was not told yet.
+    pub(in crate::core) fn note_stranger(&mut self, there: SocketAddr) -> bool {
+        self.strangers.len() < ENDPOINTS_MAX && self.strangers.insert(there)
+    }
+
+    /// A peer answers there.
+    pub(in crate::core) fn note_peer(&mut self, there: &SocketAddr) {
+        self.strangers.remove(there);
     }
 
     /// It is this peer itself.
@@ -143,6 +184,38 @@ mod tests {
         assert!(!dialer.may_dial(Time::ZERO, &to) && dialer.may_dial(Time::from_millis(5_000), &to));
         dialer.succeeded(&to);
         assert!(dialer.may_dial(Time::ZERO, &to));
+        dialer.failed(Time::ZERO, to);
+        dialer.failed_at_most(Time::ZERO, to, Duration::from_millis(10));
+        assert_eq!(dialer.again(Time::ZERO, &to), Some(Time::from_millis(10)));
+    }
+
+    #[test]
+    fn a_newcomer_waits_for_little_and_nothing_is_forgotten() {
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(60), Vec::new());
+        let to = SocketAddr::from(([127, 0, 0, 1], 7117));
+        for _ in 0..4 {
+            dialer.failed(Time::ZERO, to);
+        }
+        dialer.newcomer(&to);
+        assert_eq!(dialer.again(Time::ZERO, &to), Some(Time::from_millis(1_000)));
+        dialer.failed(Time::from_millis(1_000), to);
+        assert_eq!(dialer.again(Time::ZERO, &to), Some(Time::from_millis(17_000)));
+    }
+
+    #[test]
+    fn a_full_table_forgets_what_may_be_dialled_first() {
+        let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(60), Vec::new());
+        let at = |number: usize| {
+            let [.., high, low] = number.to_be_bytes();
+            SocketAddr::from(([10, 0, high, low], 7117))
+        };
+        for number in 0..ENDPOINTS_MAX {
+            dialer.failed(Time::from_millis(1_000), at(number));
+        }
+        dialer.failed(Time::ZERO, at(7));
+        dialer.failed(Time::ZERO, at(ENDPOINTS_MAX));
+        assert_eq!(dialer.failures.len(), ENDPOINTS_MAX);
+        assert_eq!(dialer.failures(&at(ENDPOINTS_MAX)), 1);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Limits {
     pub redial_wait_min: Duration,
     /// The longest wait before an endpoint that failed is dialled again.
     pub redial_wait_max: Duration,
+    /// A dialled connection that stood for so long makes up for the failures before it.
+    pub redial_forgives: Duration,
     /// Requests one connection may have queued with us.
     pub queued_requests_max: usize,
     /// Contents one connection may name.
@@ -131,6 +133,8 @@ pub struct Limits {
     pub classic_rounds_max: u32,
     /// Between a holder's failure and the next round in which it is asked.
     pub classic_round_pause: Duration,
+    /// The longest wait before a holder that failed is asked for any chunk again.
+    pub classic_redial_wait_max: Duration,
     /// The longest wait for more chunks of a file that is whole as it is.
     pub classic_whole_wait: Duration,
     /// The shortest time between two writings of the file that tells who has what.
@@ -155,6 +159,8 @@ pub struct Limits {
     pub push_stall_max: Duration,
     /// From a message, or the last byte of the file, to the receiver's `OK`; or to its end where it says none.
     pub push_ok_wait: Duration,
+    /// The longest wait before a receiver that failed is dialled for the next file.
+    pub push_redial_wait_max: Duration,
     /// The shortest time between two reports of how far a push is.
     pub push_progress_interval: Duration,
 }
@@ -172,6 +178,7 @@ impl Default for Limits {
             send_stall_max: s(30),
             redial_wait_min: ms(500),
             redial_wait_max: s(600),
+            redial_forgives: s(10),
             queued_requests_max: 64,
             channels_max: 20_000,
             upload_slots: 4,
@@ -223,6 +230,7 @@ impl Default for Limits {
             classic_floor_bytes_per_s: 10_000,
             classic_rounds_max: 2,
             classic_round_pause: ms(500),
+            classic_redial_wait_max: s(2),
             classic_whole_wait: s(3),
             classic_dictionary_gap: ms(250),
             classic_dictionary_interval: ms(500),
@@ -235,6 +243,7 @@ impl Default for Limits {
             push_answer_wait: s(60),
             push_stall_max: s(30),
             push_ok_wait: s(10),
+            push_redial_wait_max: s(2),
             push_progress_interval: ms(500),
         }
     }

@@ -53,11 +53,13 @@ impl Links {
         self.by_endpoint.insert(endpoint, conn);
     }
 
-    /// A connection that was dialled is over.
-    pub(in crate::core) fn undialled(&mut self, endpoint: &SocketAddr, conn: ConnId) {
-        if self.by_endpoint.get(endpoint) == Some(&conn) {
+    /// A connection that was dialled is over. False when it was said to be so before.
+    pub(in crate::core) fn undialled(&mut self, endpoint: &SocketAddr, conn: ConnId) -> bool {
+        let dialled = self.by_endpoint.get(endpoint) == Some(&conn);
+        if dialled {
             self.by_endpoint.remove(endpoint);
         }
+        dialled
     }
 
     /// The connections on which a content was named.

@@ -122,9 +122,14 @@ impl Pusher {
         free
     }
 
+    /// Whether an offer of ours is for whoever listens at this address.
+    pub(in crate::core) fn is_for(&self, addr: &SocketAddr) -> bool {
+        self.pushes.values().any(|push| push.to == Recipient::At(*addr))
+    }
+
     /// Who was dialled at an address has said who it is.
     pub(in crate::core) fn meet(&mut self, addr: SocketAddr, peer: PeerId) {
-        if self.pushes.values().any(|push| push.to == Recipient::At(addr)) {
+        if self.is_for(&addr) {
             self.met.insert(addr, peer);
         }
     }

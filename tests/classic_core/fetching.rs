@@ -554,11 +554,54 @@ fn a_chunk_that_is_here_is_no_news_however_often_it_is_announced() {
 #[test]
 fn who_never_delivers_is_not_tried_for_ever_however_often_it_announces() {
     let mut bench = Bench::new(config());
-    bench.get("forest.png", 20_000);
+    bench.get("forest.png", 40_000);
     let chunks = r#"{"chunks": {"forest_1.png": {}, "forest_2.png": {}}}"#;
     let took = flickers_until_over(&mut bench, chunks);
     let incomplete = matches!(failure(&bench), Some(ClassicFailure::Incomplete { .. }));
     assert!(incomplete && took < 90, "{took} s {:?}", bench.events);
-    // The dials went nowhere, one after the other. Who announces anew is tried anew while the wait lasts.
+    // The dials went nowhere, one after the other, with up to 2 s between. Who announces anew is tried anew while the wait
+    // lasts.
     assert!(bench.dials.len() > 4, "{:?}", bench.dials);
+}
+
+/// How often a holder of many chunks is dialled in so many seconds, with the retries of each attempt, when each
+/// connection ends like this.
+fn dials_of_a_holder(seconds: u64, is_listening: bool) -> u64 {
+    let (mut bench, file) = (Bench::new(config()), content(102_400 * 40));
+    let announces = announces(Dialect::D, &file, 1..=40);
+    bench.hear(host(2), &announces);
+    bench.get("forest", 1_000 * seconds);
+    let mut dials = 0;
+    for _ in 0..10 * seconds {
+        while let Some((conn, _)) = bench.dials.pop_front() {
+            dials += 1;
+            if dials > 2_000 {
+                return dials;
+            }
+            if !is_listening {
+                bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+                continue;
+            }
+            bench.tell(Input::Connected { conn });
+            bench.pull(conn);
+            bench.says(conn, b"oops", 4);
+            bench.ends(conn);
+            bench.pull(conn);
+        }
+        bench.wait(100);
+        // It announces again and again, so that it is worth another try.
+        bench.hear(host(2), &announces);
+    }
+    dials
+}
+
+#[test]
+fn a_holder_of_many_chunks_that_delivers_none_is_asked_ever_more_rarely() {
+    // 0.5 s, 1 s, and then 2 s after each attempt.
+    let attempts_max = 3 + 30 / 2;
+    let answered = dials_of_a_holder(30, true);
+    assert!((5..=attempts_max).contains(&answered), "{answered} dials");
+    // Ten retries, 50 ms apart, are one attempt. It serves D on one port, and A-size on another.
+    let refused = dials_of_a_holder(30, false);
+    assert!((5..=attempts_max * 11 * 2).contains(&refused), "{refused} dials");
 }

@@ -42,4 +42,5 @@ mod ring_script;
 mod serve;
 mod shown;
 mod stopping;
+mod strangers;
 mod swarm;

@@ -260,6 +260,9 @@ impl Sending {
             ForeignEvent::SendFailed { ticket, reason, .. } => {
                 let Some(errand) = self.under_way.remove(ticket) else { return };
                 self.failed(run, &errand, reason);
+                if matches!(reason, ForeignFailure::NoConnection(_)) {
+                    self.give_up_on(run, errand.to, reason);
+                }
                 self.begin_next(run);
             }
             ForeignEvent::Came { .. }
@@ -267,6 +270,17 @@ impl Sending {
             | ForeignEvent::Progress { .. }
             | ForeignEvent::Received { .. }
             | ForeignEvent::Failed { .. } => {}
+        }
+    }
+
+    /// A receiver cannot be reached: what else waits for it is not tried, one file after the other.
+    fn give_up_on(&mut self, run: &mut Run<'_>, to: SocketAddr, reason: &ForeignFailure) {
+        for errand in std::mem::take(&mut self.waiting) {
+            if errand.to == to {
+                self.failed(run, &errand, reason);
+            } else {
+                self.waiting.push_back(errand);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! One download among neighbours: what happens to it, told and written down, and when nobody needs this peer any more.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::cli::shown::Subject;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::Record;
 use crate::core::name::printable;
+use crate::core::sorted::SortedSet;
 use crate::core::status::NeighboursStatus;
 use crate::core::{Bitfield, ContentId, Event, FailReason, PeerId};
 
@@ -37,6 +39,8 @@ pub(super) struct Download {
     stall: Duration,
     /// Whether the owner is asked for want of another source.
     falls_back: bool,
+    /// Where something answered that is no peer.
+    strangers: SortedSet<SocketAddr>,
 }
 
 impl Download {
@@ -55,6 +59,7 @@ impl Download {
             takers: Takers::new(now),
             stall,
             falls_back,
+            strangers: SortedSet::new(),
         }
     }
 
@@ -89,7 +94,10 @@ impl Download {
             }
             Event::NeighbourAway { addr } => {
                 let who = who(run.neighbours().as_ref(), *addr);
-                run.out.note(&format!("{who} does not answer; it is tried again"));
+                run.out.note(&format!("waiting for {who}: nobody answers there; it is tried again"));
+            }
+            Event::NotAPeer { addr, .. } => {
+                self.strangers.insert(*addr);
             }
             Event::NeighbourBack { addr } => {
                 let who = who(run.neighbours().as_ref(), *addr);
@@ -218,6 +226,9 @@ impl Download {
             );
         };
         match owner.peer {
+            None if self.strangers.contains(&owner.addr) => {
+                format!("what answers at {} is no chunkcast peer, and so not the owner", owner.addr)
+            }
             None => format!("the owner at {} was not reached within --timeout", owner.addr),
             Some(_) => format!("the owner at {} offered nothing within --timeout", owner.addr),
         }

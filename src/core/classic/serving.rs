@@ -229,10 +229,9 @@ impl Answer {
     fn segment(&self, conn: ConnId) -> Segment<'_> {
         match self.steps.front() {
             Some(AnswerStep::Bytes(bytes)) => {
-                let behind = matches!(self.steps.get(1), Some(AnswerStep::Payload(_)));
                 let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
-                let span_of = self.span_source(conn).filter(|_| behind);
-                Segment::Bytes { bytes: bytes.get(sent..).unwrap_or_default(), span_of }
+                // In every dialect a pause stands between a header and its data.
+                Segment::Bytes { bytes: bytes.get(sent..).unwrap_or_default(), span_of: None }
             }
             Some(AnswerStep::Payload(len)) => match (self.source, self.span_source(conn)) {
                 (Some(from), Some(source)) => {
@@ -270,22 +269,24 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_together_goes_out_together() {
+    fn an_answer_goes_out_in_any_pieces_and_its_end_is_waited_for() {
         let mut serving = Serving::new(8000, Time::ZERO);
         serving.answer(Time::ZERO, sought(Dialect::BJson), Some((Source::Kept, 7)));
         let header = br#"["forest_1", 7]"#;
-        let span_of = Some(SpanSource::Kept(CONN));
-        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: header, span_of });
+        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: header, span_of: None });
         assert_eq!(serving.sent(Time::ZERO, 4), Sent::Some);
-        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: &header[4..], span_of });
+        assert_eq!(serving.segment(CONN), Segment::Bytes { bytes: &header[4..], span_of: None });
         serving.sent(Time::ZERO, header.len() as u64 - 4);
-        serving.sent(Time::ZERO, 3);
+        assert_eq!(serving.segment(CONN), Segment::Nothing);
+        let now = Time::from_millis(50);
+        serving.turn(now);
+        serving.sent(now, 3);
         let rest = Segment::Span { source: SpanSource::Kept(CONN), offset: 3, len: 4 };
         assert_eq!(serving.segment(CONN), rest);
-        assert_eq!(serving.sent(Time::ZERO, 4), Sent::Payload);
+        assert_eq!(serving.sent(now, 4), Sent::Payload);
         assert_eq!(serving.segment(CONN), Segment::HalfClose);
-        serving.sent(Time::ZERO, 1);
-        assert!(serving.turn(Time::ZERO));
+        serving.sent(now, 1);
+        assert!(serving.turn(now));
         assert!(matches!(serving.expects(), Expect::Payload { sink: Sink::Discard, .. }));
     }
 

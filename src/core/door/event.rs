@@ -268,6 +268,14 @@ pub enum Event {
         /// Who.
         to: PeerRef,
     },
+    /// Something answers where somebody named a peer, but it is none: what it said is no hello. Said once, until a peer
+    /// answers there.
+    NotAPeer {
+        /// Where.
+        addr: SocketAddr,
+        /// The first bytes that it said.
+        said: Vec<u8>,
+    },
     /// Nobody answers where a neighbour was named, or its connection is over. Said once, until it is back.
     NeighbourAway {
         /// Where.

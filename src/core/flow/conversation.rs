@@ -14,6 +14,9 @@ impl Peer {
     /// Decodes control bytes up to where payload begins; returns how many were taken.
     pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         let mut used = 0;
+        if let Some(connection) = self.connections.get_mut(conn).filter(|c| c.phase == Phase::Greeting) {
+            connection.note_first_words(bytes);
+        }
         while let Some(connection) = self.connections.get_mut(conn) {
             if used == bytes.len() || connection.expects() != Expect::Control {
                 break;
@@ -61,6 +64,9 @@ impl Peer {
 
     fn on_frame(&mut self, now: Time, conn: ConnId, frame: Frame) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.phase == Phase::Greeting {
+            connection.first_words = None;
+        }
         match (connection.phase, frame) {
             (Phase::Greeting, Frame::Hello(hello)) => self.on_hello(now, conn, hello),
             (Phase::Greeting, Frame::Bye { .. }) => self.on_end_of_stream(now, conn),

@@ -116,7 +116,7 @@ impl Peer {
             Ok(new) => {
                 if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
                     // Who was there before may have failed for long; this one has just begun.
-                    self.dialer.succeeded(&peer_ref.addr);
+                    self.dialer.newcomer(&peer_ref.addr);
                     self.event(Event::PeerFound(peer_ref));
                 }
                 self.await_expiry(&peer);

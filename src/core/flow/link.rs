@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::connection::{Connection, Identity, Phase};
 use crate::core::directory::Heard;
-use crate::core::door::{BrokenWhy, ConnId, Event, Output};
+use crate::core::door::{BrokenWhy, ConnId, Event, Output, PeerRef};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
@@ -70,6 +70,7 @@ impl Peer {
         connection.phase = Phase::Greeting;
         connection.since = now;
         connection.heard = now;
+        connection.first_words = Some(Vec::new());
         connection.push(hello);
         self.timers.set(Timer::Connection(conn), deadline);
         self.wake(now, conn);
@@ -96,13 +97,14 @@ impl Peer {
         }
         self.meet(dialled.then_some(addr), endpoint, hello.peer);
         if dialled {
+            self.dialer.note_peer(&addr);
             self.pusher.meet(addr, hello.peer);
         }
         if let Some(other) = self.links.to_peer(&hello.peer) {
             if self.is_surplus(other, conn, &hello.peer) {
-                return self.close(now, conn, Some("a second connection"));
+                return self.close_second(now, conn);
             }
-            self.close(now, other, Some("a second connection"));
+            self.close_second(now, other);
         }
         let heard = Heard {
             peer: hello.peer,
@@ -150,7 +152,6 @@ impl Peer {
 
     /// The other side will send nothing more. A native peer that has said its last word wants nothing either.
     pub(in crate::core) fn on_end_of_stream(&mut self, now: Time, conn: ConnId) {
-        self.note_fruitless(now, conn);
         self.close(now, conn, None);
     }
 
@@ -161,7 +162,6 @@ impl Peer {
             BrokenWhy::Reset => "connections reset",
             BrokenWhy::Failed => "connections failed",
         });
-        self.note_fruitless(now, conn);
         self.detach(now, conn);
         self.forget(conn);
         self.seek_neighbours(now);
@@ -244,7 +244,6 @@ impl Peer {
         let next = match connection.phase {
             Phase::Dialling => {
                 if now.since(connection.since) >= limits.dial_deadline {
-                    self.note_fruitless(now, conn);
                     return self.close(now, conn, None);
                 }
                 connection.since + limits.dial_deadline
@@ -252,7 +251,6 @@ impl Peer {
             Phase::Greeting => {
                 if now.since(connection.since) >= limits.handshake_deadline {
                     self.counters.add("connections without a hello");
-                    self.note_fruitless(now, conn);
                     return self.close(now, conn, None);
                 }
                 connection.since + limits.handshake_deadline
@@ -294,14 +292,52 @@ impl Peer {
         if connection.is_sending() { heard.min(connection.moved + limits.send_stall_max) } else { heard }
     }
 
-    /// A dialled connection ended: the endpoint is not dialled again at once.
-    fn note_fruitless(&mut self, now: Time, conn: ConnId) {
-        self.note_away(conn);
-        let Some(connection) = self.connections.get(conn) else { return };
-        let (addr, dialled) = (connection.addr, connection.dialled && connection.phase != Phase::Closing);
-        if dialled {
-            self.dialer.failed(now, addr);
+    /// A connection that was dialled is over, whoever ended it: its endpoint is dialled again after a wait, which grows each
+    /// time unless the connection was of use or stood for a while. A hello alone is of no use: whoever greets and closes
+    /// would be dialled for ever.
+    fn note_dial_over(&mut self, now: Time, conn: ConnId, was: Phase) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let (addr, since) = (connection.addr, connection.since);
+        let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
+        if was == Phase::Open && now.since(since) >= self.config.limits.redial_forgives {
+            self.dialer.succeeded(&addr);
         }
+        self.dialer.failed(now, addr);
+        if let Some(said) = said {
+            self.note_stranger(addr, said);
+        }
+        self.note_away(conn);
+    }
+
+    /// What answers at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
+    /// may be killed, or be full, before it says a word; so that is told when it happens again.
+    fn note_stranger(&mut self, addr: SocketAddr, said: Vec<u8>) {
+        let named = self.config.fixed_peers.contains(&addr)
+            || self.neighbourhood.ends().any(|end| end.addr == addr)
+            || self.pusher.is_for(&addr);
+        let sure = !said.is_empty() || self.dialer.failures(&addr) > 1;
+        if named && sure && self.dialer.note_stranger(addr) {
+            // That it is away is told with it.
+            let ends = self.neighbourhood.ends_mut().filter(|end| end.addr == addr);
+            ends.for_each(|end| end.away = true);
+            self.event(Event::NotAPeer { addr, said });
+        }
+    }
+
+    /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.
+    pub(in crate::core) fn note_use(&mut self, conn: ConnId, from: &PeerRef) {
+        self.dialer.succeeded(&from.addr);
+        if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
+            self.dialer.succeeded(&connection.addr);
+        }
+    }
+
+    /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
+    fn close_second(&mut self, now: Time, conn: ConnId) {
+        if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
+            self.links.undialled(&connection.addr, conn);
+        }
+        self.close(now, conn, Some("a second connection"));
     }
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
@@ -341,9 +377,7 @@ impl Peer {
             self.downloader.free_buffer(buffer);
             self.output(Output::Release(buffer));
         }
-        if dialled {
-            self.links.undialled(&addr, conn);
-        } else if was == Phase::Greeting {
+        if !dialled && was == Phase::Greeting {
             self.links.half_open_remove(&addr.ip());
         }
         if let Some(identity) = identity {
@@ -351,6 +385,9 @@ impl Peer {
             self.directory.connected(&identity.peer, false);
             self.directory.touch(now, &identity.peer);
             self.await_expiry(&identity.peer);
+        }
+        if dialled && self.links.undialled(&addr, conn) {
+            self.note_dial_over(now, conn, was);
         }
         self.uploader.remove(conn);
         self.grant_uploads(now);

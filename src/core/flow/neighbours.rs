@@ -131,7 +131,6 @@ impl Peer {
     pub(in crate::core) fn on_neighbour_page(&mut self, now: Time, conn: ConnId, page: CataloguePage) {
         let Some(connection) = self.connections.get(conn) else { return };
         let from = connection.peer_ref();
-        self.dialer.succeeded(&from.addr);
         if let Some(peer) = from.id {
             self.on_catalogue(now, &peer, page.generation, None, page.entries.clone(), 0);
         }

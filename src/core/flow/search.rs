@@ -172,8 +172,7 @@ impl Peer {
         if key == NEIGHBOUR_WALK {
             return self.on_neighbour_page(now, conn, page);
         }
-        let (peer, endpoint) = (identity.peer, connection.peer_ref().addr);
-        self.dialer.succeeded(&endpoint);
+        let peer = identity.peer;
         let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
         // The last page, or one that pretends that more follows nothing, ends the walk.
         let next = last.filter(|_| page.more);

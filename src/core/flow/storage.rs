@@ -160,7 +160,7 @@ impl Peer {
             Some((storing, download.geometry?.chunk_span(chunk)?.1))
         });
         if let Some((storing, bytes)) = stored {
-            self.dialer.succeeded(&storing.from.addr);
+            self.note_use(storing.conn, &storing.from);
             if self.catalogue.add_chunk(&content, chunk) {
                 self.event(Event::ChunkReceived {
                     content,

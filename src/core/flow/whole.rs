@@ -94,7 +94,7 @@ impl Peer {
         let Some(storing) = download.storing.remove(&0) else { return };
         let (name, took) = (std::mem::take(&mut download.name), now.since(download.began));
         let bytes = geometry.size_bytes();
-        self.dialer.succeeded(&storing.from.addr);
+        self.note_use(storing.conn, &storing.from);
         self.catalogue.add_complete(content, &name, geometry);
         self.event(Event::Started { content, geometry, had: 0 });
         self.event(Event::ChunkReceived {

@@ -21,6 +21,8 @@ pub(in crate::core) struct Giving {
     /// Whether the receiver says at the end that it has the file.
     pub(in crate::core) acknowledged: bool,
     is_dialling: bool,
+    /// Until when it is not even dialled, because its receiver failed just before.
+    waits_until: Option<Time>,
     steps: VecDeque<Step>,
     /// Bytes of the first of them that went.
     sent: u64,
@@ -39,6 +41,8 @@ pub(in crate::core) struct Giving {
 pub(in crate::core) enum Turn {
     /// Nothing to do.
     Nothing,
+    /// The receiver is to be dialled.
+    Dial,
     /// The next step has begun.
     Wake,
     /// So has the file.
@@ -68,6 +72,7 @@ impl Giving {
             began: now,
             acknowledged,
             is_dialling: true,
+            waits_until: None,
             // A file without a byte has none to be sent.
             steps: steps.into_iter().filter(|step| *step != Step::File(0)).collect(),
             sent: 0,
@@ -77,6 +82,16 @@ impl Giving {
             moved: now,
             told: now,
         }
+    }
+
+    /// The receiver is not dialled before this.
+    pub(in crate::core) fn wait_until(&mut self, at: Time) {
+        self.waits_until = Some(at);
+    }
+
+    /// Whether the receiver was not dialled yet.
+    pub(in crate::core) fn is_waiting(&self) -> bool {
+        self.waits_until.is_some()
     }
 
     /// The connection stands.
@@ -135,9 +150,13 @@ impl Giving {
     }
 
     /// Time has passed.
-    pub(in crate::core) fn review(&self, now: Time, limits: &Limits) -> Turn {
+    pub(in crate::core) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
         if now < self.deadline(limits) {
             return Turn::Nothing;
+        }
+        if self.waits_until.take().is_some() {
+            (self.began, self.moved) = (now, now);
+            return Turn::Dial;
         }
         match self.steps.front() {
             _ if self.is_dialling => Turn::Failed(ForeignFailure::NoConnection(BrokenWhy::Unreachable)),
@@ -150,6 +169,9 @@ impl Giving {
 
     /// When [`Giving::review`] will find something, if nothing happens until then.
     pub(in crate::core) fn deadline(&self, limits: &Limits) -> Time {
+        if let Some(at) = self.waits_until {
+            return at;
+        }
         self.moved
             + match self.steps.front() {
                 _ if self.is_dialling => limits.dial_deadline,

@@ -19,7 +19,7 @@ const NOT_FOUND: &[u8] = b"ERROR: Chunk not found";
 /// One step of an answer that goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnswerStep {
-    /// These bytes, in one write. Without a pause behind them, they go out together with what follows.
+    /// These bytes, in one write.
     Bytes(Vec<u8>),
     /// Nothing for at least so long, so that what was written arrives alone.
     Pause(Duration),
@@ -116,7 +116,7 @@ pub fn found(dialect: Dialect, name: &ChunkName, size: u64) -> Vec<AnswerStep> {
         ],
         Framing::JsonHeader => {
             let header = json::between('[', [json::string(&name.to_string()), digits], ']');
-            vec![AnswerStep::Bytes(header.into_bytes())]
+            vec![AnswerStep::Bytes(header.into_bytes()), AnswerStep::Pause(SEGMENT_PAUSE)]
         }
         Framing::HeaderLine => {
             vec![AnswerStep::Bytes((digits + "\n").into_bytes()), AnswerStep::Pause(SEGMENT_PAUSE)]

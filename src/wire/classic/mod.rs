@@ -25,7 +25,7 @@ pub const REQUEST_BYTES_MAX: usize = 1024;
 /// What a peer announced is forgotten when it was silent so long: three times the 60 s of their specification.
 pub const ANNOUNCEMENT_EXPIRY: Duration = Duration::from_secs(180);
 /// Between the parts of an answer that have to arrive in segments of their own: A-size reads its status byte and its
-/// size apart, and D drops what came with its header line.
+/// size apart, D drops what came with its header line, and B-json takes what came with its list for a part of the list.
 pub const SEGMENT_PAUSE: Duration = Duration::from_millis(50);
 /// Between the size and the data of an A-size answer: what comes earlier than this after the status byte may be taken
 /// for a part of the size.

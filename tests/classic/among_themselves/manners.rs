@@ -142,8 +142,10 @@ fn who_binds_again_is_only_for_the_kind() {
 #[test]
 fn the_hurried_are_not_understood() {
     let manner = Manner { hurries: true, ..Manner::default() };
-    let got = first(downloader(Dialect::ASize), &uploader(Dialect::ASize, SIZE, manner));
-    assert!(matches!(got, Err(Failed::Garbled(_))), "{got:?}");
+    for dialect in [Dialect::ASize, Dialect::BJson] {
+        let got = first(downloader(dialect), &uploader(dialect, SIZE, manner));
+        assert!(matches!(got, Err(Failed::Garbled(_))), "{got:?}");
+    }
     // What came with the newline was dropped, and is waited for.
     assert_timed_out(first(downloader(Dialect::D), &uploader(Dialect::D, SIZE, manner)));
 }

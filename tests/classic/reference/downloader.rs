@@ -19,7 +19,7 @@ const RECV_BYTES: usize = 64 << 10;
 /// A-size: after the status it waits, and then takes the next `recv` for the size. Bytes that come 1.2 s after the
 /// status are late enough even on a busy machine.
 const BEFORE_SIZE: Duration = Duration::from_millis(700);
-/// A-size: a `recv` for the status, and one for the size.
+/// A `recv` for the status of A-size, and one for its size; for the list of B-json; for the line of D.
 const SMALL_RECV_BYTES: usize = 1024;
 /// How often a kind downloader tries again where nobody listens, and how long it waits in between.
 const KIND_RETRIES: (u32, Duration) = (10, Duration::from_millis(50));
@@ -173,28 +173,21 @@ fn read_after_status(link: &mut Link) -> Result<Vec<u8>, Failed> {
     }
 }
 
-/// B-json: a list of the name and the size, then the chunk, of which what arrived with the list is kept.
+/// B-json: what one `recv` returns is a list of the name and the size, and the rest is the chunk. Whatever arrives with
+/// the list is taken with it, and is no JSON then.
 fn read_after_json(link: &mut Link, name: &str) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    let (header, len) = loop {
-        let more = link.recv(RECV_BYTES)?;
-        match (more.is_empty(), bytes.is_empty()) {
-            (true, true) => return Err(Failed::Missing),
-            (true, false) => return Err(Failed::Garbled("no list before the end".to_owned())),
-            (false, _) => bytes.extend(more),
-        }
-        if let Some(header) = Json::loads_first(&bytes) {
-            break header;
-        }
-    };
-    let size = match header {
+    let header = link.recv(SMALL_RECV_BYTES)?;
+    if header.is_empty() {
+        return Err(Failed::Missing);
+    }
+    let size = match Json::loads(&header).map_err(Failed::Garbled)? {
         Json::List(values) => match values.as_slice() {
             [Json::Text(told), Json::Number(size)] if told == name => usize::try_from(*size).unwrap(),
             _ => return Err(Failed::Garbled(format!("the list {values:?}"))),
         },
         other => return Err(Failed::Garbled(format!("no list: {other:?}"))),
     };
-    let mut chunk = bytes.split_off(len);
+    let mut chunk = Vec::new();
     read_up_to(link, &mut chunk, size)?;
     Ok(chunk)
 }

@@ -11,7 +11,7 @@ pub(crate) struct Manner {
     pub(crate) sending: Sending,
     /// What the size it tells is too large by (A-size, B-json, D).
     pub(crate) lie_bytes: i64,
-    /// Leaves out the pauses of A-size and D: what stands before the bytes goes with them.
+    /// Leaves out the pauses of A-size, B-json and D: what stands before the bytes goes with them.
     pub(crate) hurries: bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Care {
     Dies,
 }
 
-/// How it sends the bytes of a chunk, and what stands before them in the same write (B-json, and all that hurry).
+/// How it sends the bytes of a chunk, and what stands before them in the same write where it hurries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Sending {
     /// In one `sendall`.

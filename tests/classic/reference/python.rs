@@ -40,13 +40,6 @@ impl Json {
         serde_json::from_slice(bytes).map_err(|e| format!("no JSON: {e}"))
     }
 
-    /// The value that the bytes begin with, and its length; `None` when it is not whole yet.
-    pub(crate) fn loads_first(bytes: &[u8]) -> Option<(Json, usize)> {
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter();
-        let value = values.next()?.ok()?;
-        Some((value, values.byte_offset()))
-    }
-
     /// What `json.dumps` writes: `", "` and `": "` between, ASCII alone, no newline at the end.
     pub(crate) fn dumps(&self) -> String {
         match self {
@@ -185,12 +178,5 @@ mod tests {
             r#"{"chunks": ["for\u00eat_1", "a\"b\\c\u007f\n", "\ud83c\udf32"], "size": 60001, "none": null}"#;
         assert_eq!(value.dumps(), text);
         assert_eq!(Json::loads(text.as_bytes()), Ok(value));
-    }
-
-    #[test]
-    fn it_reads_the_first_of_what_follows_another() {
-        let (value, len) = Json::loads_first(b"[\"a]\", 3]\xff\x00]").unwrap();
-        assert_eq!((value, len), (Json::List(vec![Json::text("a]"), Json::Number(3)]), 9));
-        assert_eq!(Json::loads_first(b"[\"a]\", 3"), None);
     }
 }

@@ -22,7 +22,7 @@ const REQUEST_BYTES: usize = 1024;
 const BEFORE_SIZE: Duration = Duration::from_millis(150);
 /// A-size: between the size and the bytes, which come 1.2 s or more after the status.
 const BEFORE_BYTES: Duration = Duration::from_millis(1100);
-/// D: between the header line and the bytes (50 ms are enough).
+/// B-json and D: between the header and the bytes (50 ms are enough).
 const AFTER_HEADER: Duration = Duration::from_millis(80);
 /// How often a listener looks for a connection.
 const ACCEPT_LOOK: Duration = Duration::from_millis(2);
@@ -237,7 +237,7 @@ impl Shared {
         let size = (bytes.len() as u64).saturating_add_signed(self.manner.lie_bytes);
         let head = match self.dialect {
             Dialect::A | Dialect::B | Dialect::C | Dialect::E => Vec::new(),
-            Dialect::BJson => Json::List(vec![Json::Text(name), Json::Number(size)]).dumps().into_bytes(),
+            Dialect::BJson if self.manner.hurries => list(name, size),
             Dialect::ASize if self.manner.hurries => format!("1{size}").into_bytes(),
             Dialect::D if self.manner.hurries => format!("{size}\n").into_bytes(),
             Dialect::ASize => {
@@ -245,6 +245,11 @@ impl Shared {
                 link.pause(BEFORE_SIZE);
                 link.send(size.to_string().as_bytes())?;
                 link.pause(BEFORE_BYTES);
+                Vec::new()
+            }
+            Dialect::BJson => {
+                link.send(&list(name, size))?;
+                link.pause(AFTER_HEADER);
                 Vec::new()
             }
             Dialect::D => {
@@ -291,4 +296,9 @@ impl Shared {
             self.changed.notify_all();
         }
     }
+}
+
+/// What stands before the bytes of a B-json answer.
+fn list(name: String, size: u64) -> Vec<u8> {
+    Json::List(vec![Json::Text(name), Json::Number(size)]).dumps().into_bytes()
 }

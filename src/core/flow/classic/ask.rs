@@ -6,6 +6,7 @@ use crate::core::classic::asking::{Asking, Outcome, Review};
 use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::classic::fetches::{Arrival, Attempt, State};
 use crate::core::door::{BrokenWhy, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob};
+use crate::core::flow::classic::get::holder_endpoint;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -146,6 +147,9 @@ impl Peer {
         };
         let failures = chunk.failures.entry(ip).or_insert((0, now));
         *failures = (failures.0 + 1, now);
+        // All ways and all retries were one attempt.
+        let wait_max = self.config.limits.classic_redial_wait_max;
+        self.dialer.failed_at_most(now, holder_endpoint(ip), wait_max);
         // Another way may lead there the next time.
         self.classic.holders.prove(ip, None);
         if let Some(route) = routes.get(route) {
@@ -158,6 +162,7 @@ impl Peer {
     fn store_chunk(&mut self, ended: Ended, skip: u64) {
         let Ended { ticket, index, spool, dialect, from, .. } = ended;
         self.classic.holders.prove(from.ip(), Some(dialect));
+        self.dialer.succeeded(&holder_endpoint(from.ip()));
         let chunk = self.classic.fetches.get_mut(ticket).and_then(|fetch| fetch.chunks.get_mut(&index));
         let Some(chunk) = chunk else { return self.drop_spool(spool) };
         let State::Asking(attempt) = std::mem::take(&mut chunk.state) else {

@@ -1,6 +1,6 @@
 //! Fetching a file of the classic dialects: found, asked for chunk by chunk, joined, or given up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::conversation::Conversation;
@@ -256,12 +256,10 @@ impl Peer {
         offers: &'a [Offer],
     ) -> Option<&'a Offer> {
         let chunk = self.classic.fetches.get(ticket)?.chunks.get(&index)?;
-        let limits = &self.config.limits;
-        let open = offers.iter().filter(|offer| {
-            let rested = |(_, last): &(u32, Time)| *last + limits.classic_round_pause <= now;
-            chunk.may_ask(offer.ip, limits.classic_rounds_max)
-                && chunk.failures.get(&offer.ip).is_none_or(rested)
-        });
+        let rounds = self.config.limits.classic_rounds_max;
+        let open = offers
+            .iter()
+            .filter(|offer| chunk.may_ask(offer.ip, rounds) && self.rested_at(now, chunk, offer.ip) <= now);
         let open = open.filter_map(|offer| Some((offer, self.load_of(offer.ip)?)));
         // Equals take turns, so that chunks come from several at once.
         let turn = |at: usize| (at + index as usize) % offers.len().max(1);
@@ -272,6 +270,13 @@ impl Peer {
             ((failures, load, late, turn(at)), offer)
         });
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, offer)| offer)
+    }
+
+    /// When a holder may be asked for a chunk again: after its last failure with this chunk, and with any other.
+    fn rested_at(&self, now: Time, chunk: &Chunk, ip: IpAddr) -> Time {
+        let pause = self.config.limits.classic_round_pause;
+        let of_chunk = chunk.failures.get(&ip).map(|(_, last)| *last + pause);
+        of_chunk.max(self.dialer.again(now, &holder_endpoint(ip))).unwrap_or(now)
     }
 
     /// How much a holder is asked for; `None` when that is as much as it may be.
@@ -434,8 +439,7 @@ impl Peer {
                 State::Wanted => {
                     let of_chunk = offers.get(index).into_iter().flatten();
                     let open = of_chunk.filter(|o| chunk.may_ask(o.ip, limits.classic_rounds_max));
-                    let failed = open.filter_map(|offer| chunk.failures.get(&offer.ip));
-                    moments.extend(failed.map(|(_, last)| *last + limits.classic_round_pause));
+                    moments.extend(open.map(|offer| self.rested_at(now, chunk, offer.ip)));
                 }
                 _ => {}
             }
@@ -463,6 +467,11 @@ impl Peer {
         };
         missing.iter().filter_map(name).collect()
     }
+}
+
+/// The ports of a classic holder are ways to the same peer, so that the back-off counts them as one endpoint.
+pub(super) fn holder_endpoint(ip: IpAddr) -> SocketAddr {
+    SocketAddr::new(ip, 0)
 }
 
 impl Chunk {

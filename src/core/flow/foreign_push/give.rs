@@ -8,6 +8,7 @@ use crate::core::peer::Peer;
 use crate::core::push::conversation::Conversation;
 use crate::core::push::giving::{Giving, Turn};
 use crate::core::time::Time;
+use crate::core::timers::Timer;
 use crate::wire::push::Outgoing;
 
 impl Peer {
@@ -23,9 +24,15 @@ impl Peer {
         let form = file.form;
         match self.script(content, file) {
             Ok((size, steps)) => {
-                let giving = Giving::new(ticket, content, size, steps, form.is_acknowledged(), now);
+                let mut giving = Giving::new(ticket, content, size, steps, form.is_acknowledged(), now);
+                let again = self.dialer.again(now, &to);
+                if let Some(again) = again {
+                    giving.wait_until(again);
+                }
                 let conn = self.connections.insert_push(Conversation::giving(to, giving));
-                self.output(Output::Dial { conn, to });
+                if again.is_none() {
+                    self.output(Output::Dial { conn, to });
+                }
                 self.time_push(now, conn);
             }
             Err(reason) => self.event(Event::Foreign(ForeignEvent::SendFailed { ticket, to, reason })),
@@ -60,6 +67,7 @@ impl Peer {
         let (ticket, size) = (giving.ticket, giving.size);
         match turn {
             Turn::Nothing => {}
+            Turn::Dial => self.output(Output::Dial { conn, to }),
             Turn::Wake => self.wake_push(conn),
             Turn::Begun => {
                 self.event(Event::Foreign(ForeignEvent::SendBegun { ticket }));
@@ -70,12 +78,21 @@ impl Peer {
             }
             Turn::Done => {
                 let (took, acknowledged) = (now.since(giving.began), giving.acknowledged);
+                self.dialer.succeeded(&to);
                 let sent = ForeignEvent::Sent { ticket, to, bytes: size, took, acknowledged };
                 self.event(Event::Foreign(sent));
                 self.end_foreign_push(conn);
             }
-            Turn::Failed(reason) => self.fail_giving(conn, reason),
+            Turn::Failed(reason) => {
+                self.note_receiver_failed(now, to);
+                self.fail_giving(conn, reason);
+            }
         }
+    }
+
+    /// The next file is sent to a receiver that failed after a wait.
+    pub(super) fn note_receiver_failed(&mut self, now: Time, to: SocketAddr) {
+        self.dialer.failed_at_most(now, to, self.config.limits.push_redial_wait_max);
     }
 
     pub(super) fn fail_giving(&mut self, conn: ConnId, reason: ForeignFailure) {
@@ -83,7 +100,13 @@ impl Peer {
         let to = push.addr;
         let Some(giving) = push.as_giving() else { return };
         let (ticket, looks_whole) = (giving.ticket, giving.would_look_whole());
+        let was_dialled = !giving.is_waiting();
         self.event(Event::Foreign(ForeignEvent::SendFailed { ticket, to, reason }));
+        if !was_dialled {
+            // The driver does not know of it.
+            self.timers.clear(Timer::Connection(conn));
+            return self.connections.remove(conn);
+        }
         match looks_whole {
             true => self.abort_push(conn),
             false => self.end_foreign_push(conn),

@@ -81,6 +81,9 @@ impl Peer {
             Some(Side::Taking(_)) => self.fail_taking(conn, ForeignFailure::Broken(why)),
             Some(Side::Giving(giving)) => {
                 let reason = giving.broken(why);
+                if let Some(to) = self.connections.push(conn).map(|push| push.addr) {
+                    self.note_receiver_failed(now, to);
+                }
                 self.fail_giving(conn, reason);
             }
             Some(Side::Closing(_) | Side::Aborting) | None => {}
@@ -205,7 +208,7 @@ impl Peer {
     pub(in crate::core) fn leave_pushes(&mut self) {
         let goes = |side: &Side| match side {
             Side::Taking(taking) => matches!(taking.stage, Stage::Hearing | Stage::Asked),
-            Side::Giving(giving) => giving.would_look_whole(),
+            Side::Giving(giving) => giving.would_look_whole() || giving.is_waiting(),
             Side::Closing(_) | Side::Aborting => false,
         };
         let pushes = self.connections.iter_pushes().filter(|(_, push)| goes(&push.side));

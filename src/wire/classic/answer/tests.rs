@@ -69,7 +69,11 @@ fn plans_are_kind() {
         (Dialect::B, vec![Payload(60_001), HalfClose], vec![HalfClose]),
         (Dialect::C, vec![Payload(60_001), HalfClose], vec![HalfClose]),
         (Dialect::E, vec![Payload(60_001), HalfClose], vec![HalfClose]),
-        (Dialect::BJson, vec![bytes(r#"["forest_1", 60001]"#), Payload(60_001), HalfClose], vec![HalfClose]),
+        (
+            Dialect::BJson,
+            vec![bytes(r#"["forest_1", 60001]"#), short.clone(), Payload(60_001), HalfClose],
+            vec![HalfClose],
+        ),
         (
             Dialect::ASize,
             vec![
