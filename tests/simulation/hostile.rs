@@ -2,67 +2,97 @@
 
 use std::time::Duration;
 
-use chunkcast::core::Time;
-use chunkcast::sim::{Failure, HostSpec, HostileSpec, Hostility, Scenario, Target};
+use chunkcast::core::{Event, Time};
+use chunkcast::sim::{Failure, HostSpec, HostileSpec, Hostility, Outcome, Scenario, Simulation, Target};
 
 use super::{FAST_ETHERNET, MIB, must, one_to_many, seconds, world};
 
-/// Host 0 shares, hosts 1 and 2 get, the second of them a minute later; host 3 does harm from the first second on.
-fn beside(manner: Hostility, every: Duration) -> Scenario {
+/// Undisturbed, each download is over a second or two after it was asked for.
+const PATIENCE: u64 = 10;
+
+/// Host 0 shares, and host 1 gets it at the second second. Host 2 comes a minute later, gets it too, and shares something that
+/// host 1 wants by then. Host 3 does harm.
+fn beside(manner: Hostility, every_ms: u64) -> Scenario {
     let (mut scenario, content) = one_to_many(31, 8 * MIB, 1);
     scenario.limit_for_hostile_hosts();
-    let newcomer = HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(60));
+    let new = scenario.content("new.bin", MIB);
+    scenario.hosts[1] = scenario.hosts[1].clone().gets(Target::Name("new.bin".to_owned()));
+    scenario.hosts[1].gets[1].after = Duration::from_secs(63);
+    let newcomer = HostSpec::default().rate(FAST_ETHERNET).starts_at(seconds(60)).shares(new);
     scenario.host(newcomer.gets(Target::Id(content)));
+    let every = Duration::from_millis(every_ms);
     let hostile = HostSpec::default().rate(FAST_ETHERNET).hostile(HostileSpec { manner, every });
     scenario.host(hostile.starts_at(Time::from_millis(500)));
     scenario
 }
 
-/// Both downloads are over within so many seconds of their beginning; undisturbed each takes about one.
-fn served(manner: Hostility, every_ms: u64) {
-    let mut world = world(beside(manner, Duration::from_millis(every_ms)));
-    for (host, begins) in [(1, 2), (2, 60)] {
-        must(world.run_until(seconds(begins + 10)));
-        let outcome = world.outcome(host, 0);
-        let is_there = matches!(outcome, Some(chunkcast::sim::Outcome::Finished(_)));
-        assert!(is_there, "host {host}: {outcome:?}, {}\n{}", world.unfinished(), world.report());
+fn served(scenario: Scenario) -> Simulation {
+    let mut world = world(scenario);
+    for (host, content, asked_at) in [(1, 0, 2), (2, 0, 60), (1, 1, 65)] {
+        must(world.run_until(seconds(asked_at + PATIENCE)));
+        let outcome = world.outcome(host, content);
+        let is_there = matches!(outcome, Some(Outcome::Finished(_)));
+        assert!(
+            is_there,
+            "host {host} content {content}: {outcome:?}, {}\n{}",
+            world.unfinished(),
+            world.report()
+        );
     }
+    world
 }
 
 #[test]
 fn a_crowd_that_greets_and_stays_idle_keeps_nobody_out() {
-    served(Hostility::IdleCrowd { connections: 120 }, 20);
+    served(beside(Hostility::IdleCrowd { connections: 120 }, 20));
 }
 
 #[test]
 fn invented_peers_and_junk_keep_nobody_out() {
-    served(Hostility::FloodsDatagrams, 20);
+    served(beside(Hostility::FloodsDatagrams, 20));
 }
 
 #[test]
 fn requests_that_are_taken_back_and_pings_do_not_slow_a_download() {
-    served(Hostility::FloodsFrames, 5);
+    served(beside(Hostility::FloodsFrames, 5));
 }
 
 #[test]
 fn datagrams_in_the_names_of_hosts_lock_none_of_them_out() {
-    served(Hostility::ForgesSources, 20);
+    served(beside(Hostility::ForgesSources, 20));
 }
 
 #[test]
 fn a_hello_with_the_id_of_another_takes_nothing_over() {
-    served(Hostility::Impersonates, 20);
+    let mut scenario = beside(Hostility::Impersonates, 20);
+    scenario.hosts[3].starts_at = seconds(10);
+    let world = served(scenario);
+    let told = |event: &Event| match event {
+        Event::PeerFound(peer) => Some((true, peer.id)),
+        Event::PeerLost(peer) => Some((false, peer.id)),
+        _ => None,
+    };
+    let events: Vec<_> =
+        world.events().iter().filter_map(|(at, _, event)| Some((*at, told(event)?))).collect();
+    let known: Vec<_> = events
+        .iter()
+        .filter(|(at, (found, _))| *found && *at < seconds(10))
+        .map(|(_, (_, id))| *id)
+        .collect();
+    let lost = events.iter().filter(|(_, (found, id))| !*found && known.contains(id)).count();
+    assert_eq!((known.len(), lost), (2, 0), "{events:?}");
 }
 
 #[test]
 fn a_catalogue_without_end_does_not_hold_a_search_up() {
-    let mut scenario = beside(Hostility::EndlessCatalogue, Duration::from_millis(20));
-    for host in [1, 2] {
-        scenario.hosts[host].gets[0].what = Target::Glob("talk*".to_owned());
+    let mut scenario = beside(Hostility::EndlessCatalogue, 20);
+    for get in scenario.hosts.iter_mut().flat_map(|host| &mut host.gets) {
+        get.what = match &get.what {
+            Target::Name(name) => Target::Glob(format!("{name}*")),
+            other => other.clone(),
+        };
     }
-    let mut world = world(scenario);
-    must(world.run_until(seconds(70)));
-    assert!(world.is_done() && world.all_succeeded(), "{}\n{}", world.unfinished(), world.report());
+    served(scenario);
 }
 
 #[test]

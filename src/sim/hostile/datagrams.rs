@@ -55,7 +55,9 @@ impl Simulation {
 
     /// The same, in the name of an honest host.
     pub(super) fn forge_source(&mut self, host: usize) {
-        let honest = self.honest_hosts();
+        // Also of one that is not there yet: it comes and finds its name used.
+        let honest: Vec<usize> =
+            (0..self.hosts.len()).filter(|host| self.hosts[*host].hostile.is_none()).collect();
         let Some(victim) = honest.get(self.rng.below(honest.len().max(1))) else { return };
         let source = SocketAddr::new(self.hosts[*victim].ip, OWN_PORT);
         let bytes = self.of_an_invented_peer();
