@@ -95,6 +95,16 @@ fn a_catalogue_without_end_does_not_hold_a_search_up() {
     served(scenario);
 }
 
+/// Seeds of worlds in which hostile hosts, alone or several together, once kept somebody from what it wanted.
+const ONCE_KEPT_OUT: [u64; 11] = [7, 22, 33, 38, 50, 131, 133, 178, 181, 237, 273];
+
+#[test]
+fn worlds_in_which_somebody_was_kept_out_once() {
+    for seed in ONCE_KEPT_OUT {
+        must(campaign_of(seed));
+    }
+}
+
 #[test]
 fn campaign() {
     super::campaign_of_seeds(campaign_of);
