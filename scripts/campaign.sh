@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plays many drawn scenarios in the simulator: peers, files, links and faults by seed, checked after every step.
+# Plays many drawn scenarios in the simulator: peers, files, links, faults and hostile hosts by seed, checked after every step.
 # Usage: scripts/campaign.sh [SEEDS] [FIRST]      (default: 1000 from 0)
 # A seed that fails is named with what broke; play it alone with: scripts/campaign.sh 1 SEED
 set -euo pipefail

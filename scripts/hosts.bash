@@ -24,6 +24,10 @@ make_hosts() { # NAME NETWORK COUNT: namespaces NAME-1, NAME-2 ... with the addr
     done
 }
 
+shape() { # NAMESPACE DEVICE KILOBITS: what the device sends, by a token bucket
+    ip netns exec "$1" tc qdisc add dev "$2" root tbf rate "${3}kbit" burst 32kb limit 256kb
+}
+
 remove_hosts() { # NAME COUNT: also when only some of them were made
     local name=$1 count=$2 host
     for host in $(seq 1 "$count"); do ip netns del "$name-$host" 2>/dev/null || true; done

@@ -73,9 +73,6 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-shape() { # NAMESPACE DEVICE KILOBITS
-    ip netns exec "$1" tc qdisc add dev "$2" root tbf rate "${3}kbit" burst 32kb limit 256kb
-}
 make_hosts "$name" 10.79.0 $((hosts + 1))
 for host in $(seq 1 $((hosts + 1))); do
     ip -n "$name-$host" route change 10.79.0.0/24 dev eth0 proto kernel scope link src "10.79.0.$host" congctl cubic

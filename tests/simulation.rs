@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use chunkcast::core::{Event, FailReason, Time};
 use chunkcast::sim::{
-    Action, DiskSpec, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation, Target,
+    Action, DiskSpec, Drawn, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation,
+    Target,
 };
 
 #[path = "simulation/swarm.rs"]
@@ -19,6 +20,8 @@ mod swarm;
 mod classic;
 #[path = "simulation/field.rs"]
 mod field;
+#[path = "simulation/hostile.rs"]
+mod hostile;
 
 const MIB: u64 = 1 << 20;
 
@@ -565,7 +568,10 @@ fn campaign_of_seeds(play: impl Fn(u64) -> Result<(), Failure> + std::panic::Ref
 
 /// Plays the scenario that a seed draws until everything wanted is there.
 fn campaign_of(seed: u64) -> Result<(), Failure> {
-    let drawn = Scenario::draw(seed);
+    play_until_all_is_there(Scenario::draw(seed))
+}
+
+fn play_until_all_is_there(drawn: Drawn) -> Result<(), Failure> {
     let mut world = world(drawn.scenario);
     // Not before all has healed: who has everything then may lose it again.
     let done = |world: &Simulation| world.now() > seconds(80) && world.is_done() && world.all_succeeded();

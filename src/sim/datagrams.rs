@@ -33,6 +33,7 @@ type Gathered = Option<Packet>;
 impl Simulation {
     pub(super) fn send_datagram(&mut self, from: usize, to: DatagramTo, bytes: Vec<u8>) {
         let bytes: Rc<[u8]> = bytes.into();
+        let from = (from, SocketAddr::new(self.hosts[from].ip, OWN_PORT));
         match to {
             DatagramTo::Everybody => {
                 let mut gathered = None;
@@ -65,10 +66,19 @@ impl Simulation {
         }
     }
 
+    /// A datagram that claims to come from `source` goes from a host to all others.
+    pub(super) fn broadcast_as(&mut self, host: usize, source: SocketAddr, bytes: &[u8]) {
+        let (bytes, mut gathered) = (Rc::from(bytes), None);
+        for to in (0..self.hosts.len()).filter(|to| *to != host) {
+            self.carry_datagram((host, source), to, None, &bytes, &mut gathered);
+        }
+        self.post(gathered);
+    }
+
     /// What of a datagram reaches a host, and when. It is put with what was gathered, or in its place.
     fn carry_datagram(
         &mut self,
-        from: usize,
+        (from, source): (usize, SocketAddr),
         to: usize,
         port: Option<u16>,
         bytes: &Rc<[u8]>,
@@ -97,8 +107,7 @@ impl Simulation {
                     packet.to.push(index(to));
                 }
                 _ => {
-                    let from = SocketAddr::new(self.hosts[from].ip, OWN_PORT);
-                    let packet = Packet { from, port, bytes, at, to: vec![index(to)] };
+                    let packet = Packet { from: source, port, bytes, at, to: vec![index(to)] };
                     let before = gathered.replace(packet);
                     self.post(before);
                 }
@@ -122,11 +131,7 @@ impl Simulation {
         for _ in 0..=self.rng.below(3) {
             heard = mutilated(&heard, &mut self.rng);
         }
-        let mut gathered = None;
-        for to in (0..self.hosts.len()).filter(|to| *to != host) {
-            self.carry_datagram(host, to, None, &heard, &mut gathered);
-        }
-        self.post(gathered);
+        self.broadcast_as(host, SocketAddr::new(self.hosts[host].ip, OWN_PORT), &heard);
     }
 
     /// A datagram is at the next of the hosts that it reaches.
@@ -150,6 +155,7 @@ impl Simulation {
             self.watch.heard(self.now, to, from.ip(), &bytes);
             self.foreign_heard(to, from.ip(), &bytes);
         }
+        self.hostile_heard(to, from, &bytes);
         let Some(peer) = self.hosts[to].peer.as_mut() else { return };
         peer.handle(
             now,

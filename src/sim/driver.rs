@@ -28,6 +28,9 @@ impl Simulation {
         if self.hosts[host].foreign.is_some() {
             return self.foreign_turn(host);
         }
+        if self.hosts[host].hostile.is_some() {
+            return self.hostile_turn(host);
+        }
         let mut ticks = 0;
         loop {
             self.forget_closed();
@@ -98,6 +101,7 @@ impl Simulation {
         let now = self.local_now(host);
         if let Input::Broken { conn, .. } = input {
             self.foreign_lost(host, conn);
+            self.hostile_lost(host, conn);
         }
         let Some(peer) = self.hosts[host].peer.as_mut() else { return };
         peer.handle(now, input);

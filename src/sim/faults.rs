@@ -147,6 +147,9 @@ impl Simulation {
         if let Some(foreign) = &mut place.foreign {
             foreign.stop();
         }
+        if let Some(hostile) = &mut place.hostile {
+            hostile.stop();
+        }
         place.ready.clear();
         place.timer = None;
         place.streams().collect()

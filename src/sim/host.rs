@@ -8,6 +8,7 @@ use crate::core::{Config, ConnId, Peer, Rng, Time};
 use crate::sim::classic::{ClassicGets, Foreign};
 use crate::sim::disk::Disk;
 use crate::sim::gets::Gets;
+use crate::sim::hostile::Hostile;
 use crate::sim::scenario::{HostSpec, Nature};
 use crate::sim::tcp::StreamRef;
 
@@ -51,6 +52,8 @@ pub(super) struct Host {
     pub(super) peer: Option<Box<Peer>>,
     /// The peer that is not ours, if that is what this host is for.
     pub(super) foreign: Option<Box<Foreign>>,
+    /// The peer that means harm, if that is what this host is for.
+    pub(super) hostile: Option<Box<Hostile>>,
     /// Ends that woke or whose socket became ready, in that order.
     pub(super) ready: VecDeque<(StreamRef, u8)>,
     /// Streams whose bytes wait for the uplink, and whether it is busy.
@@ -75,6 +78,7 @@ impl Host {
             ip: IpAddr::V4(Ipv4Addr::new(10, high, mid, low)),
             peer: None,
             foreign: spec.foreign.clone().map(|spec| Box::new(Foreign::new(spec))),
+            hostile: spec.hostile.map(|spec| Box::new(Hostile::new(spec))),
             incarnation: 0,
             powered: true,
             paused_until: Time::ZERO,
@@ -135,7 +139,9 @@ impl Host {
 
     /// Whether its peer runs, ours or not.
     pub(super) fn is_up(&self) -> bool {
-        self.peer.is_some() || self.foreign.as_ref().is_some_and(|foreign| foreign.is_up)
+        self.peer.is_some()
+            || self.foreign.as_ref().is_some_and(|foreign| foreign.is_up)
+            || self.hostile.as_ref().is_some_and(|hostile| hostile.is_up)
     }
 
     /// Whether a datagram to this port is heard here.
@@ -155,7 +161,7 @@ impl Host {
 
     /// Whether it does what the protocol says.
     pub(super) fn honest(&self) -> bool {
-        matches!(self.spec.nature, Nature::Honest | Nature::Garbage { .. })
+        self.hostile.is_none() && matches!(self.spec.nature, Nature::Honest | Nature::Garbage { .. })
     }
 
     pub(super) fn attach(&mut self, conn: ConnId, stream: StreamRef, end: u8) {

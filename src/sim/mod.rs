@@ -17,6 +17,7 @@ mod faults;
 mod field;
 mod gets;
 mod host;
+mod hostile;
 mod network;
 mod oracle;
 mod pushes;
@@ -36,6 +37,7 @@ pub use content::SimContent;
 pub use draw::Drawn;
 pub use field::{PushOutcome, PushesDrawn, TakesSpec};
 pub use gets::Outcome;
+pub use hostile::{HostileSpec, Hostility};
 pub use report::{ChunkSources, HostReport, Report};
 pub use scenario::{
     Action, ContentSpec, DiskSpec, GetSpec, HostSpec, Nature, NetworkSpec, PlaceSpec, Scenario, Target,

@@ -19,6 +19,11 @@ const LINGER: Duration = Duration::from_secs(2);
 impl Simulation {
     pub(super) fn dial(&mut self, host: usize, conn: ConnId, to: SocketAddr) {
         let address = self.hosts[host].next_address();
+        self.dial_from(host, address, conn, to);
+    }
+
+    /// Dials from an address that need not be the host's own.
+    pub(super) fn dial_from(&mut self, host: usize, address: SocketAddr, conn: ConnId, to: SocketAddr) {
         let target = self.host_at(to.ip());
         let ends =
             [End::new(host, address, Socket::Held(conn)), End::new(target.unwrap_or(host), to, Socket::Gone)];
@@ -54,7 +59,7 @@ impl Simulation {
         let peer = self.hosts[to].peer.as_mut().filter(|_| listening);
         let conn = match peer.map(|peer| peer.accepted(now, from, asked.port())) {
             Some(conn) => conn,
-            None => match self.foreign_accepts(to, asked.port()) {
+            None => match self.foreign_accepts(to, asked.port()).or_else(|| self.hostile_accepts(to, from)) {
                 Some(conn) => Some(conn),
                 None => {
                     let outcome = Err(BrokenWhy::Refused);

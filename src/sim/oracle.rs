@@ -2,7 +2,7 @@
 //!
 //! The numbers are those of the invariants in the catalogue of faults: nothing is sent or claimed that the disk did
 //! not verify (I1, I6), deadlines (I12), datagrams (I13), dials (I14), completion (I15), one connection a pair (I17),
-//! honest peers are not struck (I20). What is checked where it happens stands in `driver` and `disk`.
+//! honest peers are not struck (I20), tables stay within their limits (I7). What is checked where it happens stands in `driver` and `disk`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::wire::message::Datagram;
 /// Answers to one address within the gap between two answers to one asker.
 const ANSWERS_A_GAP_MAX: usize = 32;
 /// Who answers everybody has heard so many hosts.
-const CROWD_MIN: u32 = 32;
+const CROWD_MIN: usize = 32;
 /// Datagrams of one burst come within this.
 const BURST: Duration = Duration::from_millis(50);
 /// Two connections between the same peers are settled within this.
@@ -36,6 +36,8 @@ struct Watch {
     finished: SortedSet<ContentId>,
     /// Which hosts it heard from.
     heard: Bitfield,
+    /// The addresses of no host that it heard from.
+    strangers: SortedSet<IpAddr>,
     /// Others may strike it: something on it is wrong.
     suspect: bool,
     /// Its clock jumped, so that times measured on the world's clock mean nothing.
@@ -52,13 +54,14 @@ impl Watch {
             answered: SortedMap::new(),
             finished: SortedSet::new(),
             heard: Bitfield::empty(u32::try_from(hosts).unwrap_or(u32::MAX)),
+            strangers: SortedSet::new(),
             suspect,
             jumped: false,
         }
     }
 
     fn has_heard(&self, from: IpAddr) -> bool {
-        number_of(from).is_some_and(|host| self.heard.get(host))
+        number_of(from).is_some_and(|host| self.heard.get(host)) || self.strangers.contains(&from)
     }
 }
 
@@ -135,8 +138,9 @@ impl Oracle {
 
     /// A host's peer heard from an address.
     pub(super) fn heard(&mut self, host: usize, from: IpAddr) {
-        if let Some(from) = number_of(from) {
-            self.watches[host].heard.set(from);
+        match number_of(from) {
+            Some(from) => drop(self.watches[host].heard.set(from)),
+            None => drop(self.watches[host].strangers.insert(from)),
         }
     }
 
@@ -165,7 +169,7 @@ impl Oracle {
             (Ok(Datagram::Announcement(said)), DatagramTo::Everybody) if said.answers.is_some() => {
                 let last = watch.crowd_answered.replace(now);
                 let early = last.is_some_and(|last| now.since(last) < announce_gap) && !watch.jumped;
-                let heard = watch.heard.count();
+                let heard = watch.heard.count() as usize + watch.strangers.len();
                 match (early, heard < CROWD_MIN) {
                     (true, _) => Some(format!("answers everybody twice within {announce_gap:?}")),
                     (_, true) => Some(format!("answers everybody, and heard {heard} hosts")),
@@ -287,7 +291,16 @@ impl Oracle {
         for (number, host) in hosts.iter().enumerate() {
             let Some(peer) = host.peer.as_ref().filter(|_| host.runs(now)) else { continue };
             peer.check_invariants();
-            for download in peer.status(now + host.clock_ahead).downloads {
+            let status = peer.status(now + host.clock_ahead);
+            for (what, count, most) in [
+                ("connections", status.connections, self.limits.connections_max),
+                ("peers", status.peers.len(), self.limits.peers_max + self.limits.connections_max),
+            ] {
+                if count > most {
+                    self.fail(format!("host {number} keeps {count} {what}, more than {most}"));
+                }
+            }
+            for download in status.downloads {
                 let held = library.find(&download.content).map_or(0, |at| host.disk.chunks_held(at));
                 if download.have > held {
                     let (have, content) = (download.have, download.content);

@@ -54,6 +54,8 @@ pub(super) enum Happening {
     ForeignFloods { host: u32, incarnation: u32 },
     /// A pause in a foreign peer's conversation is over, or its patience.
     ForeignGoesOn { host: u32, incarnation: u32, conn: ConnId },
+    /// A hostile host does what it is there for.
+    HostileActs { host: u32, incarnation: u32 },
     /// A host wants something of the classic peers: one of its gets.
     ClassicGet { host: u32, incarnation: u32, get: u32 },
     /// A paused host goes on.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::core::{Limits, Time};
 use crate::sim::classic::{ClassicSpec, ForeignSpec};
 use crate::sim::field::TakesSpec;
+use crate::sim::hostile::HostileSpec;
 use crate::wire::push::Form;
 
 /// A whole simulated world. Everything else that happens follows from it.
@@ -85,6 +86,8 @@ pub struct HostSpec {
     pub disk: DiskSpec,
     /// A peer that is not ours runs here instead of one of ours.
     pub foreign: Option<ForeignSpec>,
+    /// Instead of a peer of ours one runs here that means harm.
+    pub hostile: Option<HostileSpec>,
     /// Its place among neighbours; `None`: it is one of a mesh.
     pub place: Option<PlaceSpec>,
 }
@@ -310,6 +313,7 @@ impl Default for HostSpec {
             leaves: false,
             classic: None,
             foreign: None,
+            hostile: None,
             place: None,
         }
     }
@@ -344,6 +348,12 @@ impl HostSpec {
     /// The same, with a peer that is not ours.
     pub fn foreign(mut self, foreign: ForeignSpec) -> HostSpec {
         self.foreign = Some(foreign);
+        self
+    }
+
+    /// The same, with a peer that means harm.
+    pub fn hostile(mut self, hostile: HostileSpec) -> HostSpec {
+        self.hostile = Some(hostile);
         self
     }
 

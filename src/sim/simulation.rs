@@ -244,6 +244,9 @@ impl Simulation {
             Happening::ForeignGoesOn { host, incarnation, conn } if self.lives(host, incarnation) => {
                 self.foreign_goes_on(host as usize, conn);
             }
+            Happening::HostileActs { host, incarnation } if self.lives(host, incarnation) => {
+                self.hostile_acts(host as usize);
+            }
             Happening::ClassicGet { host, incarnation, get } if self.lives(host, incarnation) => {
                 self.ask_classic(host as usize, get as usize);
             }
@@ -251,6 +254,7 @@ impl Simulation {
             | Happening::ForeignWishes { .. }
             | Happening::ForeignFloods { .. }
             | Happening::ForeignGoesOn { .. }
+            | Happening::HostileActs { .. }
             | Happening::ClassicGet { .. }
             | Happening::StoreDone { .. }
             | Happening::Timer { .. }
@@ -296,6 +300,11 @@ impl Simulation {
         if self.hosts[host].foreign.is_some() {
             self.hosts[host].start(self.now, None);
             self.start_foreign(host);
+            return;
+        }
+        if self.hosts[host].hostile.is_some() {
+            self.hosts[host].start(self.now, None);
+            self.start_hostile(host);
             return;
         }
         let fixed_peers: Vec<_> =

@@ -114,6 +114,8 @@ impl Simulation {
         }
         let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
         let [writer, other] = pair(&mut found.ends, end);
+        // Nobody listens to what is said to a hostile host, because it says what it likes.
+        let tap = self.scenario.tap && self.hosts[other.host()].hostile.is_none();
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
         let nature = place.spec.nature;
@@ -150,7 +152,7 @@ impl Simulation {
             Segment::Bytes { bytes, .. } => {
                 let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
                 writer.out.write_control(&bytes[..taken]);
-                if self.scenario.tap {
+                if tap {
                     let (disk, limits) = (&place.disk, &self.scenario.limits);
                     let heard =
                         writer.tap.control(&bytes[..taken], &mut other.tap, disk, &self.library, limits);
@@ -183,7 +185,7 @@ impl Simulation {
                         };
                         writer.span = Some((content, offset + bytes, bad));
                         writer.out.write_payload(number, offset, bytes, bad || !good);
-                        if self.scenario.tap {
+                        if tap {
                             self.oracle.tapped(host, conn, writer.tap.payload(bytes));
                         }
                         self.tally.sent(host, content, bytes);
