@@ -43,3 +43,4 @@ mod serve;
 mod shown;
 mod stopping;
 mod swarm;
+mod trees;
