@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chunkcast::core::name::Layout;
 use chunkcast::core::{
-    Bitfield, Command, Config, ConnId, ContentId, Event, Geometry, IfaceId, Input, Limits, Output, PartState,
-    Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
+    Bitfield, Command, Config, ConnId, ContentId, Event, Fault, FaultKind, Geometry, IfaceId, Input, Limits,
+    Output, PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -128,7 +129,8 @@ impl Bench {
 
     fn get(&mut self, wanted: Wanted) {
         let (wait, stall) = (Duration::from_secs(1), Duration::from_secs(600));
-        self.tell(Input::Command(Command::Get { ticket: 0, wanted, at: None, wait, stall }));
+        let (at, layout) = (None, Layout::Tree);
+        self.tell(Input::Command(Command::Get { ticket: 0, wanted, at, layout, wait, stall }));
         self.wait(1);
     }
 
@@ -438,6 +440,119 @@ fn an_id_that_was_lent_to_another_address_first_comes_home() {
     assert_eq!(bench.address_of(2), None);
     bench.hear(host(2), &announcement(2, 1, held()));
     assert_eq!(bench.dials.pop().map(|(_, to)| to), Some(host(2)));
+}
+
+/// A pattern matches [`CONTENT`] under these names, and the store is to look for the first.
+fn wanting_names(limits: Limits, names: &[&str]) -> Bench {
+    let mut bench = Bench::with(Config { limits, ..config() });
+    let entries = names.iter().map(|name| entry(CONTENT, name, 7)).collect();
+    bench.hear(host(9), &announcement(9, 1, entries));
+    bench.get_known(Wanted::Glob("*".into()));
+    bench
+}
+
+impl Bench {
+    /// The names that the store was asked to look for since the last time.
+    fn opened(&mut self) -> Vec<String> {
+        let name = |job| match job {
+            StoreJob::OpenPart { content: CONTENT, name, layout: Layout::Tree, .. } => Some(name),
+            _ => None,
+        };
+        std::mem::take(&mut self.jobs).into_iter().filter_map(name).collect()
+    }
+
+    fn opens(&mut self, state: PartState) {
+        self.tell(Input::Stored(StoreReply::PartOpened { content: CONTENT, state }));
+    }
+
+    fn cannot_open(&mut self, kind: FaultKind) {
+        let fault = Fault { kind, text: "no".into() };
+        self.tell(Input::Stored(StoreReply::PartFailed { content: CONTENT, fault }));
+        self.tell(Input::Stored(StoreReply::PartClosed { content: CONTENT }));
+    }
+
+    /// How many files were resolved, finished and failed.
+    fn files(&self) -> (usize, usize, usize) {
+        (
+            self.count(|event| matches!(event, Event::Resolved { .. })),
+            self.count(|event| matches!(event, Event::Finished { .. } | Event::Skipped { .. })),
+            self.count(|event| matches!(event, Event::Failed { .. })),
+        )
+    }
+}
+
+fn complete(path: &str) -> PartState {
+    PartState::Complete { geometry: Geometry::native(100_000).expect("a cut"), path: path.into() }
+}
+
+#[test]
+fn each_name_of_a_content_is_a_file_one_after_the_other() {
+    // Two names that make the same path are one file.
+    let mut bench = wanting_names(Limits::default(), &["a/x", "b/x", "b//x", "c/x", "a /x"]);
+    assert_eq!(bench.opened(), ["a /x"]);
+    bench.opens(complete("a/x"));
+    assert!(bench.peer.held(&CONTENT).is_some());
+    assert_eq!(bench.opened(), ["b//x"]);
+    // A place that cannot be is told of; the content stays here and goes to the others.
+    bench.cannot_open(FaultKind::NameRefused);
+    assert!(bench.peer.held(&CONTENT).is_some());
+    assert_eq!(bench.opened(), ["b/x"]);
+    bench.opens(PartState::Skipped { path: "b/x".into() });
+    assert_eq!(bench.opened(), ["c/x"]);
+    // What the store has copied is published as if it had been fetched, without a word to anybody.
+    let dials = bench.dials.len();
+    let geometry = Geometry::native(100_000).expect("a cut");
+    let have = Bitfield::full(geometry.chunks());
+    bench.opens(PartState::Resumed { geometry, have });
+    assert!(matches!(bench.jobs[..], [StoreJob::Publish { content: CONTENT }]), "{:?}", bench.jobs);
+    bench.tell(Input::Stored(StoreReply::Published { content: CONTENT, path: "c/x".into() }));
+    assert_eq!((bench.files(), bench.dials.len()), ((4, 3, 1), dials));
+    assert_eq!(bench.peer.status(bench.now).downloads.len(), 0);
+    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, left_out: false, .. });
+    assert_eq!(bench.count(done), 1, "{:?}", bench.events);
+}
+
+#[test]
+fn a_failure_of_the_content_is_one_of_each_of_its_names() {
+    for kind in [FaultKind::Full, FaultKind::Io] {
+        let mut bench = wanting_names(Limits::default(), &["a", "b", "c"]);
+        bench.cannot_open(kind);
+        assert_eq!((bench.files(), bench.opened()), ((3, 0, 3), vec!["a".to_owned()]));
+    }
+    let mut bench = wanting_names(Limits::default(), &["a", "b", "c"]);
+    bench.opens(complete("a"));
+    bench.tell(Input::Command(Command::Cancel { content: CONTENT }));
+    assert_eq!(bench.files(), (3, 1, 2));
+    assert!(bench.peer.held(&CONTENT).is_some(), "the first one is there");
+    // Nobody comes: each is given up with the first.
+    let mut bench = wanting_names(Limits::default(), &["a", "b", "c"]);
+    bench.opens(PartState::Fresh);
+    for _ in 0..700 {
+        bench.wait(1_000);
+    }
+    assert_eq!(bench.files(), (3, 0, 3));
+}
+
+#[test]
+fn who_leaves_waits_for_what_is_published_and_for_no_further_name() {
+    let mut bench = wanting_names(Limits::default(), &["a", "b", "c"]);
+    let geometry = Geometry::native(100_000).expect("a cut");
+    bench.opens(PartState::Resumed { geometry, have: Bitfield::full(geometry.chunks()) });
+    bench.tell(Input::Command(Command::Leave));
+    assert_eq!((bench.files(), bench.count(|event| *event == Event::Left)), ((3, 0, 2), 0));
+    bench.tell(Input::Stored(StoreReply::Published { content: CONTENT, path: "a".into() }));
+    assert_eq!((bench.files(), bench.count(|event| *event == Event::Left)), ((3, 1, 2), 1));
+}
+
+#[test]
+fn of_one_content_so_many_names_are_taken_and_the_rest_is_told() {
+    let names: Vec<String> = (0..9).map(|number| format!("dir/{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let limits = Limits { names_per_content_max: 4, ..Limits::default() };
+    let mut bench = wanting_names(limits, &names);
+    assert_eq!(bench.files().0, 4);
+    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, left_out: true, .. });
+    assert_eq!(bench.count(done), 1, "{:?}", bench.events);
 }
 
 /// Somebody looks for [`CONTENT`], which was announced with 100 bytes, and the store has nothing of it.

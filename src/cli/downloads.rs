@@ -4,6 +4,7 @@
 mod classic;
 mod shown;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
-use crate::core::name::printable;
+use crate::core::name::{Layout, printable};
 use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, FailReason};
 use crate::shell::ShellEvent;
@@ -32,8 +33,10 @@ const FAILURES_TOLD_MAX: usize = 10;
 pub(crate) struct Downloads {
     searches: Vec<Search>,
     items: SortedMap<ContentId, Item>,
-    /// How many of them have not ended: asked in every turn, so they are not counted each time.
-    open_items: usize,
+    /// How many files they are: a content may be wanted under several names.
+    files: usize,
+    /// How many of these have not ended: asked in every turn, so they are not counted each time.
+    open_files: usize,
     /// What is fetched from classic peers; `None`: they are not asked.
     classic: Option<Fetches>,
     target: Target,
@@ -61,7 +64,13 @@ struct Search {
 /// One download.
 #[derive(Debug)]
 struct Item {
+    /// The name that it is being written under.
     name: String,
+    layout: Layout,
+    /// The names that it is written under after that.
+    further: VecDeque<(String, Layout)>,
+    /// The first name that it was written under.
+    first: Option<String>,
     size: u64,
     began: Instant,
     chunks: u32,
@@ -89,7 +98,8 @@ impl Downloads {
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
             items: SortedMap::new(),
-            open_items: 0,
+            files: 0,
+            open_files: 0,
             classic: None,
             target,
             done: 0,
@@ -114,6 +124,7 @@ impl Downloads {
     /// Forgets the downloads that have ended, but for the counts: one of them may be begun again.
     pub(crate) fn forget_ended(&mut self) {
         self.items.retain(|_, item| !item.ended);
+        self.files = self.open_files;
     }
 
     /// The requests, in the order of their tickets.
@@ -123,7 +134,7 @@ impl Downloads {
 
     /// Whether everything that was asked for has ended.
     pub(crate) fn are_over(&self) -> bool {
-        let native = self.open_items == 0 && self.searches.iter().all(|search| search.ended);
+        let native = self.open_files == 0 && self.searches.iter().all(|search| search.ended);
         native && self.classic.as_ref().is_none_or(Fetches::are_over)
     }
 
@@ -140,7 +151,7 @@ impl Downloads {
     /// How many searches and downloads have not ended.
     pub(crate) fn open(&self) -> usize {
         let searches = self.searches.iter().filter(|search| !search.ended).count();
-        searches + self.open_items + self.classic.as_ref().map_or(0, Fetches::open)
+        searches + self.open_files + self.classic.as_ref().map_or(0, Fetches::open)
     }
 
     /// How many failed.
@@ -168,8 +179,16 @@ impl Downloads {
     pub(crate) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         let ShellEvent::Core(event) = event else { return };
         match event {
-            Event::Resolved { content, name, size, .. } => self.begin(*content, name, *size),
-            Event::SearchDone { ticket, found } => self.searched(run, *ticket, *found),
+            Event::Resolved { ticket, content, name, size } => {
+                self.begin(*ticket, *content, name, *size);
+                self.name_known(run, content);
+            }
+            Event::SearchDone { ticket, found, left_out } => {
+                self.searched(run, *ticket, *found);
+                if *left_out {
+                    self.left_out(run, *ticket);
+                }
+            }
             Event::SearchFailed { ticket, reason } => self.search_failed(run, *ticket, reason),
             Event::Classic(event) => self.take_classic(run, event),
             Event::Started { content, geometry, had } => {
@@ -195,19 +214,29 @@ impl Downloads {
             }
             Event::Finished { content, path, bytes, took, peers } => {
                 self.finished(run, content, path, *bytes, *took, *peers);
+                self.name_known(run, content);
             }
-            Event::Skipped { content, path } => self.skipped(run, content, path),
-            Event::Failed { content, reason } => self.failed_item(run, content, reason),
+            Event::Skipped { content, path } => {
+                self.skipped(run, content, path);
+                self.name_known(run, content);
+            }
+            Event::Failed { content, reason } => {
+                self.failed_item(run, content, reason);
+                self.name_known(run, content);
+            }
             _ => {}
         }
     }
 
     /// Ends what has not ended when the command does: a line in the log for each.
     pub(crate) fn abandon(&mut self, run: &mut Run<'_>, why: &str) {
-        self.open_items = 0;
+        self.open_files = 0;
         for (id, item) in self.items.iter_mut().filter(|(_, item)| !item.ended) {
             item.ended = true;
-            run.log(&Record::Failed { name: &item.name, id: Some(*id), took: item.began.elapsed(), why });
+            let further = item.further.iter().map(|(name, _)| name);
+            for name in std::iter::once(&item.name).chain(further) {
+                run.log(&Record::Failed { name, id: Some(*id), took: item.began.elapsed(), why });
+            }
         }
         if let Some(classic) = &mut self.classic {
             classic.abandon(run, why);
@@ -224,12 +253,26 @@ impl Downloads {
         }
     }
 
-    fn begin(&mut self, content: ContentId, name: &str, size: u64) {
-        if self.items.contains_key(&content) {
+    fn begin(&mut self, ticket: u32, content: ContentId, name: &str, size: u64) {
+        let search = self.searches.get(ticket as usize);
+        let layout = search.map_or(Layout::Flat, |search| search.request.layout);
+        if let Some(item) = self.items.get_mut(&content) {
+            // What was not searched for was accepted, and a content that is accepted twice comes once.
+            if search.is_some() {
+                item.further.push_back((name.to_owned(), layout));
+                self.files += 1;
+                self.open_files += 1;
+                if item.ended {
+                    item.go_on();
+                }
+            }
             return;
         }
         let item = Item {
             name: name.to_owned(),
+            layout,
+            further: VecDeque::new(),
+            first: None,
             size,
             began: Instant::now(),
             chunks: 0,
@@ -241,12 +284,22 @@ impl Downloads {
             line: Every::new(PROGRESS_LINE_INTERVAL),
         };
         self.items.insert(content, item);
-        self.open_items += 1;
+        self.files += 1;
+        self.open_files += 1;
+    }
+
+    /// What else is told of a content is told by the name that it is being written under.
+    fn name_known(&self, run: &mut Run<'_>, content: &ContentId) {
+        if let (Some(item), Some(known)) = (self.items.get(content), run.known.get_mut(content))
+            && known.name != item.name
+        {
+            known.name.clone_from(&item.name);
+        }
     }
 
     fn announce(&self, run: &mut Run<'_>, content: &ContentId) {
         let Some(item) = self.items.get(content) else { return };
-        if self.items.len() > ANNOUNCED_MAX {
+        if self.files > ANNOUNCED_MAX || item.first.is_some() {
             return;
         }
         let mut text = format!("getting {} ({})", human::label(&item.name), human::size(item.size));
@@ -275,6 +328,21 @@ impl Downloads {
         }
     }
 
+    /// More matched than is fetched: that is a failure, since not all that was asked for is here in the end.
+    fn left_out(&mut self, run: &mut Run<'_>, ticket: u32) {
+        let Some(search) = self.searches.get(ticket as usize) else { return };
+        let text = search.request.text.clone();
+        let failure = Failure {
+            exit: Exit::Storage,
+            title: format!("not all of {} is fetched", human::label(&text)),
+            happened: "a content is offered under more names than are written at once".to_owned(),
+            kept: None,
+            next: vec!["the same command again writes it under more of its names".to_owned()],
+        };
+        let path = Some(self.target.path(None, Layout::Flat));
+        self.fail(run, &failure, &Subject { id: None, name: Some(&text), path });
+    }
+
     fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {
         if self.goes_classic(run, ticket, reason) {
             return;
@@ -293,7 +361,7 @@ impl Downloads {
         self.fail(
             run,
             &failure,
-            &Subject { id: None, name: Some(&text), path: Some(self.target.path(None)) },
+            &Subject { id: None, name: Some(&text), path: Some(self.target.path(None, Layout::Flat)) },
         );
     }
 
@@ -304,27 +372,28 @@ impl Downloads {
             // Whoever cancelled it says so, once for all.
             return;
         }
-        item.ended = true;
-        self.open_items -= 1;
-        let (name, took) = (item.name.clone(), item.began.elapsed());
+        let (name, layout, took) = (item.name.clone(), item.layout, item.began.elapsed());
+        item.go_on();
+        self.open_files = self.open_files.saturating_sub(1);
         let mut failure = Failure::of(&name, reason, &self.around(had));
         if let Some(advice) = self.advice {
             failure.next = vec![advice.to_owned()];
         }
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
-        let path = Some(self.target.path(Some(&name)));
+        let path = Some(self.target.path(Some(&name), layout));
         self.fail(run, &failure, &Subject { id: Some(*content), name: Some(&name), path });
     }
 
     /// What of the downloads that have not ended is known, as far as it is the same of all of them.
     pub(crate) fn open_subject(&self) -> Subject<'_> {
         let searches = self.searches.iter().filter(|search| !search.ended);
-        let searches = searches.map(|search| (None, search.request.text.as_str()));
+        let searches = searches.map(|search| (None, search.request.text.as_str(), Layout::Flat));
         let items = self.items.iter().filter(|(_, item)| !item.ended);
-        let mut open = items.map(|(id, item)| (Some(*id), item.name.as_str())).chain(searches);
+        let items = items.map(|(id, item)| (Some(*id), item.name.as_str(), item.layout));
+        let mut open = items.chain(searches);
         match (open.next(), open.next()) {
-            (Some((id, name)), None) => {
-                Subject { id, name: Some(name), path: Some(self.target.path(id.map(|_| name))) }
+            (Some((id, name, layout)), None) => {
+                Subject { id, name: Some(name), path: Some(self.target.path(id.map(|_| name), layout)) }
             }
             _ => Subject { path: Some(self.target.dir.clone()), ..Subject::default() },
         }
@@ -364,12 +433,16 @@ impl Downloads {
         peers: usize,
     ) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
-        (item.ended, item.bytes) = (true, bytes);
-        self.open_items -= 1;
-        if peers == 0 {
+        item.bytes = bytes;
+        let (name, first) = (item.name.clone(), item.first.clone());
+        // What was fetched for the first name counts on while the others are written.
+        if peers == 0 && first.is_none() {
             item.bytes_before = bytes;
         }
-        let (name, fetched) = (item.name.clone(), item.fetched());
+        let fetched = item.fetched();
+        item.first.get_or_insert_with(|| name.clone());
+        item.go_on();
+        self.open_files = self.open_files.saturating_sub(1);
         self.done += 1;
         self.bytes = self.bytes.saturating_add(bytes);
         run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
@@ -384,10 +457,13 @@ impl Downloads {
             skipped: false,
         });
         run.out.result(&printable(&path.to_string_lossy()));
-        if self.items.len() <= ANNOUNCED_MAX {
+        if self.files <= ANNOUNCED_MAX {
             let name = human::label(&name);
-            run.out.note(&match peers {
-                0 => format!("{name}: complete and verified, without fetching anything"),
+            run.out.note(&match (peers, first) {
+                (0, Some(first)) => {
+                    format!("{name}: complete and verified, the same content as {}", human::label(&first))
+                }
+                (0, None) => format!("{name}: complete and verified, without fetching anything"),
                 _ => format!(
                     "{name}: {} in {}, {}, from {}, verified",
                     human::size(bytes),
@@ -401,10 +477,11 @@ impl Downloads {
 
     fn skipped(&mut self, run: &mut Run<'_>, content: &ContentId, path: &Path) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
-        item.ended = true;
-        self.open_items -= 1;
+        let name = &item.name.clone();
+        item.go_on();
+        self.open_files = self.open_files.saturating_sub(1);
         self.done += 1;
-        let (name, took) = (&item.name, Duration::ZERO);
+        let took = Duration::ZERO;
         run.log(&Record::Done { name, id: *content, bytes: 0, took, peers: 0, word: "skipped" });
         run.out.json(&Line::Done {
             id: *content,
@@ -426,6 +503,15 @@ impl Downloads {
 }
 
 impl Item {
+    /// The content is written under its name, or is not to be: the next one is its turn, if there is one.
+    fn go_on(&mut self) {
+        let next = self.further.pop_front();
+        self.ended = next.is_none();
+        if let Some((name, layout)) = next {
+            (self.name, self.layout, self.began) = (name, layout, Instant::now());
+        }
+    }
+
     /// Bytes that came over the network.
     fn fetched(&self) -> u64 {
         self.bytes.saturating_sub(self.bytes_before)

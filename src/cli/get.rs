@@ -18,7 +18,7 @@ use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_size};
-use crate::cli::wanted::Request;
+use crate::cli::wanted::{Request, lay_out};
 use crate::core::Command;
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
@@ -35,6 +35,10 @@ WANTED is 64 hexadecimal digits (an id), id:PREFIX (the beginning of one), a pat
 name: the whole one or its last component. NAME@PEER picks one holder's; a name that itself contains an @ is \
 written with one more at its end (photo@2x.png@).
 
+What a pattern matches goes below the target in the folders of its name (a/main.py), with --flat directly into the \
+target. A single name or id is written under its last component; of several names, those whose last components are \
+equal keep their folders. A content that is wanted under several names is fetched once and written under each.
+
 Each finished file's path goes to stdout. Ctrl-C keeps what is there; the same command goes on from it.
 
 With --classic, a name that no native peer offers is fetched from classic peers, chunk by chunk from whichever has it. \
@@ -45,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   chunkcast get talk.mkv                    into the current folder
   chunkcast get '*.txt' id:3f9a -o notes/   all of these into a folder
+  chunkcast get '*' --flat -o all/          everything, without the folders in its names
   chunkcast get talk.mkv -o film.mkv        under another name
   chunkcast get talk.mkv@lab-7              only as lab-7 offers it
   chunkcast get talk.mkv --seed=10m         stay for others afterwards
@@ -65,6 +70,9 @@ pub(crate) struct GetArgs {
     /// Where to: a folder (it exists, or ends in /), or a file name for a single content [default: .]
     #[arg(short, long, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
+    /// Make no folders: write what a pattern matches, and each name, under its last component
+    #[arg(long)]
+    flat: bool,
     /// Keep sharing afterwards, until Ctrl-C or for this long
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
     seed: Option<Option<Duration>>,
@@ -168,7 +176,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let requests = if args.wanted.is_empty() {
+    let mut requests = if args.wanted.is_empty() {
         match choice::ask(&mut run) {
             Ok(requests) => requests,
             Err(exit) => {
@@ -179,6 +187,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
     } else {
         args.wanted.clone()
     };
+    lay_out(&mut requests, args.flat);
     let fetches = chunk_dir.map(|dir| Fetches::new(Looked::Beside, args.classic_wait(), dir, target.clone()));
     let mut downloads = Downloads::new(requests, target, args.native_wait(), args.stall, global.port);
     if let Some(fetches) = fetches {
@@ -200,6 +209,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             ticket,
             wanted: request.wanted.clone(),
             at: request.at.clone(),
+            layout: request.layout,
             wait: args.native_wait(),
             stall: args.stall,
         });

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::run::Target;
-use crate::core::name::local_file_name;
+use crate::core::name::{Layout, local_file_name, local_path};
 use crate::store::OnConflict;
 
 impl Target {
@@ -33,9 +33,15 @@ impl Target {
         Ok(Target { dir: dir.to_owned(), name: Some(name.to_owned()), on_conflict })
     }
 
-    /// Where a content of this name is to go; the folder when its name is not known.
-    pub(crate) fn path(&self, name: Option<&str>) -> PathBuf {
-        let local = self.name.clone().or_else(|| local_file_name(name?));
+    /// Where a content of this name is to go; the folder when its name is not known, or makes no path.
+    pub(crate) fn path(&self, name: Option<&str>, layout: Layout) -> PathBuf {
+        let local = self.name.clone().or_else(|| {
+            let name = name?;
+            match layout {
+                Layout::Flat => local_file_name(name),
+                Layout::Tree => local_path(name).ok().map(|components| components.join("/")),
+            }
+        });
         local.map_or_else(|| self.dir.clone(), |local| self.dir.join(local))
     }
 }
@@ -69,8 +75,11 @@ mod tests {
             name: name.map(str::to_owned),
             on_conflict: OnConflict::Rename,
         };
-        assert_eq!(target(None).path(None), Path::new("d"));
-        assert_eq!(target(None).path(Some("a/talk.mkv")), Path::new("d").join("talk.mkv"));
-        assert_eq!(target(Some("film.mkv")).path(Some("talk.mkv")), Path::new("d").join("film.mkv"));
+        let flat = Layout::Flat;
+        assert_eq!(target(None).path(None, flat), Path::new("d"));
+        assert_eq!(target(None).path(Some("a/talk.mkv"), flat), Path::new("d").join("talk.mkv"));
+        assert_eq!(target(Some("film.mkv")).path(Some("talk.mkv"), flat), Path::new("d").join("film.mkv"));
+        assert_eq!(target(None).path(Some("a/talk.mkv"), Layout::Tree), Path::new("d/a/talk.mkv"));
+        assert_eq!(target(None).path(Some("../talk.mkv"), Layout::Tree), Path::new("d"));
     }
 }

@@ -1,6 +1,7 @@
 //! What somebody asks for on the command line: an id, the beginning of one, a glob or a name, and perhaps whose.
 
 use crate::core::ContentId;
+use crate::core::name::Layout;
 use crate::wire::message::{NAME_BYTES_MAX, Wanted};
 
 /// The characters that make a pattern of a name.
@@ -15,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) wanted: Wanted,
     /// Only as this holder offers it.
     pub(crate) at: Option<String>,
+    /// What becomes of the folders in the names that it stands for.
+    pub(crate) layout: Layout,
 }
 
 impl Request {
@@ -33,13 +36,44 @@ impl Request {
                 "name what is wanted before the @, for example talk.mkv@lab-7 or '*@lab-7'".to_owned()
             );
         }
-        Ok(Request { text: text.to_owned(), wanted: wanted(what)?, at })
+        Ok(Request { text: text.to_owned(), wanted: wanted(what)?, at, layout: Layout::Flat })
+    }
+
+    /// Whether `name`, without its folders, may be in the way of a file of this request.
+    fn clashes(&self, name: &str) -> bool {
+        match &self.wanted {
+            Wanted::Name(other) => other != name && last(other) == last(name),
+            Wanted::Glob(_) | Wanted::All => self.wanted.matches(name, &ContentId([0; 32])),
+            Wanted::Id(_) | Wanted::Prefix(_) => false,
+        }
     }
 
     /// Whether it stands for exactly one content.
     pub(crate) fn is_single(&self) -> bool {
         !matches!(self.wanted, Wanted::All | Wanted::Glob(_))
     }
+}
+
+/// Decides which of several requests make folders: patterns do, and names whose last component may be that of a file of
+/// another request. With `flat` none does.
+pub(crate) fn lay_out(requests: &mut [Request], flat: bool) {
+    let layouts: Vec<Layout> = requests
+        .iter()
+        .map(|request| match &request.wanted {
+            _ if flat => Layout::Flat,
+            Wanted::Glob(_) | Wanted::All => Layout::Tree,
+            Wanted::Name(name) if requests.iter().any(|other| other.clashes(name)) => Layout::Tree,
+            Wanted::Name(_) | Wanted::Id(_) | Wanted::Prefix(_) => Layout::Flat,
+        })
+        .collect();
+    for (request, layout) in requests.iter_mut().zip(layouts) {
+        request.layout = layout;
+    }
+}
+
+/// The last component of a name.
+fn last(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// What a text without a holder stands for.
@@ -128,6 +162,23 @@ mod tests {
         assert_eq!(parsed("photo@2x.png@"), (Wanted::Name("photo@2x.png".into()), None));
         assert_eq!(parsed("photo@2x.png@lab"), (Wanted::Name("photo@2x.png".into()), Some("lab".into())));
         assert_eq!(parsed("*@lab"), (Wanted::Glob("*".into()), Some("lab".into())));
+    }
+
+    #[test]
+    fn names_keep_their_folders_where_they_would_be_in_each_others_way() {
+        let trees = |texts: &[&str], flat| {
+            let mut requests: Vec<Request> = texts.iter().map(|text| Request::parse(text).unwrap()).collect();
+            lay_out(&mut requests, flat);
+            requests.iter().map(|request| request.layout == Layout::Tree).collect::<Vec<_>>()
+        };
+        assert_eq!(trees(&["pkg/LICENSE"], false), [false]);
+        assert_eq!(trees(&["*", "id:3f9a"], false), [true, false]);
+        assert_eq!(trees(&["a/x", "b/y"], false), [false, false]);
+        assert_eq!(trees(&["a/x", "b/x", "c/y"], false), [true, true, false]);
+        assert_eq!(trees(&["a/x", "a/x@lab"], false), [false, false]);
+        assert_eq!(trees(&["a/x", "*.txt"], false), [false, true]);
+        assert_eq!(trees(&["a/x.txt", "*.txt"], false), [true, true]);
+        assert_eq!(trees(&["a/x.txt", "*.txt", "b/x.txt"], true), [false; 3]);
     }
 
     #[test]

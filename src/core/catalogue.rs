@@ -265,7 +265,8 @@ impl Catalogue {
         }
     }
 
-    fn names(&self, content: &ContentId) -> impl Iterator<Item = &String> {
+    /// The names of a content.
+    pub(in crate::core) fn names(&self, content: &ContentId) -> impl Iterator<Item = &String> {
         let content = *content;
         let from = (content, String::new());
         self.listed.range(from..).take_while(move |(id, _)| *id == content).map(|(_, name)| name)

@@ -22,6 +22,7 @@ pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
 use crate::core::id::ContentId;
+use crate::core::name::Layout;
 use crate::wire::message::Wanted;
 use crate::wire::push::Form;
 
@@ -130,7 +131,7 @@ pub enum SpanFault {
 /// What people and scripts ask of a running peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Find one content and fetch it, or each content that a pattern matches.
+    /// Find one content and fetch it, or each file that a pattern matches: each content under each of its names.
     Get {
         /// Comes back in the events about it.
         ticket: u32,
@@ -138,6 +139,8 @@ pub enum Command {
         wanted: Wanted,
         /// Only as this holder offers it (its user name, `NAME#id4`, or address).
         at: Option<String>,
+        /// What becomes of the folders in its name.
+        layout: Layout,
         /// How long to look for somebody who offers it.
         wait: Duration,
         /// How long a download that was begun waits for holders.

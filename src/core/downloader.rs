@@ -16,6 +16,7 @@ use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
+use crate::core::name::Layout;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
@@ -54,12 +55,23 @@ pub(in crate::core) struct Storing {
     pub(in crate::core) asked: Time,
 }
 
+/// A file that somebody wants: one content under one name.
+#[derive(Debug)]
+pub(in crate::core) struct Wish {
+    pub(in crate::core) name: String,
+    pub(in crate::core) layout: Layout,
+    pub(in crate::core) size_claimed: u64,
+    pub(in crate::core) stall: Duration,
+    pub(in crate::core) began: Time,
+}
+
 /// One download.
 #[derive(Debug)]
 pub(in crate::core) struct Download {
     /// Counts up with each download that is begun.
     pub(in crate::core) number: u64,
     pub(in crate::core) name: String,
+    pub(in crate::core) layout: Layout,
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) began: Time,
     pub(in crate::core) stall: Duration,
@@ -70,8 +82,9 @@ pub(in crate::core) struct Download {
     pub(in crate::core) page_asked: Time,
     /// The most values of the manifest that came from one peer. Less than that again is no progress.
     pub(in crate::core) values_best: u32,
-    /// What begins when this one, which has failed, is over.
-    pub(in crate::core) follower: Option<Box<Download>>,
+    /// What begins when this one is over, one after the other: the content under its other names, or, when this one has
+    /// failed, once more.
+    pub(in crate::core) followers: VecDeque<Wish>,
     /// Known from the manifest on.
     pub(in crate::core) geometry: Option<Geometry>,
     /// What is asked for, by chunk.
@@ -105,10 +118,12 @@ const QUERY_GAP_MAX: Duration = Duration::from_secs(60);
 
 impl Download {
     /// A download that waits for its turn.
-    pub(in crate::core) fn new(name: String, size_claimed: u64, stall: Duration, now: Time) -> Download {
+    pub(in crate::core) fn new(wish: Wish) -> Download {
+        let Wish { name, layout, size_claimed, stall, began: now } = wish;
         Download {
             number: 0,
             name,
+            layout,
             size_claimed,
             began: now,
             stall,
@@ -116,7 +131,7 @@ impl Download {
             gave_way: false,
             page_asked: now,
             values_best: 0,
-            follower: None,
+            followers: VecDeque::new(),
             geometry: None,
             flights: Flights::default(),
             storing: SortedMap::new(),
@@ -284,17 +299,35 @@ impl Downloader {
 
     /// Queues a download. False when there is one of that content that is not over; if that has failed and only its part
     /// is being closed, this one follows it.
-    pub(in crate::core) fn add(&mut self, content: ContentId, download: Download) -> bool {
+    pub(in crate::core) fn add(&mut self, content: ContentId, wish: Wish) -> bool {
         if let Some(present) = self.downloads.get_mut(&content) {
             if matches!(present.phase, Phase::ClosingPart) {
-                present.follower = Some(Box::new(download));
+                let same = |other: &Wish| (&other.name, other.layout) == (&wish.name, wish.layout);
+                present.followers.retain(|other| !same(other));
+                present.followers.push_back(wish);
             }
             return false;
         }
         self.begun = self.begun.saturating_add(1);
-        self.downloads.insert(content, Download { number: self.begun, ..download });
+        self.downloads.insert(content, Download { number: self.begun, ..Download::new(wish) });
         self.queue.push_back(content);
         true
+    }
+
+    /// Queues a download, or has it follow the one of that content that is not over. True when it was queued.
+    pub(in crate::core) fn add_or_follow(&mut self, content: ContentId, wish: Wish) -> bool {
+        match self.downloads.get_mut(&content) {
+            Some(present) => {
+                present.followers.push_back(wish);
+                false
+            }
+            None => self.add(content, wish),
+        }
+    }
+
+    /// How many names of a content wait for the download of it to be over.
+    pub(in crate::core) fn follower_count(&self, content: &ContentId) -> usize {
+        self.downloads.get(content).map_or(0, |download| download.followers.len())
     }
 
     /// A download that runs has every chunk. It needs no other peer any more, so its place among the active ones is
@@ -362,8 +395,12 @@ impl Downloader {
             true => self.giving_way = self.giving_way.saturating_sub(1),
             false => self.active = self.active.saturating_sub(usize::from(download.is_active())),
         }
-        if let Some(follower) = download.follower {
-            self.add(*content, *follower);
+        let mut followers = download.followers;
+        if let Some(next) = followers.pop_front() {
+            self.add(*content, next);
+            if let Some(next) = self.downloads.get_mut(content) {
+                next.followers = followers;
+            }
         }
     }
 
@@ -437,24 +474,42 @@ mod tests {
     const CONTENT: ContentId = ContentId([1; 32]);
     const CONN: ConnId = ConnId { slot: 0, generation: 0 };
 
-    fn download() -> Download {
-        Download::new("a".into(), 1, Duration::from_secs(600), Time::ZERO)
+    fn wish(name: &str) -> Wish {
+        let stall = Duration::from_secs(600);
+        Wish { name: name.to_owned(), layout: Layout::Flat, size_claimed: 1, stall, began: Time::ZERO }
     }
 
     #[test]
     fn only_so_many_are_active() {
         let mut downloader = Downloader::new(1, 100);
         let other = ContentId([2; 32]);
-        assert!(downloader.add(CONTENT, download()) && !downloader.add(CONTENT, download()));
-        assert!(downloader.add(other, download()));
+        assert!(downloader.add(CONTENT, wish("a")) && !downloader.add(CONTENT, wish("a")));
+        assert!(downloader.add(other, wish("a")));
         assert_eq!(downloader.activate(Time::ZERO), Some(CONTENT));
         assert_eq!(downloader.activate(Time::ZERO), None);
         downloader.finish(&CONTENT);
         assert_eq!(downloader.activate(Time::ZERO), Some(other));
         downloader.finish(&other);
         assert!(downloader.all_done());
-        assert!(downloader.add(CONTENT, download()));
+        assert!(downloader.add(CONTENT, wish("a")));
         downloader.check(100);
+    }
+
+    #[test]
+    fn names_of_one_content_follow_each_other() {
+        let mut downloader = Downloader::new(2, 100);
+        let mut names = Vec::new();
+        for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
+            assert_eq!(downloader.add_or_follow(CONTENT, wish(name)), number == 0);
+        }
+        while downloader.activate(Time::ZERO).is_some() {
+            assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");
+            names.push(downloader.get(&CONTENT).unwrap().name.clone());
+            downloader.check(100);
+            downloader.finish(&CONTENT);
+        }
+        assert_eq!(names, ["a", "b", "c"]);
+        assert!(downloader.all_done());
     }
 
     #[test]
@@ -464,7 +519,7 @@ mod tests {
         let content =
             |number: usize| ContentId([(number >> 8) as u8, number as u8].repeat(16).try_into().unwrap());
         for number in 0..count {
-            assert!(downloader.add(content(number), download()));
+            assert!(downloader.add(content(number), wish("a")));
         }
         assert!(!downloader.publish(&content(0)));
         for number in 0..PUBLISHING_MAX {
@@ -493,7 +548,7 @@ mod tests {
 
     #[test]
     fn lateness_counts_from_the_first_byte_or_from_silence() {
-        let mut late = download();
+        let mut late = Download::new(wish("a"));
         late.geometry = Geometry::native(100_000).ok();
         let flight =
             Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false, moved: false, recalled: None };

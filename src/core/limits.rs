@@ -42,6 +42,8 @@ pub struct Limits {
     pub window_chunks_max: u32,
     /// Downloads that ask for chunks at once; more wait their turn.
     pub active_downloads_max: usize,
+    /// Names of one content that wait to be written.
+    pub names_per_content_max: usize,
     /// Memory for chunks on their way from socket to disk.
     pub buffer_pool_bytes: u64,
     /// The longest a chunk may take once its first byte is here, apart from [`Limits::chunk_floor_bytes_per_s`].
@@ -185,6 +187,7 @@ impl Default for Limits {
             upload_slot_stall: ms(200),
             window_chunks_max: 32,
             active_downloads_max: 64,
+            names_per_content_max: 10_000,
             buffer_pool_bytes: 16 << 20,
             chunk_grace: s(4),
             chunk_floor_bytes_per_s: 250_000,

@@ -1,7 +1,8 @@
 //! Names from the network: what they become on a screen and on a disk.
 //!
 //! A name on the wire is for display. [`printable`] makes it safe to show, [`local_file_name`] makes a local file
-//! name of it; nothing else may do either.
+//! name of it; nothing else may do either. [`local_path`] makes the path of a file in a tree of it, with one
+//! [`local_file_name`] for each component.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,10 +10,24 @@ use std::fmt::Write;
 /// The most bytes of a local file name made here. What is added to it later (`.<8 hex>.part`, ` (2)`) still fits the
 /// 255 bytes that file systems allow.
 pub const LOCAL_NAME_BYTES_MAX: usize = 200;
+/// The most components of a local path made here.
+pub const LOCAL_PATH_DEPTH_MAX: usize = 64;
+/// The most bytes of a local path made here, with its separators.
+pub const LOCAL_PATH_BYTES_MAX: usize = 1024;
 /// An extension longer than this, in bytes and with its dot, is none.
 const EXTENSION_BYTES_MAX: usize = 16;
 /// More combining marks in a row than this climb over the neighbouring lines.
 const COMBINING_MARKS_MAX: usize = 4;
+
+/// What a name with several components becomes below the target folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Layout {
+    /// Its last component, directly in the target folder.
+    #[default]
+    Flat,
+    /// Its last component, in folders that the others name.
+    Tree,
+}
 
 /// Makes text from a peer safe to print on one line: control characters, bidirectional overrides, zero-width
 /// characters and the like become `\n` or `\u{1b}`, and a backslash becomes two, so that different texts always look
@@ -70,6 +85,36 @@ pub fn local_file_name(name: &str) -> Option<String> {
     let prefix = if hidden_or_reserved { "_" } else { "" };
     let suffix = if is_our_state(trimmed) { "_" } else { "" };
     Some(bounded([prefix, trimmed, suffix].concat()))
+}
+
+/// The components of the path below a target folder that a name from the network becomes: folders, then the file. The
+/// error says what keeps the name from being such a path. A name that could lead out of the target folder is refused, not
+/// bent: what it becomes would be no surprise to whoever made it up, but to the user.
+pub fn local_path(name: &str) -> Result<Vec<String>, &'static str> {
+    let mut components = Vec::new();
+    let mut bytes = 0;
+    for component in name.split('/') {
+        if component.is_empty() {
+            return Err("a component of its path is empty");
+        }
+        let local = local_file_name(component).ok_or("a component of its path makes no file name")?;
+        bytes += local.len() + 1;
+        components.push(local);
+        if components.len() > LOCAL_PATH_DEPTH_MAX {
+            return Err("its path has more than 64 components");
+        }
+    }
+    if bytes > LOCAL_PATH_BYTES_MAX + 1 { Err("its path has more than 1,024 bytes") } else { Ok(components) }
+}
+
+/// The file below the target folder that a name stands for, as text: two names of one content with the same destination
+/// are one file. A name that makes no path stands for itself.
+pub fn destination(name: &str, layout: Layout) -> String {
+    let made = match layout {
+        Layout::Flat => local_file_name(name),
+        Layout::Tree => local_path(name).ok().map(|components| components.join("/")),
+    };
+    made.unwrap_or_else(|| name.to_owned())
 }
 
 /// Whether nothing in a text needs a second look: most names are that.
@@ -240,6 +285,54 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_made_of_file_names_or_refused() {
+        for (name, path) in [
+            ("talk.mkv", "talk.mkv"),
+            ("films/talk.mkv", "films/talk.mkv"),
+            (".git/hooks/post-checkout", "_.git/hooks/post-checkout"),
+            ("CON/aux.txt", "_CON/_aux.txt"),
+            ("a /b./c", "a/b/c"),
+            ("a\\..\\b/c", "b/c"),
+            ("C:/x.part/y", "C_/x.part_/y"),
+        ] {
+            assert_eq!(local_path(name).map(|path| path.join("/")).as_deref(), Ok(path), "{name:?}");
+        }
+        for refused in [
+            "",
+            "/",
+            "/etc/passwd",
+            "a//b",
+            "a/",
+            "../a",
+            "a/../b",
+            "..",
+            "a/. ./b",
+            "a/./b",
+            "a/ /b",
+            "a\\/b",
+        ] {
+            assert!(local_path(refused).is_err(), "{refused:?}");
+        }
+        let deep = |depth: usize| vec!["d"; depth].join("/");
+        assert_eq!(local_path(&deep(LOCAL_PATH_DEPTH_MAX)).map(|path| path.len()), Ok(LOCAL_PATH_DEPTH_MAX));
+        assert!(local_path(&deep(LOCAL_PATH_DEPTH_MAX + 1)).is_err());
+        let long = |last: usize| format!("{}{}", format!("{}/", "l".repeat(127)).repeat(7), "l".repeat(last));
+        assert!(local_path(&long(128)).is_ok() && local_path(&long(129)).is_err());
+    }
+
+    #[test]
+    fn one_destination_is_one_file() {
+        for (one, other, layout, same) in [
+            ("a/x", "b/x", Layout::Flat, true),
+            ("a/x", "b/x", Layout::Tree, false),
+            ("a/x", "a /x", Layout::Tree, true),
+            ("a//x", "b//x", Layout::Tree, false),
+        ] {
+            assert_eq!(destination(one, layout) == destination(other, layout), same, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn long_names_keep_their_extension_and_differ() {
         let long = |tail: &str| local_file_name(&("ä".repeat(200) + tail)).unwrap();
         assert!(long("1.mkv").len() <= LOCAL_NAME_BYTES_MAX && long("1.mkv").ends_with(".mkv"));
@@ -289,6 +382,17 @@ mod tests {
             let deceives = |c: char| is_unseen(c) && c != ZERO_WIDTH_JOINER;
             prop_assert!(!shown.chars().any(deceives));
             prop_assert_eq!(unescaped(&shown), text);
+        }
+
+        #[test]
+        fn local_paths_are_safe_and_final(text in text()) {
+            if let Ok(path) = local_path(&text) {
+                prop_assert!((1..=LOCAL_PATH_DEPTH_MAX).contains(&path.len()));
+                prop_assert!(path.iter().all(|component| local_file_name(component).as_ref() == Some(component)));
+                let joined = path.join("/");
+                prop_assert!(joined.len() <= LOCAL_PATH_BYTES_MAX);
+                prop_assert_eq!(local_path(&joined), Ok(path));
+            }
         }
 
         #[test]

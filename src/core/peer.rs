@@ -31,7 +31,7 @@ use crate::core::push::Pushes;
 use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
-use crate::core::searches::Searches;
+use crate::core::searches::{Purpose, Searches};
 use crate::core::sorted::SortedMap;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
@@ -412,8 +412,8 @@ impl Peer {
 
     fn on_command(&mut self, now: Time, command: Command) {
         match command {
-            Command::Get { ticket, wanted, at, wait, stall } => {
-                self.on_get(now, ticket, wanted, at, wait, stall)
+            Command::Get { ticket, wanted, at, layout, wait, stall } => {
+                self.on_get(now, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
             }
             Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
             Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),

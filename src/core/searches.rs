@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
 use crate::core::id::{ContentId, PeerId};
+use crate::core::name::{Layout, destination};
 use crate::core::rng::Rng;
 use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
-use crate::wire::message::Wanted;
+use crate::wire::message::{Entry, Wanted};
 
 /// When a search asks for what it looks for, after its beginning.
 const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
@@ -32,7 +33,7 @@ const PAGES_GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) enum Purpose {
     /// To fetch what is found; `at` one holder only.
-    Get { ticket: u32, at: Option<String>, stall: Duration },
+    Get { ticket: u32, at: Option<String>, layout: Layout, stall: Duration },
     /// To see what is there.
     Look,
 }
@@ -47,6 +48,9 @@ impl Purpose {
     }
 }
 
+/// A file that is fetched: a content, and where below the target folder it goes.
+pub(in crate::core) type Title = (ContentId, String);
+
 /// One search.
 #[derive(Debug)]
 pub(in crate::core) struct Search {
@@ -58,7 +62,9 @@ pub(in crate::core) struct Search {
     /// Peers that were heard meanwhile.
     pub(in crate::core) heard: SortedSet<PeerId>,
     /// What matched and is being fetched already.
-    pub(in crate::core) begun: SortedSet<ContentId>,
+    pub(in crate::core) begun: SortedSet<Title>,
+    /// More matched than is fetched.
+    pub(in crate::core) left_out: bool,
     /// Connections that were asked for pages, and whether the last one came.
     pub(in crate::core) walks: SortedMap<ConnId, bool>,
     began: Time,
@@ -92,6 +98,7 @@ impl Search {
             settles: None,
             heard: SortedSet::new(),
             begun: SortedSet::new(),
+            left_out: false,
             walks: SortedMap::new(),
             began: now,
             asked: 0,
@@ -117,6 +124,15 @@ impl Search {
     /// Whether all that matches is fetched, so that none of it has to wait for the search's end.
     pub(in crate::core) fn takes_all(&self) -> bool {
         matches!(self.purpose, Purpose::Get { .. }) && matches!(self.wanted, Wanted::All | Wanted::Glob(_))
+    }
+
+    /// The file that an entry becomes.
+    pub(in crate::core) fn title(&self, entry: &Entry) -> Title {
+        let layout = match self.purpose {
+            Purpose::Get { layout, .. } => layout,
+            Purpose::Look => Layout::Flat,
+        };
+        (entry.id, destination(&entry.name, layout))
     }
 
     /// Whether it will fetch this content as soon as somebody offers it.
@@ -179,6 +195,8 @@ pub(in crate::core) struct Searches {
     pub(in crate::core) asked_all: Option<Time>,
     by_key: SortedMap<u32, Search>,
     next_key: u32,
+    /// What is fetched for searches that ended while others went on.
+    begun: SortedSet<Title>,
 }
 
 impl Searches {
@@ -191,13 +209,35 @@ impl Searches {
     }
 
     /// A search.
+    pub(in crate::core) fn get(&self, key: u32) -> Option<&Search> {
+        self.by_key.get(&key)
+    }
+
+    /// A search, to change it.
     pub(in crate::core) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
         self.by_key.get_mut(&key)
     }
 
     /// Takes a search out.
     pub(in crate::core) fn remove(&mut self, key: u32) -> Option<Search> {
-        self.by_key.remove(&key)
+        let search = self.by_key.remove(&key);
+        if self.by_key.is_empty() {
+            // What is asked for later is asked for anew.
+            self.begun.clear();
+        }
+        search
+    }
+
+    /// What a search that was taken out fetches need not be fetched for those that go on.
+    pub(in crate::core) fn note_begun(&mut self, begun: SortedSet<Title>) {
+        if !self.by_key.is_empty() {
+            self.begun.extend(begun);
+        }
+    }
+
+    /// Whether a file is fetched for any search.
+    pub(in crate::core) fn is_begun(&self, title: &Title) -> bool {
+        self.begun.contains(title) || self.by_key.values().any(|search| search.begun.contains(title))
     }
 
     /// All searches, to change them.
@@ -274,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_name_is_asked_for_and_then_everything() {
-        let purpose = Purpose::Get { ticket: 0, at: None, stall: Duration::ZERO };
+        let purpose = Purpose::Get { ticket: 0, at: None, layout: Layout::Flat, stall: Duration::ZERO };
         let mut search = Search::new(purpose, Wanted::Name("a".into()), Duration::from_secs(3), Time::ZERO);
         let wait = |ms| Step::Wait(Time::from_millis(ms));
         assert_eq!(steps(&mut search, 0), [Step::Ask, wait(250)]);

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::core::name::Layout;
 use crate::core::{Command, Event, Geometry, Limits, PeerId};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent};
 use crate::store::{OnConflict, StoreConfig};
@@ -124,6 +125,7 @@ fn get(name: &str) -> Command {
         ticket: 1,
         wanted: Wanted::Name(name.into()),
         at: None,
+        layout: Layout::Flat,
         wait: Duration::from_secs(20),
         stall: Duration::from_secs(20),
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::core::geometry::GeometryError;
+use crate::core::name::Layout;
 use crate::core::{Command, Config, ConnId, Event, Geometry, Input, Place, Rng, Time, Topology};
 use crate::sim::classic::ClassicWatch;
 use crate::sim::content::SimContent;
@@ -392,7 +393,8 @@ impl Simulation {
             // A neighbour asks the owner of its own accord.
             return;
         }
-        let command = Command::Get { ticket: index(get), wanted, at: None, wait, stall };
+        let command =
+            Command::Get { ticket: index(get), wanted, at: None, layout: Layout::Flat, wait, stall };
         self.tell(host, Input::Command(command));
     }
 

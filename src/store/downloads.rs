@@ -1,9 +1,8 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -13,7 +12,6 @@ use crate::core::sorted::SortedMap;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };
-use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::hash::now_ns;
 use crate::store::helper::{Helper, NewFile, Outcome, Write};
@@ -23,8 +21,9 @@ use crate::store::part::{LockedFile, Part};
 use crate::store::publish::{self, Failure, Goal, Published, Request};
 use crate::store::served::Place;
 use crate::store::state::StateFile;
-use crate::store::target::{Names, Target};
+use crate::store::target::{Folder, Names, Target};
 use crate::store::{OnConflict, StoreConfig};
+use crate::store::{copying, fault};
 
 /// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
 const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
@@ -35,9 +34,9 @@ pub(crate) struct Downloads {
     fs: Fs,
     pub(crate) target: Target,
     by_content: SortedMap<ContentId, Download>,
-    /// Which content has a name by way of this process, where names are overwritten: a second content of the same
+    /// Which content has a path below the target by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
-    given: SortedMap<String, ContentId>,
+    given: SortedMap<PathBuf, ContentId>,
     pub(crate) helper: Helper,
     /// What came of files that are no parts, until somebody takes it.
     others: VecDeque<Other>,
@@ -58,11 +57,20 @@ enum Download {
     Whole(Box<Whole>),
 }
 
+/// Whether a download can be filled from what is here.
+#[derive(Debug)]
+pub(crate) enum Fill {
+    /// This part can, from a file that is served.
+    From(Box<Part>),
+    /// There is nothing to fill, or nothing to fill it from.
+    Nothing(Opened),
+}
+
 /// A content of one chunk that is being stored.
 #[derive(Debug)]
 struct Whole {
     name: String,
-    folder: Arc<File>,
+    folder: Folder,
     geometry: Geometry,
     buffer: BufferId,
     /// It was let go of, and somebody wants to know again what is there of it.
@@ -108,15 +116,45 @@ impl Downloads {
             }
             Opened::Settled(state) => {
                 if let PartState::Complete { path, .. } = &state
-                    && let Some(name) = path.file_name().and_then(OsStr::to_str)
+                    && let Ok(path) = path.strip_prefix(self.target.path())
                 {
-                    self.given.entry(name.to_owned()).or_insert(content);
+                    self.given.entry(path.to_owned()).or_insert(content);
                 }
                 return StoreReply::PartOpened { content, state };
             }
         };
         self.by_content.insert(content, download);
         StoreReply::PartOpened { content, state }
+    }
+
+    /// Looks whether a file of a content is served here that a download of it lacks something of, and makes a part for that
+    /// when there is none.
+    pub(crate) fn to_fill(
+        &self,
+        content: ContentId,
+        opened: Opened,
+        library: &mut Library,
+    ) -> Result<Fill, Fault> {
+        let lacks = match &opened {
+            Opened::Fresh(_) => true,
+            Opened::Resumed(part) => !part.have.is_full(),
+            Opened::Settled(_) => false,
+        };
+        if !lacks || !copying::is_here(&content, library)? {
+            return Ok(Fill::Nothing(opened));
+        }
+        match opened {
+            Opened::Fresh(planned) => {
+                let manifest = copying::manifest_of(&content, library).ok_or_else(|| {
+                    let text = "what the content consists of is not known any more; run the command again";
+                    fault::fault(FaultKind::Io, text.to_owned())
+                })?;
+                let part = self.make_part(content, planned, (*manifest).clone(), library)?;
+                Ok(Fill::From(Box::new(part)))
+            }
+            Opened::Resumed(part) => Ok(Fill::From(part)),
+            Opened::Settled(_) => Ok(Fill::Nothing(opened)),
+        }
     }
 
     /// Makes the part of a content of which nothing is there.
@@ -184,14 +222,17 @@ impl Downloads {
             return failed(fault::bug("a part was to be published that is not complete"));
         }
         let names = part.names.clone();
-        let on_conflict = self.conflict_rule(content, &names.wished);
+        let path = part.folder.from_target(&names.wished);
+        let on_conflict = self.conflict_rule(content, path);
+        let made_in = self.target.take_made_in();
         let Some(Download::Open(part)) = self.by_content.get_mut(&content) else { return None };
         let request = Request {
             goal: Goal::Content(content),
             size_bytes: part.manifest.geometry.size_bytes(),
             file: Arc::clone(&part.file),
-            folder: Arc::clone(&part.folder),
-            folder_path: self.target.shared_path(),
+            folder: Arc::clone(&part.folder.open),
+            folder_path: Arc::clone(&part.folder.path),
+            made_in,
             names,
             has_state: part.state.is_some(),
             on_conflict,
@@ -226,9 +267,16 @@ impl Downloads {
             return Some(StoreReply::ChunkBad { content, chunk: 0, buffer });
         };
         let Planned { name, names, folder } = planned;
-        let on_conflict = self.conflict_rule(content, &names.wished);
-        let (shared, folder_path) = (Arc::clone(&folder), self.target.shared_path());
-        self.helper.make(NewFile { content, bytes, folder: shared, folder_path, names, on_conflict });
+        let on_conflict = self.conflict_rule(content, folder.from_target(&names.wished));
+        self.helper.make(NewFile {
+            content,
+            bytes,
+            folder: Arc::clone(&folder.open),
+            folder_path: Arc::clone(&folder.path),
+            made_in: self.target.take_made_in(),
+            names,
+            on_conflict,
+        });
         let whole = Whole { name, folder, geometry, buffer, reopened: false };
         self.by_content.insert(content, Download::Whole(Box::new(whole)));
         None
@@ -246,11 +294,11 @@ impl Downloads {
     }
 
     /// What to do when something is in the way of a content's final name.
-    fn conflict_rule(&mut self, content: ContentId, wished: &str) -> OnConflict {
+    fn conflict_rule(&mut self, content: ContentId, wished: PathBuf) -> OnConflict {
         if self.target.on_conflict != OnConflict::Overwrite {
             return self.target.on_conflict;
         }
-        let holder = self.given.entry(wished.to_owned()).or_insert(content);
+        let holder = self.given.entry(wished).or_insert(content);
         if *holder == content { OnConflict::Overwrite } else { OnConflict::Rename }
     }
 
@@ -309,7 +357,6 @@ impl Downloads {
         buffer: BufferId,
         result: Result<(), Errno>,
     ) -> StoreReply {
-        let folder = self.target.path();
         let Some(Download::Open(part) | Download::Leaving(part)) = self.by_content.get_mut(&content) else {
             let fault = fault::bug("a chunk was written into a part that is not open");
             return StoreReply::ChunkFailed { content, chunk, buffer, fault };
@@ -320,7 +367,7 @@ impl Downloads {
                 StoreReply::ChunkStored { content, chunk, buffer }
             }
             Err(errno) => {
-                let fault = fault::writing("write", &folder.join(&part.names.part), errno);
+                let fault = fault::writing("write", &part.folder.path.join(&part.names.part), errno);
                 StoreReply::ChunkFailed { content, chunk, buffer, fault }
             }
         }
@@ -386,8 +433,8 @@ impl Downloads {
     ) -> Result<Part, Fault> {
         let Planned { name, names, folder } = planned;
         let geometry = manifest.geometry;
-        self.check_space(&folder, geometry.size_bytes())?;
-        let (file, bytes) = LockedFile::open_or_make(&self.fs, self.target.path(), &folder, &names)?;
+        self.check_space(&folder.open, geometry.size_bytes())?;
+        let (file, bytes) = LockedFile::open_or_make(&self.fs, &folder.path, &folder.open, &names)?;
         let sized = if bytes != geometry.size_bytes() && (geometry.chunks() > 1 || bytes > 0) {
             self.fs.set_len(&file, geometry.size_bytes())
         } else {
@@ -396,12 +443,12 @@ impl Downloads {
         let state = sized.and_then(|()| {
             let worth_it = geometry.chunks() > 1;
             worth_it
-                .then(|| StateFile::create(&self.fs, &folder, &names.state, &content, &manifest))
+                .then(|| StateFile::create(&self.fs, &folder.open, &names.state, &content, &manifest))
                 .transpose()
         });
         let state = state.map_err(|errno| {
             self.remove(&folder, &names);
-            fault::writing("make", &self.target.path().join(&names.part), errno)
+            fault::writing("make", &folder.path.join(&names.part), errno)
         })?;
         // Kept there too for the case that the state file is lost; a failure loses nothing else.
         // One in another cut than the native one would lead a later download of the same content away from the others.
@@ -440,9 +487,9 @@ impl Downloads {
         }
     }
 
-    fn remove(&self, folder: &File, names: &Names) {
-        let _ = self.fs.unlink(folder, &names.part);
-        let _ = self.fs.unlink(folder, &names.state);
+    fn remove(&self, folder: &Folder, names: &Names) {
+        let _ = self.fs.unlink(&folder.open, &names.part);
+        let _ = self.fs.unlink(&folder.open, &names.state);
     }
 
     /// What came of a content that was stored as a whole.
@@ -468,13 +515,14 @@ impl Downloads {
         &self,
         content: ContentId,
         name: String,
-        folder: Arc<File>,
+        folder: Folder,
         published: Published,
         library: &mut Library,
     ) -> PathBuf {
-        let path: PathBuf = self.target.path().join(&published.name);
-        let root = library.served.root(self.target.path(), folder);
-        let place = Place { root: Some(root), path: Path::new(&published.name).into() };
+        let path: PathBuf = folder.path.join(&published.name);
+        let place = folder.from_target(&published.name);
+        let root = library.served.root(self.target.path(), folder.target);
+        let place = Place { root: Some(root), path: place.into() };
         library.serve_download(place, published.stamp, content, name);
         path
     }

@@ -92,6 +92,12 @@ impl Fs {
         retry_on_intr(|| rustix::fs::mkdirat(CWD, path, NEW_FOLDER_MODE))
     }
 
+    /// Makes one folder directly below another.
+    pub(crate) fn make_folder_at(&self, folder: &File, name: &str) -> FsResult<()> {
+        self.count()?;
+        retry_on_intr(|| rustix::fs::mkdirat(folder, name, NEW_FOLDER_MODE))
+    }
+
     /// Makes one folder, for this user alone.
     pub(crate) fn make_private_folder(&self, path: &Path) -> FsResult<()> {
         self.count()?;

@@ -48,6 +48,8 @@ pub(crate) struct NewFile {
     pub(crate) folder: Arc<File>,
     /// Where the folder is, for sentences.
     pub(crate) folder_path: Arc<Path>,
+    /// Folders in which some were made on the way to it, and which are not synced yet.
+    pub(crate) made_in: Vec<Arc<File>>,
     pub(crate) names: Names,
     pub(crate) on_conflict: OnConflict,
 }
@@ -291,7 +293,7 @@ impl Write {
 impl NewFile {
     /// Makes and fills the part; lets go of the memory.
     fn make(self, fs: &Fs) -> Result<publish::Request, Fault> {
-        let NewFile { content, bytes, folder, folder_path, names, on_conflict } = self;
+        let NewFile { content, bytes, folder, folder_path, made_in, names, on_conflict } = self;
         let (file, there) = LockedFile::open_or_make(fs, &folder_path, &folder, &names)?;
         let size_bytes = bytes.len() as u64;
         let sized = if there > size_bytes { fs.set_len(&file, size_bytes) } else { Ok(()) };
@@ -305,6 +307,7 @@ impl NewFile {
             file: Arc::new(file),
             folder,
             folder_path,
+            made_in,
             names,
             has_state: false,
             on_conflict,

@@ -10,6 +10,7 @@
 mod bad;
 pub mod buffers;
 pub mod classic;
+mod copying;
 mod downloads;
 pub mod drawing;
 mod fault;
@@ -53,15 +54,17 @@ pub use buffers::Buffers;
 pub use hash::hash_path;
 pub use peek::peek;
 
+use crate::core::name::Layout;
 use crate::core::{
     ContentId, Fault, FaultKind, Geometry, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply,
 };
 use crate::store::classic::{Classic, Work};
-use crate::store::downloads::Downloads;
+use crate::store::copying::{Copied, Copying};
+use crate::store::downloads::{Downloads, Fill};
 use crate::store::fs::Fs;
 use crate::store::inquiry::{Inquiry, Question, page_from};
 use crate::store::library::Library;
-use crate::store::opening::{Opening, Step};
+use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
 use crate::store::scan::Scan;
@@ -164,6 +167,7 @@ pub struct Store {
 #[derive(Debug)]
 enum Task {
     Open(ContentId, Box<Opening>),
+    Copy(ContentId, Box<Copying>),
     Inquire(Box<Inquiry>),
     Classic(Box<Work>),
     Cut(Box<Cutting>),
@@ -254,7 +258,7 @@ impl Store {
     /// Takes a job; its reply comes through [`Store::poll`], at once or later.
     pub fn submit(&mut self, job: StoreJob, buffers: &mut Buffers) {
         let reply = match job {
-            StoreJob::OpenPart { content, name, size } => self.open_part(content, name, size),
+            StoreJob::OpenPart { content, name, layout, size } => self.open_part(content, name, layout, size),
             StoreJob::CreatePart { content, manifest } => {
                 Some(self.downloads.create(content, *manifest, &mut self.library))
             }
@@ -402,14 +406,20 @@ impl Store {
         }
     }
 
-    fn open_part(&mut self, content: ContentId, name: String, size: u64) -> Option<StoreReply> {
+    fn open_part(
+        &mut self,
+        content: ContentId,
+        name: String,
+        layout: Layout,
+        size: u64,
+    ) -> Option<StoreReply> {
         if self.downloads.await_whole(&content) {
             return None;
         }
         if let Some(state) = self.downloads.reopen(&content) {
             return Some(StoreReply::PartOpened { content, state });
         }
-        match Opening::new(content, name, size, &mut self.downloads.target) {
+        match Opening::new(content, name, layout, size, &mut self.downloads.target) {
             Ok(opening) => {
                 self.step_task(Task::Open(content, Box::new(opening)));
                 None
@@ -419,9 +429,11 @@ impl Store {
     }
 
     fn close_part(&mut self, content: ContentId) -> StoreReply {
-        let before = self.tasks.len();
-        self.tasks.retain(|task| !matches!(task, Task::Open(opening, _) if *opening == content));
-        if self.tasks.len() < before {
+        let given_up = |task: &Task| matches!(task, Task::Open(of, _) | Task::Copy(of, _) if *of == content);
+        if let Some(task) = self.tasks.iter().position(given_up).and_then(|at| self.tasks.remove(at)) {
+            if let Task::Copy(_, copying) = task {
+                copying.part.close(&self.library.fs);
+            }
             let text = "the look for what is there of it was given up".to_owned();
             let fault = fault::fault(FaultKind::Busy, text);
             self.library.reply(StoreReply::PartFailed { content, fault });
@@ -453,6 +465,14 @@ impl Store {
     fn step_task(&mut self, task: Task) {
         match task {
             Task::Open(content, opening) => self.step_opening(content, *opening),
+            Task::Copy(content, copying) => match copying.step(&mut self.library) {
+                Copied::More(more) => self.tasks.push_back(Task::Copy(content, Box::new(more))),
+                Copied::Done(part) => {
+                    let reply = self.downloads.opened(content, Opened::Resumed(part));
+                    self.library.reply(reply);
+                }
+                Copied::Failed(fault) => self.library.reply(StoreReply::PartFailed { content, fault }),
+            },
             Task::Inquire(inquiry) => {
                 if let Some(inquiry) = inquiry.step(&mut self.library) {
                     self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
@@ -480,7 +500,13 @@ impl Store {
             match opening.step(&mut self.library, &self.downloads.target) {
                 Ok(Step::More(more)) if more.is_quick() => opening = more,
                 Ok(Step::More(more)) => return self.tasks.push_back(Task::Open(content, Box::new(more))),
-                Ok(Step::Done(opened)) => break self.downloads.opened(content, opened),
+                Ok(Step::Done(opened)) => match self.downloads.to_fill(content, opened, &mut self.library) {
+                    Ok(Fill::From(part)) => {
+                        return self.step_task(Task::Copy(content, Box::new(Copying::new(part))));
+                    }
+                    Ok(Fill::Nothing(opened)) => break self.downloads.opened(content, opened),
+                    Err(fault) => break StoreReply::PartFailed { content, fault },
+                },
                 Err(fault) => break StoreReply::PartFailed { content, fault },
             }
         };

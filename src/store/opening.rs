@@ -2,13 +2,13 @@
 //!
 //! What has the right size under the final name, or is listed in a part's state, is hashed, slice by slice.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::core::name::Layout;
 use crate::core::{ContentId, Fault, FaultKind, Geometry, PartState};
 use crate::store::OnConflict;
 use crate::store::fault;
@@ -19,7 +19,7 @@ use crate::store::part::Part;
 use crate::store::publish::WHOLE_BYTES_MAX;
 use crate::store::resume::{self, Resumable};
 use crate::store::served::Place;
-use crate::store::target::{NUMBER_MAX, Names, Target, numbered};
+use crate::store::target::{Folder, NUMBER_MAX, Names, Target, numbered};
 
 /// A download that is being looked for on disk.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Opening {
     name: String,
     size: u64,
     names: Names,
-    folder: Arc<File>,
+    folder: Folder,
     stage: Stage,
 }
 
@@ -51,7 +51,7 @@ enum Stage {
 pub(crate) struct Planned {
     pub(crate) name: String,
     pub(crate) names: Names,
-    pub(crate) folder: Arc<File>,
+    pub(crate) folder: Folder,
 }
 
 /// What a slice of looking gave.
@@ -79,14 +79,14 @@ impl Opening {
     pub(crate) fn new(
         content: ContentId,
         name: String,
+        layout: Layout,
         size: u64,
         target: &mut Target,
     ) -> Result<Opening, Fault> {
-        let names = target.names(&content, &name)?;
-        let folder = target.folder()?;
+        let (folder, names) = target.place(&content, &name, layout)?;
         // Only where the file's name, once it is given, is compared with what may be there by then, and another will do.
         let renames = matches!(target.on_conflict, OnConflict::Rename | OnConflict::Overwrite);
-        let absent = size <= WHOLE_BYTES_MAX && renames && target.lacks(&names);
+        let absent = size <= WHOLE_BYTES_MAX && renames && folder.is_target() && target.lacks(&names);
         let stage = if absent { Stage::Nothing } else { Stage::Look { number: 1 } };
         Ok(Opening { content, name, size, names, folder, stage })
     }
@@ -120,7 +120,7 @@ impl Opening {
                 },
                 Err(_) => self.conflict(number, target),
             },
-            Stage::Part => self.part(library, target),
+            Stage::Part => self.part(library),
             Stage::Recheck { mut resumable, mut next } => {
                 resumable.recheck(&mut next, library);
                 if next < resumable.listed.len() {
@@ -134,24 +134,29 @@ impl Opening {
 
     fn look(mut self, number: u32, library: &mut Library, target: &Target) -> Result<Step, Fault> {
         let name = numbered(&self.names.wished, number);
-        let look = match library.fs.look_at(&self.folder, Path::new(&name)) {
+        let look = match library.fs.look_at(&self.folder.open, Path::new(&name)) {
             Err(Errno::NOENT) => {
                 self.stage = Stage::Part;
                 return Ok(Step::More(self));
             }
-            other => other.map_err(|errno| fault::writing("look at", &target.path().join(&name), errno))?,
+            other => {
+                other.map_err(|errno| fault::writing("look at", &self.folder.path.join(&name), errno))?
+            }
         };
-        if look.kind == FileType::Directory && target.on_conflict == OnConflict::Overwrite {
-            let text = format!(
-                "{} is a folder; give another name with -o FILE",
-                fault::shown(&target.path().join(&name))
-            );
+        let is_folder = look.kind == FileType::Directory;
+        if is_folder && (self.names.in_tree || target.on_conflict == OnConflict::Overwrite) {
+            let next = if self.names.in_tree {
+                "move it, or use another folder (-o)"
+            } else {
+                "give another name with -o FILE"
+            };
+            let text = format!("{} is a folder; {next}", fault::shown(&self.folder.path.join(&name)));
             return Err(fault::fault(FaultKind::Exists, text));
         }
         if look.kind != FileType::RegularFile || look.stamp.size != self.size {
             return self.conflict(number, target);
         }
-        let Ok(file) = library.fs.open_read_at(&self.folder, Path::new(&name)) else {
+        let Ok(file) = library.fs.open_read_at(&self.folder.open, Path::new(&name)) else {
             return self.conflict(number, target);
         };
         // What was opened need not be what was looked at.
@@ -197,19 +202,21 @@ impl Opening {
 
     /// Removes what a process that died just after publishing has left.
     fn sweep(&self, published: &Stamp, fs: &Fs) {
-        let left_over = match fs.look_at(&self.folder, Path::new(&self.names.part)) {
-            Ok(part) if part.stamp.same_file(published) => fs.unlink(&self.folder, &self.names.part).is_ok(),
+        let left_over = match fs.look_at(&self.folder.open, Path::new(&self.names.part)) {
+            Ok(part) if part.stamp.same_file(published) => {
+                fs.unlink(&self.folder.open, &self.names.part).is_ok()
+            }
             Ok(_) => false,
             Err(errno) => errno == Errno::NOENT,
         };
         if left_over {
-            let _ = fs.unlink(&self.folder, &self.names.state);
+            let _ = fs.unlink(&self.folder.open, &self.names.state);
         }
     }
 
     /// Something else has the final name.
     fn conflict(mut self, number: u32, target: &Target) -> Result<Step, Fault> {
-        let path = target.path().join(numbered(&self.names.wished, number));
+        let path = self.folder.path.join(numbered(&self.names.wished, number));
         match target.on_conflict {
             OnConflict::Rename if number < NUMBER_MAX => self.stage = Stage::Look { number: number + 1 },
             OnConflict::Overwrite => self.stage = Stage::Part,
@@ -225,14 +232,15 @@ impl Opening {
     }
 
     fn place(&self, number: u32, library: &mut Library, target: &Target) -> Place {
-        let root = library.served.root(target.path(), Arc::clone(&self.folder));
-        Place { root: Some(root), path: Path::new(&numbered(&self.names.wished, number)).into() }
+        let root = library.served.root(target.path(), Arc::clone(&self.folder.target));
+        let path = self.folder.from_target(&numbered(&self.names.wished, number));
+        Place { root: Some(root), path: path.into() }
     }
 
     /// Looks for a part.
-    fn part(mut self, library: &mut Library, target: &Target) -> Result<Step, Fault> {
+    fn part(mut self, library: &mut Library) -> Result<Step, Fault> {
         let Opening { content, name, names, folder, .. } = self;
-        match resume::open(content, &name, &names, &folder, library, target)? {
+        match resume::open(content, &name, &names, &folder, library)? {
             None => Ok(Step::Done(Opened::Fresh(Planned { name, names, folder }))),
             Some(Resumable { mut part, listed, certain: true, .. }) => {
                 part.have = listed;

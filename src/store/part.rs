@@ -11,7 +11,7 @@ use crate::core::{Bitfield, ContentId, Fault, FaultKind, Manifest, SpanFault};
 use crate::store::fault;
 use crate::store::fs::{Fs, Make, Stamp};
 use crate::store::state::StateFile;
-use crate::store::target::Names;
+use crate::store::target::{Folder, Names};
 
 /// How often a part that somebody renames while it is opened is looked for again.
 const OPEN_TRIES_MAX: u32 = 3;
@@ -23,7 +23,7 @@ pub(crate) struct Part {
     /// The name it is offered under.
     pub(crate) name: String,
     pub(crate) names: Names,
-    pub(crate) folder: Arc<File>,
+    pub(crate) folder: Folder,
     pub(crate) file: Arc<File>,
     /// None for a content of one chunk: there is nothing to resume.
     pub(crate) state: Option<StateFile>,
@@ -148,9 +148,9 @@ impl Part {
     pub(crate) fn close(mut self, fs: &Fs) {
         if self.have.count() == 0 {
             // The lock is held until `self` is dropped, so nobody else can have begun to fill it.
-            let _ = fs.unlink(&self.folder, &self.names.part);
+            let _ = fs.unlink(&self.folder.open, &self.names.part);
             if self.state.is_some() {
-                let _ = fs.unlink(&self.folder, &self.names.state);
+                let _ = fs.unlink(&self.folder.open, &self.names.state);
             }
             return;
         }

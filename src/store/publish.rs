@@ -47,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) folder: Arc<File>,
     /// Where the folder is, for sentences.
     pub(crate) folder_path: Arc<Path>,
+    /// Folders in which some were made on the way to it, and which are not synced yet.
+    pub(crate) made_in: Vec<Arc<File>>,
     pub(crate) names: Names,
     pub(crate) has_state: bool,
     pub(crate) on_conflict: OnConflict,
@@ -119,13 +121,20 @@ fn publish(fs: &Fs, batch: Vec<Request>, sync_around: &mut Option<bool>) -> Vec<
     let mut folders: Vec<(&Arc<File>, Result<(), Errno>)> = Vec::new();
     let mut outcomes = Vec::with_capacity(named.len());
     for (request, named) in &named {
-        if named.is_ok() && !folders.iter().any(|(folder, _)| Arc::ptr_eq(folder, &request.folder)) {
-            folders.push((&request.folder, fs.sync(&request.folder)));
+        let of_file = named.is_ok().then_some(&request.folder);
+        for folder in request.made_in.iter().chain(of_file) {
+            if !folders.iter().any(|(synced, _)| Arc::ptr_eq(synced, folder)) {
+                folders.push((folder, fs.sync(folder)));
+            }
         }
     }
     for (request, named) in &named {
-        let folder_sync = folders.iter().find(|(folder, _)| Arc::ptr_eq(folder, &request.folder));
-        let folder_sync = folder_sync.map_or(Ok(()), |(_, result)| *result);
+        let concerns = |folder: &Arc<File>| {
+            Arc::ptr_eq(folder, &request.folder)
+                || request.made_in.iter().any(|made| Arc::ptr_eq(folder, made))
+        };
+        let failed = folders.iter().find(|(folder, result)| result.is_err() && concerns(folder));
+        let folder_sync = failed.map_or(Ok(()), |(_, result)| *result);
         let result = match named {
             Ok(Named { name, there: Some(stamp) }) => match folder_sync {
                 Ok(()) => Ok(Published { name: name.clone(), stamp: *stamp }),
@@ -199,6 +208,10 @@ fn rename(fs: &Fs, request: &Request) -> Result<Named, Failure> {
                 if let Some(there) = same_file_there(fs, request, &name) {
                     let _ = fs.unlink(folder, &names.part);
                     return Ok(Named { name, there: Some(there) });
+                }
+                let there = fs.look_at(folder, Path::new(&name));
+                if names.in_tree && there.is_ok_and(|look| look.kind == FileType::Directory) {
+                    break;
                 }
             }
             Err(errno) => return Err(failed(&name, errno)),

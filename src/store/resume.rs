@@ -8,12 +8,12 @@ use crate::core::manifest::ManifestBuilder;
 use crate::core::{Bitfield, ContentId, Fault, Geometry, Manifest};
 use crate::store::bad;
 use crate::store::fault;
-use crate::store::fs::Stamp;
+use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::store::part::{LockedFile, Part};
 use crate::store::state::{Found, StateFile};
-use crate::store::target::{Names, Target};
+use crate::store::target::{Folder, Names};
 
 /// A part that is open, with what it is said to have.
 #[derive(Debug)]
@@ -33,22 +33,21 @@ pub(crate) fn open(
     content: ContentId,
     name: &str,
     names: &Names,
-    folder: &Arc<File>,
+    folder: &Folder,
     library: &mut Library,
-    target: &Target,
 ) -> Result<Option<Resumable>, Fault> {
     let fs = library.fs.clone();
-    let Some(LockedFile { file, stamp }) = LockedFile::open(&fs, target.path(), folder, names)? else {
+    let Some(LockedFile { file, stamp }) = LockedFile::open(&fs, &folder.path, &folder.open, names)? else {
         return Ok(None);
     };
     let failed = |path: &str| {
-        let path = target.path().join(path);
+        let path = folder.path.join(path);
         move |errno| fault::writing("open", &path, errno)
     };
     let state_failed = failed(&names.state);
-    let found = StateFile::open(&fs, folder, &names.state, &content, &stamp).map_err(&state_failed)?;
+    let found = StateFile::open(&fs, &folder.open, &names.state, &content, &stamp).map_err(&state_failed)?;
     if matches!(found, Found::Bad) {
-        bad::put_aside(&fs, folder, &names.state).map_err(&state_failed)?;
+        bad::put_aside(&fs, &folder.open, &names.state).map_err(&state_failed)?;
     }
     let unrecorded = !matches!(found, Found::State(..));
     let (state, manifest, listed, certain) = match found {
@@ -65,7 +64,7 @@ pub(crate) fn open(
             let state = match chunks {
                 0 | 1 => None,
                 _ => Some(
-                    StateFile::create(&fs, folder, &names.state, &content, &manifest)
+                    StateFile::create(&fs, &folder.open, &names.state, &content, &manifest)
                         .map_err(&state_failed)?,
                 ),
             };
@@ -79,7 +78,7 @@ pub(crate) fn open(
         content,
         name: name.to_owned(),
         names: names.clone(),
-        folder: Arc::clone(folder),
+        folder: folder.clone(),
         file: Arc::new(file),
         state,
         have: Bitfield::empty(listed.len()),
@@ -121,11 +120,21 @@ fn known_manifest(
     if let Some(manifest) = library.manifests.get(content) {
         return Some(manifest);
     }
+    manifest_of_small(content, file, stamp, &library.fs)
+}
+
+/// The manifest of a content of one chunk, from the bytes of its file.
+pub(crate) fn manifest_of_small(
+    content: &ContentId,
+    file: &File,
+    stamp: &Stamp,
+    fs: &Fs,
+) -> Option<Arc<Manifest>> {
     if stamp.size > u64::from(NATIVE_CHUNK_BYTES_MIN) {
         return None;
     }
     let mut bytes = vec![0; usize::try_from(stamp.size).ok()?];
-    let read = library.fs.read_at(file, &mut bytes, 0).ok()?;
+    let read = fs.read_at(file, &mut bytes, 0).ok()?;
     let mut builder = ManifestBuilder::new(Geometry::native(stamp.size).ok()?);
     builder.push(&bytes[..read]);
     let (id, manifest) = builder.finish().ok()?;

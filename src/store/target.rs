@@ -1,16 +1,19 @@
 //! The folder that downloads are asked into, and the names in it.
 //!
 //! The folder is opened once; everything below goes through that descriptor, so that nobody can swap it. Names are
-//! single components, made from the network's by [`local_file_name`] alone.
+//! single components, made from the network's by [`local_file_name`] and [`local_path`] alone. Folders below it are
+//! opened one from the other, and no link is followed.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::name::{local_file_name, quoted};
+use crate::core::name::{Layout, local_file_name, local_path, quoted};
 use crate::core::{ContentId, Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::Fs;
@@ -24,6 +27,11 @@ const EXTENSION_BYTES_MAX: usize = 16;
 /// The last number tried in `NAME (N)`.
 pub(crate) const NUMBER_MAX: u32 = 999;
 
+/// Folders below the target that are kept open for the next file in them.
+const RECENT_MAX: usize = 32;
+/// Folders in which others were made, and which wait for the next file that is published to be synced, at most.
+const MADE_IN_MAX: usize = 64;
+
 /// The target folder.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -33,13 +41,31 @@ pub(crate) struct Target {
     pub(crate) on_conflict: OnConflict,
     folder: Option<Arc<File>>,
     listing: Listing,
+    /// The folders below it that files went to last.
+    recent: VecDeque<Folder>,
+    /// Folders in which others were made, so that they are to be synced with the files in those.
+    made_in: Vec<Arc<File>>,
     /// It was there once: if it is away now, it is not made anew in its place.
     was_there: bool,
+}
+
+/// The folder that one download goes to: the target folder, or one below it.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    pub(crate) open: Arc<File>,
+    /// Where it is, for sentences.
+    pub(crate) path: Arc<Path>,
+    /// Its path from the target folder on; empty for that itself.
+    pub(crate) below: Arc<Path>,
+    /// The target folder.
+    pub(crate) target: Arc<File>,
 }
 
 /// The names of one download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
+    /// Whether it is a file of a tree, in which a folder of its name is not there by chance.
+    pub(crate) in_tree: bool,
     /// The name it would have if nothing were in the way.
     pub(crate) wished: String,
     /// Its bytes on the way.
@@ -60,6 +86,8 @@ impl Target {
             on_conflict: config.on_conflict,
             folder: None,
             listing: Listing::default(),
+            recent: VecDeque::new(),
+            made_in: Vec::new(),
             was_there: false,
         }
     }
@@ -98,6 +126,92 @@ impl Target {
         Ok(folder)
     }
 
+    /// Where a content goes that is offered under `name`, the folder opened, and made where it is missing.
+    pub(crate) fn place(
+        &mut self,
+        content: &ContentId,
+        name: &str,
+        layout: Layout,
+    ) -> Result<(Folder, Names), Fault> {
+        let in_tree = self.name.is_none() && layout == Layout::Tree;
+        let (folders, wished) = match in_tree {
+            false => (Vec::new(), self.wished(name)?),
+            true => {
+                let path = local_path(name);
+                let mut folders = path.map_err(|why| {
+                    let text = format!("{why}; get it alone, by its id, or everything with --flat");
+                    fault::fault(FaultKind::NameRefused, text)
+                })?;
+                let last = folders.pop().ok_or_else(|| fault::bug("a path has no component"))?;
+                (folders, last)
+            }
+        };
+        Ok((self.folder_below(&folders)?, names(content, wished, in_tree)))
+    }
+
+    /// The folders that are to be synced with the next file that is published.
+    pub(crate) fn take_made_in(&mut self) -> Vec<Arc<File>> {
+        std::mem::take(&mut self.made_in)
+    }
+
+    /// The open folder of these components below the target, made where it is missing. No link is followed.
+    fn folder_below(&mut self, components: &[String]) -> Result<Folder, Fault> {
+        let target = self.folder()?;
+        let below = Path::new(&components.join("/")).into();
+        if let Some(folder) = self.recent.iter().find(|folder| folder.below == below) {
+            return Ok(folder.clone());
+        }
+        let (mut open, mut path) = (Arc::clone(&target), self.path.to_path_buf());
+        for component in components {
+            path.push(component);
+            open = Arc::new(self.open_or_make(&open, component, &path)?);
+        }
+        let folder = Folder { open, path: path.into(), below, target };
+        if !components.is_empty() {
+            self.recent.truncate(RECENT_MAX - 1);
+            self.recent.push_front(folder.clone());
+        }
+        Ok(folder)
+    }
+
+    fn open_or_make(&mut self, parent: &Arc<File>, name: &str, path: &Path) -> Result<File, Fault> {
+        let opened = match self.fs.open_folder_at(parent, Path::new(name)) {
+            Err(Errno::NOENT) => match self.fs.make_folder_at(parent, name) {
+                Ok(()) => {
+                    self.note_made_in(parent)
+                        .map_err(|errno| fault::writing("make the folder", path, errno))?;
+                    self.fs.open_folder_at(parent, Path::new(name))
+                }
+                // Somebody else made it meanwhile.
+                Err(Errno::EXIST) => self.fs.open_folder_at(parent, Path::new(name)),
+                Err(errno) => return Err(fault::writing("make the folder", path, errno)),
+            },
+            other => other,
+        };
+        opened.map_err(|errno| {
+            let there = self.fs.look_at(parent, Path::new(name)).map(|look| look.kind);
+            let what = match there {
+                Ok(FileType::Symlink) => "a link, and none is followed here",
+                Ok(kind) if kind != FileType::Directory => "no folder",
+                _ => return fault::writing("use the folder", path, errno),
+            };
+            let text = format!("{} is {what}; move it, or use another folder (-o)", fault::shown(path));
+            fault::fault(FaultKind::Denied, text)
+        })
+    }
+
+    fn note_made_in(&mut self, parent: &Arc<File>) -> Result<(), Errno> {
+        if self.made_in.iter().any(|folder| Arc::ptr_eq(folder, parent)) {
+            return Ok(());
+        }
+        if self.made_in.len() >= MADE_IN_MAX {
+            // Rather a slow turn than descriptors without end.
+            return self.fs.sync(parent);
+        }
+        self.made_in.push(Arc::clone(parent));
+        Ok(())
+    }
+
     /// Whether nothing is there of a download, as far as one look at the whole folder tells.
     pub(crate) fn lacks(&mut self, names: &Names) -> bool {
         self.folder.as_ref().is_some_and(|folder| self.listing.lacks(&self.fs, folder, names))
@@ -107,15 +221,7 @@ impl Target {
     pub(crate) fn release(&mut self) {
         self.folder = None;
         self.listing = Listing::default();
-    }
-
-    /// The names of a content that is offered under `name`.
-    pub(crate) fn names(&self, content: &ContentId, name: &str) -> Result<Names, Fault> {
-        let wished = self.wished(name)?;
-        let stem = cut(&wished, FILE_NAME_BYTES_MAX - ".12345678.state.bad-100".len());
-        let short = content.short();
-        let (part, state) = ([stem, ".", &short, ".part"].concat(), [stem, ".", &short, ".state"].concat());
-        Ok(Names { part, state, wished })
+        self.recent.clear();
     }
 
     /// The name that a file offered under `name` would have if nothing were in the way.
@@ -130,6 +236,26 @@ impl Target {
             fault::fault(FaultKind::NameRefused, text)
         })
     }
+}
+
+impl Folder {
+    /// Whether it is the target folder itself.
+    pub(crate) fn is_target(&self) -> bool {
+        self.below.as_os_str().is_empty()
+    }
+
+    /// The path of a file in it from the target folder on.
+    pub(crate) fn from_target(&self, name: &str) -> PathBuf {
+        self.below.join(name)
+    }
+}
+
+/// The names of a content whose file is to be called `wished`.
+fn names(content: &ContentId, wished: String, in_tree: bool) -> Names {
+    let stem = cut(&wished, FILE_NAME_BYTES_MAX - ".12345678.state.bad-100".len());
+    let short = content.short();
+    let (part, state) = ([stem, ".", &short, ".part"].concat(), [stem, ".", &short, ".state"].concat());
+    Names { in_tree, part, state, wished }
 }
 
 /// `NAME`, then `NAME (2)`, `NAME (3)`, ... with the extension kept at the end.

@@ -44,3 +44,4 @@ mod shown;
 mod stopping;
 mod strangers;
 mod swarm;
+mod trees;

@@ -62,8 +62,7 @@ impl Downloads {
     fn line(&self, downloads: &[DownloadStatus], connected: usize) -> String {
         let whole = self.items.values().map(|item| item.size).fold(0, u64::saturating_add);
         let had: u64 = self.items.values().map(|item| item.bytes).fold(0, u64::saturating_add);
-        let open = self.items.values().filter(|item| !item.ended).count();
-        let (what, peers) = match self.items.len() {
+        let (what, peers) = match self.files {
             0 => {
                 let classic = self.classic.as_ref().and_then(Fetches::line);
                 return classic.unwrap_or_else(|| "looking for it".to_owned());
@@ -76,7 +75,7 @@ impl Downloads {
             all => {
                 let files = format!(
                     "{} of {}",
-                    human::count((all - open) as u64),
+                    human::count(all.saturating_sub(self.open_files) as u64),
                     human::counted(all, "file", "files")
                 );
                 (files, connected)

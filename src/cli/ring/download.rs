@@ -16,6 +16,7 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::Record;
+use crate::core::name::Layout;
 use crate::core::name::printable;
 use crate::core::sorted::SortedSet;
 use crate::core::status::NeighboursStatus;
@@ -258,7 +259,7 @@ impl Download {
     fn tell(&self, run: &mut Run<'_>, failure: &Failure) {
         let name = self.content.map(|content| run.known(&content).name);
         let name = name.as_deref();
-        let path = Some(self.target.path(name));
+        let path = Some(self.target.path(name, Layout::Flat));
         failure.tell_of(run.out, &Subject { id: self.content, name, path });
     }
 }

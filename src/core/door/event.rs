@@ -106,7 +106,9 @@ pub enum Event {
     },
     /// The time of [`crate::core::Command::Look`] is over; the status holds what was heard.
     Looked,
-    /// A search found a content; a download of it begins. A glob gives one of these for each content.
+    /// A search found a content; a download of it begins. A glob gives one of these for each content and each of its names
+    /// that becomes a file of its own. Each is followed by one [`Event::Finished`], [`Event::Skipped`] or [`Event::Failed`] of
+    /// that content; those of one content come in the order in which they were resolved.
     Resolved {
         /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
@@ -117,12 +119,14 @@ pub enum Event {
         /// Its size in bytes, as claimed.
         size: u64,
     },
-    /// A search has named all it will; after a glob, `found` contents.
+    /// A search has named all it will; after a glob, `found` files.
     SearchDone {
         /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
-        /// How many contents it resolved to.
+        /// How many files it resolved to; those count too that are fetched for another search already.
         found: usize,
+        /// Whether more matched, which [`crate::core::Limits::names_per_content_max`] leaves out.
+        left_out: bool,
     },
     /// A search failed.
     SearchFailed {

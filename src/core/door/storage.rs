@@ -8,17 +8,21 @@ use crate::core::door::{BufferId, ClassicJob, ClassicReply, ConnId, ForeignJob, 
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::manifest::Manifest;
+use crate::core::name::Layout;
 use crate::wire::message::ManifestPage;
 
 /// A job for the store. Each has exactly one reply, at once or later; those of the classic dialects say which they have.
 #[derive(Debug)]
 pub enum StoreJob {
-    /// Look for what is there of a content: the file itself, a part, or nothing. Reply: `PartOpened` or `PartFailed`.
+    /// Look for what is there of a content: the file itself, a part, or nothing. Where it is here under another name, a part
+    /// is filled from there. Reply: `PartOpened` or `PartFailed`.
     OpenPart {
         /// The content.
         content: ContentId,
         /// The name it is offered under, from the network.
         name: String,
+        /// What becomes of the folders in that.
+        layout: Layout,
         /// Its size in bytes, as claimed.
         size: u64,
     },
@@ -251,6 +255,13 @@ pub enum FaultKind {
     Io,
     /// What is in the way is a mistake of ours.
     Bug,
+}
+
+impl FaultKind {
+    /// Whether this may be the fault of the one place in the target folder where a file was to go, so that another may do.
+    pub fn is_of_place(self) -> bool {
+        matches!(self, FaultKind::Denied | FaultKind::NameRefused | FaultKind::Exists | FaultKind::Busy)
+    }
 }
 
 impl fmt::Display for Fault {

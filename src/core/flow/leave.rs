@@ -35,9 +35,13 @@ impl Peer {
             let whole = |download: &Download| {
                 matches!(download.phase, Phase::Proving(_)) && !download.storing.is_empty()
             };
-            // A file that is being published will be there in a moment.
+            // A file that is being published will be there in a moment; its content is written under no other name then.
             if !self.downloader.get(&content).is_some_and(|d| publishing(d) || whole(d)) {
                 self.fail_download(now, content, FailReason::Cancelled);
+            } else if let Some(download) = self.downloader.get_mut(&content) {
+                for _ in std::mem::take(&mut download.followers) {
+                    self.event(Event::Failed { content, reason: FailReason::Cancelled });
+                }
             }
         }
         self.leave_classic(now);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
-use crate::core::downloader::{Download, Phase};
+use crate::core::downloader::{Download, Phase, Wish};
 use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::flow::receive::delivery_of;
 use crate::core::id::ContentId;
+use crate::core::name::Layout;
 use crate::core::peer::Peer;
 use crate::core::status::DownloadStatus;
 use crate::core::time::Time;
@@ -35,7 +36,15 @@ impl Peer {
         size: u64,
         stall: Duration,
     ) {
-        if self.downloader.add(content, Download::new(name.to_owned(), size, stall, now)) {
+        let (name, layout) = (name.to_owned(), Layout::Flat);
+        if self.downloader.add(content, Wish { name, layout, size_claimed: size, stall, began: now }) {
+            self.activate_downloads(now);
+        }
+    }
+
+    /// Begins a download as [`Peer::begin_download`] does; of a content that is fetched already, once that is here.
+    pub(in crate::core) fn begin_file(&mut self, now: Time, content: ContentId, wish: Wish) {
+        if self.downloader.add_or_follow(content, wish) {
             self.activate_downloads(now);
         }
     }
@@ -47,14 +56,23 @@ impl Peer {
         }
         while let Some(content) = self.downloader.activate(now) {
             let Some(download) = self.downloader.get(&content) else { continue };
-            let job =
-                StoreJob::OpenPart { content, name: download.name.clone(), size: download.size_claimed };
-            self.output(Output::Store(job));
+            let (name, layout, size) = (download.name.clone(), download.layout, download.size_claimed);
+            self.output(Output::Store(StoreJob::OpenPart { content, name, layout, size }));
             self.timers.set(Timer::Download(content), now + FIRST_REVIEW);
+            if self.is_copied(&content) {
+                continue;
+            }
             // Connecting takes as long as opening; they need not wait for each other.
             self.seek_sources(now, content);
             self.open_to_companions(now, content);
         }
+    }
+
+    /// Whether the store fills a download from what is here under another name, so that no other peer is needed.
+    pub(in crate::core) fn is_copied(&self, content: &ContentId) -> bool {
+        let opens = |download: &Download| matches!(download.phase, Phase::Opening);
+        self.downloader.get(content).is_some_and(opens)
+            && self.catalogue.get(content).is_some_and(|holding| holding.is_complete())
     }
 
     /// Looks at a download: what is late, whether it can get on, whether it has waited too long.
@@ -156,20 +174,21 @@ impl Peer {
     pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
         self.mirror_failed(now, content, &reason);
         let Some(download) = self.downloader.get_mut(&content) else { return };
+        if matches!(download.phase, Phase::ClosingPart) && reason != FailReason::Cancelled {
+            // It has failed already, and only who gives up means those that follow.
+            return;
+        }
+        // What keeps a file from one place need not keep the content from the others.
+        let alone = matches!(&reason, FailReason::Storage(fault) if fault.kind.is_of_place());
+        let followers = if alone { 0 } else { std::mem::take(&mut download.followers).len() };
+        let mut failed = followers + 1;
         match download.phase {
-            Phase::ClosingPart => {
-                // Only who gives up means the one that follows.
-                if reason != FailReason::Cancelled || download.follower.take().is_none() {
-                    return;
-                }
-            }
+            Phase::ClosingPart if followers == 0 => return,
+            Phase::ClosingPart => failed = followers,
             Phase::Queued => self.end_download(now, content),
             _ => {
                 self.cancel_all(now, content);
-                if self.catalogue.get(&content).is_some() {
-                    self.withdraw_everywhere(now, content, RefuseReason::Unknown);
-                    self.catalogue.remove(&content);
-                }
+                self.forget_part(now, content);
                 self.timers.clear(Timer::Download(content));
                 self.downloader.starving.remove(&content);
                 if let Some(download) = self.downloader.get_mut(&content) {
@@ -179,7 +198,25 @@ impl Peer {
             }
         }
         self.conclude_offers(now, content, delivery_of(&reason));
+        for _ in 1..failed {
+            self.event(Event::Failed { content, reason: reason.clone() });
+        }
         self.event(Event::Failed { content, reason });
+    }
+
+    /// What a download that fails had of its content is offered no more. A content that was here before it, under another
+    /// name, still is.
+    fn forget_part(&mut self, now: Time, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        if matches!(download.phase, Phase::Opening) || self.catalogue.get(&content).is_none() {
+            return;
+        }
+        if self.catalogue.names(&content).any(|name| *name != download.name) {
+            self.catalogue.remove_name(&content, &download.name);
+            return;
+        }
+        self.withdraw_everywhere(now, content, RefuseReason::Unknown);
+        self.catalogue.remove(&content);
     }
 
     pub(in crate::core) fn cancel_download(&mut self, now: Time, content: ContentId) {

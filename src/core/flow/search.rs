@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
+use crate::core::downloader::Wish;
 use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::searches::{Purpose, Search, Step, similar};
+use crate::core::searches::{Purpose, Search, Step, Title, similar};
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -21,16 +22,8 @@ const TOGETHER: Duration = Duration::from_micros(200);
 const ASK_ALL_GAP: Duration = Duration::from_millis(100);
 
 impl Peer {
-    pub(in crate::core) fn on_get(
-        &mut self,
-        now: Time,
-        ticket: u32,
-        wanted: Wanted,
-        at: Option<String>,
-        wait: Duration,
-        stall: Duration,
-    ) {
-        self.begin_search(now, Search::new(Purpose::Get { ticket, at, stall }, wanted, wait, now));
+    pub(in crate::core) fn on_get(&mut self, now: Time, purpose: Purpose, wanted: Wanted, wait: Duration) {
+        self.begin_search(now, Search::new(purpose, wanted, wait, now));
     }
 
     pub(in crate::core) fn on_look(&mut self, now: Time, wanted: Wanted, wait: Duration) {
@@ -106,7 +99,8 @@ impl Peer {
             let Some(holder) = self.directory.peer_ref(peer) else { break };
             if search.purpose.is_about(&holder) {
                 let new = entries.iter().filter(|entry| {
-                    search.wanted.matches(&entry.name, &entry.id) && !search.begun.contains(&entry.id)
+                    search.wanted.matches(&entry.name, &entry.id)
+                        && !search.begun.contains(&search.title(entry))
                 });
                 matching.extend(new.map(|entry| (key, entry.clone())));
             }
@@ -116,25 +110,38 @@ impl Peer {
 
     /// Begins to fetch what [`Peer::matching_at_once`] gave.
     pub(in crate::core) fn begin_matching(&mut self, now: Time, matching: Vec<(u32, Entry)>) {
-        let mut begun = Vec::new();
+        let names_max = self.config.limits.names_per_content_max;
+        let mut found = Vec::new();
+        let mut names: SortedMap<ContentId, usize> = SortedMap::new();
         for (key, entry) in matching {
+            let Some(search) = self.searches.get(key) else { continue };
+            let title = search.title(&entry);
+            let anew = !self.searches.is_begun(&title);
+            let names = names.entry(entry.id).or_default();
+            let room = self.downloader.follower_count(&entry.id) + *names < names_max;
             let Some(search) = self.searches.get_mut(key) else { continue };
-            let Purpose::Get { ticket, stall, .. } = search.purpose else { continue };
-            if search.begun.insert(entry.id) {
-                begun.push((ticket, stall, entry));
+            if anew && !room {
+                search.left_out = true;
+                continue;
+            }
+            search.begun.insert(title);
+            if anew {
+                *names += 1;
+                found.push((search.purpose.clone(), entry));
             }
         }
-        self.begin_found(now, begun);
+        self.begin_found(now, found);
     }
 
     /// Says what was found, and only then begins to fetch it.
-    fn begin_found(&mut self, now: Time, found: Vec<(u32, Duration, Entry)>) {
-        for (ticket, _, Entry { id, name, size, .. }) in &found {
-            let (ticket, content, size) = (*ticket, *id, *size);
-            self.event(Event::Resolved { ticket, content, name: name.clone(), size });
+    fn begin_found(&mut self, now: Time, found: Vec<(Purpose, Entry)>) {
+        for (purpose, Entry { id, name, size, .. }) in &found {
+            let Purpose::Get { ticket, .. } = *purpose else { continue };
+            self.event(Event::Resolved { ticket, content: *id, name: name.clone(), size: *size });
         }
-        for (_, stall, entry) in found {
-            self.begin_download(now, entry.id, &entry.name, entry.size, stall);
+        for (purpose, Entry { id, name, size, .. }) in found {
+            let Purpose::Get { layout, stall, .. } = purpose else { continue };
+            self.begin_file(now, id, Wish { name, layout, size_claimed: size, stall, began: now });
         }
     }
 
@@ -269,41 +276,45 @@ impl Peer {
 
     fn decide_search(&mut self, now: Time, key: u32) {
         self.timers.clear(Timer::Search(key));
-        let Some(search) = self.searches.remove(key) else { return };
-        match search.purpose.clone() {
-            Purpose::Look => self.event(Event::Looked),
-            Purpose::Get { ticket, at, stall } => {
-                let mut found = self.found(&search.wanted, at.as_deref());
-                if found.is_empty() && search.begun.is_empty() {
-                    let reason = self.nobody_offers(&search);
-                    return self.event(Event::SearchFailed { ticket, reason });
-                }
-                if found.len() > 1 && !matches!(search.wanted, Wanted::All | Wanted::Glob(_)) {
-                    let reason = FailReason::Ambiguous { candidates: found };
-                    return self.event(Event::SearchFailed { ticket, reason });
-                }
-                found.retain(|(entry, _)| !search.begun.contains(&entry.id));
-                let count = search.begun.len() + found.len();
-                self.begin_found(now, found.into_iter().map(|(entry, _)| (ticket, stall, entry)).collect());
-                self.event(Event::SearchDone { ticket, found: count });
-            }
+        let Some(search) = self.searches.get(key) else { return };
+        let Purpose::Get { ticket, .. } = search.purpose else {
+            self.searches.remove(key);
+            return self.event(Event::Looked);
+        };
+        let found = self.found(search);
+        let reason = match found.len() {
+            0 if search.begun.is_empty() => Some(self.nobody_offers(search)),
+            2.. if !search.takes_all() => Some(FailReason::Ambiguous { candidates: found.clone() }),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.searches.remove(key);
+            return self.event(Event::SearchFailed { ticket, reason });
         }
+        self.begin_matching(now, found.into_iter().map(|(entry, _)| (key, entry)).collect());
+        let Some(Search { begun, left_out, .. }) = self.searches.remove(key) else { return };
+        let found = begun.len();
+        self.searches.note_begun(begun);
+        self.event(Event::SearchDone { ticket, found, left_out });
     }
 
-    /// What is known of what is wanted: each content once, with its first name and the most complete holder.
-    fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
-        let mut found: SortedMap<ContentId, (Entry, PeerRef)> = SortedMap::new();
+    /// What is known of what is wanted, with the most complete holder of each: where all that matches is fetched, each file;
+    /// else each content once, with its first name.
+    fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
+        let wanted = &search.wanted;
+        let mut found: SortedMap<Title, (Entry, PeerRef)> = SortedMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {
             let Some(holder) = self.directory.peer_ref(&peer) else { continue };
-            if at.is_some_and(|at| !holder.is_called(at)) {
+            if !search.purpose.is_about(&holder) {
                 continue;
             }
-            match found.get(&entry.id) {
+            let title = if search.takes_all() { search.title(&entry) } else { (entry.id, String::new()) };
+            match found.get(&title) {
                 Some((best, _)) if (exact(best), best.have) >= (exact(&entry), entry.have) => {}
                 _ => {
-                    found.insert(entry.id, (entry, holder));
+                    found.insert(title, (entry, holder));
                 }
             }
         }

@@ -24,6 +24,7 @@ impl Peer {
     /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
     pub(in crate::core) fn seek_sources(&mut self, now: Time, content: ContentId) {
         if self.leaving.is_some()
+            || self.is_copied(&content)
             || !self.downloader.get(&content).is_some_and(|download| download.wants_peers())
         {
             return;

@@ -166,13 +166,15 @@ impl Join {
     }
 
     fn copied(self, temp: Temp, target: &Target) -> Joined {
-        let names = Names { wished: self.wished, part: temp.name().to_owned(), state: String::new() };
+        let names =
+            Names { wished: self.wished, part: temp.name().to_owned(), state: String::new(), in_tree: false };
         let request = Request {
             goal: Goal::Joined(self.ticket),
             size_bytes: temp.bytes(),
             file: Arc::clone(temp.file()),
             folder: self.folder,
             folder_path: target.shared_path(),
+            made_in: Vec::new(),
             names,
             has_state: false,
             // What was there at the look is left alone, and so is what came since.

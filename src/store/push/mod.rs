@@ -203,13 +203,14 @@ impl Pushes {
             let text = format!("{} makes no file name here; have it sent under another", quoted(&name));
             fault::fault(FaultKind::NameRefused, text)
         })?;
-        let names = Names { wished, part: temp.name().to_owned(), state: String::new() };
+        let names = Names { wished, part: temp.name().to_owned(), state: String::new(), in_tree: false };
         helper.publish(Request {
             goal: Goal::Pushed(spool),
             size_bytes: temp.bytes(),
             file: Arc::clone(temp.file()),
             folder: target.folder()?,
             folder_path: target.shared_path(),
+            made_in: Vec::new(),
             names,
             has_state: false,
             // A sender replaces nothing here.

@@ -325,7 +325,10 @@ fn a_part_that_is_let_go_of_while_it_is_published_may_be_wanted_again() {
     session.store.submit(StoreJob::Publish { content: content.id }, &mut session.buffers);
     session.store.submit(StoreJob::ClosePart { content: content.id }, &mut session.buffers);
     let (name, size) = (content.name.clone(), content.bytes.len() as u64);
-    session.store.submit(StoreJob::OpenPart { content: content.id, name, size }, &mut session.buffers);
+    session.store.submit(
+        StoreJob::OpenPart { content: content.id, name, layout: Layout::Flat, size },
+        &mut session.buffers,
+    );
     session.store.submit(StoreJob::Publish { content: content.id }, &mut session.buffers);
     let mut told = Vec::new();
     while !told.iter().any(|reply| matches!(reply, StoreReply::Published { .. })) {
@@ -550,11 +553,14 @@ fn many_small_contents_are_published_together() {
         let place = Place::new();
         let plan = Arc::new(FaultPlan::fail_once(at, Errno::IO));
         let mut session = place.open_as(place.config(), Some(&plan));
-        let Session { store, buffers, woken } = &mut session;
+        let Session { store, buffers, woken, .. } = &mut session;
         for content in &contents {
             let (name, size) = (content.name.clone(), 4096);
             let manifest = Box::new(content.manifest.clone());
-            store.submit(StoreJob::OpenPart { content: content.id, name, size }, buffers);
+            store.submit(
+                StoreJob::OpenPart { content: content.id, name, layout: Layout::Flat, size },
+                buffers,
+            );
             store.submit(StoreJob::CreatePart { content: content.id, manifest }, buffers);
             buffers.get_or_make(BufferId(0), 4096).copy_from_slice(&content.bytes);
             store

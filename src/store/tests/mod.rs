@@ -6,6 +6,7 @@ mod download;
 mod push;
 mod questions;
 mod share;
+mod trees;
 mod watch;
 mod whole;
 
@@ -21,6 +22,7 @@ use super::fault_plan::FaultPlan;
 use super::fs::Fs;
 use super::{Buffers, OnConflict, Store, StoreConfig, StoreEvent};
 use crate::core::manifest::ManifestBuilder;
+use crate::core::name::Layout;
 use crate::core::{
     BufferId, ContentId, Fault, Geometry, Manifest, PartState, SpanFault, SpanSource, StoreJob, StoreReply,
 };
@@ -77,7 +79,7 @@ impl Place {
         store.on_result(Box::new(move || {
             let _ = wake.send(());
         }));
-        Ok(Session { store, buffers: Buffers::new(1 << 20), woken })
+        Ok(Session { store, buffers: Buffers::new(1 << 20), woken, layout: Layout::Flat })
     }
 
     /// Names and sizes in the target folder, in order.
@@ -96,6 +98,8 @@ struct Session {
     store: Store,
     buffers: Buffers,
     woken: Receiver<()>,
+    /// What becomes of the folders in the names of its downloads.
+    layout: Layout,
 }
 
 impl Session {
@@ -134,7 +138,8 @@ impl Session {
 
     fn open_named(&mut self, content: &Content, name: &str) -> Result<PartState, Fault> {
         let size = content.bytes.len() as u64;
-        match self.ask(StoreJob::OpenPart { content: content.id, name: name.to_owned(), size }) {
+        let (name, layout) = (name.to_owned(), self.layout);
+        match self.ask(StoreJob::OpenPart { content: content.id, name, layout, size }) {
             StoreReply::PartOpened { state, .. } => Ok(state),
             StoreReply::PartFailed { fault, .. } => Err(fault),
             other => panic!("{other:?}"),

@@ -170,7 +170,8 @@ fn who_lets_go_and_asks_again_hears_what_came_of_it() {
     session.hand_whole(&content, &content.bytes, 0);
     session.close(&content);
     let size = content.bytes.len() as u64;
-    let open = StoreJob::OpenPart { content: content.id, name: content.name.clone(), size };
+    let (name, layout) = (content.name.clone(), Layout::Flat);
+    let open = StoreJob::OpenPart { content: content.id, name, layout, size };
     assert!(session.submit(open).is_empty());
     let mut replies = session.wait();
     while replies.len() < 2 {
