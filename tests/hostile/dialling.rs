@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chunkcast::core::name::Layout;
 use chunkcast::core::{
     BrokenWhy, Command, ConnId, Event, Input, Limits, Place, Recipient, StoreReply, Time, Topology,
 };
@@ -203,7 +204,14 @@ fn peers_that_are_named_are_dialled_ever_more_rarely_by_a_search_and_by_a_mirror
         let mut bench = Bench::with(config.clone());
         let (wanted, wait, stall) =
             (Wanted::Name("talk.mkv".into()), Duration::from_secs(50), Duration::ZERO);
-        bench.tell(Input::Command(Command::Get { ticket: 0, wanted, at: None, wait, stall }));
+        bench.tell(Input::Command(Command::Get {
+            ticket: 0,
+            wanted,
+            at: None,
+            layout: Layout::Flat,
+            wait,
+            stall,
+        }));
         let count = dials_within(&mut bench, answer, Duration::from_secs(60)).len();
         // Between its questions a search does not wait for a dial.
         assert!((1..=A_MINUTE_MAX).contains(&count), "a search, {answer:?}: {count} dials");
