@@ -177,6 +177,12 @@ impl Downloads {
                     (item.size, item.chunks, item.have) = (geometry.size_bytes(), geometry.chunks(), *had);
                     item.bytes_before = (u64::from(*had) * u64::from(geometry.chunk_bytes())).min(item.size);
                     item.bytes = item.bytes_before;
+                    let now = Instant::now();
+                    item.pace.begin(now, 0);
+                    if self.items.len() == 1 {
+                        // The rate of the first line is that since its first byte could come, not since the search began.
+                        self.pace.begin(now, 0);
+                    }
                     self.announce(run, content);
                 }
             }
