@@ -142,6 +142,11 @@ impl<'a> Run<'a> {
         self.reactor.share(path)
     }
 
+    /// The same, but waits for each file until nobody has written to it for a while.
+    pub(crate) fn share_when_quiet(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
+        self.reactor.share_when_quiet(path)
+    }
+
     /// Shares the files below a folder, and looks about every `interval` for what changed there.
     pub(crate) fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), crate::core::Fault> {
         self.reactor.watch(path, interval)

@@ -22,7 +22,7 @@ const TOLD_MAX: usize = 20;
 
 const ABOUT: &str = "\
 Offer files, and all files below folders, until Ctrl-C. Nothing is copied: the files are read where they are, and \
-hashed once. Hidden files in a folder are left out, and no link is followed out of it.
+hashed once; a file that is still being written is hashed when nobody has written to it for two seconds. Hidden files in a folder are left out, and no link is followed out of it.
 
 For each file its id and name go to stdout, and the line that fetches it on another machine.";
 
@@ -53,6 +53,8 @@ struct Shares {
     flags: String,
     offered: usize,
     bytes: u64,
+    /// Files that somebody still writes to.
+    awaited: usize,
     failed: usize,
     first_failure: Option<Exit>,
 }
@@ -63,9 +65,10 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut shares = Shares { flags: flags(global), offered: 0, bytes: 0, failed: 0, first_failure: None };
+    let mut shares =
+        Shares { flags: flags(global), offered: 0, bytes: 0, awaited: 0, failed: 0, first_failure: None };
     for path in &args.paths {
-        if let Err(fault) = run.share(path) {
+        if let Err(fault) = run.share_when_quiet(path) {
             shares.failed += 1;
             shares.first_failure.get_or_insert(Exit::of_fault(&fault));
             run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
@@ -88,7 +91,7 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
         while let Some(event) = run.next_event() {
             match event {
                 ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { .. } if shares.offered == 0 => {
+                ShellEvent::ScanDone { .. } if shares.offered == 0 && shares.awaited == 0 => {
                     let exit = shares.first_failure.unwrap_or(Exit::Storage);
                     let next = "name a file that can be read, or a folder with such files in it";
                     run.out.error(exit, "there is nothing to share", Some(next));
@@ -111,6 +114,7 @@ impl Shares {
             }
             ShellEvent::Core(Event::Withdrawn { content, name, why }) => withdrawn(run, content, name, *why),
             ShellEvent::Skipped { .. } => self.failed += 1,
+            ShellEvent::Unsettled { .. } => self.awaited += 1,
             ShellEvent::ScanDone { files, bytes } => {
                 let (files, bytes) = (human::counted(*files, "file", "files"), human::size(*bytes));
                 if self.offered > TOLD_MAX {
@@ -118,7 +122,12 @@ impl Shares {
                     run.out.result(&format!("sharing {files}, {bytes}"));
                     run.out.result(&format!("chunkcast get{flags} '*'"));
                 }
-                run.out.note(&format!("sharing {files}, {bytes}; Ctrl-C ends"));
+                let later = match self.awaited {
+                    0 => String::new(),
+                    1 => "; 1 more once it is written".to_owned(),
+                    more => format!("; {} more once they are written", human::count(more as u64)),
+                };
+                run.out.note(&format!("sharing {files}, {bytes}{later}; Ctrl-C ends"));
             }
             _ => {}
         }

@@ -59,6 +59,10 @@ impl Run<'_> {
                     printable(why)
                 ));
             }
+            ShellEvent::Unsettled { path } => {
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+                self.out.note(&format!("waiting for {}: it is still being written", human::label(&name)));
+            }
             ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
         }
     }
