@@ -41,6 +41,9 @@ pub(crate) enum Line<'a> {
         /// TCP ports on which files are taken from senders of the field.
         #[serde(skip_serializing_if = "Option::is_none")]
         push_tcp: Option<&'a [u16]>,
+        /// Where browsers see what is shared.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        urls: &'a [String],
         pid: u32,
     },
     /// A peer was found, lost or struck, or stands in a listing.
