@@ -19,6 +19,8 @@ mod swarm;
 mod classic;
 #[path = "simulation/field.rs"]
 mod field;
+#[path = "simulation/replaced.rs"]
+mod replaced;
 
 const MIB: u64 = 1 << 20;
 

@@ -191,6 +191,7 @@ impl Downloads {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
             }
+            Event::Replaced { content, begun: true, .. } => self.forget_replaced(content),
             Event::Waiting { content, missing, missing_count } => {
                 self.waiting(run, content, missing, *missing_count);
             }
@@ -248,6 +249,13 @@ impl Downloads {
         };
         self.items.insert(content, item);
         self.open_items += 1;
+    }
+
+    /// Another content is fetched in the place of this one.
+    fn forget_replaced(&mut self, content: &ContentId) {
+        if self.items.remove(content).is_some_and(|item| !item.ended) {
+            self.open_items -= 1;
+        }
     }
 
     fn announce(&self, run: &mut Run<'_>, content: &ContentId) {

@@ -163,6 +163,9 @@ pub(crate) enum Line<'a> {
         missing: &'a [u32],
         #[serde(skip_serializing_if = "Option::is_none")]
         missing_count: Option<u32>,
+        /// The content that has the name now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaced_by: Option<ContentId>,
     },
     /// An offer of a file to somebody, made here or come in.
     Push {
@@ -534,6 +537,7 @@ mod tests {
             reason: "waiting",
             missing: &[3, 17],
             missing_count: Some(2),
+            replaced_by: None,
         };
         let value = value(&line);
         assert_eq!((&value["t"], &value["missing"]), (&json!("retry"), &json!([3, 17])));

@@ -63,6 +63,12 @@ pub(in crate::core) struct Download {
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) began: Time,
     pub(in crate::core) stall: Duration,
+    /// The ticket of the search that it came of.
+    pub(in crate::core) ticket: Option<u32>,
+    /// So often what was asked for was replaced, and begun anew, before this one.
+    pub(in crate::core) renewed: u32,
+    /// What it was replaced by, as was told.
+    pub(in crate::core) replaced_by: Option<ContentId>,
     pub(in crate::core) phase: Phase,
     /// It was complete, and gave its place to another while the store publishes it.
     pub(in crate::core) gave_way: bool,
@@ -112,6 +118,9 @@ impl Download {
             size_claimed,
             began: now,
             stall,
+            ticket: None,
+            renewed: 0,
+            replaced_by: None,
             phase: Phase::Queued,
             gave_way: false,
             page_asked: now,

@@ -179,6 +179,19 @@ pub(in crate::core) struct Searches {
     pub(in crate::core) asked_all: Option<Time>,
     by_key: SortedMap<u32, Search>,
     next_key: u32,
+    /// What downloads came of, by the ticket of their command.
+    asked: SortedMap<u32, Asked>,
+}
+
+/// What somebody asked for, as far as it still matters when the search is over.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Asked {
+    /// The ticket of [`crate::core::Command::Get`].
+    pub(in crate::core) ticket: u32,
+    /// The peer that is to have it.
+    pub(in crate::core) at: Option<String>,
+    /// Whether it was a name or a pattern: whatever has the name is wanted.
+    pub(in crate::core) by_name: bool,
 }
 
 impl Searches {
@@ -193,6 +206,16 @@ impl Searches {
     /// A search.
     pub(in crate::core) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
         self.by_key.get_mut(&key)
+    }
+
+    /// Somebody asks for something.
+    pub(in crate::core) fn note_asked(&mut self, asked: Asked) {
+        self.asked.insert(asked.ticket, asked);
+    }
+
+    /// What was asked for with a ticket.
+    pub(in crate::core) fn asked(&self, ticket: u32) -> Option<&Asked> {
+        self.asked.get(&ticket)
     }
 
     /// Takes a search out.

@@ -104,6 +104,10 @@ impl Peer {
             }
             _ => return,
         };
+        if self.review_replaced(now, content) {
+            return;
+        }
+        let Some(download) = self.downloader.get(&content) else { return };
         if self.all_struck(now, &content) && idle_for >= INTEGRITY_GRACE {
             let struck = download.struck.clone();
             return self.fail_download(now, content, FailReason::Integrity { struck });
@@ -131,6 +135,9 @@ impl Peer {
         }
         if ask_again {
             self.query(Wanted::Id(content));
+            if let Some(name) = self.name_to_ask(&content) {
+                self.query(name);
+            }
         }
     }
 

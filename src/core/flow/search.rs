@@ -7,7 +7,7 @@ use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::searches::{Purpose, Search, Step, similar};
+use crate::core::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -30,6 +30,8 @@ impl Peer {
         wait: Duration,
         stall: Duration,
     ) {
+        let by_name = matches!(wanted, Wanted::Name(_) | Wanted::Glob(_) | Wanted::All);
+        self.searches.note_asked(Asked { ticket, at: at.clone(), by_name });
         self.begin_search(now, Search::new(Purpose::Get { ticket, at, stall }, wanted, wait, now));
     }
 
@@ -133,8 +135,11 @@ impl Peer {
             let (ticket, content, size) = (*ticket, *id, *size);
             self.event(Event::Resolved { ticket, content, name: name.clone(), size });
         }
-        for (_, stall, entry) in found {
+        for (ticket, stall, entry) in found {
             self.begin_download(now, entry.id, &entry.name, entry.size, stall);
+            if let Some(download) = self.downloader.get_mut(&entry.id) {
+                download.ticket = Some(ticket);
+            }
         }
     }
 
@@ -292,7 +297,7 @@ impl Peer {
     }
 
     /// What is known of what is wanted: each content once, with its first name and the most complete holder.
-    fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
+    pub(in crate::core) fn found(&self, wanted: &Wanted, at: Option<&str>) -> Vec<(Entry, PeerRef)> {
         let mut found: SortedMap<ContentId, (Entry, PeerRef)> = SortedMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
