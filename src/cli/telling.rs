@@ -63,7 +63,8 @@ impl Run<'_> {
             }
             ShellEvent::Unsettled { path } => {
                 let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                self.out.note(&format!("waiting for {}: it is still being written", human::label(&name)));
+                let name = human::label(&name);
+                self.out.note(&format!("waiting for \"{name}\": it was written to less than 2 s ago"));
             }
             ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
         }
@@ -117,7 +118,7 @@ impl Run<'_> {
                     true => "getting what is there now".to_owned(),
                     false => format!("chunkcast get id:{}", by.id.short()),
                 };
-                self.out.note(&format!("{who} replaced {shown}: {next}"));
+                self.out.note(&format!("{who} replaced \"{shown}\": {next}"));
                 self.out.json(&Line::Retry {
                     id: *content,
                     name: &name,

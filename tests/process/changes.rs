@@ -65,7 +65,7 @@ fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
         assert_eq!(said.len(), 1, "{}", ended.text());
         assert_eq!(said[0]["replaced_by"], now.to_string());
         assert!(
-            ended.stderr.contains(&format!("replaced {name}: getting what is there now")),
+            ended.stderr.contains(&format!("replaced \"{name}\": getting what is there now")),
             "{}",
             ended.stderr
         );
@@ -81,7 +81,7 @@ fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     let now = random_file(&other, BYTES, 74);
     fs::rename(&other, &scene.source).unwrap();
     scene.getter.release();
-    let next = format!("replaced talk.mkv: chunkcast get id:{}", now.short());
+    let next = format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short());
     scene.getter.wait_stderr(&[&next]);
     // By its id: somebody has it on a note.
     let before = random_file(&scene.source, MIB, 75);
@@ -89,7 +89,7 @@ fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     let _sharer = scene.lan.share("sharer", &scene.source);
     let now = random_file(&scene.source, MIB, 76);
     let mut by_id = scene.lan.get("by-id", &before.to_string(), &scene.folder).start();
-    by_id.wait_stderr(&[&format!("replaced talk.mkv: chunkcast get id:{}", now.short())]);
+    by_id.wait_stderr(&[&format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short())]);
     assert!(by_id.interrupt().expect(130).of_type("done").is_empty());
 }
 
@@ -101,7 +101,7 @@ fn a_file_that_is_still_being_written_is_shared_when_that_is_over() {
     let mut writer = File::create(&source).unwrap();
     writer.write_all(&vec![1; 300_000]).unwrap();
     let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
-    sharer.wait_stderr(&["waiting for talk.mkv: it is still being written"]);
+    sharer.wait_stderr(&["waiting for \"talk.mkv\": it was written to less than 2 s ago"]);
     let offered = |line: &Value| {
         (line["t"] == "content" && line["event"] == "shared").then(|| line["id"].as_str().unwrap().to_owned())
     };
