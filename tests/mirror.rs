@@ -56,6 +56,19 @@ fn what_matches_is_fetched_and_what_appears_later_too() {
 }
 
 #[test]
+fn an_empty_file_is_mirrored() {
+    let mut scenario = Scenario::new(9);
+    let [empty, other] =
+        [("empty.txt", 0), ("other.txt", 1)].map(|(name, size)| scenario.content(name, size));
+    scenario.host(host().shares(empty).shares(other));
+    let mirror = scenario.host(host().mirrors("*.txt", u64::MAX));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(30)));
+    assert!(finished(&world, mirror, empty) && finished(&world, mirror, other), "{}", world.report());
+    assert_eq!(begun(&world, mirror, empty), 1);
+}
+
+#[test]
 fn a_large_catalogue_is_walked() {
     let mut scenario = Scenario::new(2);
     let mut sharer = host();

@@ -22,6 +22,8 @@ mod classic;
 mod field;
 #[path = "simulation/hostile.rs"]
 mod hostile;
+#[path = "simulation/replaced.rs"]
+mod replaced;
 
 const MIB: u64 = 1 << 20;
 

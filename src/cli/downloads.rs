@@ -196,6 +196,12 @@ impl Downloads {
                     (item.size, item.chunks, item.have) = (geometry.size_bytes(), geometry.chunks(), *had);
                     item.bytes_before = (u64::from(*had) * u64::from(geometry.chunk_bytes())).min(item.size);
                     item.bytes = item.bytes_before;
+                    let now = Instant::now();
+                    item.pace.begin(now, 0);
+                    if self.items.len() == 1 {
+                        // The rate of the first line is that since its first byte could come, not since the search began.
+                        self.pace.begin(now, 0);
+                    }
                     self.announce(run, content);
                 }
             }
@@ -204,6 +210,7 @@ impl Downloads {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
             }
+            Event::Replaced { content, begun: true, .. } => self.forget_replaced(content),
             Event::Waiting { content, missing, missing_count } => {
                 self.waiting(run, content, missing, *missing_count);
             }
@@ -295,6 +302,17 @@ impl Downloads {
         {
             known.name.clone_from(&item.name);
         }
+    }
+
+    /// Another content is fetched in the place of this one.
+    fn forget_replaced(&mut self, content: &ContentId) {
+        let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
+        item.go_on();
+        if item.ended && item.first.is_none() {
+            self.items.remove(content);
+        }
+        self.files = self.files.saturating_sub(1);
+        self.open_files = self.open_files.saturating_sub(1);
     }
 
     fn announce(&self, run: &mut Run<'_>, content: &ContentId) {

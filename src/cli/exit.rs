@@ -97,7 +97,7 @@ impl Exit {
         match reason {
             FailReason::NobodyOffers { .. } => Exit::Nobody,
             FailReason::Ambiguous { .. } => Exit::Ambiguous,
-            FailReason::Stalled { .. } => Exit::GaveUp,
+            FailReason::Stalled { .. } | FailReason::KeepsChanging { .. } => Exit::GaveUp,
             FailReason::Integrity { .. } | FailReason::OtherSize { .. } => Exit::Integrity,
             FailReason::Storage(fault) => Exit::of_fault(fault),
             FailReason::Cancelled => Exit::Interrupted,

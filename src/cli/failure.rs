@@ -87,6 +87,11 @@ impl Failure {
                     vec![next],
                 )
             }
+            FailReason::KeepsChanging { times } => {
+                let happened = format!("its owner replaced it {times} times before any of it was here");
+                let next = "when its owner is done with it, run the same command again".to_owned();
+                (happened, vec![next])
+            }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {
                 let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);

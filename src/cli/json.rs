@@ -41,6 +41,9 @@ pub(crate) enum Line<'a> {
         /// TCP ports on which files are taken from senders of the field.
         #[serde(skip_serializing_if = "Option::is_none")]
         push_tcp: Option<&'a [u16]>,
+        /// Where browsers see what is shared.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        urls: &'a [String],
         pid: u32,
     },
     /// A peer was found, lost or struck, or stands in a listing.
@@ -160,6 +163,9 @@ pub(crate) enum Line<'a> {
         missing: &'a [u32],
         #[serde(skip_serializing_if = "Option::is_none")]
         missing_count: Option<u32>,
+        /// The content that has the name now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaced_by: Option<ContentId>,
     },
     /// An offer of a file to somebody, made here or come in.
     Push {
@@ -539,6 +545,7 @@ mod tests {
             reason: "waiting",
             missing: &[3, 17],
             missing_count: Some(2),
+            replaced_by: None,
         };
         let value = value(&line);
         assert_eq!((&value["t"], &value["missing"]), (&json!("retry"), &json!([3, 17])));

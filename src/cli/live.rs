@@ -10,7 +10,7 @@ const COLUMNS_UNKNOWN: usize = 80;
 /// Columns left free at the end: a terminal shows a Ctrl-C as `^C`, which must not begin a line of its own.
 const COLUMNS_FREE: usize = 3;
 /// Back to the line's beginning, and clear to its end.
-const CLEAR: &str = "\r\u{1b}[K";
+pub(crate) const CLEAR: &str = "\r\u{1b}[K";
 
 /// A line at the bottom of stderr, shown and taken away. Off, it does nothing.
 #[derive(Debug)]

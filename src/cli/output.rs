@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::json::{self, Line};
-use crate::cli::live::LiveLine;
+use crate::cli::live::{CLEAR, LiveLine};
 use crate::cli::shown::Shown;
 
 /// What stdout carries.
@@ -37,12 +37,22 @@ impl JsonMode {
 /// Results that are held back, in bytes: with so many they are written.
 const HELD_BYTES: usize = 32 << 10;
 
+/// A question that somebody at the terminal has not answered.
+#[derive(Debug)]
+struct Question {
+    text: String,
+    /// Other lines took its place on the screen.
+    interrupted: bool,
+}
+
 /// The two streams of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     mode: JsonMode,
     quiet: bool,
     live: LiveLine,
+    /// What somebody is asked, while it is not answered.
+    question: Option<Question>,
     /// Whether lines for stdout wait for those that follow at once.
     holds: bool,
     /// Those that wait.
@@ -58,7 +68,7 @@ impl Output {
     pub(crate) fn new(mode: JsonMode, quiet: bool) -> Output {
         let live = LiveLine::new(!quiet && io::stderr().is_terminal());
         let shown = Shown::plainly();
-        Output { mode, quiet, live, holds: false, held: Vec::new(), ended: None, shown }
+        Output { mode, quiet, live, question: None, holds: false, held: Vec::new(), ended: None, shown }
     }
 
     /// These streams, with failures shown as `shown` says.
@@ -134,6 +144,7 @@ impl Output {
     pub(crate) fn fail(&mut self, text: &str) {
         self.flush();
         self.live.clear();
+        self.interrupt();
         let _ = writeln!(io::stderr(), "{text}");
     }
 
@@ -153,6 +164,32 @@ impl Output {
         self.live.clear();
         let mut stderr = io::stderr();
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+
+    /// A question that stands until [`Output::answered`], while other lines are written: call [`Output::ask_again`] after them.
+    pub(crate) fn ask(&mut self, text: String) {
+        self.prompt(&text);
+        self.question = Some(Question { text, interrupted: false });
+    }
+
+    /// Shows the question again if other lines took its place.
+    pub(crate) fn ask_again(&mut self) {
+        if let Some(question) = self.question.take_if(|question| question.interrupted) {
+            self.ask(question.text);
+        }
+    }
+
+    /// The question is answered, or nobody waits for the answer any more.
+    pub(crate) fn answered(&mut self) {
+        self.question = None;
+    }
+
+    /// A line is about to be written where the cursor stands behind a question.
+    fn interrupt(&mut self) {
+        if let Some(question) = self.question.as_mut().filter(|question| !question.interrupted) {
+            question.interrupted = true;
+            let _ = io::stderr().write_all(CLEAR.as_bytes());
+        }
     }
 
     /// A failure of the whole command: a sentence, and what to do next.
@@ -215,6 +252,9 @@ impl Output {
         let held = std::mem::take(&mut self.held);
         if held.is_empty() || self.ended.is_some() {
             return;
+        }
+        if self.question.is_some() && io::stdout().is_terminal() {
+            self.interrupt();
         }
         let mut stdout = io::stdout().lock();
         let Err(error) = stdout.write_all(&held).and_then(|()| stdout.flush()) else { return };

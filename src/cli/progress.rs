@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 /// The stretch of time that a rate is taken over.
 const WINDOW: Duration = Duration::from_secs(5);
+/// After so long without a sample, the growth before it says nothing about now: the host may have slept. It is several times
+/// the longest interval between samples, which is that of the lines where there is no terminal.
+const STALE: Duration = Duration::from_secs(30);
 /// Samples closer to each other than this are one.
 const SAMPLE_GAP: Duration = Duration::from_millis(100);
 
@@ -15,10 +18,15 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// The count begins to grow now, from `bytes`.
+    pub(crate) fn begin(&mut self, now: Instant, bytes: u64) {
+        self.samples.clear();
+        self.samples.push_back((now, bytes));
+    }
+
     /// The count is `bytes` now.
     pub(crate) fn add(&mut self, now: Instant, bytes: u64) {
-        if self.samples.back().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
-            // Nobody looked for so long: what was before tells nothing of now.
+        if self.samples.back().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= STALE) {
             self.samples.clear();
         }
         let close = |at: Instant| now.saturating_duration_since(at) < SAMPLE_GAP;
@@ -92,6 +100,19 @@ mod tests {
             pace.add(start + Duration::from_millis(100 * tenth), 99 * MIB);
         }
         assert_eq!((pace.bytes_per_s(), pace.eta(1)), (0, None));
+    }
+
+    #[test]
+    fn a_rate_is_told_where_samples_are_as_far_apart_as_lines_on_no_terminal() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        // What was looked at while nothing flowed counts no more.
+        pace.add(start - Duration::from_secs(4), 0);
+        pace.begin(start, 0);
+        // A line each five seconds, late by as much as the loop happened to be.
+        for (at_ms, mib, rate) in [(5_000, 50, 10), (10_001, 100, 9), (15_020, 250, 29), (24_000, 250, 0)] {
+            pace.add(start + Duration::from_millis(at_ms), mib * MIB);
+            assert_eq!(pace.bytes_per_s() / MIB, rate, "after {at_ms} ms");
+        }
     }
 
     #[test]

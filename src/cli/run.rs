@@ -1,6 +1,6 @@
 //! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     pub(crate) out: &'a mut Output,
     log: Option<TransferLog>,
     lines: Lines,
+    /// Where browsers see what is shared here; none where they may not.
+    pub(crate) urls: Vec<String>,
     /// Names and cuts of the contents that events speak of by id.
     pub(super) known: SortedMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
@@ -113,6 +115,7 @@ impl<'a> Run<'a> {
         if !push_tcp.is_empty() {
             log::info!("files are taken from senders of the field on TCP ports {push_tcp:?}");
         }
+        let urls = if is_native && !global.no_http { urls(&reactor) } else { Vec::new() };
         out.json(&Line::Hello {
             command,
             version: env!("CARGO_PKG_VERSION"),
@@ -122,24 +125,30 @@ impl<'a> Run<'a> {
             classic_udp: classic_udp.as_deref(),
             classic_tcp: classic_tcp.as_deref(),
             push_tcp: Some(&push_tcp[..]).filter(|ports| !ports.is_empty()),
+            urls: &urls,
             pid: std::process::id(),
         });
         if is_native {
             log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
-            if !global.no_http {
-                log::info!("browsers see what is shared at http://{}:{}/", host::name(), reactor.tcp_port());
+            if !urls.is_empty() {
+                log::info!("browsers see what is shared at {}", urls.join(", "));
             }
         }
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
             log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
         }
         let lines = Lines::default();
-        Ok(Run { reactor, out, log, lines, known: SortedMap::new(), complaints: SortedSet::new() })
+        Ok(Run { reactor, out, log, lines, urls, known: SortedMap::new(), complaints: SortedSet::new() })
     }
 
     /// Shares a file or a folder.
     pub(crate) fn share(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
         self.reactor.share(path)
+    }
+
+    /// The same, but waits for each file until nobody has written to it for a while.
+    pub(crate) fn share_when_quiet(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
+        self.reactor.share_when_quiet(path)
     }
 
     /// Shares the files below a folder, and looks about every `interval` for what changed there.
@@ -162,10 +171,11 @@ impl<'a> Run<'a> {
         self.reactor.free_bytes()
     }
 
-    /// What is being read to be shared, in words.
-    pub(crate) fn reading(&self) -> Option<String> {
+    /// What is being read to be sent or shared, as `purpose` says, in words.
+    pub(crate) fn reading(&self, purpose: &str) -> Option<String> {
         let (done, size) = self.reactor.hashing()?;
-        Some(format!("reading what is to be sent: {} % of {}", human::percent(done, size), human::size(size)))
+        let (percent, size) = (human::percent(done, size), human::size(size));
+        Some(format!("reading what is to be {purpose}: {percent} % of {size}"))
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
@@ -290,6 +300,15 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.release();
     }
+}
+
+/// Where browsers reach this peer: an address for each network, and no name, which might not resolve where it is typed.
+fn urls(reactor: &Reactor) -> Vec<String> {
+    let addresses = reactor.addresses();
+    let of_networks: Vec<IpAddr> = addresses.iter().copied().filter(|addr| !addr.is_loopback()).collect();
+    let addresses = if of_networks.is_empty() { addresses } else { of_networks };
+    let port = reactor.tcp_port();
+    addresses.iter().map(|addr| format!("http://{}/", SocketAddr::new(*addr, port))).collect()
 }
 
 /// The flags as the shell takes them; else exit code, sentence and next step.

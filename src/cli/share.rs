@@ -1,6 +1,7 @@
 //! `share`: offer files and folders until Ctrl-C.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -11,6 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
+use crate::cli::progress::Every;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::wanted::argument_for;
 use crate::core::name::printable;
@@ -19,10 +21,15 @@ use crate::shell::ShellEvent;
 
 /// With more files than this, one line tells of the rest.
 const TOLD_MAX: usize = 20;
+/// How often the line that tells what is hashed renews itself on a terminal.
+const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often that is told where there is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 const ABOUT: &str = "\
 Offer files, and all files below folders, until Ctrl-C. Nothing is copied: the files are read where they are, and \
-hashed once. Hidden files in a folder are left out, and no link is followed out of it.
+hashed once; one that is still being written is hashed when nobody has written to it for two seconds. Hidden files \
+in a folder are left out, and no link is followed out of it.
 
 For each file its id and name go to stdout, and the line that fetches it on another machine.";
 
@@ -53,8 +60,12 @@ struct Shares {
     flags: String,
     offered: usize,
     bytes: u64,
+    /// Files that somebody still writes to.
+    awaited: usize,
     failed: usize,
     first_failure: Option<Exit>,
+    live: Every,
+    plain: Every,
 }
 
 pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
@@ -63,9 +74,12 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut shares = Shares { flags: flags(global), offered: 0, bytes: 0, failed: 0, first_failure: None };
+    let mut shares = Shares::new(flags(global));
+    for url in &run.urls {
+        run.out.note(&format!("in any browser: {url}"));
+    }
     for path in &args.paths {
-        if let Err(fault) = run.share(path) {
+        if let Err(fault) = run.share_when_quiet(path) {
             shares.failed += 1;
             shares.first_failure.get_or_insert(Exit::of_fault(&fault));
             run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
@@ -88,7 +102,7 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
         while let Some(event) = run.next_event() {
             match event {
                 ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { .. } if shares.offered == 0 => {
+                ShellEvent::ScanDone { .. } if shares.offered == 0 && shares.awaited == 0 => {
                     let exit = shares.first_failure.unwrap_or(Exit::Storage);
                     let next = "name a file that can be read, or a folder with such files in it";
                     run.out.error(exit, "there is nothing to share", Some(next));
@@ -97,6 +111,7 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
                 event => shares.take(run, &event),
             }
         }
+        shares.tell_reading(run, Instant::now());
         if let Some(exit) = run.out.ended() {
             return exit;
         }
@@ -104,6 +119,33 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
 }
 
 impl Shares {
+    fn new(flags: String) -> Shares {
+        let mut plain = Every::new(PLAIN_INTERVAL);
+        // The first plain line comes after an interval, not at once.
+        plain.is_due(Instant::now());
+        Shares {
+            flags,
+            offered: 0,
+            bytes: 0,
+            awaited: 0,
+            failed: 0,
+            first_failure: None,
+            live: Every::new(LIVE_INTERVAL),
+            plain,
+        }
+    }
+
+    /// Tells what is being hashed, as often as is due.
+    fn tell_reading(&mut self, run: &mut Run<'_>, now: Instant) {
+        let reading = run.reading("shared");
+        match reading {
+            None => run.out.clear(),
+            Some(line) if run.out.is_live() && self.live.is_due(now) => run.out.show(&line),
+            Some(line) if !run.out.is_live() && self.plain.is_due(now) => run.out.note(&line),
+            Some(_) => {}
+        }
+    }
+
     fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Offered { content, name, size }) => {
@@ -111,6 +153,7 @@ impl Shares {
             }
             ShellEvent::Core(Event::Withdrawn { content, name, why }) => withdrawn(run, content, name, *why),
             ShellEvent::Skipped { .. } => self.failed += 1,
+            ShellEvent::Unsettled { .. } => self.awaited += 1,
             ShellEvent::ScanDone { files, bytes } => {
                 let (files, bytes) = (human::counted(*files, "file", "files"), human::size(*bytes));
                 if self.offered > TOLD_MAX {
@@ -118,7 +161,12 @@ impl Shares {
                     run.out.result(&format!("sharing {files}, {bytes}"));
                     run.out.result(&format!("chunkcast get{flags} '*'"));
                 }
-                run.out.note(&format!("sharing {files}, {bytes}; Ctrl-C ends"));
+                let later = match self.awaited {
+                    0 => String::new(),
+                    1 => "; 1 more once it is written".to_owned(),
+                    more => format!("; {} more once they are written", human::count(more as u64)),
+                };
+                run.out.note(&format!("sharing {files}, {bytes}{later}; Ctrl-C ends"));
             }
             _ => {}
         }

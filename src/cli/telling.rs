@@ -14,6 +14,8 @@ use crate::shell::ShellEvent;
 
 /// More different complaints about peers than this are left to the log.
 pub(super) const COMPLAINTS_MAX: usize = 32;
+/// Why a download is begun anew, or waits for who has the content that was asked for, as a JSON line says it.
+const REPLACED: &str = "replaced";
 /// Why a download waits, as a JSON line says it.
 const WAITING: &str = "waiting-for-holders";
 
@@ -58,6 +60,11 @@ impl Run<'_> {
                     printable(&path.to_string_lossy()),
                     printable(why)
                 ));
+            }
+            ShellEvent::Unsettled { path } => {
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+                let name = human::label(&name);
+                self.out.note(&format!("waiting for \"{name}\": it was written to less than 2 s ago"));
             }
             ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
         }
@@ -104,6 +111,25 @@ impl Run<'_> {
                 let (first, asked, of, bytes, to, ended) = (*first, *asked, *of, *bytes, *to, Err(*why));
                 self.tell_read(&Read { content, first, asked, of, bytes, to, ended });
             }
+            Event::Replaced { content, by, from, begun } => {
+                let Known { name, .. } = self.known(content);
+                let (who, shown) = (human::peer(from), human::label(&name));
+                let next = match begun {
+                    true => "getting what is there now".to_owned(),
+                    false => format!("chunkcast get id:{}", by.id.short()),
+                };
+                self.out.note(&format!("{who} replaced \"{shown}\": {next}"));
+                self.out.json(&Line::Retry {
+                    id: *content,
+                    name: &name,
+                    index: None,
+                    who: Some(Who::of(from)),
+                    reason: REPLACED,
+                    missing: &[],
+                    missing_count: None,
+                    replaced_by: Some(by.id),
+                });
+            }
             Event::Waiting { content, missing, missing_count } => {
                 let Known { name, .. } = self.known(content);
                 self.out.json(&Line::Retry {
@@ -114,6 +140,7 @@ impl Run<'_> {
                     reason: WAITING,
                     missing,
                     missing_count: Some(*missing_count),
+                    replaced_by: None,
                 });
             }
             Event::NotAPeer { addr, said } => self.tell_stranger(*addr, said),
@@ -241,9 +268,16 @@ impl Run<'_> {
     fn tell_retry(&mut self, content: &ContentId, index: Option<u32>, from: &PeerRef, why: &str) {
         let Known { name, .. } = self.known(content);
         let (id, who) = (*content, Some(Who::of(from)));
-        let line =
-            Line::Retry { id, name: &name, index, who, reason: why, missing: &[], missing_count: None };
-        self.out.json(&line);
+        self.out.json(&Line::Retry {
+            id,
+            name: &name,
+            index,
+            who,
+            reason: why,
+            missing: &[],
+            missing_count: None,
+            replaced_by: None,
+        });
     }
 
     fn tell_unsent(&mut self, content: &ContentId, index: u32, to: &PeerRef, why: &str) {

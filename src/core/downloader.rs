@@ -63,6 +63,10 @@ pub(in crate::core) struct Wish {
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) stall: Duration,
     pub(in crate::core) began: Time,
+    /// The ticket of the search that it came of.
+    pub(in crate::core) ticket: Option<u32>,
+    /// So often what was asked for was replaced, and begun anew, before this one.
+    pub(in crate::core) renewed: u32,
 }
 
 /// One download.
@@ -75,6 +79,12 @@ pub(in crate::core) struct Download {
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) began: Time,
     pub(in crate::core) stall: Duration,
+    /// The ticket of the search that it came of.
+    pub(in crate::core) ticket: Option<u32>,
+    /// So often what was asked for was replaced, and begun anew, before this one.
+    pub(in crate::core) renewed: u32,
+    /// What it was replaced by, as was told.
+    pub(in crate::core) replaced_by: Option<ContentId>,
     pub(in crate::core) phase: Phase,
     /// It was complete, and gave its place to another while the store publishes it.
     pub(in crate::core) gave_way: bool,
@@ -119,7 +129,7 @@ const QUERY_GAP_MAX: Duration = Duration::from_secs(60);
 impl Download {
     /// A download that waits for its turn.
     pub(in crate::core) fn new(wish: Wish) -> Download {
-        let Wish { name, layout, size_claimed, stall, began: now } = wish;
+        let Wish { name, layout, size_claimed, stall, began: now, ticket, renewed } = wish;
         Download {
             number: 0,
             name,
@@ -127,6 +137,9 @@ impl Download {
             size_claimed,
             began: now,
             stall,
+            ticket,
+            renewed,
+            replaced_by: None,
             phase: Phase::Queued,
             gave_way: false,
             page_asked: now,
@@ -476,7 +489,8 @@ mod tests {
 
     fn wish(name: &str) -> Wish {
         let stall = Duration::from_secs(600);
-        Wish { name: name.to_owned(), layout: Layout::Flat, size_claimed: 1, stall, began: Time::ZERO }
+        let (name, layout, ticket) = (name.to_owned(), Layout::Flat, None);
+        Wish { name, layout, size_claimed: 1, stall, began: Time::ZERO, ticket, renewed: 0 }
     }
 
     #[test]

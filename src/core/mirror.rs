@@ -100,9 +100,11 @@ impl Mirror {
         }
     }
 
-    /// Whether an entry of a peer is wanted and can be fetched from it.
+    /// Whether an entry of a peer is wanted and can be fetched from it. An empty content has no chunk that a peer could have:
+    /// whoever lists it has all of it.
     pub(in crate::core) fn wants(&self, entry: &Entry) -> bool {
-        entry.have > 0 && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
+        (entry.have > 0 || (entry.size == 0 && entry.of == 0))
+            && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
     }
 
     /// Takes room for a content that is to be fetched.
@@ -299,5 +301,8 @@ mod tests {
         let entry = |name: &str, have| Entry { id: A, name: name.to_owned(), size: 1, have, of: 1 };
         assert!(mirror.wants(&entry("d/a.txt", 1)) && mirror.wants(&entry("x", 1)));
         assert!(!mirror.wants(&entry("a.txt", 0)) && !mirror.wants(&entry("a.png", 1)));
+        let empty = |of| Entry { size: 0, of, ..entry("a.txt", 0) };
+        assert!(mirror.wants(&empty(0)));
+        assert!(!mirror.wants(&empty(1)), "its size is not known yet");
     }
 }

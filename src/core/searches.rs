@@ -197,6 +197,17 @@ pub(in crate::core) struct Searches {
     next_key: u32,
     /// What is fetched for searches that ended while others went on.
     begun: SortedSet<Title>,
+    /// What downloads came of, by the ticket of their command.
+    asked: SortedMap<u32, Asked>,
+}
+
+/// What somebody asked for, as far as it still matters when the search is over.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Asked {
+    /// What for.
+    pub(in crate::core) purpose: Purpose,
+    /// Whether it was a name or a pattern: whatever has the name is wanted.
+    pub(in crate::core) by_name: bool,
 }
 
 impl Searches {
@@ -216,6 +227,16 @@ impl Searches {
     /// A search, to change it.
     pub(in crate::core) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
         self.by_key.get_mut(&key)
+    }
+
+    /// Somebody asks for something.
+    pub(in crate::core) fn note_asked(&mut self, ticket: u32, asked: Asked) {
+        self.asked.insert(ticket, asked);
+    }
+
+    /// What was asked for with a ticket.
+    pub(in crate::core) fn asked(&self, ticket: u32) -> Option<&Asked> {
+        self.asked.get(&ticket)
     }
 
     /// Takes a search out.

@@ -102,6 +102,11 @@ pub enum ShellEvent {
         /// Why, in a sentence.
         why: String,
     },
+    /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
+    Unsettled {
+        /// Which.
+        path: PathBuf,
+    },
     /// A watched folder is away, and with it all that is in it; or it is back.
     Folder {
         /// Which.

@@ -135,6 +135,12 @@ impl Discovery {
         self.own.len()
     }
 
+    /// The addresses of this host in the networks in use, as far as they are known.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let addresses = self.own.iter().map(|own| own.network.addr);
+        addresses.filter(|addr| !addr.is_unspecified()).map(IpAddr::V4).collect()
+    }
+
     /// Whether the port that hears broadcasts is open, or not wanted.
     pub(super) fn hears(&self) -> bool {
         self.shared.is_some() || !self.wants_shared()

@@ -25,6 +25,9 @@ impl Reactor {
                 Some(StoreEvent::Skipped { path, why }) => {
                     self.happened.push_back(ShellEvent::Skipped { path, why });
                 }
+                Some(StoreEvent::Unsettled { path }) => {
+                    self.happened.push_back(ShellEvent::Unsettled { path });
+                }
                 Some(StoreEvent::Folder { path, away }) => {
                     self.happened.push_back(ShellEvent::Folder { path, away });
                 }

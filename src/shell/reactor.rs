@@ -232,6 +232,18 @@ impl Reactor {
         self.ears.ports()
     }
 
+    /// The addresses of this host in the networks that it finds peers in.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.discovery.addresses()
+    }
+
+    /// Shares a file, or all files below a folder, each once nobody has written to it for two seconds.
+    pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
+        self.store.share_when_quiet(path)?;
+        self.drain();
+        Ok(())
+    }
+
     /// Shares a file, or all files below a folder.
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share(path)?;

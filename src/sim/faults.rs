@@ -1,6 +1,7 @@
 //! What goes wrong: the scenario's timeline, carried out.
 
 use crate::core::{Command, Input};
+use crate::sim::disk::StoreTask;
 use crate::sim::queue::Happening;
 use crate::sim::scenario::Action;
 use crate::sim::simulation::Simulation;
@@ -45,6 +46,11 @@ impl Simulation {
                 self.watch.disturb(host);
                 self.hosts[host].disk.change(content);
                 self.oracle.suspect(host);
+            }
+            Action::Share(host, content) => {
+                if let Some(reply) = self.hosts[host].disk.share(&self.library, content) {
+                    self.submit(host, StoreTask::Tell(reply));
+                }
             }
             Action::Rot(host, content, chunk) => {
                 self.watch.disturb(host);

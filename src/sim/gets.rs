@@ -68,6 +68,11 @@ impl Gets {
                     get.search_failed = Some(reason.clone());
                 }
             }
+            Event::Replaced { content, begun: true, .. } => {
+                self.gets.iter_mut().for_each(|get| {
+                    get.contents.remove(content);
+                });
+            }
             Event::Finished { content, .. } | Event::Skipped { content, .. } => {
                 self.outcomes.insert(*content, Outcome::Finished(now));
             }

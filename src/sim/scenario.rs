@@ -225,6 +225,8 @@ pub enum Action {
     DiskMended(usize),
     /// A shared file is changed by its owner.
     Change(usize, usize),
+    /// A host shares one more content.
+    Share(usize, usize),
     /// A chunk rots on a disk; nobody notices until it is hashed again: host, content, chunk.
     Rot(usize, usize, u32),
     /// A host's links change to these rates, in bytes a second: up, down.

@@ -37,6 +37,10 @@ impl Disk {
             }
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
                 let page = self.read_manifest(library, content, chunk_bytes, first, channel);
+                let is_changed = |at: &usize| self.files.get(at).is_some_and(|file| file.changed);
+                if let Some(at) = library.find(&content).filter(is_changed) {
+                    self.told = self.withdraw(library, at, SpanFault::Changed);
+                }
                 StoreReply::ManifestRead { conn, content, page: page.map(Box::new) }
             }
             StoreJob::Recheck { content, chunk, chunk_bytes } => {

@@ -133,6 +133,11 @@ pub enum StoreEvent {
         /// Why.
         why: String,
     },
+    /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
+    Unsettled {
+        /// Which.
+        path: PathBuf,
+    },
     /// A watched folder is away, and with it all that is in it; or it is back.
     Folder {
         /// Which.
@@ -209,6 +214,13 @@ impl Store {
     /// [`Store::poll`].
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.scan.share(path, &mut self.library)
+    }
+
+    /// The same, but a file is hashed only when nobody has written to it for two seconds; so is each file that changes later.
+    /// [`StoreEvent::Unsettled`] tells which are waited for; [`StoreEvent::ScanDone`] does not wait for them.
+    pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
+        self.scan.is_patient = true;
+        self.share(path)
     }
 
     /// Queues all files below a folder like [`Store::share`], and looks about every `interval` for what is new there,

@@ -37,6 +37,8 @@ pub(crate) struct Scan {
     hashing: Option<Hashing>,
     /// What is looked at again and again.
     pub(crate) watch: Watch,
+    /// Whether a file is hashed only when it is quiet, although nobody watches its folder.
+    pub(crate) is_patient: bool,
     /// Whether the end of all this is still to be told.
     tell_done: bool,
 }
@@ -164,7 +166,11 @@ impl Scan {
             Step::Over | Step::Onward => return,
             Step::File(path) => match walk.open(&path, &library.fs) {
                 Ok((file, look)) if look.kind == FileType::RegularFile => {
-                    return self.begin(walk.place(path), file, look.stamp, Trust::Index, 1, library);
+                    let place = walk.place(path);
+                    if !self.awaits(&place, &look.stamp, library) {
+                        self.begin(place, file, look.stamp, Trust::Index, 1, library);
+                    }
+                    return;
                 }
                 Ok((_, look)) => (path, Why::Kind(look.kind)),
                 Err(errno) => (path, Why::Errno(errno)),
@@ -186,11 +192,17 @@ impl Scan {
 
     fn open(&mut self, place: Place, trust: Trust, library: &mut Library) {
         match library.served.open_at(&place) {
+            Ok((_, look)) if self.awaits(&place, &look.stamp, library) => {}
             Ok((file, look)) => self.begin(place, file, look.stamp, trust, 1, library),
             // What was served and vanished has been withdrawn; there is no more to say.
             Err(Errno::NOENT) if trust == Trust::Nothing => {}
             Err(errno) => library.skipped(library.served.path(&place), Why::Errno(errno).spoken()),
         }
+    }
+
+    /// Whether a file is to be hashed only later, because somebody writes to it.
+    fn awaits(&mut self, place: &Place, stamp: &Stamp, library: &mut Library) -> bool {
+        self.is_patient && !library.served.is_watched(place) && self.watch.awaits(place, stamp, library)
     }
 
     /// Begins to hash an open file, if need be.
@@ -241,6 +253,12 @@ impl Scan {
     fn failed(&mut self, place: Place, stamp: Stamp, why: HashFault, try_number: u32, library: &mut Library) {
         if why == HashFault::Changed && library.served.is_watched(&place) {
             return self.watch.unsettle(place, stamp);
+        }
+        if why == HashFault::Changed
+            && let Ok((_, look)) = library.served.open_at(&place)
+            && self.awaits(&place, &look.stamp, library)
+        {
+            return;
         }
         if why == HashFault::Changed
             && try_number < TRIES_MAX

@@ -139,6 +139,7 @@ impl Watch {
         if self.next_pass.is_some() {
             self.next_pass = Some(Instant::now());
         }
+        self.settle_at = self.settle_at.map(|_| Instant::now());
     }
 
     /// Whether there is something to look at now.
@@ -229,6 +230,24 @@ impl Watch {
             self.unsettled.insert(place, Unsettled { stamp, since_ns: now_ns() });
             self.settle_at.get_or_insert_with(|| Instant::now() + SETTLE_INTERVAL);
         }
+    }
+
+    /// Whether a file that is not watched was written to a moment ago. Then it is looked at again until it is quiet, and that
+    /// is told.
+    pub(crate) fn awaits(&mut self, place: &Place, stamp: &Stamp, library: &mut Library) -> bool {
+        // What was moved or given other rights is not written to: only what changes its bytes changes this time.
+        let quiet_ns = i64::try_from(self.quiet.as_nanos()).unwrap_or(i64::MAX);
+        let was_told = self.unsettled.contains_key(place);
+        // What could not be remembered would never be shared.
+        let is_full = self.unsettled.len() >= UNSETTLED_MAX && !was_told;
+        if is_full || now_ns().saturating_sub(stamp.mtime_ns) >= quiet_ns {
+            return false;
+        }
+        self.unsettle(place.clone(), *stamp);
+        if !was_told {
+            library.tell(StoreEvent::Unsettled { path: library.served.path(place) });
+        }
+        true
     }
 
     /// Something is not shared: told once, and not tried again while it looks like this.

@@ -5,8 +5,11 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use chunkcast::core::ContentId;
+use serde_json::Value;
+
 use crate::child::{Child, Ended, Trap, chunk_lines};
-use crate::files::{MIB, names_in, random_file};
+use crate::files::{MIB, assert_same, names_in, random_file};
 use crate::lan::Lan;
 
 /// A file of 2,048 chunks of 32 KiB.
@@ -43,6 +46,90 @@ fn a_file_that_is_replaced_while_served_is_withdrawn() {
     random_file(&other, BYTES, 71);
     fs::rename(&other, &scene.source).unwrap();
     scene.ends_without_a_wrong_byte(&["changed", "gone", "replaced"]);
+}
+
+#[test]
+fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
+    let lan = Lan::new();
+    // Of one chunk, and of many.
+    for (name, bytes) in [("small.txt", 1_000), ("talk.mkv", 5 * MIB)] {
+        let source = lan.path(name);
+        random_file(&source, bytes, 72);
+        let sharer = lan.share(name, &source);
+        let now = random_file(&source, bytes + 1, 73);
+        let folder = lan.folder("got");
+        let ended = lan.get("getter", name, &folder).args(&["--stall", "5s"]).run().expect(0);
+        assert_same(&source, &folder.join(name));
+        let said: Vec<_> =
+            ended.of_type("retry").into_iter().filter(|line| line["reason"] == "replaced").collect();
+        assert_eq!(said.len(), 1, "{}", ended.text());
+        assert_eq!(said[0]["replaced_by"], now.to_string());
+        assert!(
+            ended.stderr.contains(&format!("replaced \"{name}\": getting what is there now")),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(ended.of_type("done").len(), 1);
+        sharer.interrupt().expect(0);
+    }
+}
+
+#[test]
+fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
+    let mut scene = Scene::half_way();
+    let other = scene.lan.path("other");
+    let now = random_file(&other, BYTES, 74);
+    fs::rename(&other, &scene.source).unwrap();
+    scene.getter.release();
+    let next = format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short());
+    scene.getter.wait_stderr(&[&next]);
+    // By its id: somebody has it on a note.
+    let before = random_file(&scene.source, MIB, 75);
+    scene.sharer.interrupt().expect(0);
+    let _sharer = scene.lan.share("sharer", &scene.source);
+    let now = random_file(&scene.source, MIB, 76);
+    let mut by_id = scene.lan.get("by-id", &before.to_string(), &scene.folder).start();
+    by_id.wait_stderr(&[&format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short())]);
+    assert!(by_id.interrupt().expect(130).of_type("done").is_empty());
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_shared_when_that_is_over() {
+    let lan = Lan::new();
+    let (folder, source) = (lan.folder("shared"), lan.path("shared/talk.mkv"));
+    let old = random_file(&folder.join("old.txt"), 1_000, 77);
+    let mut writer = File::create(&source).unwrap();
+    writer.write_all(&vec![1; 300_000]).unwrap();
+    let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+    sharer.wait_stderr(&["waiting for \"talk.mkv\": it was written to less than 2 s ago"]);
+    let offered = |line: &Value| {
+        (line["t"] == "content" && line["event"] == "shared").then(|| line["id"].as_str().unwrap().to_owned())
+    };
+    // What is quiet does not wait for it.
+    assert_eq!(sharer.wait_json("the first offer", offered), old.to_string());
+    sharer.wait_stderr(&["; 1 more once it is written; Ctrl-C ends"]);
+    writer.write_all(&vec![2; 300_000]).unwrap();
+    drop(writer);
+    let whole = ContentId(*blake3::hash(&fs::read(&source).unwrap()).as_bytes());
+    sharer.wait_json("the whole file", |line| (line["id"] == whole.to_string()).then_some(()));
+
+    // It is written anew, in two steps; somebody asks for it between them.
+    let mut writer = File::create(&source).unwrap();
+    let mut getter = lan.get("getter", "talk.mkv", &lan.folder("got")).start();
+    sharer.wait_json("the withdrawal", |line| (line["event"] == "withdrawn").then_some(()));
+    writer.write_all(&vec![3; 400_000]).unwrap();
+    drop(writer);
+    getter.wait_json("the new file", |line| (line["t"] == "done").then_some(()));
+    getter.end().expect(0);
+    assert_same(&source, &lan.path("got/talk.mkv"));
+    let ended = sharer.interrupt().expect(0);
+    let sizes: Vec<u64> = ended
+        .of_type("content")
+        .iter()
+        .filter(|line| line["event"] == "shared")
+        .map(|line| line["size"].as_u64().unwrap())
+        .collect();
+    assert_eq!(sizes, [1_000, 600_000, 400_000], "{}", ended.text());
 }
 
 /// A download that is held half-way.

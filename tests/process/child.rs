@@ -201,6 +201,14 @@ impl Child {
         self.wait(&format!("{text:?} on stdout"), |child| child.stdout.contains(text).then_some(()));
     }
 
+    /// Waits until its standard output contains this text behind the first `before`.
+    pub(crate) fn wait_stdout_after(&mut self, before: &str, text: &str) {
+        self.wait(&format!("{text:?} on stdout after {before:?}"), |child| {
+            let (_, after) = child.stdout.split_once(before)?;
+            after.contains(text).then_some(())
+        });
+    }
+
     /// Waits until its trap has sprung.
     pub(crate) fn wait_trapped(&mut self) {
         let deadline = Instant::now() + PATIENCE;

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use crate::child::{Child, Launch, PATIENCE, skip};
 use crate::files::{MIB, random_file};
+use crate::hosts::Hosts;
 use crate::lan::Lan;
+use crate::push::{at_a_terminal, has_script};
 
 /// Where a peer serves.
 fn address(sharer: &mut Child) -> SocketAddr {
@@ -20,6 +22,72 @@ fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+#[test]
+fn share_says_where_browsers_find_it_by_address() {
+    let lan = Lan::new();
+    let source = lan.path("notes.txt");
+    random_file(&source, 1_000, 1);
+    let said = |child: &mut Child| {
+        child.wait_json("its ports", |line| {
+            (line["t"] == "hello").then(|| (line["tcp_port"].as_u64().unwrap(), line["urls"].clone()))
+        })
+    };
+    let mut sharer = lan.share("sharer", &source);
+    let (port, urls) = said(&mut sharer);
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(urls, serde_json::json!([url]));
+    sharer.wait_stderr(&[&format!("in any browser: {url}\n")]);
+    let (head, page) = get(address(&mut sharer), "/", "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(String::from_utf8(page).unwrap().contains("notes.txt"));
+    sharer.interrupt().expect(0);
+    // Where browsers may not see it, nothing is said of them.
+    let mut quiet = lan
+        .launch("quiet", &["share".as_ref(), source.as_os_str(), "--no-http".as_ref()])
+        .json_chunks()
+        .start();
+    assert!(said(&mut quiet).1.is_null());
+    quiet.wait_stderr(&["Ctrl-C ends"]);
+    assert!(!quiet.interrupt().expect(0).stderr.contains("browser"));
+}
+
+#[test]
+fn on_a_network_the_address_is_the_one_that_others_reach() {
+    let Some(hosts) = Hosts::new(2) else { return };
+    let source = hosts.path("notes.txt");
+    random_file(&source, 1_000, 2);
+    let mut sharer = hosts.share(1, "sharer", &source);
+    let port = address(&mut sharer).port();
+    let at = SocketAddr::from((hosts.address(1), port));
+    sharer.wait_stderr(&[&format!("in any browser: http://{at}/\n")]);
+    let (head, _) = hosts.inside(2, || get(at, "/", ""));
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let ended = sharer.interrupt().expect(0);
+    assert_eq!(ended.stderr.matches("in any browser").count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn share_says_what_it_reads() {
+    if !has_script() {
+        return skip("script(1) is not installed");
+    }
+    let lan = Lan::new();
+    let source = lan.path("talk.mkv");
+    // Holes are hashed like bytes.
+    fs::File::create(&source).unwrap().set_len(256 * MIB).unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options().write(true).open(&source).unwrap().set_modified(long_ago).unwrap();
+    let launch = lan.launch("sharer", &["share".as_ref(), source.as_os_str()]);
+    let (mut sharer, mut typed) = at_a_terminal(&lan, launch);
+    sharer.wait_stdout("Ctrl-C ends");
+    typed.write_all(b"\x03").unwrap();
+    let said = sharer.end().expect(0).stdout;
+    let (_, reading) = said.split_once("reading what is to be shared: ").expect("what it reads");
+    assert!(reading.contains(" % of 256.0 MiB"), "{said}");
+    // The line gives way to what stays.
+    assert!(reading.contains("\u{1b}[K"), "{said:?}");
 }
 
 /// Says something and reads until the other side closes.

@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use crate::child::{Child, Launch, PATIENCE, Trap, skip};
 use crate::desktop::Fakes;
-use crate::files::{MIB, assert_same, names_in};
+use crate::files::{MIB, assert_same, names_in, random_file};
 use crate::lan::Lan;
 use crate::push::{at_a_terminal, has_script, is_push, receive, send, source, standing};
 
@@ -100,6 +100,36 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
     typed.write_all(b"\x03").unwrap();
     receiver.end().expect(0);
     assert_eq!(names_in(&folder), ["0.bin", "b.csv", "c.csv"]);
+}
+
+#[test]
+fn a_question_is_asked_again_after_what_took_its_place() {
+    if !has_script() {
+        return skip("script(1) is not installed");
+    }
+    let lan = Lan::new();
+    let paths = ["0.bin", "1.bin"].map(|name| source(&lan, name, 20_000, 570));
+    random_file(&paths[1], 20_000, 571);
+    let folder = lan.folder("receiver");
+    let launch = lan.launch("receiver", &["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()]);
+    let (mut receiver, mut typed) = at_a_terminal(&lan, launch.args(&["--from", "friend"]));
+    receiver.wait_stdout("receiving into");
+    let mut asking = send(&lan, &paths[0], &["receiver"]).start();
+    receiver.wait_stdout("sends 0.bin");
+    asking.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
+    // What comes without a question takes the place of the one that stands.
+    let words = ["send".as_ref(), paths[1].as_os_str(), "--to".as_ref(), "receiver".as_ref()];
+    lan.launch("friend", &words).run().expect(0);
+    receiver.wait_stdout_after("received 1.bin from friend", "sends 0.bin");
+    typed.write_all(b"a\n").unwrap();
+    asking.end().expect(0);
+    typed.write_all(b"\x03").unwrap();
+    let said = receiver.end().expect(0).stdout;
+    assert_eq!(names_in(&folder), ["0.bin", "1.bin"]);
+    // What takes its place begins at the beginning of the line, not behind it; the answer is typed behind the last one.
+    assert!(!said.contains("always? getting"), "{said}");
+    let asked = said.matches("sends 0.bin").count();
+    assert_eq!(said.matches("accept from this [s]ender always? ").count(), asked, "{said}");
 }
 
 #[test]

@@ -138,6 +138,21 @@ fn what_others_offer_is_mirrored_and_served_from_there() {
 }
 
 #[test]
+fn an_empty_file_is_mirrored_too() {
+    let lan = Lan::new();
+    let [source, mirrored] = ["source", "mirrored"].map(|name| lan.folder(name));
+    let empty = random_file(&source.join("empty.txt"), 0, 1);
+    let other = random_file(&source.join("other.txt"), 10, 2);
+    let mut server = serve(&lan, "server", &[word(&mirrored), "--mirror", "*.txt"]).start();
+    let sharer = serve(&lan, "sharer", &[word(&source)]).start();
+    wait_done(&mut server, other);
+    assert_eq!(wait_done(&mut server, empty).0, mirrored.join("empty.txt"));
+    assert_eq!(names_in(&mirrored), ["empty.txt", "other.txt"]);
+    sharer.interrupt().expect(0);
+    server.interrupt().expect(0);
+}
+
+#[test]
 fn a_mirror_begins_again_where_it_ended() {
     let lan = Lan::new();
     let [source, mirrored] = ["source", "mirrored"].map(|name| lan.folder(name));

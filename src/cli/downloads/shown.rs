@@ -7,6 +7,7 @@ use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::{Downloads, Item};
 use crate::cli::human;
 use crate::cli::json::Line;
+use crate::cli::progress::Pace;
 use crate::cli::run::Run;
 use crate::core::name::printable;
 use crate::core::status::DownloadStatus;
@@ -81,18 +82,23 @@ impl Downloads {
                 (files, connected)
             }
         };
-        let eta = match self.pace.eta(whole.saturating_sub(had)) {
-            Some(left) => format!("{} left", human::eta(left)),
-            None => "waiting".to_owned(),
-        };
         format!(
-            "{what}  {}%  {} of {}  {}  {eta}  {}",
+            "{what}  {}%  {} of {}  {}  {}",
             human::percent(had, whole),
             human::size(had),
             human::size(whole),
-            human::rate(self.pace.bytes_per_s()),
+            flow(&self.pace, whole.saturating_sub(had), peers),
             human::counted(peers, "peer", "peers")
         )
+    }
+}
+
+/// How fast `left` bytes come, and when they will be here. Without a peer nothing comes, whatever the rate of the last few
+/// seconds was.
+fn flow(pace: &Pace, left: u64, peers: usize) -> String {
+    match pace.eta(left).filter(|_| peers > 0 || left == 0) {
+        Some(eta) => format!("{}  {} left", human::rate(pace.bytes_per_s()), human::eta(eta)),
+        None => "waiting".to_owned(),
     }
 }
 
@@ -110,5 +116,20 @@ impl Item {
             eta: self.pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
             peers: download.sources,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_for_who_has_a_peer() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        pace.begin(start, 0);
+        assert_eq!(flow(&pace, 1 << 30, 1), "waiting");
+        pace.add(start + PLAIN_INTERVAL, 50 << 20);
+        assert_eq!(flow(&pace, 100 << 20, 1), "10.0 MiB/s  10 s left");
+        assert_eq!(flow(&pace, 100 << 20, 0), "waiting");
     }
 }

@@ -67,6 +67,7 @@ impl Questions {
         let gone = self.waiting.remove(at)?;
         if at == 0 && self.asked.take().is_some() {
             self.replaces = true;
+            run.out.answered();
             run.out.fail("");
             run.out.note(&format!("{} is gone, and its offer with it", gone.sender()));
         }
@@ -88,7 +89,7 @@ impl Questions {
             return self.waiting.pop_front().map(|incoming| (incoming, Reply::Decline));
         }
         let Some(asked) = self.asked else {
-            run.out.prompt(&format!(
+            run.out.ask(format!(
                 "{} sends {}\n[a]ccept, [d]ecline, accept from this [s]ender always? ",
                 first.sender(),
                 first.what()
@@ -97,8 +98,12 @@ impl Questions {
             self.typed.get_or_insert_with(terminal::read_line);
             return None;
         };
-        let line = self.typed.as_ref()?.try_recv().ok()?;
+        let Some(line) = self.typed.as_ref().and_then(|typed| typed.try_recv().ok()) else {
+            run.out.ask_again();
+            return None;
+        };
         self.typed = None;
+        run.out.answered();
         let mistaken = std::mem::take(&mut self.replaces) && now.saturating_duration_since(asked) < MISTAKEN;
         self.asked = None;
         if line.is_empty() {

@@ -134,7 +134,7 @@ fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -
                     }
                 }
                 ShellEvent::Core(event) => activity::tell(run, event, None),
-                ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
+                ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
             }
         }
         if let (Some(offer), Some(status)) = (*offer, run.neighbours()) {

@@ -125,7 +125,10 @@ fn until_ended(args: &PeerArgs, run: &mut Run<'_>, download: &mut Download) -> E
                         return exit;
                     }
                 }
-                ShellEvent::Skipped { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
+                ShellEvent::Skipped { .. }
+                | ShellEvent::Unsettled { .. }
+                | ShellEvent::Folder { .. }
+                | ShellEvent::ScanDone { .. } => {}
             }
         }
         download.records.catch_up(run, false);

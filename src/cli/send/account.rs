@@ -240,6 +240,10 @@ impl Account {
             }
             PushEvent::Accepted { ticket, to } => {
                 let at = *ticket as usize;
+                if !self.items.iter().any(|item| item.accepted && !item.ended) {
+                    // While everybody was asked, nothing went, and that is no rate.
+                    self.pace.begin(Instant::now(), self.sent);
+                }
                 let Some(item) = self.items.get_mut(at) else { return };
                 if !std::mem::replace(&mut item.accepted, true) {
                     run.out.note(&format!("{} accepts {}", human::peer(to), human::label(&item.name)));
@@ -370,7 +374,6 @@ impl Account {
     /// Tells how far things are, as often as is due.
     pub(super) fn tick(&mut self, run: &mut Run<'_>) {
         let now = Instant::now();
-        // While answers are waited for nothing goes, and that is no rate.
         if self.items.iter().any(|item| item.accepted && !item.ended) {
             self.pace.add(now, self.sent);
         }
@@ -394,7 +397,7 @@ impl Account {
 
     /// How far everything is, in a line.
     fn line(&self, run: &Run<'_>) -> String {
-        let reading = run.reading();
+        let reading = run.reading("sent");
         if self.items.is_empty() {
             return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
         }

@@ -65,6 +65,11 @@ pub enum FailReason {
         /// The size that its verified manifest tells, in bytes.
         size: u64,
     },
+    /// The file was replaced so often that it was not begun once more.
+    KeepsChanging {
+        /// How often.
+        times: u32,
+    },
     /// The store failed.
     Storage(Fault),
     /// It was given up by [`crate::core::Command::Cancel`] or [`crate::core::Command::Leave`].
@@ -309,6 +314,18 @@ pub enum Event {
         from: PeerRef,
         /// Why.
         why: &'static str,
+    },
+    /// Nobody offers a content that is fetched any more, and somebody offers another under its name. Said once of each.
+    Replaced {
+        /// The content.
+        content: ContentId,
+        /// What is on offer in its place.
+        by: Entry,
+        /// A peer that offers that.
+        from: PeerRef,
+        /// Whether that is fetched instead: a [`Event::Resolved`] with the same ticket follows, and [`Event::Failed`] of
+        /// this one is no failure. Else its download waits for other holders.
+        begun: bool,
     },
     /// A download can go on only when somebody with the missing chunks comes (back). Said once, until it goes on.
     Waiting {

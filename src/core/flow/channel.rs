@@ -254,5 +254,11 @@ impl Peer {
             self.event(Event::SourceLost { content, from, why: reason.text() });
         }
         self.lose_source(now, conn, content);
+        if self.name_to_ask(&content).is_some()
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            // What is there now is asked for at the next look, whenever the last question was.
+            download.next_query = now;
+        }
     }
 }

@@ -36,8 +36,9 @@ impl Peer {
         size: u64,
         stall: Duration,
     ) {
-        let (name, layout) = (name.to_owned(), Layout::Flat);
-        if self.downloader.add(content, Wish { name, layout, size_claimed: size, stall, began: now }) {
+        let (name, layout, ticket) = (name.to_owned(), Layout::Flat, None);
+        let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
+        if self.downloader.add(content, wish) {
             self.activate_downloads(now);
         }
     }
@@ -122,6 +123,10 @@ impl Peer {
             }
             _ => return,
         };
+        if self.review_replaced(now, content) {
+            return;
+        }
+        let Some(download) = self.downloader.get(&content) else { return };
         if self.all_struck(now, &content) && idle_for >= INTEGRITY_GRACE {
             let struck = download.struck.clone();
             return self.fail_download(now, content, FailReason::Integrity { struck });
@@ -149,6 +154,9 @@ impl Peer {
         }
         if ask_again {
             self.query(Wanted::Id(content));
+            if let Some(name) = self.name_to_ask(&content) {
+                self.query(name);
+            }
         }
     }
 
@@ -178,8 +186,12 @@ impl Peer {
             // It has failed already, and only who gives up means those that follow.
             return;
         }
-        // What keeps a file from one place need not keep the content from the others.
-        let alone = matches!(&reason, FailReason::Storage(fault) if fault.kind.is_of_place());
+        // A fault of one name or place need not keep the content from its other names.
+        let alone = match &reason {
+            FailReason::Storage(fault) => fault.kind.is_of_place(),
+            FailReason::KeepsChanging { .. } | FailReason::Ambiguous { .. } => true,
+            _ => false,
+        };
         let followers = if alone { 0 } else { std::mem::take(&mut download.followers).len() };
         let mut failed = followers + 1;
         match download.phase {

@@ -152,9 +152,10 @@ impl Peer {
 /// What a sender hears of a download that failed.
 pub(in crate::core) fn delivery_of(reason: &FailReason) -> Delivery {
     match reason {
-        FailReason::NobodyOffers { .. } | FailReason::Ambiguous { .. } | FailReason::Stalled { .. } => {
-            Delivery::GaveUp
-        }
+        FailReason::NobodyOffers { .. }
+        | FailReason::Ambiguous { .. }
+        | FailReason::Stalled { .. }
+        | FailReason::KeepsChanging { .. } => Delivery::GaveUp,
         FailReason::Integrity { .. } => Delivery::Integrity,
         FailReason::OtherSize { .. } => Delivery::Size,
         FailReason::Storage(fault) => match fault.kind {

@@ -8,7 +8,7 @@ use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::searches::{Purpose, Search, Step, Title, similar};
+use crate::core::searches::{Asked, Purpose, Search, Step, Title, similar};
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -23,6 +23,10 @@ const ASK_ALL_GAP: Duration = Duration::from_millis(100);
 
 impl Peer {
     pub(in crate::core) fn on_get(&mut self, now: Time, purpose: Purpose, wanted: Wanted, wait: Duration) {
+        if let Purpose::Get { ticket, .. } = purpose {
+            let by_name = matches!(wanted, Wanted::Name(_) | Wanted::Glob(_) | Wanted::All);
+            self.searches.note_asked(ticket, Asked { purpose: purpose.clone(), by_name });
+        }
         self.begin_search(now, Search::new(purpose, wanted, wait, now));
     }
 
@@ -140,8 +144,10 @@ impl Peer {
             self.event(Event::Resolved { ticket, content: *id, name: name.clone(), size: *size });
         }
         for (purpose, Entry { id, name, size, .. }) in found {
-            let Purpose::Get { layout, stall, .. } = purpose else { continue };
-            self.begin_file(now, id, Wish { name, layout, size_claimed: size, stall, began: now });
+            let Purpose::Get { ticket, layout, stall, .. } = purpose else { continue };
+            let ticket = Some(ticket);
+            let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
+            self.begin_file(now, id, wish);
         }
     }
 
@@ -300,7 +306,7 @@ impl Peer {
 
     /// What is known of what is wanted, with the most complete holder of each: where all that matches is fetched, each file;
     /// else each content once, with its first name.
-    fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
+    pub(in crate::core) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
         let wanted = &search.wanted;
         let mut found: SortedMap<Title, (Entry, PeerRef)> = SortedMap::new();
         // A whole path is meant before a last component.

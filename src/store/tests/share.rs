@@ -292,3 +292,47 @@ fn hashing_a_path_tells_its_progress() {
     assert_eq!(heard, [1 << 20, 2 << 20, 2_500_000]);
     assert!(super::super::hash_path(place.root.path(), |_| ()).unwrap_err().text.contains("not a file"));
 }
+
+#[test]
+fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
+    let place = Place::new();
+    let folder = place.path("shared");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("growing"), b"half").unwrap();
+    fs::write(folder.join("old"), b"old").unwrap();
+    let hours_ago = SystemTime::now() - Duration::from_secs(7200);
+    fs::File::options().write(true).open(folder.join("old")).unwrap().set_modified(hours_ago).unwrap();
+    let unsettled = |events: &[StoreEvent]| {
+        let is_it = |event: &&StoreEvent| matches!(event, StoreEvent::Unsettled { path } if path.ends_with("growing"));
+        events.iter().filter(is_it).count()
+    };
+    let mut session = place.open();
+    session.store.scan.watch.quiet = Duration::from_secs(3600);
+    session.store.share_when_quiet(&folder).unwrap();
+    let events = session.run();
+    let old = Content::cut("old", b"old".to_vec(), 16 << 10);
+    assert_eq!(offered(&events), [("old".to_owned(), old.id, 3)]);
+    assert_eq!(unsettled(&events), 1);
+    assert!(matches!(events.last(), Some(StoreEvent::ScanDone { files: 1, bytes: 3 })), "{events:?}");
+
+    // It is told once, however often it is looked at.
+    session.store.scan.watch.hurry();
+    assert!(session.run().is_empty());
+    fs::write(folder.join("growing"), b"half and half").unwrap();
+    session.store.scan.watch.quiet = Duration::ZERO;
+    session.store.scan.watch.hurry();
+    let whole = Content::cut("growing", b"half and half".to_vec(), 16 << 10);
+    assert_eq!(offered(&session.run()), [("growing".to_owned(), whole.id, 13)]);
+
+    // It is written to again; somebody asks for it meanwhile.
+    session.store.scan.watch.quiet = Duration::from_secs(3600);
+    fs::write(folder.join("growing"), b"").unwrap();
+    assert_eq!(session.served(&whole), Err(SpanFault::Changed));
+    let events = session.run();
+    assert_eq!((offered(&events).len(), unsettled(&events)), (0, 1), "{events:?}");
+    fs::write(folder.join("growing"), b"other").unwrap();
+    session.store.scan.watch.quiet = Duration::ZERO;
+    session.store.scan.watch.hurry();
+    let other = Content::cut("growing", b"other".to_vec(), 16 << 10);
+    assert_eq!(offered(&session.run()), [("growing".to_owned(), other.id, 5)]);
+}
