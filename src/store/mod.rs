@@ -218,6 +218,11 @@ impl Store {
         self.downloads.target.folder().map(drop)
     }
 
+    /// Nothing that comes from the network takes this name in the folder that downloads go to.
+    pub fn reserve_name(&mut self, name: &'static str) {
+        self.downloads.target.reserve(name);
+    }
+
     /// The bytes that may still be written to the folder that downloads go to; `None` where that is not told.
     pub fn free_bytes(&mut self) -> Option<u64> {
         let folder = self.downloads.target.folder().ok()?;
