@@ -83,3 +83,31 @@ fn a_content_is_hashed_again_once_in_ten_seconds_whoever_finds_it_bad() {
     find_bad(&mut bench, 43..45);
     assert_eq!(rechecks(&bench), 2);
 }
+
+#[test]
+fn a_third_strike_holds_for_the_address_for_ten_minutes_whatever_port_it_claims() {
+    for (from, is_own) in [(host(2), false), (host(1), true)] {
+        let mut bench = Bench::new();
+        let greet = |bench: &mut Bench, number: u8| {
+            let conn =
+                bench.peer.accepted(bench.now, SocketAddr::new(from.ip(), 40_000), 7117).expect("room");
+            bench.drain();
+            let (peer, port) = (PeerId([number; 16]), 8_000 + u16::from(number));
+            bench.says(conn, &Frame::Hello(Hello { v: 1, peer, user: "x".into(), port, agent: "x".into() }));
+            conn
+        };
+        // The first of the three is almost forgotten when the third comes.
+        for (number, at_ms) in [(1, 0), (2, 300_000), (3, 599_000)] {
+            bench.now = Time::from_millis(at_ms);
+            let conn = greet(&mut bench, number);
+            bench.says(conn, &Frame::Cancel { channel: 7, chunk: 0 });
+            assert!(bench.is_closing(conn), "strike {number}");
+        }
+        assert_eq!(bench.count(|event| matches!(event, Event::PeerStruck { .. })), 3);
+        for (number, at_ms, admitted) in [(4, 599_000 + 599_999, is_own), (5, 599_000 + 600_000, true)] {
+            bench.now = Time::from_millis(at_ms);
+            let conn = greet(&mut bench, number);
+            assert_eq!(!bench.is_closing(conn), admitted, "{from} at {at_ms} ms");
+        }
+    }
+}
