@@ -182,6 +182,8 @@ impl Store {
         };
         let state_folder = open(&config.state_dir)?;
         let manifest_folder = open(&config.state_dir.join("manifests"))?;
+        // The state directory itself may be any that a person named; this one is ours.
+        fs.make_folder_private(&manifest_folder);
         let mut library = Library::new(fs.clone(), state_folder, manifest_folder);
         let mut classic = match &config.classic {
             Some(config) => Some(Classic::open(fs.clone(), config)?),

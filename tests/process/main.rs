@@ -41,5 +41,6 @@ mod ring;
 mod ring_script;
 mod serve;
 mod shown;
+mod state_files;
 mod stopping;
 mod swarm;
