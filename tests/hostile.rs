@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 
+#[path = "hostile/bounds.rs"]
+mod bounds;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ fuzz_target!(|input: (String, String)| {
     let (name, pattern) = input;
     assert!(!printable(&name).chars().any(char::is_control));
     if let Some(local) = local_file_name(&name) {
-        assert!((1..=LOCAL_NAME_BYTES_MAX).contains(&local.len()) && !local.starts_with('.'));
+        assert!((1..=LOCAL_NAME_BYTES_MAX).contains(&local.len()) && !local.starts_with(['.', '-']));
         assert!(!local.contains(['/', '\\']) && !local.chars().any(char::is_control));
         assert_eq!(local_file_name(&local), Some(local));
     }

@@ -3,11 +3,13 @@
 //! Owns which chunks are had and in which order they came. Knows no file: the store says what is there.
 
 use std::ops::Bound;
+use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::sorted::{SortedMap, SortedSet};
+use crate::core::time::Time;
 use crate::wire::message::{CatalogueRequest, Entry, RefuseReason, Wanted};
 
 /// So many contents that are gone are remembered.
@@ -19,6 +21,8 @@ pub(in crate::core) struct Holding {
     /// Size and cut.
     pub(in crate::core) geometry: Geometry,
     have: Have,
+    /// When it was last hashed again because a receiver found it bad.
+    rechecked: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -106,6 +110,16 @@ impl Catalogue {
         self.holdings.get(content)
     }
 
+    /// Whether a content may be hashed again at `now`, no sooner than `gap` after the last time; it counts as done.
+    pub(in crate::core) fn take_recheck(&mut self, now: Time, content: &ContentId, gap: Duration) -> bool {
+        let Some(holding) = self.holdings.get_mut(content) else { return false };
+        let is_due = holding.rechecked.is_none_or(|last| now.since(last) >= gap);
+        if is_due {
+            holding.rechecked = Some(now);
+        }
+        is_due
+    }
+
     /// Everything that is held wholly, in the order of (content, name), with its size.
     pub(in crate::core) fn complete(&self) -> impl Iterator<Item = (ContentId, &str, u64)> {
         self.complete_from(Bound::Unbounded)
@@ -131,7 +145,8 @@ impl Catalogue {
 
     /// The whole content is here, under this name (also).
     pub(in crate::core) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
-        let holding = self.holdings.entry(content).or_insert(Holding { geometry, have: Have::All });
+        let holding =
+            self.holdings.entry(content).or_insert(Holding { geometry, have: Have::All, rechecked: None });
         // A part keeps its log: cursors of connections point into it.
         if let Have::Some { bits, log } = &mut holding.have {
             let missing: Vec<u32> = bits.missing().collect();
@@ -150,7 +165,7 @@ impl Catalogue {
         bits: Bitfield,
     ) {
         let have = Have::Some { bits, log: Vec::new() };
-        self.holdings.entry(content).or_insert(Holding { geometry, have });
+        self.holdings.entry(content).or_insert(Holding { geometry, have, rechecked: None });
         self.list(content, name);
     }
 

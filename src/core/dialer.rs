@@ -8,7 +8,7 @@ use crate::core::time::Time;
 
 /// The most endpoints that are remembered.
 const ENDPOINTS_MAX: usize = 8_192;
-/// So many struck endpoints of one address mean the whole address: whoever is there comes back under other ports.
+/// With so many struck endpoints of one address the whole address is struck: whoever is there comes back under other ports.
 const STRUCK_PER_ADDRESS_MAX: usize = 3;
 
 /// What is remembered of endpoints.
@@ -22,6 +22,8 @@ pub(in crate::core) struct Dialer {
     strangers: SortedSet<SocketAddr>,
     /// Endpoints that were struck, and until when.
     struck: SortedMap<SocketAddr, Time>,
+    /// Addresses that were struck as a whole, and until when.
+    struck_addresses: SortedMap<IpAddr, Time>,
     /// Bad chunks of endpoints.
     bad_chunks: SortedMap<SocketAddr, u32>,
     /// Endpoints that turned out to be this peer.
@@ -49,6 +51,7 @@ impl Dialer {
             failures: SortedMap::new(),
             strangers: SortedSet::new(),
             struck: SortedMap::new(),
+            struck_addresses: SortedMap::new(),
             bad_chunks: SortedMap::new(),
             own: SortedSet::new(),
             own_addresses,
@@ -137,13 +140,23 @@ impl Dialer {
         *count
     }
 
-    /// Nothing is asked of it until `until`.
+    /// Nothing is asked of it until `until`; with the third strike, of nobody at its address.
     pub(in crate::core) fn strike(&mut self, now: Time, whom: SocketAddr, until: Time) {
         if self.struck.len() >= ENDPOINTS_MAX {
             self.struck.retain(|_, until| *until > now);
         }
         self.bad_chunks.remove(&whom);
         self.struck.insert(whom, until);
+        let ip = whom.ip();
+        let (first, last) = (SocketAddr::new(ip, 0), SocketAddr::new(ip, u16::MAX));
+        let strikes = self.struck.range(first..=last).filter(|(_, until)| **until > now).count();
+        let is_shared = ip.is_loopback() || self.own_addresses.contains(&ip);
+        if !is_shared && strikes >= STRUCK_PER_ADDRESS_MAX {
+            if self.struck_addresses.len() >= ENDPOINTS_MAX {
+                self.struck_addresses.retain(|_, until| *until > now);
+            }
+            self.struck_addresses.insert(ip, until);
+        }
     }
 
     /// Whether it is struck.
@@ -153,17 +166,8 @@ impl Dialer {
 
     /// Until when it is struck at least, if it is: itself, or with its whole address.
     fn struck_until(&self, now: Time, whom: &SocketAddr) -> Option<Time> {
-        let ip = whom.ip();
-        let (first, last) = (SocketAddr::new(ip, 0), SocketAddr::new(ip, u16::MAX));
-        let of_address =
-            self.struck.range(first..=last).map(|(_, until)| *until).filter(|until| *until > now);
-        let shared = ip.is_loopback() || self.own_addresses.contains(&ip);
-        let address = if !shared && of_address.clone().count() >= STRUCK_PER_ADDRESS_MAX {
-            of_address.min()
-        } else {
-            None
-        };
-        self.struck.get(whom).copied().filter(|until| *until > now).max(address)
+        let until = self.struck.get(whom).max(self.struck_addresses.get(&whom.ip()));
+        until.copied().filter(|until| *until > now)
     }
 }
 

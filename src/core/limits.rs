@@ -54,6 +54,8 @@ pub struct Limits {
     pub request_wait_max: Duration,
     /// Bad chunks after which a peer is struck.
     pub bad_chunks_max: u32,
+    /// The shortest time between two checks of one content that receivers found bad.
+    pub recheck_gap: Duration,
     /// How long a struck peer stays so.
     pub strike_duration: Duration,
     /// Peers in the directory that have no connection with this one: those that were only heard.
@@ -193,6 +195,7 @@ impl Default for Limits {
             chunk_floor_bytes_per_s: 250_000,
             request_wait_max: s(10),
             bad_chunks_max: 2,
+            recheck_gap: s(10),
             strike_duration: s(600),
             peers_max: 4_096,
             peers_per_address_max: 64,

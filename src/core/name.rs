@@ -81,10 +81,12 @@ pub fn local_file_name(name: &str) -> Option<String> {
     if trimmed.is_empty() {
         return None;
     }
-    let hidden_or_reserved = trimmed.starts_with('.') || is_reserved(trimmed);
-    let prefix = if hidden_or_reserved { "_" } else { "" };
-    let suffix = if is_our_state(trimmed) { "_" } else { "" };
-    Some(bounded([prefix, trimmed, suffix].concat()))
+    // A dash in front would make a flag of the name where a shell puts it behind a command.
+    let (dash, rest) = trimmed.strip_prefix('-').map_or(("", trimmed), |rest| ("_", rest));
+    let hidden_or_reserved = dash.is_empty() && (rest.starts_with('.') || is_reserved(rest));
+    let prefix = if hidden_or_reserved { "_" } else { dash };
+    let suffix = if is_our_state(rest) { "_" } else { "" };
+    Some(bounded([prefix, rest, suffix].concat()))
 }
 
 /// The components of the path below a target folder that a name from the network becomes: folders, then the file. The
@@ -271,7 +273,13 @@ mod tests {
             ("x.1234abcd.part", "x.1234abcd.part_"),
             ("x.STATE", "x.STATE_"),
             (".part", "_.part_"),
-            ("-rf", "-rf"),
+            ("-rf", "_rf"),
+            ("--help", "_-help"),
+            (" -rf", "_rf"),
+            ("\u{200b}-rf", "_rf"),
+            ("-con", "_con"),
+            ("-", "_"),
+            ("a-b", "a-b"),
             ("...a", "_...a"),
             ("日本語.txt", "日本語.txt"),
         ] {
@@ -367,7 +375,7 @@ mod tests {
     /// Any text, with more than its share of what needs care.
     fn text() -> impl Strategy<Value = String> {
         let odd = prop::sample::select(
-            "\u{1b}\n\\/.: \u{202e}\u{200d}\u{feff}\u{301}\u{a0}\u{3000}\u{1f469}\u{fe0f}_~u{}n"
+            "\u{1b}\n\\/.:- \u{202e}\u{200d}\u{feff}\u{301}\u{a0}\u{3000}\u{1f469}\u{fe0f}_~u{}n"
                 .chars()
                 .collect::<Vec<_>>(),
         );
@@ -400,7 +408,7 @@ mod tests {
             if let Some(local) = local_file_name(&text) {
                 prop_assert!((1..=LOCAL_NAME_BYTES_MAX).contains(&local.len()));
                 prop_assert!(!local.chars().any(|c| is_unseen(c) || matches!(c, '/' | '\\' | ':')));
-                prop_assert!(!local.starts_with(['.', ' ']) && !local.ends_with(['.', ' ']));
+                prop_assert!(!local.starts_with(['.', ' ', '-']) && !local.ends_with(['.', ' ']));
                 prop_assert!(!is_reserved(&local) && !is_our_state(&local));
                 prop_assert_eq!(local_file_name(&local), Some(local));
             }

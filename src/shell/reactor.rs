@@ -28,6 +28,7 @@ use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
 use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store};
+use crate::wire::push::NAMED_LOG;
 
 const SIGNALS: Token = Token(0);
 const STORE: Token = Token(1);
@@ -148,6 +149,9 @@ impl Reactor {
         }
 
         let mut store = Store::open(config.store).map_err(ShellError::Storage)?;
+        if config.foreign.is_some() {
+            store.reserve_name(NAMED_LOG);
+        }
         store.on_result(Box::new(move || {
             if let Err(error) = waker.wake() {
                 log::debug!("a result of the store waits for the next turn: {error}");

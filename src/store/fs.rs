@@ -17,6 +17,7 @@ use crate::store::fault_plan::{FaultPlan, Struck};
 pub(crate) type FsResult<T> = Result<T, Errno>;
 
 const NEW_FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+const PRIVATE_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const NEW_FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
 const PRIVATE_FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
 /// Neither waits for the other end of a FIFO nor makes a terminal ours.
@@ -177,6 +178,10 @@ impl Fs {
     /// Opens a file directly below a folder, to read and write, and makes it when `make` says so; a link is
     /// refused.
     pub(crate) fn open_write_at(&self, folder: &File, name: &str, make: Make) -> FsResult<File> {
+        self.open_write_with(folder, name, make, NEW_FILE_MODE)
+    }
+
+    fn open_write_with(&self, folder: &File, name: &str, make: Make, mode: Mode) -> FsResult<File> {
         self.count()?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let flags = match make {
@@ -184,16 +189,47 @@ impl Fs {
             Make::New => flags | OFlags::CREATE | OFlags::EXCL,
             Make::IfMissing => flags | OFlags::CREATE,
         };
-        retry_on_intr(|| rustix::fs::openat(folder, name, flags, NEW_FILE_MODE)).map(File::from)
+        retry_on_intr(|| rustix::fs::openat(folder, name, flags, mode)).map(File::from)
+    }
+
+    /// The same for a file of ours: for this user alone, whatever the umask says, and whoever made it.
+    pub(crate) fn open_private_at(&self, folder: &File, name: &str, make: Make) -> FsResult<File> {
+        let file = self.open_write_with(folder, name, make, PRIVATE_FILE_MODE)?;
+        self.make_private(&file, PRIVATE_FILE_MODE);
+        Ok(file)
     }
 
     /// Opens a file directly below a folder so that each write goes to its end, made when missing. A FIFO that
     /// nobody reads is refused.
     pub(crate) fn open_append_at(&self, folder: &File, name: &str) -> FsResult<File> {
+        self.open_append_with(folder, name, NEW_FILE_MODE)
+    }
+
+    /// The same for a file of ours, as [`Fs::open_private_at`].
+    pub(crate) fn open_private_append_at(&self, folder: &File, name: &str) -> FsResult<File> {
+        let file = self.open_append_with(folder, name, PRIVATE_FILE_MODE)?;
+        self.make_private(&file, PRIVATE_FILE_MODE);
+        Ok(file)
+    }
+
+    fn open_append_with(&self, folder: &File, name: &str, mode: Mode) -> FsResult<File> {
         self.count()?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY;
-        retry_on_intr(|| rustix::fs::openat(folder, name, flags, NEW_FILE_MODE)).map(File::from)
+        retry_on_intr(|| rustix::fs::openat(folder, name, flags, mode)).map(File::from)
+    }
+
+    /// Takes an open folder of ours from all others, which an older version may have let in.
+    pub(crate) fn make_folder_private(&self, folder: &File) {
+        self.make_private(folder, PRIVATE_FOLDER_MODE);
+    }
+
+    /// Takes something of ours from all others. What is not this user's stays as it is; it can be used all the same.
+    fn make_private(&self, file: &File, mode: Mode) {
+        let is_open = |stat: rustix::fs::Stat| Mode::from_raw_mode(stat.st_mode) != mode;
+        if rustix::fs::fstat(file).is_ok_and(is_open) {
+            let _ = retry_on_intr(|| rustix::fs::fchmod(file, mode));
+        }
     }
 
     /// A look at an open file.

@@ -151,11 +151,11 @@ impl Index {
     }
 
     fn append(&self) -> FsResult<bool> {
-        let lock = self.fs.open_write_at(&self.folder, LOCK, Make::IfMissing)?;
+        let lock = self.fs.open_private_at(&self.folder, LOCK, Make::IfMissing)?;
         if !self.fs.try_lock(&lock)? {
             return Ok(false);
         }
-        let log = self.fs.open_append_at(&self.folder, LOG)?;
+        let log = self.fs.open_private_append_at(&self.folder, LOG)?;
         self.fs.append(&log, &self.pending)?;
         Ok(true)
     }
@@ -194,7 +194,7 @@ impl Index {
 
     /// Writes the log anew without what later lines replace, under the lock that appenders take too.
     fn compact(&self) -> FsResult<KnownFiles> {
-        let lock = self.fs.open_write_at(&self.folder, LOCK, Make::IfMissing)?;
+        let lock = self.fs.open_private_at(&self.folder, LOCK, Make::IfMissing)?;
         if !self.fs.try_lock(&lock)? {
             return Err(Errno::WOULDBLOCK);
         }
@@ -212,7 +212,7 @@ impl Index {
             }
         }
         let draft = format!("{LOG}.{}", std::process::id());
-        let file = self.fs.open_write_at(&self.folder, &draft, Make::IfMissing)?;
+        let file = self.fs.open_private_at(&self.folder, &draft, Make::IfMissing)?;
         self.fs.set_len(&file, 0)?;
         self.fs.write_at(&file, &bytes, 0)?;
         self.fs.rename_over(&self.folder, &draft, LOG)?;

@@ -80,7 +80,7 @@ impl Manifests {
     }
 
     fn write_draft(&self, draft: &str, manifest: &Manifest) -> FsResult<()> {
-        let file = self.fs.open_write_at(&self.folder, draft, Make::IfMissing)?;
+        let file = self.fs.open_private_at(&self.folder, draft, Make::IfMissing)?;
         let bytes = encode(manifest);
         self.fs.write_at(&file, &bytes, 0)?;
         self.fs.set_len(&file, bytes.len() as u64)

@@ -191,6 +191,8 @@ impl Store {
         };
         let state_folder = open(&config.state_dir)?;
         let manifest_folder = open(&config.state_dir.join("manifests"))?;
+        // The state directory itself may be any that a person named; this one is ours.
+        fs.make_folder_private(&manifest_folder);
         let mut library = Library::new(fs.clone(), state_folder, manifest_folder);
         let mut classic = match &config.classic {
             Some(config) => Some(Classic::open(fs.clone(), config)?),
@@ -232,6 +234,11 @@ impl Store {
     /// Opens the folder that downloads are asked into, before the first of them: what is wrong with it is known at once.
     pub fn open_target(&mut self) -> Result<(), Fault> {
         self.downloads.target.folder().map(drop)
+    }
+
+    /// Nothing that comes from the network takes this name in the folder that downloads go to.
+    pub fn reserve_name(&mut self, name: &'static str) {
+        self.downloads.target.reserve(name);
     }
 
     /// The bytes that may still be written to the folder that downloads go to; `None` where that is not told.

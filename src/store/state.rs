@@ -80,7 +80,7 @@ impl StateFile {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
-        let file = fs.open_write_at(folder, name, Make::New)?;
+        let file = fs.open_private_at(folder, name, Make::New)?;
         let manifest = manifests::encode(manifest);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + manifest.len());
         bytes.extend(MAGIC);
@@ -100,7 +100,7 @@ impl StateFile {
         content: &ContentId,
         part: &Stamp,
     ) -> FsResult<Found> {
-        let file = match fs.open_write_at(folder, name, Make::Never) {
+        let file = match fs.open_private_at(folder, name, Make::Never) {
             Err(Errno::NOENT) => return Ok(Found::Missing),
             Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Ok(Found::Bad),
             other => other?,

@@ -38,6 +38,8 @@ pub(crate) struct Target {
     fs: Fs,
     path: Arc<Path>,
     name: Option<String>,
+    /// A name that nothing from the network takes.
+    reserved: Option<&'static str>,
     pub(crate) on_conflict: OnConflict,
     folder: Option<Arc<File>>,
     listing: Listing,
@@ -83,6 +85,7 @@ impl Target {
                 .unwrap_or_else(|_| config.target_dir.clone())
                 .into(),
             name: config.target_name.clone(),
+            reserved: None,
             on_conflict: config.on_conflict,
             folder: None,
             listing: Listing::default(),
@@ -90,6 +93,19 @@ impl Target {
             made_in: Vec::new(),
             was_there: false,
         }
+    }
+
+    /// Nothing from the network takes this name: a file of ours is to have it.
+    pub(crate) fn reserve(&mut self, name: &'static str) {
+        self.reserved = Some(name);
+    }
+
+    /// The local file name that a name from the network becomes here; `None` when nothing is left of it.
+    pub(crate) fn local_name(&self, name: &str) -> Option<String> {
+        let safe = local_file_name(name)?;
+        // Not every file system tells capital letters from small ones.
+        let is_reserved = self.reserved.is_some_and(|reserved| safe.eq_ignore_ascii_case(reserved));
+        Some(if is_reserved { format!("_{safe}") } else { safe })
     }
 
     /// Where it is.
@@ -228,7 +244,7 @@ impl Target {
     pub(crate) fn wished(&self, name: &str) -> Result<String, Fault> {
         let wished = match &self.name {
             Some(own) => Some(own.clone()).filter(|own| is_one_component(own)),
-            None => local_file_name(name).filter(|safe| is_one_component(safe)),
+            None => self.local_name(name).filter(|safe| is_one_component(safe)),
         };
         wished.ok_or_else(|| {
             let shown = quoted(self.name.as_deref().unwrap_or(name));

@@ -49,7 +49,7 @@ impl TransferLog {
         let failed = |errno| fault::of_log("open the transfer log", path, errno);
         fs.make_private_folders(parent).map_err(failed)?;
         let folder = fs.open_folder(parent).map_err(failed)?;
-        let file = fs.open_append_at(&folder, name).map_err(failed)?;
+        let file = fs.open_private_append_at(&folder, name).map_err(failed)?;
         Ok(TransferLog {
             fs,
             path: path.to_owned(),
@@ -86,7 +86,7 @@ impl TransferLog {
         if ours.size < self.bytes_max {
             return Ok(());
         }
-        let lock = self.fs.open_write_at(&self.folder, &format!("{}.lock", self.name), Make::IfMissing)?;
+        let lock = self.fs.open_private_at(&self.folder, &format!("{}.lock", self.name), Make::IfMissing)?;
         if !self.fs.try_lock(&lock)? {
             // Somebody rotates it right now. This line still goes to the full log, which stays one of the older.
             return Ok(());
@@ -98,7 +98,7 @@ impl TransferLog {
             }
             self.rename_if_there(&self.name, &older(&self.name, 1))?;
         }
-        self.file = self.fs.open_append_at(&self.folder, &self.name)?;
+        self.file = self.fs.open_private_append_at(&self.folder, &self.name)?;
         Ok(())
     }
 

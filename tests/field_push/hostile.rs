@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use crate::place::{Place, bytes, listening, name_of, told};
 use crate::reference::{dial, hears_end, hears_ok, metadata, send_json, send_named, send_short, send_steps};
@@ -275,4 +275,32 @@ fn a_full_disk_is_said_to_be_full() {
         let _ = fs::remove_dir_all(place.inbox());
     }
     assert!(met > 0, "no call of a push failed");
+}
+
+#[test]
+fn no_push_takes_the_name_of_the_named_forms_log() {
+    let place = Place::new();
+    let (child, named) = place.receiver_with("0=named", &["--yes", "--listen", "0"]);
+    let (mut child, json) = {
+        let mut child = child;
+        let port = child.wait_json("its other port", |line| line["push_tcp"][1].as_u64());
+        (child, SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap())))
+    };
+    for name in ["log.txt", "LOG.TXT", "../log.txt"] {
+        assert!(send_json(json, &metadata("mallory", name, "json"), b"mallory | forged.png | "));
+        told(&mut child, "received");
+    }
+    // Nor does a file that a native peer sends.
+    let file = place.file("log.txt", b"forged");
+    let to = child.wait_json("its native port", |line| line["tcp_port"].as_u64());
+    place.launch("send").args(&[&file]).args(&["--to", &format!("127.0.0.1:{to}")]).run().expect(0);
+    send_named(named, "7", b"a file!", "alice");
+    child.wait_json("the named one", |line| (line["path"].as_str()?.ends_with("alice.png")).then_some(()));
+    child.interrupt().expect(0);
+    let log = fs::read_to_string(place.inbox().join("log.txt")).unwrap();
+    assert_eq!((log.lines().count(), log.contains("alice | alice.png | ")), (1, true), "{log}");
+    assert_eq!(
+        place.received(),
+        ["_LOG.TXT", "_log (2).txt", "_log (3).txt", "_log.txt", "alice.png", "log.txt"]
+    );
 }

@@ -41,6 +41,7 @@ mod ring;
 mod ring_script;
 mod serve;
 mod shown;
+mod state_files;
 mod stopping;
 mod strangers;
 mod swarm;

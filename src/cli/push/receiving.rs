@@ -20,10 +20,7 @@ use crate::core::name::printable;
 use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
 use crate::shell::ForeignPorts;
 use crate::store::classic::append_line;
-use crate::wire::push::{Announced, Form, NAMED_PORT};
-
-/// Where the named form's receivers write down who sent what.
-const NAMED_LOG: &str = "log.txt";
+use crate::wire::push::{Announced, Form, NAMED_LOG, NAMED_PORT};
 
 /// The flags of who receives from senders of the field.
 #[derive(Debug, Args)]

@@ -147,7 +147,8 @@ impl Peer {
         }
     }
 
-    /// Somebody says that a chunk from here was not what the id demands: the store hashes it again.
+    /// A receiver says that a chunk from here was not what the id demands: the store hashes it again, unless it just did.
+    /// Anybody can say so, and hashing costs more than saying.
     pub(in crate::core) fn on_bad(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.bad_claims += 1;
@@ -161,6 +162,9 @@ impl Peer {
         if let Some(cut) = channel.our_cut.filter(|cut| chunk < cut.chunks() && !channel.withdrawn) {
             let to = connection.peer_ref();
             self.event(Event::ChunkUnsent { content, chunk, to, why: "found bad by the receiver" });
+            if !self.catalogue.take_recheck(now, &content, self.config.limits.recheck_gap) {
+                return self.counters.add("bad chunks told too soon after others");
+            }
             self.output(Output::Store(StoreJob::Recheck { content, chunk, chunk_bytes: cut.chunk_bytes() }));
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::core::name::{local_file_name, quoted};
+use crate::core::name::quoted;
 use crate::core::sorted::SortedMap;
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, SpoolId, StoreReply};
 use crate::store::OnConflict;
@@ -199,7 +199,7 @@ impl Pushes {
     /// Has the helper thread give a file its name.
     fn publish(&mut self, whole: Whole, target: &mut Target, helper: &mut Helper) -> Result<(), Fault> {
         let Whole { spool, name, temp } = whole;
-        let wished = local_file_name(&name).ok_or_else(|| {
+        let wished = target.local_name(&name).ok_or_else(|| {
             let text = format!("{} makes no file name here; have it sent under another", quoted(&name));
             fault::fault(FaultKind::NameRefused, text)
         })?;

@@ -18,6 +18,8 @@ pub use telling::{FileKind, OkHearing, Outgoing, SendError, Step};
 pub const PORT: u16 = 8080;
 /// The port on which receivers of the named form listen.
 pub const NAMED_PORT: u16 = 5000;
+/// Where receivers of the named form write down who sent what, beside what they receive.
+pub const NAMED_LOG: &str = "log.txt";
 /// What a receiver says to go on.
 pub const OK: &[u8] = b"OK";
 /// The most bytes of metadata in the JSON form.
