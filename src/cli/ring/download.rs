@@ -95,7 +95,7 @@ impl Download {
             }
             Event::NeighbourAway { addr } => {
                 let who = who(run.neighbours().as_ref(), *addr);
-                run.out.note(&format!("waiting for {who}: nobody answers there; it is tried again"));
+                run.out.note(&format!("{who} does not answer; it is tried again"));
             }
             Event::NotAPeer { addr, .. } => {
                 self.strangers.insert(*addr);
