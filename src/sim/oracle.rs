@@ -292,9 +292,11 @@ impl Oracle {
             let Some(peer) = host.peer.as_ref().filter(|_| host.runs(now)) else { continue };
             peer.check_invariants();
             let status = peer.status(now + host.clock_ahead);
+            // Peers are those that are connected, as many again that were, and those that were only heard.
+            let connections_max = self.limits.connections_max;
             for (what, count, most) in [
-                ("connections", status.connections, self.limits.connections_max),
-                ("peers", status.peers.len(), self.limits.peers_max + self.limits.connections_max),
+                ("connections", status.connections, connections_max),
+                ("peers", status.peers.len(), self.limits.peers_max + 2 * connections_max),
             ] {
                 if count > most {
                     self.fail(format!("host {number} keeps {count} {what}, more than {most}"));
