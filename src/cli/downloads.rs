@@ -355,7 +355,7 @@ impl Downloads {
             title: format!("not all of {} is fetched", human::label(&text)),
             happened: "a content is offered under more names than are written at once".to_owned(),
             kept: None,
-            next: vec!["the same command again writes it under more of its names".to_owned()],
+            next: vec!["get the others by narrower patterns, or by their names".to_owned()],
         };
         let path = Some(self.target.path(None, Layout::Flat));
         self.fail(run, &failure, &Subject { id: None, name: Some(&text), path });
@@ -385,7 +385,8 @@ impl Downloads {
 
     fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
-        let had = Some((item.have, item.chunks)).filter(|(have, _)| *have > 0);
+        // What was fetched for another name is there, not kept for this one.
+        let had = Some((item.have, item.chunks)).filter(|(have, _)| *have > 0 && item.first.is_none());
         if *reason == FailReason::Cancelled {
             // Whoever cancelled it says so, once for all.
             return;

@@ -161,6 +161,18 @@ impl Download {
         }
     }
 
+    /// Has a wish follow this download, unless it is that of this one or of another that follows.
+    fn follow(&mut self, wish: Wish) {
+        let same = |name: &str, layout: Layout| (name, layout) == (wish.name.as_str(), wish.layout);
+        let failed = matches!(self.phase, Phase::ClosingPart);
+        let mut followers = self.followers.iter();
+        if (failed || !same(&self.name, self.layout))
+            && !followers.any(|other| same(&other.name, other.layout))
+        {
+            self.followers.push_back(wish);
+        }
+    }
+
     /// Whether it wants something of other peers.
     pub(in crate::core) fn wants_peers(&self) -> bool {
         matches!(
@@ -315,9 +327,7 @@ impl Downloader {
     pub(in crate::core) fn add(&mut self, content: ContentId, wish: Wish) -> bool {
         if let Some(present) = self.downloads.get_mut(&content) {
             if matches!(present.phase, Phase::ClosingPart) {
-                let same = |other: &Wish| (&other.name, other.layout) == (&wish.name, wish.layout);
-                present.followers.retain(|other| !same(other));
-                present.followers.push_back(wish);
+                present.follow(wish);
             }
             return false;
         }
@@ -331,7 +341,7 @@ impl Downloader {
     pub(in crate::core) fn add_or_follow(&mut self, content: ContentId, wish: Wish) -> bool {
         match self.downloads.get_mut(&content) {
             Some(present) => {
-                present.followers.push_back(wish);
+                present.follow(wish);
                 false
             }
             None => self.add(content, wish),
@@ -516,6 +526,9 @@ mod tests {
         for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
             assert_eq!(downloader.add_or_follow(CONTENT, wish(name)), number == 0);
         }
+        // What is fetched already is not fetched once more.
+        ["c", "a"].map(|name| assert!(!downloader.add_or_follow(CONTENT, wish(name))));
+        assert_eq!(downloader.follower_count(&CONTENT), 2);
         while downloader.activate(Time::ZERO).is_some() {
             assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");
             names.push(downloader.get(&CONTENT).unwrap().name.clone());

@@ -33,7 +33,8 @@ struct Watch {
     crowd_answered: Option<Time>,
     burst_datagrams: usize,
     answered: SortedMap<SocketAddr, Vec<Time>>,
-    finished: SortedSet<ContentId>,
+    /// The names that contents are resolved under and not finished.
+    wanted: SortedMap<ContentId, SortedSet<String>>,
     /// Which hosts it heard from.
     heard: Bitfield,
     /// The addresses of no host that it heard from.
@@ -52,7 +53,7 @@ impl Watch {
             crowd_answered: None,
             burst_datagrams: 0,
             answered: SortedMap::new(),
-            finished: SortedSet::new(),
+            wanted: SortedMap::new(),
             heard: Bitfield::empty(u32::try_from(hosts).unwrap_or(u32::MAX)),
             strangers: SortedSet::new(),
             suspect,
@@ -252,13 +253,13 @@ impl Oracle {
                     library.find(content).is_some_and(|content| hosts[host].disk.holds_whole(content));
                 if !whole {
                     self.fail(format!("host {host} says {content:?} is finished, but it is not whole"));
-                } else if !self.watches[host].finished.insert(*content) {
+                } else if self.watches[host].wanted.entry(*content).or_default().pop_first().is_none() {
                     self.fail(format!("host {host} says twice that {content:?} is finished"));
                 }
             }
-            Event::Resolved { content, .. } => {
-                // Asked for anew, it may be finished anew.
-                self.watches[host].finished.remove(content);
+            Event::Resolved { content, name, .. } => {
+                // Asked for anew, or under another name, it may be finished anew.
+                self.watches[host].wanted.entry(*content).or_default().insert(name.clone());
             }
             Event::PeerStruck { peer, why } => {
                 let struck = hosts.iter().position(|other| other.ip == peer.addr.ip());

@@ -112,8 +112,9 @@ pub enum Event {
     /// The time of [`crate::core::Command::Look`] is over; the status holds what was heard.
     Looked,
     /// A search found a content; a download of it begins. A glob gives one of these for each content and each of its names
-    /// that becomes a file of its own. Each is followed by one [`Event::Finished`], [`Event::Skipped`] or [`Event::Failed`] of
-    /// that content; those of one content come in the order in which they were resolved.
+    /// that becomes a file of its own. Each of these is followed by one [`Event::Finished`], [`Event::Skipped`] or
+    /// [`Event::Failed`] of that content; those of one content come in the order in which they were resolved. What is asked
+    /// for once more while it is under way is resolved once more, and ends once.
     Resolved {
         /// The ticket of [`crate::core::Command::Get`].
         ticket: u32,
