@@ -70,6 +70,11 @@ impl Every {
         Every { interval, last: None }
     }
 
+    /// The interval begins now.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.last = Some(now);
+    }
+
     /// Whether it is time (again); then the next interval begins.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= self.interval);

@@ -120,9 +120,6 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
 
 impl Shares {
     fn new(flags: String) -> Shares {
-        let mut plain = Every::new(PLAIN_INTERVAL);
-        // The first plain line comes after an interval, not at once.
-        plain.is_due(Instant::now());
         Shares {
             flags,
             offered: 0,
@@ -131,15 +128,18 @@ impl Shares {
             failed: 0,
             first_failure: None,
             live: Every::new(LIVE_INTERVAL),
-            plain,
+            plain: Every::new(PLAIN_INTERVAL),
         }
     }
 
     /// Tells what is being hashed, as often as is due.
     fn tell_reading(&mut self, run: &mut Run<'_>, now: Instant) {
-        let reading = run.reading("shared");
-        match reading {
-            None => run.out.clear(),
+        match run.reading("shared") {
+            None => {
+                run.out.clear();
+                // A plain line is for a file that takes longer than the interval.
+                self.plain.begin(now);
+            }
             Some(line) if run.out.is_live() && self.live.is_due(now) => run.out.show(&line),
             Some(line) if !run.out.is_live() && self.plain.is_due(now) => run.out.note(&line),
             Some(_) => {}
