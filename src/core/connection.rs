@@ -11,6 +11,7 @@ use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSo
 use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
 use crate::core::roster::Seat;
 use crate::core::row::Row;
@@ -190,6 +191,8 @@ pub(in crate::core) struct Connection {
     by_content: FewMap<ContentId, u32>,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
     pub(in crate::core) walks: VecDeque<u32>,
+    /// Requests that the other side may still make.
+    pub(in crate::core) requests: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(in crate::core) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -200,7 +203,7 @@ pub(in crate::core) struct Connection {
 
 impl Connection {
     /// A connection to or from `addr` that is dialled, or came in, now.
-    pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
+    pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, limits: &Limits, now: Time) -> Connection {
         Connection {
             addr,
             id: None,
@@ -228,6 +231,7 @@ impl Connection {
             pace: None,
             turn: None,
             asked: 0,
+            requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
@@ -487,9 +491,13 @@ impl Connection {
 mod tests {
     use super::*;
 
+    fn connection(dialled: bool) -> Connection {
+        Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), dialled, &Limits::default(), Time::ZERO)
+    }
+
     #[test]
     fn that_a_chunk_was_bad_is_said_before_the_end() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), true, Time::ZERO);
+        let mut connection = connection(true);
         connection.phase = Phase::Open;
         let bad = |chunk| Frame::Bad { channel: 0, chunk };
         connection.push(Frame::Ping);
@@ -504,7 +512,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_cut_short_by_closing_without_a_false_promise() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let mut connection = connection(false);
         let content = ContentId([0; 32]);
         let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
         connection.begin_chunk(0, out);
@@ -515,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_long_connection_still_knows_what_it_cancelled_last() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let mut connection = connection(false);
         let content = ContentId([0; 32]);
         for chunk in 0..1_000 {
             connection.note_cancelled(content, chunk);

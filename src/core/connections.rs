@@ -11,6 +11,7 @@ use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
+use crate::core::limits::Limits;
 use crate::core::push::conversation::Conversation as Push;
 use crate::core::time::Time;
 
@@ -34,9 +35,15 @@ enum Entry {
 
 impl Connections {
     /// A new native connection.
-    pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
+    pub(in crate::core) fn insert(
+        &mut self,
+        addr: SocketAddr,
+        dialled: bool,
+        limits: &Limits,
+        now: Time,
+    ) -> ConnId {
         // Bounded as the slots are.
-        let place = self.natives.insert(Connection::new(addr, dialled, now));
+        let place = self.natives.insert(Connection::new(addr, dialled, limits, now));
         let conn = self.insert_entry(Entry::Native(place as u32));
         self.natives[place].id = Some(conn);
         conn
@@ -233,9 +240,9 @@ mod tests {
     fn a_stale_id_finds_nothing() {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let first = connections.insert(addr, true, Time::ZERO);
+        let first = connections.insert(addr, true, &Limits::default(), Time::ZERO);
         connections.remove(first);
-        let second = connections.insert(addr, true, Time::ZERO);
+        let second = connections.insert(addr, true, &Limits::default(), Time::ZERO);
         assert_eq!(first.slot, second.slot);
         connections.remove(first);
         assert!(connections.get(first).is_none());
@@ -248,7 +255,7 @@ mod tests {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let mut conns = Vec::new();
         for port in 0..20 {
-            let conn = connections.insert(addr(port), false, Time::ZERO);
+            let conn = connections.insert(addr(port), false, &Limits::default(), Time::ZERO);
             if port % 3 == 0 {
                 connections.become_http(conn, Reader::new(addr(port), Time::ZERO, Time::ZERO));
             } else if port % 5 == 0 {
@@ -267,13 +274,13 @@ mod tests {
     fn connections_of_different_kinds_are_not_taken_for_each_other() {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let conn = connections.insert(addr, false, Time::ZERO);
+        let conn = connections.insert(addr, false, &Limits::default(), Time::ZERO);
         connections.become_classic(conn, Conversation::serving(addr, 5001, Time::ZERO));
         assert!(connections.get(conn).is_none() && connections.classic(conn).is_some());
         assert_eq!((connections.iter().count(), connections.iter_classic().count()), (0, 1));
         connections.remove(conn);
         assert!(connections.classic(conn).is_none() && connections.len() == 0);
-        let conn = connections.insert(addr, false, Time::ZERO);
+        let conn = connections.insert(addr, false, &Limits::default(), Time::ZERO);
         connections.become_http(conn, Reader::new(addr, Time::ZERO, Time::ZERO));
         assert!(connections.get(conn).is_none() && connections.classic(conn).is_none());
         assert_eq!((connections.iter().count(), connections.iter_http().count()), (0, 1));

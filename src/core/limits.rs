@@ -28,8 +28,14 @@ pub struct Limits {
     pub redial_wait_min: Duration,
     /// The longest wait before an endpoint that failed is dialled again.
     pub redial_wait_max: Duration,
+    /// Control frames of one connection that are handled before the next connection has its turn.
+    pub frames_at_once_max: usize,
     /// Requests one connection may have queued with us.
     pub queued_requests_max: usize,
+    /// Requests one connection may make at once without a chunk being delivered; each delivered chunk allows one more.
+    pub requests_at_once_max: u32,
+    /// So many more requests each second allows.
+    pub requests_per_s: u32,
     /// Contents one connection may name.
     pub channels_max: usize,
     /// Chunks that are being sent at once, over all connections.
@@ -172,7 +178,10 @@ impl Default for Limits {
             send_stall_max: s(30),
             redial_wait_min: ms(500),
             redial_wait_max: s(600),
+            frames_at_once_max: 64,
             queued_requests_max: 64,
+            requests_at_once_max: 256,
+            requests_per_s: 64,
             channels_max: 20_000,
             upload_slots: 4,
             upload_slot_stall: ms(200),

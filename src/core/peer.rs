@@ -251,7 +251,8 @@ impl Peer {
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
-    /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
+    /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
+    /// connections had their turn, because [`Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         if self.connections.get(conn).is_some() {
             self.on_bytes(now, conn, bytes)

@@ -134,6 +134,7 @@ impl Peer {
             self.say(now, conn, Frame::Withdraw { channel: number, reason });
         }
         for (conn, ask) in self.uploader.cancel_content(&content) {
+            self.give_request_back(conn);
             self.reject(now, conn, ask.channel, ask.content, ask.chunk, reason);
         }
     }

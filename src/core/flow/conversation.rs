@@ -11,11 +11,13 @@ use crate::wire::message::Frame;
 pub(in crate::core) const LEAVING: &str = "leaving";
 
 impl Peer {
-    /// Decodes control bytes up to where payload begins; returns how many were taken.
+    /// Decodes control bytes up to where payload begins, but no more frames than one connection may have handled before
+    /// others have their turn; returns how many bytes were taken.
     pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let mut used = 0;
+        let (mut used, mut frames) = (0, 0);
         while let Some(connection) = self.connections.get_mut(conn) {
-            if used == bytes.len() || connection.expects() != Expect::Control {
+            let is_over = frames >= self.config.limits.frames_at_once_max;
+            if used == bytes.len() || is_over || connection.expects() != Expect::Control {
                 break;
             }
             connection.heard = now;
@@ -23,6 +25,7 @@ impl Peer {
             match connection.decoder.decode(&bytes[used..]) {
                 Ok((taken, decoded)) => {
                     used += taken;
+                    frames += 1;
                     match decoded {
                         Some(Decoded::Frame(frame)) => self.on_frame(now, conn, frame),
                         Some(Decoded::Chunk { channel, chunk, bytes }) => {

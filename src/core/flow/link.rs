@@ -26,7 +26,7 @@ impl Peer {
         {
             return None;
         }
-        let conn = self.connections.insert(to, true, now);
+        let conn = self.connections.insert(to, true, &self.config.limits, now);
         self.links.dialled(to, conn);
         self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
         self.output(Output::Dial { conn, to });
@@ -52,7 +52,7 @@ impl Peer {
             return None;
         }
         let deadline = now + limits.handshake_deadline;
-        let conn = self.connections.insert(from, false, now);
+        let conn = self.connections.insert(from, false, limits, now);
         self.links.half_open_add(ip);
         self.timers.set(Timer::Connection(conn), deadline);
         // Nothing is said before the other side has: it may speak another dialect, or none. Reading may begin.

@@ -44,8 +44,9 @@ impl Peer {
         if !connection.lists_out.is_empty() {
             self.tell_lists(conn);
         }
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         if let Some(out) = done {
+            connection.requests.give_back();
             let content = out.content;
             let event = Event::ChunkSent {
                 content: out.content,
@@ -115,6 +116,10 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
+        if !self.connections.get_mut(conn).is_some_and(|connection| connection.requests.take(now)) {
+            self.counters.add("requests over the allowance");
+            return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
+        }
         let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
         let ask = Ask { channel: number, content, chunk, bytes };
         self.uploader.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
@@ -142,6 +147,7 @@ impl Peer {
             return self.close_for_fault(now, conn, "recalled a chunk of nothing");
         };
         if self.uploader.cancel(conn, number, chunk) {
+            self.give_request_back(conn);
             self.say(now, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
             self.grant_uploads(now);
         }
@@ -182,6 +188,7 @@ impl Peer {
         match (connection.take_back_chunk(), channel) {
             (Some(_), Some(channel)) => {
                 self.uploader.end_turn(conn);
+                self.give_request_back(conn);
                 self.reject(now, conn, channel, content, out.chunk, reason);
                 self.grant_uploads(now);
             }
@@ -223,6 +230,13 @@ impl Peer {
             return self.close_for_fault(now, conn, "asks for what it cannot have again and again");
         }
         self.reject(now, conn, channel, content, chunk, reason);
+    }
+
+    /// A request of this connection's comes to nothing through this peer, so it may make another.
+    pub(in crate::core) fn give_request_back(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.requests.give_back();
+        }
     }
 
     /// Tells somebody that a chunk will not come.

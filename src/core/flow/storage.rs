@@ -247,6 +247,7 @@ impl Peer {
         if self.downloader.get(&content).is_some_and(|download| download.is_running()) {
             self.catalogue.remove_chunk(&content, chunk);
             for (conn, ask) in self.uploader.cancel_chunk(&content, chunk) {
+                self.give_request_back(conn);
                 self.reject(now, conn, ask.channel, content, chunk, RefuseReason::NotHere);
             }
             self.ask_for_chunks(now, content);
