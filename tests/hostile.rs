@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Bitfield, Command, Config, ConnId, ContentId, Event, Expect, Geometry, IfaceId, Input, Limits, Output,
-    PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
+    Bitfield, Command, Config, ConnId, ContentId, Event, Expect, Geometry, HttpConfig, IfaceId, Input,
+    Limits, Output, PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -15,6 +15,9 @@ use chunkcast::wire::message::{
     Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query,
     RefuseReason, Wanted,
 };
+
+#[path = "hostile/connections.rs"]
+mod connections;
 
 const CONTENT: ContentId = ContentId([7; 32]);
 
@@ -60,6 +63,18 @@ fn bytes(frame: &Frame) -> Vec<u8> {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Bench {
+        Bench::configured(limits, None)
+    }
+
+    fn serving_http(limits: Limits) -> Bench {
+        Bench::configured(limits, Some(HttpConfig { names: Vec::new() }))
+    }
+
+    fn configured(limits: Limits, http: Option<HttpConfig>) -> Bench {
         let config = Config {
             user: "me".into(),
             tcp_port: 7117,
@@ -67,13 +82,13 @@ impl Bench {
             discovers: true,
             topology: Topology::Mesh,
             classic: None,
-            http: None,
+            http,
             foreign: None,
             broadcast: true,
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],
             agent: "bench".into(),
-            limits: Limits::default(),
+            limits,
         };
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -81,6 +96,11 @@ impl Bench {
     }
 
     fn drain(&mut self) {
+        self.carry_out();
+        self.peer.check_invariants();
+    }
+
+    fn carry_out(&mut self) {
         while let Some(output) = self.peer.poll() {
             match output {
                 Output::Event(event) => self.events.push(event),
@@ -91,7 +111,6 @@ impl Bench {
                 Output::Release(_) => {}
             }
         }
-        self.peer.check_invariants();
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -121,11 +140,17 @@ impl Bench {
     }
 
     fn says(&mut self, conn: ConnId, frame: &Frame) {
+        self.says_unchecked(conn, frame);
+        self.peer.check_invariants();
+    }
+
+    /// The same without a look at all invariants, for what is said thousands of times.
+    fn says_unchecked(&mut self, conn: ConnId, frame: &Frame) {
         let bytes = bytes(frame);
         let mut used = 0;
         while used < bytes.len() {
             let taken = self.peer.received(self.now, conn, &bytes[used..]);
-            self.drain();
+            self.carry_out();
             if taken == 0 {
                 return;
             }
@@ -580,104 +605,4 @@ fn an_answer_to_a_recall_that_was_none_changes_nothing() {
     assert_eq!(asks(&bench.heard(other)), (0, 0));
     bench.sends(first, 0, 100);
     assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
-}
-
-/// How often something of this name was counted.
-fn counted(bench: &Bench, name: &str) -> u64 {
-    let counters = bench.peer.status(bench.now).counters;
-    counters.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
-}
-
-#[test]
-fn of_one_connection_a_bounded_number_of_frames_is_handled_at_once() {
-    let at_once = Limits::default().frames_at_once_max;
-    let mut bench = Bench::new();
-    let conn = bench.connected(host(2), 2);
-    let ping = bytes(&Frame::Ping);
-    let pings = ping.repeat(1_000);
-    let (mut used, mut turns) = (0, 0);
-    while used < pings.len() {
-        let taken = bench.peer.received(bench.now, conn, &pings[used..]);
-        bench.drain();
-        // What is left waits for the connection's next turn: more is still expected.
-        assert!(taken > 0 && taken <= at_once * ping.len(), "{taken} bytes at once");
-        assert_eq!(bench.peer.expects(conn), Expect::Control);
-        used += taken;
-        turns += 1;
-    }
-    assert_eq!(turns, 1_000usize.div_ceil(at_once));
-    // The last frame counts like the first, however many turns it took.
-    assert!(bench.heard(conn).contains(&Frame::Pong));
-}
-
-/// A connection on which a file of seven chunks can be requested, and nothing was yet.
-fn served(bench: &mut Bench) -> ConnId {
-    bench.offers(CONTENT, "x");
-    let conn = bench.connected(host(2), 2);
-    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
-    bench.heard(conn);
-    conn
-}
-
-#[test]
-fn requests_that_are_cancelled_again_and_again_are_rejected_and_then_close_the_connection() {
-    let at_once = u64::from(Limits::default().requests_at_once_max);
-    let mut bench = Bench::new();
-    let conn = served(&mut bench);
-    let mut made = 0;
-    while made < 10_000 && bench.peer.expects(conn) != Expect::Nothing {
-        made += 1;
-        bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-        bench.says(conn, &Frame::Cancel { channel: 0, chunk: 0 });
-    }
-    let over = counted(&bench, "requests over the allowance");
-    assert_eq!(made - over, at_once, "requests that were taken");
-    assert!(bench.is_closing(conn) && over <= 513, "{over} were rejected before the connection was closed");
-}
-
-#[test]
-fn requests_over_the_allowance_are_rejected_as_busy_and_time_allows_more() {
-    let limits = Limits::default();
-    let mut bench = Bench::new();
-    let conn = served(&mut bench);
-    let rejected = |bench: &mut Bench, requests: u32| {
-        for _ in 0..requests {
-            bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-            bench.says(conn, &Frame::Cancel { channel: 0, chunk: 0 });
-        }
-        let mut heard = bench.heard(conn);
-        heard.retain(|frame| matches!(frame, Frame::Reject { .. }));
-        let busy = |frame: &Frame| matches!(frame, Frame::Reject { reason: RefuseReason::Busy, .. });
-        assert!(heard.iter().all(busy), "{heard:?}");
-        heard.len()
-    };
-    assert_eq!(rejected(&mut bench, limits.requests_at_once_max), 0);
-    assert_eq!(rejected(&mut bench, 3), 3);
-    bench.wait(1_000);
-    assert_eq!(rejected(&mut bench, limits.requests_per_s + 3), 3);
-    assert!(!bench.is_closing(conn));
-}
-
-#[test]
-fn delivered_chunks_and_requests_that_the_holder_gave_back_cost_nothing() {
-    let mut bench = Bench::new();
-    let conn = served(&mut bench);
-    for _ in 0..1_000 {
-        bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-        bench.heard(conn);
-        let Segment::Span { len, .. } = bench.peer.next_segment(bench.now, conn) else {
-            panic!("the chunk is sent")
-        };
-        bench.peer.sent(bench.now, conn, len);
-        bench.drain();
-    }
-    assert_eq!(bench.count(|event| matches!(event, Event::ChunkSent { .. })), 1_000);
-    for _ in 0..1_000 {
-        bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-        bench.says(conn, &Frame::Recall { channel: 0, chunk: 0 });
-        let given_back = Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled };
-        assert!(bench.heard(conn).contains(&given_back));
-    }
-    assert_eq!(counted(&bench, "requests over the allowance"), 0);
-    assert!(!bench.is_closing(conn));
 }

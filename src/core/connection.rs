@@ -185,6 +185,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) manifest_asks: VecDeque<(u32, u32)>,
     pub(in crate::core) addr: SocketAddr,
     pub(in crate::core) since: Time,
+    /// When a chunk last went over it, in either direction.
+    pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     /// Where the directory found it last.
     pub(in crate::core) seat: Option<Seat>,
@@ -210,6 +212,7 @@ impl Connection {
             dialled,
             phase: if dialled { Phase::Dialling } else { Phase::Greeting },
             since: now,
+            payload: None,
             identity: None,
             seat: None,
             decoder: Decoder::default(),

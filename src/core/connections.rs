@@ -12,6 +12,7 @@ use crate::core::connection::Connection;
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
 use crate::core::limits::Limits;
+use crate::core::places::Places;
 use crate::core::push::conversation::Conversation as Push;
 use crate::core::time::Time;
 
@@ -22,6 +23,8 @@ pub(in crate::core) struct Connections {
     /// The native ones, side by side: what lies in few pages is found sooner.
     natives: Slab<Connection>,
     generations: Vec<u32>,
+    /// Who has a place, of all kinds.
+    pub(in crate::core) places: Places,
 }
 
 #[derive(Debug)]
@@ -44,19 +47,21 @@ impl Connections {
     ) -> ConnId {
         // Bounded as the slots are.
         let place = self.natives.insert(Connection::new(addr, dialled, limits, now));
-        let conn = self.insert_entry(Entry::Native(place as u32));
+        let conn = self.insert_entry(Entry::Native(place as u32), addr, now);
         self.natives[place].id = Some(conn);
         conn
     }
 
     /// A new classic one.
-    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation) -> ConnId {
-        self.insert_entry(Entry::Classic(Box::new(conversation)))
+    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation, now: Time) -> ConnId {
+        let addr = conversation.addr;
+        self.insert_entry(Entry::Classic(Box::new(conversation)), addr, now)
     }
 
     /// A new one on which a file is pushed in a dialect of the field.
-    pub(in crate::core) fn insert_push(&mut self, push: Push) -> ConnId {
-        self.insert_entry(Entry::Push(Box::new(push)))
+    pub(in crate::core) fn insert_push(&mut self, push: Push, now: Time) -> ConnId {
+        let addr = push.addr;
+        self.insert_entry(Entry::Push(Box::new(push)), addr, now)
     }
 
     /// A native connection turned out to be a classic one. It keeps its id.
@@ -143,6 +148,7 @@ impl Connections {
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
         if self.entry(conn).is_some() {
             let (_, entry) = self.slots.remove(conn.slot as usize);
+            self.places.give_back(conn);
             self.forget(&entry);
         }
     }
@@ -189,7 +195,7 @@ impl Connections {
         self.slots.len()
     }
 
-    fn insert_entry(&mut self, new: Entry) -> ConnId {
+    fn insert_entry(&mut self, new: Entry, addr: SocketAddr, now: Time) -> ConnId {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
         if self.generations.len() <= slot {
@@ -199,7 +205,9 @@ impl Connections {
         self.generations[slot] = generation.wrapping_add(1);
         vacant.insert((generation, new));
         // Bounded by `Limits::connections_max`, which callers check.
-        ConnId { slot: slot as u32, generation }
+        let conn = ConnId { slot: slot as u32, generation };
+        self.places.take(conn, addr.ip(), now);
+        conn
     }
 
     /// A connection turned out to be of another kind.

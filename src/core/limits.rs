@@ -12,6 +12,8 @@ pub const MIRROR_STALL: Duration = Duration::from_secs(60);
 pub struct Limits {
     /// Connections of all kinds at once.
     pub connections_max: usize,
+    /// Of those, places that only addresses without a connection get (this host's own addresses excepted); at most an eighth.
+    pub connections_reserved: usize,
     /// Connections of one address that have not said hello yet (this host's own addresses excepted).
     pub half_open_per_address_max: usize,
     /// From a connection's first moment to a complete hello; bytes do not extend it.
@@ -170,6 +172,7 @@ impl Default for Limits {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         Limits {
             connections_max: 10_240,
+            connections_reserved: 256,
             half_open_per_address_max: 64,
             handshake_deadline: s(5),
             dial_deadline: s(5),

@@ -33,6 +33,7 @@ pub mod name;
 mod neighbourhood;
 pub mod peer;
 pub mod picker;
+mod places;
 mod push;
 mod pusher;
 mod rates;

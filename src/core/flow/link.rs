@@ -15,14 +15,13 @@ use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
     pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
-        let room = self.connections.len() < self.config.limits.connections_max;
         let own = to.port() == self.config.tcp_port && self.config.own_addresses.contains(&to.ip());
-        if !room
-            || own
+        if own
             || self.leaving.is_some()
             || self.links.to_endpoint(&to).is_some()
             || self.is_connected(&to)
             || !self.dialer.may_dial(now, &to)
+            || !self.make_room(now, to.ip())
         {
             return None;
         }
@@ -46,11 +45,11 @@ impl Peer {
             self.counters.add("connections refused: half-open of one address");
             return None;
         }
-        if self.connections.len() >= limits.connections_max {
-            self.evict_a_stranger(now);
+        if !self.make_room(now, ip) {
             self.counters.add("connections refused: table full");
             return None;
         }
+        let limits = &self.config.limits;
         let deadline = now + limits.handshake_deadline;
         let conn = self.connections.insert(from, false, limits, now);
         self.links.half_open_add(ip);
@@ -314,15 +313,6 @@ impl Peer {
         }
         let dialler = |conn| if dialled(conn) { &self.id } else { peer };
         dialler(older) <= dialler(newer)
-    }
-
-    /// The table is full: the connection that came in first and has not said hello makes room for the next one.
-    fn evict_a_stranger(&mut self, now: Time) {
-        let strangers = self.connections.iter().filter(|(_, c)| c.phase == Phase::Greeting && !c.dialled);
-        let oldest = strangers.min_by_key(|(_, connection)| connection.since).map(|(conn, _)| conn);
-        if let Some(conn) = oldest {
-            self.close(now, conn, None);
-        }
     }
 
     /// Takes a connection out of everything it takes part in.

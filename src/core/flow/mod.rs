@@ -22,6 +22,7 @@ pub(in crate::core) mod progress;
 pub(in crate::core) mod push;
 pub(in crate::core) mod receive;
 mod relocate;
+mod room;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
 pub(in crate::core) mod sources;

@@ -47,6 +47,7 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         if let Some(out) = done {
             connection.requests.give_back();
+            connection.payload = Some(now);
             let content = out.content;
             let event = Event::ChunkSent {
                 content: out.content,

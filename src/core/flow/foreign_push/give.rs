@@ -24,7 +24,7 @@ impl Peer {
         match self.script(content, file) {
             Ok((size, steps)) => {
                 let giving = Giving::new(ticket, content, size, steps, form.is_acknowledged(), now);
-                let conn = self.connections.insert_push(Conversation::giving(to, giving));
+                let conn = self.connections.insert_push(Conversation::giving(to, giving), now);
                 self.output(Output::Dial { conn, to });
                 self.time_push(now, conn);
             }
