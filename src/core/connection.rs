@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
+use crate::core::channels::Channels;
 use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
@@ -14,7 +15,6 @@ use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
 use crate::core::roster::Seat;
-use crate::core::row::Row;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
@@ -114,6 +114,23 @@ pub(in crate::core) struct Channel {
 }
 
 impl Channel {
+    /// A channel of which nothing is known but its content.
+    pub(in crate::core) fn new(content: ContentId) -> Channel {
+        Channel {
+            content,
+            our_cut: None,
+            theirs: None,
+            their_cut: None,
+            remote: None,
+            told: None,
+            shown: None,
+            refused: false,
+            pages_late: 0,
+            withdrawn: false,
+            opened: false,
+        }
+    }
+
     /// Whether what the other side has counts for a download in this cut: it is a source, and cuts the content alike.
     pub(in crate::core) fn counts_for(&self, cut: Option<Geometry>) -> bool {
         !self.refused && self.their_cut.is_some() && self.their_cut == cut
@@ -160,7 +177,7 @@ pub(in crate::core) struct Connection {
     /// Its own id, once it has one.
     pub(in crate::core) id: Option<ConnId>,
     /// Our channels, by our numbers.
-    pub(in crate::core) channels: Row<Channel>,
+    pub(in crate::core) channels: Channels,
     pub(in crate::core) incoming: Option<Incoming>,
     pub(in crate::core) decoder: Decoder,
     outbox: Vec<u8>,
@@ -177,6 +194,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) turn: Option<Duration>,
     /// What a whole chunk from there takes, from its first byte to its last.
     pub(in crate::core) pace: Option<Duration>,
+    /// Channels that were refused here when they were named, and are remembered with their content.
+    pub(in crate::core) refused_kept: u32,
     /// Their numbers to ours.
     pub(in crate::core) theirs: FewMap<u32, u32>,
     /// Catalogue pages the other side asked for.
@@ -218,7 +237,8 @@ impl Connection {
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
-            channels: Row::new(),
+            channels: Channels::new(),
+            refused_kept: 0,
             theirs: FewMap::default(),
             by_content: FewMap::default(),
             stale_haves: FewMap::default(),
@@ -264,20 +284,20 @@ impl Connection {
     /// Our channel for a content, if it was named.
     pub(in crate::core) fn channel_of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
         let number = self.number_of(content)?;
-        Some((number, self.channels.get(number as usize)?))
+        Some((number, self.channels.get(number)?))
     }
 
     /// Our channel for a content, to change it.
     pub(in crate::core) fn channel_of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
         let number = self.number_of(content)?;
-        Some((number, self.channels.get_mut(number as usize)?))
+        Some((number, self.channels.get_mut(number)?))
     }
 
     /// Our number for a content. Most connections name one content, and most of the time it is the last.
     fn number_of(&self, content: &ContentId) -> Option<u32> {
         match self.channels.last() {
             // The last channel of a content is its present one.
-            Some(last) if last.content == *content => Some(self.channels.len() as u32 - 1),
+            Some((number, last)) if last.content == *content => Some(number),
             _ => self.by_content.get(content).copied(),
         }
     }
@@ -285,11 +305,11 @@ impl Connection {
     /// Our channel that answers to their number.
     pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
         // Most of the time both sides name contents in the same order.
-        match self.channels.get(theirs as usize) {
+        match self.channels.get(theirs) {
             Some(channel) if channel.theirs == Some(theirs) => Some((theirs, channel)),
             _ => {
                 let number = *self.theirs.get(&theirs)?;
-                Some((number, self.channels.get(number as usize)?))
+                Some((number, self.channels.get(number)?))
             }
         }
     }
@@ -301,23 +321,25 @@ impl Connection {
 
     /// Makes our next channel, for a content that has none or whose former one is over.
     pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
-        // Bounded by `Limits::channels_max`, which callers check.
-        let number = self.channels.len() as u32;
-        self.channels.push(Channel {
-            content,
-            our_cut: None,
-            theirs: None,
-            their_cut: None,
-            remote: None,
-            told: None,
-            shown: None,
-            refused: false,
-            pages_late: 0,
-            withdrawn: false,
-            opened: false,
-        });
+        let number = self.channels.push(Channel::new(content));
         self.by_content.insert(content, number);
         number
+    }
+
+    /// The channel of a content is over: nothing more comes of it, and of it a bit remains. What concerns that channel and is
+    /// still on its way is passed over.
+    pub(in crate::core) fn end_channel(&mut self, content: &ContentId) {
+        let Some(number) = self.number_of(content) else { return };
+        if let Some(theirs) = self.channels.end(number).and_then(|channel| channel.theirs) {
+            self.theirs.remove(&theirs);
+        }
+        self.by_content.remove(content);
+        self.stale_haves.remove(&number);
+    }
+
+    /// Whether a chunk of this content was cancelled that may still come.
+    pub(in crate::core) fn awaits_cancelled(&self, content: &ContentId) -> bool {
+        self.cancelled.iter().any(|(cancelled, _)| cancelled == content)
     }
 
     /// A request was taken back; its chunk may be on the way already.

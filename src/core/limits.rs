@@ -40,6 +40,13 @@ pub struct Limits {
     pub requests_per_s: u32,
     /// Contents one connection may name.
     pub channels_max: usize,
+    /// Channels that are open, over all connections.
+    pub channels_open_max: usize,
+    /// With more open channels than this, a connection on which no chunk ever went gives way when [`Limits::channels_open_max`]
+    /// is reached; and what is complete on both sides takes no more than a bit.
+    pub channels_unused_max: usize,
+    /// Refused channels of one connection that are remembered with their content; of the others a bit remains.
+    pub channels_refused_kept_max: u32,
     /// Chunks that are being sent at once, over all connections.
     pub upload_slots: usize,
     /// An upload that moves nothing for this long lends its slot to another.
@@ -186,6 +193,9 @@ impl Default for Limits {
             requests_at_once_max: 256,
             requests_per_s: 64,
             channels_max: 20_000,
+            channels_open_max: 1_000_000,
+            channels_unused_max: 1_000,
+            channels_refused_kept_max: 16,
             upload_slots: 4,
             upload_slot_stall: ms(200),
             window_chunks_max: 32,

@@ -233,3 +233,131 @@ fn readers_that_keep_a_connection_open_give_way_like_peers() {
     let standing: Vec<bool> = readers.iter().map(|conn| stands(&bench, *conn)).collect();
     assert!(stands(&bench, peer) && !standing[0] && standing[1..].iter().all(|stands| *stands));
 }
+
+/// The id of content number `number`.
+fn numbered(number: u32) -> ContentId {
+    let mut id = [0xcc; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    ContentId(id)
+}
+
+/// Names contents `from` to `to` on channels of the same numbers, and takes what is said to that.
+fn names(bench: &mut Bench, conn: ConnId, numbers: std::ops::Range<u32>) -> Vec<Frame> {
+    let mut heard = Vec::new();
+    for number in numbers {
+        bench.says_unchecked(
+            conn,
+            &Frame::Open { channel: number, content: numbered(number), size: 0, chunk_bytes: 0 },
+        );
+        if number % 64 == 63 {
+            heard.extend(bench.heard(conn));
+        }
+    }
+    heard.extend(bench.heard(conn));
+    heard
+}
+
+#[test]
+fn of_channels_that_are_refused_a_bit_remains() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    let heard = names(&mut bench, conn, 0..20_000);
+    let refused = heard.iter().filter(|frame| matches!(frame, Frame::Refuse { .. })).count();
+    assert_eq!(refused, 20_000);
+    let kept = bench.peer.status(bench.now).channels;
+    assert!(kept <= Limits::default().channels_refused_kept_max as usize, "{kept} channels are kept");
+    // What is still said on them crossed the refusal, and is passed over: also that the cut is known now.
+    for channel in [0, 100, 19_999] {
+        bench.says(conn, &Frame::Have { channel, first: 0, count: 1 });
+        bench.says(conn, &Frame::Request { channel, chunk: 0 });
+        bench.says(conn, &Frame::Cancel { channel, chunk: 0 });
+        bench.says(conn, &Frame::Withdraw { channel, reason: RefuseReason::Gone });
+    }
+    let content = numbered(19_999);
+    bench.says(conn, &Frame::Open { channel: 19_999, content, size: 100, chunk_bytes: 16 << 10 });
+    assert!(bench.heard(conn).is_empty() && !bench.is_closing(conn));
+}
+
+#[test]
+fn requests_on_a_refused_channel_of_which_a_bit_remains_end_the_connection_like_others() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    names(&mut bench, conn, 0..100);
+    for _ in 0..512 {
+        bench.says(conn, &Frame::Request { channel: 99, chunk: 0 });
+    }
+    assert!(!bench.is_closing(conn));
+    bench.says(conn, &Frame::Request { channel: 99, chunk: 0 });
+    assert!(bench.is_closing(conn));
+}
+
+/// A bench that offers so many files of one chunk.
+fn offering(limits: Limits, files: u32) -> Bench {
+    let mut bench = Bench::with(limits);
+    for number in 0..files {
+        let name = format!("{number}.txt");
+        let offered = StoreReply::Offered { content: numbered(number), name, size: 100 };
+        bench.peer.handle(bench.now, Input::Stored(offered));
+        while bench.peer.poll().is_some() {}
+    }
+    bench
+}
+
+#[test]
+fn a_channel_of_what_both_sides_have_is_a_bit_and_can_be_named_anew() {
+    let mut bench = offering(Limits { channels_unused_max: 50, ..Limits::default() }, 200);
+    let conn = bench.connected(host(2), 2);
+    names(&mut bench, conn, 0..200);
+    assert_eq!(bench.peer.status(bench.now).channels, 200);
+    let size = 100;
+    for channel in 0..200 {
+        bench.says(conn, &Frame::Open { channel, content: numbered(channel), size, chunk_bytes: 16 << 10 });
+        bench.says(conn, &Frame::Have { channel, first: 0, count: 1 });
+    }
+    assert_eq!(bench.peer.status(bench.now).channels, 0);
+    // The other side lost the file, and names it under a new number.
+    bench.says(conn, &Frame::Withdraw { channel: 7, reason: RefuseReason::Gone });
+    bench.heard(conn);
+    bench.says(conn, &Frame::Open { channel: 300, content: numbered(7), size: 0, chunk_bytes: 0 });
+    let opened = |frame: &Frame| matches!(frame, Frame::Open { content, .. } if *content == numbered(7));
+    assert!(bench.heard(conn).iter().any(opened) && !bench.is_closing(conn));
+    bench.says(conn, &Frame::Request { channel: 300, chunk: 0 });
+    bench.heard(conn);
+    assert!(matches!(bench.peer.next_segment(bench.now, conn), Segment::Span { len: 100, .. }));
+}
+
+/// Takes one chunk of content 0 on channel 0.
+fn takes_a_chunk(bench: &mut Bench, conn: ConnId) {
+    bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
+    bench.heard(conn);
+    let Segment::Span { len, .. } = bench.peer.next_segment(bench.now, conn) else { panic!("it is sent") };
+    bench.peer.sent(bench.now, conn, len);
+    bench.drain();
+}
+
+#[test]
+fn when_too_many_channels_are_open_a_connection_that_fetches_nothing_gives_way() {
+    let limits = Limits { channels_open_max: 3_000, ..Limits::default() };
+    let mut bench = offering(limits, 1_500);
+    let (reader, namer, other, late) = (
+        bench.connected(host(2), 2),
+        bench.connected(host(3), 3),
+        bench.connected(host(4), 4),
+        bench.connected(host(5), 5),
+    );
+    names(&mut bench, reader, 0..1_500);
+    takes_a_chunk(&mut bench, reader);
+    names(&mut bench, namer, 0..1_400);
+    names(&mut bench, other, 0..100);
+    assert_eq!(bench.peer.status(bench.now).channels, 3_000);
+    names(&mut bench, late, 0..1);
+    assert!(!stands(&bench, namer) && [reader, other, late].iter().all(|conn| stands(&bench, *conn)));
+    // With nobody who can give way, a content is refused as a busy peer does.
+    takes_a_chunk(&mut bench, late);
+    names(&mut bench, late, 1..1_400);
+    let over = names(&mut bench, other, 100..110);
+    let busy = |frame: &&Frame| matches!(frame, Frame::Refuse { reason: RefuseReason::Busy, .. });
+    assert_eq!(over.iter().filter(busy).count(), 10, "{over:?}");
+    assert_eq!(bench.peer.status(bench.now).channels, 3_000 + 10);
+    assert!([reader, other, late].iter().all(|conn| stands(&bench, *conn)));
+}

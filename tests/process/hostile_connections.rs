@@ -1,16 +1,18 @@
-//! Connections that keep others out: an idle crowd, and more of them than there are descriptors.
+//! Connections that keep others out: an idle crowd, more of them than there are descriptors, channels without end.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
-use chunkcast::core::PeerId;
-use chunkcast::wire::frame;
+use chunkcast::core::{ContentId, PeerId};
+use chunkcast::wire::frame::{self, Decoded, Decoder};
 use chunkcast::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 
 use crate::child::{Child, PATIENCE};
 use crate::files::{MIB, assert_same, random_file};
 use crate::hosts::Hosts;
 use crate::lan::Lan;
+
+const MEMORY_BYTES_MAX: u64 = 64 * MIB;
 
 /// Starts the binary with at most so many descriptors.
 fn limited(descriptors: u32) -> [String; 3] {
@@ -103,4 +105,58 @@ fn a_connection_for_which_there_is_no_descriptor_is_closed_at_once() {
     drop(crowd);
     lan.get("getter", "talk.mkv", &lan.folder("got")).run().expect(0);
     sharer.interrupt().expect(0);
+}
+
+#[test]
+fn channels_of_unknown_contents_take_no_memory() {
+    const CONNECTIONS: u32 = 24;
+    const CHANNELS: u32 = 20_000;
+    let lan = Lan::new();
+    let source = lan.path("talk.mkv");
+    random_file(&source, MIB, 43);
+    let mut sharer = lan.share("sharer", &source);
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port_of(&mut sharer)));
+    let mut refused = 0;
+    let connections: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|number| {
+            let mut stream = greeting(None, to);
+            refused += names_unknown(&mut stream, number, CHANNELS);
+            stream
+        })
+        .collect();
+    assert_eq!(refused, CONNECTIONS * CHANNELS);
+    let memory = sharer.peak_memory_bytes();
+    assert!(memory <= MEMORY_BYTES_MAX, "the sharer took {memory} bytes");
+    lan.get("getter", "talk.mkv", &lan.folder("got")).run().expect(0);
+    drop(connections);
+    sharer.interrupt().expect(0);
+}
+
+/// Names so many contents that nobody has, each of them once, and counts how many are refused.
+fn names_unknown(stream: &mut TcpStream, connection: u32, channels: u32) -> u32 {
+    let (mut decoder, mut bytes) = (Decoder::default(), vec![0; 64 << 10]);
+    let mut refused = 0;
+    for first in (0..channels).step_by(1_000) {
+        let mut said = Vec::new();
+        for channel in first..channels.min(first + 1_000) {
+            let mut id = [0x5a; 32];
+            id[..4].copy_from_slice(&connection.to_be_bytes());
+            id[4..8].copy_from_slice(&channel.to_be_bytes());
+            let content = ContentId(id);
+            frame::encode(&Frame::Open { channel, content, size: 0, chunk_bytes: 0 }, &mut said);
+        }
+        stream.write_all(&said).unwrap();
+        // Whoever says more before it has heard the answers is closed.
+        while refused < channels.min(first + 1_000) {
+            let count = stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "closed after {refused} contents were refused");
+            let mut rest = &bytes[..count];
+            while !rest.is_empty() {
+                let (used, decoded) = decoder.decode(rest).unwrap();
+                rest = &rest[used..];
+                refused += u32::from(matches!(decoded, Some(Decoded::Frame(Frame::Refuse { .. }))));
+            }
+        }
+    }
+    refused
 }

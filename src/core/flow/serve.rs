@@ -256,7 +256,7 @@ impl Peer {
         let Some(connection) = self.connections.get(conn) else { return };
         let why = reason.text();
         let to = connection.peer_ref();
-        let opened = connection.channels.get(channel as usize).is_some_and(|channel| channel.opened);
+        let opened = connection.channels.get(channel).is_some_and(|channel| channel.opened);
         self.event(Event::ChunkUnsent { content, chunk, to, why });
         // On a channel that was refused before it was ever opened, the refusal says it all.
         if opened {
@@ -270,7 +270,7 @@ impl Peer {
         let ask = self.uploader.begin(conn, now, |content| copies(&self.downloader, scarce_first, content));
         let Some(ask) = ask else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
+        let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
             self.uploader.end_turn(conn);
             return self.grant_uploads(now);
