@@ -2,16 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 
-#[path = "hostile/bounds.rs"]
-mod bounds;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::name::Layout;
 use chunkcast::core::{
-    Bitfield, Command, Config, ConnId, ContentId, Event, Fault, FaultKind, Geometry, IfaceId, Input, Limits,
-    Output, PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time, Topology,
+    Bitfield, Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, Geometry, HttpConfig,
+    IfaceId, Input, Limits, Output, PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time,
+    Topology,
 };
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
@@ -20,6 +18,10 @@ use chunkcast::wire::message::{
     RefuseReason, Wanted,
 };
 
+#[path = "hostile/bounds.rs"]
+mod bounds;
+#[path = "hostile/connections.rs"]
+mod connections;
 #[path = "hostile/dialling.rs"]
 mod dialling;
 
@@ -95,6 +97,15 @@ impl Bench {
         Bench::with(config())
     }
 
+    fn with_limits(limits: Limits) -> Bench {
+        Bench::with(Config { limits, ..config() })
+    }
+
+    fn serving_http(limits: Limits) -> Bench {
+        let http = Some(HttpConfig { names: Vec::new() });
+        Bench::with(Config { limits, http, ..config() })
+    }
+
     fn with(config: Config) -> Bench {
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, open) = (Vec::new(), Vec::new(), Vec::new());
@@ -103,6 +114,11 @@ impl Bench {
     }
 
     fn drain(&mut self) {
+        self.carry_out();
+        self.peer.check_invariants();
+    }
+
+    fn carry_out(&mut self) {
         while let Some(output) = self.peer.poll() {
             match output {
                 Output::Event(event) => self.events.push(event),
@@ -113,7 +129,6 @@ impl Bench {
                 Output::Release(_) => {}
             }
         }
-        self.peer.check_invariants();
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -144,11 +159,17 @@ impl Bench {
     }
 
     fn says(&mut self, conn: ConnId, frame: &Frame) {
+        self.says_unchecked(conn, frame);
+        self.peer.check_invariants();
+    }
+
+    /// The same without a look at all invariants, for what is said thousands of times.
+    fn says_unchecked(&mut self, conn: ConnId, frame: &Frame) {
         let bytes = bytes(frame);
         let mut used = 0;
         while used < bytes.len() {
             let taken = self.peer.received(self.now, conn, &bytes[used..]);
-            self.drain();
+            self.carry_out();
             if taken == 0 {
                 return;
             }
@@ -447,7 +468,7 @@ fn an_id_that_was_lent_to_another_address_first_comes_home() {
 
 /// A pattern matches [`CONTENT`] under these names, and the store is to look for the first.
 fn wanting_names(limits: Limits, names: &[&str]) -> Bench {
-    let mut bench = Bench::with(Config { limits, ..config() });
+    let mut bench = Bench::with_limits(limits);
     let entries = names.iter().map(|name| entry(CONTENT, name, 7)).collect();
     bench.hear(host(9), &announcement(9, 1, entries));
     bench.get_known(Wanted::Glob("*".into()));

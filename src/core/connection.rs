@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
+use crate::core::channels::Channels;
 use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
 use crate::core::roster::Seat;
-use crate::core::row::Row;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::wire::frame::{self, Decoder};
@@ -116,6 +117,23 @@ pub(in crate::core) struct Channel {
 }
 
 impl Channel {
+    /// A channel of which nothing is known but its content.
+    pub(in crate::core) fn new(content: ContentId) -> Channel {
+        Channel {
+            content,
+            our_cut: None,
+            theirs: None,
+            their_cut: None,
+            remote: None,
+            told: None,
+            shown: None,
+            refused: false,
+            pages_late: 0,
+            withdrawn: false,
+            opened: false,
+        }
+    }
+
     /// Whether what the other side has counts for a download in this cut: it is a source, and cuts the content alike.
     pub(in crate::core) fn counts_for(&self, cut: Option<Geometry>) -> bool {
         !self.refused && self.their_cut.is_some() && self.their_cut == cut
@@ -162,7 +180,7 @@ pub(in crate::core) struct Connection {
     /// Its own id, once it has one.
     pub(in crate::core) id: Option<ConnId>,
     /// Our channels, by our numbers.
-    pub(in crate::core) channels: Row<Channel>,
+    pub(in crate::core) channels: Channels,
     pub(in crate::core) incoming: Option<Incoming>,
     pub(in crate::core) decoder: Decoder,
     outbox: Vec<u8>,
@@ -179,6 +197,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) turn: Option<Duration>,
     /// What a whole chunk from there takes, from its first byte to its last.
     pub(in crate::core) pace: Option<Duration>,
+    /// Channels that were refused here when they were named, and are remembered with their content.
+    pub(in crate::core) refused_kept: u32,
     /// Their numbers to ours.
     pub(in crate::core) theirs: FewMap<u32, u32>,
     /// Catalogue pages the other side asked for.
@@ -189,12 +209,16 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) since: Time,
     /// The first bytes that came on a connection that was dialled, while they are not known to be a peer's.
     pub(in crate::core) first_words: Option<Vec<u8>>,
+    /// When a chunk last went over it, in either direction.
+    pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     /// Where the directory found it last.
     pub(in crate::core) seat: Option<Seat>,
     by_content: FewMap<ContentId, u32>,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
     pub(in crate::core) walks: VecDeque<u32>,
+    /// Requests that the other side may still make.
+    pub(in crate::core) requests: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(in crate::core) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -205,7 +229,7 @@ pub(in crate::core) struct Connection {
 
 impl Connection {
     /// A connection to or from `addr` that is dialled, or came in, now.
-    pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, now: Time) -> Connection {
+    pub(in crate::core) fn new(addr: SocketAddr, dialled: bool, limits: &Limits, now: Time) -> Connection {
         Connection {
             addr,
             id: None,
@@ -213,12 +237,14 @@ impl Connection {
             phase: if dialled { Phase::Dialling } else { Phase::Greeting },
             since: now,
             first_words: None,
+            payload: None,
             identity: None,
             seat: None,
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
-            channels: Row::new(),
+            channels: Channels::new(),
+            refused_kept: 0,
             theirs: FewMap::default(),
             by_content: FewMap::default(),
             stale_haves: FewMap::default(),
@@ -234,6 +260,7 @@ impl Connection {
             pace: None,
             turn: None,
             asked: 0,
+            requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
@@ -271,20 +298,20 @@ impl Connection {
     /// Our channel for a content, if it was named.
     pub(in crate::core) fn channel_of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
         let number = self.number_of(content)?;
-        Some((number, self.channels.get(number as usize)?))
+        Some((number, self.channels.get(number)?))
     }
 
     /// Our channel for a content, to change it.
     pub(in crate::core) fn channel_of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
         let number = self.number_of(content)?;
-        Some((number, self.channels.get_mut(number as usize)?))
+        Some((number, self.channels.get_mut(number)?))
     }
 
     /// Our number for a content. Most connections name one content, and most of the time it is the last.
     fn number_of(&self, content: &ContentId) -> Option<u32> {
         match self.channels.last() {
             // The last channel of a content is its present one.
-            Some(last) if last.content == *content => Some(self.channels.len() as u32 - 1),
+            Some((number, last)) if last.content == *content => Some(number),
             _ => self.by_content.get(content).copied(),
         }
     }
@@ -292,11 +319,11 @@ impl Connection {
     /// Our channel that answers to their number.
     pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
         // Most of the time both sides name contents in the same order.
-        match self.channels.get(theirs as usize) {
+        match self.channels.get(theirs) {
             Some(channel) if channel.theirs == Some(theirs) => Some((theirs, channel)),
             _ => {
                 let number = *self.theirs.get(&theirs)?;
-                Some((number, self.channels.get(number as usize)?))
+                Some((number, self.channels.get(number)?))
             }
         }
     }
@@ -308,23 +335,25 @@ impl Connection {
 
     /// Makes our next channel, for a content that has none or whose former one is over.
     pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
-        // Bounded by `Limits::channels_max`, which callers check.
-        let number = self.channels.len() as u32;
-        self.channels.push(Channel {
-            content,
-            our_cut: None,
-            theirs: None,
-            their_cut: None,
-            remote: None,
-            told: None,
-            shown: None,
-            refused: false,
-            pages_late: 0,
-            withdrawn: false,
-            opened: false,
-        });
+        let number = self.channels.push(Channel::new(content));
         self.by_content.insert(content, number);
         number
+    }
+
+    /// The channel of a content is over: nothing more comes of it, and of it a bit remains. What concerns that channel and is
+    /// still on its way is passed over.
+    pub(in crate::core) fn end_channel(&mut self, content: &ContentId) {
+        let Some(number) = self.number_of(content) else { return };
+        if let Some(theirs) = self.channels.end(number).and_then(|channel| channel.theirs) {
+            self.theirs.remove(&theirs);
+        }
+        self.by_content.remove(content);
+        self.stale_haves.remove(&number);
+    }
+
+    /// Whether a chunk of this content was cancelled that may still come.
+    pub(in crate::core) fn awaits_cancelled(&self, content: &ContentId) -> bool {
+        self.cancelled.iter().any(|(cancelled, _)| cancelled == content)
     }
 
     /// A request was taken back; its chunk may be on the way already.
@@ -501,9 +530,13 @@ impl Connection {
 mod tests {
     use super::*;
 
+    fn connection(dialled: bool) -> Connection {
+        Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), dialled, &Limits::default(), Time::ZERO)
+    }
+
     #[test]
     fn that_a_chunk_was_bad_is_said_before_the_end() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), true, Time::ZERO);
+        let mut connection = connection(true);
         connection.phase = Phase::Open;
         let bad = |chunk| Frame::Bad { channel: 0, chunk };
         connection.push(Frame::Ping);
@@ -518,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_cut_short_by_closing_without_a_false_promise() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let mut connection = connection(false);
         let content = ContentId([0; 32]);
         let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
         connection.begin_chunk(0, out);
@@ -529,7 +562,7 @@ mod tests {
 
     #[test]
     fn a_long_connection_still_knows_what_it_cancelled_last() {
-        let mut connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 1)), false, Time::ZERO);
+        let mut connection = connection(false);
         let content = ContentId([0; 32]);
         for chunk in 0..1_000 {
             connection.note_cancelled(content, chunk);

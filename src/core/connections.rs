@@ -11,6 +11,8 @@ use crate::core::classic::conversation::Conversation;
 use crate::core::connection::Connection;
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
+use crate::core::limits::Limits;
+use crate::core::places::Places;
 use crate::core::push::conversation::Conversation as Push;
 use crate::core::time::Time;
 
@@ -21,6 +23,8 @@ pub(in crate::core) struct Connections {
     /// The native ones, side by side: what lies in few pages is found sooner.
     natives: Slab<Connection>,
     generations: Vec<u32>,
+    /// Who has a place, of all kinds.
+    pub(in crate::core) places: Places,
 }
 
 #[derive(Debug)]
@@ -34,22 +38,30 @@ enum Entry {
 
 impl Connections {
     /// A new native connection.
-    pub(in crate::core) fn insert(&mut self, addr: SocketAddr, dialled: bool, now: Time) -> ConnId {
+    pub(in crate::core) fn insert(
+        &mut self,
+        addr: SocketAddr,
+        dialled: bool,
+        limits: &Limits,
+        now: Time,
+    ) -> ConnId {
         // Bounded as the slots are.
-        let place = self.natives.insert(Connection::new(addr, dialled, now));
-        let conn = self.insert_entry(Entry::Native(place as u32));
+        let place = self.natives.insert(Connection::new(addr, dialled, limits, now));
+        let conn = self.insert_entry(Entry::Native(place as u32), addr, now);
         self.natives[place].id = Some(conn);
         conn
     }
 
     /// A new classic one.
-    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation) -> ConnId {
-        self.insert_entry(Entry::Classic(Box::new(conversation)))
+    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation, now: Time) -> ConnId {
+        let addr = conversation.addr;
+        self.insert_entry(Entry::Classic(Box::new(conversation)), addr, now)
     }
 
     /// A new one on which a file is pushed in a dialect of the field.
-    pub(in crate::core) fn insert_push(&mut self, push: Push) -> ConnId {
-        self.insert_entry(Entry::Push(Box::new(push)))
+    pub(in crate::core) fn insert_push(&mut self, push: Push, now: Time) -> ConnId {
+        let addr = push.addr;
+        self.insert_entry(Entry::Push(Box::new(push)), addr, now)
     }
 
     /// A native connection turned out to be a classic one. It keeps its id.
@@ -136,6 +148,7 @@ impl Connections {
     pub(in crate::core) fn remove(&mut self, conn: ConnId) {
         if self.entry(conn).is_some() {
             let (_, entry) = self.slots.remove(conn.slot as usize);
+            self.places.give_back(conn);
             self.forget(&entry);
         }
     }
@@ -182,7 +195,7 @@ impl Connections {
         self.slots.len()
     }
 
-    fn insert_entry(&mut self, new: Entry) -> ConnId {
+    fn insert_entry(&mut self, new: Entry, addr: SocketAddr, now: Time) -> ConnId {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
         if self.generations.len() <= slot {
@@ -192,7 +205,9 @@ impl Connections {
         self.generations[slot] = generation.wrapping_add(1);
         vacant.insert((generation, new));
         // Bounded by `Limits::connections_max`, which callers check.
-        ConnId { slot: slot as u32, generation }
+        let conn = ConnId { slot: slot as u32, generation };
+        self.places.take(conn, addr.ip(), now);
+        conn
     }
 
     /// A connection turned out to be of another kind.
@@ -233,9 +248,9 @@ mod tests {
     fn a_stale_id_finds_nothing() {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let first = connections.insert(addr, true, Time::ZERO);
+        let first = connections.insert(addr, true, &Limits::default(), Time::ZERO);
         connections.remove(first);
-        let second = connections.insert(addr, true, Time::ZERO);
+        let second = connections.insert(addr, true, &Limits::default(), Time::ZERO);
         assert_eq!(first.slot, second.slot);
         connections.remove(first);
         assert!(connections.get(first).is_none());
@@ -248,7 +263,7 @@ mod tests {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let mut conns = Vec::new();
         for port in 0..20 {
-            let conn = connections.insert(addr(port), false, Time::ZERO);
+            let conn = connections.insert(addr(port), false, &Limits::default(), Time::ZERO);
             if port % 3 == 0 {
                 connections.become_http(conn, Reader::new(addr(port), Time::ZERO, Time::ZERO));
             } else if port % 5 == 0 {
@@ -267,13 +282,13 @@ mod tests {
     fn connections_of_different_kinds_are_not_taken_for_each_other() {
         let mut connections = Connections::default();
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let conn = connections.insert(addr, false, Time::ZERO);
+        let conn = connections.insert(addr, false, &Limits::default(), Time::ZERO);
         connections.become_classic(conn, Conversation::serving(addr, 5001, Time::ZERO));
         assert!(connections.get(conn).is_none() && connections.classic(conn).is_some());
         assert_eq!((connections.iter().count(), connections.iter_classic().count()), (0, 1));
         connections.remove(conn);
         assert!(connections.classic(conn).is_none() && connections.len() == 0);
-        let conn = connections.insert(addr, false, Time::ZERO);
+        let conn = connections.insert(addr, false, &Limits::default(), Time::ZERO);
         connections.become_http(conn, Reader::new(addr, Time::ZERO, Time::ZERO));
         assert!(connections.get(conn).is_none() && connections.classic(conn).is_none());
         assert_eq!((connections.iter().count(), connections.iter_http().count()), (0, 1));

@@ -527,7 +527,9 @@ mod tests {
             assert_eq!(downloader.add_or_follow(CONTENT, wish(name)), number == 0);
         }
         // What is fetched already is not fetched once more.
-        ["c", "a"].map(|name| assert!(!downloader.add_or_follow(CONTENT, wish(name))));
+        for name in ["c", "a"] {
+            assert!(!downloader.add_or_follow(CONTENT, wish(name)));
+        }
         assert_eq!(downloader.follower_count(&CONTENT), 2);
         while downloader.activate(Time::ZERO).is_some() {
             assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");

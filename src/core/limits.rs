@@ -12,6 +12,8 @@ pub const MIRROR_STALL: Duration = Duration::from_secs(60);
 pub struct Limits {
     /// Connections of all kinds at once.
     pub connections_max: usize,
+    /// Of those, places that only addresses without a connection get (this host's own addresses excepted); at most an eighth.
+    pub connections_reserved: usize,
     /// Connections of one address that have not said hello yet (this host's own addresses excepted).
     pub half_open_per_address_max: usize,
     /// From a connection's first moment to a complete hello; bytes do not extend it.
@@ -30,10 +32,23 @@ pub struct Limits {
     pub redial_wait_max: Duration,
     /// A dialled connection that stood for so long makes up for the failures before it.
     pub redial_forgives: Duration,
+    /// Control frames of one connection that are handled before the next connection has its turn.
+    pub frames_at_once_max: usize,
     /// Requests one connection may have queued with us.
     pub queued_requests_max: usize,
+    /// Requests one connection may make at once without a chunk being delivered; each delivered chunk allows one more.
+    pub requests_at_once_max: u32,
+    /// So many more requests each second allows.
+    pub requests_per_s: u32,
     /// Contents one connection may name.
     pub channels_max: usize,
+    /// Channels that are open, over all connections.
+    pub channels_open_max: usize,
+    /// With more open channels than this, a connection on which no chunk ever went gives way when [`Limits::channels_open_max`]
+    /// is reached; and what is complete on both sides takes no more than a bit.
+    pub channels_unused_max: usize,
+    /// Refused channels of one connection that are remembered with their content; of the others a bit remains.
+    pub channels_refused_kept_max: u32,
     /// Chunks that are being sent at once, over all connections.
     pub upload_slots: usize,
     /// An upload that moves nothing for this long lends its slot to another.
@@ -174,6 +189,7 @@ impl Default for Limits {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         Limits {
             connections_max: 10_240,
+            connections_reserved: 256,
             half_open_per_address_max: 64,
             handshake_deadline: s(5),
             dial_deadline: s(5),
@@ -183,8 +199,14 @@ impl Default for Limits {
             redial_wait_min: ms(500),
             redial_wait_max: s(600),
             redial_forgives: s(10),
+            frames_at_once_max: 64,
             queued_requests_max: 64,
+            requests_at_once_max: 256,
+            requests_per_s: 64,
             channels_max: 20_000,
+            channels_open_max: 1_000_000,
+            channels_unused_max: 1_000,
+            channels_refused_kept_max: 16,
             upload_slots: 4,
             upload_slot_stall: ms(200),
             window_chunks_max: 32,

@@ -12,6 +12,8 @@ pub(in crate::core) struct Links {
     by_peer: SortedMap<PeerId, ConnId>,
     by_endpoint: SortedMap<SocketAddr, ConnId>,
     by_content: SortedMap<ContentId, SortedSet<ConnId>>,
+    /// How many pairs of content and connection that is.
+    named: usize,
     half_open: SortedMap<IpAddr, usize>,
 }
 
@@ -69,13 +71,18 @@ impl Links {
 
     /// A content was named on a connection.
     pub(in crate::core) fn named(&mut self, content: ContentId, conn: ConnId) {
-        self.by_content.entry(content).or_default().insert(conn);
+        self.named += usize::from(self.by_content.entry(content).or_default().insert(conn));
+    }
+
+    /// How many channels there are, over all connections.
+    pub(in crate::core) fn channels(&self) -> usize {
+        self.named
     }
 
     /// A content is spoken of no longer on a connection.
     pub(in crate::core) fn unnamed(&mut self, content: &ContentId, conn: ConnId) {
         if let Some(conns) = self.by_content.get_mut(content) {
-            conns.remove(&conn);
+            self.named -= usize::from(conns.remove(&conn));
             if conns.is_empty() {
                 self.by_content.remove(content);
             }

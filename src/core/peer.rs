@@ -98,6 +98,8 @@ pub struct Peer {
     pub(in crate::core) assigners: SortedMap<ContentId, Assigner>,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) uploader: Uploader,
+    /// When all connections were last looked at for one that gives its channels to others, in vain.
+    pub(in crate::core) channels_looked_at: Time,
     pub(in crate::core) idleness: Idleness,
     pub(in crate::core) links: Links,
     pub(in crate::core) config: Config,
@@ -167,6 +169,7 @@ impl Peer {
             mirror: None,
             pusher: Pusher::default(),
             uploader: Uploader::new(&limits),
+            channels_looked_at: Time::ZERO,
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
             looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
@@ -251,7 +254,8 @@ impl Peer {
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
-    /// [`Peer::expects`]), or must not be read any more. Drain [`Peer::poll`] afterwards.
+    /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
+    /// connections had their turn, because [`Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         if self.connections.get(conn).is_some() {
             self.on_bytes(now, conn, bytes)
@@ -379,6 +383,7 @@ impl Peer {
             classic: self.classic_contents(),
             downloads: self.download_statuses(),
             connections: self.links.open(),
+            channels: self.links.channels(),
             uploads: self.uploader.len(),
             counters: self.counters.all(),
         }

@@ -89,6 +89,11 @@ impl Allowance {
         any
     }
 
+    /// Gives back one that was taken.
+    pub(in crate::core) fn give_back(&mut self) {
+        self.left = self.left.saturating_add(1).min(self.most);
+    }
+
     /// Whether one is left.
     fn has_any(&mut self, now: Time) -> bool {
         let seconds = u32::try_from(now.since(self.filled).as_secs()).unwrap_or(u32::MAX);
@@ -151,5 +156,9 @@ mod tests {
         assert_eq!([take(0), take(0), take(999)], [true, true, false]);
         assert_eq!([take(1_000), take(1_001)], [true, false]);
         assert_eq!([take(60_000), take(60_000), take(60_000)], [true, true, false]);
+        allowance.give_back();
+        assert!(allowance.take(Time::from_millis(60_000)) && !allowance.take(Time::from_millis(60_000)));
+        (0..9).for_each(|_| allowance.give_back());
+        assert_eq!((0..9).filter(|_| allowance.take(Time::from_millis(60_000))).count(), 2);
     }
 }

@@ -19,6 +19,8 @@ pub struct Status {
     pub downloads: Vec<DownloadStatus>,
     /// Connections that said hello.
     pub connections: usize,
+    /// Contents named on connections, each counted on each of them.
+    pub channels: usize,
     /// Uploads under way or queued.
     pub uploads: usize,
     /// Counters by name, for `-v` and for tests: what was dropped, refused, struck.

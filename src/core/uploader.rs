@@ -129,6 +129,18 @@ impl Uploader {
         self.askers.get(&conn).map_or(0, |asker| asker.queue.len())
     }
 
+    /// Whether a connection is being served or waits.
+    pub(in crate::core) fn serves(&self, conn: ConnId) -> bool {
+        self.active.contains_key(&conn) || self.queued(conn) > 0
+    }
+
+    /// Whether a connection has asked for something of a content that was not begun.
+    pub(in crate::core) fn asks_for(&self, conn: ConnId, content: &ContentId) -> bool {
+        self.askers
+            .get(&conn)
+            .is_some_and(|asker| asker.queue.iter().any(|queued| queued.ask.content == *content))
+    }
+
     /// Whether nobody is being served and nobody waits.
     pub(in crate::core) fn is_idle(&self) -> bool {
         self.active.is_empty() && self.line.is_empty()

@@ -37,11 +37,19 @@ pub(super) struct Link {
     /// An event said that the socket has an error.
     pub(super) faulty: bool,
     /// Bytes that were read when the core wanted no more.
-    pub(super) held: Vec<u8>,
+    pub(super) held: Option<Held>,
     /// What does not fill a segment waits in the kernel for what follows.
     corked: bool,
     /// How much may wait there unsent; `None`: as much as fits.
     pace: Option<Pace>,
+}
+
+/// Bytes that were read and wait for the core.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: Vec<u8>,
+    /// How many of them the core has taken.
+    taken: usize,
 }
 
 /// How far a socket is.
@@ -87,6 +95,24 @@ impl Link {
         if let Some(unsent) = self.pace.as_mut().and_then(|pace| pace.moved(now, bytes, carries)) {
             sockets::bound_unsent(&self.stream, unsent);
         }
+    }
+}
+
+impl Held {
+    /// All of these wait.
+    pub(super) fn new(bytes: &[u8]) -> Held {
+        Held { bytes: bytes.to_vec(), taken: 0 }
+    }
+
+    /// The bytes that wait.
+    pub(super) fn rest(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    /// The core has taken `count` more. False when no bytes wait any more.
+    pub(super) fn skip(&mut self, count: usize) -> bool {
+        self.taken = self.taken.saturating_add(count);
+        self.taken < self.bytes.len()
     }
 }
 
@@ -189,7 +215,7 @@ impl Links {
         }
         let until = now + LINGER_MAX;
         link.phase = Phase::Lingering { until, bytes_left: LINGER_BYTES_MAX };
-        link.held = Vec::new();
+        link.held = None;
         self.by_slot[link.conn.slot as usize] = None;
         self.lingering_count += 1;
         self.lingering.push_back((until, key));
@@ -269,7 +295,7 @@ impl Links {
             writable: is_open,
             ended: false,
             faulty: false,
-            held: Vec::new(),
+            held: None,
             corked: false,
             pace: None,
         });

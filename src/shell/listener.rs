@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use socket2::Socket;
 
 use crate::shell::config::{Listen, ShellError};
 use crate::shell::sockets::{self, FALLBACK_PORTS};
@@ -13,6 +14,31 @@ use crate::shell::sockets::{self, FALLBACK_PORTS};
 /// How long accepting rests after it failed for lack of descriptors or memory. An edge-triggered listener would
 /// stay silent for ever if nobody asked again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Connections that are turned away at once for lack of descriptors before others have their turn.
+const TURNED_AWAY_AT_ONCE: usize = 64;
+
+/// A descriptor in reserve: when there is no other, a connection is accepted with it and closed at once. Whoever connects
+/// learns so that there is no room, instead of waiting in the kernel for somebody who never comes.
+#[derive(Debug)]
+pub(super) struct Reserve(Option<Socket>);
+
+impl Reserve {
+    /// Takes a descriptor, if there is one.
+    pub(super) fn new() -> Reserve {
+        Reserve(sockets::idle().ok())
+    }
+
+    /// Frees the descriptor for the time of `use_it`, if it is there; or gets one for the next time.
+    fn lend<T>(&mut self, use_it: impl FnOnce() -> T) -> Option<T> {
+        let done = self.0.take().map(|socket| {
+            drop(socket);
+            use_it()
+        });
+        *self = Reserve::new();
+        done
+    }
+}
 
 /// The listening socket.
 #[derive(Debug)]
@@ -23,6 +49,8 @@ pub(super) struct Listener {
     resting_until: Option<Instant>,
     /// How often accepting failed for lack of something.
     pub(super) failures: u64,
+    /// Connections that were closed at once for lack of descriptors.
+    pub(super) turned_away: u64,
 }
 
 impl Listener {
@@ -56,7 +84,7 @@ impl Listener {
     fn of(socket: TcpListener) -> io::Result<Listener> {
         let address = socket.local_addr()?;
         // Edges from before the registration are told by it; until then nothing is known.
-        Ok(Listener { socket, address, ready: false, resting_until: None, failures: 0 })
+        Ok(Listener { socket, address, ready: false, resting_until: None, failures: 0, turned_away: 0 })
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -81,18 +109,32 @@ impl Listener {
         self.resting_until.filter(|_| self.ready)
     }
 
-    /// The next connection that waits.
-    pub(super) fn accept(&mut self, now: Instant) -> Option<(TcpStream, SocketAddr)> {
-        while self.is_ready(now) {
+    /// The next connection that waits. Those for which there is no descriptor are closed with the one in `reserve`.
+    pub(super) fn accept(&mut self, now: Instant, reserve: &mut Reserve) -> Option<(TcpStream, SocketAddr)> {
+        let mut turned_away = 0;
+        while self.is_ready(now) && turned_away < TURNED_AWAY_AT_ONCE {
             match self.socket.accept() {
                 Ok(accepted) => {
                     self.resting_until = None;
                     return Some(accepted);
                 }
+                Err(error) if lacks_descriptors(&error) && self.turn_away(reserve) => turned_away += 1,
                 Err(error) => self.refused(&error, now),
             }
         }
         None
+    }
+
+    /// Closes the connection that waits, with the descriptor in reserve. False when there was none, or it did not help.
+    fn turn_away(&mut self, reserve: &mut Reserve) -> bool {
+        let is_closed = reserve.lend(|| self.socket.accept().is_ok()) == Some(true);
+        if is_closed {
+            if self.turned_away == 0 {
+                log::warn!("connections are closed at once: all descriptors are in use (see `ulimit -n`)");
+            }
+            self.turned_away = self.turned_away.saturating_add(1);
+        }
+        is_closed
     }
 
     /// Decides what a failure of accepting means for the next attempt.
@@ -116,6 +158,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether a failure is that of a process, or a system, in which no more descriptors can be opened.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// The address to listen on.
@@ -203,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_without_a_descriptor_is_closed_with_the_one_in_reserve() {
+        use std::io::Read;
+        let mut listener = Listener::bind(Some(LOCAL), Listen::Near(0)).unwrap();
+        let mut reserve = Reserve::new();
+        let mut waiting = std::net::TcpStream::connect((LOCAL, listener.port())).unwrap();
+        waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert!(listener.turn_away(&mut reserve));
+        assert_eq!((waiting.read(&mut [0]).unwrap(), listener.turned_away), (0, 1));
+        // The reserve is there again; with nobody who waits, or without a reserve, nothing is closed.
+        assert!(reserve.0.is_some() && !listener.turn_away(&mut reserve));
+        let _waiting = std::net::TcpStream::connect((LOCAL, listener.port())).unwrap();
+        assert!(!listener.turn_away(&mut Reserve(None)) && listener.turned_away == 1);
+    }
+
+    #[test]
     fn lack_of_descriptors_rests_and_only_would_block_ends() {
         let mut listener = Listener::bind(Some(LOCAL), Listen::Near(0)).unwrap();
         let now = Instant::now();
@@ -213,7 +276,7 @@ mod tests {
         assert!(listener.is_ready(now + ACCEPT_RETRY));
         listener.refused(&io::ErrorKind::ConnectionAborted.into(), now);
         assert!(listener.ready);
-        assert!(listener.accept(now + ACCEPT_RETRY).is_none());
+        assert!(listener.accept(now + ACCEPT_RETRY, &mut Reserve::new()).is_none());
         assert!(!listener.ready);
         assert_eq!(listener.deadline(), None);
     }

@@ -9,7 +9,7 @@ use mio::{Registry, Token};
 
 use crate::core::sorted::SortedMap;
 use crate::shell::config::{ClassicPorts, ForeignPorts, Listen, ShellError};
-use crate::shell::listener::Listener;
+use crate::shell::listener::{Listener, Reserve};
 
 /// Ports that are listened on at most, and so tokens that they take.
 pub(super) const LISTENERS_MAX: usize = 16;
@@ -18,6 +18,8 @@ pub(super) const LISTENERS_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Listeners {
     list: Vec<Listener>,
+    /// One for all of them.
+    reserve: Reserve,
     first_token: usize,
     native: Option<u16>,
     /// The classic ports, each with the dialects' own port that it stands in for.
@@ -39,6 +41,7 @@ impl Listeners {
     ) -> Result<Listeners, ShellError> {
         let mut listeners = Listeners {
             list: Vec::new(),
+            reserve: Reserve::new(),
             first_token: first_token.0,
             native: None,
             doors: SortedMap::new(),
@@ -118,6 +121,11 @@ impl Listeners {
         self.list.iter().map(|listener| listener.failures).sum()
     }
 
+    /// How many connections were closed at once for lack of descriptors.
+    pub(super) fn turned_away(&self) -> u64 {
+        self.list.iter().map(|listener| listener.turned_away).sum()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.list.len()
@@ -126,7 +134,7 @@ impl Listeners {
     /// The next connection that waits at one of them, and the port it came to.
     pub(super) fn accept(&mut self, at: usize, now: Instant) -> Option<(TcpStream, SocketAddr, u16)> {
         let listener = self.list.get_mut(at)?;
-        let (stream, from) = listener.accept(now)?;
+        let (stream, from) = listener.accept(now, &mut self.reserve)?;
         Some((stream, from, listener.port()))
     }
 

@@ -376,6 +376,7 @@ impl Reactor {
             ("datagrams from outside the networks", self.discovery.foreign),
             ("datagrams not sent", self.discovery.unsent),
             ("failures to accept", self.listeners.failures()),
+            ("connections closed for lack of descriptors", self.listeners.turned_away()),
         ]);
         status
     }

@@ -3,27 +3,43 @@
 use std::io::{self, Read};
 
 use crate::core::{ConnId, Expect, Input, Sink};
+use crate::shell::links::Held;
 use crate::shell::reactor::Reactor;
 
 /// Bytes read from one connection before the next one has its turn.
 const READ_BUDGET_BYTES: usize = 1 << 20;
+/// Reads that begin where a control frame is expected, before the next connection has its turn. Chunks, however short, come to
+/// fewer in their bytes; frames that trickle in do not.
+const CONTROL_READS_MAX: usize = 16;
+
+/// What became of bytes that were handed on.
+struct Handed {
+    /// How many found their way.
+    bytes: usize,
+    /// The core has handled as many frames of this connection as it does at once.
+    turn_over: bool,
+}
 
 impl Reactor {
     /// Reads while there is something, the core wants it, and the budget lasts. True when only the budget ended it.
     pub(super) fn read(&mut self, key: usize) -> bool {
-        let mut budget = READ_BUDGET_BYTES;
-        while budget > 0 {
+        let (mut budget, mut control_reads) = (READ_BUDGET_BYTES, 0);
+        while budget > 0 && control_reads < CONTROL_READS_MAX {
             let Some(link) = self.links.open(key) else { return false };
             let conn = link.conn;
             let expected = self.peer.expects(conn);
             if expected == Expect::Nothing {
                 return false;
             }
-            if !link.held.is_empty() {
-                let held = std::mem::take(&mut link.held);
-                self.scratch[..held.len()].copy_from_slice(&held);
-                if self.distribute(key, conn, held.len()) == 0 {
-                    return false;
+            if let Some(mut held) = link.held.take() {
+                let handed = self.distribute(conn, held.rest());
+                if held.skip(handed.bytes)
+                    && let Some(link) = self.links.open(key)
+                {
+                    link.held = Some(held);
+                }
+                if handed.bytes == 0 || handed.turn_over {
+                    return handed.turn_over;
                 }
                 continue;
             }
@@ -62,7 +78,10 @@ impl Reactor {
                     self.moved_bytes += count;
                     match expected {
                         Expect::Control | Expect::Nothing => {
-                            self.distribute(key, conn, count);
+                            control_reads += 1;
+                            if self.distribute_scratch(key, conn, count) {
+                                return true;
+                            }
                         }
                         Expect::Payload { sink, .. } => {
                             if let Sink::Spool(spool) = sink {
@@ -86,32 +105,50 @@ impl Reactor {
         true
     }
 
-    /// Hands `count` bytes of scratch memory to whom they concern: the core, or the sinks that it names. What the
-    /// core does not want yet is held. Returns how many bytes found their way.
-    fn distribute(&mut self, key: usize, conn: ConnId, count: usize) -> usize {
-        let mut at = 0;
+    /// Hands `count` bytes of scratch memory to whom they concern, and holds what the core does not want yet. True when the
+    /// connection's turn is over.
+    fn distribute_scratch(&mut self, key: usize, conn: ConnId, count: usize) -> bool {
+        let scratch = std::mem::take(&mut self.scratch);
+        let bytes = scratch.get(..count).unwrap_or(&scratch);
+        let handed = self.distribute(conn, bytes);
+        if let Some(rest) = bytes.get(handed.bytes..).filter(|rest| !rest.is_empty())
+            && let Some(link) = self.links.open(key)
+        {
+            link.held = Some(Held::new(rest));
+        }
+        self.scratch = scratch;
+        handed.turn_over
+    }
+
+    /// Hands bytes to whom they concern: the core, or the sinks that it names.
+    fn distribute(&mut self, conn: ConnId, bytes: &[u8]) -> Handed {
+        let mut rest = bytes;
         let mut was_idle = false;
-        while at < count {
+        let mut turn_over = false;
+        while !rest.is_empty() {
             let taken = match self.peer.expects(conn) {
                 Expect::Control => {
                     let now = self.clock.now();
-                    let used = self.peer.received(now, conn, &self.scratch[at..count]);
+                    let used = self.peer.received(now, conn, rest);
                     self.drain();
+                    turn_over = used > 0 && used < rest.len() && self.peer.expects(conn) == Expect::Control;
                     used
                 }
                 Expect::Payload { sink, left } => {
-                    let most = usize::try_from(left).unwrap_or(usize::MAX).min(count - at);
+                    let most = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let taken = match sink {
                         Sink::Discard => most,
                         Sink::Spool(spool) => {
-                            self.store.write_spool(spool, &self.scratch[at..at + most]);
+                            self.store.write_spool(spool, rest.get(..most).unwrap_or_default());
                             most
                         }
                         Sink::Buffer { buffer, at: to, len } => {
                             let taken = room_of(to, len, left).min(most);
                             let memory = self.buffers.get_or_make(buffer, len as usize);
-                            if let Some(room) = memory.get_mut(to as usize..to as usize + taken) {
-                                room.copy_from_slice(&self.scratch[at..at + taken]);
+                            if let (Some(room), Some(bytes)) =
+                                (memory.get_mut(to as usize..to as usize + taken), rest.get(..taken))
+                            {
+                                room.copy_from_slice(bytes);
                             }
                             taken
                         }
@@ -123,19 +160,14 @@ impl Reactor {
                 }
                 Expect::Nothing => 0,
             };
+            rest = rest.get(taken..).unwrap_or_default();
             // The core may have taken nothing only because payload begins here; asked again it says so. But once.
-            if taken == 0 && was_idle {
+            if turn_over || (taken == 0 && was_idle) {
                 break;
             }
             was_idle = taken == 0;
-            at += taken;
         }
-        if at < count
-            && let Some(link) = self.links.open(key)
-        {
-            link.held = self.scratch[at..count].to_vec();
-        }
-        at
+        Handed { bytes: bytes.len() - rest.len(), turn_over }
     }
 
     fn payload_stored(&mut self, conn: ConnId, count: usize) {

@@ -26,6 +26,11 @@ pub(super) fn listening(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A socket for nothing: it holds a descriptor.
+pub(super) fn idle() -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))
+}
+
 /// A socket that begins to connect, from `bind` when that is of the same family.
 pub(super) fn dialing(to: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;

@@ -284,3 +284,45 @@ fn who_asks_and_never_reads_is_let_go_of() {
     }
     assert_eq!(reactor.status().connections, 0);
 }
+
+#[test]
+fn frames_beyond_those_of_one_turn_are_handled_without_another_byte_from_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, port) = port();
+    let mut reactor = Reactor::new(config(folder.path(), port)).unwrap();
+    let mut other = TcpStream::connect((Ipv4Addr::LOCALHOST, reactor.tcp_port())).unwrap();
+    other.set_nonblocking(true).unwrap();
+    let mut said = Vec::new();
+    let hello = Hello { v: 1, peer: PeerId([7; 16]), user: "x".into(), port: 2_000, agent: "x".into() };
+    frame::encode(&Frame::Hello(hello), &mut said);
+    // All of it is in the socket before the first turn, and too little to fill the memory of one read.
+    let turns_needed = 100;
+    for _ in 0..Limits::default().frames_at_once_max * turns_needed {
+        frame::encode(&Frame::Ping, &mut said);
+    }
+    let content = crate::core::ContentId([9; 32]);
+    frame::encode(&Frame::Open { channel: 0, content, size: 0, chunk_bytes: 0 }, &mut said);
+    other.write_all(&said).unwrap();
+    let (mut decoder, mut turns, mut pongs) = (frame::Decoder::default(), 0, 0);
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut is_refused = false;
+    while !is_refused && Instant::now() < until {
+        reactor.turn(Some(Instant::now() + Duration::from_millis(20))).unwrap();
+        turns += 1;
+        let mut bytes = [0; 4096];
+        let count = other.read(&mut bytes).unwrap_or(0);
+        let mut rest = &bytes[..count];
+        while !rest.is_empty() {
+            let (used, decoded) = decoder.decode(rest).unwrap();
+            rest = &rest[used..];
+            match decoded {
+                Some(frame::Decoded::Frame(Frame::Pong)) => pongs += 1,
+                Some(frame::Decoded::Frame(Frame::Refuse { .. })) => is_refused = true,
+                _ => {}
+            }
+        }
+    }
+    assert!(is_refused, "the frame behind all pings was never handled");
+    // Others had their turn in between, and what is said meanwhile goes out.
+    assert!(turns >= turns_needed && pongs >= turns_needed, "{turns} turns, {pongs} pongs");
+}

@@ -161,8 +161,12 @@ impl Simulation {
         step: impl Fn(&mut Self) -> Step,
     ) {
         let mut moved = 0;
-        while let Step::Moved(bytes) = step(self) {
-            moved += bytes;
+        loop {
+            moved += match step(self) {
+                Step::Moved(bytes) => bytes,
+                Step::TurnOver => VISIT_BYTES,
+                Step::Stop => return,
+            };
             if self.oracle.failed() || self.hosts[host].peer.is_none() {
                 return;
             }

@@ -112,7 +112,8 @@ impl Hosts {
         })
     }
 
-    fn namespace(&self, host: u8) -> String {
+    /// The name of a host's namespace.
+    pub(crate) fn namespace(&self, host: u8) -> String {
         format!("{}-{host}", self.name)
     }
 }

@@ -29,6 +29,7 @@ mod cuts;
 mod demo;
 mod discovery;
 mod flood;
+mod hostile_connections;
 mod http;
 mod names;
 mod namespaces;

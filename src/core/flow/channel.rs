@@ -1,12 +1,18 @@
 //! Contents named on a connection: opened, agreed on, refused, withdrawn.
 
-use crate::core::connection::Phase;
+use std::time::Duration;
+
+use crate::core::bitfield::Bitfield;
+use crate::core::connection::{Channel, Connection, Phase};
 use crate::core::door::{ConnId, Event};
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::wire::message::{Frame, RefuseReason};
+
+/// When no connection could give its channels to others, so long passes before all are looked at again.
+const CHANNELS_LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Peer {
     /// Names a content to the other side, if that was not done yet, or tells its cut once that is known.
@@ -20,17 +26,17 @@ impl Peer {
         }
         let number = match connection.channel_of(&content) {
             Some((_, channel)) if channel.withdrawn || channel.refused => {
-                if connection.channels.len() >= channels_max {
+                if connection.channels.numbers() >= channels_max {
                     return;
                 }
                 connection.add_channel(content)
             }
             Some((_, channel)) if channel.opened && (channel.our_cut.is_some() || cut.is_none()) => return,
             Some((number, _)) => number,
-            None if connection.channels.len() >= channels_max => return,
+            None if connection.channels.numbers() >= channels_max => return,
             None => connection.add_channel(content),
         };
-        if let Some(channel) = connection.channels.get_mut(number as usize) {
+        if let Some(channel) = connection.channels.get_mut(number) {
             channel.our_cut = cut;
             channel.withdrawn = false;
             channel.opened = true;
@@ -63,7 +69,8 @@ impl Peer {
             return self.close_for_fault(now, conn, fault);
         }
         self.links.named(content, conn);
-        let Some(reason) = self.why_not(conn, &content, their_cut) else {
+        let reason = self.why_not(conn, &content, their_cut);
+        let Some(reason) = reason.or_else(|| self.no_channel_left(now, conn, &content)) else {
             self.open_channel(now, conn, content);
             self.seat(now, conn, content);
             self.note_stale_haves(now, conn, content);
@@ -79,6 +86,94 @@ impl Peer {
             channel.withdrawn = true;
         }
         self.say(now, conn, Frame::Refuse { content, reason });
+        self.keep_refused(conn, &content);
+    }
+
+    /// A content was refused when it was named. Of a few it is remembered that they were named, for this peer may want them
+    /// soon; anybody can name many.
+    fn keep_refused(&mut self, conn: ConnId, content: &ContentId) {
+        let most = self.config.limits.channels_refused_kept_max;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.channel_of(content).is_none_or(|(_, channel)| channel.opened) {
+            return;
+        }
+        if connection.refused_kept < most {
+            connection.refused_kept += 1;
+        } else {
+            self.end_channel(conn, content);
+        }
+    }
+
+    /// The channel of a content is over on one connection.
+    fn end_channel(&mut self, conn: ConnId, content: &ContentId) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.end_channel(content);
+        if connection.channel_of(content).is_none() {
+            self.links.unnamed(content, conn);
+        }
+    }
+
+    /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
+    pub(in crate::core) fn end_sated_channels(&mut self, content: &ContentId) {
+        for conn in self.links.on(content).collect::<Vec<_>>() {
+            let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(content));
+            let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
+            if channel.is_some_and(|(_, channel)| has_all(channel)) {
+                self.end_sated_channel(conn, content);
+            }
+        }
+    }
+
+    /// The other side has all of a content: if it is here whole, too, and nothing more is to come of it, the channel is over.
+    pub(in crate::core) fn end_sated_channel(&mut self, conn: ConnId, content: &ContentId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if connection.channels.numbers() <= self.config.limits.channels_unused_max {
+            return;
+        }
+        let Some((_, channel)) = connection.channel_of(content) else { return };
+        let is_agreed = channel.opened && channel.theirs.is_some() && !channel.withdrawn && !channel.refused;
+        let is_quiet = !self.uploader.asks_for(conn, content)
+            && connection.outgoing.is_none_or(|out| out.content != *content)
+            && connection.incoming.is_none_or(|incoming| incoming.content != *content)
+            && !connection.awaits_cancelled(content)
+            && connection.manifest_asks.is_empty()
+            && !connection.manifest_job;
+        let is_whole = self.catalogue.get(content).is_some_and(|holding| holding.is_complete());
+        // Where chunks are dealt or assigned, it matters who has which.
+        let is_dealt = !self.config.topology.is_mesh() || self.assigners.contains_key(content);
+        if is_agreed && is_quiet && is_whole && !is_dealt && self.downloader.get(content).is_none() {
+            self.end_channel(conn, content);
+        }
+    }
+
+    /// Why a content that is known here cannot be named on a connection, if there are too many channels.
+    fn no_channel_left(&mut self, now: Time, conn: ConnId, content: &ContentId) -> Option<RefuseReason> {
+        let limits = &self.config.limits;
+        let (most, unused_max) = (limits.channels_open_max, limits.channels_unused_max);
+        let is_open = self.connections.get(conn)?.channel_of(content)?.1.opened;
+        if is_open || self.links.channels() <= most {
+            return None;
+        }
+        // Who gives way frees many. When nobody does, all are looked at again only after a while.
+        if now >= self.channels_looked_at + CHANNELS_LOOK_AGAIN || self.channels_looked_at == Time::ZERO {
+            let unused = |connection: &Connection| {
+                connection.phase == Phase::Open
+                    && connection.payload.is_none()
+                    && connection.channels.open() > unused_max
+            };
+            let unused = self.connections.iter().filter(|(_, connection)| unused(connection));
+            let most_unused = unused.max_by_key(|(_, connection)| connection.channels.open());
+            match most_unused.map(|(conn, _)| conn) {
+                Some(other) => {
+                    self.counters.add("connections that gave their channels to others");
+                    self.close(now, other, Some("names many contents and fetches none"));
+                    return (other == conn).then_some(RefuseReason::Busy);
+                }
+                None => self.channels_looked_at = now,
+            }
+        }
+        self.counters.add("channels refused: too many are open");
+        Some(RefuseReason::Busy)
     }
 
     /// The other side does not offer a content that we named.
@@ -134,6 +229,7 @@ impl Peer {
             self.say(now, conn, Frame::Withdraw { channel: number, reason });
         }
         for (conn, ask) in self.uploader.cancel_content(&content) {
+            self.give_request_back(conn);
             self.reject(now, conn, ask.channel, ask.content, ask.chunk, reason);
         }
     }
@@ -153,6 +249,7 @@ impl Peer {
         their_cut: Option<Geometry>,
     ) -> Result<(), &'static str> {
         let channels_max = self.config.limits.channels_max;
+        let is_whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         self.uncount_former(conn, &content);
         let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
         if let Some((number, channel)) = connection.channel_theirs(theirs) {
@@ -160,7 +257,7 @@ impl Peer {
             if !again {
                 return Err("named a content twice");
             }
-            if let Some(channel) = connection.channels.get_mut(number as usize) {
+            if let Some(channel) = connection.channels.get_mut(number) {
                 channel.their_cut = their_cut;
             }
             return Ok(());
@@ -171,14 +268,25 @@ impl Peer {
         let number = match connection.channel_of(&content) {
             // What they refused under our number stays refused: it is named to them anew.
             Some((number, channel)) if channel.theirs.is_none() && !channel.refused => number,
-            Some((_, channel)) if !channel.refused && !channel.withdrawn => {
+            // Of what is whole here, a side that has it whole as well may end the channel, and name it anew when it lost it.
+            Some((_, channel)) if !channel.refused && !channel.withdrawn && !is_whole => {
                 return Err("named a content twice");
             }
-            _ if connection.channels.len() >= channels_max => return Err("named too many contents"),
-            _ => connection.add_channel(content),
+            former => {
+                // A former channel to which the other side gave a number has no use any more.
+                if former.is_some_and(|(_, channel)| channel.theirs.is_some())
+                    && !connection.awaits_cancelled(&content)
+                {
+                    connection.end_channel(&content);
+                }
+                if connection.channels.numbers() >= channels_max {
+                    return Err("named too many contents");
+                }
+                connection.add_channel(content)
+            }
         };
         connection.theirs.insert(theirs, number);
-        if let Some(channel) = connection.channels.get_mut(number as usize) {
+        if let Some(channel) = connection.channels.get_mut(number) {
             channel.theirs = Some(theirs);
             channel.their_cut = their_cut;
             channel.refused = false;

@@ -11,14 +11,16 @@ use crate::wire::message::Frame;
 pub(in crate::core) const LEAVING: &str = "leaving";
 
 impl Peer {
-    /// Decodes control bytes up to where payload begins; returns how many were taken.
+    /// Decodes control bytes up to where payload begins, but no more frames than one connection may have handled before
+    /// others have their turn; returns how many bytes were taken.
     pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let mut used = 0;
+        let (mut used, mut frames) = (0, 0);
         if let Some(connection) = self.connections.get_mut(conn).filter(|c| c.phase == Phase::Greeting) {
             connection.note_first_words(bytes);
         }
         while let Some(connection) = self.connections.get_mut(conn) {
-            if used == bytes.len() || connection.expects() != Expect::Control {
+            let is_over = frames >= self.config.limits.frames_at_once_max;
+            if used == bytes.len() || is_over || connection.expects() != Expect::Control {
                 break;
             }
             connection.heard = now;
@@ -26,6 +28,7 @@ impl Peer {
             match connection.decoder.decode(&bytes[used..]) {
                 Ok((taken, decoded)) => {
                     used += taken;
+                    frames += 1;
                     match decoded {
                         Some(Decoded::Frame(frame)) => self.on_frame(now, conn, frame),
                         Some(Decoded::Chunk { channel, chunk, bytes }) => {
@@ -77,6 +80,10 @@ impl Peer {
     }
 
     fn on_message(&mut self, now: Time, conn: ConnId, frame: Frame) {
+        let is_over = |theirs| self.connections.get(conn).is_some_and(|c| c.channels.is_over(theirs));
+        if channel_of(&frame).is_some_and(is_over) {
+            return self.on_frame_too_late(now, conn, &frame);
+        }
         match frame {
             Frame::Hello(_) => self.close_for_fault(now, conn, "said hello twice"),
             Frame::CatalogueRequest(request) => self.on_catalogue_request(now, conn, request),
@@ -103,6 +110,19 @@ impl Peer {
             Frame::Ping => self.on_ping(now, conn),
             Frame::Pong => {}
             Frame::Bye { reason } => self.on_bye(now, conn, &reason),
+        }
+    }
+
+    /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
+    /// now. One connection may not do so for ever.
+    fn on_frame_too_late(&mut self, now: Time, conn: ConnId, frame: &Frame) {
+        let asks =
+            matches!(frame, Frame::Open { .. } | Frame::Request { .. } | Frame::ManifestRequest { .. });
+        let may_ask = |peer: &mut Peer| {
+            peer.connections.get_mut(conn).is_some_and(|connection| connection.rejections.take(now))
+        };
+        if asks && !may_ask(self) {
+            self.close_for_fault(now, conn, "asks for what it cannot have again and again");
         }
     }
 
@@ -137,5 +157,25 @@ impl Peer {
         }
         connection.push(frame);
         self.wake(now, conn);
+    }
+}
+
+/// The channel that a frame is about.
+fn channel_of(frame: &Frame) -> Option<u32> {
+    match frame {
+        Frame::Open { channel, .. }
+        | Frame::Withdraw { channel, .. }
+        | Frame::ManifestRequest { channel, .. }
+        | Frame::HaveMap { channel, .. }
+        | Frame::Have { channel, .. }
+        | Frame::Request { channel, .. }
+        | Frame::Cancel { channel, .. }
+        | Frame::Recall { channel, .. }
+        | Frame::Reject { channel, .. }
+        | Frame::Bad { channel, .. }
+        | Frame::Show { channel }
+        | Frame::Idle { channel } => Some(*channel),
+        Frame::ManifestPage(page) => Some(page.channel),
+        _ => None,
     }
 }

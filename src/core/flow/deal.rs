@@ -88,9 +88,7 @@ impl Peer {
             return self.close_for_fault(now, conn, "asked to be shown nothing");
         };
         let content = channel.content;
-        if let Some(shown) =
-            connection.channels.get_mut(number as usize).and_then(|channel| channel.shown.as_mut())
-        {
+        if let Some(shown) = connection.channels.get_mut(number).and_then(|channel| channel.shown.as_mut()) {
             shown.add_all();
             self.note_stale_haves(now, conn, content);
         }

@@ -58,6 +58,7 @@ impl Peer {
         }
         let Incoming { content, chunk, buffer, .. } = *incoming;
         connection.incoming = None;
+        connection.payload = Some(now);
         if let Some(buffer) = buffer {
             let from = connection.peer_ref();
             // A seed that assigns shows only some of what it has.

@@ -20,7 +20,9 @@ const WAITING_MAX: usize = 3;
 impl Peer {
     pub(in crate::core) fn on_have_map(&mut self, now: Time, conn: ConnId, theirs: u32, bits: &[u8]) {
         if self.needs_no_haves(conn, theirs) {
-            return;
+            return self.note_no_haves(conn, theirs, |chunks| {
+                Bitfield::from_bytes(chunks, bits).is_some_and(|bits| bits.is_full())
+            });
         }
         let told = self.connections.get(conn).and_then(|connection| {
             let (_, channel) = connection.channel_theirs(theirs)?;
@@ -49,7 +51,7 @@ impl Peer {
 
     pub(in crate::core) fn on_have(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32, count: u32) {
         if self.needs_no_haves(conn, theirs) {
-            return;
+            return self.note_no_haves(conn, theirs, |chunks| first == 0 && count == chunks);
         }
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let told = connection.channel_theirs(theirs).and_then(|(_, channel)| {
@@ -112,6 +114,16 @@ impl Peer {
             && self.downloader.get(&content).is_none()
             && self.config.topology.is_mesh()
             && !self.assigners.contains_key(&content)
+    }
+
+    /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.
+    fn note_no_haves(&mut self, conn: ConnId, theirs: u32, is_all: impl Fn(u32) -> bool) {
+        let channel = self.connections.get(conn).and_then(|connection| connection.channel_theirs(theirs));
+        let Some((_, channel)) = channel else { return };
+        if channel.their_cut.is_some_and(|cut| is_all(cut.chunks())) && !channel.withdrawn {
+            let content = channel.content;
+            self.end_sated_channel(conn, &content);
+        }
     }
 
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
@@ -177,7 +189,7 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         while !connection.outbox_is_full() {
             let Some((number, ())) = connection.stale_haves.pop_first() else { return };
-            let Some(channel) = connection.channels.get_mut(number as usize) else { continue };
+            let Some(channel) = connection.channels.get_mut(number) else { continue };
             let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
                 continue;
             };

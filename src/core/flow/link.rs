@@ -15,18 +15,17 @@ use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
     pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
-        let room = self.connections.len() < self.config.limits.connections_max;
         let own = to.port() == self.config.tcp_port && self.config.own_addresses.contains(&to.ip());
-        if !room
-            || own
+        if own
             || self.leaving.is_some()
             || self.links.to_endpoint(&to).is_some()
             || self.is_connected(&to)
             || !self.dialer.may_dial(now, &to)
+            || !self.make_room(now, to.ip())
         {
             return None;
         }
-        let conn = self.connections.insert(to, true, now);
+        let conn = self.connections.insert(to, true, &self.config.limits, now);
         self.links.dialled(to, conn);
         self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
         self.output(Output::Dial { conn, to });
@@ -46,13 +45,13 @@ impl Peer {
             self.counters.add("connections refused: half-open of one address");
             return None;
         }
-        if self.connections.len() >= limits.connections_max {
-            self.evict_a_stranger(now);
+        if !self.make_room(now, ip) {
             self.counters.add("connections refused: table full");
             return None;
         }
+        let limits = &self.config.limits;
         let deadline = now + limits.handshake_deadline;
-        let conn = self.connections.insert(from, false, now);
+        let conn = self.connections.insert(from, false, limits, now);
         self.links.half_open_add(ip);
         self.timers.set(Timer::Connection(conn), deadline);
         // Nothing is said before the other side has: it may speak another dialect, or none. Reading may begin.
@@ -352,15 +351,6 @@ impl Peer {
         dialler(older) <= dialler(newer)
     }
 
-    /// The table is full: the connection that came in first and has not said hello makes room for the next one.
-    fn evict_a_stranger(&mut self, now: Time) {
-        let strangers = self.connections.iter().filter(|(_, c)| c.phase == Phase::Greeting && !c.dialled);
-        let oldest = strangers.min_by_key(|(_, connection)| connection.since).map(|(conn, _)| conn);
-        if let Some(conn) = oldest {
-            self.close(now, conn, None);
-        }
-    }
-
     /// Takes a connection out of everything it takes part in.
     fn detach(&mut self, now: Time, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
@@ -426,7 +416,11 @@ impl Peer {
         assert_eq!(count, self.links.open(), "one open connection a peer");
         for (conn, connection) in self.connections.iter().filter(|(_, connection)| open(connection)) {
             for channel in connection.channels.iter() {
-                assert!(self.links.on(&channel.content).any(|named| named == conn), "{conn} is indexed");
+                let is_present = connection.channel_of(&channel.content).is_some();
+                assert!(
+                    !is_present || self.links.on(&channel.content).any(|named| named == conn),
+                    "{conn} is indexed"
+                );
             }
         }
     }

@@ -179,7 +179,7 @@ impl Peer {
             return;
         }
         while let Some((number, first)) = connection.manifest_asks.pop_front() {
-            let Some(channel) = connection.channels.get(number as usize).filter(|c| !c.withdrawn) else {
+            let Some(channel) = connection.channels.get(number).filter(|c| !c.withdrawn) else {
                 continue;
             };
             let Some(cut) = channel.our_cut else { continue };

@@ -23,6 +23,7 @@ pub(in crate::core) mod push;
 pub(in crate::core) mod receive;
 mod relocate;
 mod replaced;
+mod room;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
 pub(in crate::core) mod sources;

@@ -44,8 +44,10 @@ impl Peer {
         if !connection.lists_out.is_empty() {
             self.tell_lists(conn);
         }
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         if let Some(out) = done {
+            connection.requests.give_back();
+            connection.payload = Some(now);
             let content = out.content;
             let event = Event::ChunkSent {
                 content: out.content,
@@ -115,6 +117,10 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
+        if !self.connections.get_mut(conn).is_some_and(|connection| connection.requests.take(now)) {
+            self.counters.add("requests over the allowance");
+            return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
+        }
         let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
         let ask = Ask { channel: number, content, chunk, bytes };
         self.uploader.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
@@ -142,6 +148,7 @@ impl Peer {
             return self.close_for_fault(now, conn, "recalled a chunk of nothing");
         };
         if self.uploader.cancel(conn, number, chunk) {
+            self.give_request_back(conn);
             self.say(now, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
             self.grant_uploads(now);
         }
@@ -186,6 +193,7 @@ impl Peer {
         match (connection.take_back_chunk(), channel) {
             (Some(_), Some(channel)) => {
                 self.uploader.end_turn(conn);
+                self.give_request_back(conn);
                 self.reject(now, conn, channel, content, out.chunk, reason);
                 self.grant_uploads(now);
             }
@@ -229,6 +237,13 @@ impl Peer {
         self.reject(now, conn, channel, content, chunk, reason);
     }
 
+    /// A request of this connection's comes to nothing through this peer, so it may make another.
+    pub(in crate::core) fn give_request_back(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.requests.give_back();
+        }
+    }
+
     /// Tells somebody that a chunk will not come.
     pub(in crate::core) fn reject(
         &mut self,
@@ -245,7 +260,7 @@ impl Peer {
         let Some(connection) = self.connections.get(conn) else { return };
         let why = reason.text();
         let to = connection.peer_ref();
-        let opened = connection.channels.get(channel as usize).is_some_and(|channel| channel.opened);
+        let opened = connection.channels.get(channel).is_some_and(|channel| channel.opened);
         self.event(Event::ChunkUnsent { content, chunk, to, why });
         // On a channel that was refused before it was ever opened, the refusal says it all.
         if opened {
@@ -259,7 +274,7 @@ impl Peer {
         let ask = self.uploader.begin(conn, now, |content| copies(&self.downloader, scarce_first, content));
         let Some(ask) = ask else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let cut = connection.channels.get(ask.channel as usize).and_then(|channel| channel.our_cut);
+        let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
             self.uploader.end_turn(conn);
             return self.grant_uploads(now);

@@ -226,6 +226,7 @@ impl Peer {
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
+        self.end_sated_channels(&content);
     }
 
     fn on_part_closed(&mut self, now: Time, content: ContentId) {
@@ -247,6 +248,7 @@ impl Peer {
         if self.downloader.get(&content).is_some_and(|download| download.is_running()) {
             self.catalogue.remove_chunk(&content, chunk);
             for (conn, ask) in self.uploader.cancel_chunk(&content, chunk) {
+                self.give_request_back(conn);
                 self.reject(now, conn, ask.channel, content, chunk, RefuseReason::NotHere);
             }
             self.ask_for_chunks(now, content);

@@ -45,7 +45,7 @@ impl Peer {
         let asked = Asked { name: name.clone(), announced_bytes: attempt.size, bytes_max };
         let spool = self.spools.take();
         let asking = Asking::new(now, (ticket, index), &name, route.dialect, route.may_be_json, asked, spool);
-        let conn = self.connections.insert_classic(Conversation::asking(to, asking));
+        let conn = self.connections.insert_classic(Conversation::asking(to, asking), now);
         self.classic.fetches.asked(conn);
         if let Some(attempt) = self.classic.fetches.get_mut(ticket).and_then(|fetch| fetch.attempt_mut(index))
         {

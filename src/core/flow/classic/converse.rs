@@ -24,12 +24,11 @@ impl Peer {
         from: SocketAddr,
         tcp_port: u16,
     ) -> Option<ConnId> {
-        let room = self.connections.len() < self.config.limits.connections_max;
-        if self.leaving.is_some() || !room || !self.may_serve(from) {
+        if self.leaving.is_some() || !self.may_serve(from) || !self.make_room(now, from.ip()) {
             self.counters.add("classic connections refused");
             return None;
         }
-        let conn = self.connections.insert_classic(Conversation::serving(from, tcp_port, now));
+        let conn = self.connections.insert_classic(Conversation::serving(from, tcp_port, now), now);
         self.begin_serving(now, conn, from);
         Some(conn)
     }

@@ -29,7 +29,7 @@ impl Peer {
                 if let Some(again) = again {
                     giving.wait_until(again);
                 }
-                let conn = self.connections.insert_push(Conversation::giving(to, giving));
+                let conn = self.connections.insert_push(Conversation::giving(to, giving), now);
                 if again.is_none() {
                     self.output(Output::Dial { conn, to });
                 }

@@ -185,7 +185,7 @@ impl Peer {
         self.review_leaving(now, false);
     }
 
-    fn cancel_push(&mut self, conn: ConnId) {
+    pub(in crate::core) fn cancel_push(&mut self, conn: ConnId) {
         match self.connections.push(conn).map(|push| &push.side) {
             Some(Side::Taking(taking)) if taking.is_silent() => self.end_foreign_push(conn),
             Some(Side::Taking(taking)) if taking.stage == Stage::Storing => self.end_foreign_push(conn),

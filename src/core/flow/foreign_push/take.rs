@@ -23,13 +23,13 @@ impl Peer {
         from: SocketAddr,
         is_named: bool,
     ) -> Option<ConnId> {
-        let room = self.connections.len() < self.config.limits.connections_max;
-        if self.leaving.is_some() || !room || !self.may_push(from) {
+        if self.leaving.is_some() || !self.may_push(from) || !self.make_room(now, from.ip()) {
             self.counters.add("pushes refused");
             return None;
         }
         let push = self.pushes.number();
-        let conn = self.connections.insert_push(Conversation::taking(from, Taking::new(push, is_named, now)));
+        let taking = Taking::new(push, is_named, now);
+        let conn = self.connections.insert_push(Conversation::taking(from, taking), now);
         self.pushes.taking.insert(push, conn);
         self.time_push(now, conn);
         self.wake_push(conn);

@@ -81,7 +81,7 @@ impl Peer {
     }
 
     /// A reader is not served any more; the driver closes the connection.
-    pub(super) fn end_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
+    pub(in crate::core) fn end_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
         let Some(reader) = self.connections.http_mut(conn) else { return };
         let (addr, gone) = (reader.addr, reader.gone);
         let was = std::mem::replace(&mut reader.stage, Stage::Closing);

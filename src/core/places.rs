@@ -1,0 +1,93 @@
+//! Places for connections: which are taken, by whom, and since when each was of no use.
+//!
+//! Knows neither what a connection is of use for nor how it is closed.
+
+use std::net::IpAddr;
+
+use crate::core::door::ConnId;
+use crate::core::sorted::{SortedMap, SortedSet};
+use crate::core::time::Time;
+
+/// The connections that have a place. A connection that is being closed to make room has none any more.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Places {
+    taken: SortedMap<ConnId, (IpAddr, Time)>,
+    /// By the moment up to which each is known to have been of use. Nobody says so when that changes: who looks for a
+    /// connection that can go looks at the first ones, and moves those that were of use since ([`Places::note`]).
+    by_age: SortedSet<(Time, ConnId)>,
+    /// The same for each address.
+    by_address: SortedSet<(IpAddr, Time, ConnId)>,
+}
+
+impl Places {
+    /// A connection with this address takes a place.
+    pub(in crate::core) fn take(&mut self, conn: ConnId, ip: IpAddr, now: Time) {
+        self.give_back(conn);
+        self.taken.insert(conn, (ip, now));
+        self.by_age.insert((now, conn));
+        self.by_address.insert((ip, now, conn));
+    }
+
+    /// A connection leaves its place, if it has one.
+    pub(in crate::core) fn give_back(&mut self, conn: ConnId) {
+        if let Some((ip, at)) = self.taken.remove(&conn) {
+            self.by_age.remove(&(at, conn));
+            self.by_address.remove(&(ip, at, conn));
+        }
+    }
+
+    /// How many are taken.
+    pub(in crate::core) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Whether a connection with this address has one.
+    pub(in crate::core) fn has(&self, ip: IpAddr) -> bool {
+        self.first_of(ip).is_some()
+    }
+
+    /// The connection that was of use least recently, as far as is known, of all or of one address; and when that was.
+    pub(in crate::core) fn oldest(&self, of: Option<IpAddr>) -> Option<(ConnId, Time)> {
+        match of {
+            Some(ip) => self.first_of(ip),
+            None => self.by_age.first().map(|(at, conn)| (*conn, *at)),
+        }
+    }
+
+    /// A connection was of use at this moment.
+    pub(in crate::core) fn note(&mut self, conn: ConnId, at: Time) {
+        if let Some((ip, _)) = self.taken.get(&conn) {
+            self.take(conn, *ip, at);
+        }
+    }
+
+    fn first_of(&self, ip: IpAddr) -> Option<(ConnId, Time)> {
+        let first = (ip, Time::ZERO, ConnId { slot: 0, generation: 0 });
+        let (of, at, conn) = self.by_address.range(first..).next()?;
+        (*of == ip).then_some((*conn, *at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_who_was_of_use_least_recently() {
+        let conn = |slot| ConnId { slot, generation: 0 };
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        let mut places = Places::default();
+        for slot in 0..6 {
+            places.take(conn(slot), host(slot as u8 % 2), Time::from_millis(u64::from(slot)));
+        }
+        assert_eq!(places.oldest(None), Some((conn(0), Time::ZERO)));
+        assert_eq!(places.oldest(Some(host(1))), Some((conn(1), Time::from_millis(1))));
+        places.note(conn(0), Time::from_millis(9));
+        assert_eq!(places.oldest(None), Some((conn(1), Time::from_millis(1))));
+        assert_eq!(places.oldest(Some(host(0))), Some((conn(2), Time::from_millis(2))));
+        [1, 3, 5, 5].into_iter().for_each(|slot| places.give_back(conn(slot)));
+        assert!(!places.has(host(1)) && places.has(host(0)) && places.oldest(Some(host(1))).is_none());
+        places.note(conn(1), Time::ZERO);
+        assert_eq!((places.len(), places.oldest(None)), (3, Some((conn(2), Time::from_millis(2)))));
+    }
+}
