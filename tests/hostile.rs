@@ -536,7 +536,7 @@ fn of_one_content_so_many_names_are_taken_and_the_rest_is_told() {
     let names: Vec<String> = (0..9).map(|number| format!("dir/{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let limits = Limits { names_per_content_max: 4, ..Limits::default() };
-    let mut bench = wanting_names(limits, &names);
+    let bench = wanting_names(limits, &names);
     assert_eq!(bench.files().0, 4);
     let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, left_out: true, .. });
     assert_eq!(bench.count(done), 1, "{:?}", bench.events);

@@ -507,7 +507,9 @@ mod tests {
             assert_eq!(downloader.add_or_follow(CONTENT, wish(name)), number == 0);
         }
         // What is fetched already is not fetched once more.
-        ["c", "a"].map(|name| assert!(!downloader.add_or_follow(CONTENT, wish(name))));
+        assert!(
+            !downloader.add_or_follow(CONTENT, wish("c")) && !downloader.add_or_follow(CONTENT, wish("a"))
+        );
         assert_eq!(downloader.follower_count(&CONTENT), 2);
         while downloader.activate(Time::ZERO).is_some() {
             assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");
