@@ -530,7 +530,13 @@ impl Downloads {
     fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
         let path = match self.by_content.remove(&content) {
             Some(Download::Open(part) | Download::Leaving(part)) => {
-                let stamp = published.stamp;
+                let (stamp, geometry) = (published.stamp, part.manifest.geometry);
+                if Geometry::native(geometry.size_bytes()) == Ok(geometry)
+                    && !library.manifests.is_there(&content, geometry.size_bytes())
+                {
+                    // That of a part that was resumed may have died with the process that made it; a failure costs a hashing.
+                    let _ = library.manifests.put(&content, (*part.manifest).clone());
+                }
                 let path = self.serve(content, part.name, part.folder, published, library);
                 library.index.put(&path, &stamp, &content, now_ns());
                 path
