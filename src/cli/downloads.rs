@@ -169,7 +169,12 @@ impl Downloads {
         let ShellEvent::Core(event) = event else { return };
         match event {
             Event::Resolved { content, name, size, .. } => self.begin(*content, name, *size),
-            Event::SearchDone { ticket, found } => self.searched(run, *ticket, *found),
+            Event::SearchDone { ticket, found, cut_short } => {
+                self.searched(run, *ticket, *found);
+                if *cut_short {
+                    self.cut_short(run, *ticket, *found);
+                }
+            }
             Event::SearchFailed { ticket, reason } => self.search_failed(run, *ticket, reason),
             Event::Classic(event) => self.take_classic(run, event),
             Event::Started { content, geometry, had } => {
@@ -273,6 +278,16 @@ impl Downloads {
                 human::size(size)
             ));
         }
+    }
+
+    /// Of what a request stands for, some is not fetched: it would be too much, or could not be listed in time.
+    fn cut_short(&mut self, run: &mut Run<'_>, ticket: u32, found: usize) {
+        let Some(search) = self.searches.get(ticket as usize) else { return };
+        let text = search.request.text.clone();
+        let failure = Failure::of_too_many(&text, found);
+        run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
+        let path = Some(self.target.path(None));
+        self.fail(run, &failure, &Subject { id: None, name: Some(&text), path });
     }
 
     fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {

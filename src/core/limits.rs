@@ -64,6 +64,12 @@ pub struct Limits {
     pub entry_bytes_per_peer_max: usize,
     /// Bytes of names kept of all catalogues together.
     pub entry_bytes_max: usize,
+    /// Contents that one search begins to fetch.
+    pub search_contents_max: usize,
+    /// Bytes of their names, and of what is kept beside each.
+    pub search_bytes_max: usize,
+    /// Entries of one catalogue that one walk takes.
+    pub walk_entries_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,
     /// Datagrams accepted a second from one source.
@@ -192,6 +198,9 @@ impl Default for Limits {
             entries_per_peer_max: 100_000,
             entry_bytes_per_peer_max: 16 << 20,
             entry_bytes_max: 64 << 20,
+            search_contents_max: 100_000,
+            search_bytes_max: 64 << 20,
+            walk_entries_max: 100_000,
             silent_intervals_max: 3,
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,

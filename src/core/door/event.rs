@@ -105,7 +105,10 @@ pub enum Event {
         why: SpanFault,
     },
     /// The time of [`crate::core::Command::Look`] is over; the status holds what was heard.
-    Looked,
+    Looked {
+        /// Whether somebody has more than could be listed in that time, or than is kept.
+        cut_short: bool,
+    },
     /// A search found a content; a download of it begins. A glob gives one of these for each content.
     Resolved {
         /// The ticket of [`crate::core::Command::Get`].
@@ -123,6 +126,8 @@ pub enum Event {
         ticket: u32,
         /// How many contents it resolved to.
         found: usize,
+        /// Whether more match than one search fetches, or than could be listed in its time.
+        cut_short: bool,
     },
     /// A search failed.
     SearchFailed {

@@ -106,7 +106,7 @@ impl Peer {
             let Some(holder) = self.directory.peer_ref(peer) else { break };
             if search.purpose.is_about(&holder) {
                 let new = entries.iter().filter(|entry| {
-                    search.wanted.matches(&entry.name, &entry.id) && !search.begun.contains(&entry.id)
+                    search.wanted.matches(&entry.name, &entry.id) && !search.has_begun(&entry.id)
                 });
                 matching.extend(new.map(|entry| (key, entry.clone())));
             }
@@ -120,7 +120,7 @@ impl Peer {
         for (key, entry) in matching {
             let Some(search) = self.searches.get_mut(key) else { continue };
             let Purpose::Get { ticket, stall, .. } = search.purpose else { continue };
-            if search.begun.insert(entry.id) {
+            if search.begin(entry.id, &entry.name, &self.config.limits) {
                 begun.push((ticket, stall, entry));
             }
         }
@@ -177,17 +177,16 @@ impl Peer {
         let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
         // The last page, or one that pretends that more follows nothing, ends the walk.
         let next = last.filter(|_| page.more);
-        let generation = page.generation;
+        let (generation, entries) = (page.generation, page.entries.len());
         self.on_catalogue(now, &peer, generation, None, page.entries, 0);
         if key == MIRROR_KEY {
             return self.on_mirror_page(now, conn, &peer, generation, next);
         }
         let Some(search) = self.searches.get_mut(key) else { return };
-        if next.is_some() {
+        if search.walked(now, conn, entries, next.is_some(), &self.config.limits) {
             let wanted = search.wanted.clone();
             return self.request_page(now, conn, key, CatalogueRequest { wanted, after: next });
         }
-        search.walks.insert(conn, true);
         self.step_search(now, key);
     }
 
@@ -198,8 +197,8 @@ impl Peer {
         }
         let mut ended = Vec::new();
         for (key, search) in self.searches.iter_mut() {
-            if let Some(done @ false) = search.walks.get_mut(&conn) {
-                *done = true;
+            if let Some(walk) = search.walks.get_mut(&conn).filter(|walk| !walk.over) {
+                walk.over = true;
                 ended.push(key);
             }
         }
@@ -235,8 +234,10 @@ impl Peer {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_fixed(&peer)
-                && let Some(search) =
-                    self.searches.get_mut(key).filter(|search| search.walks.get(&conn) == Some(&true))
+                && let Some(search) = self
+                    .searches
+                    .get_mut(key)
+                    .filter(|search| search.walks.get(&conn).is_some_and(|walk| walk.over))
             {
                 search.walks.remove(&conn);
                 self.walk_catalogue(now, &peer);
@@ -255,7 +256,7 @@ impl Peer {
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
         if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn))
         {
-            search.walks.insert(conn, false);
+            search.walks.entry(conn).or_default().over = false;
             connection.walks.push_back(key);
             self.say(now, conn, Frame::CatalogueRequest(request));
         }
@@ -270,12 +271,15 @@ impl Peer {
 
     fn decide_search(&mut self, now: Time, key: u32) {
         self.timers.clear(Timer::Search(key));
-        let Some(search) = self.searches.remove(key) else { return };
+        let Some(mut search) = self.searches.remove(key) else { return };
         match search.purpose.clone() {
-            Purpose::Look => self.event(Event::Looked),
+            Purpose::Look => {
+                let cut_short = search.cut_short || self.directory.is_overfull();
+                self.event(Event::Looked { cut_short });
+            }
             Purpose::Get { ticket, at, stall } => {
                 let mut found = self.found(&search.wanted, at.as_deref());
-                if found.is_empty() && search.begun.is_empty() {
+                if found.is_empty() && search.begun() == 0 {
                     let reason = self.nobody_offers(&search);
                     return self.event(Event::SearchFailed { ticket, reason });
                 }
@@ -283,10 +287,12 @@ impl Peer {
                     let reason = FailReason::Ambiguous { candidates: found };
                     return self.event(Event::SearchFailed { ticket, reason });
                 }
-                found.retain(|(entry, _)| !search.begun.contains(&entry.id));
-                let count = search.begun.len() + found.len();
+                let limits = &self.config.limits;
+                found.retain(|(entry, _)| search.begin(entry.id, &entry.name, limits));
+                // Whoever looks for one thing has it, however much else there is.
+                let (begun, cut_short) = (search.begun(), search.takes_all() && search.cut_short);
                 self.begin_found(now, found.into_iter().map(|(entry, _)| (ticket, stall, entry)).collect());
-                self.event(Event::SearchDone { ticket, found: count });
+                self.event(Event::SearchDone { ticket, found: begun, cut_short });
             }
         }
     }
