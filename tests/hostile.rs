@@ -63,6 +63,10 @@ fn bytes(frame: &Frame) -> Vec<u8> {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::within(Limits::default())
+    }
+
+    fn within(limits: Limits) -> Bench {
         let config = Config {
             user: "me".into(),
             tcp_port: 7117,
@@ -76,7 +80,7 @@ impl Bench {
             fixed_peers: Vec::new(),
             own_addresses: vec![host(1).ip()],
             agent: "bench".into(),
-            limits: Limits::default(),
+            limits,
         };
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -418,6 +418,19 @@ impl Directory {
         self.peers.values().any(|known| known.overfull)
     }
 
+    /// The entries of a peer that are known, from a place in its catalogue on.
+    pub(in crate::core) fn entries_from<'a>(
+        &'a self,
+        peer: &PeerId,
+        from: &'a (ContentId, String),
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let known = self.peers.get(peer).map(|known| known.entries.from(from));
+        known.into_iter().flatten().map(|(title, listed)| {
+            let (id, name) = &**title;
+            Entry { id: *id, name: name.clone(), size: listed.size, have: listed.have, of: listed.of }
+        })
+    }
+
     /// Whether fewer entries of a peer are known than it says it has.
     pub(in crate::core) fn is_partly_known(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|known| known.fresh < known.catalogue)

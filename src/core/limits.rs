@@ -70,6 +70,9 @@ pub struct Limits {
     pub search_bytes_max: usize,
     /// Entries of one catalogue that one walk takes.
     pub walk_entries_max: usize,
+    /// Contents of which nothing came yet that the mirror fetches at once from one address (this host's own addresses
+    /// excepted).
+    pub mirror_claims_per_address_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,
     /// Datagrams accepted a second from one source.
@@ -201,6 +204,7 @@ impl Default for Limits {
             search_contents_max: 100_000,
             search_bytes_max: 64 << 20,
             walk_entries_max: 100_000,
+            mirror_claims_per_address_max: 16,
             silent_intervals_max: 3,
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,

@@ -456,6 +456,7 @@ impl Peer {
                 Timer::Mirror => self.review_mirror(now),
                 Timer::Download(content) => self.review_download(now, content),
                 Timer::Push => self.review_pushes(now),
+                Timer::MirrorNext => self.fetch_what_was_put_off(now),
                 Timer::Dial => self.seek_all_sources(now),
                 Timer::UploadSlot => self.grant_uploads(now),
                 Timer::Expiry => self.expire_peers(now),

@@ -9,6 +9,8 @@ use crate::wire_peer::{Bytes, WirePeer};
 
 /// The most contents that one `get` begins, and that are listed of one peer.
 const CONTENTS_MAX: usize = 100_000;
+/// Contents of a mirror's walk that are on their way when its bound is reached: a page.
+const PAGE: usize = 500;
 /// What 100,000 contents may take, each once in the directory, once as a download and once in the command's account; this
 /// build is not optimised. Without the bound it is several times that after ten seconds.
 const MEMORY_BYTES_MAX: u64 = 320 * MIB;
@@ -52,4 +54,29 @@ fn ls_ends_after_its_wait_and_says_that_there_is_more() {
     assert!(memory <= MEMORY_BYTES_MAX, "{memory} bytes");
     let once = lan.launch("reader", &["ls", "--wait", "100ms", "--json"]).run().expect(0);
     assert_eq!(once.of_type("more").len(), 1, "{}", once.stderr);
+}
+
+#[test]
+fn a_mirror_walks_so_many_contents_of_a_peer() {
+    let lan = Lan::new();
+    let endless = WirePeer::start(&lan, "endless", "talk.mkv", b"talk".to_vec(), Bytes::Endless);
+    let folder = lan.folder("mirror");
+    let mut mirror = lan
+        .launch("mirror", &["serve".as_ref(), folder.as_os_str()])
+        .args(&["--mirror", "*", "--json"])
+        .start();
+    mirror.wait_stderr(&["offers more than"]);
+    let walked = endless.entries_listed();
+    assert!((CONTENTS_MAX..=CONTENTS_MAX + PAGE).contains(&walked), "{walked}");
+    // It goes on with others, and asks for no other page.
+    let source = lan.path("notes.txt");
+    fs::write(&source, "notes").unwrap();
+    let _honest = lan.share("honest", &source);
+    mirror.wait_json("the honest peer", |line| {
+        (line["event"] == "found" && line["user"] == "honest").then_some(())
+    });
+    assert_eq!(endless.entries_listed(), walked);
+    let memory = mirror.peak_memory_bytes();
+    assert!(memory <= MEMORY_BYTES_MAX, "{memory} bytes");
+    mirror.interrupt().expect(0);
 }

@@ -180,7 +180,7 @@ impl Peer {
         let (generation, entries) = (page.generation, page.entries.len());
         self.on_catalogue(now, &peer, generation, None, page.entries, 0);
         if key == MIRROR_KEY {
-            return self.on_mirror_page(now, conn, &peer, generation, next);
+            return self.on_mirror_page(now, conn, &peer, generation, entries, next);
         }
         let Some(search) = self.searches.get_mut(key) else { return };
         if search.walked(now, conn, entries, next.is_some(), &self.config.limits) {
