@@ -77,6 +77,11 @@ impl Dialer {
         *again = now + wait;
     }
 
+    /// Whether dials to it failed, and none succeeded since.
+    pub(in crate::core) fn has_failed(&self, to: &SocketAddr) -> bool {
+        self.failures.contains_key(to)
+    }
+
     /// A connection to it stands.
     pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
         self.failures.remove(to);

@@ -178,6 +178,11 @@ impl Mirror {
         Ok(())
     }
 
+    /// Whether a content is being fetched.
+    pub(in crate::core) fn is_coming(&self, content: &ContentId) -> bool {
+        matches!(self.courses.get(content), Some(Course::Coming(_)))
+    }
+
     /// Whether there is room for so many bytes of a content, if it is being fetched.
     pub(in crate::core) fn has_room(&self, content: &ContentId, size: u64) -> bool {
         match self.courses.get(content) {

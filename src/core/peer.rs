@@ -115,6 +115,8 @@ pub struct Peer {
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) mirror: Option<Mirror>,
+    /// Dials for all that the mirror wants.
+    pub(in crate::core) mirror_dials: Allowance,
     pub(in crate::core) pusher: Pusher,
     pub(in crate::core) rates: Rates,
     /// Names that may be looked at for others' queries.
@@ -165,6 +167,7 @@ impl Peer {
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
+            mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
             pusher: Pusher::default(),
             uploader: Uploader::new(&limits),
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),

@@ -113,6 +113,38 @@ fn a_third_strike_holds_for_the_address_for_ten_minutes_whatever_port_it_claims(
 }
 
 #[test]
+fn a_mirror_dials_within_one_bound_however_many_announce_what_it_wants() {
+    let mut bench = mirroring(Limits::default());
+    let honest = SocketAddr::from(([10, 9, 9, 9], 7117));
+    for number in 0..1_000_usize {
+        let [.., high, low] = number.to_be_bytes();
+        let from = SocketAddr::from(([10, 1, high, low], 7117));
+        let mut peer = [7; 16];
+        peer[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        for bytes in announcements(peer, 1_000, vec![offer(number, 1)]) {
+            bench.hear(from, &bytes);
+        }
+    }
+    for bytes in announcements([255; 16], 1_000, vec![offer(5_000, 1)]) {
+        bench.hear(honest, &bytes);
+    }
+    let at_once = bench.dials.len();
+    assert!((1..=64).contains(&at_once), "{at_once} dials at once");
+    // Each fails at once. However often they are tried again, who did not fail yet is not kept waiting.
+    let (mut dials, mut honest_dialled) = (0, false);
+    for second in 0..120 {
+        for (conn, to) in std::mem::take(&mut bench.dials) {
+            dials += 1;
+            honest_dialled |= to == honest;
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+        }
+        assert!(dials <= 64 + second * 16, "{dials} dials in {second} s");
+        bench.wait(1_000);
+    }
+    assert!(honest_dialled, "the honest peer was not dialled");
+}
+
+#[test]
 fn contents_that_never_come_keep_none_from_being_mirrored() {
     let mut bench = mirroring(Limits::default());
     // So many that they are more than the downloads that are active at once, each as large as all the room.

@@ -1,6 +1,6 @@
 //! Mirroring: what others offer and is wanted here is fetched, and what appears later too.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
@@ -22,6 +22,8 @@ const REVIEW_INTERVAL: Duration = Duration::from_secs(30);
 const PUT_OFF_LOOKS: usize = 1_000;
 /// The pause after that.
 const PUT_OFF_PAUSE: Duration = Duration::from_millis(50);
+/// Dials that the allowance has none for now are tried again after this time.
+const DIALS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Peer {
     /// Begins to mirror, in place of what was mirrored so far.
@@ -189,9 +191,33 @@ impl Peer {
                 self.ask_page_for_mirror(now, conn, peer, request);
             }
             None => {
-                self.dial_or_wait(now, addr);
+                self.dial_for_mirror(now, addr);
             }
         }
+    }
+
+    /// Dials an endpoint that the mirror wants something of, within one bound for all of them: anybody can announce what it
+    /// wants, in the name of any address. Where dials failed before, those that did not fail yet go first.
+    pub(in crate::core) fn dial_for_mirror(&mut self, now: Time, addr: SocketAddr) -> bool {
+        if self.config.fixed_peers.contains(&addr) || self.dialer.again(now, &addr).is_some() {
+            return self.dial_or_wait(now, addr);
+        }
+        let kept =
+            if self.dialer.has_failed(&addr) { self.config.limits.mirror_dials_at_once / 2 } else { 0 };
+        if !self.mirror_dials.has_above(now, kept) {
+            self.timers.set_no_later(Timer::Dial, now + DIALS_PAUSE);
+            return false;
+        }
+        let dialled = self.dial(now, addr).is_some();
+        if dialled {
+            self.mirror_dials.take(now);
+        }
+        dialled
+    }
+
+    /// Whether a content is fetched for the mirror.
+    pub(in crate::core) fn is_for_mirror(&self, content: &ContentId) -> bool {
+        self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
     }
 
     /// The same for every peer.
