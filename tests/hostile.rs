@@ -532,7 +532,7 @@ fn each_name_of_a_content_is_a_file_one_after_the_other() {
     bench.tell(Input::Stored(StoreReply::Published { content: CONTENT, path: "c/x".into() }));
     assert_eq!((bench.files(), bench.dials.len()), ((4, 3, 1), dials));
     assert_eq!(bench.peer.status(bench.now).downloads.len(), 0);
-    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, left_out: false, .. });
+    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, cut_short: false, .. });
     assert_eq!(bench.count(done), 1, "{:?}", bench.events);
 }
 
@@ -575,7 +575,7 @@ fn of_one_content_so_many_names_are_taken_and_the_rest_is_told() {
     let limits = Limits { names_per_content_max: 4, ..Limits::default() };
     let bench = wanting_names(limits, &names);
     assert_eq!(bench.files().0, 4);
-    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, left_out: true, .. });
+    let done = |event: &Event| matches!(event, Event::SearchDone { found: 4, cut_short: true, .. });
     assert_eq!(bench.count(done), 1, "{:?}", bench.events);
 }
 

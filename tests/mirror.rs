@@ -89,6 +89,21 @@ fn a_large_catalogue_is_walked() {
 }
 
 #[test]
+fn a_catalogue_of_several_pages_is_walked_to_its_end() {
+    let mut scenario = Scenario::new(8);
+    let sharer = (0..1_200).fold(host(), |sharer, number| {
+        let content = scenario.content(&format!("{number}.txt"), 100 + number);
+        sharer.shares(content)
+    });
+    scenario.host(sharer);
+    scenario.host(host().mirrors("*", u64::MAX));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(60)));
+    let fetched = (0..1_200).filter(|content| finished(&world, 1, *content)).count();
+    assert_eq!(fetched, 1_200, "{}", world.report());
+}
+
+#[test]
 fn loss_and_churn_only_delay() {
     for seed in 0..4 {
         let mut scenario = Scenario::new(100 + seed);
@@ -159,6 +174,27 @@ fn there_is_an_end_to_the_room() {
     assert!(finished(&world, mirror, small) && begun(&world, mirror, large) == 0, "{}", world.report());
     let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("no room"));
     assert_eq!(world.events().iter().filter(|(_, at, event)| *at == mirror && warned(event)).count(), 1);
+}
+
+#[test]
+fn room_is_taken_by_what_came_and_never_more_than_there_is() {
+    let mut scenario = Scenario::new(7);
+    let both = [0, 1].map(|number| scenario.content(&format!("{number}"), 4 * MIB));
+    scenario.host(host().shares(both[0]).shares(both[1]));
+    let mirror = scenario.host(host().mirrors("*", 5 * MIB));
+    let mut world = world(scenario);
+    must(world.run_until(seconds(400)));
+    // There is room for either when it begins. They take it chunk by chunk, and the one that finds none gives way.
+    assert_eq!(
+        both.map(|content| begun(&world, mirror, content)).iter().sum::<usize>(),
+        2,
+        "{}",
+        world.report()
+    );
+    let here = both.into_iter().filter(|content| finished(&world, mirror, *content)).count();
+    assert_eq!(here, 1, "{}", world.report());
+    let told = |event: &Event| matches!(event, Event::Warning(text) if text.contains("the rest of"));
+    assert_eq!(world.events().iter().filter(|(_, at, event)| *at == mirror && told(event)).count(), 1);
 }
 
 #[test]

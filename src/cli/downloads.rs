@@ -183,10 +183,10 @@ impl Downloads {
                 self.begin(*ticket, *content, name, *size);
                 self.name_known(run, content);
             }
-            Event::SearchDone { ticket, found, left_out } => {
+            Event::SearchDone { ticket, found, cut_short } => {
                 self.searched(run, *ticket, *found);
-                if *left_out {
-                    self.left_out(run, *ticket);
+                if *cut_short {
+                    self.cut_short(run, *ticket, *found);
                 }
             }
             Event::SearchFailed { ticket, reason } => self.search_failed(run, *ticket, reason),
@@ -346,17 +346,12 @@ impl Downloads {
         }
     }
 
-    /// More matched than is fetched: that is a failure, since not all that was asked for is here in the end.
-    fn left_out(&mut self, run: &mut Run<'_>, ticket: u32) {
+    /// Of what a request stands for, some is not fetched: it would be too much, or could not be listed in time.
+    fn cut_short(&mut self, run: &mut Run<'_>, ticket: u32, found: usize) {
         let Some(search) = self.searches.get(ticket as usize) else { return };
         let text = search.request.text.clone();
-        let failure = Failure {
-            exit: Exit::Storage,
-            title: format!("not all of {} is fetched", human::label(&text)),
-            happened: "a content is offered under more names than are written at once".to_owned(),
-            kept: None,
-            next: vec!["get the others by narrower patterns, or by their names".to_owned()],
-        };
+        let failure = Failure::of_too_many(&text, found);
+        run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
         let path = Some(self.target.path(None, Layout::Flat));
         self.fail(run, &failure, &Subject { id: None, name: Some(&text), path });
     }

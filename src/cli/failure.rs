@@ -109,6 +109,22 @@ impl Failure {
         }
     }
 
+    /// `what` stands for more than the `found` files that are fetched.
+    pub(crate) fn of_too_many(what: &str, found: usize) -> Failure {
+        let found = human::counted(found, "file", "files");
+        Failure {
+            exit: Exit::Partial,
+            title: format!("{} was not fetched completely", human::label(what)),
+            happened: format!(
+                "it stands for more than the {found} that are fetched; the others are left out"
+            ),
+            kept: None,
+            next: vec![
+                "name fewer of them: a folder or an ending, for example 'photos/*' or '*.mkv'".to_owned(),
+            ],
+        }
+    }
+
     /// What is left when a signal or the clock ends a command before its downloads.
     pub(crate) fn cut_short(exit: Exit, done: usize, open: usize, kept: Option<String>) -> Failure {
         let why = match exit {

@@ -284,6 +284,8 @@ pub(crate) enum Line<'a> {
     /// A file that the transfer log says is not.
     #[serde(rename = "error")]
     LoggedError { id: Option<ContentId>, name: &'a str, dur: Option<f64>, message: &'a str },
+    /// There is more on offer than what was listed.
+    More { listed: usize },
     /// How it all ended; always last.
     Summary {
         command: &'static str,

@@ -22,6 +22,8 @@ use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;
 use crate::wire::message::Wanted;
 
+/// The most contents that are listed at once.
+const CONTENTS_MAX: usize = 100_000;
 /// The widest a name is in a table, in columns.
 const NAME_COLUMNS_MAX: usize = 60;
 /// Clears a terminal.
@@ -101,7 +103,9 @@ pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
 }
 
 /// Asks, and waits until the answers are in.
-pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<(), Exit> {
+///
+/// True when somebody may have more than was listed.
+pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<bool, Exit> {
     until(run, None)
 }
 
@@ -109,7 +113,7 @@ pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<(), Exit> {
 fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
     loop {
         run.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
-        until_looked(run)?;
+        let cut_short = until_looked(run)?;
         if args.watch && run.out.is_watched() {
             run.out.result(CLEAR_TERMINAL);
         }
@@ -122,6 +126,9 @@ fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
                     + listing::list_contents(classic, args.wanted(), args.long, run.out)
             }
         };
+        if !args.peers && (cut_short || listed >= CONTENTS_MAX) {
+            tell_of_more(run, listed);
+        }
         if let Some(exit) = run.out.ended() {
             return Err(exit);
         }
@@ -133,20 +140,32 @@ fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
 }
 
 /// Turns the loop until `until`, or until the answers to a question are in.
-fn until(run: &mut Run<'_>, until: Option<Instant>) -> Result<(), Exit> {
+///
+/// True when the answers are in and somebody may have more.
+fn until(run: &mut Run<'_>, until: Option<Instant>) -> Result<bool, Exit> {
     loop {
         run.turn(until)?;
         while let Some(event) = run.next_event() {
             match event {
                 ShellEvent::Signal(signal) => return Err(Exit::of_signal(signal)),
-                ShellEvent::Core(Event::Looked) if until.is_none() => return Ok(()),
+                ShellEvent::Core(Event::Looked { cut_short }) if until.is_none() => return Ok(cut_short),
                 _ => {}
             }
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(());
+            return Ok(false);
         }
     }
+}
+
+/// Not all that is on offer is listed: who reads the list is not to take it for all.
+fn tell_of_more(run: &mut Run<'_>, listed: usize) {
+    run.out.json(&Line::More { listed });
+    run.out.fail(&format!(
+        "not all of it is listed: after {} the time was over, or there were more than are listed\n  \
+         next: name what you look for: chunkcast ls '*.mkv'; or wait longer: --wait 10s",
+        human::counted(listed, "file", "files")
+    ));
 }
 
 /// What an empty list means.
@@ -172,8 +191,8 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
 
 fn list_contents(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
     let wanted = args.wanted();
-    let contents: Vec<&ContentStatus> =
-        status.contents.iter().filter(|content| wanted.matches(&content.name, &content.id)).collect();
+    let matching = status.contents.iter().filter(|content| wanted.matches(&content.name, &content.id));
+    let contents: Vec<&ContentStatus> = matching.take(CONTENTS_MAX).collect();
     for content in &contents {
         let holders: Vec<Holder<'_>> =
             content.holders.iter().map(|(peer, have)| Holder::of(peer, *have)).collect();

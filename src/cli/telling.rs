@@ -157,7 +157,7 @@ impl Run<'_> {
             | Event::Push(_)
             | Event::Foreign(_)
             | Event::Withdrawn { .. }
-            | Event::Looked
+            | Event::Looked { .. }
             | Event::SearchDone { .. }
             | Event::SearchFailed { .. }
             | Event::Resumed { .. }

@@ -100,6 +100,11 @@ impl Dialer {
         self.failures.get(to).map_or(0, |failures| failures.count)
     }
 
+    /// Whether it failed, and no connection to it was of use since.
+    pub(in crate::core) fn has_failed(&self, to: &SocketAddr) -> bool {
+        self.failures.contains_key(to)
+    }
+
     /// A connection to it was of use.
     pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
         self.failures.remove(to);

@@ -41,6 +41,8 @@ pub(in crate::core) struct Known {
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
+    /// Whether it told entries that there was no room for.
+    overfull: bool,
     /// What it looked for last, if that was one thing.
     seeks: Option<Arc<Wanted>>,
 }
@@ -186,6 +188,7 @@ impl Directory {
             entries: FewMap::default(),
             entry_bytes: 0,
             fresh: 0,
+            overfull: false,
             seeks: None,
         };
         self.peers.insert(heard.peer, known);
@@ -230,6 +233,7 @@ impl Directory {
         if generation > known.generation {
             known.generation = generation;
             known.fresh = 0;
+            known.overfull = false;
         }
         known.catalogue =
             catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
@@ -249,6 +253,7 @@ impl Directory {
                         && known.entry_bytes + cost <= self.limits.entry_bytes_per_peer_max
                         && self.entry_bytes + cost <= self.limits.entry_bytes_max;
                     if !room {
+                        known.overfull = true;
                         self.titles.release(key);
                         continue;
                     }
@@ -405,6 +410,24 @@ impl Directory {
                     (*peer, entry)
                 },
             )
+        })
+    }
+
+    /// Whether a peer told more than is kept of it.
+    pub(in crate::core) fn is_overfull(&self) -> bool {
+        self.peers.values().any(|known| known.overfull)
+    }
+
+    /// The entries of a peer that are known, from a place in its catalogue on.
+    pub(in crate::core) fn entries_from<'a>(
+        &'a self,
+        peer: &PeerId,
+        from: &'a (ContentId, String),
+    ) -> impl Iterator<Item = Entry> + 'a {
+        let known = self.peers.get(peer).map(|known| known.entries.from(from));
+        known.into_iter().flatten().map(|(title, listed)| {
+            let (id, name) = &**title;
+            Entry { id: *id, name: name.clone(), size: listed.size, have: listed.have, of: listed.of }
         })
     }
 

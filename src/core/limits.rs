@@ -83,6 +83,19 @@ pub struct Limits {
     pub entry_bytes_per_peer_max: usize,
     /// Bytes of names kept of all catalogues together.
     pub entry_bytes_max: usize,
+    /// Contents that one search begins to fetch.
+    pub search_contents_max: usize,
+    /// Bytes of their names, and of what is kept beside each.
+    pub search_bytes_max: usize,
+    /// Entries of one catalogue that one walk takes.
+    pub walk_entries_max: usize,
+    /// Endpoints that the mirror dials a second in the long run, apart from those that somebody named.
+    pub mirror_dials_per_s: u32,
+    /// The same, after a quiet time.
+    pub mirror_dials_at_once: u32,
+    /// Contents of which nothing came yet that the mirror fetches at once from one address (this host's own addresses
+    /// excepted).
+    pub mirror_claims_per_address_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,
     /// Datagrams accepted a second from one source.
@@ -224,6 +237,12 @@ impl Default for Limits {
             entries_per_peer_max: 100_000,
             entry_bytes_per_peer_max: 16 << 20,
             entry_bytes_max: 64 << 20,
+            search_contents_max: 100_000,
+            search_bytes_max: 64 << 20,
+            walk_entries_max: 100_000,
+            mirror_dials_per_s: 16,
+            mirror_dials_at_once: 64,
+            mirror_claims_per_address_max: 16,
             silent_intervals_max: 3,
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,

@@ -3,11 +3,12 @@
 //! Owns the standing wish and the books about it. What is offered stands in the directory, what is held in the
 //! catalogue; what follows is decided in `flow/mirror.rs`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::sorted::SortedMap;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -19,16 +20,29 @@ const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// A peer's catalogue is walked again no sooner than this.
 const WALK_GAP: Duration = Duration::from_secs(2);
+/// The same after a walk that found no end of it.
+const ENDLESS_WALK_GAP: Duration = Duration::from_secs(600);
 
 /// What became of a content that was wanted, or was once here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
-    /// It is being fetched; so many bytes of the room are its.
-    Coming { bytes: u64, failures: u32 },
+    /// It is being fetched.
+    Coming(Coming),
     /// It was fetched.
     Here { bytes: u64 },
     /// It was here and its owner took it away: it is not fetched again.
     Gone,
+}
+
+/// A content on its way. A claim of its size takes no room, only what came of it does: else whoever announces large files
+/// that never come would keep all others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Coming {
+    /// Bytes of the room that are its: as many as came.
+    bytes: u64,
+    failures: u32,
+    /// While nothing of it came: the address that claims to have it.
+    claimed_by: Option<IpAddr>,
 }
 
 /// A content that did not come.
@@ -48,7 +62,10 @@ struct Walk {
     conn: Option<ConnId>,
     /// The state of the catalogue that it is of.
     generation: u64,
-    began: Time,
+    /// From then on the catalogue may be walked again.
+    again: Time,
+    /// Entries that it has listed.
+    entries: usize,
 }
 
 /// Why a content is not fetched now.
@@ -60,7 +77,12 @@ pub(in crate::core) enum Refusal {
     NoRoom,
     /// There are no books for it.
     TooMany,
+    /// Of too many others from the same address nothing came yet: it is put off.
+    Later,
 }
+
+/// A content under one of its names, as a place in a catalogue.
+type Title = (ContentId, String);
 
 /// A standing wish for contents.
 #[derive(Debug)]
@@ -71,21 +93,38 @@ pub(in crate::core) struct Mirror {
     wanted: Vec<Wanted>,
     /// Whether people heard that there is no room; until there is some again.
     pub(in crate::core) full_said: bool,
-    /// Bytes that may still be fetched.
+    /// Bytes that may still come.
     room_bytes: u64,
+    /// Contents of which nothing came yet: how many from each address there may be, and are.
+    claims_max: usize,
+    claims: SortedMap<IpAddr, usize>,
+    /// Peers of which contents were put off, and from where on in their catalogues.
+    put_off: SortedMap<(IpAddr, PeerId), Title>,
+    /// Addresses with fewer claims than a moment ago.
+    freed: SortedSet<IpAddr>,
     courses: SortedMap<ContentId, Course>,
     failed: SortedMap<ContentId, Failed>,
     walks: SortedMap<PeerId, Walk>,
 }
 
 impl Mirror {
-    /// A wish for what any of `wanted` matches, `room_bytes` in all.
-    pub(in crate::core) fn new(ticket: u32, wanted: Vec<Wanted>, room_bytes: u64) -> Mirror {
+    /// A wish for what any of `wanted` matches, `room_bytes` in all; `claims_max` contents at once of which nothing came
+    /// yet, from one address.
+    pub(in crate::core) fn new(
+        ticket: u32,
+        wanted: Vec<Wanted>,
+        room_bytes: u64,
+        claims_max: usize,
+    ) -> Mirror {
         Mirror {
             ticket,
             wanted,
             full_said: false,
             room_bytes,
+            claims_max,
+            claims: SortedMap::new(),
+            put_off: SortedMap::new(),
+            freed: SortedSet::new(),
             courses: SortedMap::new(),
             failed: SortedMap::new(),
             walks: SortedMap::new(),
@@ -107,8 +146,15 @@ impl Mirror {
             && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
     }
 
-    /// Takes room for a content that is to be fetched.
-    pub(in crate::core) fn take(&mut self, now: Time, content: ContentId, bytes: u64) -> Result<(), Refusal> {
+    /// A content is to be fetched that is said to have so many bytes; `claimed_by`: the address that says so, if claims of it
+    /// are counted.
+    pub(in crate::core) fn take(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        size: u64,
+        claimed_by: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
         let failures = match self.failed.get(&content) {
             Some(failed) if failed.again > now => return Err(Refusal::Known),
             failed => failed.map_or(0, |failed| failed.failures),
@@ -119,32 +165,61 @@ impl Mirror {
         if self.courses.len() + self.failed.len() >= MIRRORED_MAX {
             return Err(Refusal::TooMany);
         }
-        self.room_bytes = self.room_bytes.checked_sub(bytes).ok_or(Refusal::NoRoom)?;
+        if size > self.room_bytes {
+            return Err(Refusal::NoRoom);
+        }
+        if let Some(ip) = claimed_by {
+            let claims = self.claims.entry(ip).or_insert(0);
+            if *claims >= self.claims_max {
+                return Err(Refusal::Later);
+            }
+            *claims += 1;
+        }
         self.failed.remove(&content);
-        self.courses.insert(content, Course::Coming { bytes, failures });
+        self.courses.insert(content, Course::Coming(Coming { bytes: 0, failures, claimed_by }));
         Ok(())
     }
 
-    /// The true size of a content that is coming is known. False when there is no room for it.
-    pub(in crate::core) fn resize(&mut self, content: &ContentId, size: u64) -> bool {
-        let Some(Course::Coming { bytes, .. }) = self.courses.get_mut(content) else { return true };
-        match (self.room_bytes + *bytes).checked_sub(size) {
-            Some(room) => {
-                (self.room_bytes, *bytes) = (room, size);
-                true
-            }
-            None => false,
+    /// Whether a content is being fetched.
+    pub(in crate::core) fn is_coming(&self, content: &ContentId) -> bool {
+        matches!(self.courses.get(content), Some(Course::Coming(_)))
+    }
+
+    /// Whether there is room for so many bytes of a content, if it is being fetched.
+    pub(in crate::core) fn has_room(&self, content: &ContentId, size: u64) -> bool {
+        match self.courses.get(content) {
+            Some(Course::Coming(coming)) => size.saturating_sub(coming.bytes) <= self.room_bytes,
+            _ => true,
         }
     }
 
-    /// A content that was coming is here; `fetched` false when it was here all the time.
-    pub(in crate::core) fn finished(&mut self, content: &ContentId, fetched: bool) {
-        let Some(Course::Coming { bytes, .. }) = self.courses.get(content).copied() else { return };
-        if fetched {
-            self.courses.insert(*content, Course::Here { bytes });
-        } else {
-            self.give_back(bytes);
-            self.courses.remove(content);
+    /// So many bytes of a content that is being fetched are here; they take room. False when there is none for them.
+    pub(in crate::core) fn came(&mut self, content: &ContentId, bytes: u64) -> bool {
+        let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return true };
+        let claimed_by = coming.claimed_by.take();
+        let more = bytes.saturating_sub(coming.bytes);
+        let room = self.room_bytes.checked_sub(more);
+        if let Some(room) = room {
+            self.room_bytes = room;
+            coming.bytes += more;
+        }
+        self.settle(claimed_by);
+        room.is_some()
+    }
+
+    /// A content that was coming is here, with so many bytes; `None`: it was here all the time.
+    pub(in crate::core) fn finished(&mut self, content: &ContentId, fetched: Option<u64>) {
+        let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return };
+        self.settle(coming.claimed_by);
+        match fetched {
+            Some(bytes) => {
+                self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
+                self.courses.insert(*content, Course::Here { bytes });
+            }
+            None => {
+                self.give_back(coming.bytes);
+                self.courses.remove(content);
+            }
         }
     }
 
@@ -156,12 +231,11 @@ impl Mirror {
         name: &str,
         size: u64,
     ) -> Option<Time> {
-        let Some(Course::Coming { bytes, failures }) = self.courses.get(&content).copied() else {
-            return None;
-        };
-        let failures = failures.saturating_add(1);
+        let Some(Course::Coming(coming)) = self.courses.get(&content).copied() else { return None };
+        let failures = coming.failures.saturating_add(1);
         self.courses.remove(&content);
-        self.give_back(bytes);
+        self.settle(coming.claimed_by);
+        self.give_back(coming.bytes);
         let wait = RETRY_WAIT_MIN.saturating_mul(1 << (failures - 1).min(16)).min(RETRY_WAIT_MAX);
         let failed = Failed { again: now + wait, failures, name: name.to_owned(), size };
         self.failed.insert(content, failed);
@@ -171,7 +245,7 @@ impl Mirror {
     /// A content is not here any more; its owner took it away or changed it.
     pub(in crate::core) fn gone(&mut self, content: ContentId) {
         match self.courses.get(&content).copied() {
-            Some(Course::Coming { .. }) => return,
+            Some(Course::Coming(_)) => return,
             Some(Course::Here { bytes }) => self.give_back(bytes),
             None if self.courses.len() >= MIRRORED_MAX => return,
             Some(Course::Gone) | None => {}
@@ -200,14 +274,23 @@ impl Mirror {
 
     /// Whether a peer's catalogue, now in the state of `generation`, is to be walked.
     pub(in crate::core) fn may_walk(&self, now: Time, peer: &PeerId, generation: u64) -> bool {
-        self.walks.get(peer).is_none_or(|walk| {
-            walk.conn.is_none() && walk.generation != generation && now.since(walk.began) >= WALK_GAP
-        })
+        self.walks
+            .get(peer)
+            .is_none_or(|walk| walk.conn.is_none() && walk.generation != generation && walk.again <= now)
     }
 
-    /// A walk begins over a connection.
+    /// A walk begins over a connection, or goes on over it.
     pub(in crate::core) fn walk_began(&mut self, now: Time, peer: PeerId, conn: ConnId, generation: u64) {
-        self.walks.insert(peer, Walk { conn: Some(conn), generation, began: now });
+        let entries = self.walks.get(&peer).filter(|walk| walk.conn.is_some()).map_or(0, |walk| walk.entries);
+        let again = now + WALK_GAP;
+        self.walks.insert(peer, Walk { conn: Some(conn), generation, again, entries });
+    }
+
+    /// A page of a walk came; gives how many entries the walk has listed by now.
+    pub(in crate::core) fn walk_listed(&mut self, peer: &PeerId, entries: usize) -> usize {
+        let Some(walk) = self.walks.get_mut(peer) else { return 0 };
+        walk.entries = walk.entries.saturating_add(entries);
+        walk.entries
     }
 
     /// The last page came, of the catalogue in this state.
@@ -217,19 +300,80 @@ impl Mirror {
         }
     }
 
+    /// A walk found no end of the catalogue in this state, and is given up: the next one is long after it.
+    pub(in crate::core) fn walk_given_up(&mut self, now: Time, peer: &PeerId, generation: u64) {
+        self.walk_ended(peer, generation);
+        if let Some(walk) = self.walks.get_mut(peer) {
+            walk.again = now + ENDLESS_WALK_GAP;
+        }
+    }
+
     /// A connection is over; a walk over it begins anew over another.
     pub(in crate::core) fn connection_over(&mut self, conn: ConnId) {
         self.walks.retain(|_, walk| walk.conn != Some(conn));
     }
 
     /// The catalogues of these peers may be walked again whatever is known of them.
-    pub(in crate::core) fn forget_walks(&mut self, of: impl Fn(&PeerId) -> bool) {
-        self.walks.retain(|peer, walk| walk.conn.is_some() || !of(peer));
+    pub(in crate::core) fn forget_walks(&mut self, now: Time, of: impl Fn(&PeerId) -> bool) {
+        self.walks.retain(|peer, walk| walk.conn.is_some() || walk.again > now || !of(peer));
+    }
+
+    /// A content of a peer has to wait until others from its address came.
+    pub(in crate::core) fn put_off(&mut self, ip: IpAddr, peer: PeerId, title: Title) {
+        let from = self.put_off.entry((ip, peer)).or_insert_with(|| title.clone());
+        if title < *from {
+            *from = title;
+        }
+    }
+
+    /// An address that may claim more than a moment ago.
+    pub(in crate::core) fn next_freed(&mut self) -> Option<IpAddr> {
+        self.freed.pop_first()
+    }
+
+    /// An address may claim more than is looked at for it now.
+    pub(in crate::core) fn is_freed(&mut self, ip: IpAddr) {
+        self.freed.insert(ip);
+    }
+
+    /// Whether an address may claim more.
+    pub(in crate::core) fn may_claim(&self, ip: &IpAddr) -> bool {
+        self.claims.get(ip).is_none_or(|claims| *claims < self.claims_max)
+    }
+
+    /// Takes out a peer at an address of which contents were put off, the first behind `after`, and from where on.
+    pub(in crate::core) fn next_put_off(
+        &mut self,
+        ip: IpAddr,
+        after: Option<PeerId>,
+    ) -> Option<(PeerId, Title)> {
+        let first = (ip, after.unwrap_or(PeerId([0; 16])));
+        let last = (ip, PeerId([u8::MAX; 16]));
+        let mut there = self.put_off.range(first..=last).map(|((_, peer), _)| *peer);
+        let peer = there.find(|peer| after.is_none_or(|after| *peer > after))?;
+        Some((peer, self.put_off.remove(&(ip, peer))?))
+    }
+
+    /// Forgets what was put off of peers that are not there any more.
+    pub(in crate::core) fn forget_put_off(&mut self, is_there: impl Fn(&IpAddr, &PeerId) -> bool) {
+        self.put_off.retain(|(ip, peer), _| is_there(ip, peer));
+    }
+
+    /// A claim is one no longer.
+    fn settle(&mut self, claimed_by: Option<IpAddr>) {
+        let Some(ip) = claimed_by else { return };
+        if let Some(claims) = self.claims.get_mut(&ip) {
+            *claims = claims.saturating_sub(1);
+            if *claims == 0 {
+                self.claims.remove(&ip);
+            }
+        }
+        self.freed.insert(ip);
     }
 
     fn give_back(&mut self, bytes: u64) {
         self.room_bytes = self.room_bytes.saturating_add(bytes);
-        self.full_said = false;
+        self.full_said &= bytes == 0;
     }
 }
 
@@ -241,23 +385,54 @@ mod tests {
     const B: ContentId = ContentId([2; 32]);
 
     fn mirror(room: u64) -> Mirror {
-        Mirror::new(0, vec![Wanted::Glob("*.txt".to_owned()), Wanted::Name("x".to_owned())], room)
+        Mirror::new(0, vec![Wanted::Glob("*.txt".to_owned()), Wanted::Name("x".to_owned())], room, 2)
     }
 
     #[test]
     fn room_is_taken_and_given_back() {
         let mut mirror = mirror(10);
-        assert_eq!(mirror.take(Time::ZERO, A, 6), Ok(()));
-        assert_eq!(mirror.take(Time::ZERO, A, 6), Err(Refusal::Known));
-        assert_eq!(mirror.take(Time::ZERO, B, 6), Err(Refusal::NoRoom));
-        assert!(mirror.resize(&A, 10) && !mirror.resize(&A, 11) && mirror.resize(&A, 4));
-        assert_eq!(mirror.take(Time::ZERO, B, 6), Ok(()));
-        mirror.finished(&A, true);
-        mirror.gone(A);
-        assert_eq!(mirror.take(Time::ZERO, A, 1), Err(Refusal::Known), "taken away is not fetched again");
+        let take = |mirror: &mut Mirror, content, size| mirror.take(Time::ZERO, content, size, None);
+        assert_eq!(take(&mut mirror, A, 10), Ok(()));
+        assert_eq!(take(&mut mirror, A, 10), Err(Refusal::Known));
+        assert_eq!(take(&mut mirror, B, 11), Err(Refusal::NoRoom));
+        // What is only claimed takes no room.
+        assert_eq!(take(&mut mirror, B, 6), Ok(()));
+        assert!(mirror.has_room(&A, 10) && !mirror.has_room(&A, 11));
+        assert!(mirror.came(&A, 4) && mirror.came(&A, 4) && mirror.came(&B, 6));
+        assert!(!mirror.came(&A, 5) && !mirror.has_room(&A, 5));
+        assert!(mirror.failed(Time::ZERO, A, "a.txt", 10).is_some());
         assert_eq!(mirror.room_bytes, 4);
-        mirror.finished(&B, false);
+        mirror.finished(&B, Some(6));
+        mirror.gone(B);
+        assert_eq!(take(&mut mirror, B, 1), Err(Refusal::Known), "taken away is not fetched again");
         assert_eq!(mirror.room_bytes, 10);
+    }
+
+    #[test]
+    fn an_address_claims_so_much_until_some_of_it_came() {
+        let mut mirror = mirror(10);
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        let (peer, content) = (PeerId([1; 16]), |last| ContentId([last; 32]));
+        let take = |mirror: &mut Mirror, last, ip| mirror.take(Time::ZERO, content(last), 5, ip);
+        assert_eq!((take(&mut mirror, 1, Some(ip)), take(&mut mirror, 2, Some(ip))), (Ok(()), Ok(())));
+        assert_eq!(take(&mut mirror, 3, Some(ip)), Err(Refusal::Later));
+        let other = IpAddr::from([10, 0, 0, 2]);
+        assert_eq!((take(&mut mirror, 4, Some(other)), take(&mut mirror, 5, None)), (Ok(()), Ok(())));
+        mirror.put_off(ip, peer, (content(4), String::new()));
+        mirror.put_off(ip, peer, (content(3), String::new()));
+        assert!(!mirror.may_claim(&ip) && mirror.next_freed().is_none());
+        // Once some of one came, another may be claimed: the first that was put off.
+        assert!(mirror.came(&content(1), 1) && mirror.may_claim(&ip));
+        assert_eq!((mirror.next_freed(), mirror.next_freed()), (Some(ip), None));
+        assert_eq!(mirror.next_put_off(other, None), None);
+        assert_eq!(mirror.next_put_off(ip, None), Some((peer, (content(3), String::new()))));
+        assert_eq!(mirror.next_put_off(ip, None), None);
+        assert_eq!(take(&mut mirror, 3, Some(ip)), Ok(()));
+        // That one more chunk of it came frees nothing again; that the others end does.
+        assert!(mirror.came(&content(1), 2) && mirror.next_freed().is_none());
+        mirror.finished(&content(2), None);
+        mirror.failed(Time::ZERO, content(3), "c.txt", 10);
+        assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 1));
     }
 
     #[test]
@@ -266,17 +441,17 @@ mod tests {
         let mut now = Time::ZERO;
         let mut waits = Vec::new();
         for _ in 0..14 {
-            mirror.take(now, A, 6).unwrap();
+            mirror.take(now, A, 6, None).unwrap();
             let again = mirror.failed(now, A, "a.txt", 6).unwrap();
             assert_eq!(mirror.next_retry(now), Some(again));
-            assert!(mirror.due(now).is_empty() && mirror.take(now, A, 6) == Err(Refusal::Known));
+            assert!(mirror.due(now).is_empty() && mirror.take(now, A, 6, None) == Err(Refusal::Known));
             assert_eq!(mirror.due(again), [(A, "a.txt".to_owned(), 6)]);
             waits.push(again.since(now));
             now = again;
         }
         assert_eq!((waits[0], waits[1], waits[13]), (RETRY_WAIT_MIN, RETRY_WAIT_MIN * 2, RETRY_WAIT_MAX));
         mirror.returned(&A);
-        assert_eq!(mirror.take(Time::ZERO, A, 10), Ok(()));
+        assert_eq!(mirror.take(Time::ZERO, A, 10, None), Ok(()));
     }
 
     #[test]
@@ -293,6 +468,17 @@ mod tests {
         mirror.walk_began(later, peer, conn, 6);
         mirror.connection_over(conn);
         assert!(mirror.may_walk(later, &peer, 6), "it was not finished");
+        // One without an end is not begun anew soon, whatever state is told.
+        mirror.walk_began(later, peer, conn, 6);
+        assert_eq!((mirror.walk_listed(&peer, 3), mirror.walk_listed(&peer, 4)), (3, 7));
+        mirror.walk_began(later, peer, conn, 6);
+        assert_eq!(mirror.walk_listed(&peer, 1), 8, "the next page is the same walk's");
+        mirror.walk_given_up(later, &peer, 6);
+        mirror.forget_walks(later, |_| true);
+        assert!(!mirror.may_walk(later + WALK_GAP, &peer, 7));
+        assert!(mirror.may_walk(later + ENDLESS_WALK_GAP, &peer, 7));
+        mirror.walk_began(later, peer, conn, 7);
+        assert_eq!(mirror.walk_listed(&peer, 1), 1);
     }
 
     #[test]

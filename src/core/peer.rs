@@ -117,6 +117,8 @@ pub struct Peer {
     pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) mirror: Option<Mirror>,
+    /// Dials for all that the mirror wants.
+    pub(in crate::core) mirror_dials: Allowance,
     pub(in crate::core) pusher: Pusher,
     pub(in crate::core) rates: Rates,
     /// Names that may be looked at for others' queries.
@@ -167,6 +169,7 @@ impl Peer {
             classic_announcer,
             searches: Searches::default(),
             mirror: None,
+            mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
             pusher: Pusher::default(),
             uploader: Uploader::new(&limits),
             channels_looked_at: Time::ZERO,
@@ -461,6 +464,7 @@ impl Peer {
                 Timer::Mirror => self.review_mirror(now),
                 Timer::Download(content) => self.review_download(now, content),
                 Timer::Push => self.review_pushes(now),
+                Timer::MirrorNext => self.fetch_what_was_put_off(now),
                 Timer::Dial => self.seek_all_sources(now),
                 Timer::UploadSlot => self.grant_uploads(now),
                 Timer::Expiry => self.expire_peers(now),

@@ -82,6 +82,11 @@ impl Allowance {
         self.take_many(now, 1)
     }
 
+    /// Whether more than `kept` are left.
+    pub(in crate::core) fn has_above(&mut self, now: Time, kept: u32) -> bool {
+        self.has_any(now) && self.left > kept
+    }
+
     /// Takes `count`, or all that is left when that is less. False when nothing is left.
     pub(in crate::core) fn take_many(&mut self, now: Time, count: u32) -> bool {
         let any = self.has_any(now);

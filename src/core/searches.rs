@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
 use crate::core::id::{ContentId, PeerId};
+use crate::core::limits::Limits;
 use crate::core::name::{Layout, destination};
 use crate::core::rng::Rng;
 use crate::core::sorted::{SortedMap, SortedSet};
@@ -26,8 +27,12 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const SETTLE_MIN: Duration = Duration::from_millis(25);
 /// Answers to a last question are waited for so long.
 const ANSWERS_TAKE: Duration = Duration::from_millis(250);
-/// How long beyond its end a search waits for catalogue pages that are on their way.
+/// How long beyond its end a search that fetches all that matches goes on asking for catalogue pages.
 const PAGES_GRACE: Duration = Duration::from_secs(30);
+/// How long beyond its end any other search waits for a page that was asked for: it promised to be over.
+const LAST_PAGE_GRACE: Duration = Duration::from_secs(1);
+/// What a content costs beside its name, in bytes.
+const CONTENT_OVERHEAD_BYTES: usize = 96;
 
 /// Why somebody looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,17 +67,28 @@ pub(in crate::core) struct Search {
     /// Peers that were heard meanwhile.
     pub(in crate::core) heard: SortedSet<PeerId>,
     /// What matched and is being fetched already.
-    pub(in crate::core) begun: SortedSet<Title>,
-    /// More matched than is fetched.
-    pub(in crate::core) left_out: bool,
-    /// Connections that were asked for pages, and whether the last one came.
-    pub(in crate::core) walks: SortedMap<ConnId, bool>,
+    begun: SortedSet<Title>,
+    /// Bytes of that: names, and what is kept beside them.
+    begun_bytes: usize,
+    /// Whether there was more than its bounds let in.
+    pub(in crate::core) cut_short: bool,
+    /// Connections that were asked for pages.
+    pub(in crate::core) walks: SortedMap<ConnId, Walk>,
     began: Time,
     asked: usize,
     asked_last: bool,
     /// When it asks again after that, and how long it waits the time after.
     again: Option<Time>,
     again_gap: Duration,
+}
+
+/// A walk through one peer's catalogue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::core) struct Walk {
+    /// No page is awaited any more.
+    pub(in crate::core) over: bool,
+    /// Entries that it has listed.
+    pub(in crate::core) entries: usize,
 }
 
 /// The next thing a search does.
@@ -98,7 +114,8 @@ impl Search {
             settles: None,
             heard: SortedSet::new(),
             begun: SortedSet::new(),
-            left_out: false,
+            begun_bytes: 0,
+            cut_short: false,
             walks: SortedMap::new(),
             began: now,
             asked: 0,
@@ -135,6 +152,55 @@ impl Search {
         (entry.id, destination(&entry.name, layout))
     }
 
+    /// Whether a file is being fetched for it.
+    pub(in crate::core) fn has_begun(&self, title: &Title) -> bool {
+        self.begun.contains(title)
+    }
+
+    /// How many files are being fetched for it.
+    pub(in crate::core) fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// A file that matches is to be fetched. False when it is already, or when it is one too many.
+    pub(in crate::core) fn begin(&mut self, title: Title, name: &str, limits: &Limits) -> bool {
+        if self.begun.contains(&title) {
+            return false;
+        }
+        let bytes = self.begun_bytes.saturating_add(name.len()).saturating_add(CONTENT_OVERHEAD_BYTES);
+        if self.begun.len() >= limits.search_contents_max || bytes > limits.search_bytes_max {
+            self.cut_short = true;
+            return false;
+        }
+        self.begun_bytes = bytes;
+        self.begun.insert(title)
+    }
+
+    /// A page came over a connection, and `more` says whether others follow. Whether the next is to be asked for.
+    pub(in crate::core) fn walked(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        entries: usize,
+        more: bool,
+        limits: &Limits,
+    ) -> bool {
+        let in_time = now < if self.takes_all() { self.ends + PAGES_GRACE } else { self.ends };
+        // One that is full takes no more of anything; another has all that the directory keeps of one peer.
+        let full = self.takes_all() && self.cut_short;
+        let walk = self.walks.entry(conn).or_default();
+        walk.entries = walk.entries.saturating_add(entries);
+        let goes_on = more && in_time && !full && walk.entries < limits.walk_entries_max;
+        self.cut_short |= more && !goes_on;
+        walk.over = !goes_on;
+        goes_on
+    }
+
+    /// When it is over at the latest, whatever is on its way.
+    fn grace_ends(&self) -> Time {
+        self.ends + if self.takes_all() { PAGES_GRACE } else { LAST_PAGE_GRACE }
+    }
+
     /// Whether it will fetch this content as soon as somebody offers it.
     pub(in crate::core) fn fetches(&self, content: &ContentId) -> bool {
         matches!(self.purpose, Purpose::Get { .. }) && self.wanted == Wanted::Id(*content)
@@ -168,7 +234,11 @@ impl Search {
 
     /// What to do at `now`.
     pub(in crate::core) fn step(&mut self, now: Time) -> Step {
-        let pages_due = self.walks.values().any(|done| !done) && now < self.ends + PAGES_GRACE;
+        let pages_due = self.walks.values().any(|walk| !walk.over);
+        if pages_due && now >= self.grace_ends() {
+            self.cut_short = true;
+        }
+        let pages_due = pages_due && now < self.grace_ends();
         if self.settles.is_some_and(|settles| settles <= now) || (now >= self.ends && !pages_due) {
             return Step::Decide;
         }
@@ -180,7 +250,7 @@ impl Search {
                 if last && !matches!(self.wanted, Wanted::Id(_)) { Step::AskAll } else { Step::Ask }
             }
             _ => {
-                let end = if now < self.ends { self.ends } else { self.ends + PAGES_GRACE };
+                let end = if now < self.ends { self.ends } else { self.grace_ends() };
                 let next = next_ask.map_or(end, |(at, _)| at.min(end));
                 Step::Wait(self.settles.map_or(next, |settles| settles.min(next)))
             }
@@ -250,9 +320,9 @@ impl Searches {
     }
 
     /// What a search that was taken out fetches need not be fetched for those that go on.
-    pub(in crate::core) fn note_begun(&mut self, begun: SortedSet<Title>) {
+    pub(in crate::core) fn note_begun(&mut self, over: Search) {
         if !self.by_key.is_empty() {
-            self.begun.extend(begun);
+            self.begun.extend(over.begun);
         }
     }
 
@@ -401,12 +471,57 @@ mod tests {
     #[test]
     fn pages_on_their_way_are_waited_for() {
         let conn = ConnId { slot: 0, generation: 0 };
+        let get = Purpose::Get { ticket: 0, at: None, layout: Layout::Flat, stall: Duration::ZERO };
+        // Who fetches all of it gets all of it; who looks at it was promised an end.
+        for (purpose, latest_ms, more) in [(Purpose::Look, 2_000, false), (get, 31_000, true)] {
+            let mut search = Search::new(purpose, Wanted::All, Duration::from_secs(1), Time::ZERO);
+            search.walks.insert(conn, Walk::default());
+            steps(&mut search, 250);
+            assert_eq!(steps(&mut search, 1000), [Step::Wait(Time::from_millis(latest_ms))]);
+            let limits = Limits::default();
+            assert_eq!(search.walked(Time::from_millis(1_500), conn, 9, true, &limits), more);
+            assert_eq!(search.cut_short, !more);
+            assert!(!search.walked(Time::from_millis(1_500), conn, 9, false, &limits));
+            assert_eq!((steps(&mut search, 1_500), search.cut_short), (vec![Step::Decide], !more));
+        }
+    }
+
+    #[test]
+    fn a_page_that_does_not_come_is_not_waited_for_beyond_the_grace() {
+        let conn = ConnId { slot: 0, generation: 0 };
         let mut search = Search::new(Purpose::Look, Wanted::All, Duration::from_secs(1), Time::ZERO);
-        search.walks.insert(conn, false);
+        search.walks.insert(conn, Walk::default());
         steps(&mut search, 250);
-        assert_eq!(steps(&mut search, 1000), [Step::Wait(Time::from_millis(31_000))]);
-        search.walks.insert(conn, true);
-        assert_eq!(steps(&mut search, 1000), [Step::Decide]);
+        assert_eq!((steps(&mut search, 2_000), search.cut_short), (vec![Step::Decide], true));
+    }
+
+    #[test]
+    fn what_one_search_begins_and_walks_is_bounded() {
+        let limits = Limits {
+            search_contents_max: 3,
+            search_bytes_max: 400,
+            walk_entries_max: 5,
+            ..Limits::default()
+        };
+        let conn = ConnId { slot: 0, generation: 0 };
+        let title = |id: u8| (ContentId([id; 32]), String::new());
+        let get = || {
+            let purpose = Purpose::Get { ticket: 0, at: None, layout: Layout::Flat, stall: Duration::ZERO };
+            Search::new(purpose, Wanted::All, Duration::from_secs(1), Time::ZERO)
+        };
+        let mut search = get();
+        let begun: Vec<bool> = [1, 2, 2, 3].map(|id| search.begin(title(id), "x", &limits)).into();
+        assert_eq!((begun, search.cut_short), (vec![true, true, false, true], false));
+        assert!(!search.begin(title(4), "x", &limits) && search.cut_short);
+        assert!(!search.walked(Time::ZERO, conn, 1, true, &limits), "it takes no more of anything");
+        let mut search = get();
+        let long = "x".repeat(250);
+        let begun = [1, 2].map(|id| search.begin(title(id), &long, &limits));
+        assert_eq!((begun, search.cut_short), ([true, false], true));
+        let mut search = get();
+        let on: Vec<bool> =
+            [2, 2, 2].map(|entries| search.walked(Time::ZERO, conn, entries, true, &limits)).into();
+        assert_eq!((on, search.cut_short), (vec![true, true, false], true));
     }
 
     #[test]

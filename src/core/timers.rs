@@ -20,6 +20,8 @@ pub(in crate::core) enum Timer {
     Search(u32),
     /// What the mirror tries again.
     Mirror,
+    /// More of what the mirror put off.
+    MirrorNext,
     /// A download's next review.
     Download(ContentId),
     /// Recipients of offers that are looked for, and other receivers of what was accepted.
@@ -56,6 +58,7 @@ impl Timer {
         match self {
             Timer::Connection(_) => "connection",
             Timer::Acquaint => "acquaint",
+            Timer::MirrorNext => "mirror next",
             Timer::Announce => "announce",
             Timer::Answer => "answer",
             Timer::Search(_) => "search",

@@ -280,12 +280,9 @@ fn a_full_disk_is_said_to_be_full() {
 #[test]
 fn no_push_takes_the_name_of_the_named_forms_log() {
     let place = Place::new();
-    let (child, named) = place.receiver_with("0=named", &["--yes", "--listen", "0"]);
-    let (mut child, json) = {
-        let mut child = child;
-        let port = child.wait_json("its other port", |line| line["push_tcp"][1].as_u64());
-        (child, SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap())))
-    };
+    let (mut child, named) = place.receiver_with("0=named", &["--yes", "--listen", "0"]);
+    let port = child.wait_json("its other port", |line| line["push_tcp"][1].as_u64());
+    let json = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
     for name in ["log.txt", "LOG.TXT", "../log.txt"] {
         assert!(send_json(json, &metadata("mallory", name, "json"), b"mallory | forged.png | "));
         told(&mut child, "received");
@@ -295,7 +292,7 @@ fn no_push_takes_the_name_of_the_named_forms_log() {
     let to = child.wait_json("its native port", |line| line["tcp_port"].as_u64());
     place.launch("send").args(&[&file]).args(&["--to", &format!("127.0.0.1:{to}")]).run().expect(0);
     send_named(named, "7", b"a file!", "alice");
-    child.wait_json("the named one", |line| (line["path"].as_str()?.ends_with("alice.png")).then_some(()));
+    child.wait_json("the named one", |line| line["path"].as_str()?.ends_with("alice.png").then_some(()));
     child.interrupt().expect(0);
     let log = fs::read_to_string(place.inbox().join("log.txt")).unwrap();
     assert_eq!((log.lines().count(), log.contains("alice | alice.png | ")), (1, true), "{log}");

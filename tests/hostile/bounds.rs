@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use chunkcast::core::{
-    BrokenWhy, Command, ContentId, Event, Input, PartState, PeerId, StoreJob, StoreReply, Time,
+    BrokenWhy, Command, ContentId, Event, Input, Limits, PartState, PeerId, StoreJob, StoreReply, Time,
 };
 use chunkcast::wire::datagram;
-use chunkcast::wire::message::{Announcement, Entry, Frame, Hello, Wanted};
+use chunkcast::wire::message::{Announcement, CataloguePage, CatalogueRequest, Entry, Frame, Hello, Wanted};
 
 use crate::{Bench, CONTENT, host};
 
@@ -45,8 +45,8 @@ fn offer(number: usize, size: u64) -> Entry {
     Entry { id: id(number), name: format!("{number}.bin"), size, have: 7, of: 7 }
 }
 
-fn mirroring() -> Bench {
-    let mut bench = Bench::new();
+fn mirroring(limits: Limits) -> Bench {
+    let mut bench = Bench::with_limits(limits);
     let wanted = vec![Wanted::Glob("*".into())];
     bench.tell(Input::Command(Command::Mirror { ticket: 0, wanted, room_bytes: ROOM_BYTES }));
     bench
@@ -110,4 +110,94 @@ fn a_third_strike_holds_for_the_address_for_ten_minutes_whatever_port_it_claims(
             assert_eq!(!bench.is_closing(conn), admitted, "{from} at {at_ms} ms");
         }
     }
+}
+
+#[test]
+fn a_mirror_dials_within_one_bound_however_many_announce_what_it_wants() {
+    let mut bench = mirroring(Limits::default());
+    let honest = SocketAddr::from(([10, 9, 9, 9], 7117));
+    for number in 0..1_000_usize {
+        let [.., high, low] = number.to_be_bytes();
+        let from = SocketAddr::from(([10, 1, high, low], 7117));
+        let mut peer = [7; 16];
+        peer[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        for bytes in announcements(peer, 1_000, vec![offer(number, 1)]) {
+            bench.hear(from, &bytes);
+        }
+    }
+    for bytes in announcements([255; 16], 1_000, vec![offer(5_000, 1)]) {
+        bench.hear(honest, &bytes);
+    }
+    let at_once = bench.dials.len();
+    assert!((1..=64).contains(&at_once), "{at_once} dials at once");
+    // Each fails at once. However often they are tried again, who did not fail yet is not kept waiting.
+    let (mut dials, mut honest_dialled) = (0, false);
+    for second in 0..120 {
+        for (conn, to) in std::mem::take(&mut bench.dials) {
+            dials += 1;
+            honest_dialled |= to == honest;
+            bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
+        }
+        assert!(dials <= 64 + second * 16, "{dials} dials in {second} s");
+        bench.wait(1_000);
+    }
+    assert!(honest_dialled, "the honest peer was not dialled");
+}
+
+#[test]
+fn contents_that_never_come_keep_none_from_being_mirrored() {
+    let mut bench = mirroring(Limits::default());
+    // So many that they are more than the downloads that are active at once, each as large as all the room.
+    for bytes in announcements([2; 16], 1_000, (0..1_000).map(|number| offer(number, ROOM_BYTES)).collect()) {
+        bench.hear(host(2), &bytes);
+    }
+    for bytes in announcements([3; 16], 2, vec![offer(5_000, ROOM_BYTES / 2), offer(5_001, ROOM_BYTES / 2)]) {
+        bench.hear(host(3), &bytes);
+    }
+    assert!(opens(&bench, id(0)), "what is claimed is tried");
+    assert!(opens(&bench, id(5_000)) && opens(&bench, id(5_001)), "the honest peer's have to wait");
+    assert_eq!(bench.count(|event| matches!(event, Event::Warning(_))), 0, "{:?}", bench.events);
+    // And those that do not come give their places to the next.
+    let begun = |bench: &Bench| bench.count(|event| matches!(event, Event::Resolved { .. }));
+    let before = begun(&bench);
+    for _ in 0..180 {
+        bench.wait(1_000);
+        for job in std::mem::take(&mut bench.jobs) {
+            if let StoreJob::OpenPart { content, .. } = job {
+                let state = PartState::Fresh;
+                bench.tell(Input::Stored(StoreReply::PartOpened { content, state }));
+            } else if let StoreJob::ClosePart { content } = job {
+                bench.tell(Input::Stored(StoreReply::PartClosed { content }));
+            }
+        }
+    }
+    assert!(begun(&bench) > before, "nothing else is tried: {before}");
+}
+
+#[test]
+fn a_mirror_walks_a_catalogue_page_by_page_up_to_its_bound() {
+    const PAGE: usize = 400;
+    let mut bench = mirroring(Limits { walk_entries_max: 5 * PAGE, ..Limits::default() });
+    for bytes in announcements([2; 16], 1_000_000, vec![offer(0, 1)]) {
+        bench.hear(host(2), &bytes);
+    }
+    let conn = bench.connected(host(2), 2);
+    let mut pages = 0;
+    loop {
+        let asked = bench.heard(conn).into_iter().find_map(|frame| match frame {
+            Frame::CatalogueRequest(CatalogueRequest { after, .. }) => Some(after),
+            _ => None,
+        });
+        let Some(after) = asked else { break };
+        let first = pages * PAGE;
+        assert_eq!(after.map(|(last, _)| last), first.checked_sub(1).map(id), "behind the page before");
+        // The peer has nothing of them, so the mirror fetches none.
+        let entries = (first..first + PAGE).map(|number| Entry { have: 0, ..offer(number, 1) }).collect();
+        pages += 1;
+        assert!(pages <= 5, "{pages} pages");
+        bench.says(conn, &Frame::CataloguePage(CataloguePage { entries, more: true, generation: 1 }));
+    }
+    assert_eq!(pages, 5);
+    assert_eq!(bench.count(|event| matches!(event, Event::Warning(text) if text.contains("more than"))), 1);
+    assert!(!bench.is_closing(conn));
 }

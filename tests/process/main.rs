@@ -28,6 +28,7 @@ mod crowd;
 mod cuts;
 mod demo;
 mod discovery;
+mod endless;
 mod flood;
 mod hostile_connections;
 mod http;

@@ -174,7 +174,7 @@ fn what_came_is_handed_to_the_viewer_and_one_that_hangs_keeps_nobody() {
     let path = source(&lan, "-x.bin", 20_000, 570);
     send(&lan, &path, &["receiver"]).run().expect(0);
     let first = fakes.next_call();
-    let shown = lan.path("receiver/-x.bin");
+    let shown = lan.path("receiver/_x.bin");
     assert_eq!(first.words[0], shown.to_str().unwrap(), "{:?}", first.words);
     // The viewer still runs.
     assert!(sends(describe(field, "cars.csv"), b"a,b\n1,2\n"));

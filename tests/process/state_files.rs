@@ -62,7 +62,7 @@ fn what_is_kept_is_for_its_user_alone() {
     assert_eq!(mode(&folder.join("talk.mkv")), 0o666);
     sharer.interrupt().expect(0);
     assert_private(&state);
-    assert_private(&log.parent().unwrap());
+    assert_private(log.parent().unwrap());
     for file in ["index.log", "manifests"] {
         assert!(state.join(file).exists(), "{file}");
     }

@@ -37,7 +37,15 @@ pub(crate) enum Bytes {
     Forged,
     /// Does not know what it has offered.
     Unknown,
+    /// Does not know it either, and says that it has others without end: each page of its catalogue is full, and none is
+    /// the last.
+    Endless,
 }
+
+/// Entries on a page of a catalogue without end: as many as the frame holds.
+const ENDLESS_PAGE_ENTRIES: usize = 450;
+/// The size of each content of such a catalogue, in bytes.
+const ENDLESS_SIZE: u64 = 12_345;
 
 /// A running wire peer. Dropping it ends it.
 #[derive(Debug)]
@@ -56,6 +64,7 @@ struct Shared {
     content: Vec<u8>,
     bytes: Bytes,
     chunks_sent: AtomicUsize,
+    entries_listed: AtomicUsize,
     ended: AtomicBool,
     /// It has broken off, and speaks with nobody any more.
     gone: AtomicBool,
@@ -80,6 +89,7 @@ impl WirePeer {
             content,
             bytes,
             chunks_sent: AtomicUsize::new(0),
+            entries_listed: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             connections: Mutex::default(),
@@ -119,6 +129,11 @@ impl WirePeer {
         self.shared.entry.id
     }
 
+    /// How many entries of a catalogue without end it has listed.
+    pub(crate) fn entries_listed(&self) -> usize {
+        self.shared.entries_listed.load(Ordering::Relaxed)
+    }
+
     /// How many chunks it has sent.
     pub(crate) fn chunks_sent(&self) -> usize {
         self.shared.chunks_sent.load(Ordering::Relaxed)
@@ -144,6 +159,10 @@ impl Shared {
         self.ended.load(Ordering::Relaxed)
     }
 
+    fn knows_its_content(&self) -> bool {
+        !matches!(self.bytes, Bytes::Unknown | Bytes::Endless)
+    }
+
     fn announcement(&self, answers: Option<u64>) -> Vec<u8> {
         let announcement = Announcement {
             peer: self.peer,
@@ -152,7 +171,7 @@ impl Shared {
             interval_ms: 60_000,
             known_peers: 1,
             generation: 1,
-            catalogue: 1,
+            catalogue: if self.bytes == Bytes::Endless { u32::MAX } else { 1 },
             entries: vec![self.entry.clone()],
             answers,
         };
@@ -248,11 +267,23 @@ impl Shared {
     fn answer(&self, heard: Frame, opened: &mut bool, out: &mut Vec<u8>) {
         let geometry = self.manifest.geometry;
         match heard {
+            Frame::CatalogueRequest(_) if self.bytes == Bytes::Endless => {
+                let first = self.entries_listed.fetch_add(ENDLESS_PAGE_ENTRIES, Ordering::Relaxed);
+                let entry = |number: usize| {
+                    let mut id = [0; 32];
+                    id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+                    let Entry { name, have, of, .. } = self.entry.clone();
+                    Entry { id: ContentId(id), name, size: ENDLESS_SIZE, have, of }
+                };
+                let entries = (first..first + ENDLESS_PAGE_ENTRIES).map(entry).collect();
+                let page = CataloguePage { entries, more: true, generation: 1 };
+                frame::encode(&Frame::CataloguePage(page), out);
+            }
             Frame::CatalogueRequest(_) => {
                 let page = CataloguePage { entries: vec![self.entry.clone()], more: false, generation: 1 };
                 frame::encode(&Frame::CataloguePage(page), out);
             }
-            Frame::Open { content, .. } if content == self.entry.id && self.bytes != Bytes::Unknown => {
+            Frame::Open { content, .. } if content == self.entry.id && self.knows_its_content() => {
                 if std::mem::replace(opened, true) {
                     return;
                 }

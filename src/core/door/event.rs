@@ -110,7 +110,10 @@ pub enum Event {
         why: SpanFault,
     },
     /// The time of [`crate::core::Command::Look`] is over; the status holds what was heard.
-    Looked,
+    Looked {
+        /// Whether somebody has more than could be listed in that time, or than is kept.
+        cut_short: bool,
+    },
     /// A search found a content; a download of it begins. A glob gives one of these for each content and each of its names
     /// that becomes a file of its own. Each of these is followed by one [`Event::Finished`], [`Event::Skipped`] or
     /// [`Event::Failed`] of that content; those of one content come in the order in which they were resolved. What is asked
@@ -131,8 +134,8 @@ pub enum Event {
         ticket: u32,
         /// How many files it resolved to; those count too that are fetched for another search already.
         found: usize,
-        /// Whether more matched, which [`crate::core::Limits::names_per_content_max`] leaves out.
-        left_out: bool,
+        /// Whether more match than one search fetches, or than could be listed in its time.
+        cut_short: bool,
     },
     /// A search failed.
     SearchFailed {

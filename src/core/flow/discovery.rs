@@ -147,7 +147,7 @@ impl Peer {
         let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);
         self.begin_matching(now, matching);
-        self.mirror_matches(now, &offered);
+        self.mirror_matches(now, peer, &offered);
         self.walk_catalogue(now, peer);
         for content in listed {
             if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {

@@ -17,7 +17,8 @@ use crate::core::topology::{Place, Topology};
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, RefuseReason, Wanted};
 
 /// Stands among the walks of a connection for a look at what a neighbour offers.
-pub(in crate::core) const NEIGHBOUR_WALK: u32 = u32::MAX;
+/// No search has this key, nor has the mirror.
+pub(in crate::core) const NEIGHBOUR_WALK: u32 = u32::MAX - 1;
 /// An owner that offers nothing yet is asked again after so long.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// A download in an arrangement of neighbours says what it waits for after so long.

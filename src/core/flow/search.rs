@@ -103,8 +103,7 @@ impl Peer {
             let Some(holder) = self.directory.peer_ref(peer) else { break };
             if search.purpose.is_about(&holder) {
                 let new = entries.iter().filter(|entry| {
-                    search.wanted.matches(&entry.name, &entry.id)
-                        && !search.begun.contains(&search.title(entry))
+                    search.wanted.matches(&entry.name, &entry.id) && !search.has_begun(&search.title(entry))
                 });
                 matching.extend(new.map(|entry| (key, entry.clone())));
             }
@@ -122,15 +121,12 @@ impl Peer {
             let title = search.title(&entry);
             let anew = !self.searches.is_begun(&title);
             let names = names.entry(entry.id).or_default();
-            let room = self.downloader.follower_count(&entry.id) + *names < names_max;
+            let room = self.downloader.follower_count(&entry.id).saturating_add(*names) < names_max;
             let Some(search) = self.searches.get_mut(key) else { continue };
             if anew && !room {
-                search.left_out = true;
-                continue;
-            }
-            search.begun.insert(title);
-            if anew {
-                *names += 1;
+                search.cut_short = true;
+            } else if search.begin(title, &entry.name, &self.config.limits) && anew {
+                *names = names.saturating_add(1);
                 found.push((search.purpose.clone(), entry));
             }
         }
@@ -189,17 +185,16 @@ impl Peer {
         let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
         // The last page, or one that pretends that more follows nothing, ends the walk.
         let next = last.filter(|_| page.more);
-        let generation = page.generation;
+        let (generation, entries) = (page.generation, page.entries.len());
         self.on_catalogue(now, &peer, generation, None, page.entries, 0);
         if key == MIRROR_KEY {
-            return self.on_mirror_page(now, conn, &peer, generation, next);
+            return self.on_mirror_page(now, conn, &peer, generation, entries, next);
         }
         let Some(search) = self.searches.get_mut(key) else { return };
-        if next.is_some() {
+        if search.walked(now, conn, entries, next.is_some(), &self.config.limits) {
             let wanted = search.wanted.clone();
             return self.request_page(now, conn, key, CatalogueRequest { wanted, after: next });
         }
-        search.walks.insert(conn, true);
         self.step_search(now, key);
     }
 
@@ -210,8 +205,8 @@ impl Peer {
         }
         let mut ended = Vec::new();
         for (key, search) in self.searches.iter_mut() {
-            if let Some(done @ false) = search.walks.get_mut(&conn) {
-                *done = true;
+            if let Some(walk) = search.walks.get_mut(&conn).filter(|walk| !walk.over) {
+                walk.over = true;
                 ended.push(key);
             }
         }
@@ -247,8 +242,10 @@ impl Peer {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_fixed(&peer)
-                && let Some(search) =
-                    self.searches.get_mut(key).filter(|search| search.walks.get(&conn) == Some(&true))
+                && let Some(search) = self
+                    .searches
+                    .get_mut(key)
+                    .filter(|search| search.walks.get(&conn).is_some_and(|walk| walk.over))
             {
                 search.walks.remove(&conn);
                 self.walk_catalogue(now, &peer);
@@ -267,7 +264,7 @@ impl Peer {
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
         if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn))
         {
-            search.walks.insert(conn, false);
+            search.walks.entry(conn).or_default().over = false;
             connection.walks.push_back(key);
             self.say(now, conn, Frame::CatalogueRequest(request));
         }
@@ -284,12 +281,13 @@ impl Peer {
         self.timers.clear(Timer::Search(key));
         let Some(search) = self.searches.get(key) else { return };
         let Purpose::Get { ticket, .. } = search.purpose else {
+            let cut_short = search.cut_short || self.directory.is_overfull();
             self.searches.remove(key);
-            return self.event(Event::Looked);
+            return self.event(Event::Looked { cut_short });
         };
         let found = self.found(search);
         let reason = match found.len() {
-            0 if search.begun.is_empty() => Some(self.nobody_offers(search)),
+            0 if search.begun() == 0 => Some(self.nobody_offers(search)),
             2.. if !search.takes_all() => Some(FailReason::Ambiguous { candidates: found.clone() }),
             _ => None,
         };
@@ -298,10 +296,11 @@ impl Peer {
             return self.event(Event::SearchFailed { ticket, reason });
         }
         self.begin_matching(now, found.into_iter().map(|(entry, _)| (key, entry)).collect());
-        let Some(Search { begun, left_out, .. }) = self.searches.remove(key) else { return };
-        let found = begun.len();
-        self.searches.note_begun(begun);
-        self.event(Event::SearchDone { ticket, found, left_out });
+        let Some(search) = self.searches.remove(key) else { return };
+        // Somebody who looks for one thing has it, however much else there is.
+        let (found, cut_short) = (search.begun(), search.takes_all() && search.cut_short);
+        self.searches.note_begun(search);
+        self.event(Event::SearchDone { ticket, found, cut_short });
     }
 
     /// What is known of what is wanted, with the most complete holder of each: where all that matches is fetched, each file;

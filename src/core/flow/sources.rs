@@ -216,6 +216,7 @@ impl Peer {
             return !named;
         }
         match self.directory.get(peer).map(|known| known.addr) {
+            Some(addr) if self.is_for_mirror(&content) => self.dial_for_mirror(now, addr),
             Some(addr) => self.dial_or_wait(now, addr),
             None => false,
         }

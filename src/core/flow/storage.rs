@@ -111,7 +111,7 @@ impl Peer {
                 self.announce_soon(now);
                 let bytes = geometry.size_bytes();
                 self.shelve(now, content, &name, bytes);
-                self.mirror_finished(&content, false);
+                self.mirror_finished(now, &content, None);
                 self.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.conclude_offers(now, content, Delivery::Verified);
                 self.end_download(now, content);
@@ -175,7 +175,9 @@ impl Peer {
             }
             self.cancel_others(now, content, chunk);
             self.note_supplied(now, content);
-            if !self.publish_if_complete(now, content) {
+            if !self.mirror_came(now, &content) {
+                self.cancel_download(now, content);
+            } else if !self.publish_if_complete(now, content) {
                 self.ask_for_chunks(now, content);
             }
         }
@@ -222,7 +224,7 @@ impl Peer {
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         self.catalogue.add_complete(content, &name, geometry);
         self.shelve(now, content, &name, bytes);
-        self.mirror_finished(&content, true);
+        self.mirror_finished(now, &content, Some(bytes));
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);

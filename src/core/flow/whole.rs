@@ -62,6 +62,11 @@ impl Peer {
     /// downloads is another's.
     pub(in crate::core) fn store_whole(&mut self, now: Time, content: ContentId, buffer: BufferId) {
         self.downloader.give_way(&content);
+        if let Some(mirror) = &mut self.mirror {
+            // Its room is taken when it is stored; until then others from there need not wait for the store.
+            mirror.came(&content, 0);
+            self.fetch_what_was_put_off(now);
+        }
         self.output(Output::Store(StoreJob::StoreWhole { content, buffer }));
         self.activate_downloads(now);
         self.feed_starving(now);
@@ -107,11 +112,7 @@ impl Peer {
         });
         self.announce_soon(now);
         self.shelve(now, content, &name, bytes);
-        if let Some(mirror) = &mut self.mirror {
-            // Another may have told the mirror another size.
-            mirror.resize(&content, bytes);
-            mirror.finished(&content, true);
-        }
+        self.mirror_finished(now, &content, Some(bytes));
         self.event(Event::Finished { content, path, bytes, took, peers: 1 });
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
