@@ -16,6 +16,9 @@ use chunkcast::wire::message::{
     RefuseReason, Wanted,
 };
 
+#[path = "hostile/peers.rs"]
+mod peers;
+
 const CONTENT: ContentId = ContentId([7; 32]);
 
 /// The peer under test and what it said so far.
@@ -27,6 +30,8 @@ struct Bench {
     jobs: Vec<StoreJob>,
     woken: Vec<ConnId>,
     datagrams: usize,
+    /// The last datagram.
+    said: Vec<u8>,
 }
 
 fn host(last: u8) -> SocketAddr {
@@ -60,6 +65,11 @@ fn bytes(frame: &Frame) -> Vec<u8> {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with_fixed(Vec::new())
+    }
+
+    /// The same for a user who named these peers.
+    fn with_fixed(fixed_peers: Vec<SocketAddr>) -> Bench {
         let config = Config {
             user: "me".into(),
             tcp_port: 7117,
@@ -70,14 +80,14 @@ impl Bench {
             http: None,
             foreign: None,
             broadcast: true,
-            fixed_peers: Vec::new(),
+            fixed_peers,
             own_addresses: vec![host(1).ip()],
             agent: "bench".into(),
             limits: Limits::default(),
         };
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0 }
+        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0, said: Vec::new() }
     }
 
     fn drain(&mut self) {
@@ -85,7 +95,10 @@ impl Bench {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
-                Output::Datagram { .. } => self.datagrams += 1,
+                Output::Datagram { bytes, .. } => {
+                    self.datagrams += 1;
+                    self.said = bytes;
+                }
                 Output::Store(job) => self.jobs.push(job),
                 Output::Wake(conn) => self.woken.push(conn),
                 Output::Release(_) => {}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connection::{Connection, Identity, Phase};
-use crate::core::directory::Heard;
+use crate::core::directory::{By, Heard};
 use crate::core::door::{BrokenWhy, ConnId, Event, Output};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
@@ -110,7 +110,7 @@ impl Peer {
             user: hello.user.clone(),
             iface: None,
             interval: None,
-            greeted: true,
+            by: By::Hello,
         };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));

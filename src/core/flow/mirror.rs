@@ -32,7 +32,7 @@ impl Peer {
         self.mirror = Some(Mirror::new(ticket, wanted.clone(), room_bytes));
         let offered: Vec<Entry> = self.directory.matching(&Wanted::All).map(|(_, entry)| entry).collect();
         self.mirror_matches(now, &offered);
-        wanted.into_iter().for_each(|wanted| self.query(wanted));
+        wanted.into_iter().for_each(|wanted| self.query(now, wanted));
         self.walk_all_for_mirror(now);
         self.timers.set(Timer::Mirror, now + REVIEW_INTERVAL);
     }

@@ -35,6 +35,7 @@ impl Peer {
         size: u64,
         stall: Duration,
     ) {
+        self.note_seekers(&content, name);
         if self.downloader.add(content, Download::new(name.to_owned(), size, stall, now)) {
             self.activate_downloads(now);
         }
@@ -130,7 +131,7 @@ impl Peer {
             self.event(Event::Waiting { content, missing, missing_count });
         }
         if ask_again {
-            self.query(Wanted::Id(content));
+            self.query(now, Wanted::Id(content));
         }
     }
 
