@@ -22,6 +22,8 @@ pub(in crate::core) struct Dialer {
     struck: SortedMap<SocketAddr, Time>,
     /// Bad chunks of endpoints.
     bad_chunks: SortedMap<SocketAddr, u32>,
+    /// Endpoints where nobody said hello when they were dialled last.
+    away: SortedSet<SocketAddr>,
     /// Endpoints that turned out to be this peer.
     own: SortedSet<SocketAddr>,
     /// This host's addresses, where many peers may be.
@@ -37,6 +39,7 @@ impl Dialer {
             failures: SortedMap::new(),
             struck: SortedMap::new(),
             bad_chunks: SortedMap::new(),
+            away: SortedSet::new(),
             own: SortedSet::new(),
             own_addresses,
         }
@@ -72,6 +75,24 @@ impl Dialer {
             self.wait_min.saturating_mul(1u32.checked_shl(*count).unwrap_or(u32::MAX)).min(self.wait_max);
         *count = count.saturating_add(1).min(31);
         *again = now + wait;
+    }
+
+    /// Nobody there said hello when it was dialled.
+    pub(in crate::core) fn unanswered(&mut self, to: SocketAddr) {
+        if self.away.len() >= ENDPOINTS_MAX {
+            self.away.clear();
+        }
+        self.away.insert(to);
+    }
+
+    /// Somebody there said hello.
+    pub(in crate::core) fn answered(&mut self, to: &SocketAddr) {
+        self.away.remove(to);
+    }
+
+    /// Whether the last dial to it failed.
+    pub(in crate::core) fn is_away(&self, to: &SocketAddr) -> bool {
+        self.away.contains(to)
     }
 
     /// A connection to it stands.

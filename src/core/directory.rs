@@ -135,6 +135,11 @@ impl Known {
         self.generation
     }
 
+    /// Whether it said hello at the address that it has.
+    pub(in crate::core) fn is_greeted(&self) -> bool {
+        self.standing == Standing::Greeted
+    }
+
     /// How often it announces itself.
     fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.into())
@@ -624,7 +629,10 @@ impl Directory {
         for (peer, known) in self.peers.iter() {
             at_address.insert((known.addr.ip(), *peer));
             let place = self.unconnected.at(known.standing, known.place);
-            assert!(known.connections > 0 || place == Some(peer), "{peer} is among those without a connection");
+            assert!(
+                known.connections > 0 || place == Some(peer),
+                "{peer} is among those without a connection"
+            );
             for (key, _) in known.entries.iter() {
                 holders.entry(key.0).or_default().insert(*peer);
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;

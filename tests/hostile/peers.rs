@@ -112,11 +112,6 @@ impl Bench {
         let contents = self.peer.status(self.now).contents;
         contents.iter().any(|content| content.holders.iter().any(|(holder, _)| holder.id == Some(peer)))
     }
-
-    fn counted(&self, name: &str) -> u64 {
-        let counters = self.peer.status(self.now).counters;
-        counters.iter().find(|(counted, _)| *counted == name).map_or(0, |(_, count)| *count)
-    }
 }
 
 #[test]
@@ -124,8 +119,7 @@ fn datagrams_in_the_name_of_a_host_do_not_lock_it_out() {
     for asks in [true, false] {
         let mut bench = Bench::with_fixed(vec![host(3)]);
         for number in 0..64 {
-            let datagram =
-                if asks { question(id(number), Wanted::All) } else { presence(id(number), None) };
+            let datagram = if asks { question(id(number), Wanted::All) } else { presence(id(number), None) };
             bench.hear(host(2), &datagram);
             bench.hear(host(3), &datagram);
         }
@@ -283,7 +277,7 @@ fn a_hello_with_the_id_of_another_takes_nothing_from_it() {
         let other = vec![entry(ContentId([8; 32]), "bait.mkv", 7)];
         let conn = if sees_it_dialled {
             bench.hear(host(66), &announcement(66, 1, other));
-            bench.get(Wanted::Id(ContentId([8; 32])));
+            bench.get_known(Wanted::Id(ContentId([8; 32])));
             bench.dialled(host(66), good)
         } else {
             bench.comes(host(66), good, 7117)
@@ -296,7 +290,7 @@ fn a_hello_with_the_id_of_another_takes_nothing_from_it() {
         bench.leaves(conn);
         assert!(bench.lists(good) && bench.address_of(2) == Some(host(2)), "dialled: {sees_it_dialled}");
         // It can still be fetched where it is.
-        bench.get(Wanted::Id(CONTENT));
+        bench.get_known(Wanted::Id(CONTENT));
         let conn = bench.dialled(host(2), good);
         assert!(!bench.is_closing(conn));
     }
@@ -325,10 +319,13 @@ fn who_is_at_another_port_of_the_same_host_is_another() {
 #[test]
 fn an_impostor_does_not_keep_a_peer_in_the_directory() {
     let mut bench = Bench::new();
+    let good = bench.comes(host(2), PeerId([2; 16]), 7117);
     bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.breaks(good);
     let conn = bench.comes(host(66), PeerId([2; 16]), 7117);
     for _ in 0..19 {
         bench.says(conn, &Frame::Ping);
+        bench.heard(conn);
         bench.wait(10_000);
     }
     assert!(!bench.is_closing(conn) && !bench.lists(PeerId([2; 16])));
@@ -344,12 +341,16 @@ fn who_comes_from_another_address_is_served() {
     let heard = bench.heard(conn);
     assert!(heard.iter().any(|frame| matches!(frame, Frame::Hello(_))), "{heard:?}");
     assert!(heard.iter().any(|frame| matches!(frame, Frame::Open { content: CONTENT, .. })), "{heard:?}");
-    assert!(heard.iter().any(|frame| matches!(frame, Frame::Have { .. } | Frame::HaveMap { .. })), "{heard:?}");
+    assert!(
+        heard.iter().any(|frame| matches!(frame, Frame::Have { .. } | Frame::HaveMap { .. })),
+        "{heard:?}"
+    );
     bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
     assert!(matches!(bench.peer.next_segment(bench.now, conn), Segment::Bytes { .. } | Segment::Span { .. }));
-    // Only one comes so.
-    let third = bench.comes(host(67), PeerId([2; 16]), 7117);
-    assert!(bench.is_closing(third) && !bench.is_closing(conn));
+    // Nor does one keep another out, unless it comes from the same place again.
+    let (other, again) =
+        (bench.comes(host(67), PeerId([2; 16]), 7117), bench.comes(host(66), PeerId([2; 16]), 7117));
+    assert!(!bench.is_closing(conn) && !bench.is_closing(other) && bench.is_closing(again));
 }
 
 #[test]
@@ -366,9 +367,12 @@ fn a_peer_that_moved_is_known_where_it_is_once_a_dial_to_the_old_place_failed() 
     let mut bench = Bench::new();
     let moved = PeerId([2; 16]);
     bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    let old = bench.comes(host(2), moved, 7117);
+    bench.breaks(old);
     let conn = bench.comes(host(3), moved, 7117);
     bench.heard(conn);
-    bench.get(Wanted::Id(CONTENT));
+    assert!(bench.dials.is_empty());
+    bench.get_known(Wanted::Id(CONTENT));
     assert_eq!(bench.address_of(2), Some(host(2)));
     let (dial, to) = bench.dials.pop().expect("it is dialled where it was");
     assert_eq!(to, host(2));
@@ -383,12 +387,27 @@ fn a_peer_that_moved_is_known_where_it_is_once_a_dial_to_the_old_place_failed() 
 }
 
 #[test]
+fn an_address_that_was_only_heard_of_is_tried_when_the_peer_comes_from_another() {
+    let mut bench = Bench::new();
+    let good = PeerId([2; 16]);
+    // Somebody announced it first, from a place where nobody is.
+    bench.hear(host(66), &announcement(2, 1, Vec::new()));
+    let conn = bench.comes(host(2), good, 7117);
+    let (dial, to) = bench.dials.pop().expect("where it was heard is tried");
+    assert_eq!((to, bench.address_of(2)), (host(66), Some(host(66))));
+    bench.tell(Input::Broken { conn: dial, why: BrokenWhy::Refused });
+    assert_eq!(bench.address_of(2), Some(host(2)));
+    bench.hear(host(2), &announcement(2, 2, vec![entry(CONTENT, "talk.mkv", 7)]));
+    assert!(bench.lists(good) && !bench.is_closing(conn));
+}
+
+#[test]
 fn a_peer_that_says_at_its_known_address_that_it_is_connected_is_known_by_that_connection() {
     let mut bench = Bench::new();
     let twofold = PeerId([2; 16]);
     bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
     let conn = bench.comes(host(3), twofold, 7117);
-    bench.get(Wanted::Id(CONTENT));
+    bench.get_known(Wanted::Id(CONTENT));
     let second = bench.dialled(host(2), twofold);
     assert!(!bench.is_closing(conn) && !bench.is_closing(second));
     bench.says(second, &Frame::Bye { reason: "a second connection".into() });
@@ -398,7 +417,7 @@ fn a_peer_that_says_at_its_known_address_that_it_is_connected_is_known_by_that_c
     let mut bench = Bench::new();
     bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
     bench.comes(host(66), twofold, 7117);
-    bench.get(Wanted::Id(CONTENT));
+    bench.get_known(Wanted::Id(CONTENT));
     let good = bench.dialled(host(2), twofold);
     bench.breaks(good);
     assert_eq!(bench.address_of(2), Some(host(2)));

@@ -31,7 +31,15 @@ impl Peer {
 
     fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
         let Announcement {
-            peer, user, port, interval_ms, known_peers, generation, catalogue, entries, answers
+            peer,
+            user,
+            port,
+            interval_ms,
+            known_peers,
+            generation,
+            catalogue,
+            entries,
+            answers,
         } = said;
         let answers_this = answers.is_some_and(|nonce| self.announcer.is_answer(now, nonce));
         let heard = Heard {
@@ -43,6 +51,7 @@ impl Peer {
             by: if answers_this { By::Answer } else { By::Announcement },
         };
         if self.is_believed(now, &heard) && self.hear(now, heard) {
+            self.believe_guest(now, &peer);
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
         }
     }
@@ -68,11 +77,14 @@ impl Peer {
         }
         let one = matches!(query.wanted, Wanted::Id(_) | Wanted::Name(_));
         if is_known {
+            self.believe_guest(now, &query.peer);
             self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
             let is_sought = self.searches.iter().any(|(_, search)| search.wanted == query.wanted);
             if self.meet_seeker(now, &query.peer) || (one && is_sought) {
                 self.directory.is_of_use(&query.peer);
             }
+            // It may be of use no longer, and be forgotten sooner.
+            self.await_expiry(&query.peer);
         }
         let looks = self.looks_of(&query.wanted);
         if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
@@ -110,9 +122,8 @@ impl Peer {
             .and_then(|connection| connection.identity.as_ref())
             .is_some_and(|identity| identity.peer != heard.peer);
         let elsewhere = self.directory.settled(now, &heard.peer).filter(|addr| *addr != heard.addr);
-        let believed = elsewhere.is_none_or(|addr| {
-            self.links.to_peer(&heard.peer).is_none() && self.dialer.again(now, &addr).is_some()
-        });
+        let believed = elsewhere
+            .is_none_or(|addr| self.links.to_peer(&heard.peer).is_none() && self.dialer.is_away(&addr));
         let believed = believed && !anothers;
         if !believed {
             self.counters.add("datagrams with the id of another peer");
