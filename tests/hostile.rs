@@ -24,6 +24,8 @@ mod bounds;
 mod connections;
 #[path = "hostile/dialling.rs"]
 mod dialling;
+#[path = "hostile/peers.rs"]
+mod peers;
 
 const CONTENT: ContentId = ContentId([7; 32]);
 
@@ -38,6 +40,8 @@ struct Bench {
     jobs: Vec<StoreJob>,
     woken: Vec<ConnId>,
     datagrams: usize,
+    /// The last datagram.
+    said: Vec<u8>,
 }
 
 fn host(last: u8) -> SocketAddr {
@@ -106,11 +110,16 @@ impl Bench {
         Bench::with(Config { limits, http, ..config() })
     }
 
+    /// The same for a user who named these peers.
+    fn with_fixed(fixed_peers: Vec<SocketAddr>) -> Bench {
+        Bench::with(Config { fixed_peers, ..config() })
+    }
+
     fn with(config: Config) -> Bench {
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, open) = (Vec::new(), Vec::new(), Vec::new());
-        let (jobs, woken) = (Vec::new(), Vec::new());
-        Bench { peer, now: Time::ZERO, events, dials, open, jobs, woken, datagrams: 0 }
+        let (jobs, woken, said) = (Vec::new(), Vec::new(), Vec::new());
+        Bench { peer, now: Time::ZERO, events, dials, open, jobs, woken, datagrams: 0, said }
     }
 
     fn drain(&mut self) {
@@ -123,7 +132,10 @@ impl Bench {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
-                Output::Datagram { .. } => self.datagrams += 1,
+                Output::Datagram { bytes, .. } => {
+                    self.datagrams += 1;
+                    self.said = bytes;
+                }
                 Output::Store(job) => self.jobs.push(job),
                 Output::Wake(conn) => self.woken.push(conn),
                 Output::Release(_) => {}

@@ -17,6 +17,11 @@ use crate::wire::message::Wanted;
 /// The most answers that wait, and the most sources whose last answer is remembered.
 const ANSWERS_MAX: usize = 1024;
 
+/// The latest questions of this peer that are remembered, and for how long answers to them are its own: they come within a
+/// moment, and whoever heard the question may forge one.
+const QUESTIONS_MAX: usize = 64;
+const ANSWERS_TAKE_MAX: Duration = Duration::from_secs(5);
+
 /// Askers at one address that are answered within one gap: processes that come and go use the same ports again.
 const ASKERS_PER_GAP_MAX: usize = 32;
 
@@ -66,8 +71,8 @@ pub(in crate::core) struct Announcer {
     answered: SortedMap<(SocketAddr, PeerId), Time>,
     /// When a crowd was answered last, or will be.
     crowd_answered: Option<Time>,
-    /// A question of this peer's own went out.
-    pub(in crate::core) asked: bool,
+    /// The numbers of this peer's own latest questions, and when each went out.
+    questions: VecDeque<(Time, u64)>,
 }
 
 impl Announcer {
@@ -90,13 +95,31 @@ impl Announcer {
             answers: VecDeque::new(),
             answered: SortedMap::new(),
             crowd_answered: None,
-            asked: false,
+            questions: VecDeque::new(),
         }
     }
 
     /// When the next round is due.
     pub(in crate::core) fn next_round(&self) -> Time {
         self.next_round
+    }
+
+    /// A question of this peer's own with this number goes out.
+    pub(in crate::core) fn ask(&mut self, now: Time, nonce: u64) {
+        if self.questions.len() >= QUESTIONS_MAX {
+            self.questions.pop_front();
+        }
+        self.questions.push_back((now, nonce));
+    }
+
+    /// Whether a question of this peer's own went out.
+    pub(in crate::core) fn has_asked(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// Whether this is the number of a question that this peer asked a moment ago.
+    pub(in crate::core) fn is_answer(&self, now: Time, nonce: u64) -> bool {
+        self.questions.iter().any(|(at, asked)| *asked == nonce && now.since(*at) < ANSWERS_TAKE_MAX)
     }
 
     /// What is offered changed: the next round comes soon, but not too soon after the last one.

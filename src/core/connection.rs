@@ -63,6 +63,9 @@ pub(in crate::core) struct Identity {
     pub(in crate::core) user: String,
     /// The TCP port it listens on.
     pub(in crate::core) port: u16,
+    /// It only claims to be this peer, which is known at another address. It is served as anybody is; what it says of
+    /// itself is not said of the peer.
+    pub(in crate::core) guest: bool,
 }
 
 /// A chunk that is coming in.
@@ -293,6 +296,11 @@ impl Connection {
             },
             None => PeerRef { id: None, addr: self.addr, user: String::new() },
         }
+    }
+
+    /// The peer at the other end as the directory knows it; `None` for one that only claims to be that.
+    pub(in crate::core) fn known_peer(&self) -> Option<PeerId> {
+        self.identity.as_ref().filter(|identity| !identity.guest).map(|identity| identity.peer)
     }
 
     /// Our channel for a content, if it was named.

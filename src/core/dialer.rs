@@ -26,6 +26,8 @@ pub(in crate::core) struct Dialer {
     struck_addresses: SortedMap<IpAddr, Time>,
     /// Bad chunks of endpoints.
     bad_chunks: SortedMap<SocketAddr, u32>,
+    /// Endpoints where nobody said hello when they were dialled last.
+    away: SortedSet<SocketAddr>,
     /// Endpoints that turned out to be this peer.
     own: SortedSet<SocketAddr>,
     /// This host's addresses, where many peers may be.
@@ -53,6 +55,7 @@ impl Dialer {
             struck: SortedMap::new(),
             struck_addresses: SortedMap::new(),
             bad_chunks: SortedMap::new(),
+            away: SortedSet::new(),
             own: SortedSet::new(),
             own_addresses,
         }
@@ -103,6 +106,24 @@ impl Dialer {
     /// Whether it failed, and no connection to it was of use since.
     pub(in crate::core) fn has_failed(&self, to: &SocketAddr) -> bool {
         self.failures.contains_key(to)
+    }
+
+    /// Nobody there said hello when it was dialled.
+    pub(in crate::core) fn unanswered(&mut self, to: SocketAddr) {
+        if self.away.len() >= ENDPOINTS_MAX {
+            self.away.clear();
+        }
+        self.away.insert(to);
+    }
+
+    /// Somebody there said hello.
+    pub(in crate::core) fn answered(&mut self, to: &SocketAddr) {
+        self.away.remove(to);
+    }
+
+    /// Whether the last dial to it failed.
+    pub(in crate::core) fn is_away(&self, to: &SocketAddr) -> bool {
+        self.away.contains(to)
     }
 
     /// A connection to it was of use.

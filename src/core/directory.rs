@@ -2,6 +2,7 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use crate::core::door::{IfaceId, PeerRef};
 use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
+use crate::core::rng::Rng;
 use crate::core::roster::{Roster, Seat};
 use crate::core::shared::Shared;
 use crate::core::short::Short;
@@ -20,6 +22,7 @@ use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
+use standing::{Standing, Unconnected};
 
 /// One peer that was heard.
 #[derive(Debug)]
@@ -34,7 +37,13 @@ pub(in crate::core) struct Known {
     pub(in crate::core) catalogue: u32,
     /// Connections to it that said hello.
     pub(in crate::core) connections: u32,
+    /// How much is known for it.
+    standing: Standing,
+    /// Where it stands among those without a connection that are of its standing.
+    place: u32,
     heard: Time,
+    /// Since when it has announced itself at this interval.
+    announced: Time,
     interval_ms: u32,
     generation: u64,
     entries: FewMap<Arc<Title>, Listed>,
@@ -71,8 +80,30 @@ pub(in crate::core) struct Heard {
     pub(in crate::core) iface: Option<IfaceId>,
     /// How often it announces itself; `None` when it did not say.
     pub(in crate::core) interval: Option<Duration>,
-    /// Whether it said hello over a connection, which proves its address and has a limit of its own.
-    pub(in crate::core) greeted: bool,
+    /// By what.
+    pub(in crate::core) by: By,
+}
+
+/// What a peer was heard by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum By {
+    /// It asked for something.
+    Question,
+    /// It told of itself without being asked by this peer.
+    Announcement,
+    /// It answered a question of this peer.
+    Answer,
+    /// It said hello over a connection, which proves its address.
+    Hello,
+}
+
+/// What became of a peer that was heard.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::core) struct Taken {
+    /// It was not known before.
+    pub(in crate::core) new: bool,
+    /// The peers that gave way to it.
+    pub(in crate::core) gone: Vec<PeerRef>,
 }
 
 /// The shortest and the longest announcement interval that is believed.
@@ -87,10 +118,10 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
     peers: Roster<Known>,
-    /// How many peers have no connection with this one.
-    lonely: usize,
-    /// How many peers are known at each address.
-    at_address: SortedMap<IpAddr, u32>,
+    /// The peers that have no connection with this one.
+    unconnected: Unconnected,
+    /// The peers at each address.
+    at_address: SortedSet<(IpAddr, PeerId)>,
     holders: SortedMap<ContentId, SortedSet<PeerId>>,
     /// What peers list, and what they looked for last.
     titles: Shared<Title>,
@@ -106,6 +137,11 @@ impl Known {
         self.generation
     }
 
+    /// Whether it said hello at the address that it has.
+    pub(in crate::core) fn is_greeted(&self) -> bool {
+        self.standing == Standing::Greeted
+    }
+
     /// How often it announces itself.
     fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.into())
@@ -117,8 +153,8 @@ impl Directory {
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
             peers: Roster::default(),
-            lonely: 0,
-            at_address: SortedMap::new(),
+            unconnected: Unconnected::default(),
+            at_address: SortedSet::new(),
             holders: SortedMap::new(),
             titles: Shared::default(),
             seekers: Shared::default(),
@@ -149,40 +185,30 @@ impl Directory {
         Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.as_str().to_owned() })
     }
 
-    /// A peer was heard. `Ok(true)`: for the first time. `Err`: there is no room for it; peers that are known keep
-    /// their places. Those with a connection take no room from those that are only heard, nor the other way around.
-    pub(in crate::core) fn heard(&mut self, now: Time, heard: Heard) -> Result<bool, &'static str> {
-        if let Some(known) = self.peers.get_mut(&heard.peer) {
-            known.heard = now;
-            let before = std::mem::replace(&mut known.addr, heard.addr).ip();
-            if known.user.as_str() != heard.user {
-                known.user = Short::new(&heard.user);
-            }
-            known.iface = heard.iface.or(known.iface);
-            known.interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
-            if before != heard.addr.ip() {
-                self.leave_address(before);
-                *self.at_address.entry(heard.addr.ip()).or_default() += 1;
-            }
-            return Ok(false);
+    /// A peer was heard. `Err`: there is no room for it. When places are short, a peer that has no connection gives way: one
+    /// of those for which least is known, as chance has it. So what was only heard keeps nobody out that says hello.
+    pub(in crate::core) fn heard(
+        &mut self,
+        now: Time,
+        heard: Heard,
+        rng: &mut Rng,
+    ) -> Result<Taken, &'static str> {
+        if self.peers.get(&heard.peer).is_some() {
+            self.heard_again(now, heard);
+            return Ok(Taken { new: false, gone: Vec::new() });
         }
-        let for_connections = if heard.greeted { self.limits.connections_max } else { 0 };
-        if self.lonely >= self.limits.peers_max.saturating_add(for_connections) {
-            return Err("peer table full");
-        }
-        let ip = heard.addr.ip();
-        if !(ip.is_loopback() || self.own_addresses.contains(&ip))
-            && self.at_address.get(&ip).copied().unwrap_or(0) as usize >= self.limits.peers_per_address_max
-        {
-            return Err("too many peers of one address");
-        }
+        let gone = self.make_room(&heard, rng)?;
+        let (peer, ip) = (heard.peer, heard.addr.ip());
         let known = Known {
             addr: heard.addr,
             user: Short::new(&heard.user),
             iface: heard.iface,
             catalogue: 0,
             connections: 0,
+            standing: Standing::new(heard.by),
+            place: 0,
             heard: now,
+            announced: now,
             interval_ms: believed_ms(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
             generation: 0,
             entries: FewMap::default(),
@@ -191,27 +217,103 @@ impl Directory {
             overfull: false,
             seeks: None,
         };
-        self.peers.insert(heard.peer, known);
-        *self.at_address.entry(ip).or_default() += 1;
-        self.lonely += 1;
-        Ok(true)
+        self.peers.insert(peer, known);
+        self.at_address.insert((ip, peer));
+        self.list_unconnected(&peer);
+        Ok(Taken { new: true, gone })
+    }
+
+    /// A known peer was heard, maybe at another address.
+    fn heard_again(&mut self, now: Time, heard: Heard) {
+        let peer = heard.peer;
+        self.unlist_unconnected(&peer);
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.heard = now;
+            let before = std::mem::replace(&mut known.addr, heard.addr);
+            if known.user.as_str() != heard.user {
+                known.user = Short::new(&heard.user);
+            }
+            known.iface = heard.iface.or(known.iface);
+            let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
+            let another = std::mem::replace(&mut known.interval_ms, interval_ms) != interval_ms;
+            let moved = before != heard.addr;
+            if moved || another || known.standing < Standing::Announced {
+                known.announced = now;
+            }
+            // Nobody announces itself too soon, but one datagram may take longer than another.
+            let regular = now.since(known.announced) >= known.interval() * 7 / 8;
+            // What is known for it is known of it at its address.
+            let standing = if moved { Standing::Asked } else { known.standing };
+            known.standing = standing.after(heard.by, regular);
+            if before.ip() != heard.addr.ip() {
+                self.at_address.remove(&(before.ip(), peer));
+                self.at_address.insert((heard.addr.ip(), peer));
+            }
+        }
+        self.list_unconnected(&peer);
+    }
+
+    /// Makes room for a peer that is new, if there is none: returns the peers that had to go.
+    fn make_room(&mut self, new: &Heard, rng: &mut Rng) -> Result<Vec<PeerRef>, &'static str> {
+        let mut gone = Vec::new();
+        let ip = new.addr.ip();
+        let bounded = !(ip.is_loopback() || self.own_addresses.contains(&ip));
+        if bounded && self.at_address(ip).count() >= self.limits.peers_per_address_max {
+            let weakest = self.weakest_at(ip, new.by, rng).ok_or("too many peers of one address")?;
+            gone.extend(self.give_way(&weakest));
+        }
+        if new.by != By::Hello && self.unconnected.only_heard() >= self.limits.peers_max {
+            let best = Standing::gives_way_to(new.by);
+            let weakest = self.unconnected.draw_weakest(best, rng).ok_or("peer table full")?;
+            gone.extend(self.give_way(&weakest));
+        }
+        // Whoever said hello and is gone keeps nobody out either.
+        if self.unconnected.greeted() >= self.limits.connections_max
+            && let Some(one) = self.unconnected.draw_greeted(rng)
+        {
+            gone.extend(self.give_way(&one));
+        }
+        Ok(gone)
+    }
+
+    /// Of the peers at an address that have no connection, one of those for which least is known. A peer that only asked
+    /// takes the place of nobody but another that only asked.
+    fn weakest_at(&self, ip: IpAddr, by: By, rng: &mut Rng) -> Option<PeerId> {
+        let unconnected = self.at_address(ip).filter_map(|peer| {
+            let known = self.peers.get(peer).filter(|known| known.connections == 0)?;
+            Some((known.standing, *peer))
+        });
+        let mut unconnected: Vec<(Standing, PeerId)> = unconnected.collect();
+        let least = unconnected.iter().map(|(standing, _)| *standing).min()?;
+        unconnected.retain(|(standing, _)| *standing == least);
+        let drawn = unconnected.get(rng.below(unconnected.len()))?.1;
+        (by != By::Question || least <= Standing::gives_way_to(by)).then_some(drawn)
+    }
+
+    fn give_way(&mut self, peer: &PeerId) -> Option<PeerRef> {
+        let gone = self.peer_ref(peer);
+        self.remove(peer);
+        gone
+    }
+
+    /// The peers that are known at an address.
+    fn at_address(&self, ip: IpAddr) -> impl Iterator<Item = &PeerId> {
+        let ends = (ip, PeerId([0; 16]))..=(ip, PeerId([u8::MAX; 16]));
+        self.at_address.range(ends).map(|(_, peer)| peer)
     }
 
     /// The peers without a connection that are known at an endpoint where another is.
     pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
-        let ip = endpoint.ip();
-        let itself = self.peers.get(there).is_some_and(|known| known.addr.ip() == ip);
-        if self.at_address.get(&ip).copied().unwrap_or(0) <= u32::from(itself) {
-            return Vec::new();
-        }
-        let at = self.peers.iter().filter(|(id, known)| known.addr == *endpoint && *id != there);
-        at.filter(|(_, known)| known.connections == 0).map(|(id, _)| *id).collect()
+        let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
+        let at_endpoint = |known: &Known| known.addr == *endpoint && known.connections == 0;
+        others.filter(|peer| self.peers.get(peer).is_some_and(at_endpoint)).copied().collect()
     }
 
     /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
     pub(in crate::core) fn settled(&self, now: Time, peer: &PeerId) -> Option<SocketAddr> {
         let known = self.peers.get(peer)?;
-        let settled = known.connections > 0 || now.since(known.heard) < known.interval();
+        let silence_max = known.interval() + self.limits.announce_jitter_max;
+        let settled = known.connections > 0 || now.since(known.heard) < silence_max;
         settled.then_some(known.addr)
     }
 
@@ -288,32 +390,27 @@ impl Directory {
 
     /// A connection to a peer stands, or does no longer.
     pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
+        self.unlist_unconnected(peer);
         if let Some(known) = self.peers.get_mut(peer) {
             let before = known.connections;
             known.connections = if stands { before + 1 } else { before.saturating_sub(1) };
-            match (before, known.connections) {
-                (0, 1) => self.lonely -= 1,
-                (1, 0) => self.lonely += 1,
-                _ => {}
-            }
         }
+        self.list_unconnected(peer);
     }
 
     /// Forgets a peer and what it offered.
     pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
         self.drop_entries(peer, |_, _| true);
         self.seeks(peer, None);
+        self.unlist_unconnected(peer);
         if let Some(known) = self.peers.remove(peer) {
-            self.lonely -= usize::from(known.connections == 0);
-            self.leave_address(known.addr.ip());
+            self.at_address.remove(&(known.addr.ip(), *peer));
         }
     }
 
     /// Forgets the peers that were silent for too long and have no connection; returns them.
     pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
-        let intervals = self.limits.silent_intervals_max;
-        let silent =
-            |known: &Known| known.connections == 0 && now.since(known.heard) >= known.interval() * intervals;
+        let silent = |known: &Known| self.expiry_of(known).is_some_and(|expiry| expiry <= now);
         let gone: Vec<PeerId> =
             self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
         let refs = gone.iter().filter_map(|id| self.peer_ref(id)).collect();
@@ -328,7 +425,11 @@ impl Directory {
 
     /// When a peer will have been silent for too long; `None` while a connection to it stands.
     pub(in crate::core) fn expiry_of(&self, known: &Known) -> Option<Time> {
-        (known.connections == 0).then(|| known.heard + known.interval() * self.limits.silent_intervals_max)
+        let silence_max = match known.standing {
+            Standing::Asked => self.limits.asker_silence_max,
+            _ => known.interval() * self.limits.silent_intervals_max,
+        };
+        (known.connections == 0).then(|| known.heard + silence_max)
     }
 
     /// The peers that hold some of a content.
@@ -364,6 +465,21 @@ impl Directory {
             self.seekers.release(former);
         }
         known.seeks = wanted.map(|wanted| self.seekers.keep(wanted));
+        self.set_standing(peer, Standing::Seeks, Standing::Asked);
+    }
+
+    /// What a peer looks for is looked for or held here: it stays, though it may never have announced itself.
+    pub(in crate::core) fn is_of_use(&mut self, peer: &PeerId) {
+        self.set_standing(peer, Standing::Asked, Standing::Seeks);
+    }
+
+    /// Something is looked for or held here from now on: who looks for it is of use.
+    pub(in crate::core) fn is_here(&mut self, wanted: &Wanted) {
+        if self.seeker_count(wanted) > 0 {
+            let seekers = self.peers.iter().filter(|(_, known)| known.seeks.as_deref() == Some(wanted));
+            let seekers: Vec<PeerId> = seekers.map(|(peer, _)| *peer).collect();
+            seekers.iter().for_each(|peer| self.is_of_use(peer));
+        }
     }
 
     /// Whether a peer looked for a content last, by its id or by this name.
@@ -468,13 +584,32 @@ impl Directory {
         contents.into_values().collect()
     }
 
-    /// A peer is known at an address no longer.
-    fn leave_address(&mut self, ip: IpAddr) {
-        if let Some(count) = self.at_address.get_mut(&ip) {
-            *count -= 1;
-            if *count == 0 {
-                self.at_address.remove(&ip);
+    /// Gives a peer that stands so another standing.
+    fn set_standing(&mut self, peer: &PeerId, from: Standing, to: Standing) {
+        if self.peers.get(peer).is_some_and(|known| known.standing == from) {
+            self.unlist_unconnected(peer);
+            if let Some(known) = self.peers.get_mut(peer) {
+                known.standing = to;
             }
+            self.list_unconnected(peer);
+        }
+    }
+
+    /// Puts a peer among those without a connection, if it has none.
+    fn list_unconnected(&mut self, peer: &PeerId) {
+        if let Some(known) = self.peers.get_mut(peer).filter(|known| known.connections == 0) {
+            known.place = self.unconnected.add(known.standing, *peer);
+        }
+    }
+
+    /// Takes a peer out from among those without a connection, before its standing or its connections change.
+    fn unlist_unconnected(&mut self, peer: &PeerId) {
+        let Some(known) = self.peers.get(peer).filter(|known| known.connections == 0) else { return };
+        let place = known.place;
+        if let Some(moved) = self.unconnected.take(known.standing, place)
+            && let Some(known) = self.peers.get_mut(&moved)
+        {
+            known.place = place;
         }
     }
 
@@ -513,9 +648,14 @@ impl Directory {
         let mut holders: SortedMap<ContentId, SortedSet<PeerId>> = SortedMap::new();
         let (mut titles, mut seekers) = (SortedMap::new(), SortedMap::new());
         let mut bytes = 0;
-        let mut at_address = SortedMap::new();
+        let mut at_address = SortedSet::new();
         for (peer, known) in self.peers.iter() {
-            *at_address.entry(known.addr.ip()).or_default() += 1;
+            at_address.insert((known.addr.ip(), *peer));
+            let place = self.unconnected.at(known.standing, known.place);
+            assert!(
+                known.connections > 0 || place == Some(peer),
+                "{peer} is among those without a connection"
+            );
             for (key, _) in known.entries.iter() {
                 holders.entry(key.0).or_default().insert(*peer);
                 bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
@@ -530,8 +670,8 @@ impl Directory {
         self.seekers.check(&seekers);
         assert_eq!(bytes, self.entry_bytes, "the bytes of entries");
         assert_eq!(at_address, self.at_address, "the peers of each address");
-        let lonely = self.peers.values().filter(|known| known.connections == 0).count();
-        assert_eq!(lonely, self.lonely, "the peers without a connection");
+        let unconnected = self.peers.values().filter(|known| known.connections == 0).count();
+        assert_eq!(unconnected, self.unconnected.len(), "the peers without a connection");
     }
 }
 

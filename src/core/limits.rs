@@ -73,9 +73,10 @@ pub struct Limits {
     pub recheck_gap: Duration,
     /// How long a struck peer stays so.
     pub strike_duration: Duration,
-    /// Peers in the directory that have no connection with this one: those that were only heard.
+    /// Peers in the directory that have no connection with this one and never said hello: those that were only heard.
     pub peers_max: usize,
-    /// Peers in the directory from one address (this host's own addresses excepted).
+    /// Peers in the directory from one address (this host's own addresses excepted). The same number of connections from
+    /// there may have the ids of peers that are known elsewhere.
     pub peers_per_address_max: usize,
     /// Catalogue entries kept of one peer.
     pub entries_per_peer_max: usize,
@@ -98,6 +99,8 @@ pub struct Limits {
     pub mirror_claims_per_address_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,
+    /// A peer that only asked, for nothing that is looked for or held here, is forgotten so long after its last question.
+    pub asker_silence_max: Duration,
     /// Datagrams accepted a second from one source.
     pub datagrams_per_source_per_s: u32,
     /// Datagrams accepted a second from all sources.
@@ -244,6 +247,7 @@ impl Default for Limits {
             mirror_dials_at_once: 64,
             mirror_claims_per_address_max: 16,
             silent_intervals_max: 3,
+            asker_silence_max: s(10),
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,
             looks_per_s: 400_000,

@@ -10,6 +10,8 @@ use crate::core::sorted::{SortedMap, SortedSet};
 #[derive(Debug, Default)]
 pub(in crate::core) struct Links {
     by_peer: SortedMap<PeerId, ConnId>,
+    /// Open connections whose other side only claims to be this peer: it is known elsewhere.
+    guests: SortedSet<(PeerId, ConnId)>,
     by_endpoint: SortedMap<SocketAddr, ConnId>,
     by_content: SortedMap<ContentId, SortedSet<ConnId>>,
     /// How many pairs of content and connection that is.
@@ -20,7 +22,7 @@ pub(in crate::core) struct Links {
 impl Links {
     /// How many connections have said hello.
     pub(in crate::core) fn open(&self) -> usize {
-        self.by_peer.len()
+        self.by_peer.len() + self.guests.len()
     }
 
     /// The open connection to a peer.
@@ -36,6 +38,27 @@ impl Links {
     /// A connection to a peer is open.
     pub(in crate::core) fn opened(&mut self, peer: PeerId, conn: ConnId) {
         self.by_peer.insert(peer, conn);
+    }
+
+    /// The open connections of those who only claim to be peers, in the order of the peers.
+    pub(in crate::core) fn guests(&self) -> impl Iterator<Item = (&PeerId, ConnId)> {
+        self.guests.iter().map(|(peer, conn)| (peer, *conn))
+    }
+
+    /// Those of whoever claims to be this peer.
+    pub(in crate::core) fn guests_of(&self, peer: &PeerId) -> impl Iterator<Item = ConnId> {
+        let first = (*peer, ConnId { slot: 0, generation: 0 });
+        self.guests.range(first..).take_while(move |(guest, _)| *guest == first.0).map(|(_, conn)| *conn)
+    }
+
+    /// Such a connection is open.
+    pub(in crate::core) fn guest_opened(&mut self, peer: PeerId, conn: ConnId) {
+        self.guests.insert((peer, conn));
+    }
+
+    /// Such a connection is open no longer, or it is the peer's after all.
+    pub(in crate::core) fn guest_left(&mut self, peer: PeerId, conn: ConnId) {
+        self.guests.remove(&(peer, conn));
     }
 
     /// A connection to a peer is open no longer.

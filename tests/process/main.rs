@@ -34,6 +34,7 @@ mod hostile_connections;
 mod http;
 mod names;
 mod namespaces;
+mod places;
 mod poison;
 mod push;
 mod questions;

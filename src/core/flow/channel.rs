@@ -350,12 +350,12 @@ impl Peer {
             // Said once is enough.
             return;
         }
-        let from = connection.peer_ref();
+        let (from, known) = (connection.peer_ref(), connection.known_peer());
         // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
-        let holds = from.id.is_some_and(|peer| self.directory.is_holder(&peer, &content));
-        let seeks = from.id.is_some_and(|peer| self.is_companion(&peer, &content)) && !holds;
+        let holds = known.is_some_and(|peer| self.directory.is_holder(&peer, &content));
+        let seeks = known.is_some_and(|peer| self.is_companion(&peer, &content)) && !holds;
         let not_yet = reason == RefuseReason::Unknown && (seeks || !self.config.topology.is_mesh());
-        if let Some(peer) = from.id {
+        if let Some(peer) = known {
             self.directory.unlist(&peer, &content);
         }
         if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {

@@ -135,14 +135,15 @@ impl Peer {
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
     fn on_bye(&mut self, now: Time, conn: ConnId, reason: &str) {
-        let identity = self.connections.get(conn).and_then(|connection| connection.identity.clone());
+        let peer = self.connections.get(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(conn).owner;
+        self.note_second(conn, reason);
         self.on_end_of_stream(now, conn);
-        if let Some(identity) = identity.filter(|_| reason == LEAVING)
-            && let Some(peer) = self.directory.peer_ref(&identity.peer)
+        if let Some(peer) = peer.filter(|_| reason == LEAVING)
+            && let Some(peer_ref) = self.directory.peer_ref(&peer)
         {
-            self.directory.remove(&identity.peer);
-            self.event(Event::PeerLost(peer));
+            self.directory.remove(&peer);
+            self.event(Event::PeerLost(peer_ref));
         }
     }
 

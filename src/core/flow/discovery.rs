@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::announcer::Asker;
-use crate::core::directory::Heard;
+use crate::core::directory::{By, Heard, Taken};
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
@@ -31,17 +31,27 @@ impl Peer {
 
     fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
         let Announcement {
-            peer, user, port, interval_ms, known_peers, generation, catalogue, entries, ..
+            peer,
+            user,
+            port,
+            interval_ms,
+            known_peers,
+            generation,
+            catalogue,
+            entries,
+            answers,
         } = said;
+        let answers_this = answers.is_some_and(|nonce| self.announcer.is_answer(now, nonce));
         let heard = Heard {
             peer,
             addr: SocketAddr::new(from.ip(), port),
             user,
             iface: Some(iface),
             interval: Some(Duration::from_millis(interval_ms)),
-            greeted: false,
+            by: if answers_this { By::Answer } else { By::Announcement },
         };
         if self.is_believed(now, &heard) && self.hear(now, heard) {
+            self.believe_guest(now, &peer);
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
         }
     }
@@ -54,14 +64,28 @@ impl Peer {
             user: query.user,
             iface: Some(iface),
             interval: None,
-            greeted: false,
+            by: By::Question,
         };
-        if !self.is_believed(now, &heard) || !self.hear(now, heard) || self.leaving.is_some() {
+        if !self.is_believed(now, &heard) {
+            return;
+        }
+        // A peer is answered even where there is no place for it.
+        let own = query.peer == self.id;
+        let is_known = self.hear(now, heard);
+        if own || self.leaving.is_some() {
             return;
         }
         let one = matches!(query.wanted, Wanted::Id(_) | Wanted::Name(_));
-        self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
-        self.meet_seeker(now, &query.peer);
+        if is_known {
+            self.believe_guest(now, &query.peer);
+            self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
+            let is_sought = self.searches.iter().any(|(_, search)| search.wanted == query.wanted);
+            if self.meet_seeker(now, &query.peer) || (one && is_sought) {
+                self.directory.is_of_use(&query.peer);
+            }
+            // It may be of use no longer, and be forgotten sooner.
+            self.await_expiry(&query.peer);
+        }
         let looks = self.looks_of(&query.wanted);
         if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
             return self.counters.add("queries over rate");
@@ -69,6 +93,9 @@ impl Peer {
         let asks_for_all = matches!(query.wanted, Wanted::All);
         if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
             return;
+        }
+        if one {
+            self.directory.is_of_use(&query.peer);
         }
         let asker = Asker { peer: query.peer, addr: from, iface, nonce: query.nonce };
         if !self.announcer.answer(now, asker, query.wanted, self.directory.len(), &mut self.rng) {
@@ -95,9 +122,8 @@ impl Peer {
             .and_then(|connection| connection.identity.as_ref())
             .is_some_and(|identity| identity.peer != heard.peer);
         let elsewhere = self.directory.settled(now, &heard.peer).filter(|addr| *addr != heard.addr);
-        let believed = elsewhere.is_none_or(|addr| {
-            self.links.to_peer(&heard.peer).is_none() && self.dialer.again(now, &addr).is_some()
-        });
+        let believed = elsewhere
+            .is_none_or(|addr| self.links.to_peer(&heard.peer).is_none() && self.dialer.is_away(&addr));
         let believed = believed && !anothers;
         if !believed {
             self.counters.add("datagrams with the id of another peer");
@@ -112,8 +138,12 @@ impl Peer {
             return false;
         }
         let peer = heard.peer;
-        match self.directory.heard(now, heard) {
-            Ok(new) => {
+        match self.directory.heard(now, heard, &mut self.rng) {
+            Ok(Taken { new, gone }) => {
+                for gone in gone {
+                    self.counters.add("peers that gave way to another");
+                    self.event(Event::PeerLost(gone));
+                }
                 if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
                     // Who was there before may have failed for long; this one has just begun.
                     self.dialer.newcomer(&peer_ref.addr);
@@ -211,7 +241,7 @@ impl Peer {
     }
 
     /// Asks everybody, and the peers that somebody named, for something.
-    pub(in crate::core) fn query(&mut self, wanted: Wanted) {
+    pub(in crate::core) fn query(&mut self, now: Time, wanted: Wanted) {
         let query = Query {
             peer: self.id,
             user: self.config.user.clone(),
@@ -221,7 +251,7 @@ impl Peer {
         };
         match datagram::encode_query(&query) {
             Some(bytes) => {
-                self.announcer.asked = true;
+                self.announcer.ask(now, query.nonce);
                 self.send_to_all(bytes);
             }
             None => self.counters.add("queries too long for a datagram"),
@@ -232,9 +262,9 @@ impl Peer {
     /// what it looks for and asks for everything would be taken for one who looks for it no more.
     pub(in crate::core) fn acquaint(&mut self, now: Time) {
         let asks = self.config.limits.newcomer_asks;
-        let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.announcer.asked);
+        let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.announcer.has_asked());
         if !asked && (self.acquaintances == 0 || self.directory.len() == 0) {
-            self.query(Wanted::All);
+            self.query(now, Wanted::All);
         }
         let last = asks.get(self.acquaintances).copied().unwrap_or_default();
         self.acquaintances += 1;
@@ -258,8 +288,8 @@ impl Peer {
             self.event(Event::PeerLost(peer));
         }
         if let Some(expiry) = self.directory.expiry() {
-            // A peer at the very edge is looked at again a moment later, never in the same moment.
-            self.timers.set(Timer::Expiry, expiry.max(now + Duration::from_millis(1)));
+            // All are looked at each time; thousands that asked at about the same time are looked at together.
+            self.timers.set(Timer::Expiry, expiry.max(now + EXPIRY_GAP));
         }
     }
 
@@ -296,6 +326,9 @@ impl Peer {
         }
     }
 }
+
+/// The shortest time between two looks for peers that were silent for too long.
+const EXPIRY_GAP: Duration = Duration::from_millis(250);
 
 /// More entries than this fit in no datagram, however short their names.
 const ENTRIES_A_DATAGRAM: usize = 16;

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connection::{Connection, Identity, Phase};
-use crate::core::directory::Heard;
+use crate::core::directory::{By, Heard};
 use crate::core::door::{BrokenWhy, ConnId, Event, Output, PeerRef};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
+
+/// Why a peer closes one of two connections that it has with another.
+pub(super) const SECOND: &str = "a second connection";
 
 impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
@@ -91,19 +94,30 @@ impl Peer {
         if self.dialer.is_struck(now, &endpoint) {
             return self.close(now, conn, Some("struck"));
         }
-        if dialled && addr == endpoint {
-            self.forget_impostors(&endpoint, &hello.peer);
+        if dialled {
+            self.dialer.answered(&addr);
+            if addr == endpoint {
+                self.forget_impostors(&endpoint, &hello.peer);
+            }
         }
         self.meet(dialled.then_some(addr), endpoint, hello.peer);
         if dialled {
             self.dialer.note_peer(&addr);
             self.pusher.meet(addr, hello.peer);
         }
+        let elsewhere = self.is_elsewhere(&hello.peer, dialled.then_some(addr), &endpoint);
         if let Some(other) = self.links.to_peer(&hello.peer) {
-            if self.is_surplus(other, conn, &hello.peer) {
+            if elsewhere || self.is_surplus(other, conn, &hello.peer) {
                 return self.close_second(now, conn);
             }
             self.close_second(now, other);
+            if self.links.to_peer(&hello.peer).is_some() {
+                // A guest took the place of the one that was closed.
+                return self.close_second(now, conn);
+            }
+        }
+        if elsewhere {
+            return self.receive_guest(now, conn, hello);
         }
         let heard = Heard {
             peer: hello.peer,
@@ -111,29 +125,40 @@ impl Peer {
             user: hello.user.clone(),
             iface: None,
             interval: None,
-            greeted: true,
+            by: By::Hello,
         };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));
         }
+        let peer = hello.peer;
+        self.open(now, conn, hello, false);
+        self.connect(now, conn, &peer);
+    }
+
+    /// Both sides have said hello.
+    pub(super) fn open(&mut self, now: Time, conn: ConnId, hello: Hello, guest: bool) {
         let reply = self.hello();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.phase = Phase::Open;
         connection.since = now;
-        connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port });
-        if !dialled {
+        connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port, guest });
+        if !connection.dialled {
             connection.push(reply);
-            self.links.half_open_remove(&addr.ip());
+            self.links.half_open_remove(&connection.addr.ip());
         }
-        self.links.opened(hello.peer, conn);
-        self.directory.connected(&hello.peer, true);
+    }
+
+    /// An open connection is that to a peer.
+    pub(super) fn connect(&mut self, now: Time, conn: ConnId, peer: &PeerId) {
+        self.links.opened(*peer, conn);
+        self.directory.connected(peer, true);
         self.review_connection(now, conn);
         self.wake(now, conn);
-        self.walk_catalogue(now, &hello.peer);
+        self.walk_catalogue(now, peer);
         self.greet_neighbour(now, conn);
         self.note_recipient(now);
         for content in self.downloader.wanting() {
-            if self.is_companion(&hello.peer, &content) {
+            if self.is_companion(peer, &content) {
                 self.open_channel(now, conn, content);
             }
         }
@@ -283,8 +308,8 @@ impl Peer {
     fn next_review(&mut self, conn: ConnId) -> Time {
         let limits = &self.config.limits;
         let Some(connection) = self.connections.get(conn) else { return Time::ZERO };
-        if let Some(identity) = &connection.identity {
-            self.directory.touch(connection.heard, &identity.peer);
+        if let Some(peer) = connection.known_peer() {
+            self.directory.touch(connection.heard, &peer);
         }
         let silence = if connection.pinged { limits.silence_max } else { limits.keepalive_interval };
         let heard = connection.heard + silence;
@@ -298,6 +323,9 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let (addr, since) = (connection.addr, connection.since);
         let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
+        if was == Phase::Dialling || said.is_some() {
+            self.dialer.unanswered(addr);
+        }
         if was == Phase::Open && now.since(since) >= self.config.limits.redial_forgives {
             self.dialer.succeeded(&addr);
         }
@@ -336,7 +364,7 @@ impl Peer {
         if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
             self.links.undialled(&connection.addr, conn);
         }
-        self.close(now, conn, Some("a second connection"));
+        self.close(now, conn, Some(SECOND));
     }
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
@@ -370,7 +398,9 @@ impl Peer {
         if !dialled && was == Phase::Greeting {
             self.links.half_open_remove(&addr.ip());
         }
-        if let Some(identity) = identity {
+        if let Some(identity) = identity.as_ref().filter(|identity| identity.guest) {
+            self.links.guest_left(identity.peer, conn);
+        } else if let Some(identity) = identity {
             self.links.closed(&identity.peer, conn);
             self.directory.connected(&identity.peer, false);
             self.directory.touch(now, &identity.peer);
@@ -388,6 +418,9 @@ impl Peer {
             self.lose_source(now, conn, content);
         }
         self.feed_starving(now);
+        if dialled {
+            self.review_guests(now);
+        }
     }
 
     fn forget(&mut self, conn: ConnId) {
@@ -410,6 +443,13 @@ impl Peer {
         for (peer, conn) in self.links.all_open() {
             let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
             assert_eq!(identity.map(|identity| identity.peer), Some(*peer), "{conn} leads to its peer");
+        }
+        for (peer, conn) in self.links.guests() {
+            let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
+            assert!(
+                identity.is_some_and(|identity| identity.guest && identity.peer == *peer),
+                "{conn}: {peer}"
+            );
         }
         let open = |connection: &Connection| connection.phase == Phase::Open;
         let count = self.connections.iter().filter(|(_, connection)| open(connection)).count();

@@ -43,7 +43,7 @@ impl Peer {
         for (peer, entry) in offered {
             self.mirror_matches(now, &peer, &[entry]);
         }
-        wanted.into_iter().for_each(|wanted| self.query(wanted));
+        wanted.into_iter().for_each(|wanted| self.query(now, wanted));
         self.walk_all_for_mirror(now);
         self.timers.set(Timer::Mirror, now + REVIEW_INTERVAL);
     }

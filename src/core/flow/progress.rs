@@ -37,6 +37,7 @@ impl Peer {
         stall: Duration,
     ) {
         let (name, layout, ticket) = (name.to_owned(), Layout::Flat, None);
+        self.note_seekers(&content, &name);
         let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
         if self.downloader.add(content, wish) {
             self.activate_downloads(now);
@@ -45,6 +46,7 @@ impl Peer {
 
     /// Begins a download as [`Peer::begin_download`] does; of a content that is fetched already, once that is here.
     pub(in crate::core) fn begin_file(&mut self, now: Time, content: ContentId, wish: Wish) {
+        self.note_seekers(&content, &wish.name);
         if self.downloader.add_or_follow(content, wish) {
             self.activate_downloads(now);
         }
@@ -153,9 +155,9 @@ impl Peer {
             self.event(Event::Waiting { content, missing, missing_count });
         }
         if ask_again {
-            self.query(Wanted::Id(content));
+            self.query(now, Wanted::Id(content));
             if let Some(name) = self.name_to_ask(&content) {
-                self.query(name);
+                self.query(now, name);
             }
         }
     }

@@ -56,11 +56,11 @@ impl Peer {
             self.seek_recipient(now, ticket);
         }
         if ask {
-            self.query(Wanted::All);
+            self.query(now, Wanted::All);
             self.dial_fixed_peers(now);
         }
         for content in self.pusher.take_swarm_asks(now) {
-            self.query(Wanted::Id(content));
+            self.query(now, Wanted::Id(content));
         }
         let again = self.pusher.is_seeking().then_some(now + SEEK_INTERVAL);
         match [self.pusher.deadline(), again].into_iter().flatten().min() {

@@ -77,8 +77,11 @@ impl Peer {
 
     /// Who offers a content has it, whatever was heard of its catalogue.
     fn believe_sender(&mut self, now: Time, conn: ConnId, content: ContentId, name: &str, size: u64) {
-        let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
-        let Some(peer) = identity.map(|identity| identity.peer) else { return };
+        let known = self.connections.get(conn).and_then(|connection| connection.known_peer());
+        let Some(peer) = known else {
+            // Nothing is known of who it is, but it can be asked.
+            return self.open_channel(now, conn, content);
+        };
         let of = Geometry::native(size).map_or(0, |geometry| geometry.chunks());
         let entry = Entry { id: content, name: name.to_owned(), size, have: of, of };
         let generation = self.directory.get(&peer).map_or(0, |known| known.generation());

@@ -47,7 +47,7 @@ impl Peer {
             match step {
                 Step::Ask if !many => {
                     let wanted = search.wanted.clone();
-                    self.query(wanted);
+                    self.query(now, wanted);
                     self.walk_fixed_again(now, key);
                 }
                 Step::Ask | Step::AskAll => {
@@ -227,6 +227,7 @@ impl Peer {
         if self.leaving.is_some() {
             return;
         }
+        self.directory.is_here(&search.wanted);
         let key = self.searches.add(search);
         self.dial_fixed_peers(now);
         let peers: Vec<PeerId> = self.directory.peers().map(|(peer, _)| *peer).collect();
@@ -273,7 +274,7 @@ impl Peer {
     fn query_all(&mut self, now: Time) {
         if self.searches.asked_all.is_none_or(|last| now.since(last) >= ASK_ALL_GAP) {
             self.searches.asked_all = Some(now);
-            self.query(Wanted::All);
+            self.query(now, Wanted::All);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::core::peer::Peer;
 use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.
 const SOURCES_FEW: usize = 8;
@@ -58,15 +59,27 @@ impl Peer {
         }
     }
 
-    /// Somebody looks for something: if that is fetched here, too, the two may be to connect.
-    pub(in crate::core) fn meet_seeker(&mut self, now: Time, peer: &PeerId) {
-        if !self.config.topology.is_mesh() {
-            return;
-        }
-        for content in self.downloader.wanting() {
-            if self.is_companion(peer, &content) {
-                self.seek_holder(now, peer, content);
+    /// Somebody looks for something: if that is fetched here, too, the two may be to connect. Says whether it is.
+    pub(in crate::core) fn meet_seeker(&mut self, now: Time, peer: &PeerId) -> bool {
+        let mut met = false;
+        if self.config.topology.is_mesh() {
+            for content in self.downloader.wanting() {
+                if self.is_companion(peer, &content) {
+                    met = true;
+                    self.seek_holder(now, peer, content);
+                }
             }
+        }
+        met
+    }
+
+    /// A content is fetched or held here under this name from now on: who looks for it is of use.
+    pub(in crate::core) fn note_seekers(&mut self, content: &ContentId, name: &str) {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        self.directory.is_here(&Wanted::Id(*content));
+        self.directory.is_here(&Wanted::Name(name.to_owned()));
+        if last != name {
+            self.directory.is_here(&Wanted::Name(last.to_owned()));
         }
     }
 

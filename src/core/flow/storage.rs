@@ -45,6 +45,7 @@ impl Peer {
             return;
         };
         self.catalogue.add_complete(content, &name, geometry);
+        self.note_seekers(&content, &name);
         if let Some(mirror) = &mut self.mirror {
             mirror.returned(&content);
         }

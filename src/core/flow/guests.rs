@@ -1,0 +1,102 @@
+//! Guests: connections whose hello has the id of a peer that is known at another address.
+//!
+//! An id is public, so that a hello is a claim. Somebody who says it from elsewhere may be the peer itself, with a second interface
+//! or a new address, or anybody. A guest is served; nothing that it says changes what the peer is known to be.
+
+use std::net::SocketAddr;
+
+use crate::core::directory::{By, Heard};
+use crate::core::door::{ConnId, PeerRef};
+use crate::core::flow::link::SECOND;
+use crate::core::id::PeerId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::wire::message::Hello;
+
+impl Peer {
+    /// Whether a peer is known at another address than the one from which it says hello, and a dial there has not failed.
+    /// An address that the user named is believed, and so is everybody among neighbours, who are all named.
+    pub(super) fn is_elsewhere(
+        &self,
+        peer: &PeerId,
+        dialled_to: Option<SocketAddr>,
+        endpoint: &SocketAddr,
+    ) -> bool {
+        let Some(known) = self.directory.get(peer) else { return false };
+        let is_named = dialled_to.is_some_and(|to| to == known.addr || self.config.fixed_peers.contains(&to));
+        let is_reachable = known.connections > 0 || !self.dialer.is_away(&known.addr);
+        known.addr != *endpoint && !is_named && is_reachable && self.config.topology.is_mesh()
+    }
+
+    /// Somebody says hello with the id of a peer that is known at another address. It may be that peer, from another
+    /// interface or after a change of its address, so it is served; and it may be anybody.
+    pub(super) fn receive_guest(&mut self, now: Time, conn: ConnId, hello: Hello) {
+        self.counters.add("hellos with the id of a peer that is known elsewhere");
+        let endpoint = |conn| {
+            let connection = self.connections.get(conn)?;
+            Some(SocketAddr::new(connection.addr.ip(), connection.identity.as_ref()?.port))
+        };
+        let from = self.connections.get(conn).map(|c| SocketAddr::new(c.addr.ip(), hello.port));
+        if self.links.guests_of(&hello.peer).any(|guest| endpoint(guest) == from) {
+            return self.close(now, conn, Some(SECOND));
+        }
+        let host = |conn| self.connections.get(conn).map(|connection| connection.addr.ip());
+        let ip = host(conn);
+        let of_this_host = ip.is_some_and(|ip| ip.is_loopback() || self.config.own_addresses.contains(&ip));
+        let of_address = self.links.guests().filter(|(_, guest)| host(*guest) == ip).count();
+        if !of_this_host && of_address >= self.config.limits.peers_per_address_max {
+            return self.close(now, conn, Some("no room for another peer"));
+        }
+        let peer = hello.peer;
+        self.links.guest_opened(peer, conn);
+        self.open(now, conn, hello, true);
+        self.review_connection(now, conn);
+        self.wake(now, conn);
+        self.note_recipient(now);
+        // Where a peer was only heard to be may be an invention, and this connection its own: a dial will show.
+        if let Some(known) = self.directory.get(&peer).filter(|known| !known.is_greeted()) {
+            let addr = known.addr;
+            self.dial_or_wait(now, addr);
+        }
+    }
+
+    /// If a connection stands to somebody who claims to be a peer, and nothing speaks against it any more, it is that
+    /// peer's; and the peer is known at that address.
+    pub(super) fn believe_guest(&mut self, now: Time, peer: &PeerId) {
+        let is_believed = |conn: &ConnId| {
+            let Some(connection) = self.connections.get(*conn) else { return false };
+            let dialled_to = connection.dialled.then_some(connection.addr);
+            !self.is_elsewhere(peer, dialled_to, &connection.peer_ref().addr)
+        };
+        let guest = self.links.guests_of(peer).find(is_believed);
+        let Some(conn) = guest.filter(|_| self.links.to_peer(peer).is_none()) else { return };
+        let Some(connection) = self.connections.get(conn) else { return };
+        let PeerRef { addr, user, .. } = connection.peer_ref();
+        let heard = Heard { peer: *peer, addr, user, iface: None, interval: None, by: By::Hello };
+        if !self.hear(now, heard) {
+            return self.close(now, conn, Some("no room for another peer"));
+        }
+        self.links.guest_left(*peer, conn);
+        if let Some(identity) = self.connections.get_mut(conn).and_then(|c| c.identity.as_mut()) {
+            identity.guest = false;
+        }
+        self.connect(now, conn, peer);
+    }
+
+    /// A peer says, where it was dialled at its known address, that it has another connection with this one: then the
+    /// one that claimed to be it is.
+    pub(super) fn note_second(&mut self, conn: ConnId, reason: &str) {
+        let Some(connection) = self.connections.get(conn).filter(|c| c.dialled && reason == SECOND) else {
+            return;
+        };
+        if connection.known_peer().is_some_and(|peer| self.links.guests_of(&peer).next().is_some()) {
+            self.dialer.unanswered(connection.addr);
+        }
+    }
+
+    /// A dial may have failed, or a peer may have said who it is: see [`Peer::believe_guest`].
+    pub(super) fn review_guests(&mut self, now: Time) {
+        let guests: Vec<PeerId> = self.links.guests().map(|(peer, _)| *peer).collect();
+        guests.iter().for_each(|peer| self.believe_guest(now, peer));
+    }
+}
