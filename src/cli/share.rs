@@ -62,6 +62,8 @@ struct Shares {
     bytes: u64,
     /// Files that somebody still writes to.
     awaited: usize,
+    /// Everything was looked at once. What is told after that is told when no file is awaited.
+    is_scanned: bool,
     failed: usize,
     first_failure: Option<Exit>,
     live: Every,
@@ -102,7 +104,7 @@ fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
         while let Some(event) = run.next_event() {
             match event {
                 ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { .. } if shares.offered == 0 && shares.awaited == 0 => {
+                ShellEvent::ScanDone { .. } if shares.offered == 0 && shares.awaited() == 0 => {
                     let exit = shares.first_failure.unwrap_or(Exit::Storage);
                     let next = "name a file that can be read, or a folder with such files in it";
                     run.out.error(exit, "there is nothing to share", Some(next));
@@ -125,11 +127,17 @@ impl Shares {
             offered: 0,
             bytes: 0,
             awaited: 0,
+            is_scanned: false,
             failed: 0,
             first_failure: None,
             live: Every::new(LIVE_INTERVAL),
             plain: Every::new(PLAIN_INTERVAL),
         }
+    }
+
+    /// How many files are awaited when a scan is done.
+    fn awaited(&self) -> usize {
+        if self.is_scanned { 0 } else { self.awaited }
     }
 
     /// Tells what is being hashed, as often as is due.
@@ -161,11 +169,12 @@ impl Shares {
                     run.out.result(&format!("sharing {files}, {bytes}"));
                     run.out.result(&format!("chunkcast get{flags} '*'"));
                 }
-                let later = match self.awaited {
+                let later = match self.awaited() {
                     0 => String::new(),
                     1 => "; 1 more once it is written".to_owned(),
                     more => format!("; {} more once they are written", human::count(more as u64)),
                 };
+                self.is_scanned = true;
                 run.out.note(&format!("sharing {files}, {bytes}{later}; Ctrl-C ends"));
             }
             _ => {}

@@ -219,7 +219,8 @@ impl Store {
     }
 
     /// The same, but a file is hashed only when nobody has written to it for two seconds; so is each file that changes later.
-    /// [`StoreEvent::Unsettled`] tells which are waited for; [`StoreEvent::ScanDone`] does not wait for them.
+    /// [`StoreEvent::Unsettled`] tells which are waited for; [`StoreEvent::ScanDone`] does not wait for them, and comes once more
+    /// when none is waited for any longer.
     pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
         self.scan.is_patient = true;
         self.share(path)

@@ -41,6 +41,8 @@ pub(crate) struct Scan {
     pub(crate) is_patient: bool,
     /// Whether the end of all this is still to be told.
     tell_done: bool,
+    /// Whether it is to be told once more when nothing is awaited any longer.
+    tell_settled: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +104,16 @@ impl Scan {
 
     /// Whether there is something to hash, or to look for the first time.
     fn has_files(&self, library: &Library) -> bool {
-        self.tell_done || self.hashing.is_some() || !library.changed.is_empty() || self.watch.has_files()
+        self.tell_done
+            || self.hashing.is_some()
+            || !library.changed.is_empty()
+            || self.watch.has_files()
+            || self.has_settled()
+    }
+
+    /// Whether everything that was awaited is shared or gone.
+    fn has_settled(&self) -> bool {
+        self.tell_settled && self.hashing.is_none() && self.watch.is_settled()
     }
 
     /// How far the file is that is being hashed: its bytes that are, and all of them.
@@ -150,6 +161,9 @@ impl Scan {
             library.index.forget();
             self.watch.begin();
             library.tell(StoreEvent::ScanDone { files, bytes });
+        } else if self.has_settled() {
+            self.tell_settled = false;
+            self.tell_done = true;
         } else if let Some((place, file, stamp)) = self.watch.next_file(library) {
             // A small file is hashed sooner than the index is read.
             let trust = if stamp.size > SLICE_BYTES as u64 { Trust::Index } else { Trust::Nothing };
@@ -202,7 +216,10 @@ impl Scan {
 
     /// Whether a file is to be hashed only later, because somebody writes to it.
     fn awaits(&mut self, place: &Place, stamp: &Stamp, library: &mut Library) -> bool {
-        self.is_patient && !library.served.is_watched(place) && self.watch.awaits(place, stamp, library)
+        let awaits =
+            self.is_patient && !library.served.is_watched(place) && self.watch.awaits(place, stamp, library);
+        self.tell_settled |= awaits;
+        awaits
     }
 
     /// Begins to hash an open file, if need be.

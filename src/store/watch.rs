@@ -155,6 +155,11 @@ impl Watch {
         !self.queue.is_empty()
     }
 
+    /// Whether no file waits until it is quiet, or to be hashed after that.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled.is_empty() && self.queue.is_empty()
+    }
+
     /// When there is next something to look at, if no pass is under way.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let next_pass = self.next_pass.filter(|_| self.pass.is_none());

@@ -112,6 +112,7 @@ fn a_file_that_is_still_being_written_is_shared_when_that_is_over() {
     drop(writer);
     let whole = ContentId(*blake3::hash(&fs::read(&source).unwrap()).as_bytes());
     sharer.wait_json("the whole file", |line| (line["id"] == whole.to_string()).then_some(()));
+    sharer.wait_stderr(&["sharing 2 files, "]);
 
     // It is written anew, in two steps; somebody asks for it between them.
     let mut writer = File::create(&source).unwrap();
@@ -130,6 +131,7 @@ fn a_file_that_is_still_being_written_is_shared_when_that_is_over() {
         .map(|line| line["size"].as_u64().unwrap())
         .collect();
     assert_eq!(sizes, [1_000, 600_000, 400_000], "{}", ended.text());
+    assert_eq!(ended.stderr.matches("once it is written").count(), 1, "{}", ended.stderr);
 }
 
 /// A download that is held half-way.

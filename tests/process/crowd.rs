@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 
@@ -20,9 +21,11 @@ const ROUND_GAP_MIN: Duration = Duration::from_secs(2);
 fn ten_thousand_small_files_are_shared_listed_and_fetched() {
     let lan = Lan::new();
     let shared = lan.folder("shared");
+    let long_ago = SystemTime::now() - Duration::from_secs(60);
     for number in 0..FILES {
-        fs::write(shared.join(format!("file-{number:05}.txt")), format!("content of file {number}\n"))
-            .unwrap();
+        let mut file = fs::File::create(shared.join(format!("file-{number:05}.txt"))).unwrap();
+        file.write_all(format!("content of file {number}\n").as_bytes()).unwrap();
+        file.set_modified(long_ago).unwrap();
     }
     let ear = lan.ear();
     let mut sharer = lan

@@ -322,7 +322,9 @@ fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
     session.store.scan.watch.quiet = Duration::ZERO;
     session.store.scan.watch.hurry();
     let whole = Content::cut("growing", b"half and half".to_vec(), 16 << 10);
-    assert_eq!(offered(&session.run()), [("growing".to_owned(), whole.id, 13)]);
+    let events = session.run();
+    assert_eq!(offered(&events), [("growing".to_owned(), whole.id, 13)]);
+    assert!(matches!(events.last(), Some(StoreEvent::ScanDone { files: 2, bytes: 16 })), "{events:?}");
 
     // It is written to again; somebody asks for it meanwhile.
     session.store.scan.watch.quiet = Duration::from_secs(3600);
