@@ -222,7 +222,7 @@ impl Downloads {
             return failed(fault::bug("a part was to be published that is not complete"));
         }
         let names = part.names.clone();
-        let path = part.folder.from_target(&names.wished);
+        let path = part.folder.path_of(&names.wished);
         let on_conflict = self.conflict_rule(content, path);
         let made_in = self.target.take_made_in();
         let Some(Download::Open(part)) = self.by_content.get_mut(&content) else { return None };
@@ -267,7 +267,7 @@ impl Downloads {
             return Some(StoreReply::ChunkBad { content, chunk: 0, buffer });
         };
         let Planned { name, names, folder } = planned;
-        let on_conflict = self.conflict_rule(content, folder.from_target(&names.wished));
+        let on_conflict = self.conflict_rule(content, folder.path_of(&names.wished));
         self.helper.make(NewFile {
             content,
             bytes,
@@ -520,7 +520,7 @@ impl Downloads {
         library: &mut Library,
     ) -> PathBuf {
         let path: PathBuf = folder.path.join(&published.name);
-        let place = folder.from_target(&published.name);
+        let place = folder.path_of(&published.name);
         let root = library.served.root(self.target.path(), folder.target);
         let place = Place { root: Some(root), path: place.into() };
         library.serve_download(place, published.stamp, content, name);

@@ -233,7 +233,7 @@ impl Opening {
 
     fn place(&self, number: u32, library: &mut Library, target: &Target) -> Place {
         let root = library.served.root(target.path(), Arc::clone(&self.folder.target));
-        let path = self.folder.from_target(&numbered(&self.names.wished, number));
+        let path = self.folder.path_of(&numbered(&self.names.wished, number));
         Place { root: Some(root), path: path.into() }
     }
 

@@ -261,7 +261,7 @@ impl Folder {
     }
 
     /// The path of a file in it from the target folder on.
-    pub(crate) fn from_target(&self, name: &str) -> PathBuf {
+    pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.below.join(name)
     }
 }
