@@ -16,6 +16,7 @@ pub(in crate::core) struct Channels {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the usual variant is the large one, and is meant to lie here")]
 enum Row {
     One(Option<Channel>),
     /// A channel that is over leaves its place empty: its number is not used again.

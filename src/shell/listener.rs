@@ -118,23 +118,33 @@ impl Listener {
                     self.resting_until = None;
                     return Some(accepted);
                 }
-                Err(error) if lacks_descriptors(&error) && self.turn_away(reserve) => turned_away += 1,
+                Err(error) if lacks_descriptors(&error) => {
+                    turned_away += usize::from(self.turn_away(&error, now, reserve));
+                }
                 Err(error) => self.refused(&error, now),
             }
         }
         None
     }
 
-    /// Closes the connection that waits, with the descriptor in reserve. False when there was none, or it did not help.
-    fn turn_away(&mut self, reserve: &mut Reserve) -> bool {
-        let is_closed = reserve.lend(|| self.socket.accept().is_ok()) == Some(true);
-        if is_closed {
-            if self.turned_away == 0 {
-                log::warn!("connections are closed at once: all descriptors are in use (see `ulimit -n`)");
+    /// There is no descriptor for the connection that waits, if one does: it is closed with the one in reserve. False when that
+    /// was not possible.
+    fn turn_away(&mut self, error: &io::Error, now: Instant, reserve: &mut Reserve) -> bool {
+        match reserve.lend(|| self.socket.accept().map(drop)) {
+            Some(Ok(())) => {
+                if self.turned_away == 0 {
+                    log::warn!(
+                        "connections are closed at once: all descriptors are in use (see `ulimit -n`)"
+                    );
+                }
+                self.turned_away = self.turned_away.saturating_add(1);
+                return true;
             }
-            self.turned_away = self.turned_away.saturating_add(1);
+            // The system says that descriptors lack even when nobody waits; with one, it says that.
+            Some(Err(error)) => self.refused(&error, now),
+            None => self.refused(error, now),
         }
-        is_closed
+        false
     }
 
     /// Decides what a failure of accepting means for the next attempt.
@@ -257,12 +267,18 @@ mod tests {
         let mut reserve = Reserve::new();
         let mut waiting = std::net::TcpStream::connect((LOCAL, listener.port())).unwrap();
         waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        assert!(listener.turn_away(&mut reserve));
+        let (now, lack) =
+            (Instant::now(), io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
+        listener.set_ready();
+        assert!(listener.turn_away(&lack, now, &mut reserve) && listener.ready);
         assert_eq!((waiting.read(&mut [0]).unwrap(), listener.turned_away), (0, 1));
-        // The reserve is there again; with nobody who waits, or without a reserve, nothing is closed.
-        assert!(reserve.0.is_some() && !listener.turn_away(&mut reserve));
+        // The reserve is there again. When nobody waits, the next edge is waited for; without a reserve, a while.
+        assert!(reserve.0.is_some() && !listener.turn_away(&lack, now, &mut reserve));
+        assert!(!listener.ready && listener.deadline().is_none());
+        listener.set_ready();
         let _waiting = std::net::TcpStream::connect((LOCAL, listener.port())).unwrap();
-        assert!(!listener.turn_away(&mut Reserve(None)) && listener.turned_away == 1);
+        assert!(!listener.turn_away(&lack, now, &mut Reserve(None)));
+        assert_eq!((listener.deadline(), listener.turned_away), (Some(now + ACCEPT_RETRY), 1));
     }
 
     #[test]

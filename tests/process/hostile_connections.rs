@@ -82,7 +82,8 @@ fn an_idle_crowd_does_not_keep_a_new_host_out() {
     let answered = crowd.iter_mut().filter_map(|stream| is_answered(stream).then_some(())).count();
     assert!(answered >= 100, "only {answered} of the crowd were let in: it was no crowd");
     let folder = hosts.folder("got");
-    hosts.get(3, "getter", "talk.mkv", &folder).run().expect(0);
+    // Those who idle are closed for their silence after 45 s: the new host has to be served long before.
+    hosts.get(3, "getter", "talk.mkv", &folder).args(&["--stall", "20s"]).run().expect(0);
     assert_same(&source, &folder.join("talk.mkv"));
     drop(crowd);
     sharer.interrupt().expect(0);

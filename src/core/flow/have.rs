@@ -118,8 +118,12 @@ impl Peer {
 
     /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.
     fn note_no_haves(&mut self, conn: ConnId, theirs: u32, is_all: impl Fn(u32) -> bool) {
-        let channel = self.connections.get(conn).and_then(|connection| connection.channel_theirs(theirs));
-        let Some((_, channel)) = channel else { return };
+        let Some(connection) = self.connections.get(conn) else { return };
+        // On connections of few channels nothing follows from it, so it is not looked at.
+        if connection.channels.numbers() <= self.config.limits.channels_unused_max {
+            return;
+        }
+        let Some((_, channel)) = connection.channel_theirs(theirs) else { return };
         if channel.their_cut.is_some_and(|cut| is_all(cut.chunks())) && !channel.withdrawn {
             let content = channel.content;
             self.end_sated_channel(conn, &content);
