@@ -12,8 +12,8 @@ use chunkcast::core::{
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{
-    Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query,
-    RefuseReason, Wanted,
+    Announcement, Answer, CatalogueRequest, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome,
+    Query, RefuseReason, Wanted,
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -209,6 +209,11 @@ impl Bench {
         self.events.iter().filter(|event| is(event)).count()
     }
 
+    fn counter(&self, name: &str) -> u64 {
+        let counters = self.peer.status(self.now).counters;
+        counters.iter().find(|(counter, _)| *counter == name).map_or(0, |(_, count)| *count)
+    }
+
     fn offers(&mut self, content: ContentId, name: &str) {
         self.tell(Input::Stored(StoreReply::Offered { content, name: name.into(), size: 100_000 }));
     }
@@ -377,6 +382,24 @@ fn who_claims_to_know_nobody_does_not_end_the_search() {
 }
 
 #[test]
+fn a_query_with_a_pattern_over_the_limit_is_dropped_and_counted() {
+    let mut bench = Bench::new();
+    for (count, dropped) in [(64, 0), (65, 1)] {
+        let wanted = Wanted::Name("*".repeat(count));
+        // The encoder makes no such query, so it is made of another of the same length.
+        let query = Query { peer: PeerId([9; 16]), user: "x".into(), port: 7117, nonce: 1, wanted };
+        let json = String::from_utf8(datagram::encode_query(&query).expect("it fits")).expect("JSON");
+        bench.hear(host(9), json.replace("\"name\"", "\"glob\"").as_bytes());
+        assert_eq!(bench.counter("queries with a pattern over the limit"), dropped, "{count}");
+    }
+    // A request over a connection is refused likewise.
+    let conn = bench.connected(host(2), 2);
+    let wanted = Wanted::Glob("*".repeat(65));
+    bench.says(conn, &Frame::CatalogueRequest(CatalogueRequest { wanted, after: None }));
+    assert!(bench.is_closing(conn));
+}
+
+#[test]
 fn patterns_of_strangers_are_looked_at_within_bounds() {
     let mut bench = Bench::new();
     for name in 0..1_000 {
@@ -389,9 +412,7 @@ fn patterns_of_strangers_are_looked_at_within_bounds() {
         let bytes = datagram::encode_query(&query).expect("it fits");
         bench.hear(SocketAddr::from(([10, 0, 0, 2], 2_000 + port)), &bytes);
     }
-    let counters = bench.peer.status(bench.now).counters;
-    let over = counters.iter().find(|(name, _)| *name == "queries over rate").map_or(0, |(_, count)| *count);
-    assert_eq!(over, 90, "{counters:?}");
+    assert_eq!(bench.counter("queries over rate"), 90);
 }
 
 #[test]

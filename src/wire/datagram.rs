@@ -34,6 +34,8 @@ pub enum DatagramError {
     Malformed,
     /// A newer version of the protocol.
     NewerVersion(u32),
+    /// A query whose pattern would cost too much ([`Wanted::is_costly`]).
+    Pattern,
 }
 
 /// Reads one datagram.
@@ -51,6 +53,7 @@ pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
         (Some(body), None) => announcement(body).map(Datagram::Announcement).ok_or(DatagramError::Malformed),
         // A shorter question would let its answer be larger.
         (None, Some(_)) if bytes.len() != DATAGRAM_BYTES_MAX => Err(DatagramError::Size),
+        (None, Some(body)) if body.wanted.is_costly() => Err(DatagramError::Pattern),
         (None, Some(body)) => query(body).map(Datagram::Query).ok_or(DatagramError::Malformed),
         _ => Err(DatagramError::Malformed),
     }
@@ -233,6 +236,7 @@ impl fmt::Display for DatagramError {
             DatagramError::Size => f.write_str("size"),
             DatagramError::Malformed => f.write_str("malformed"),
             DatagramError::NewerVersion(version) => write!(f, "version {version}"),
+            DatagramError::Pattern => f.write_str("pattern"),
         }
     }
 }
@@ -402,6 +406,14 @@ mod tests {
         assert_eq!(decode(json.as_bytes()), Err(DatagramError::Size));
         assert_eq!(encode_query(&Query { wanted: Wanted::Name("\n".repeat(1024)), ..query.clone() }), None);
         assert_eq!(encode_query(&Query { wanted: Wanted::Prefix("X".into()), ..query.clone() }), None);
+        for (pattern, ok) in [("*a".repeat(64), true), ("*a".repeat(65), false)] {
+            let query = Query { wanted: Wanted::Glob(pattern.clone()), ..query.clone() };
+            assert_eq!(encode_query(&query).is_some(), ok);
+            let bytes = encode_query(&Query { wanted: Wanted::Name(pattern), ..query.clone() }).unwrap();
+            let json = String::from_utf8(bytes).unwrap().replace("\"name\"", "\"glob\"");
+            let decoded = decode(json.as_bytes());
+            assert_eq!(decoded, if ok { Ok(Datagram::Query(query)) } else { Err(DatagramError::Pattern) });
+        }
         let user = "\u{1}\"ä".repeat(1000);
         let bytes = encode_query(&Query { wanted: Wanted::Name("x".repeat(800)), user, ..query }).unwrap();
         assert!(

@@ -26,6 +26,7 @@ impl Peer {
             Err(DatagramError::Size) => self.counters.add("datagrams of wrong size"),
             Err(DatagramError::Malformed) => self.counters.add("datagrams malformed"),
             Err(DatagramError::NewerVersion(_)) => self.counters.add("datagrams of a newer version"),
+            Err(DatagramError::Pattern) => self.counters.add("queries with a pattern over the limit"),
         }
     }
 
