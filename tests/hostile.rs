@@ -12,8 +12,8 @@ use chunkcast::core::{
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{
-    Announcement, Answer, CatalogueRequest, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome,
-    Query, RefuseReason, Wanted,
+    Announcement, Answer, CatalogueRequest, Delivery, Entry, Frame, Hello, Offer, OfferAnswer,
+    OfferOutcome, Query, RefuseReason, Wanted,
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -27,6 +27,7 @@ struct Bench {
     jobs: Vec<StoreJob>,
     woken: Vec<ConnId>,
     datagrams: usize,
+    said: Vec<Vec<u8>>,
 }
 
 fn host(last: u8) -> SocketAddr {
@@ -77,7 +78,7 @@ impl Bench {
         };
         let peer = Peer::new(config, 1, Time::ZERO);
         let (events, dials, jobs, woken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0 }
+        Bench { peer, now: Time::ZERO, events, dials, jobs, woken, datagrams: 0, said: Vec::new() }
     }
 
     fn drain(&mut self) {
@@ -85,7 +86,10 @@ impl Bench {
             match output {
                 Output::Event(event) => self.events.push(event),
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
-                Output::Datagram { .. } => self.datagrams += 1,
+                Output::Datagram { bytes, .. } => {
+                    self.datagrams += 1;
+                    self.said.push(bytes);
+                }
                 Output::Store(job) => self.jobs.push(job),
                 Output::Wake(conn) => self.woken.push(conn),
                 Output::Release(_) => {}
@@ -399,20 +403,121 @@ fn a_query_with_a_pattern_over_the_limit_is_dropped_and_counted() {
     assert!(bench.is_closing(conn));
 }
 
-#[test]
-fn patterns_of_strangers_are_looked_at_within_bounds() {
+/// What looking through names may take at one moment: the limit, and what one name and one pattern take more than they may.
+const STEPS_AT_ONCE: u64 = 1_000_000 + 100_000;
+
+/// A pattern within the limits that no name matches, of several words of bits.
+fn hostile_pattern() -> Wanted {
+    let bracket = format!("[!{}]", "~".repeat(20));
+    Wanted::Glob(format!("*{}*{}~", bracket.repeat(12), "a".repeat(600)))
+}
+
+fn query(peer: u16, wanted: Wanted) -> Vec<u8> {
+    let [high, low] = peer.to_be_bytes();
+    let peer = PeerId([[high, low]; 8].concat().try_into().expect("16 bytes"));
+    let query = Query { peer, user: "x".into(), port: 7117, nonce: 1, wanted };
+    datagram::encode_query(&query).expect("it fits")
+}
+
+/// A peer that shares so many files of long names.
+fn sharing(files: u32) -> Bench {
     let mut bench = Bench::new();
-    for name in 0..1_000 {
-        bench.offers(CONTENT, &format!("{name}.txt"));
+    for file in 0..files {
+        let mut content = ContentId([7; 32]);
+        content.0[..4].copy_from_slice(&file.to_be_bytes());
+        let name = format!("{file:05}{}", "a".repeat(900));
+        // Not by way of `tell`, which looks whether everything is as it must be each time.
+        let offered = StoreReply::Offered { content, name, size: 100_000 };
+        bench.peer.handle(bench.now, Input::Stored(offered));
     }
-    let wanted = Wanted::Glob("*.png".into());
-    for port in 0..190 {
-        let query =
-            Query { peer: PeerId([2; 16]), user: "x".into(), port: 7117, nonce: 1, wanted: wanted.clone() };
-        let bytes = datagram::encode_query(&query).expect("it fits");
-        bench.hear(SocketAddr::from(([10, 0, 0, 2], 2_000 + port)), &bytes);
+    bench.drain();
+    bench
+}
+
+#[test]
+fn costly_patterns_take_a_slice_at_a_time_and_others_are_answered_between() {
+    let mut bench = sharing(10_000);
+    bench.wait(1_000);
+    let mut steps = bench.counter("steps of looking through names");
+    let mut most = 0;
+    let mut count = |bench: &Bench| {
+        let now = bench.counter("steps of looking through names");
+        most = most.max(now - steps);
+        steps = now;
+    };
+    // All at one moment, from two addresses.
+    for number in 0..60 {
+        let from = SocketAddr::from(([10, 0, 1, (number % 2) as u8], 2_000));
+        bench.hear(from, &query(number, hostile_pattern()));
     }
-    assert_eq!(bench.counter("queries over rate"), 90);
+    count(&bench);
+    let before = bench.datagrams;
+    bench.hear(host(200), &query(1_000, Wanted::Name(format!("00003{}", "a".repeat(900)))));
+    bench.hear(host(201), &query(1_001, Wanted::Prefix("00000003".into())));
+    let mut waited = 0;
+    while bench.datagrams < before + 2 {
+        bench.wait(5);
+        count(&bench);
+        waited += 5;
+        assert!(waited <= 2_000, "not answered after {waited} ms");
+    }
+    // An address that goes on has used up what it may.
+    for number in 100..160 {
+        let from = SocketAddr::from(([10, 0, 1, (number % 2) as u8], 2_001));
+        bench.hear(from, &query(number, hostile_pattern()));
+        bench.wait(5);
+        count(&bench);
+    }
+    for _ in 0..100 {
+        bench.wait(5);
+        count(&bench);
+    }
+    assert!(most <= STEPS_AT_ONCE, "{most} steps at one moment");
+    assert!(bench.counter("queries over rate") >= 20, "{:?}", bench.peer.status(bench.now).counters);
+}
+
+#[test]
+fn pages_for_costly_patterns_come_a_slice_at_a_time_and_are_complete() {
+    let mut bench = sharing(10_000);
+    let (hostile, honest) = (bench.connected(host(2), 2), bench.connected(host(3), 3));
+    bench.heard(hostile);
+    bench.heard(honest);
+    let ask = |wanted: Wanted, after| Frame::CatalogueRequest(CatalogueRequest { wanted, after });
+    for _ in 0..16 {
+        bench.says(hostile, &ask(hostile_pattern(), None));
+    }
+    let (mut steps, mut most) = (bench.counter("steps of looking through names"), 0);
+    let (mut found, mut ms) = (Vec::new(), 0);
+    let wanted = Wanted::Glob("000*[05]a*".into());
+    bench.says(honest, &ask(wanted.clone(), None));
+    let mut is_over = false;
+    // Until the honest one has all pages, and the other has used up what it may in a second: its pages take longer.
+    while !is_over || bench.counter("catalogue pages put off") == 0 {
+        for frame in bench.heard(honest) {
+            let Frame::CataloguePage(page) = frame else { continue };
+            found.extend(page.entries.iter().map(|entry| entry.name.clone()));
+            let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
+            is_over = !page.more;
+            if page.more {
+                bench.says(honest, &ask(wanted.clone(), last));
+            }
+        }
+        assert!(bench.heard(hostile).is_empty());
+        let now = bench.counter("steps of looking through names");
+        most = most.max(now - steps);
+        steps = now;
+        bench.wait(5);
+        ms += 5;
+        assert!(ms < 2_000, "no page after {ms} ms");
+    }
+    assert_eq!(found.len(), 20);
+    assert!(most <= STEPS_AT_ONCE, "{most} steps at one moment");
+    // In the next second it goes on, and ends.
+    while bench.heard(hostile).is_empty() {
+        bench.wait(5);
+        ms += 5;
+        assert!(ms < 20_000, "no page after {ms} ms");
+    }
 }
 
 #[test]

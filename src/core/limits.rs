@@ -68,9 +68,19 @@ pub struct Limits {
     pub datagrams_per_source_per_s: u32,
     /// Datagrams accepted a second from all sources.
     pub datagrams_per_s: u32,
-    /// Names looked at a second for the queries of others; in a pattern each counts four times. A query that finds some
-    /// left is looked at in full.
-    pub looks_per_s: u32,
+    /// Steps of looking through names for others, a second, whoever asks. A step is about a nanosecond: a character of a name
+    /// compared with a pattern of up to 63 elements takes one, a look at a name 32.
+    pub look_steps_per_s: u32,
+    /// Of these, for one address.
+    pub look_steps_per_source_per_s: u32,
+    /// Such steps at one moment.
+    pub look_steps_at_once: u32,
+    /// Such steps for one of those that wait, before the next has its turn.
+    pub look_slice_steps: u32,
+    /// Between two moments at which what waits is looked for.
+    pub look_gap: Duration,
+    /// Queries and requests for which names are looked through at once; more queries are dropped.
+    pub looks_max: usize,
     /// Datagrams of one announcement round.
     pub announce_datagrams_max: usize,
     /// When a newcomer asks who is there, after its start; after the first time only while nobody was heard.
@@ -192,7 +202,12 @@ impl Default for Limits {
             silent_intervals_max: 3,
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,
-            looks_per_s: 400_000,
+            look_steps_per_s: 128_000_000,
+            look_steps_per_source_per_s: 32_000_000,
+            look_steps_at_once: 1_000_000,
+            look_slice_steps: 128_000,
+            look_gap: ms(5),
+            looks_max: 1_024,
             announce_datagrams_max: 4,
             newcomer_asks: [ms(1), ms(250), s(1)],
             announce_jitter_max: s(1),

@@ -48,6 +48,8 @@ pub(in crate::core) enum Timer {
     ClassicDictionary,
     /// A classic file that is fetched: its next retry, or the end of its patience.
     ClassicFetch(u32),
+    /// Names that are looked through for others.
+    Look,
 }
 
 impl Timer {
@@ -74,6 +76,7 @@ impl Timer {
             Timer::ClassicExpiry => "classic expiry",
             Timer::ClassicDictionary => "classic dictionary",
             Timer::ClassicFetch(_) => "classic fetch",
+            Timer::Look => "look",
         }
     }
 }

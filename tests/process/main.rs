@@ -32,6 +32,7 @@ mod flood;
 mod http;
 mod names;
 mod namespaces;
+mod patterns;
 mod poison;
 mod push;
 mod questions;

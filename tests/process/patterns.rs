@@ -22,10 +22,10 @@ const QUERIES_AT_ONCE: u16 = 4;
 const QUERY_GAP: Duration = Duration::from_millis(50);
 const QUERY_GAPS_MAX: u16 = 1_200;
 
-/// A pattern that no name matches, within the limits of the protocol; each `a` may be the first of those that the brackets stand for.
+/// A pattern within the limits of the protocol that no name matches, though each `a` of a name may begin what does.
 fn hostile_pattern() -> String {
     let bracket = format!("[!{}]", "~".repeat(20));
-    format!("*{}{}~", bracket.repeat(12), "a".repeat(600))
+    format!("*{}{}~*", bracket.repeat(12), "a".repeat(600))
 }
 
 fn frames(peer: u8, pattern: &str) -> Vec<u8> {

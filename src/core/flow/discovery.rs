@@ -1,6 +1,7 @@
 //! Datagrams in and out: announcements, queries and their answers.
 
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use crate::core::announcer::Asker;
@@ -63,29 +64,25 @@ impl Peer {
         let one = matches!(query.wanted, Wanted::Id(_) | Wanted::Name(_));
         self.directory.seeks(&query.peer, one.then(|| query.wanted.clone()));
         self.meet_seeker(now, &query.peer);
-        let looks = self.looks_of(&query.wanted);
-        if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
+        if !self.announcer.may_answer(now, from, query.peer) {
             return self.counters.add("queries over rate");
         }
-        let asks_for_all = matches!(query.wanted, Wanted::All);
-        if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
-            return;
-        }
         let asker = Asker { peer: query.peer, addr: from, iface, nonce: query.nonce };
-        if !self.announcer.answer(now, asker, query.wanted, self.directory.len(), &mut self.rng) {
+        self.look_for_answer(now, asker, query.wanted);
+    }
+
+    /// Answers a query; `first` is the first entry that matches, if there is one.
+    pub(in crate::core) fn answer(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        wanted: Wanted,
+        first: Option<(ContentId, String)>,
+    ) {
+        if !self.announcer.answer(now, asker, wanted, first, self.directory.len(), &mut self.rng) {
             return self.counters.add("queries over rate");
         }
         self.send_answers(now);
-    }
-
-    /// How many names must be looked at to know what is wanted; in a pattern each takes longer.
-    fn looks_of(&self, wanted: &Wanted) -> u32 {
-        let names = u32::try_from(self.catalogue.len()).unwrap_or(u32::MAX);
-        match wanted {
-            Wanted::All | Wanted::Id(_) => 1,
-            Wanted::Prefix(_) | Wanted::Name(_) => names,
-            Wanted::Glob(_) => names.saturating_mul(4),
-        }
     }
 
     /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
@@ -198,9 +195,13 @@ impl Peer {
     /// Sends the answers that are due.
     pub(in crate::core) fn send_answers(&mut self, now: Time) {
         while let Some(answer) = self.announcer.due_answer(now) {
-            let entries: Vec<Entry> =
-                self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
             let Asker { addr, iface, nonce, .. } = answer.asker;
+            // When the budget is used up the first one will have to do.
+            let steps = self.looks.slice(now).unwrap_or(1);
+            let from = answer.first.map_or(Bound::Unbounded, Bound::Included);
+            let mut looking = self.catalogue.look(&answer.wanted, from, steps);
+            let entries: Vec<Entry> = looking.by_ref().take(ENTRIES_A_DATAGRAM).collect();
+            self.looks.took(addr.ip(), looking.steps());
             let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(nonce)));
             let alone = DatagramTo::One { iface: Some(iface), addr };
             let to = if answer.crowd { DatagramTo::Everybody } else { alone };
