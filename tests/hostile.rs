@@ -12,7 +12,7 @@ use chunkcast::core::{
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{
-    Announcement, Answer, CatalogueRequest, Delivery, Entry, Frame, Hello, Offer, OfferAnswer,
+    Announcement, Answer, CatalogueRequest, Datagram, Delivery, Entry, Frame, Hello, Offer, OfferAnswer,
     OfferOutcome, Query, RefuseReason, Wanted,
 };
 
@@ -706,4 +706,72 @@ fn an_answer_to_a_recall_that_was_none_changes_nothing() {
     assert_eq!(asks(&bench.heard(other)), (0, 0));
     bench.sends(first, 0, 100);
     assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
+}
+
+/// A datagram that is ours from its beginning, and no more than that.
+fn junk(bytes: usize) -> Vec<u8> {
+    let mut junk = b"{\"chunkcast\":1,\"query\":{\"peer\":\"".to_vec();
+    junk.resize(bytes, b'x');
+    junk
+}
+
+/// Junk of every kind from so many addresses.
+fn flood(bench: &mut Bench, sources: u32) {
+    for number in 0..sources {
+        let from = SocketAddr::from((u32::to_be_bytes(0x0a4d_0000 + number), 7117));
+        for bytes in [&b"x"[..], &[b'{'; 1_200], &junk(1_200), &junk(600)] {
+            // Not by way of `tell`, which looks whether everything is as it must be each time.
+            bench.peer.handle(bench.now, Input::Datagram { iface: IfaceId(0), from, bytes });
+        }
+    }
+    bench.drain();
+}
+
+#[test]
+fn junk_from_many_sources_keeps_out_neither_answers_nor_known_peers() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, Vec::new()));
+    bench.get(Wanted::Name("talk.mkv".into()));
+    let asked = bench.said.iter().find_map(|bytes| match datagram::decode(bytes) {
+        Ok(Datagram::Query(query)) => Some(query.nonce),
+        _ => None,
+    });
+    flood(&mut bench, 10_000);
+    // Peers that were not heard before answer, each from a host of its own.
+    for peer in 3..100 {
+        let id = ContentId([peer; 32]);
+        let said = Announcement {
+            peer: PeerId([peer; 16]),
+            user: "x".into(),
+            port: 7117,
+            interval_ms: 60_000,
+            known_peers: 9,
+            generation: 1,
+            catalogue: 1,
+            entries: vec![entry(id, "talk.mkv", 7)],
+            answers: asked,
+        };
+        bench.hear(host(peer), &datagram::encode_announcement(&said).0);
+        assert_eq!(bench.address_of(peer), Some(host(peer)));
+        flood(&mut bench, 100);
+    }
+    // A peer that is known tells of something new.
+    bench.hear(host(2), &announcement(2, 2, vec![entry(CONTENT, "new.mkv", 7)]));
+    let contents = bench.peer.status(bench.now).contents;
+    assert!(contents.iter().any(|content| content.name == "new.mkv"), "{contents:?}");
+}
+
+#[test]
+fn junk_of_some_hundred_hosts_keeps_no_stranger_out() {
+    let mut bench = Bench::new();
+    for second in 0..20 {
+        // The same hosts again and again, within each second.
+        for _ in 0..20 {
+            flood(&mut bench, 256);
+        }
+        let peer = 100 + second;
+        bench.hear(host(peer), &announcement(peer, 1, Vec::new()));
+        assert_eq!(bench.address_of(peer), Some(host(peer)), "in second {second}");
+        bench.wait(1_000);
+    }
 }

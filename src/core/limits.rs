@@ -64,9 +64,9 @@ pub struct Limits {
     pub entry_bytes_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,
-    /// Datagrams accepted a second from one source.
+    /// Datagrams accepted a second from one source, of each standing: answers to questions of ours, known addresses, strangers.
     pub datagrams_per_source_per_s: u32,
-    /// Datagrams accepted a second from all sources.
+    /// Datagrams accepted a second from all sources, of each standing; and junk that is read.
     pub datagrams_per_s: u32,
     /// Steps of looking through names for others, a second, whoever asks. A step is about a nanosecond: a character of a name
     /// compared with a pattern of up to 63 elements takes one, a look at a name 32.

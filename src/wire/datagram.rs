@@ -38,16 +38,32 @@ pub enum DatagramError {
     Pattern,
 }
 
-/// Reads one datagram.
-pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
+/// Looks at a datagram's size and first bytes: most of what is none of ours is told by that.
+pub fn glance(bytes: &[u8]) -> Result<(), DatagramError> {
     if !(DATAGRAM_BYTES_ACCEPTED_MIN..=DATAGRAM_BYTES_ACCEPTED_MAX).contains(&bytes.len()) {
         return Err(DatagramError::Size);
     }
     match version(bytes).ok_or(DatagramError::Malformed)? {
-        PROTOCOL_VERSION => {}
-        newer if newer > PROTOCOL_VERSION => return Err(DatagramError::NewerVersion(newer)),
-        _ => return Err(DatagramError::Malformed),
+        PROTOCOL_VERSION => Ok(()),
+        newer if newer > PROTOCOL_VERSION => Err(DatagramError::NewerVersion(newer)),
+        _ => Err(DatagramError::Malformed),
     }
+}
+
+/// The nonce that a datagram says it answers, found without reading the rest: the key `answers` can stand in no string, where
+/// its quotes would be escaped.
+pub fn answers(bytes: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"\"answers\"";
+    let at = bytes.windows(KEY.len()).position(|window| window == KEY)?;
+    let rest = bytes.get(at.checked_add(KEY.len())?..)?.trim_ascii_start();
+    let rest = rest.strip_prefix(b":")?.trim_ascii_start();
+    let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Reads one datagram.
+pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
+    glance(bytes)?;
     let object: Object = serde_json::from_slice(bytes).map_err(|_| DatagramError::Malformed)?;
     match (object.announce, object.query) {
         (Some(body), None) => announcement(body).map(Datagram::Announcement).ok_or(DatagramError::Malformed),
@@ -311,6 +327,7 @@ mod tests {
                 prop_assert!(bytes.len() <= DATAGRAM_BYTES_MAX);
                 let later = left.entries.split_off(taken);
                 prop_assert_eq!(decode(&bytes), Ok(Datagram::Announcement(left.clone())));
+                prop_assert_eq!(answers(&bytes), left.answers);
                 if later.is_empty() {
                     break;
                 }
@@ -335,7 +352,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..1500), at: prop::sample::Index, byte: u8) {
-            let _ = decode(&bytes);
+            let _ = (decode(&bytes), answers(&bytes));
             let _ = decode(&[MAGIC, b"1,\"query\":", &bytes].concat());
             let mut changed = encode_announcement(&announced()).0;
             let at = at.index(changed.len());

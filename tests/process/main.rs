@@ -30,6 +30,7 @@ mod demo;
 mod discovery;
 mod flood;
 mod http;
+mod junk;
 mod names;
 mod namespaces;
 mod patterns;

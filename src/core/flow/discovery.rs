@@ -9,6 +9,7 @@ use crate::core::directory::Heard;
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
+use crate::core::rates::Standing;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::datagram::{self, DatagramError};
@@ -16,19 +17,36 @@ use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
 
 impl Peer {
     pub(in crate::core) fn on_datagram(&mut self, now: Time, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
+        if let Err(why) = datagram::glance(bytes) {
+            return self.drop_datagram(why);
+        }
         // Every question is as long as a datagram may be, so that it is told without being read.
         let question = bytes.len() == datagram::DATAGRAM_BYTES_MAX;
-        if !self.rates.admit(now, from.ip(), question) {
+        let source = from.ip();
+        let standing = match () {
+            () if self.rates.is_answer(bytes) => Standing::Answers,
+            () if self.directory.is_known_at(&source) => Standing::Known,
+            () => Standing::Stranger,
+        };
+        if !self.rates.admits(now, standing, source, question) {
             return self.counters.add("datagrams over rate");
         }
-        match datagram::decode(bytes) {
+        let decoded = datagram::decode(bytes);
+        self.rates.took(now, standing, source, question, decoded.is_err());
+        match decoded {
             Ok(Datagram::Announcement(announcement)) => self.on_announcement(now, iface, from, announcement),
             Ok(Datagram::Query(query)) => self.on_query(now, iface, from, query),
-            Err(DatagramError::Size) => self.counters.add("datagrams of wrong size"),
-            Err(DatagramError::Malformed) => self.counters.add("datagrams malformed"),
-            Err(DatagramError::NewerVersion(_)) => self.counters.add("datagrams of a newer version"),
-            Err(DatagramError::Pattern) => self.counters.add("queries with a pattern over the limit"),
+            Err(why) => self.drop_datagram(why),
         }
+    }
+
+    fn drop_datagram(&mut self, why: DatagramError) {
+        self.counters.add(match why {
+            DatagramError::Size => "datagrams of wrong size",
+            DatagramError::Malformed => "datagrams malformed",
+            DatagramError::NewerVersion(_) => "datagrams of a newer version",
+            DatagramError::Pattern => "queries with a pattern over the limit",
+        });
     }
 
     fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
@@ -201,7 +219,8 @@ impl Peer {
             let from = answer.first.map_or(Bound::Unbounded, Bound::Included);
             let mut looking = self.catalogue.look(&answer.wanted, from, steps);
             let entries: Vec<Entry> = looking.by_ref().take(ENTRIES_A_DATAGRAM).collect();
-            self.looks.took(addr.ip(), looking.steps());
+            let steps = looking.steps();
+            self.took_steps(addr.ip(), steps);
             let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(nonce)));
             let alone = DatagramTo::One { iface: Some(iface), addr };
             let to = if answer.crowd { DatagramTo::Everybody } else { alone };
@@ -224,6 +243,7 @@ impl Peer {
         match datagram::encode_query(&query) {
             Some(bytes) => {
                 self.announcer.asked = true;
+                self.rates.asked(query.nonce);
                 self.send_to_all(bytes);
             }
             None => self.counters.add("queries too long for a datagram"),
