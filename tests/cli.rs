@@ -158,6 +158,23 @@ fn what_makes_no_sense_is_usage() {
 }
 
 #[test]
+fn a_pattern_that_others_would_drop_is_usage_wherever_one_is_typed() {
+    let (wildcards, inside) = ("*a".repeat(65), format!("*[{}]", "a".repeat(257)));
+    for pattern in [wildcards.as_str(), inside.as_str()] {
+        for args in [
+            &["get", pattern][..],
+            &["get", &format!("{pattern}@lab-7")],
+            &["ls", pattern],
+            &["serve", ".", "--mirror", pattern],
+            &["log", "--name", pattern],
+        ] {
+            let said = text(&run(args, 2).stderr);
+            assert!(said.contains("64 wildcards") && said.contains("256 bytes"), "{args:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn flags_go_over_the_environment() {
     let begins = |args: &[&str]| {
         let output = chunkcast(args).env("CHUNKCAST_JSON", "lines").output().unwrap();

@@ -14,8 +14,8 @@ use chunkcast::core::{
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{
-    Announcement, Answer, Delivery, Entry, Frame, Hello, Offer, OfferAnswer, OfferOutcome, Query,
-    RefuseReason, Wanted,
+    Announcement, Answer, CatalogueRequest, Datagram, Delivery, Entry, Frame, Hello, Offer, OfferAnswer,
+    OfferOutcome, Query, RefuseReason, Wanted,
 };
 
 #[path = "hostile/bounds.rs"]
@@ -40,8 +40,8 @@ struct Bench {
     jobs: Vec<StoreJob>,
     woken: Vec<ConnId>,
     datagrams: usize,
-    /// The last datagram.
-    said: Vec<u8>,
+    /// The datagrams, in order.
+    said: Vec<Vec<u8>>,
 }
 
 fn host(last: u8) -> SocketAddr {
@@ -134,7 +134,7 @@ impl Bench {
                 Output::Dial { conn, to } => self.dials.push((conn, to)),
                 Output::Datagram { bytes, .. } => {
                     self.datagrams += 1;
-                    self.said = bytes;
+                    self.said.push(bytes);
                 }
                 Output::Store(job) => self.jobs.push(job),
                 Output::Wake(conn) => self.woken.push(conn),
@@ -262,6 +262,11 @@ impl Bench {
 
     fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|event| is(event)).count()
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        let counters = self.peer.status(self.now).counters;
+        counters.iter().find(|(counter, _)| *counter == name).map_or(0, |(_, count)| *count)
     }
 
     fn offers(&mut self, content: ContentId, name: &str) {
@@ -432,21 +437,138 @@ fn who_claims_to_know_nobody_does_not_end_the_search() {
 }
 
 #[test]
-fn patterns_of_strangers_are_looked_at_within_bounds() {
+fn a_query_with_a_pattern_over_the_limit_is_dropped_and_counted() {
     let mut bench = Bench::new();
-    for name in 0..1_000 {
-        bench.offers(CONTENT, &format!("{name}.txt"));
+    for (count, dropped) in [(64, 0), (65, 1)] {
+        let wanted = Wanted::Name("*".repeat(count));
+        // The encoder makes no such query, so it is made of another of the same length.
+        let query = Query { peer: PeerId([9; 16]), user: "x".into(), port: 7117, nonce: 1, wanted };
+        let json = String::from_utf8(datagram::encode_query(&query).expect("it fits")).expect("JSON");
+        bench.hear(host(9), json.replace("\"name\"", "\"glob\"").as_bytes());
+        assert_eq!(bench.counter("queries with a pattern over the limit"), dropped, "{count}");
     }
-    let wanted = Wanted::Glob("*.png".into());
-    for port in 0..190 {
-        let query =
-            Query { peer: PeerId([2; 16]), user: "x".into(), port: 7117, nonce: 1, wanted: wanted.clone() };
-        let bytes = datagram::encode_query(&query).expect("it fits");
-        bench.hear(SocketAddr::from(([10, 0, 0, 2], 2_000 + port)), &bytes);
+    // A request over a connection is refused likewise.
+    let conn = bench.connected(host(2), 2);
+    let wanted = Wanted::Glob("*".repeat(65));
+    bench.says(conn, &Frame::CatalogueRequest(CatalogueRequest { wanted, after: None }));
+    assert!(bench.is_closing(conn));
+}
+
+/// What looking through names may take at one moment: the limit, and what one name and one pattern take more than they may.
+const STEPS_AT_ONCE: u64 = 1_000_000 + 100_000;
+
+/// A pattern within the limits that no name matches, of several words of bits.
+fn hostile_pattern() -> Wanted {
+    let bracket = format!("[!{}]", "~".repeat(20));
+    Wanted::Glob(format!("*{}*{}~", bracket.repeat(12), "a".repeat(600)))
+}
+
+fn query(peer: u16, wanted: Wanted) -> Vec<u8> {
+    let [high, low] = peer.to_be_bytes();
+    let peer = PeerId([[high, low]; 8].concat().try_into().expect("16 bytes"));
+    let query = Query { peer, user: "x".into(), port: 7117, nonce: 1, wanted };
+    datagram::encode_query(&query).expect("it fits")
+}
+
+/// A peer that shares so many files of long names.
+fn sharing(files: u32) -> Bench {
+    let mut bench = Bench::new();
+    for file in 0..files {
+        let mut content = ContentId([7; 32]);
+        content.0[..4].copy_from_slice(&file.to_be_bytes());
+        let name = format!("{file:05}{}", "a".repeat(900));
+        // Not by way of `tell`, which looks whether everything is as it must be each time.
+        let offered = StoreReply::Offered { content, name, size: 100_000 };
+        bench.peer.handle(bench.now, Input::Stored(offered));
     }
-    let counters = bench.peer.status(bench.now).counters;
-    let over = counters.iter().find(|(name, _)| *name == "queries over rate").map_or(0, |(_, count)| *count);
-    assert_eq!(over, 90, "{counters:?}");
+    bench.drain();
+    bench
+}
+
+#[test]
+fn costly_patterns_take_a_slice_at_a_time_and_others_are_answered_between() {
+    let mut bench = sharing(10_000);
+    bench.wait(1_000);
+    let mut steps = bench.counter("steps of looking through names");
+    let mut most = 0;
+    let mut count = |bench: &Bench| {
+        let now = bench.counter("steps of looking through names");
+        most = most.max(now - steps);
+        steps = now;
+    };
+    // All at one moment, from two addresses.
+    for number in 0..60 {
+        let from = SocketAddr::from(([10, 0, 1, (number % 2) as u8], 2_000));
+        bench.hear(from, &query(number, hostile_pattern()));
+    }
+    count(&bench);
+    let before = bench.datagrams;
+    bench.hear(host(200), &query(1_000, Wanted::Name(format!("00003{}", "a".repeat(900)))));
+    bench.hear(host(201), &query(1_001, Wanted::Prefix("00000003".into())));
+    let mut waited = 0;
+    while bench.datagrams < before + 2 {
+        bench.wait(5);
+        count(&bench);
+        waited += 5;
+        assert!(waited <= 2_000, "not answered after {waited} ms");
+    }
+    // An address that goes on has used up what it may.
+    for number in 100..160 {
+        let from = SocketAddr::from(([10, 0, 1, (number % 2) as u8], 2_001));
+        bench.hear(from, &query(number, hostile_pattern()));
+        bench.wait(5);
+        count(&bench);
+    }
+    for _ in 0..100 {
+        bench.wait(5);
+        count(&bench);
+    }
+    assert!(most <= STEPS_AT_ONCE, "{most} steps at one moment");
+    assert!(bench.counter("queries over rate") >= 20, "{:?}", bench.peer.status(bench.now).counters);
+}
+
+#[test]
+fn pages_for_costly_patterns_come_a_slice_at_a_time_and_are_complete() {
+    let mut bench = sharing(10_000);
+    let (hostile, honest) = (bench.connected(host(2), 2), bench.connected(host(3), 3));
+    bench.heard(hostile);
+    bench.heard(honest);
+    let ask = |wanted: Wanted, after| Frame::CatalogueRequest(CatalogueRequest { wanted, after });
+    for _ in 0..16 {
+        bench.says(hostile, &ask(hostile_pattern(), None));
+    }
+    let (mut steps, mut most) = (bench.counter("steps of looking through names"), 0);
+    let (mut found, mut ms) = (Vec::new(), 0);
+    let wanted = Wanted::Glob("000*[05]a*".into());
+    bench.says(honest, &ask(wanted.clone(), None));
+    let mut is_over = false;
+    // Until the honest one has all pages, and the other has used up what it may in a second: its pages take longer.
+    while !is_over || bench.counter("catalogue pages put off") == 0 {
+        for frame in bench.heard(honest) {
+            let Frame::CataloguePage(page) = frame else { continue };
+            found.extend(page.entries.iter().map(|entry| entry.name.clone()));
+            let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
+            is_over = !page.more;
+            if page.more {
+                bench.says(honest, &ask(wanted.clone(), last));
+            }
+        }
+        assert!(bench.heard(hostile).is_empty());
+        let now = bench.counter("steps of looking through names");
+        most = most.max(now - steps);
+        steps = now;
+        bench.wait(5);
+        ms += 5;
+        assert!(ms < 2_000, "no page after {ms} ms");
+    }
+    assert_eq!(found.len(), 20);
+    assert!(most <= STEPS_AT_ONCE, "{most} steps at one moment");
+    // In the next second it goes on, and ends.
+    while bench.heard(hostile).is_empty() {
+        bench.wait(5);
+        ms += 5;
+        assert!(ms < 20_000, "no page after {ms} ms");
+    }
 }
 
 #[test]
@@ -749,4 +871,72 @@ fn an_answer_to_a_recall_that_was_none_changes_nothing() {
     assert_eq!(asks(&bench.heard(other)), (0, 0));
     bench.sends(first, 0, 100);
     assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
+}
+
+/// A datagram that is ours from its beginning, and no more than that.
+fn junk(bytes: usize) -> Vec<u8> {
+    let mut junk = b"{\"chunkcast\":1,\"query\":{\"peer\":\"".to_vec();
+    junk.resize(bytes, b'x');
+    junk
+}
+
+/// Junk of every kind from so many addresses.
+fn flood(bench: &mut Bench, sources: u32) {
+    for number in 0..sources {
+        let from = SocketAddr::from((u32::to_be_bytes(0x0a4d_0000 + number), 7117));
+        for bytes in [&b"x"[..], &[b'{'; 1_200], &junk(1_200), &junk(600)] {
+            // Not by way of `tell`, which looks whether everything is as it must be each time.
+            bench.peer.handle(bench.now, Input::Datagram { iface: IfaceId(0), from, bytes });
+        }
+    }
+    bench.drain();
+}
+
+#[test]
+fn junk_from_many_sources_keeps_out_neither_answers_nor_known_peers() {
+    let mut bench = Bench::new();
+    bench.hear(host(2), &announcement(2, 1, Vec::new()));
+    bench.get(Wanted::Name("talk.mkv".into()));
+    let asked = bench.said.iter().find_map(|bytes| match datagram::decode(bytes) {
+        Ok(Datagram::Query(query)) => Some(query.nonce),
+        _ => None,
+    });
+    flood(&mut bench, 10_000);
+    // Peers that were not heard before answer, each from a host of its own.
+    for peer in 3..100 {
+        let id = ContentId([peer; 32]);
+        let said = Announcement {
+            peer: PeerId([peer; 16]),
+            user: "x".into(),
+            port: 7117,
+            interval_ms: 60_000,
+            known_peers: 9,
+            generation: 1,
+            catalogue: 1,
+            entries: vec![entry(id, "talk.mkv", 7)],
+            answers: asked,
+        };
+        bench.hear(host(peer), &datagram::encode_announcement(&said).0);
+        assert_eq!(bench.address_of(peer), Some(host(peer)));
+        flood(&mut bench, 100);
+    }
+    // A peer that is known tells of something new.
+    bench.hear(host(2), &announcement(2, 2, vec![entry(CONTENT, "new.mkv", 7)]));
+    let contents = bench.peer.status(bench.now).contents;
+    assert!(contents.iter().any(|content| content.name == "new.mkv"), "{contents:?}");
+}
+
+#[test]
+fn junk_of_some_hundred_hosts_keeps_no_stranger_out() {
+    let mut bench = Bench::new();
+    for second in 0..20 {
+        // The same hosts again and again, within each second.
+        for _ in 0..20 {
+            flood(&mut bench, 256);
+        }
+        let peer = 100 + second;
+        bench.hear(host(peer), &announcement(peer, 1, Vec::new()));
+        assert_eq!(bench.address_of(peer), Some(host(peer)), "in second {second}");
+        bench.wait(1_000);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::core::ContentId;
 use crate::core::name::Layout;
-use crate::wire::message::{NAME_BYTES_MAX, Wanted};
+use crate::wire::message::{BRACKET_BYTES_MAX, NAME_BYTES_MAX, WILDCARDS_MAX, Wanted};
 
 /// The characters that make a pattern of a name.
 const GLOB_CHARS: [char; 3] = ['*', '?', '['];
@@ -87,10 +87,17 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
     if text.len() > NAME_BYTES_MAX {
         return Err(format!("a name has at most {NAME_BYTES_MAX} bytes"));
     }
-    Ok(match text.contains(GLOB_CHARS) {
+    let wanted = match text.contains(GLOB_CHARS) {
         true => Wanted::Glob(text.to_owned()),
         false => Wanted::Name(text.to_owned()),
-    })
+    };
+    if wanted.is_costly() {
+        return Err(format!(
+            "other peers drop a pattern with more than {WILDCARDS_MAX} wildcards (*, ? and brackets), or more than \
+             {BRACKET_BYTES_MAX} bytes inside brackets; shorten it, for example with one * in place of several ?"
+        ));
+    }
+    Ok(wanted)
 }
 
 /// How `get` is told to fetch a content that is shared under `name`: the name when it says just that, else the id.
@@ -147,8 +154,19 @@ mod tests {
         assert_eq!(parsed("a[1].txt"), (Wanted::Glob("a[1].txt".into()), None));
         assert_eq!(parsed("talk.mkv"), (Wanted::Name("talk.mkv".into()), None));
         assert_eq!(parsed(&id[..63]), (Wanted::Name(id[..63].into()), None));
-        for bad in ["", "@", "@lab-7", "id:", "id:xyz", &format!("id:{}", "a".repeat(65)), &"n".repeat(1025)]
-        {
+        assert_eq!(parsed(&"?".repeat(64)), (Wanted::Glob("?".repeat(64)), None));
+        let (long, bracket) = ("?".repeat(65), format!("[{}]", "a".repeat(257)));
+        for bad in [
+            "",
+            "@",
+            "@lab-7",
+            "id:",
+            "id:xyz",
+            &format!("id:{}", "a".repeat(65)),
+            &"n".repeat(1025),
+            &long,
+            &bracket,
+        ] {
             assert!(Request::parse(bad).is_err(), "{bad}");
         }
     }

@@ -50,6 +50,8 @@ pub(in crate::core) struct Answer {
     pub(in crate::core) at: Time,
     /// What was asked for.
     pub(in crate::core) wanted: Wanted,
+    /// The first entry that matches, if any does.
+    pub(in crate::core) first: Option<(ContentId, String)>,
     /// Who asked; of a crowd, one of them.
     pub(in crate::core) asker: Asker,
     /// Whether it goes to everybody.
@@ -159,6 +161,7 @@ impl Announcer {
         now: Time,
         asker: Asker,
         wanted: Wanted,
+        first: Option<(ContentId, String)>,
         known_peers: usize,
         rng: &mut Rng,
     ) -> bool {
@@ -182,7 +185,7 @@ impl Announcer {
         let at = now + rng.duration_below(delay_max);
         self.answered.insert((asker.addr, asker.peer), at);
         let place = self.answers.partition_point(|waiting| waiting.at <= at);
-        self.answers.insert(place, Answer { at, wanted: wanted.clone(), asker, crowd: false });
+        self.answers.insert(place, Answer { at, wanted: wanted.clone(), first, asker, crowd: false });
         self.gather_crowd(now, &wanted, known_peers);
         true
     }
@@ -243,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_told_by_the_number_of_a_late_question() {
+        let mut rng = Rng::new(6);
+        let mut announcer = announcer(&mut rng);
+        assert!(!announcer.has_asked() && !announcer.is_answer(Time::ZERO, 0));
+        (0..70).for_each(|nonce| announcer.ask(Time::ZERO, nonce));
+        let answers = |nonce, ms| announcer.is_answer(Time::from_millis(ms), nonce);
+        assert!(answers(69, 0) && answers(6, 4_999));
+        assert!(!answers(5, 0) && !answers(70, 0) && !answers(69, 5_000));
+    }
+
+    #[test]
     fn changes_never_make_more_than_a_round_in_five_seconds() {
         let mut rng = Rng::new(1);
         let mut announcer = announcer(&mut rng);
@@ -272,7 +286,7 @@ mod tests {
         let mut rng = Rng::new(1);
         let mut announcer = announcer(&mut rng);
         let mut answer = |announcer: &mut Announcer, ms, asker| {
-            announcer.answer(Time::from_millis(ms), asker, Wanted::All, 1, &mut rng)
+            announcer.answer(Time::from_millis(ms), asker, Wanted::All, None, 1, &mut rng)
         };
         assert!(answer(&mut announcer, 0, asker(1)));
         assert!(!answer(&mut announcer, 249, asker(1)));
@@ -292,7 +306,7 @@ mod tests {
         let mut rng = Rng::new(3);
         let mut announcer = announcer(&mut rng);
         for port in 1..200 {
-            announcer.answer(Time::ZERO, asker(port), Wanted::All, 1000, &mut rng);
+            announcer.answer(Time::ZERO, asker(port), Wanted::All, None, 1000, &mut rng);
         }
         let mut last = Time::ZERO;
         while let Some(at) = announcer.next_answer() {
@@ -319,25 +333,32 @@ mod tests {
         let mut rng = Rng::new(4);
         let mut announcer = announcer(&mut rng);
         let other = Wanted::Name("other".to_owned());
-        assert!(announcer.answer(Time::ZERO, host(9_999), other.clone(), 100, &mut rng));
+        assert!(announcer.answer(Time::ZERO, host(9_999), other.clone(), None, 100, &mut rng));
         for number in 1..=4_000 {
             // Each that asks is known by then.
             let known_peers = usize::from(number);
-            assert!(announcer.answer(Time::ZERO, host(number), Wanted::All, known_peers, &mut rng));
+            assert!(announcer.answer(Time::ZERO, host(number), Wanted::All, None, known_peers, &mut rng));
         }
         let mut answers = due(&mut announcer, 50);
         answers.sort_by_key(|(_, crowd)| *crowd);
         assert_eq!(answers, [(other, false), (Wanted::All, true)]);
         // Each that asks again within a quarter of a second and is heard is answered alone.
         for number in 1..=100 {
-            assert!(announcer.answer(Time::from_millis(250), host(number), Wanted::All, 1, &mut rng));
+            assert!(announcer.answer(Time::from_millis(250), host(number), Wanted::All, None, 1, &mut rng));
         }
         assert_eq!(due(&mut announcer, 251), vec![(Wanted::All, false); 100]);
         // There is no other crowd before there could be another announcement.
         let later = 50 + 5_000;
         for (ms, answers) in [(later - 51, 40), (later, 1)] {
             for number in 1..=40 {
-                assert!(announcer.answer(Time::from_millis(ms), host(number), Wanted::All, 1, &mut rng));
+                assert!(announcer.answer(
+                    Time::from_millis(ms),
+                    host(number),
+                    Wanted::All,
+                    None,
+                    1,
+                    &mut rng
+                ));
             }
             assert_eq!(due(&mut announcer, ms).len(), answers, "after {ms} ms");
             announcer.answered = SortedMap::new();
@@ -350,13 +371,13 @@ mod tests {
         for (known_peers, of_hosts, crowd) in [(255, 32, true), (400, 32, false), (400, 50, true)] {
             let mut announcer = announcer(&mut rng);
             for number in 1..=of_hosts {
-                announcer.answer(Time::ZERO, host(number), Wanted::All, known_peers, &mut rng);
+                announcer.answer(Time::ZERO, host(number), Wanted::All, None, known_peers, &mut rng);
             }
             assert_eq!(due(&mut announcer, 50).iter().any(|(_, crowd)| *crowd), crowd, "{of_hosts}");
         }
         let mut announcer = announcer(&mut rng);
         for port in 1..=200 {
-            announcer.answer(Time::ZERO, asker(port), Wanted::All, 1, &mut rng);
+            announcer.answer(Time::ZERO, asker(port), Wanted::All, None, 1, &mut rng);
         }
         assert_eq!(due(&mut announcer, 50), vec![(Wanted::All, false); 200]);
     }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use crate::core::bitfield::Bitfield;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
-use crate::core::sorted::{SortedMap, SortedSet};
+use crate::core::sorted::{Members, SortedMap, SortedSet};
 use crate::core::time::Time;
-use crate::wire::message::{CatalogueRequest, Entry, RefuseReason, Wanted};
+use crate::wire::message::{Entry, Matcher, RefuseReason, Wanted};
 
 /// So many contents that are gone are remembered.
 const GONE_MAX: usize = 1_024;
+/// What a look at a name takes, beside the steps of a pattern: it is somewhere in memory.
+pub(in crate::core) const LOOK_STEPS: u64 = 32;
 
 /// One content that this peer holds some of.
 #[derive(Debug)]
@@ -227,50 +229,43 @@ impl Catalogue {
         }
     }
 
-    /// The entries that answer a request, in order, from behind its cursor on.
-    pub(in crate::core) fn answer<'a>(
-        &'a self,
-        request: &'a CatalogueRequest,
-    ) -> impl Iterator<Item = Entry> + 'a {
-        self.entries(request.after.clone(), &request.wanted)
-    }
-
-    /// The entries that somebody looks for, in order.
-    pub(in crate::core) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = Entry> + 'a {
-        self.entries(None, wanted)
-    }
-
     /// All entries behind a cursor, in order.
     pub(in crate::core) fn entries_after(
         &self,
         after: Option<(ContentId, String)>,
     ) -> impl Iterator<Item = Entry> + '_ {
-        self.entries(after, &Wanted::All)
+        self.look(&Wanted::All, after.map_or(Bound::Unbounded, Bound::Excluded), u32::MAX)
     }
 
-    fn entries<'a>(
+    /// Looks through the names from `from` on for what somebody looks for, in order, until about so many steps were
+    /// taken.
+    pub(in crate::core) fn look<'a>(
         &'a self,
-        after: Option<(ContentId, String)>,
         wanted: &'a Wanted,
-    ) -> impl Iterator<Item = Entry> + 'a {
-        let only = match wanted {
+        from: Bound<(ContentId, String)>,
+        steps_max: u32,
+    ) -> Looking<'a> {
+        // Ids stand in order, so that only those that may match are looked at.
+        let first = match wanted {
             Wanted::Id(id) => Some(*id),
-            _ => None,
+            Wanted::Prefix(digits) => Some(ContentId::first_with(digits)),
+            Wanted::All | Wanted::Name(_) | Wanted::Glob(_) => None,
         };
-        let from = match (after, only) {
-            (Some(after), _) => Bound::Excluded(after),
-            (None, Some(id)) => Bound::Included((id, String::new())),
-            (None, None) => Bound::Unbounded,
+        let from = match (from, first) {
+            (Bound::Unbounded, Some(first)) => Bound::Included((first, String::new())),
+            (from, _) => from,
         };
-        self.listed
-            .range((from, Bound::Unbounded))
-            .take_while(move |(id, _)| only.is_none_or(|only| *id <= only))
-            .filter(move |(id, name)| wanted.matches(name, id))
-            .filter_map(|(id, name)| {
-                let holding = self.holdings.get(id)?;
-                let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
-                Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
-            })
+        let names = self.listed.range((from, Bound::Unbounded));
+        let (matcher, ordered) = (wanted.matcher(), first.is_some());
+        let steps_max = u64::from(steps_max);
+        Looking { catalogue: self, names, matcher, ordered, looked: 0, steps_max, last: None, cut: false }
+    }
+
+    /// What is held under a name, for others.
+    fn entry(&self, (id, name): &(ContentId, String)) -> Option<Entry> {
+        let holding = self.holdings.get(id)?;
+        let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
+        Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
     }
 
     fn list(&mut self, content: ContentId, name: &str) {
@@ -297,6 +292,56 @@ impl Catalogue {
             assert!(self.names(content).next().is_some(), "{content:?} has a name");
             if let Have::Some { bits, .. } = &holding.have {
                 assert_eq!(bits.len(), holding.geometry.chunks());
+            }
+        }
+    }
+}
+
+/// A look through names. It ends with the last of them, or cut short when it took its steps.
+#[derive(Debug)]
+pub(in crate::core) struct Looking<'a> {
+    catalogue: &'a Catalogue,
+    names: Members<'a, (ContentId, String)>,
+    matcher: Matcher<'a>,
+    /// What does not match ends it: those that match stand together, from the first on.
+    ordered: bool,
+    looked: u64,
+    steps_max: u64,
+    last: Option<&'a (ContentId, String)>,
+    cut: bool,
+}
+
+impl Looking<'_> {
+    /// What it took so far.
+    pub(in crate::core) fn steps(&self) -> u64 {
+        self.looked * LOOK_STEPS + self.matcher.steps()
+    }
+
+    /// Behind which name it goes on, when it was cut short.
+    pub(in crate::core) fn cut_behind(&self) -> Option<(ContentId, String)> {
+        self.last.filter(|_| self.cut).cloned()
+    }
+}
+
+impl Iterator for Looking<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            // However few steps there are, it gets on.
+            self.cut = self.last.is_some() && self.steps() >= self.steps_max;
+            if self.cut {
+                return None;
+            }
+            let title = self.names.next()?;
+            self.last = Some(title);
+            self.looked += 1;
+            if self.matcher.matches(&title.1, &title.0) {
+                if let Some(entry) = self.catalogue.entry(title) {
+                    return Some(entry);
+                }
+            } else if self.ordered {
+                return None;
             }
         }
     }
@@ -350,6 +395,37 @@ mod tests {
         let all = names(None);
         assert_eq!(all.len(), 4);
         assert_eq!(names(Some(all[1].clone())), all[2..]);
-        assert_eq!(catalogue.matching(&Wanted::Id(B)).count(), 2);
+        let count = |wanted: &Wanted| catalogue.look(wanted, Bound::Unbounded, u32::MAX).count();
+        assert_eq!([count(&Wanted::Id(B)), count(&Wanted::Id(ContentId([3; 32])))], [2, 0]);
+    }
+
+    #[test]
+    fn a_look_goes_on_where_it_was_cut_and_ids_are_found_without_looking_at_others() {
+        let mut catalogue = Catalogue::default();
+        for first in 0..=255 {
+            catalogue.add_complete(ContentId([first; 32]), &format!("{first}.txt"), cut(1));
+        }
+        for steps_max in [1, 100, 1_000, u32::MAX] {
+            for (wanted, matching, looked_max) in [
+                (Wanted::Glob("*1?.txt".into()), 30, 256),
+                (Wanted::Name("77.txt".into()), 1, 256),
+                (Wanted::Prefix("a".into()), 16, 17),
+                (Wanted::Prefix("a0a".into()), 1, 2),
+                (Wanted::Prefix("a01".into()), 0, 1),
+                (Wanted::Prefix("ff".into()), 1, 1),
+                (Wanted::All, 256, 256),
+            ] {
+                let (mut from, mut found, mut looked) = (Bound::Unbounded, 0, 0);
+                loop {
+                    let mut looking = catalogue.look(&wanted, from, steps_max);
+                    found += looking.by_ref().count();
+                    looked += looking.looked;
+                    let Some(after) = looking.cut_behind() else { break };
+                    from = Bound::Excluded(after);
+                }
+                assert_eq!(found, matching, "{wanted:?} {steps_max}");
+                assert!(looked <= looked_max, "{wanted:?} {steps_max}: {looked}");
+            }
+        }
     }
 }

@@ -206,6 +206,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) theirs: FewMap<u32, u32>,
     /// Catalogue pages the other side asked for.
     pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
+    /// One of those is being looked for.
+    pub(in crate::core) page_waits: bool,
     /// Manifest pages the other side asked for: our channel, first value.
     pub(in crate::core) manifest_asks: VecDeque<(u32, u32)>,
     pub(in crate::core) addr: SocketAddr,
@@ -253,6 +255,7 @@ impl Connection {
             stale_haves: FewMap::default(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
+            page_waits: false,
             manifest_asks: VecDeque::new(),
             manifest_job: false,
             pong: false,

@@ -9,8 +9,13 @@ pub(in crate::core) struct Counters(SortedMap<&'static str, u64>);
 impl Counters {
     /// It happened once more.
     pub(in crate::core) fn add(&mut self, name: &'static str) {
+        self.add_many(name, 1);
+    }
+
+    /// It happened so many times more.
+    pub(in crate::core) fn add_many(&mut self, name: &'static str, times: u64) {
         let count = self.0.entry(name).or_default();
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(times);
     }
 
     /// All of them, in the order of their names.

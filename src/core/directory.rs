@@ -169,6 +169,11 @@ impl Directory {
         self.peers.len()
     }
 
+    /// Whether a peer is known at this address.
+    pub(in crate::core) fn is_known_at(&self, ip: &IpAddr) -> bool {
+        self.at_address(*ip).next().is_some()
+    }
+
     /// A peer.
     pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&Known> {
         self.peers.get(peer)

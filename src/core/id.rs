@@ -34,6 +34,17 @@ impl ContentId {
         let is = |(digit, nibble)| char::from(digit).to_digit(16) == Some(u32::from(nibble));
         digits.len().div_ceil(2) <= self.0.len() && digits.bytes().zip(nibbles).all(is)
     }
+
+    /// The first of those that begin with these hexadecimal digits.
+    pub(in crate::core) fn first_with(digits: &str) -> ContentId {
+        let mut id = ContentId([0; 32]);
+        for (byte, digits) in id.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            let nibble =
+                |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16)).unwrap_or(0);
+            *byte = u8::try_from(nibble(0) * 16 + nibble(1)).unwrap_or(u8::MAX);
+        }
+        id
+    }
 }
 
 impl Ord for ContentId {

@@ -101,13 +101,23 @@ pub struct Limits {
     pub silent_intervals_max: u32,
     /// A peer that only asked, for nothing that is looked for or held here, is forgotten so long after its last question.
     pub asker_silence_max: Duration,
-    /// Datagrams accepted a second from one source.
+    /// Datagrams accepted a second from one source, of each standing: answers to questions of ours, known addresses, strangers.
     pub datagrams_per_source_per_s: u32,
-    /// Datagrams accepted a second from all sources.
+    /// Datagrams accepted a second from all sources, of each standing; and junk that is read.
     pub datagrams_per_s: u32,
-    /// Names looked at a second for the queries of others; in a pattern each counts four times. A query that finds some
-    /// left is looked at in full.
-    pub looks_per_s: u32,
+    /// Steps of looking through names for others, a second, whoever asks. A step is about a nanosecond: a character of a name
+    /// compared with a pattern of up to 63 elements takes one, a look at a name 32.
+    pub look_steps_per_s: u32,
+    /// Of these, for one address.
+    pub look_steps_per_source_per_s: u32,
+    /// Such steps at one moment.
+    pub look_steps_at_once: u32,
+    /// Such steps for one of those that wait, before the next has its turn.
+    pub look_slice_steps: u32,
+    /// Between two moments at which what waits is looked for.
+    pub look_gap: Duration,
+    /// Queries and requests for which names are looked through at once; more queries are dropped.
+    pub looks_max: usize,
     /// Datagrams of one announcement round.
     pub announce_datagrams_max: usize,
     /// When a newcomer asks who is there, after its start; after the first time only while nobody was heard.
@@ -250,7 +260,12 @@ impl Default for Limits {
             asker_silence_max: s(10),
             datagrams_per_source_per_s: 200,
             datagrams_per_s: 2_000,
-            looks_per_s: 400_000,
+            look_steps_per_s: 128_000_000,
+            look_steps_per_source_per_s: 32_000_000,
+            look_steps_at_once: 1_000_000,
+            look_slice_steps: 128_000,
+            look_gap: ms(5),
+            looks_max: 1_024,
             announce_datagrams_max: 4,
             newcomer_asks: [ms(1), ms(250), s(1)],
             announce_jitter_max: s(1),

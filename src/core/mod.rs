@@ -28,6 +28,7 @@ mod http;
 pub mod id;
 pub mod limits;
 mod links;
+mod looks;
 pub mod manifest;
 mod mirror;
 pub mod name;

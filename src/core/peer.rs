@@ -20,11 +20,13 @@ use crate::core::door::{
 use crate::core::downloader::Downloader;
 use crate::core::flow::idle::Idleness;
 use crate::core::flow::leave::Leaving;
+use crate::core::flow::look::Sought;
 use crate::core::geometry::Geometry;
 use crate::core::http::Readers;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
+use crate::core::looks::Looks;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
 use crate::core::push::Pushes;
@@ -121,8 +123,8 @@ pub struct Peer {
     pub(in crate::core) mirror_dials: Allowance,
     pub(in crate::core) pusher: Pusher,
     pub(in crate::core) rates: Rates,
-    /// Names that may be looked at for others' queries.
-    pub(in crate::core) looks: Allowance,
+    /// Names that are looked through for others, and how many may be.
+    pub(in crate::core) looks: Looks<Sought>,
     /// How often this newcomer asked who is there.
     pub(in crate::core) acquaintances: usize,
     pub(in crate::core) neighbourhood: Neighbourhood,
@@ -175,7 +177,7 @@ impl Peer {
             channels_looked_at: Time::ZERO,
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
-            looks: Allowance::new(limits.looks_per_s, limits.looks_per_s, now),
+            looks: Looks::new(&limits, now),
             acquaintances: 0,
             neighbourhood,
             dealers: SortedMap::new(),
@@ -477,6 +479,7 @@ impl Peer {
                 Timer::ClassicExpiry => self.expire_classic(now),
                 Timer::ClassicDictionary => self.keep_dictionary(now),
                 Timer::ClassicFetch(ticket) => self.review_fetch(now, ticket),
+                Timer::Look => self.look_on(now),
             }
         }
     }

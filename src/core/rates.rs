@@ -16,49 +16,149 @@ const QUESTIONS_OF_FOUR: u32 = 3;
 /// After a quiet time so many seconds' worth is taken at once: where thousands begin together, each asks within one second.
 const SECONDS_AT_ONCE: u32 = 4;
 
-/// Counts of the present second for each source, and what may be taken of all.
+/// The first so many datagrams of a source in a second may take all of what is left; its others half of it, so that few sources
+/// that say much keep out nobody who says little.
+const FIRST_OF_SOURCE: u32 = 2;
+/// Datagrams of one source that are read in a second although they turn out to be junk.
+const JUNK_OF_SOURCE: u32 = 4;
+
+/// Of whom a datagram is, as far as can be told without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Standing {
+    /// Somebody who heard a question of ours, and says so.
+    Answers,
+    /// An address at which a peer is known.
+    Known,
+    /// Anybody else.
+    Stranger,
+}
+
+/// What is taken of whom. Each standing has an allowance of its own, so that none keeps another out; so does junk, which
+/// uses up nothing else while that lasts.
 #[derive(Debug)]
 pub(in crate::core) struct Rates {
+    answers: Rate,
+    known: Rate,
+    strangers: Rate,
+    junk: Rate,
+}
+
+impl Rates {
+    /// Nothing counted yet.
+    pub(in crate::core) fn new(limits: &Limits) -> Rates {
+        let rate = || Rate::new(limits.datagrams_per_source_per_s, limits.datagrams_per_s);
+        let junk = Rate::new(JUNK_OF_SOURCE, limits.datagrams_per_s);
+        Rates { answers: rate(), known: rate(), strangers: rate(), junk }
+    }
+
+    /// Whether a datagram may be read, which may be a `question`. Then say that it was: [`Rates::took`].
+    pub(in crate::core) fn admits(
+        &mut self,
+        now: Time,
+        standing: Standing,
+        source: IpAddr,
+        question: bool,
+    ) -> bool {
+        // Somebody else may send junk in the name of who answers, but does not know the nonce.
+        let quiet = standing == Standing::Answers || self.junk.is_quiet(now, source);
+        quiet && self.of(standing).admits(now, source, question)
+    }
+
+    /// A datagram was read, and is `junk` or not.
+    pub(in crate::core) fn took(
+        &mut self,
+        now: Time,
+        standing: Standing,
+        source: IpAddr,
+        question: bool,
+        junk: bool,
+    ) {
+        if junk && self.junk.admits(now, source, false) {
+            self.junk.take(now, source, false);
+        } else {
+            self.of(standing).take(now, source, question);
+        }
+    }
+
+    /// Counts a datagram that is taken from whomever it comes, and whatever is in it; false when it is one too many.
+    pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
+        let admitted = self.admits(now, Standing::Stranger, source, question);
+        if admitted {
+            self.took(now, Standing::Stranger, source, question, false);
+        }
+        admitted
+    }
+
+    fn of(&mut self, standing: Standing) -> &mut Rate {
+        match standing {
+            Standing::Answers => &mut self.answers,
+            Standing::Known => &mut self.known,
+            Standing::Stranger => &mut self.strangers,
+        }
+    }
+}
+
+/// Counts of the present second for each source, and what may be taken of all.
+#[derive(Debug)]
+struct Rate {
     per_source: u32,
     second_began: Time,
     sources: SortedMap<IpAddr, u32>,
     all: Allowance,
     /// Of those, the ones that may be questions.
     questions: Allowance,
+    /// Of those, the ones that may come from who has sent some in this second.
+    more: Allowance,
 }
 
-impl Rates {
-    /// Nothing counted yet.
-    pub(in crate::core) fn new(limits: &Limits) -> Rates {
+impl Rate {
+    fn new(per_source: u32, per_second: u32) -> Rate {
         let allowance = |per_second: u32| {
             Allowance::new(per_second.saturating_mul(SECONDS_AT_ONCE), per_second, Time::ZERO)
         };
-        Rates {
-            per_source: limits.datagrams_per_source_per_s,
+        Rate {
+            per_source,
             second_began: Time::ZERO,
             sources: SortedMap::new(),
-            all: allowance(limits.datagrams_per_s),
-            questions: allowance(limits.datagrams_per_s / 4 * QUESTIONS_OF_FOUR),
+            all: allowance(per_second),
+            questions: allowance(per_second / 4 * QUESTIONS_OF_FOUR),
+            more: allowance(per_second / 2),
         }
     }
 
-    /// Counts a datagram, which may be a `question`; false when it is one too many.
-    pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
+    /// Whether one more of a source, which may be a `question`, may be taken.
+    fn admits(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
+        self.is_quiet(now, source)
+            && (self.sources.contains_key(&source) || self.sources.len() < SOURCES_MAX)
+            && self.all.has_any(now)
+            && (!question || self.questions.has_any(now))
+            && (self.of_source(&source) < FIRST_OF_SOURCE || self.more.has_any(now))
+    }
+
+    /// Takes one that was admitted. What is refused uses up nothing, else a flood of it would keep others out.
+    fn take(&mut self, now: Time, source: IpAddr, question: bool) {
+        self.all.take(now);
+        if question {
+            self.questions.take(now);
+        }
+        let count = self.sources.entry(source).or_default();
+        *count = count.saturating_add(1);
+        if *count > FIRST_OF_SOURCE {
+            self.more.take(now);
+        }
+    }
+
+    /// Whether a source has not sent too many in this second.
+    fn is_quiet(&mut self, now: Time, source: IpAddr) -> bool {
         if now.since(self.second_began) >= SECOND {
             self.second_began = now;
             self.sources.clear();
         }
-        let of_source = self.sources.get(&source).copied();
-        let over = match of_source {
-            Some(count) => count >= self.per_source,
-            None => self.sources.len() >= SOURCES_MAX,
-        };
-        // What is refused uses up nothing, else a flood of it would keep others out.
-        if over || !self.all.has_any(now) || (question && !self.questions.take(now)) || !self.all.take(now) {
-            return false;
-        }
-        self.sources.insert(source, of_source.unwrap_or(0) + 1);
-        true
+        self.of_source(&source) < self.per_source
+    }
+
+    fn of_source(&self, source: &IpAddr) -> u32 {
+        self.sources.get(source).copied().unwrap_or(0)
     }
 }
 
@@ -152,6 +252,47 @@ mod tests {
         let refused = (100..200).filter(|number| rates.admit(Time::ZERO, host(*number), true));
         assert_eq!(refused.count(), 0);
         assert!(rates.admit(Time::from_millis(1_000), host(300), true));
+    }
+
+    #[test]
+    fn who_says_much_keeps_out_nobody_who_says_little() {
+        let mut rates = Rates::new(&Limits::default());
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        let of_few = (0..200).cycle().take(40_000);
+        let of_few = of_few.filter(|last| rates.admit(Time::ZERO, host(*last), false)).count();
+        // Two of each, and half of 8,000.
+        assert_eq!(of_few, 4_400);
+        let others = (200..250).filter(|last| rates.admit(Time::ZERO, host(*last), false));
+        assert_eq!(others.count(), 50);
+    }
+
+    #[test]
+    fn junk_has_an_allowance_of_its_own_and_its_sources_are_not_read_for_the_rest_of_a_second() {
+        let mut rates = Rates::new(&Limits { datagrams_per_s: 10, ..Limits::default() });
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        let mut junk = |ms, last| {
+            let now = Time::from_millis(ms);
+            let admitted = rates.admits(now, Standing::Stranger, host(last), false);
+            if admitted {
+                rates.took(now, Standing::Stranger, host(last), false, true);
+            }
+            admitted
+        };
+        assert_eq!((0..9).filter(|_| junk(0, 1)).count(), 4);
+        assert!(junk(0, 2) && junk(1_000, 1));
+        assert!(rates.admits(Time::from_millis(1_000), Standing::Stranger, host(3), false));
+        // Once that is used up, it costs the strangers theirs, and nobody else.
+        let mut rates = Rates::new(&Limits { datagrams_per_s: 10, ..Limits::default() });
+        for last in 0..255 {
+            if rates.admits(Time::ZERO, Standing::Stranger, host(last), false) {
+                rates.took(Time::ZERO, Standing::Stranger, host(last), false, true);
+            }
+        }
+        let mut admits = |standing| rates.admits(Time::ZERO, standing, host(255), false);
+        assert_eq!(
+            [Standing::Stranger, Standing::Known, Standing::Answers].map(&mut admits),
+            [false, true, true]
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::{Bound, Index, RangeBounds};
 
 pub use iter::{IntoIter, Iter, IterMut};
-pub use set::SortedSet;
+pub use set::{Members, SortedSet};
 
 /// How large a block becomes before it is cut into two: small enough to be moved in less than a microsecond.
 const BLOCK_BYTES: usize = 4096;

@@ -50,6 +50,8 @@ pub(in crate::core) enum Timer {
     ClassicDictionary,
     /// A classic file that is fetched: its next retry, or the end of its patience.
     ClassicFetch(u32),
+    /// Names that are looked through for others.
+    Look,
 }
 
 impl Timer {
@@ -77,6 +79,7 @@ impl Timer {
             Timer::ClassicExpiry => "classic expiry",
             Timer::ClassicDictionary => "classic dictionary",
             Timer::ClassicFetch(_) => "classic fetch",
+            Timer::Look => "look",
         }
     }
 }

@@ -11,6 +11,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 pub(super) const FALLBACK_PORTS: u16 = 16;
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
+/// Bytes of datagrams that the kernel keeps until they are read, if it can.
+const DATAGRAM_BUFFER_BYTES: usize = 1 << 20;
 /// Bytes that the kernel takes of an answer to a classic peer, if it can.
 const ANSWER_BUFFER_BYTES: usize = 1 << 20;
 
@@ -61,6 +63,7 @@ pub(super) fn hearing_at(address: Ipv4Addr, port: u16) -> io::Result<Socket> {
     // Elsewhere than on Linux the same takes this; on Linux it would deal broadcasts out to one of us each.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     socket.set_reuse_port(true)?;
+    hold_a_flood(&socket);
     socket.bind(&SocketAddr::from((address, port)).into())?;
     Ok(socket)
 }
@@ -70,6 +73,7 @@ pub(super) fn hearing_at(address: Ipv4Addr, port: u16) -> io::Result<Socket> {
 pub(super) fn sending(addr: Ipv4Addr, base_port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_broadcast(true)?;
+    hold_a_flood(&socket);
     let range = base_port.saturating_add(1)..=base_port.saturating_add(FALLBACK_PORTS);
     for port in range.chain([0]).filter(|&port| port != base_port) {
         match socket.bind(&SocketAddr::from((addr, port)).into()) {
@@ -105,6 +109,11 @@ pub(super) fn cork(stream: &TcpStream, corked: bool) {
 /// Connections that this listener accepts take a whole answer at once: who asks may read only once.
 pub(super) fn tune_for_whole_answers(listener: &TcpListener) {
     note(&[SockRef::from(listener).set_send_buffer_size(ANSWER_BUFFER_BYTES)]);
+}
+
+/// Has the kernel keep more of what comes while the loop is elsewhere, as far as the system lets it.
+fn hold_a_flood(socket: &Socket) {
+    note(&[socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES)]);
 }
 
 fn note(results: &[io::Result<()>]) {

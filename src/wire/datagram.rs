@@ -34,23 +34,42 @@ pub enum DatagramError {
     Malformed,
     /// A newer version of the protocol.
     NewerVersion(u32),
+    /// A query whose pattern would cost too much ([`Wanted::is_costly`]).
+    Pattern,
 }
 
-/// Reads one datagram.
-pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
+/// Looks at a datagram's size and first bytes: most of what is none of ours is told by that.
+pub fn glance(bytes: &[u8]) -> Result<(), DatagramError> {
     if !(DATAGRAM_BYTES_ACCEPTED_MIN..=DATAGRAM_BYTES_ACCEPTED_MAX).contains(&bytes.len()) {
         return Err(DatagramError::Size);
     }
     match version(bytes).ok_or(DatagramError::Malformed)? {
-        PROTOCOL_VERSION => {}
-        newer if newer > PROTOCOL_VERSION => return Err(DatagramError::NewerVersion(newer)),
-        _ => return Err(DatagramError::Malformed),
+        PROTOCOL_VERSION => Ok(()),
+        newer if newer > PROTOCOL_VERSION => Err(DatagramError::NewerVersion(newer)),
+        _ => Err(DatagramError::Malformed),
     }
+}
+
+/// The nonce that a datagram says it answers, found without reading the rest: the key `answers` can stand in no string, where
+/// its quotes would be escaped.
+pub fn answers(bytes: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"\"answers\"";
+    let at = bytes.windows(KEY.len()).position(|window| window == KEY)?;
+    let rest = bytes.get(at.checked_add(KEY.len())?..)?.trim_ascii_start();
+    let rest = rest.strip_prefix(b":")?.trim_ascii_start();
+    let digits = rest.split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Reads one datagram.
+pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
+    glance(bytes)?;
     let object: Object = serde_json::from_slice(bytes).map_err(|_| DatagramError::Malformed)?;
     match (object.announce, object.query) {
         (Some(body), None) => announcement(body).map(Datagram::Announcement).ok_or(DatagramError::Malformed),
         // A shorter question would let its answer be larger.
         (None, Some(_)) if bytes.len() != DATAGRAM_BYTES_MAX => Err(DatagramError::Size),
+        (None, Some(body)) if body.wanted.is_costly() => Err(DatagramError::Pattern),
         (None, Some(body)) => query(body).map(Datagram::Query).ok_or(DatagramError::Malformed),
         _ => Err(DatagramError::Malformed),
     }
@@ -234,6 +253,7 @@ impl fmt::Display for DatagramError {
             DatagramError::Size => f.write_str("size"),
             DatagramError::Malformed => f.write_str("malformed"),
             DatagramError::NewerVersion(version) => write!(f, "version {version}"),
+            DatagramError::Pattern => f.write_str("pattern"),
         }
     }
 }
@@ -299,6 +319,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_nonce_that_is_answered_is_found_without_reading_the_rest() {
+        for (text, nonce) in [
+            (r#"{"answers": 7,"x":1}"#, Some(7)),
+            (r#"{"x":1,"answers":18446744073709551615}"#, Some(u64::MAX)),
+            (r#"{"answers":18446744073709551616}"#, None),
+            (r#"{"answers":-1}"#, None),
+            (r#"{"user":"\"answers\":7"}"#, None),
+            ("{}", None),
+            (r#"{"answers""#, None),
+        ] {
+            assert_eq!(answers(text.as_bytes()), nonce, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn announcements_come_back_with_what_fits(announcement in announcements()) {
@@ -308,6 +343,7 @@ mod tests {
                 prop_assert!(bytes.len() <= DATAGRAM_BYTES_MAX);
                 let later = left.entries.split_off(taken);
                 prop_assert_eq!(decode(&bytes), Ok(Datagram::Announcement(left.clone())));
+                prop_assert_eq!(answers(&bytes), left.answers);
                 if later.is_empty() {
                     break;
                 }
@@ -332,7 +368,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..1500), at: prop::sample::Index, byte: u8) {
-            let _ = decode(&bytes);
+            let _ = (decode(&bytes), answers(&bytes));
             let _ = decode(&[MAGIC, b"1,\"query\":", &bytes].concat());
             let mut changed = encode_announcement(&announced()).0;
             let at = at.index(changed.len());
@@ -403,6 +439,14 @@ mod tests {
         assert_eq!(decode(json.as_bytes()), Err(DatagramError::Size));
         assert_eq!(encode_query(&Query { wanted: Wanted::Name("\n".repeat(1024)), ..query.clone() }), None);
         assert_eq!(encode_query(&Query { wanted: Wanted::Prefix("X".into()), ..query.clone() }), None);
+        for (pattern, ok) in [("*a".repeat(64), true), ("*a".repeat(65), false)] {
+            let query = Query { wanted: Wanted::Glob(pattern.clone()), ..query.clone() };
+            assert_eq!(encode_query(&query).is_some(), ok);
+            let bytes = encode_query(&Query { wanted: Wanted::Name(pattern), ..query.clone() }).unwrap();
+            let json = String::from_utf8(bytes).unwrap().replace("\"name\"", "\"glob\"");
+            let decoded = decode(json.as_bytes());
+            assert_eq!(decoded, if ok { Ok(Datagram::Query(query)) } else { Err(DatagramError::Pattern) });
+        }
         let user = "\u{1}\"ä".repeat(1000);
         let bytes = encode_query(&Query { wanted: Wanted::Name("x".repeat(800)), user, ..query }).unwrap();
         assert!(

@@ -18,6 +18,11 @@ pub const NAME_BYTES_MAX: usize = 1024;
 /// The lowest port that a peer may say it listens on: nobody is to be sent to another's system services.
 pub const PORT_MIN: u16 = 1024;
 
+/// The most wildcards (`*`, `?` and brackets) of a pattern.
+pub const WILDCARDS_MAX: usize = glob::WILDCARDS_MAX;
+/// The most bytes inside the brackets of a pattern, all of them together.
+pub const BRACKET_BYTES_MAX: usize = glob::BRACKET_BYTES_MAX;
+
 /// What somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,8 +40,8 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, prefixes of 1 to 63 lower-case
-    /// hexadecimal digits.
+    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, patterns within [`WILDCARDS_MAX`]
+    /// and [`BRACKET_BYTES_MAX`], prefixes of 1 to 63 lower-case hexadecimal digits.
     pub fn is_legal(&self) -> bool {
         match self {
             Wanted::All | Wanted::Id(_) => true,
@@ -44,22 +49,63 @@ impl Wanted {
                 (1..=63).contains(&digits.len())
                     && digits.bytes().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
             }
-            Wanted::Name(text) | Wanted::Glob(text) => (1..=NAME_BYTES_MAX).contains(&text.len()),
+            Wanted::Name(text) | Wanted::Glob(text) => {
+                (1..=NAME_BYTES_MAX).contains(&text.len()) && !self.is_costly()
+            }
         }
+    }
+
+    /// Whether this is a pattern with more wildcards, or more bytes inside brackets, than a pattern may have. Plain
+    /// characters do not count.
+    pub fn is_costly(&self) -> bool {
+        matches!(self, Wanted::Glob(pattern) if !glob::is_within_limits(pattern))
     }
 
     /// Whether a content with this id, offered under this name, is what is looked for. Upper and lower case differ.
     /// In a pattern `*` stands for any characters, `?` for one, `[a-z]` for one of these and `[!a-z]` for one of no
     /// such; `/` is a character like any other, because a name is no path.
     pub fn matches(&self, name: &str, id: &ContentId) -> bool {
-        let last = name.rsplit('/').next().unwrap_or(name);
-        match self {
-            Wanted::All => true,
-            Wanted::Id(wanted) => wanted == id,
-            Wanted::Prefix(digits) => id.begins_with(digits),
-            Wanted::Name(wanted) => wanted == name || wanted == last,
-            Wanted::Glob(pattern) => glob::matches(pattern, name) || glob::matches(pattern, last),
+        self.matcher().matches(name, id)
+    }
+
+    /// What compares many names with this: it reads a pattern once.
+    pub fn matcher(&self) -> Matcher<'_> {
+        let pattern = match self {
+            Wanted::Glob(pattern) => Some(glob::Pattern::new(pattern)),
+            _ => None,
+        };
+        Matcher { wanted: self, pattern }
+    }
+}
+
+/// Compares names and ids with what is looked for.
+#[derive(Debug)]
+pub struct Matcher<'w> {
+    wanted: &'w Wanted,
+    pattern: Option<glob::Pattern<'w>>,
+}
+
+impl Matcher<'_> {
+    /// See [`Wanted::matches`].
+    pub fn matches(&mut self, name: &str, id: &ContentId) -> bool {
+        match (self.wanted, &mut self.pattern) {
+            (Wanted::All, _) => true,
+            (Wanted::Id(wanted), _) => wanted == id,
+            (Wanted::Prefix(digits), _) => id.begins_with(digits),
+            (Wanted::Name(wanted), _) => {
+                let before = name.strip_suffix(wanted.as_str());
+                before.is_some_and(|path| path.is_empty() || (path.ends_with('/') && !wanted.contains('/')))
+            }
+            (Wanted::Glob(_), Some(pattern)) => {
+                pattern.matches(name) || name.rsplit_once('/').is_some_and(|(_, last)| pattern.matches(last))
+            }
+            (Wanted::Glob(_), None) => false,
         }
+    }
+
+    /// What patterns took so far: reading one, and comparing it with names. What is not a pattern takes none.
+    pub fn steps(&self) -> u64 {
+        self.pattern.as_ref().map_or(0, glob::Pattern::steps)
     }
 }
 

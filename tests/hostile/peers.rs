@@ -101,8 +101,8 @@ impl Bench {
 
     /// The number of the last question of the peer under test.
     fn nonce(&self) -> u64 {
-        match datagram::decode(&self.said) {
-            Ok(Datagram::Query(query)) => query.nonce,
+        match self.said.last().map(|said| datagram::decode(said)) {
+            Some(Ok(Datagram::Query(query))) => query.nonce,
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,7 @@
 //! Datagrams in and out: announcements, queries and their answers.
 
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use crate::core::announcer::Asker;
@@ -8,6 +9,7 @@ use crate::core::directory::{By, Heard, Taken};
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
+use crate::core::rates::Standing;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::datagram::{self, DatagramError};
@@ -15,18 +17,38 @@ use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
 
 impl Peer {
     pub(in crate::core) fn on_datagram(&mut self, now: Time, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
+        if let Err(why) = datagram::glance(bytes) {
+            return self.drop_datagram(why);
+        }
         // Every question is as long as a datagram may be, so that it is told without being read.
         let question = bytes.len() == datagram::DATAGRAM_BYTES_MAX;
-        if !self.rates.admit(now, from.ip(), question) {
+        let source = from.ip();
+        let standing = match () {
+            () if datagram::answers(bytes).is_some_and(|nonce| self.announcer.is_answer(now, nonce)) => {
+                Standing::Answers
+            }
+            () if self.directory.is_known_at(&source) => Standing::Known,
+            () => Standing::Stranger,
+        };
+        if !self.rates.admits(now, standing, source, question) {
             return self.counters.add("datagrams over rate");
         }
-        match datagram::decode(bytes) {
+        let decoded = datagram::decode(bytes);
+        self.rates.took(now, standing, source, question, decoded.is_err());
+        match decoded {
             Ok(Datagram::Announcement(announcement)) => self.on_announcement(now, iface, from, announcement),
             Ok(Datagram::Query(query)) => self.on_query(now, iface, from, query),
-            Err(DatagramError::Size) => self.counters.add("datagrams of wrong size"),
-            Err(DatagramError::Malformed) => self.counters.add("datagrams malformed"),
-            Err(DatagramError::NewerVersion(_)) => self.counters.add("datagrams of a newer version"),
+            Err(why) => self.drop_datagram(why),
         }
+    }
+
+    fn drop_datagram(&mut self, why: DatagramError) {
+        self.counters.add(match why {
+            DatagramError::Size => "datagrams of wrong size",
+            DatagramError::Malformed => "datagrams malformed",
+            DatagramError::NewerVersion(_) => "datagrams of a newer version",
+            DatagramError::Pattern => "queries with a pattern over the limit",
+        });
     }
 
     fn on_announcement(&mut self, now: Time, iface: IfaceId, from: SocketAddr, said: Announcement) {
@@ -86,32 +108,28 @@ impl Peer {
             // It may be of use no longer, and be forgotten sooner.
             self.await_expiry(&query.peer);
         }
-        let looks = self.looks_of(&query.wanted);
-        if !self.announcer.may_answer(now, from, query.peer) || !self.looks.take_many(now, looks) {
+        if !self.announcer.may_answer(now, from, query.peer) {
             return self.counters.add("queries over rate");
         }
-        let asks_for_all = matches!(query.wanted, Wanted::All);
-        if !asks_for_all && self.catalogue.matching(&query.wanted).next().is_none() {
-            return;
-        }
-        if one {
-            self.directory.is_of_use(&query.peer);
-        }
         let asker = Asker { peer: query.peer, addr: from, iface, nonce: query.nonce };
-        if !self.announcer.answer(now, asker, query.wanted, self.directory.len(), &mut self.rng) {
+        self.look_for_answer(now, asker, query.wanted);
+    }
+
+    /// Answers a query; `first` is the first entry that matches, if there is one.
+    pub(in crate::core) fn answer(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        wanted: Wanted,
+        first: Option<(ContentId, String)>,
+    ) {
+        if matches!(wanted, Wanted::Id(_) | Wanted::Name(_)) && first.is_some() {
+            self.directory.is_of_use(&asker.peer);
+        }
+        if !self.announcer.answer(now, asker, wanted, first, self.directory.len(), &mut self.rng) {
             return self.counters.add("queries over rate");
         }
         self.send_answers(now);
-    }
-
-    /// How many names must be looked at to know what is wanted; in a pattern each takes longer.
-    fn looks_of(&self, wanted: &Wanted) -> u32 {
-        let names = u32::try_from(self.catalogue.len()).unwrap_or(u32::MAX);
-        match wanted {
-            Wanted::All | Wanted::Id(_) => 1,
-            Wanted::Prefix(_) | Wanted::Name(_) => names,
-            Wanted::Glob(_) => names.saturating_mul(4),
-        }
     }
 
     /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
@@ -227,9 +245,14 @@ impl Peer {
     /// Sends the answers that are due.
     pub(in crate::core) fn send_answers(&mut self, now: Time) {
         while let Some(answer) = self.announcer.due_answer(now) {
-            let entries: Vec<Entry> =
-                self.catalogue.matching(&answer.wanted).take(ENTRIES_A_DATAGRAM).collect();
             let Asker { addr, iface, nonce, .. } = answer.asker;
+            // When the budget is used up the first one will have to do.
+            let steps = self.looks.slice(now).unwrap_or(1);
+            let from = answer.first.map_or(Bound::Unbounded, Bound::Included);
+            let mut looking = self.catalogue.look(&answer.wanted, from, steps);
+            let entries: Vec<Entry> = looking.by_ref().take(ENTRIES_A_DATAGRAM).collect();
+            let steps = looking.steps();
+            self.took_steps(addr.ip(), steps);
             let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(nonce)));
             let alone = DatagramTo::One { iface: Some(iface), addr };
             let to = if answer.crowd { DatagramTo::Everybody } else { alone };

@@ -16,6 +16,7 @@ pub(in crate::core) mod http;
 pub(in crate::core) mod idle;
 pub(in crate::core) mod leave;
 pub(in crate::core) mod link;
+pub(in crate::core) mod look;
 pub(in crate::core) mod manifest;
 mod mirror;
 pub(in crate::core) mod neighbours;

@@ -9,7 +9,6 @@ use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
-use crate::wire::frame;
 use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 
 /// So often one connection may say that a chunk from here is bad; an honest one leaves before.
@@ -29,8 +28,11 @@ impl Peer {
         if !connection.encode_queue() || connection.phase != Phase::Open {
             return;
         }
-        if let Some(request) = connection.catalogue_asks.pop_front() {
-            let page = frame::catalogue_page(self.catalogue.answer(&request), self.catalogue.generation());
+        if !connection.page_waits
+            && let Some(request) = connection.catalogue_asks.pop_front()
+            && let Some(page) = self.look_for_page(now, conn, request)
+            && let Some(connection) = self.connections.get_mut(conn)
+        {
             connection.encode(&Frame::CataloguePage(page));
         }
         self.encode_haves(conn);

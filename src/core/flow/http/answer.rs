@@ -37,7 +37,7 @@ impl Peer {
             return self.say_http(now, conn, refuse(Status::Misdirected), stays);
         }
         let is_id = request.target.path.parse::<ContentId>().is_ok();
-        if !is_id && !self.looks.take_many(now, u32::try_from(self.catalogue.len()).unwrap_or(u32::MAX)) {
+        if !is_id && !self.may_look_at_all(now, conn) {
             self.counters.add("HTTP requests over rate");
             return self.say_http(now, conn, refuse(Status::Busy), stays);
         }

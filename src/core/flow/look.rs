@@ -1,0 +1,161 @@
+//! Names looked through for others' queries and requests, a slice at a time.
+
+use std::net::IpAddr;
+use std::ops::Bound;
+
+use crate::core::announcer::Asker;
+use crate::core::catalogue::LOOK_STEPS;
+use crate::core::door::ConnId;
+use crate::core::id::ContentId;
+use crate::core::peer::Peer;
+use crate::core::time::Time;
+use crate::core::timers::Timer;
+use crate::wire::frame;
+use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, Wanted};
+
+/// What is looked for, and for what.
+#[derive(Debug)]
+pub(in crate::core) enum Sought {
+    /// An answer to a query: the first name behind `after` that matches.
+    Answer { asker: Asker, wanted: Wanted, after: Option<(ContentId, String)> },
+    /// A page for a connection: the names behind the request's cursor that match.
+    Page { conn: ConnId, request: CatalogueRequest },
+}
+
+/// What a slice brought.
+enum Slice {
+    /// There is more to look through.
+    More(Sought),
+    /// The page of a connection.
+    Page(ConnId, CataloguePage),
+    /// It is done with.
+    Over,
+}
+
+impl Peer {
+    /// Answers a query if anything matches it: at once when the budget lasts for that.
+    pub(in crate::core) fn look_for_answer(&mut self, now: Time, asker: Asker, wanted: Wanted) {
+        let source = asker.addr.ip();
+        if self.looks.admits(now, source) && self.looks.len() < self.config.limits.looks_max {
+            self.look_or_wait(now, source, Sought::Answer { asker, wanted, after: None });
+        } else {
+            self.counters.add("queries over rate");
+        }
+    }
+
+    /// The page that a connection asked for, if the budget lasts for it; else it is said later.
+    pub(in crate::core) fn look_for_page(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        request: CatalogueRequest,
+    ) -> Option<CataloguePage> {
+        let connection = self.connections.get_mut(conn)?;
+        connection.page_waits = true;
+        let source = connection.addr.ip();
+        self.look_or_wait(now, source, Sought::Page { conn, request })
+    }
+
+    /// Goes on with what waits, each a slice in turn, as far as the budget lasts.
+    pub(in crate::core) fn look_on(&mut self, now: Time) {
+        self.looks.renew(now);
+        while let Some(steps) = self.looks.slice(now)
+            && let Some((source, sought)) = self.looks.next()
+        {
+            match self.look(now, source, sought, steps) {
+                Slice::More(sought) => self.looks.wait(source, sought),
+                Slice::Page(conn, page) => self.say(now, conn, Frame::CataloguePage(page)),
+                Slice::Over => {}
+            }
+        }
+        self.await_looks(now);
+    }
+
+    /// Whether all names may be looked at once for a reader by HTTP, who then pays for it.
+    pub(in crate::core) fn may_look_at_all(&mut self, now: Time, conn: ConnId) -> bool {
+        let Some(source) = self.connections.http(conn).map(|reader| reader.addr.ip()) else { return false };
+        let may = self.looks.admits(now, source) && self.looks.slice(now).is_some();
+        if may {
+            self.took_steps(source, self.catalogue.len() as u64 * LOOK_STEPS);
+        }
+        may
+    }
+
+    fn look_or_wait(&mut self, now: Time, source: IpAddr, mut sought: Sought) -> Option<CataloguePage> {
+        while self.looks.is_idle()
+            && let Some(steps) = self.looks.slice(now)
+        {
+            match self.look(now, source, sought, steps) {
+                Slice::More(more) => sought = more,
+                Slice::Page(_, page) => return Some(page),
+                Slice::Over => {
+                    self.await_looks(now);
+                    return None;
+                }
+            }
+        }
+        self.looks.wait(source, sought);
+        self.await_looks(now);
+        None
+    }
+
+    /// So many steps were taken for an address.
+    pub(in crate::core) fn took_steps(&mut self, source: IpAddr, steps: u64) {
+        self.looks.took(source, steps);
+        self.counters.add_many("steps of looking through names", steps);
+    }
+
+    fn await_looks(&mut self, now: Time) {
+        if let Some(at) = self.looks.due(now) {
+            self.timers.set_no_later(Timer::Look, at);
+        }
+    }
+
+    /// Looks through names for about so many steps, which `source` pays for.
+    fn look(&mut self, now: Time, source: IpAddr, sought: Sought, steps: u32) -> Slice {
+        let admitted = self.looks.admits(now, source);
+        match sought {
+            Sought::Answer { .. } if !admitted => {
+                self.counters.add("queries over rate");
+                Slice::Over
+            }
+            Sought::Answer { asker, wanted, after } => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let mut looking = self.catalogue.look(&wanted, from, steps);
+                let found = looking.next().map(|entry| (entry.id, entry.name));
+                let (after, steps) = (looking.cut_behind(), looking.steps());
+                self.took_steps(source, steps);
+                if found.is_none() && after.is_some() {
+                    return Slice::More(Sought::Answer { asker, wanted, after });
+                }
+                if found.is_some() || wanted == Wanted::All {
+                    self.answer(now, asker, wanted, found);
+                }
+                Slice::Over
+            }
+            Sought::Page { conn, .. } if self.connections.get(conn).is_none() => Slice::Over,
+            Sought::Page { .. } if !admitted => {
+                self.counters.add("catalogue pages put off");
+                self.looks.stall(source, sought);
+                Slice::Over
+            }
+            Sought::Page { conn, mut request } => {
+                let from = request.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
+                let mut looking = self.catalogue.look(&request.wanted, from, steps);
+                let mut page = frame::catalogue_page(&mut looking, self.catalogue.generation());
+                let (after, steps) = (looking.cut_behind(), looking.steps());
+                self.took_steps(source, steps);
+                if after.is_some() && page.entries.is_empty() {
+                    request.after = after;
+                    return Slice::More(Sought::Page { conn, request });
+                }
+                // A page may be shorter than it could be; an empty one would be the last.
+                page.more |= after.is_some();
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.page_waits = false;
+                }
+                Slice::Page(conn, page)
+            }
+        }
+    }
+}
