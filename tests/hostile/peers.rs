@@ -61,7 +61,7 @@ impl Bench {
 
     /// Hears a datagram without checking everything, which takes long where thousands are known.
     fn hear_one_of_many(&mut self, number: u32, from: SocketAddr, bytes: &[u8]) {
-        if number % AT_ONCE == 0 {
+        if number.is_multiple_of(AT_ONCE) {
             self.wait(100);
         }
         self.peer.handle(self.now, Input::Datagram { iface: IfaceId(0), from, bytes });
