@@ -199,7 +199,7 @@ impl Catalogue {
         if !self.listed.remove(&(*content, name.to_owned())) {
             return false;
         }
-        self.generation += 1;
+        self.generation = self.generation.saturating_add(1);
         let gone = self.names(content).next().is_none();
         if gone {
             self.holdings.remove(content);
@@ -225,7 +225,7 @@ impl Catalogue {
             for name in self.names(content).cloned().collect::<Vec<_>>() {
                 self.listed.remove(&(*content, name));
             }
-            self.generation += 1;
+            self.generation = self.generation.saturating_add(1);
         }
     }
 
@@ -271,7 +271,7 @@ impl Catalogue {
     fn list(&mut self, content: ContentId, name: &str) {
         if self.listed.insert((content, name.to_owned())) {
             self.gone.remove(&content);
-            self.generation += 1;
+            self.generation = self.generation.saturating_add(1);
         }
     }
 
@@ -314,7 +314,7 @@ pub(in crate::core) struct Looking<'a> {
 impl Looking<'_> {
     /// What it took so far.
     pub(in crate::core) fn steps(&self) -> u64 {
-        self.looked * LOOK_STEPS + self.matcher.steps()
+        self.looked.saturating_mul(LOOK_STEPS).saturating_add(self.matcher.steps())
     }
 
     /// Behind which name it goes on, when it was cut short.
@@ -335,7 +335,7 @@ impl Iterator for Looking<'_> {
             }
             let title = self.names.next()?;
             self.last = Some(title);
-            self.looked += 1;
+            self.looked = self.looked.saturating_add(1);
             if self.matcher.matches(&title.1, &title.0) {
                 if let Some(entry) = self.catalogue.entry(title) {
                     return Some(entry);

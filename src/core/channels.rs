@@ -77,7 +77,7 @@ impl Channels {
     pub(in crate::core) fn push(&mut self, channel: Channel) -> u32 {
         // Bounded by `Limits::channels_max`, which callers check.
         let number = self.numbers() as u32;
-        self.open += 1;
+        self.open = self.open.saturating_add(1);
         match &mut self.row {
             Row::One(one @ None) => *one = Some(channel),
             Row::One(one) => {
@@ -102,16 +102,16 @@ impl Channels {
             Row::One(_) => None,
             Row::Many(many) => many.get_mut(number as usize)?.take().map(|channel| *channel),
         }?;
-        self.open -= 1;
+        self.open = self.open.saturating_sub(1);
         if let (Row::Many(many), false) = (&mut self.row, was.opened)
-            && number as usize + 1 == many.len()
+            && many.len().checked_sub(1) == Some(number as usize)
         {
             many.pop();
         }
         if let Some(theirs) = was.theirs {
             let word = theirs as usize / 64;
             if self.over.len() <= word {
-                self.over.resize(word + 1, 0);
+                self.over.resize(word.saturating_add(1), 0);
             }
             if let Some(bits) = self.over.get_mut(word) {
                 *bits |= 1 << (theirs % 64);

@@ -477,15 +477,15 @@ impl Connection {
         if self.phase == Phase::Dialling {
             return Segment::Nothing;
         }
-        if self.outbox_sent < self.outbox.len() {
+        if let Some(bytes) = self.outbox.get(self.outbox_sent..).filter(|bytes| !bytes.is_empty()) {
             let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
-            return Segment::Bytes { bytes: &self.outbox[self.outbox_sent..], span_of };
+            return Segment::Bytes { bytes, span_of };
         }
         match &self.outgoing {
             Some(out) => Segment::Span {
                 source: SpanSource::Content(out.content),
-                offset: out.offset + u64::from(out.sent),
-                len: u64::from(out.len - out.sent),
+                offset: out.offset.saturating_add(u64::from(out.sent)),
+                len: u64::from(out.len.saturating_sub(out.sent)),
             },
             None if self.phase == Phase::Closing => Segment::Close,
             None => Segment::Nothing,
@@ -496,8 +496,8 @@ impl Connection {
     pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
         self.moved = now;
         if self.outbox_sent < self.outbox.len() {
-            self.outbox_sent +=
-                usize::try_from(bytes).unwrap_or(usize::MAX).min(self.outbox.len() - self.outbox_sent);
+            let sent = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(self.outbox_sent);
+            self.outbox_sent = sent.min(self.outbox.len());
             if self.outbox_sent == self.outbox.len() {
                 self.outbox.clear();
                 self.outbox_sent = 0;
@@ -507,7 +507,8 @@ impl Connection {
             return None;
         }
         let outgoing = self.outgoing.as_mut()?;
-        outgoing.sent += u32::try_from(bytes).unwrap_or(u32::MAX).min(outgoing.len - outgoing.sent);
+        outgoing.sent =
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
         if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
     }
 
@@ -531,7 +532,7 @@ impl Connection {
                     Some(buffer) => Sink::Buffer { buffer, at: *at, len: *len },
                     None => Sink::Discard,
                 };
-                Expect::Payload { sink, left: u64::from(len - at) }
+                Expect::Payload { sink, left: u64::from(len.saturating_sub(*at)) }
             }
         }
     }

@@ -48,7 +48,9 @@ impl Connections {
         // Bounded as the slots are.
         let place = self.natives.insert(Connection::new(addr, dialled, limits, now));
         let conn = self.insert_entry(Entry::Native(place as u32), addr, now);
-        self.natives[place].id = Some(conn);
+        if let Some(connection) = self.natives.get_mut(place) {
+            connection.id = Some(conn);
+        }
         conn
     }
 
@@ -199,10 +201,13 @@ impl Connections {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
         if self.generations.len() <= slot {
-            self.generations.resize(slot + 1, 0);
+            self.generations.resize(slot.saturating_add(1), 0);
         }
-        let generation = self.generations[slot];
-        self.generations[slot] = generation.wrapping_add(1);
+        let mut generation = 0;
+        if let Some(next) = self.generations.get_mut(slot) {
+            generation = *next;
+            *next = generation.wrapping_add(1);
+        }
         vacant.insert((generation, new));
         // Bounded by `Limits::connections_max`, which callers check.
         let conn = ConnId { slot: slot as u32, generation };

@@ -246,7 +246,8 @@ impl Directory {
                 known.announced = now;
             }
             // Nobody announces itself too soon, but one datagram may take longer than another.
-            let regular = now.since(known.announced) >= known.interval() * 7 / 8;
+            let soonest = known.interval().saturating_mul(7).checked_div(8).unwrap_or_default();
+            let regular = now.since(known.announced) >= soonest;
             // What is known for it is known of it at its address.
             let standing = if moved { Standing::Asked } else { known.standing };
             known.standing = standing.after(heard.by, regular);
@@ -317,7 +318,7 @@ impl Directory {
     /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
     pub(in crate::core) fn settled(&self, now: Time, peer: &PeerId) -> Option<SocketAddr> {
         let known = self.peers.get(peer)?;
-        let silence_max = known.interval() + self.limits.announce_jitter_max;
+        let silence_max = known.interval().saturating_add(self.limits.announce_jitter_max);
         let settled = known.connections > 0 || now.since(known.heard) < silence_max;
         settled.then_some(known.addr)
     }
@@ -345,7 +346,7 @@ impl Directory {
         known.catalogue =
             catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
         for entry in entries {
-            let cost = entry.name.len() + ENTRY_OVERHEAD_BYTES;
+            let cost = cost_of(&entry.name);
             let content = entry.id;
             let key = self.titles.keep((content, entry.name));
             let listed = Listed { size: entry.size, have: entry.have, of: entry.of, generation };
@@ -356,16 +357,18 @@ impl Directory {
                     before.generation == generation
                 }
                 None => {
+                    let bytes_of_peer = known.entry_bytes.saturating_add(cost);
+                    let bytes_of_all = self.entry_bytes.saturating_add(cost);
                     let room = known.entries.len() < self.limits.entries_per_peer_max
-                        && known.entry_bytes + cost <= self.limits.entry_bytes_per_peer_max
-                        && self.entry_bytes + cost <= self.limits.entry_bytes_max;
+                        && bytes_of_peer <= self.limits.entry_bytes_per_peer_max
+                        && bytes_of_all <= self.limits.entry_bytes_max;
                     if !room {
                         known.overfull = true;
                         self.titles.release(key);
                         continue;
                     }
-                    known.entry_bytes += cost;
-                    self.entry_bytes += cost;
+                    known.entry_bytes = bytes_of_peer;
+                    self.entry_bytes = bytes_of_all;
                     if self.holders.entry(content).or_default().insert(*peer) {
                         news.push(content);
                     }
@@ -373,7 +376,7 @@ impl Directory {
                     false
                 }
             };
-            known.fresh += u32::from(!fresh_before);
+            known.fresh = known.fresh.saturating_add(u32::from(!fresh_before));
         }
         if known.fresh >= known.catalogue && (known.entries.len() as u64) > u64::from(known.fresh) {
             self.drop_entries(peer, |_, listed| listed.generation < generation);
@@ -398,7 +401,7 @@ impl Directory {
         self.unlist_unconnected(peer);
         if let Some(known) = self.peers.get_mut(peer) {
             let before = known.connections;
-            known.connections = if stands { before + 1 } else { before.saturating_sub(1) };
+            known.connections = if stands { before.saturating_add(1) } else { before.saturating_sub(1) };
         }
         self.list_unconnected(peer);
     }
@@ -432,7 +435,7 @@ impl Directory {
     pub(in crate::core) fn expiry_of(&self, known: &Known) -> Option<Time> {
         let silence_max = match known.standing {
             Standing::Asked => self.limits.asker_silence_max,
-            _ => known.interval() * self.limits.silent_intervals_max,
+            _ => known.interval().saturating_mul(self.limits.silent_intervals_max),
         };
         (known.connections == 0).then(|| known.heard + silence_max)
     }
@@ -621,19 +624,19 @@ impl Directory {
     fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&Title, &Listed) -> bool) {
         let Some(known) = self.peers.get_mut(peer) else { return };
         let mut dropped = Vec::new();
-        let (mut bytes, mut fresh) = (0, 0);
+        let (mut bytes, mut fresh) = (0_usize, 0_u32);
         known.entries.retain(|key, listed| {
             let keep = !goes(key, listed);
             if !keep {
-                bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
-                fresh += u32::from(listed.generation == known.generation);
+                bytes = bytes.saturating_add(cost_of(&key.1));
+                fresh = fresh.saturating_add(u32::from(listed.generation == known.generation));
                 dropped.push(Arc::clone(key));
             }
             keep
         });
-        known.entry_bytes -= bytes;
-        known.fresh -= fresh;
-        self.entry_bytes -= bytes;
+        known.entry_bytes = known.entry_bytes.saturating_sub(bytes);
+        known.fresh = known.fresh.saturating_sub(fresh);
+        self.entry_bytes = self.entry_bytes.saturating_sub(bytes);
         for title in dropped {
             let content = title.0;
             self.titles.release(title);
@@ -652,7 +655,7 @@ impl Directory {
     pub(in crate::core) fn check(&self) {
         let mut holders: SortedMap<ContentId, SortedSet<PeerId>> = SortedMap::new();
         let (mut titles, mut seekers) = (SortedMap::new(), SortedMap::new());
-        let mut bytes = 0;
+        let mut bytes = 0_usize;
         let mut at_address = SortedSet::new();
         for (peer, known) in self.peers.iter() {
             at_address.insert((known.addr.ip(), *peer));
@@ -663,11 +666,11 @@ impl Directory {
             );
             for (key, _) in known.entries.iter() {
                 holders.entry(key.0).or_default().insert(*peer);
-                bytes += key.1.len() + ENTRY_OVERHEAD_BYTES;
-                *titles.entry(&**key).or_default() += 1;
+                bytes = bytes.saturating_add(cost_of(&key.1));
+                count(titles.entry(&**key).or_default());
             }
             if let Some(wanted) = known.seeks.as_deref() {
-                *seekers.entry(wanted).or_default() += 1;
+                count(seekers.entry(wanted).or_default());
             }
         }
         assert_eq!(holders, self.holders, "the index of holders");
@@ -678,6 +681,15 @@ impl Directory {
         let unconnected = self.peers.values().filter(|known| known.connections == 0).count();
         assert_eq!(unconnected, self.unconnected.len(), "the peers without a connection");
     }
+}
+
+/// The bytes that an entry of this name is counted as.
+fn cost_of(name: &str) -> usize {
+    name.len().saturating_add(ENTRY_OVERHEAD_BYTES)
+}
+
+fn count(counter: &mut usize) {
+    *counter = counter.saturating_add(1);
 }
 
 /// As much of an interval as is believed, in milliseconds.

@@ -41,7 +41,7 @@ impl ContentId {
         for (byte, digits) in id.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
             let nibble =
                 |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16)).unwrap_or(0);
-            *byte = u8::try_from(nibble(0) * 16 + nibble(1)).unwrap_or(u8::MAX);
+            *byte = u8::try_from(nibble(0) << 4 | nibble(1)).unwrap_or(u8::MAX);
         }
         id
     }

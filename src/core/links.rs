@@ -22,7 +22,7 @@ pub(in crate::core) struct Links {
 impl Links {
     /// How many connections have said hello.
     pub(in crate::core) fn open(&self) -> usize {
-        self.by_peer.len() + self.guests.len()
+        self.by_peer.len().saturating_add(self.guests.len())
     }
 
     /// The open connection to a peer.
@@ -94,7 +94,8 @@ impl Links {
 
     /// A content was named on a connection.
     pub(in crate::core) fn named(&mut self, content: ContentId, conn: ConnId) {
-        self.named += usize::from(self.by_content.entry(content).or_default().insert(conn));
+        let new = self.by_content.entry(content).or_default().insert(conn);
+        self.named = self.named.saturating_add(usize::from(new));
     }
 
     /// How many channels there are, over all connections.
@@ -105,7 +106,7 @@ impl Links {
     /// A content is spoken of no longer on a connection.
     pub(in crate::core) fn unnamed(&mut self, content: &ContentId, conn: ConnId) {
         if let Some(conns) = self.by_content.get_mut(content) {
-            self.named -= usize::from(conns.remove(&conn));
+            self.named = self.named.saturating_sub(usize::from(conns.remove(&conn)));
             if conns.is_empty() {
                 self.by_content.remove(content);
             }

@@ -92,7 +92,7 @@ impl<T> Looks<T> {
 
     /// How much waits.
     pub(in crate::core) fn len(&self) -> usize {
-        self.waiting.len() + self.stalled.len()
+        self.waiting.len().saturating_add(self.stalled.len())
     }
 
     /// Puts something behind what waits.

@@ -162,7 +162,7 @@ impl Mirror {
         if self.courses.contains_key(&content) {
             return Err(Refusal::Known);
         }
-        if self.courses.len() + self.failed.len() >= MIRRORED_MAX {
+        if self.courses.len().saturating_add(self.failed.len()) >= MIRRORED_MAX {
             return Err(Refusal::TooMany);
         }
         if size > self.room_bytes {
@@ -173,7 +173,7 @@ impl Mirror {
             if *claims >= self.claims_max {
                 return Err(Refusal::Later);
             }
-            *claims += 1;
+            *claims = claims.saturating_add(1);
         }
         self.failed.remove(&content);
         self.courses.insert(content, Course::Coming(Coming { bytes: 0, failures, claimed_by }));
@@ -201,7 +201,7 @@ impl Mirror {
         let room = self.room_bytes.checked_sub(more);
         if let Some(room) = room {
             self.room_bytes = room;
-            coming.bytes += more;
+            coming.bytes = coming.bytes.saturating_add(more);
         }
         self.settle(claimed_by);
         room.is_some()
@@ -236,7 +236,7 @@ impl Mirror {
         self.courses.remove(&content);
         self.settle(coming.claimed_by);
         self.give_back(coming.bytes);
-        let wait = RETRY_WAIT_MIN.saturating_mul(1 << (failures - 1).min(16)).min(RETRY_WAIT_MAX);
+        let wait = RETRY_WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_WAIT_MAX);
         let failed = Failed { again: now + wait, failures, name: name.to_owned(), size };
         self.failed.insert(content, failed);
         Some(now + wait)

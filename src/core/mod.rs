@@ -4,6 +4,10 @@
 //! and the same inputs give the same outputs, always. Payload goes around the core, never through it.
 //!
 //! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
+//!
+//! The released program ends at an index out of bounds and at a sum that overflows, so no other computer may cause one:
+//! whatever is computed here is proven bounded, checked, or saturates.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod announcer;
 mod assigner;
@@ -45,6 +49,11 @@ mod searches;
 mod shared;
 mod short;
 mod shown;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "its places are its own, and it is tested against the standard library's map"
+)]
 pub mod sorted;
 mod spools;
 pub mod status;

@@ -41,7 +41,7 @@ pub fn printable(text: &str) -> String {
     let mut before = None;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        marks = if is_combining(c) { marks + 1 } else { 0 };
+        marks = if is_combining(c) { marks.saturating_add(1) } else { 0 };
         let joins_emoji = c == ZERO_WIDTH_JOINER
             && before.is_some_and(is_emoji)
             && chars.peek().copied().is_some_and(is_emoji);
@@ -94,13 +94,13 @@ pub fn local_file_name(name: &str) -> Option<String> {
 /// bent: what it becomes would be no surprise to whoever made it up, but to the user.
 pub fn local_path(name: &str) -> Result<Vec<String>, &'static str> {
     let mut components = Vec::new();
-    let mut bytes = 0;
+    let mut bytes = 0_usize;
     for component in name.split('/') {
         if component.is_empty() {
             return Err("a component of its path is empty");
         }
         let local = local_file_name(component).ok_or("a component of its path makes no file name")?;
-        bytes += local.len() + 1;
+        bytes = bytes.saturating_add(local.len()).saturating_add(1);
         components.push(local);
         if components.len() > LOCAL_PATH_DEPTH_MAX {
             return Err("its path has more than 64 components");
@@ -199,12 +199,14 @@ fn bounded(name: String) -> String {
     if name.len() <= LOCAL_NAME_BYTES_MAX {
         return name;
     }
-    let dot = name.rfind('.').filter(|dot| name.len() - dot <= EXTENSION_BYTES_MAX).unwrap_or(name.len());
-    let (stem, extension) = name.split_at(dot);
-    let tail = format!("~{}{extension}", &blake3::hash(name.as_bytes()).to_hex()[..8]);
-    let room = LOCAL_NAME_BYTES_MAX - tail.len();
+    let parts = name.rfind('.').and_then(|dot| name.split_at_checked(dot));
+    let short = |(_, extension): &(&str, &str)| extension.len() <= EXTENSION_BYTES_MAX;
+    let (stem, extension) = parts.filter(short).unwrap_or((&name, ""));
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    let tail = format!("~{}{extension}", hash.get(..8).unwrap_or_default());
+    let room = LOCAL_NAME_BYTES_MAX.saturating_sub(tail.len());
     let end = (0..=room.min(stem.len())).rev().find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}{tail}", &stem[..end])
+    format!("{}{tail}", stem.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

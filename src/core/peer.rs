@@ -149,7 +149,7 @@ impl Peer {
         }
         if config.discovers {
             timers.set(Timer::Announce, announcer.next_round());
-            timers.set(Timer::Acquaint, now + limits.newcomer_asks[0]);
+            timers.set(Timer::Acquaint, now + limits.newcomer_asks.first().copied().unwrap_or_default());
         }
         let neighbourhood = Neighbourhood::new(&config.topology);
         if neighbourhood.owner.is_some() {

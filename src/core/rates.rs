@@ -121,7 +121,7 @@ impl Rate {
             second_began: Time::ZERO,
             sources: SortedMap::new(),
             all: allowance(per_second),
-            questions: allowance(per_second / 4 * QUESTIONS_OF_FOUR),
+            questions: allowance((per_second / 4).saturating_mul(QUESTIONS_OF_FOUR)),
             more: allowance(per_second / 2),
         }
     }

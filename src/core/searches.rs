@@ -129,7 +129,7 @@ impl Search {
     pub(in crate::core) fn plan_next(&mut self, now: Time, rng: &mut Rng) {
         if self.asked_last {
             self.again = Some(now + self.again_gap + rng.duration_below(self.again_gap));
-            self.again_gap = (self.again_gap * 2).min(AGAIN_MAX);
+            self.again_gap = self.again_gap.saturating_mul(2).min(AGAIN_MAX);
         }
     }
 
@@ -245,7 +245,7 @@ impl Search {
         let next_ask = self.next_ask().filter(|_| now < self.ends);
         match next_ask {
             Some((at, last)) if at <= now => {
-                self.asked += 1;
+                self.asked = self.asked.saturating_add(1);
                 self.asked_last = last;
                 if last && !matches!(self.wanted, Wanted::Id(_)) { Step::AskAll } else { Step::Ask }
             }
@@ -360,7 +360,8 @@ pub(in crate::core) fn similar<'a>(
             let folded = name.to_lowercase();
             let contains = !wanted.is_empty() && (folded.contains(&wanted) || wanted.contains(&folded));
             let distance = if contains { 1 } else { edit_distance(&wanted, &folded) };
-            (contains || distance * 3 <= wanted.chars().count().max(3)).then_some((distance, name))
+            (contains || distance.saturating_mul(3) <= wanted.chars().count().max(3))
+                .then_some((distance, name))
         })
         .collect();
     scored.sort_unstable();
@@ -375,17 +376,21 @@ fn edit_distance(a: &str, b: &str) -> usize {
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX / 4;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    // Of the matrix one row is kept: its first cell counts the letters of `a` so far, the others stand below those of `b`.
+    let mut row: Vec<usize> = (1..=b.len()).collect();
+    let mut letters = 0_usize;
+    for x in &a {
+        let mut diagonal = letters;
+        letters = letters.saturating_add(1);
+        let mut left = letters;
+        for (y, cell) in b.iter().zip(&mut row) {
+            let changed = diagonal.saturating_add(usize::from(x != y));
+            diagonal = *cell;
+            *cell = changed.min(diagonal.saturating_add(1)).min(left.saturating_add(1));
+            left = *cell;
         }
     }
-    row[b.len()]
+    row.last().copied().unwrap_or(letters)
 }
 
 #[cfg(test)]

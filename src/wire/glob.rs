@@ -16,8 +16,8 @@ const ASCII: usize = 128;
 pub(super) fn is_within_limits(pattern: &str) -> bool {
     let (mut wildcards, mut bytes) = (0_usize, 0_usize);
     for (element, _) in Elements(pattern) {
-        wildcards += usize::from(!matches!(element, Element::Literal(_)));
-        bytes += if let Element::Set(set) = element { set.len() } else { 0 };
+        wildcards = wildcards.saturating_add(usize::from(!matches!(element, Element::Literal(_))));
+        bytes = bytes.saturating_add(if let Element::Set(set) = element { set.len() } else { 0 });
     }
     wildcards <= WILDCARDS_MAX && bytes <= BRACKET_BYTES_MAX
 }
@@ -104,21 +104,22 @@ impl<'p> Pattern<'p> {
         others.sort_unstable();
         others.dedup();
         let end = elements.iter().filter(|element| !matches!(element, Element::Star)).count();
-        let words = end / 64 + 1;
+        let words = (end / 64).saturating_add(1);
+        let rows = ASCII.saturating_add(others.len()).saturating_add(1);
         let mut read = Pattern {
             head,
             tail,
             words,
             stays: vec![0; words],
-            rows: vec![0; (ASCII + others.len() + 1) * words],
+            rows: vec![0; rows.saturating_mul(words)],
             others,
             wild: Vec::new(),
             reached: vec![0; words],
             end,
             steps: 0,
         };
-        read.steps += read.rows.len() as u64;
-        let mut place = 0;
+        read.count(read.rows.len());
+        let mut place = 0_usize;
         for element in elements {
             match element {
                 Element::Star => mark(&mut read.stays, place),
@@ -128,7 +129,7 @@ impl<'p> Pattern<'p> {
                 }
                 Element::Any | Element::Set(_) => read.wild.push((place, element)),
             }
-            place += usize::from(!matches!(element, Element::Star));
+            place = place.saturating_add(usize::from(!matches!(element, Element::Star)));
         }
         for c in (0..ASCII as u8).map(char::from).chain(read.others.clone()) {
             let row = read.row_of(c);
@@ -139,16 +140,16 @@ impl<'p> Pattern<'p> {
 
     /// Whether all of `text` is what the pattern describes.
     pub(super) fn matches(&mut self, text: &str) -> bool {
-        self.steps += 1;
+        self.count(1);
         if !text.starts_with(self.head) || !text.ends_with(self.tail) {
             return false;
         }
         self.reached.fill(0);
         mark(&mut self.reached, 0);
         for c in text.chars() {
-            self.steps += self.words as u64;
+            self.count(self.words);
             let row = self.row_of(c);
-            if row == ASCII + self.others.len() {
+            if row == self.any_other() {
                 self.row_mut(row).fill(0);
                 self.mark_wild(row, c);
             }
@@ -172,12 +173,21 @@ impl<'p> Pattern<'p> {
         self.steps
     }
 
+    fn count(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_add(steps as u64);
+    }
+
     /// Which row is a character's: the last where it has none of its own.
     fn row_of(&self, c: char) -> usize {
         if c.is_ascii() {
             return c as usize;
         }
-        ASCII + self.others.binary_search(&c).unwrap_or(self.others.len())
+        self.others.binary_search(&c).map_or(self.any_other(), |at| ASCII.saturating_add(at))
+    }
+
+    /// The row of the characters that have none of their own.
+    fn any_other(&self) -> usize {
+        ASCII.saturating_add(self.others.len())
     }
 
     fn row_mut(&mut self, row: usize) -> &mut [u64] {
@@ -188,14 +198,11 @@ impl<'p> Pattern<'p> {
     fn mark_wild(&mut self, row: usize, c: char) {
         let Some(row) = self.rows.chunks_exact_mut(self.words).nth(row) else { return };
         for (place, element) in &self.wild {
-            let is_match = match element {
-                Element::Set(set) => {
-                    self.steps += set.len() as u64;
-                    is_in(set, c)
-                }
-                _ => true,
+            let (steps, is_match) = match element {
+                Element::Set(set) => (set.len(), is_in(set, c)),
+                _ => (0, true),
             };
-            self.steps += 1;
+            self.steps = self.steps.saturating_add(steps as u64).saturating_add(1);
             if is_match {
                 mark(row, *place);
             }
@@ -212,10 +219,11 @@ fn mark(set: &mut [u64], place: usize) {
 
 /// The set that ends with the first `]`, where one that stands first is in the set, and what is behind it.
 fn class(inner: &str) -> Option<(&str, &str)> {
-    let sign = inner.chars().next().filter(|c| matches!(c, '!' | '^')).map_or(0, char::len_utf8);
-    let first = inner[sign..].chars().next()?.len_utf8();
-    let end = sign + first + inner[sign + first..].find(']')?;
-    Some((&inner[..end], &inner[end + 1..]))
+    let mut members = inner.strip_prefix(['!', '^']).unwrap_or(inner).chars();
+    members.next()?;
+    let (_, behind) = members.as_str().split_once(']')?;
+    let set = inner.strip_suffix(behind)?.strip_suffix(']')?;
+    Some((set, behind))
 }
 
 fn is_in(set: &str, c: char) -> bool {

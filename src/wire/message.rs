@@ -414,7 +414,8 @@ pub enum Frame {
 
 /// As much of `text`, from its beginning, as `bytes_max` bytes hold.
 pub(crate) fn clipped(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default()
+    let end = (0..=bytes_max.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Unconnected {
 
     /// One of those for which least is known; `None` when all are of a better standing than `best`.
     pub(super) fn draw_weakest(&self, best: Standing, rng: &mut Rng) -> Option<PeerId> {
-        let weakest = self.of.iter().take(best as usize + 1).find(|peers| !peers.is_empty())?;
+        let weakest = self.of.get(..=best as usize)?.iter().find(|peers| !peers.is_empty())?;
         weakest.get(rng.below(weakest.len())).copied()
     }
 

@@ -98,7 +98,7 @@ impl Peer {
             return;
         }
         if connection.refused_kept < most {
-            connection.refused_kept += 1;
+            connection.refused_kept = connection.refused_kept.saturating_add(1);
         } else {
             self.end_channel(conn, content);
         }

@@ -14,21 +14,21 @@ impl Peer {
     /// Decodes control bytes up to where payload begins, but no more frames than one connection may have handled before
     /// others have their turn; returns how many bytes were taken.
     pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let (mut used, mut frames) = (0, 0);
+        let (mut rest, mut frames) = (bytes, 0_usize);
         if let Some(connection) = self.connections.get_mut(conn).filter(|c| c.phase == Phase::Greeting) {
             connection.note_first_words(bytes);
         }
         while let Some(connection) = self.connections.get_mut(conn) {
             let is_over = frames >= self.config.limits.frames_at_once_max;
-            if used == bytes.len() || is_over || connection.expects() != Expect::Control {
+            if rest.is_empty() || is_over || connection.expects() != Expect::Control {
                 break;
             }
             connection.heard = now;
             connection.pinged = false;
-            match connection.decoder.decode(&bytes[used..]) {
+            match connection.decoder.decode(rest) {
                 Ok((taken, decoded)) => {
-                    used += taken;
-                    frames += 1;
+                    rest = rest.get(taken..).unwrap_or_default();
+                    frames = frames.saturating_add(1);
                     match decoded {
                         Some(Decoded::Frame(frame)) => self.on_frame(now, conn, frame),
                         Some(Decoded::Chunk { channel, chunk, bytes }) => {
@@ -40,11 +40,13 @@ impl Peer {
                 }
                 // What begins like the object of a request is one, as long as nothing else was said.
                 Err(FrameError::Dialect(b'{')) if self.becomes_classic(now, conn) => {
-                    return used + self.on_classic_bytes(now, conn, &bytes[used..]);
+                    let before = bytes.len().saturating_sub(rest.len());
+                    return before.saturating_add(self.on_classic_bytes(now, conn, rest));
                 }
                 // Nor does anything but a request to read begin with a capital letter.
                 Err(FrameError::Dialect(b'A'..=b'Z')) if self.becomes_http(now, conn) => {
-                    return used + self.on_http_bytes(now, conn, &bytes[used..]);
+                    let before = bytes.len().saturating_sub(rest.len());
+                    return before.saturating_add(self.on_http_bytes(now, conn, rest));
                 }
                 Err(error) => {
                     self.on_garbage(now, conn, &error);
@@ -52,7 +54,7 @@ impl Peer {
                 }
             }
         }
-        used
+        bytes.len().saturating_sub(rest.len())
     }
 
     fn on_garbage(&mut self, now: Time, conn: ConnId, error: &FrameError) {

@@ -32,7 +32,7 @@ impl Peer {
         }
         channel.shown = Some(Shown::nothing(chunks));
         // One more than is asked for at once, so that there always is something to ask for.
-        let shown_max = self.window_of(&geometry).max(WINDOW_USUAL as usize) + 1;
+        let shown_max = self.window_of(&geometry).max(WINDOW_USUAL as usize).saturating_add(1);
         let dealer = self.dealers.entry(content);
         dealer.or_insert_with(|| Dealer::new(chunks, peers, deal_after, shown_max)).arrive(now, conn);
         self.show_dealt(now, content);

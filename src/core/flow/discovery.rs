@@ -290,7 +290,7 @@ impl Peer {
             self.query(now, Wanted::All);
         }
         let last = asks.get(self.acquaintances).copied().unwrap_or_default();
-        self.acquaintances += 1;
+        self.acquaintances = self.acquaintances.saturating_add(1);
         if let Some(next) = asks.get(self.acquaintances) {
             self.timers.set(Timer::Acquaint, now + next.saturating_sub(last));
         }

@@ -76,7 +76,7 @@ impl Peer {
         let Some(source) = self.connections.http(conn).map(|reader| reader.addr.ip()) else { return false };
         let may = self.looks.admits(now, source) && self.looks.slice(now).is_some();
         if may {
-            self.took_steps(source, self.catalogue.len() as u64 * LOOK_STEPS);
+            self.took_steps(source, (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS));
         }
         may
     }

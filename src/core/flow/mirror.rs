@@ -142,7 +142,7 @@ impl Peer {
             return true;
         };
         let geometry = holding.geometry;
-        let bytes = u64::from(holding.count()) * u64::from(geometry.chunk_bytes());
+        let bytes = u64::from(holding.count()).saturating_mul(u64::from(geometry.chunk_bytes()));
         let has_room = mirror.came(content, bytes.min(geometry.size_bytes()));
         if !has_room && let Some(download) = self.downloader.get(content) {
             let text = format!("no room to mirror the rest of {}; smaller files still are", download.name);

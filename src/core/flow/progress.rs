@@ -195,7 +195,7 @@ impl Peer {
             _ => false,
         };
         let followers = if alone { 0 } else { std::mem::take(&mut download.followers).len() };
-        let mut failed = followers + 1;
+        let mut failed = followers.saturating_add(1);
         match download.phase {
             Phase::ClosingPart if followers == 0 => return,
             Phase::ClosingPart => failed = followers,

@@ -160,7 +160,7 @@ impl Peer {
     /// Anybody can say so, and hashing costs more than saying.
     pub(in crate::core) fn on_bad(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.bad_claims += 1;
+        connection.bad_claims = connection.bad_claims.saturating_add(1);
         if connection.bad_claims > BAD_CLAIMS_MAX {
             return self.close_for_fault(now, conn, "finds too many chunks bad");
         }

@@ -146,7 +146,7 @@ impl Peer {
             return;
         };
         let failures = chunk.failures.entry(ip).or_insert((0, now));
-        *failures = (failures.0 + 1, now);
+        *failures = (failures.0.saturating_add(1), now);
         // All ways and all retries were one attempt.
         let wait_max = self.config.limits.classic_redial_wait_max;
         self.dialer.failed_at_most(now, holder_endpoint(ip), wait_max);
@@ -202,9 +202,10 @@ impl Peer {
 impl Attempt {
     /// Goes another way, if one is left.
     fn take_next_route(&mut self, now: Time) -> bool {
-        let more = self.route + 1 < self.routes.len();
+        let next = self.route.saturating_add(1);
+        let more = next < self.routes.len();
         if more {
-            self.route += 1;
+            self.route = next;
             self.again = now;
         }
         more
@@ -214,7 +215,7 @@ impl Attempt {
     fn begin_again(&mut self, now: Time) -> bool {
         let more = self.retries < RETRIES_MAX;
         if more {
-            self.retries += 1;
+            self.retries = self.retries.saturating_add(1);
             self.route = 0;
             self.again = now + RETRY_PAUSE;
         }

@@ -262,7 +262,7 @@ impl Peer {
             .filter(|offer| chunk.may_ask(offer.ip, rounds) && self.rested_at(now, chunk, offer.ip) <= now);
         let open = open.filter_map(|offer| Some((offer, self.load_of(offer.ip)?)));
         // Equals take turns, so that chunks come from several at once.
-        let turn = |at: usize| (at + index as usize) % offers.len().max(1);
+        let turn = |at: usize| at.saturating_add(index as usize).checked_rem(offers.len());
         let ranked = open.enumerate().map(|(at, (offer, load))| {
             let failures = chunk.failures.get(&offer.ip).map_or(0, |(count, _)| *count);
             // Who announces a chunk under several names may be quicker by one of them.
@@ -282,13 +282,13 @@ impl Peer {
     /// How much a holder is asked for; `None` when that is as much as it may be.
     fn load_of(&self, ip: IpAddr) -> Option<usize> {
         let attempts = self.classic.fetches.attempts().filter(|(_, _, attempt)| attempt.ip == ip);
-        let mut load = 0;
+        let mut load = 0_usize;
         for (_, _, attempt) in attempts {
             let conversation = attempt.conn.and_then(|conn| self.connections.classic(conn));
             if !conversation.is_some_and(Conversation::is_quiet) {
                 return None;
             }
-            load += 1;
+            load = load.saturating_add(1);
         }
         (load < ASKS_PER_HOLDER_MAX).then_some(load)
     }

@@ -48,8 +48,9 @@ impl Peer {
         match self.classic.shelf.find(&sought.name).filter(|(content, _)| self.is_whole(content)) {
             Some((content, size)) => {
                 let range = sought.dialect.chunk_rule().range(size, sought.name.index());
-                let found =
-                    range.map(|range| (Source::Content(content, range.start), range.end - range.start));
+                let found = range.map(|range| {
+                    (Source::Content(content, range.start), range.end.saturating_sub(range.start))
+                });
                 self.answer_classic(now, conn, found);
             }
             None => {
@@ -88,7 +89,7 @@ impl Peer {
         let name = sought.name.clone();
         serving.answer(now, sought, found);
         if found.is_none() {
-            serving.missed += 1;
+            serving.missed = serving.missed.saturating_add(1);
             let again_and_again = serving.missed > MISSES_MAX;
             self.event(Event::Classic(ClassicEvent::ChunkUnsent { name, to, why: "not here" }));
             if again_and_again {
