@@ -553,7 +553,8 @@ fn pages_for_costly_patterns_come_a_slice_at_a_time_and_are_complete() {
                 bench.says(honest, &ask(wanted.clone(), last));
             }
         }
-        assert!(bench.heard(hostile).is_empty());
+        let said = bench.heard(hostile);
+        assert!(said.is_empty(), "{said:?}");
         let now = bench.counter("steps of looking through names");
         most = most.max(now - steps);
         steps = now;
