@@ -460,7 +460,7 @@ const STEPS_AT_ONCE: u64 = 1_000_000 + 100_000;
 /// A pattern within the limits that no name matches, of several words of bits.
 fn hostile_pattern() -> Wanted {
     let bracket = format!("[!{}]", "~".repeat(20));
-    Wanted::Glob(format!("*{}*{}~", bracket.repeat(12), "a".repeat(600)))
+    Wanted::Glob(format!("*{}*{}~*", bracket.repeat(12), "a".repeat(600)))
 }
 
 fn query(peer: u16, wanted: Wanted) -> Vec<u8> {

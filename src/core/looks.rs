@@ -27,6 +27,8 @@ pub(in crate::core) struct Looks<T> {
     /// Steps of the present second, of each address that asked.
     sources: SortedMap<IpAddr, u32>,
     waiting: VecDeque<(IpAddr, T)>,
+    /// How many of these each address has.
+    lines: SortedMap<IpAddr, u32>,
     /// What waits for the next second, because its asker used up the present one.
     stalled: Vec<(IpAddr, T)>,
 }
@@ -41,6 +43,7 @@ impl<T> Looks<T> {
             second_began: now,
             sources: SortedMap::new(),
             waiting: VecDeque::new(),
+            lines: SortedMap::new(),
             stalled: Vec::new(),
         }
     }
@@ -50,7 +53,9 @@ impl<T> Looks<T> {
         if now.since(self.second_began) >= SECOND {
             self.second_began = now;
             self.sources.clear();
-            self.waiting.extend(self.stalled.drain(..));
+            for (source, sought) in std::mem::take(&mut self.stalled) {
+                self.wait(source, sought);
+            }
         }
     }
 
@@ -90,13 +95,17 @@ impl<T> Looks<T> {
         self.waiting.is_empty()
     }
 
-    /// How much waits.
-    pub(in crate::core) fn len(&self) -> usize {
-        self.waiting.len().saturating_add(self.stalled.len())
+    /// Whether one more query of an address may wait.
+    pub(in crate::core) fn has_room(&self, source: &IpAddr) -> bool {
+        let of_source = self.lines.get(source).copied().unwrap_or(0);
+        let all = self.waiting.len().saturating_add(self.stalled.len());
+        of_source < self.limits.looks_per_source_max && all < self.limits.looks_max
     }
 
     /// Puts something behind what waits.
     pub(in crate::core) fn wait(&mut self, source: IpAddr, sought: T) {
+        let of_source = self.lines.entry(source).or_default();
+        *of_source = of_source.saturating_add(1);
         self.waiting.push_back((source, sought));
     }
 
@@ -107,7 +116,12 @@ impl<T> Looks<T> {
 
     /// Takes out what is next.
     pub(in crate::core) fn next(&mut self) -> Option<(IpAddr, T)> {
-        self.waiting.pop_front()
+        let (source, sought) = self.waiting.pop_front()?;
+        let of_source = self.lines.remove(&source).unwrap_or(0);
+        if let Some(left) = of_source.checked_sub(1).filter(|left| *left > 0) {
+            self.lines.insert(source, left);
+        }
+        Some((source, sought))
     }
 
     /// When there is something to do again.

@@ -36,7 +36,7 @@ impl Peer {
     /// Answers a query if anything matches it: at once when the budget lasts for that.
     pub(in crate::core) fn look_for_answer(&mut self, now: Time, asker: Asker, wanted: Wanted) {
         let source = asker.addr.ip();
-        if self.looks.admits(now, source) && self.looks.len() < self.config.limits.looks_max {
+        if self.looks.admits(now, source) && self.looks.has_room(&source) {
             self.look_or_wait(now, source, Sought::Answer { asker, wanted, after: None });
         } else {
             self.counters.add("queries over rate");
