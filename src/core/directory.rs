@@ -248,8 +248,12 @@ impl Directory {
             // Nobody announces itself too soon, but one datagram may take longer than another.
             let soonest = known.interval().saturating_mul(7).checked_div(8).unwrap_or_default();
             let regular = now.since(known.announced) >= soonest;
-            // What is known for it is known of it at its address.
-            let standing = if moved { Standing::Asked } else { known.standing };
+            // What is known for it is known of it at its address; and that it announces itself regularly, of this interval.
+            let standing = match known.standing {
+                _ if moved => Standing::Asked,
+                Standing::Regular if another => Standing::Announced,
+                standing => standing,
+            };
             known.standing = standing.after(heard.by, regular);
             if before.ip() != heard.addr.ip() {
                 self.at_address.remove(&(before.ip(), peer));

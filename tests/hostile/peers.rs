@@ -64,6 +64,11 @@ impl Bench {
         if number.is_multiple_of(AT_ONCE) {
             self.wait(100);
         }
+        self.hear_at_once(from, bytes);
+    }
+
+    /// The same without a wait.
+    fn hear_at_once(&mut self, from: SocketAddr, bytes: &[u8]) {
         self.peer.handle(self.now, Input::Datagram { iface: IfaceId(0), from, bytes });
         while self.peer.poll().is_some() {}
     }
@@ -312,7 +317,9 @@ fn who_is_at_another_port_of_the_same_host_is_another() {
         bench.get_known(Wanted::Id(CONTENT));
         let conn = bench.dialled(host(2), good);
         let other = bench.comes(host(2), good, 7118);
-        assert!(bench.is_closing(other) && !bench.is_closing(conn));
+        assert!(!bench.is_closing(conn) && bench.address_of(good.0[0]) == Some(host(2)));
+        bench.leaves(other);
+        assert!(bench.lists(good));
     }
 }
 
@@ -423,4 +430,57 @@ fn a_peer_that_says_at_its_known_address_that_it_is_connected_is_known_by_that_c
     assert_eq!(bench.address_of(2), Some(host(2)));
     bench.hear(host(66), &announcement(2, 9, Vec::new()));
     assert_eq!(bench.address_of(2), Some(host(2)));
+}
+
+/// An announcement of a peer that offers nothing, and says how often it announces itself.
+fn presence_every(peer: PeerId, interval_ms: u64, answers: Option<u64>) -> Vec<u8> {
+    let announcement = Announcement {
+        peer,
+        user: "x".into(),
+        port: 7117,
+        interval_ms,
+        known_peers: 9,
+        generation: 1,
+        catalogue: 0,
+        entries: Vec::new(),
+        answers,
+    };
+    datagram::encode_announcement(&announcement).0
+}
+
+#[test]
+fn a_longer_interval_is_not_believed_because_of_a_shorter_one() {
+    let mut bench = Bench::new();
+    for (pause, interval) in [(0, 1_000), (1_000, 1_000), (1_000, 3_600_000)] {
+        bench.wait(pause);
+        for number in 0..4_096 {
+            bench.hear_at_once(invented_host(number), &presence_every(id(number), interval, None));
+        }
+    }
+    assert_eq!(bench.known(), 4_096);
+    // Those that announce themselves at the interval that they tell take the places, and keep them.
+    for _ in 0..2 {
+        bench.wait(60_000);
+        bench.flood(10_000, 100, invented_host);
+    }
+    bench.flood(20_000, 4_000, invented_host);
+    let good = (10_000..10_100).filter(|number| bench.knows(id(*number))).count();
+    assert_eq!(good, 100);
+}
+
+#[test]
+fn forged_answers_do_not_displace_who_announces_itself_regularly() {
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        bench.flood(10_000, 100, invented_host);
+        bench.wait(60_000);
+    }
+    bench.get(Wanted::Name("talk.mkv".into()));
+    let nonce = bench.nonce();
+    for number in 0..6_000 {
+        bench.hear_at_once(invented_host(number), &presence_every(id(number), 3_600_000, Some(nonce)));
+    }
+    assert_eq!(bench.known(), 4_096);
+    let good = (10_000..10_100).filter(|number| bench.knows(id(*number))).count();
+    assert_eq!(good, 100);
 }

@@ -14,10 +14,10 @@ pub(super) enum Standing {
     Seeks,
     /// It announced itself once, or again sooner than it says that it does: anybody can send two datagrams.
     Announced,
+    /// It answered a question of this peer, or somebody who heard the question did so in its name.
+    Answered,
     /// It announced itself again at its own interval.
     Regular,
-    /// It answered a question of this peer.
-    Answered,
     /// It said hello over a connection.
     Greeted,
 }
@@ -43,12 +43,12 @@ impl Standing {
         self.max(shown)
     }
 
-    /// The best standing that gives way to a new peer that was heard so, where no connection is concerned. That even those
-    /// that answered do, after all others, is because answers can be forged by whoever hears the question.
+    /// The best standing that gives way to a new peer that was heard so, where no connection is concerned. Even those that
+    /// announce themselves regularly do, after all others, because whoever has patience can invent them.
     pub(super) fn gives_way_to(by: By) -> Standing {
         match by {
             By::Question => Standing::Seeks,
-            By::Announcement | By::Answer | By::Hello => Standing::Answered,
+            By::Announcement | By::Answer | By::Hello => Standing::Regular,
         }
     }
 }

@@ -141,6 +141,11 @@ fn a_second_announcement_counts_at_the_interval_that_was_told() {
     assert_eq!(standing(&directory), Some(Standing::Announced));
     hear(&mut directory, 2_000, every(1)).unwrap();
     assert_eq!(standing(&directory), Some(Standing::Regular));
+    hear(&mut directory, 2_500, every(3_600)).unwrap();
+    assert_eq!(standing(&directory), Some(Standing::Announced));
+    hear(&mut directory, 2_600, every(1)).unwrap();
+    hear(&mut directory, 3_600, every(1)).unwrap();
+    assert_eq!(standing(&directory), Some(Standing::Regular));
     hear(&mut directory, 9_000, Heard { addr: heard(1, 2).addr, ..every(1) }).unwrap();
     assert_eq!(standing(&directory), Some(Standing::Announced));
     // A question in between changes nothing.
