@@ -460,8 +460,10 @@ impl Connection {
             return self.drop_outbox();
         }
         due.for_each(|frame| frame::encode(&frame, &mut self.outbox));
-        if let Some(frame) = last.filter(|_| self.identity.is_some() || self.dialled) {
-            // A stranger that came in gets no reply.
+        if let Some(frame) =
+            last.filter(|_| self.identity.is_some() || self.dialled || !self.outbox.is_empty())
+        {
+            // A stranger that came in and did not say hello gets no reply.
             self.encode(&frame);
         }
     }
@@ -480,6 +482,14 @@ impl Connection {
         if let Some(bytes) = self.outbox.get(self.outbox_sent..).filter(|bytes| !bytes.is_empty()) {
             let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
             return Segment::Bytes { bytes, span_of };
+    /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
+    /// is here.
+    pub(in crate::core) fn answer_hello(&mut self, hello: &Frame) {
+        if !self.dialled && self.phase == Phase::Greeting {
+            self.encode(hello);
+        }
+    }
+
         }
         match &self.outgoing {
             Some(out) => Segment::Span {

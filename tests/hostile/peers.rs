@@ -484,3 +484,31 @@ fn forged_answers_do_not_displace_who_announces_itself_regularly() {
     let good = (10_000..10_100).filter(|number| bench.knows(id(*number))).count();
     assert_eq!(good, 100);
 }
+
+#[test]
+fn who_dials_again_hears_that_a_peer_is_there() {
+    for first_hears in [2, 200] {
+        let mut bench = Bench::new();
+        let first = bench.comes(host(2), PeerId([first_hears; 16]), 7117);
+        bench.heard(first);
+        let second = bench.comes(host(2), PeerId([first_hears; 16]), 7117);
+        let heard = bench.heard(second);
+        assert!(
+            matches!(&heard[..], [Frame::Hello(_), Frame::Bye { reason }] if reason == "a second connection"),
+            "{heard:?}"
+        );
+    }
+    // So whoever dials a peer that has a connection already counts its endpoint as one where a peer is.
+    let mut bench = Bench::with_fixed(vec![host(3)]);
+    bench.comes(host(2), PeerId([2; 16]), 7117);
+    bench.get(Wanted::Name("talk.mkv".into()));
+    for _ in 0..4 {
+        for (conn, _) in std::mem::take(&mut bench.dials) {
+            bench.tell(Input::Connected { conn });
+            bench.greets(conn, PeerId([2; 16]), 7117);
+            bench.says_unchecked(conn, &Frame::Bye { reason: "a second connection".into() });
+        }
+        bench.wait(1_000);
+    }
+    assert!(!bench.events.iter().any(|event| matches!(event, Event::NotAPeer { .. })), "{:?}", bench.events);
+}

@@ -38,14 +38,14 @@ impl Peer {
         };
         let from = self.connections.get(conn).map(|c| SocketAddr::new(c.addr.ip(), hello.port));
         if self.links.guests_of(&hello.peer).any(|guest| endpoint(guest) == from) {
-            return self.close(now, conn, Some(SECOND));
+            return self.turn_away(now, conn, Some(SECOND));
         }
         let host = |conn| self.connections.get(conn).map(|connection| connection.addr.ip());
         let ip = host(conn);
         let of_this_host = ip.is_some_and(|ip| ip.is_loopback() || self.config.own_addresses.contains(&ip));
         let of_address = self.links.guests().filter(|(_, guest)| host(*guest) == ip).count();
         if !of_this_host && of_address >= self.config.limits.peers_per_address_max {
-            return self.close(now, conn, Some("no room for another peer"));
+            return self.turn_away(now, conn, Some("no room for another peer"));
         }
         let peer = hello.peer;
         self.links.guest_opened(peer, conn);

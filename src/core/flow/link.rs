@@ -85,14 +85,14 @@ impl Peer {
             if dialled {
                 self.dialer.is_self(addr);
             }
-            return self.close(now, conn, None);
+            return self.turn_away(now, conn, None);
         }
         if hello.v != PROTOCOL_VERSION {
-            return self.close(now, conn, Some("this peer speaks protocol version 1"));
+            return self.turn_away(now, conn, Some("this peer speaks protocol version 1"));
         }
         let endpoint = SocketAddr::new(addr.ip(), hello.port);
         if self.dialer.is_struck(now, &endpoint) {
-            return self.close(now, conn, Some("struck"));
+            return self.turn_away(now, conn, Some("struck"));
         }
         if dialled {
             self.dialer.answered(&addr);
@@ -128,7 +128,7 @@ impl Peer {
             by: By::Hello,
         };
         if !self.hear(now, heard) {
-            return self.close(now, conn, Some("no room for another peer"));
+            return self.turn_away(now, conn, Some("no room for another peer"));
         }
         let peer = hello.peer;
         self.open(now, conn, hello, false);
@@ -141,6 +141,15 @@ impl Peer {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.phase = Phase::Open;
         connection.since = now;
+    /// Closes a connection on which somebody said hello; `why` is told to the other side.
+    pub(super) fn turn_away(&mut self, now: Time, conn: ConnId, why: Option<&str>) {
+        let hello = self.hello();
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.answer_hello(&hello);
+        }
+        self.close(now, conn, why);
+    }
+
         connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port, guest });
         if !connection.dialled {
             connection.push(reply);
@@ -364,7 +373,7 @@ impl Peer {
         if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
             self.links.undialled(&connection.addr, conn);
         }
-        self.close(now, conn, Some(SECOND));
+        self.turn_away(now, conn, Some(SECOND));
     }
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
