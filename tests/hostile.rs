@@ -307,6 +307,7 @@ fn who_comes_in_with_the_id_of_another_replaces_nobody() {
         let dialled = bench.dials.first().expect("who has it is dialled").0;
         bench.tell(Input::Connected { conn: dialled });
         bench.says_hello(dialled, id);
+        // It is served, and is not that peer.
         let other = bench.connected(host(66), id);
         assert!(bench.is_closing(other) && !bench.is_closing(dialled));
         assert_eq!(bench.address_of(id), Some(host(2)));

@@ -56,6 +56,18 @@ pub(in crate::core) enum Phase {
     Closing,
 }
 
+/// What is known of a connection: whether the peer that its hello names is where it says that it listens. An id
+/// is public, and proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) enum Claim {
+    /// It was not dialled there since.
+    Untested,
+    /// It answered there.
+    Proven,
+    /// Another peer answered there, or none.
+    Refuted,
+}
+
 /// Who is at the other end, from its hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) struct Identity {
@@ -217,6 +229,7 @@ pub(in crate::core) struct Connection {
     /// When a chunk last went over it, in either direction.
     pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
+    pub(in crate::core) claim: Claim,
     /// Where the directory found it last.
     pub(in crate::core) seat: Option<Seat>,
     by_content: FewMap<ContentId, u32>,
@@ -244,6 +257,7 @@ impl Connection {
             first_words: None,
             payload: None,
             identity: None,
+            claim: if dialled { Claim::Proven } else { Claim::Untested },
             seat: None,
             decoder: Decoder::default(),
             incoming: None,
@@ -468,6 +482,14 @@ impl Connection {
         }
     }
 
+    /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
+    /// is here.
+    pub(in crate::core) fn answer_hello(&mut self, hello: &Frame) {
+        if !self.dialled && self.phase == Phase::Greeting {
+            self.encode(hello);
+        }
+    }
+
     /// Drops what is encoded.
     pub(in crate::core) fn drop_outbox(&mut self) {
         self.outbox.clear();
@@ -482,14 +504,6 @@ impl Connection {
         if let Some(bytes) = self.outbox.get(self.outbox_sent..).filter(|bytes| !bytes.is_empty()) {
             let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
             return Segment::Bytes { bytes, span_of };
-    /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
-    /// is here.
-    pub(in crate::core) fn answer_hello(&mut self, hello: &Frame) {
-        if !self.dialled && self.phase == Phase::Greeting {
-            self.encode(hello);
-        }
-    }
-
         }
         match &self.outgoing {
             Some(out) => Segment::Span {

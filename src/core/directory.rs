@@ -315,6 +315,12 @@ impl Directory {
     /// The peers without a connection that are known at an endpoint where another is.
     pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
         let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
+    /// The peers that are known at an endpoint.
+    pub(in crate::core) fn peers_at(&self, endpoint: &SocketAddr) -> Vec<PeerId> {
+        let at_endpoint = |peer: &&PeerId| self.peers.get(peer).is_some_and(|known| known.addr == *endpoint);
+        self.at_address(endpoint.ip()).filter(at_endpoint).copied().collect()
+    }
+
         let at_endpoint = |known: &Known| known.addr == *endpoint && known.connections == 0;
         others.filter(|peer| self.peers.get(peer).is_some_and(at_endpoint)).copied().collect()
     }

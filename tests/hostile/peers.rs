@@ -486,6 +486,52 @@ fn forged_answers_do_not_displace_who_announces_itself_regularly() {
 }
 
 #[test]
+fn who_says_hello_first_with_the_id_of_another_does_not_keep_it_out() {
+    let mut bench = Bench::new();
+    bench.offers(CONTENT, "talk.mkv");
+    let good = PeerId([2; 16]);
+    let squatter = bench.comes(host(66), good, 7117);
+    let conn = bench.comes(host(2), good, 7117);
+    bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    assert!(!bench.is_closing(conn), "it is served");
+    // Whether somebody with this id is where the first one says that it listens, a dial shows.
+    let (dial, to) = bench.dials.pop().expect("the known address is tried");
+    assert_eq!((to, bench.address_of(2)), (host(66), Some(host(66))));
+    bench.tell(Input::Broken { conn: dial, why: BrokenWhy::Refused });
+    let proof = bench.dialled(host(2), good);
+    assert_eq!(bench.address_of(2), Some(host(2)));
+    assert!(bench.is_closing(squatter));
+    // The peer closes one of the two connections, and is known where it is all the same.
+    bench.says(proof, &Frame::Bye { reason: "a second connection".into() });
+    assert!(!bench.is_closing(conn));
+    assert_eq!(bench.address_of(2), Some(host(2)));
+    bench.hear(host(2), &announcement(2, 1, vec![entry(ContentId([8; 32]), "other.mkv", 7)]));
+    assert!(bench.peer.status(bench.now).contents.iter().any(|content| content.id == ContentId([8; 32])));
+}
+
+#[test]
+fn who_answers_where_it_is_known_to_be_stays_the_peer_whoever_says_its_id() {
+    for answers_with in [2, 77] {
+        let mut bench = Bench::new();
+        let good = PeerId([2; 16]);
+        let first = bench.comes(host(2), good, 7117);
+        bench.heard(first);
+        let guest = bench.comes(host(66), good, 7117);
+        assert!(!bench.is_closing(guest));
+        let answered = bench.dialled(host(2), PeerId([answers_with; 16]));
+        bench.heard(answered);
+        assert_eq!(bench.address_of(2), Some(host(2)));
+        // Once that is known, nobody can make it dial again and again.
+        for last in 67..90 {
+            bench.comes(host(last), good, 7117);
+            bench.wait(100);
+        }
+        let dials = bench.dials.iter().filter(|(_, to)| *to == host(2)).count();
+        assert_eq!(dials, 0, "answers with {answers_with}");
+    }
+}
+
+#[test]
 fn who_dials_again_hears_that_a_peer_is_there() {
     for first_hears in [2, 200] {
         let mut bench = Bench::new();

@@ -5,8 +5,9 @@
 
 use std::net::SocketAddr;
 
+use crate::core::connection::Claim;
 use crate::core::directory::{By, Heard};
-use crate::core::door::{ConnId, PeerRef};
+use crate::core::door::{ConnId, Event, PeerRef};
 use crate::core::flow::link::SECOND;
 use crate::core::id::PeerId;
 use crate::core::peer::Peer;
@@ -53,10 +54,60 @@ impl Peer {
         self.review_connection(now, conn);
         self.wake(now, conn);
         self.note_recipient(now);
-        // Where a peer was only heard to be may be an invention, and this connection its own: a dial will show.
-        if let Some(known) = self.directory.get(&peer).filter(|known| !known.is_greeted()) {
-            let addr = known.addr;
-            self.dial_or_wait(now, addr);
+        self.test_claims(now, &peer);
+    }
+
+    /// Two say that they are a peer. Unless it answered where it is known to be, it may be either, and dials show which: first
+    /// one to the known address, and when the peer is not there, one to where each guest says that it listens.
+    fn test_claims(&mut self, now: Time, peer: &PeerId) {
+        let Some(known) = self.directory.get(peer) else { return };
+        let addr = known.addr;
+        let Some(standing) = self.links.to_peer(peer) else {
+            if !known.is_greeted() {
+                self.dial_or_wait(now, addr);
+            }
+            return;
+        };
+        match self.claim_of(standing) {
+            Claim::Proven => {}
+            Claim::Untested => {
+                self.dial_though_connected(now, addr);
+            }
+            Claim::Refuted => {
+                let guests = self.links.guests_of(peer).filter_map(|guest| self.connections.get(guest));
+                let endpoints: Vec<SocketAddr> = guests.map(|guest| guest.peer_ref().addr).collect();
+                for endpoint in endpoints {
+                    self.dial(now, endpoint);
+                }
+            }
+        }
+    }
+
+    fn claim_of(&self, conn: ConnId) -> Claim {
+        self.connections.get(conn).map_or(Claim::Untested, |connection| connection.claim)
+    }
+
+    /// An endpoint was dialled, and this peer answered, or none. So it is known who came in from there, and who did not.
+    pub(super) fn test_claims_at(&mut self, endpoint: &SocketAddr, there: Option<&PeerId>) {
+        for peer in self.directory.peers_at(endpoint) {
+            let connection = self.links.to_peer(&peer).and_then(|conn| self.connections.get_mut(conn));
+            if let Some(connection) = connection.filter(|connection| connection.claim == Claim::Untested) {
+                connection.claim = if Some(&peer) == there { Claim::Proven } else { Claim::Refuted };
+            }
+        }
+    }
+
+    /// A peer answered where it was dialled: whoever came in with its id, and is not where it says, is somebody else.
+    pub(super) fn end_refuted_claim(&mut self, now: Time, endpoint: &SocketAddr, peer: &PeerId) {
+        let is_elsewhere = self.directory.get(peer).is_some_and(|known| known.addr != *endpoint);
+        let Some(standing) = self.links.to_peer(peer).filter(|_| is_elsewhere) else { return };
+        if self.claim_of(standing) == Claim::Refuted {
+            self.counters.add("connections with the id of another peer");
+            self.close(now, standing, Some("another peer answers with this id"));
+            if let Some(gone) = self.directory.peer_ref(peer) {
+                self.directory.remove(peer);
+                self.event(Event::PeerLost(gone));
+            }
         }
     }
 
@@ -97,6 +148,11 @@ impl Peer {
     /// A dial may have failed, or a peer may have said who it is: see [`Peer::believe_guest`].
     pub(super) fn review_guests(&mut self, now: Time) {
         let guests: Vec<PeerId> = self.links.guests().map(|(peer, _)| *peer).collect();
-        guests.iter().for_each(|peer| self.believe_guest(now, peer));
+        for peer in guests {
+            self.believe_guest(now, &peer);
+            if self.links.to_peer(&peer).is_some() && self.links.guests_of(&peer).next().is_some() {
+                self.test_claims(now, &peer);
+            }
+        }
     }
 }

@@ -18,11 +18,15 @@ pub(super) const SECOND: &str = "a second connection";
 impl Peer {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
     pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
+        if self.is_connected(&to) { None } else { self.dial_though_connected(now, to) }
+    }
+
+    /// The same, whoever is connected and says that it listens there.
+    pub(super) fn dial_though_connected(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
         let own = to.port() == self.config.tcp_port && self.config.own_addresses.contains(&to.ip());
         if own
             || self.leaving.is_some()
             || self.links.to_endpoint(&to).is_some()
-            || self.is_connected(&to)
             || !self.dialer.may_dial(now, &to)
             || !self.make_room(now, to.ip())
         {
@@ -98,6 +102,8 @@ impl Peer {
             self.dialer.answered(&addr);
             if addr == endpoint {
                 self.forget_impostors(&endpoint, &hello.peer);
+                self.test_claims_at(&endpoint, Some(&hello.peer));
+                self.end_refuted_claim(now, &endpoint, &hello.peer);
             }
         }
         self.meet(dialled.then_some(addr), endpoint, hello.peer);
@@ -106,8 +112,11 @@ impl Peer {
             self.pusher.meet(addr, hello.peer);
         }
         let elsewhere = self.is_elsewhere(&hello.peer, dialled.then_some(addr), &endpoint);
+        if elsewhere {
+            return self.receive_guest(now, conn, hello);
+        }
         if let Some(other) = self.links.to_peer(&hello.peer) {
-            if elsewhere || self.is_surplus(other, conn, &hello.peer) {
+            if self.is_surplus(other, conn, &hello.peer) {
                 return self.close_second(now, conn);
             }
             self.close_second(now, other);
@@ -115,9 +124,6 @@ impl Peer {
                 // A guest took the place of the one that was closed.
                 return self.close_second(now, conn);
             }
-        }
-        if elsewhere {
-            return self.receive_guest(now, conn, hello);
         }
         let heard = Heard {
             peer: hello.peer,
@@ -135,12 +141,6 @@ impl Peer {
         self.connect(now, conn, &peer);
     }
 
-    /// Both sides have said hello.
-    pub(super) fn open(&mut self, now: Time, conn: ConnId, hello: Hello, guest: bool) {
-        let reply = self.hello();
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.phase = Phase::Open;
-        connection.since = now;
     /// Closes a connection on which somebody said hello; `why` is told to the other side.
     pub(super) fn turn_away(&mut self, now: Time, conn: ConnId, why: Option<&str>) {
         let hello = self.hello();
@@ -150,6 +150,12 @@ impl Peer {
         self.close(now, conn, why);
     }
 
+    /// Both sides have said hello.
+    pub(super) fn open(&mut self, now: Time, conn: ConnId, hello: Hello, guest: bool) {
+        let reply = self.hello();
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.phase = Phase::Open;
+        connection.since = now;
         connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port, guest });
         if !connection.dialled {
             connection.push(reply);
@@ -334,6 +340,7 @@ impl Peer {
         let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
         if was == Phase::Dialling || said.is_some() {
             self.dialer.unanswered(addr);
+            self.test_claims_at(&addr, None);
         }
         if was == Phase::Open && now.since(since) >= self.config.limits.redial_forgives {
             self.dialer.succeeded(&addr);
