@@ -19,7 +19,7 @@ const SECONDS_AT_ONCE: u32 = 4;
 /// The first so many datagrams of a source in a second may take all of what is left; its others half of it, so that few sources
 /// that say much keep out nobody who says little.
 const FIRST_OF_SOURCE: u32 = 2;
-/// Datagrams of one source that are read in a second although they turn out to be junk.
+/// Datagrams of one source that turn out to be junk and count apart, in a second.
 const JUNK_OF_SOURCE: u32 = 4;
 
 /// Of whom a datagram is, as far as can be told without reading it.
@@ -59,12 +59,11 @@ impl Rates {
         source: IpAddr,
         question: bool,
     ) -> bool {
-        // Somebody else may send junk in the name of who answers, but does not know the nonce.
-        let quiet = standing == Standing::Answers || self.junk.is_quiet(now, source);
-        quiet && self.of(standing).admits(now, source, question)
+        self.of(standing).admits(now, source, question)
     }
 
-    /// A datagram was read, and is `junk` or not.
+    /// A datagram was read, and is `junk` or not. Junk beyond its allowance counts like anything else of its source: anybody
+    /// can send it in the name of another, so that it must not silence anybody at once.
     pub(in crate::core) fn took(
         &mut self,
         now: Time,
@@ -267,8 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn junk_has_an_allowance_of_its_own_and_its_sources_are_not_read_for_the_rest_of_a_second() {
-        let mut rates = Rates::new(&Limits { datagrams_per_s: 10, ..Limits::default() });
+    fn junk_has_an_allowance_of_its_own_and_what_exceeds_it_counts_like_the_rest() {
+        let limits = Limits { datagrams_per_s: 10, datagrams_per_source_per_s: 6, ..Limits::default() };
+        let mut rates = Rates::new(&limits);
         let host = |last| IpAddr::from([10, 0, 0, last]);
         let mut junk = |ms, last| {
             let now = Time::from_millis(ms);
@@ -278,7 +278,7 @@ mod tests {
             }
             admitted
         };
-        assert_eq!((0..9).filter(|_| junk(0, 1)).count(), 4);
+        assert_eq!((0..20).filter(|_| junk(0, 1)).count(), 4 + 6);
         assert!(junk(0, 2) && junk(1_000, 1));
         assert!(rates.admits(Time::from_millis(1_000), Standing::Stranger, host(3), false));
         // Once that is used up, it costs the strangers theirs, and nobody else.

@@ -558,3 +558,16 @@ fn who_dials_again_hears_that_a_peer_is_there() {
     }
     assert!(!bench.events.iter().any(|event| matches!(event, Event::NotAPeer { .. })), "{:?}", bench.events);
 }
+
+#[test]
+fn junk_in_the_name_of_a_host_does_not_silence_it() {
+    let mut bench = Bench::new();
+    let mut junk = b"{\"chunkcast\":1,\"query\":{\"peer\":\"".to_vec();
+    junk.resize(600, b'x');
+    bench.wait(5_000);
+    for _ in 0..8 {
+        bench.hear(host(2), &junk);
+    }
+    bench.hear(host(2), &presence(id(7), None));
+    assert!(bench.knows(id(7)));
+}

@@ -34,7 +34,8 @@ impl Peer {
             return self.counters.add("datagrams over rate");
         }
         let decoded = datagram::decode(bytes);
-        self.rates.took(now, standing, source, question, decoded.is_err());
+        let junk = decoded.as_ref().is_err_and(|why| !matches!(why, DatagramError::Pattern));
+        self.rates.took(now, standing, source, question, junk);
         match decoded {
             Ok(Datagram::Announcement(announcement)) => self.on_announcement(now, iface, from, announcement),
             Ok(Datagram::Query(query)) => self.on_query(now, iface, from, query),
