@@ -169,9 +169,12 @@ impl Directory {
         self.peers.len()
     }
 
-    /// Whether a peer is known at this address.
-    pub(in crate::core) fn is_known_at(&self, ip: &IpAddr) -> bool {
-        self.at_address(*ip).next().is_some()
+    /// Whether a peer at this address is more than an invention may be: it is connected, answered, said hello or announces
+    /// itself regularly. Looks at no more peers than an address may have.
+    pub(in crate::core) fn is_proven_at(&self, ip: &IpAddr) -> bool {
+        let mut peers = self.at_address(*ip).take(self.limits.peers_per_address_max);
+        let is_proven = |known: &Known| known.connections > 0 || known.standing >= Standing::Answered;
+        peers.any(|peer| self.peers.get(peer).is_some_and(is_proven))
     }
 
     /// A peer.
@@ -312,15 +315,15 @@ impl Directory {
         self.at_address.range(ends).map(|(_, peer)| peer)
     }
 
-    /// The peers without a connection that are known at an endpoint where another is.
-    pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
-        let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
     /// The peers that are known at an endpoint.
     pub(in crate::core) fn peers_at(&self, endpoint: &SocketAddr) -> Vec<PeerId> {
         let at_endpoint = |peer: &&PeerId| self.peers.get(peer).is_some_and(|known| known.addr == *endpoint);
         self.at_address(endpoint.ip()).filter(at_endpoint).copied().collect()
     }
 
+    /// The peers without a connection that are known at an endpoint where another is.
+    pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
+        let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
         let at_endpoint = |known: &Known| known.addr == *endpoint && known.connections == 0;
         others.filter(|peer| self.peers.get(peer).is_some_and(at_endpoint)).copied().collect()
     }

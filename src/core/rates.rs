@@ -27,7 +27,7 @@ const JUNK_OF_SOURCE: u32 = 4;
 pub(in crate::core) enum Standing {
     /// Somebody who heard a question of ours, and says so.
     Answers,
-    /// An address at which a peer is known.
+    /// An address of a peer that is connected, answered, said hello or announces itself regularly.
     Known,
     /// Anybody else.
     Stranger,

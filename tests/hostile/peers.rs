@@ -571,3 +571,29 @@ fn junk_in_the_name_of_a_host_does_not_silence_it() {
     bench.hear(host(2), &presence(id(7), None));
     assert!(bench.knows(id(7)));
 }
+
+#[test]
+fn the_addresses_of_invented_peers_have_no_allowance_of_their_own() {
+    let limits = Limits { datagrams_per_s: 40, ..Limits::default() };
+    let mut bench = Bench::with_limits(limits);
+    let regular = id(1_000_000);
+    bench.hear(host(2), &presence(regular, None));
+    bench.wait(60_000);
+    bench.hear(host(2), &presence(regular, None));
+    // An invented peer at each of many addresses; they are heard again and again.
+    for number in 0..100 {
+        bench.wait(100);
+        bench.hear_at_once(invented_host(number), &presence(id(number), None));
+    }
+    bench.wait(10_000);
+    for _ in 0..4 {
+        for number in 0..100 {
+            bench.hear_at_once(invented_host(number), &presence(id(number), None));
+        }
+    }
+    bench.drain();
+    let refused = bench.counter("datagrams over rate");
+    assert!(refused > 0);
+    bench.hear(host(2), &presence(regular, None));
+    assert_eq!(bench.counter("datagrams over rate"), refused);
+}

@@ -27,7 +27,7 @@ impl Peer {
             () if datagram::answers(bytes).is_some_and(|nonce| self.announcer.is_answer(now, nonce)) => {
                 Standing::Answers
             }
-            () if self.directory.is_known_at(&source) => Standing::Known,
+            () if self.directory.is_proven_at(&source) => Standing::Known,
             () => Standing::Stranger,
         };
         if !self.rates.admits(now, standing, source, question) {
