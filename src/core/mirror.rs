@@ -18,6 +18,8 @@ pub(in crate::core) const MIRRORED_MAX: usize = 500_000;
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 /// The longest.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// Of the whole room this part may be taken by what is kept of contents that failed, so that they go on where they ended.
+const KEPT_PART: u64 = 4;
 /// A peer's catalogue is walked again no sooner than this.
 const WALK_GAP: Duration = Duration::from_secs(2);
 /// The same after a walk that found no end of it.
@@ -34,11 +36,11 @@ enum Course {
     Gone,
 }
 
-/// A content on its way. A claim of its size takes no room, only what came of it does: else whoever announces large files
-/// that never come would keep all others out.
+/// A content on its way. A claim of its size takes no room: else whoever announces large files that never come would keep all
+/// others out. With its first chunk it takes the room for all of it, so that what is begun can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Coming {
-    /// Bytes of the room that are its: as many as came.
+    /// Bytes of the room that are its: those of its part that were kept, or all of its verified size.
     bytes: u64,
     failures: u32,
     /// While nothing of it came: the address that claims to have it.
@@ -53,6 +55,17 @@ struct Failed {
     failures: u32,
     name: String,
     size: u64,
+    /// Bytes of the room that its part takes, which is kept.
+    kept_bytes: u64,
+}
+
+/// What follows when a content failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Failure {
+    /// It is tried again from then on.
+    pub(in crate::core) again: Time,
+    /// Its part is to be deleted.
+    pub(in crate::core) drops_part: bool,
 }
 
 /// A walk through one peer's catalogue.
@@ -77,7 +90,7 @@ pub(in crate::core) enum Refusal {
     NoRoom,
     /// There are no books for it.
     TooMany,
-    /// Of too many others from the same address nothing came yet: it is put off.
+    /// Of too many others from the same address nothing came yet, or what is coming has all the room: it is put off.
     Later,
 }
 
@@ -95,6 +108,11 @@ pub(in crate::core) struct Mirror {
     pub(in crate::core) full_said: bool,
     /// Bytes that may still come.
     room_bytes: u64,
+    /// Bytes that could come at the start.
+    room_bytes_max: u64,
+    /// Bytes of the room that contents have which are coming, and parts of those that failed.
+    coming_bytes: u64,
+    kept_bytes: u64,
     /// Contents of which nothing came yet: how many from each address there may be, and are.
     claims_max: usize,
     claims: SortedMap<IpAddr, usize>,
@@ -121,6 +139,9 @@ impl Mirror {
             wanted,
             full_said: false,
             room_bytes,
+            room_bytes_max: room_bytes,
+            coming_bytes: 0,
+            kept_bytes: 0,
             claims_max,
             claims: SortedMap::new(),
             put_off: SortedMap::new(),
@@ -155,9 +176,9 @@ impl Mirror {
         size: u64,
         claimed_by: Option<IpAddr>,
     ) -> Result<(), Refusal> {
-        let failures = match self.failed.get(&content) {
+        let (failures, kept_bytes) = match self.failed.get(&content) {
             Some(failed) if failed.again > now => return Err(Refusal::Known),
-            failed => failed.map_or(0, |failed| failed.failures),
+            failed => failed.map_or((0, 0), |failed| (failed.failures, failed.kept_bytes)),
         };
         if self.courses.contains_key(&content) {
             return Err(Refusal::Known);
@@ -165,8 +186,12 @@ impl Mirror {
         if self.courses.len().saturating_add(self.failed.len()) >= MIRRORED_MAX {
             return Err(Refusal::TooMany);
         }
-        if size > self.room_bytes {
+        let more_bytes = size.saturating_sub(kept_bytes);
+        if more_bytes > self.room_bytes.saturating_add(self.coming_bytes) {
             return Err(Refusal::NoRoom);
+        }
+        if more_bytes > self.room_bytes {
+            return Err(Refusal::Later);
         }
         if let Some(ip) = claimed_by {
             let claims = self.claims.entry(ip).or_insert(0);
@@ -176,7 +201,9 @@ impl Mirror {
             *claims = claims.saturating_add(1);
         }
         self.failed.remove(&content);
-        self.courses.insert(content, Course::Coming(Coming { bytes: 0, failures, claimed_by }));
+        self.kept_bytes = self.kept_bytes.saturating_sub(kept_bytes);
+        self.coming_bytes = self.coming_bytes.saturating_add(kept_bytes);
+        self.courses.insert(content, Course::Coming(Coming { bytes: kept_bytes, failures, claimed_by }));
         Ok(())
     }
 
@@ -193,53 +220,76 @@ impl Mirror {
         }
     }
 
-    /// So many bytes of a content that is being fetched are here; they take room. False when there is none for them.
-    pub(in crate::core) fn came(&mut self, content: &ContentId, bytes: u64) -> bool {
+    /// A content that is being fetched takes room for all of its `size` bytes, before any of them is written. False when there
+    /// is none.
+    pub(in crate::core) fn reserve(&mut self, content: &ContentId, size: u64) -> bool {
         let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return true };
-        let claimed_by = coming.claimed_by.take();
-        let more = bytes.saturating_sub(coming.bytes);
-        let room = self.room_bytes.checked_sub(more);
-        if let Some(room) = room {
-            self.room_bytes = room;
-            coming.bytes = coming.bytes.saturating_add(more);
+        let more = size.saturating_sub(coming.bytes);
+        let Some(room) = self.room_bytes.checked_sub(more) else { return false };
+        self.room_bytes = room;
+        self.coming_bytes = self.coming_bytes.saturating_add(more);
+        coming.bytes = coming.bytes.saturating_add(more);
+        true
+    }
+
+    /// Nothing is there of a content that is being fetched: it has no room.
+    pub(in crate::core) fn nothing_there(&mut self, content: &ContentId) {
+        if let Some(Course::Coming(coming)) = self.courses.get_mut(content) {
+            let bytes = std::mem::take(&mut coming.bytes);
+            self.coming_bytes = self.coming_bytes.saturating_sub(bytes);
+            self.give_back(bytes);
         }
+    }
+
+    /// Some of a content that is being fetched came.
+    pub(in crate::core) fn came(&mut self, content: &ContentId) {
+        let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return };
+        let claimed_by = coming.claimed_by.take();
         self.settle(claimed_by);
-        room.is_some()
     }
 
     /// A content that was coming is here, with so many bytes; `None`: it was here all the time.
     pub(in crate::core) fn finished(&mut self, content: &ContentId, fetched: Option<u64>) {
-        let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return };
-        self.settle(coming.claimed_by);
-        match fetched {
-            Some(bytes) => {
-                self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
-                self.courses.insert(*content, Course::Here { bytes });
-            }
-            None => {
-                self.give_back(coming.bytes);
-                self.courses.remove(content);
-            }
+        let Some(coming) = self.take_coming(content) else { return };
+        let bytes = fetched.unwrap_or(0);
+        self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
+        self.give_back(coming.bytes.saturating_sub(bytes));
+        if fetched.is_some() {
+            self.courses.insert(*content, Course::Here { bytes });
         }
     }
 
-    /// A content that was coming failed. Gives when it is tried again.
+    /// A content that was coming failed; its part has `part_bytes`, or (`None`) as many as when it was begun. The part is kept,
+    /// and counted, as long as such parts are few: whoever lets many files fail would fill the room with them.
     pub(in crate::core) fn failed(
         &mut self,
         now: Time,
         content: ContentId,
         name: &str,
         size: u64,
-    ) -> Option<Time> {
-        let Some(Course::Coming(coming)) = self.courses.get(&content).copied() else { return None };
+        part_bytes: Option<u64>,
+    ) -> Option<Failure> {
+        let coming = self.take_coming(&content)?;
         let failures = coming.failures.saturating_add(1);
-        self.courses.remove(&content);
-        self.settle(coming.claimed_by);
-        self.give_back(coming.bytes);
+        let part_bytes = part_bytes.unwrap_or(coming.bytes).min(coming.bytes);
+        let kept_max = self.room_bytes_max.checked_div(KEPT_PART).unwrap_or(0);
+        let drops_part = self.kept_bytes.saturating_add(part_bytes) > kept_max;
+        let kept_bytes = if drops_part { 0 } else { part_bytes };
+        self.kept_bytes = self.kept_bytes.saturating_add(kept_bytes);
+        self.give_back(coming.bytes.saturating_sub(kept_bytes));
         let wait = RETRY_WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_WAIT_MAX);
-        let failed = Failed { again: now + wait, failures, name: name.to_owned(), size };
+        let failed = Failed { again: now + wait, failures, name: name.to_owned(), size, kept_bytes };
         self.failed.insert(content, failed);
-        Some(now + wait)
+        Some(Failure { again: now + wait, drops_part })
+    }
+
+    /// Takes out a content that was coming.
+    fn take_coming(&mut self, content: &ContentId) -> Option<Coming> {
+        let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return None };
+        self.courses.remove(content);
+        self.coming_bytes = self.coming_bytes.saturating_sub(coming.bytes);
+        self.settle(coming.claimed_by);
+        Some(coming)
     }
 
     /// A content is not here any more; its owner took it away or changed it.
@@ -372,8 +422,12 @@ impl Mirror {
     }
 
     fn give_back(&mut self, bytes: u64) {
-        self.room_bytes = self.room_bytes.saturating_add(bytes);
-        self.full_said &= bytes == 0;
+        if bytes > 0 {
+            self.room_bytes = self.room_bytes.saturating_add(bytes);
+            self.full_said = false;
+            // What waits for room may have it.
+            self.freed.extend(self.put_off.keys().map(|(ip, _)| *ip));
+        }
     }
 }
 
@@ -398,11 +452,27 @@ mod tests {
         // What is only claimed takes no room.
         assert_eq!(take(&mut mirror, B, 6), Ok(()));
         assert!(mirror.has_room(&A, 10) && !mirror.has_room(&A, 11));
-        assert!(mirror.came(&A, 4) && mirror.came(&A, 4) && mirror.came(&B, 6));
-        assert!(!mirror.came(&A, 5) && !mirror.has_room(&A, 5));
-        assert!(mirror.failed(Time::ZERO, A, "a.txt", 10).is_some());
-        assert_eq!(mirror.room_bytes, 4);
+        // With its first chunk a content takes room for all of it, and the other has to wait for that.
+        assert!(mirror.reserve(&B, 6) && mirror.reserve(&B, 6));
+        assert!(!mirror.reserve(&A, 10) && !mirror.has_room(&A, 5) && mirror.has_room(&B, 6));
+        let failed = |mirror: &mut Mirror, content, part_bytes| {
+            mirror.failed(Time::ZERO, content, "a.txt", 10, part_bytes).map(|failure| failure.drops_part)
+        };
+        assert_eq!((failed(&mut mirror, A, Some(0)), mirror.room_bytes), (Some(false), 4));
+        assert_eq!(take(&mut mirror, ContentId([3; 32]), 5), Err(Refusal::Later));
+        // A part is kept and counted, up to a quarter of the room; a larger one goes.
+        assert_eq!((failed(&mut mirror, B, Some(2)), mirror.room_bytes), (Some(false), 8));
+        let later = Time::ZERO + RETRY_WAIT_MIN;
+        assert_eq!(mirror.take(later, B, 6, None), Ok(()));
+        assert!(mirror.reserve(&B, 6) && mirror.room_bytes == 4);
+        assert_eq!((failed(&mut mirror, B, Some(3)), mirror.room_bytes), (Some(true), 10));
+        let later = later + RETRY_WAIT_MIN * 2;
+        assert_eq!(mirror.take(later, B, 6, None), Ok(()));
+        assert!(mirror.reserve(&B, 6));
+        mirror.nothing_there(&B);
+        assert!(mirror.room_bytes == 10 && mirror.reserve(&B, 6));
         mirror.finished(&B, Some(6));
+        assert_eq!(mirror.room_bytes, 4);
         mirror.gone(B);
         assert_eq!(take(&mut mirror, B, 1), Err(Refusal::Known), "taken away is not fetched again");
         assert_eq!(mirror.room_bytes, 10);
@@ -422,16 +492,18 @@ mod tests {
         mirror.put_off(ip, peer, (content(3), String::new()));
         assert!(!mirror.may_claim(&ip) && mirror.next_freed().is_none());
         // Once some of one came, another may be claimed: the first that was put off.
-        assert!(mirror.came(&content(1), 1) && mirror.may_claim(&ip));
+        mirror.came(&content(1));
+        assert!(mirror.may_claim(&ip));
         assert_eq!((mirror.next_freed(), mirror.next_freed()), (Some(ip), None));
         assert_eq!(mirror.next_put_off(other, None), None);
         assert_eq!(mirror.next_put_off(ip, None), Some((peer, (content(3), String::new()))));
         assert_eq!(mirror.next_put_off(ip, None), None);
         assert_eq!(take(&mut mirror, 3, Some(ip)), Ok(()));
         // That one more chunk of it came frees nothing again; that the others end does.
-        assert!(mirror.came(&content(1), 2) && mirror.next_freed().is_none());
+        mirror.came(&content(1));
+        assert!(mirror.next_freed().is_none());
         mirror.finished(&content(2), None);
-        mirror.failed(Time::ZERO, content(3), "c.txt", 10);
+        mirror.failed(Time::ZERO, content(3), "c.txt", 10, None);
         assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 1));
     }
 
@@ -442,7 +514,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..14 {
             mirror.take(now, A, 6, None).unwrap();
-            let again = mirror.failed(now, A, "a.txt", 6).unwrap();
+            let again = mirror.failed(now, A, "a.txt", 6, None).unwrap().again;
             assert_eq!(mirror.next_retry(now), Some(again));
             assert!(mirror.due(now).is_empty() && mirror.take(now, A, 6, None) == Err(Refusal::Known));
             assert_eq!(mirror.due(again), [(A, "a.txt".to_owned(), 6)]);

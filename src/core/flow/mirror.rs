@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
+use crate::core::downloader::Phase;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::MIRROR_STALL;
 use crate::core::mirror::{Mirror, Refusal};
@@ -81,7 +82,7 @@ impl Peer {
         }
     }
 
-    /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others from the same address.
+    /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others.
     fn fetch_or_put_off(
         &mut self,
         now: Time,
@@ -93,7 +94,8 @@ impl Peer {
             return true;
         }
         let refused = self.fetch_for_mirror(now, entry.id, &entry.name, entry.size, claimed_by);
-        let (Some(ip), Some(Refusal::Later), Some(mirror)) = (claimed_by, refused, &mut self.mirror) else {
+        let ip = self.directory.get(peer).map(|known| known.addr.ip());
+        let (Some(ip), Some(Refusal::Later), Some(mirror)) = (ip, refused, &mut self.mirror) else {
             return true;
         };
         mirror.put_off(ip, *peer, (entry.id, entry.name.clone()));
@@ -110,7 +112,8 @@ impl Peer {
                 after = Some(peer);
                 let listed: Vec<Entry> =
                     self.directory.entries_from(&peer, &from).take(PUT_OFF_LOOKS).collect();
-                let all = listed.iter().all(|entry| self.fetch_or_put_off(now, &peer, entry, Some(ip)));
+                let claimed_by = self.claims_of(&peer);
+                let all = listed.iter().all(|entry| self.fetch_or_put_off(now, &peer, entry, claimed_by));
                 if let (true, PUT_OFF_LOOKS, Some(last), Some(mirror)) =
                     (all, listed.len(), listed.last(), &mut self.mirror)
                 {
@@ -136,37 +139,65 @@ impl Peer {
         }
     }
 
-    /// A chunk came. False when it is of the mirror's and there is no room for what is here of its content.
-    pub(in crate::core) fn mirror_came(&mut self, now: Time, content: &ContentId) -> bool {
-        let (Some(mirror), Some(holding)) = (&mut self.mirror, self.catalogue.get(content)) else {
-            return true;
+    /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.
+    pub(in crate::core) fn mirror_reserves(&mut self, content: &ContentId) -> bool {
+        let geometry = self.downloader.get(content).and_then(|download| download.geometry);
+        match (&mut self.mirror, geometry) {
+            (Some(mirror), Some(geometry)) => mirror.reserve(content, geometry.size_bytes()),
+            _ => true,
+        }
+    }
+
+    /// A chunk of a content came and was right.
+    pub(in crate::core) fn mirror_came(&mut self, now: Time, content: &ContentId) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.came(content);
+            self.fetch_what_was_put_off(now);
+        }
+    }
+
+    /// A chunk was not right: when it was the first, its content has no room.
+    pub(in crate::core) fn mirror_missed(&mut self, now: Time, content: &ContentId) {
+        let has_some = self.catalogue.get(content).is_some_and(|holding| holding.count() > 0)
+            || self.downloader.get(content).is_some_and(|download| !download.storing.is_empty());
+        if let Some(mirror) = self.mirror.as_mut().filter(|_| !has_some) {
+            mirror.nothing_there(content);
+            self.fetch_what_was_put_off(now);
+        }
+    }
+
+    /// A download ended without the file: if the mirror wanted it, it is tried again. Says whether its part is to be deleted.
+    pub(in crate::core) fn mirror_failed(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        reason: &FailReason,
+    ) -> bool {
+        let Some(download) = self.downloader.get(&content) else { return false };
+        let part_bytes = match download.phase {
+            Phase::Running | Phase::Publishing => self.catalogue.get(&content).map(|holding| {
+                let (count, geometry) = (u64::from(holding.count()), holding.geometry);
+                count.saturating_mul(geometry.chunk_bytes().into()).min(geometry.size_bytes())
+            }),
+            Phase::Proving(_) => Some(0),
+            _ => None,
         };
-        let geometry = holding.geometry;
-        let bytes = u64::from(holding.count()).saturating_mul(u64::from(geometry.chunk_bytes()));
-        let has_room = mirror.came(content, bytes.min(geometry.size_bytes()));
-        if !has_room && let Some(download) = self.downloader.get(content) {
-            let text = format!("no room to mirror the rest of {}; smaller files still are", download.name);
-            self.event(Event::Warning(text));
-        }
-        self.fetch_what_was_put_off(now);
-        has_room
-    }
-
-    /// A download ended without the file: if the mirror wanted it, it is tried again.
-    pub(in crate::core) fn mirror_failed(&mut self, now: Time, content: ContentId, reason: &FailReason) {
-        let Some(download) = self.downloader.get(&content) else { return };
         let (name, size) = (&download.name, download.size_claimed);
-        let again = self.mirror.as_mut().and_then(|mirror| mirror.failed(now, content, name, size));
-        if let Some(again) = again.filter(|_| self.leaving.is_none() && *reason != FailReason::Cancelled) {
-            self.timers.set_no_later(Timer::Mirror, again);
+        let failure =
+            self.mirror.as_mut().and_then(|mirror| mirror.failed(now, content, name, size, part_bytes));
+        if let Some(failure) = failure.filter(|_| self.leaving.is_none() && *reason != FailReason::Cancelled)
+        {
+            self.timers.set_no_later(Timer::Mirror, failure.again);
         }
         self.fetch_what_was_put_off(now);
+        failure.is_some_and(|failure| failure.drops_part)
     }
 
-    /// The true size of a download is known. False when the mirror fetches it and has no room for that.
+    /// The true size of a download is known. False when the mirror fetches it and has no room for that now.
     pub(in crate::core) fn mirror_has_room(&mut self, content: &ContentId, size: u64) -> bool {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
-        if !has_room {
+        let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
+        if !has_room && grew {
             let text =
                 format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
             self.event(Event::Warning(text));
