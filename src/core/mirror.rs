@@ -43,8 +43,26 @@ struct Coming {
     /// Bytes of the room that are its: those of its part that were kept, or all of its verified size.
     bytes: u64,
     failures: u32,
-    /// While nothing of it came: the address that claims to have it.
-    claimed_by: Option<IpAddr>,
+    /// Some of it came.
+    came: bool,
+    /// While nothing of it came: who claims to have it.
+    claimed_by: Option<Claimant>,
+}
+
+/// Whose claims are counted together: those of the peers at one address that are connected, or of the others. Anybody can claim
+/// something in the name of any address, but a connection proves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::core) struct Claimant {
+    pub(in crate::core) ip: IpAddr,
+    pub(in crate::core) connected: bool,
+}
+
+/// A content that waits until a peer that offers it is connected.
+#[derive(Debug)]
+struct Parked {
+    name: String,
+    size: u64,
+    since: Time,
 }
 
 /// A content that did not come.
@@ -115,7 +133,11 @@ pub(in crate::core) struct Mirror {
     kept_bytes: u64,
     /// Contents of which nothing came yet: how many from each address there may be, and are.
     claims_max: usize,
-    claims: SortedMap<IpAddr, usize>,
+    claims: SortedMap<Claimant, usize>,
+    /// Those of the contents that are coming which wait for a peer.
+    parked: SortedMap<ContentId, Parked>,
+    /// When endpoints were last drawn to be dialled.
+    pub(in crate::core) drawn: Option<Time>,
     /// Peers of which contents were put off, and from where on in their catalogues.
     put_off: SortedMap<(IpAddr, PeerId), Title>,
     /// Addresses with fewer claims than a moment ago.
@@ -144,6 +166,8 @@ impl Mirror {
             kept_bytes: 0,
             claims_max,
             claims: SortedMap::new(),
+            parked: SortedMap::new(),
+            drawn: None,
             put_off: SortedMap::new(),
             freed: SortedSet::new(),
             courses: SortedMap::new(),
@@ -167,14 +191,13 @@ impl Mirror {
             && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
     }
 
-    /// A content is to be fetched that is said to have so many bytes; `claimed_by`: the address that says so, if claims of it
-    /// are counted.
+    /// A content is to be fetched that is said to have so many bytes; `claimed_by`: who says so, if those claims are counted.
     pub(in crate::core) fn take(
         &mut self,
         now: Time,
         content: ContentId,
         size: u64,
-        claimed_by: Option<IpAddr>,
+        claimed_by: Option<Claimant>,
     ) -> Result<(), Refusal> {
         let (failures, kept_bytes) = match self.failed.get(&content) {
             Some(failed) if failed.again > now => return Err(Refusal::Known),
@@ -193,8 +216,8 @@ impl Mirror {
         if more_bytes > self.room_bytes {
             return Err(Refusal::Later);
         }
-        if let Some(ip) = claimed_by {
-            let claims = self.claims.entry(ip).or_insert(0);
+        if let Some(claimant) = claimed_by {
+            let claims = self.claims.entry(claimant).or_insert(0);
             if *claims >= self.claims_max {
                 return Err(Refusal::Later);
             }
@@ -203,13 +226,50 @@ impl Mirror {
         self.failed.remove(&content);
         self.kept_bytes = self.kept_bytes.saturating_sub(kept_bytes);
         self.coming_bytes = self.coming_bytes.saturating_add(kept_bytes);
-        self.courses.insert(content, Course::Coming(Coming { bytes: kept_bytes, failures, claimed_by }));
+        let coming = Coming { bytes: kept_bytes, failures, came: false, claimed_by };
+        self.courses.insert(content, Course::Coming(coming));
         Ok(())
     }
 
     /// Whether a content is being fetched.
     pub(in crate::core) fn is_coming(&self, content: &ContentId) -> bool {
         matches!(self.courses.get(content), Some(Course::Coming(_)))
+    }
+
+    /// Whether a content is being fetched of which nothing came yet.
+    pub(in crate::core) fn awaits_first(&self, content: &ContentId) -> bool {
+        matches!(self.courses.get(content), Some(Course::Coming(coming)) if !coming.came)
+    }
+
+    /// A content that is to be fetched waits until a peer that offers it is connected.
+    pub(in crate::core) fn park(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
+        self.parked.insert(content, Parked { name: name.to_owned(), size, since: now });
+    }
+
+    /// A content waits no more; gives its name and size, if it did.
+    pub(in crate::core) fn unpark(&mut self, content: &ContentId) -> Option<(String, u64)> {
+        self.parked.remove(content).map(|parked| (parked.name, parked.size))
+    }
+
+    /// The contents that wait.
+    pub(in crate::core) fn parked(&self) -> impl Iterator<Item = &ContentId> {
+        self.parked.keys()
+    }
+
+    /// The peers of which contents were put off.
+    pub(in crate::core) fn peers_put_off(&self) -> impl Iterator<Item = &PeerId> {
+        self.put_off.keys().map(|(_, peer)| peer)
+    }
+
+    /// Contents that have waited for so long fail.
+    pub(in crate::core) fn fail_parked(&mut self, now: Time, after: Duration) {
+        let late = self.parked.iter().filter(|(_, parked)| now.since(parked.since) >= after);
+        let late: Vec<ContentId> = late.map(|(content, _)| *content).collect();
+        for content in late {
+            if let Some((name, size)) = self.unpark(&content) {
+                self.failed(now, content, &name, size, None);
+            }
+        }
     }
 
     /// Whether there is room for so many bytes of a content, if it is being fetched.
@@ -244,6 +304,7 @@ impl Mirror {
     /// Some of a content that is being fetched came.
     pub(in crate::core) fn came(&mut self, content: &ContentId) {
         let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return };
+        coming.came = true;
         let claimed_by = coming.claimed_by.take();
         self.settle(claimed_by);
     }
@@ -287,6 +348,7 @@ impl Mirror {
     fn take_coming(&mut self, content: &ContentId) -> Option<Coming> {
         let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return None };
         self.courses.remove(content);
+        self.parked.remove(content);
         self.coming_bytes = self.coming_bytes.saturating_sub(coming.bytes);
         self.settle(coming.claimed_by);
         Some(coming)
@@ -388,7 +450,11 @@ impl Mirror {
 
     /// Whether an address may claim more.
     pub(in crate::core) fn may_claim(&self, ip: &IpAddr) -> bool {
-        self.claims.get(ip).is_none_or(|claims| *claims < self.claims_max)
+        let may = |connected| {
+            let claims = self.claims.get(&Claimant { ip: *ip, connected });
+            claims.is_none_or(|claims| *claims < self.claims_max)
+        };
+        may(true) || may(false)
     }
 
     /// Takes out a peer at an address of which contents were put off, the first behind `after`, and from where on.
@@ -410,15 +476,15 @@ impl Mirror {
     }
 
     /// A claim is one no longer.
-    fn settle(&mut self, claimed_by: Option<IpAddr>) {
-        let Some(ip) = claimed_by else { return };
-        if let Some(claims) = self.claims.get_mut(&ip) {
+    fn settle(&mut self, claimed_by: Option<Claimant>) {
+        let Some(claimant) = claimed_by else { return };
+        if let Some(claims) = self.claims.get_mut(&claimant) {
             *claims = claims.saturating_sub(1);
             if *claims == 0 {
-                self.claims.remove(&ip);
+                self.claims.remove(&claimant);
             }
         }
-        self.freed.insert(ip);
+        self.freed.insert(claimant.ip);
     }
 
     fn give_back(&mut self, bytes: u64) {
@@ -483,14 +549,24 @@ mod tests {
         let mut mirror = mirror(10);
         let ip = IpAddr::from([10, 0, 0, 1]);
         let (peer, content) = (PeerId([1; 16]), |last| ContentId([last; 32]));
-        let take = |mirror: &mut Mirror, last, ip| mirror.take(Time::ZERO, content(last), 5, ip);
+        let take = |mirror: &mut Mirror, last, ip: Option<IpAddr>| {
+            let claimed_by = ip.map(|ip| Claimant { ip, connected: false });
+            mirror.take(Time::ZERO, content(last), 5, claimed_by)
+        };
         assert_eq!((take(&mut mirror, 1, Some(ip)), take(&mut mirror, 2, Some(ip))), (Ok(()), Ok(())));
         assert_eq!(take(&mut mirror, 3, Some(ip)), Err(Refusal::Later));
         let other = IpAddr::from([10, 0, 0, 2]);
         assert_eq!((take(&mut mirror, 4, Some(other)), take(&mut mirror, 5, None)), (Ok(()), Ok(())));
         mirror.put_off(ip, peer, (content(4), String::new()));
         mirror.put_off(ip, peer, (content(3), String::new()));
-        assert!(!mirror.may_claim(&ip) && mirror.next_freed().is_none());
+        assert!(mirror.may_claim(&ip) && mirror.next_freed().is_none());
+        // What claims in the name of an address use up is nothing of who is connected from there.
+        let connected = Some(Claimant { ip, connected: true });
+        for last in [6, 7] {
+            assert_eq!(mirror.take(Time::ZERO, content(last), 5, connected), Ok(()));
+        }
+        assert!(!mirror.may_claim(&ip));
+        assert_eq!(mirror.take(Time::ZERO, content(8), 5, connected), Err(Refusal::Later));
         // Once some of one came, another may be claimed: the first that was put off.
         mirror.came(&content(1));
         assert!(mirror.may_claim(&ip));
@@ -504,7 +580,7 @@ mod tests {
         assert!(mirror.next_freed().is_none());
         mirror.finished(&content(2), None);
         mirror.failed(Time::ZERO, content(3), "c.txt", 10, None);
-        assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 1));
+        assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 2));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Peer {
             let struck = download.struck.clone();
             return self.fail_download(now, content, FailReason::Integrity { struck });
         }
-        if idle_for >= download.stall {
+        if idle_for >= self.stall_of(&content) {
             let of = download.geometry.map_or(0, |geometry| geometry.chunks());
             let have = self.catalogue.get(&content).map_or(0, |holding| holding.count());
             return self.fail_download(
