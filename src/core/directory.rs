@@ -142,6 +142,11 @@ impl Known {
         self.standing == Standing::Greeted
     }
 
+    /// Whether more is known for it than that it announced itself once: it did again at its own interval, answered or said hello.
+    pub(in crate::core) fn is_proven(&self) -> bool {
+        self.standing >= Standing::Regular
+    }
+
     /// How often it announces itself.
     fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.into())

@@ -7,6 +7,9 @@ use crate::core::tactics::Tactics;
 /// How long a download of a mirror waits for holders: others are waiting behind it, and it is tried again.
 pub const MIRROR_STALL: Duration = Duration::from_secs(60);
 
+/// How long a download of a mirror, of which nothing came yet, waits for a peer that has it to say so.
+pub const MIRROR_SOURCE_WAIT: Duration = Duration::from_secs(5);
+
 /// What a peer allows itself and others. Units come last in the names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -95,7 +98,7 @@ pub struct Limits {
     /// The same, after a quiet time.
     pub mirror_dials_at_once: u32,
     /// Contents of which nothing came yet that the mirror fetches at once from one address (this host's own addresses
-    /// excepted).
+    /// excepted): so many of peers that are connected, and so many of others.
     pub mirror_claims_per_address_max: usize,
     /// A peer silent for so many of its own announcement intervals is gone.
     pub silent_intervals_max: u32,

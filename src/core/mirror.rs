@@ -18,6 +18,8 @@ pub(in crate::core) const MIRRORED_MAX: usize = 500_000;
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 /// The longest.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// Of the whole room this part may be taken by what is kept of contents that failed, so that they go on where they ended.
+const KEPT_PART: u64 = 4;
 /// A peer's catalogue is walked again no sooner than this.
 const WALK_GAP: Duration = Duration::from_secs(2);
 /// The same after a walk that found no end of it.
@@ -34,15 +36,33 @@ enum Course {
     Gone,
 }
 
-/// A content on its way. A claim of its size takes no room, only what came of it does: else whoever announces large files
-/// that never come would keep all others out.
+/// A content on its way. A claim of its size takes no room: else whoever announces large files that never come would keep all
+/// others out. With its first chunk it takes the room for all of it, so that what is begun can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Coming {
-    /// Bytes of the room that are its: as many as came.
+    /// Bytes of the room that are its: those of its part that were kept, or all of its verified size.
     bytes: u64,
     failures: u32,
-    /// While nothing of it came: the address that claims to have it.
-    claimed_by: Option<IpAddr>,
+    /// Some of it came.
+    came: bool,
+    /// While nothing of it came: who claims to have it.
+    claimed_by: Option<Claimant>,
+}
+
+/// Whose claims are counted together: those of the peers at one address that are connected, or of the others. Anybody can claim
+/// something in the name of any address, but a connection proves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::core) struct Claimant {
+    pub(in crate::core) ip: IpAddr,
+    pub(in crate::core) connected: bool,
+}
+
+/// A content that waits until a peer that offers it is connected.
+#[derive(Debug)]
+struct Parked {
+    name: String,
+    size: u64,
+    since: Time,
 }
 
 /// A content that did not come.
@@ -53,6 +73,17 @@ struct Failed {
     failures: u32,
     name: String,
     size: u64,
+    /// Bytes of the room that its part takes, which is kept.
+    kept_bytes: u64,
+}
+
+/// What follows when a content failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Failure {
+    /// It is tried again from then on.
+    pub(in crate::core) again: Time,
+    /// Its part is to be deleted.
+    pub(in crate::core) drops_part: bool,
 }
 
 /// A walk through one peer's catalogue.
@@ -77,7 +108,7 @@ pub(in crate::core) enum Refusal {
     NoRoom,
     /// There are no books for it.
     TooMany,
-    /// Of too many others from the same address nothing came yet: it is put off.
+    /// Of too many others from the same address nothing came yet, or what is coming has all the room: it is put off.
     Later,
 }
 
@@ -95,9 +126,18 @@ pub(in crate::core) struct Mirror {
     pub(in crate::core) full_said: bool,
     /// Bytes that may still come.
     room_bytes: u64,
+    /// Bytes that could come at the start.
+    room_bytes_max: u64,
+    /// Bytes of the room that contents have which are coming, and parts of those that failed.
+    coming_bytes: u64,
+    kept_bytes: u64,
     /// Contents of which nothing came yet: how many from each address there may be, and are.
     claims_max: usize,
-    claims: SortedMap<IpAddr, usize>,
+    claims: SortedMap<Claimant, usize>,
+    /// Those of the contents that are coming which wait for a peer.
+    parked: SortedMap<ContentId, Parked>,
+    /// When endpoints were last drawn to be dialled.
+    pub(in crate::core) drawn: Option<Time>,
     /// Peers of which contents were put off, and from where on in their catalogues.
     put_off: SortedMap<(IpAddr, PeerId), Title>,
     /// Addresses with fewer claims than a moment ago.
@@ -121,8 +161,13 @@ impl Mirror {
             wanted,
             full_said: false,
             room_bytes,
+            room_bytes_max: room_bytes,
+            coming_bytes: 0,
+            kept_bytes: 0,
             claims_max,
             claims: SortedMap::new(),
+            parked: SortedMap::new(),
+            drawn: None,
             put_off: SortedMap::new(),
             freed: SortedSet::new(),
             courses: SortedMap::new(),
@@ -146,18 +191,17 @@ impl Mirror {
             && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
     }
 
-    /// A content is to be fetched that is said to have so many bytes; `claimed_by`: the address that says so, if claims of it
-    /// are counted.
+    /// A content is to be fetched that is said to have so many bytes; `claimed_by`: who says so, if those claims are counted.
     pub(in crate::core) fn take(
         &mut self,
         now: Time,
         content: ContentId,
         size: u64,
-        claimed_by: Option<IpAddr>,
+        claimed_by: Option<Claimant>,
     ) -> Result<(), Refusal> {
-        let failures = match self.failed.get(&content) {
+        let (failures, kept_bytes) = match self.failed.get(&content) {
             Some(failed) if failed.again > now => return Err(Refusal::Known),
-            failed => failed.map_or(0, |failed| failed.failures),
+            failed => failed.map_or((0, 0), |failed| (failed.failures, failed.kept_bytes)),
         };
         if self.courses.contains_key(&content) {
             return Err(Refusal::Known);
@@ -165,24 +209,67 @@ impl Mirror {
         if self.courses.len().saturating_add(self.failed.len()) >= MIRRORED_MAX {
             return Err(Refusal::TooMany);
         }
-        if size > self.room_bytes {
+        let more_bytes = size.saturating_sub(kept_bytes);
+        if more_bytes > self.room_bytes.saturating_add(self.coming_bytes) {
             return Err(Refusal::NoRoom);
         }
-        if let Some(ip) = claimed_by {
-            let claims = self.claims.entry(ip).or_insert(0);
+        if more_bytes > self.room_bytes {
+            return Err(Refusal::Later);
+        }
+        if let Some(claimant) = claimed_by {
+            let claims = self.claims.entry(claimant).or_insert(0);
             if *claims >= self.claims_max {
                 return Err(Refusal::Later);
             }
             *claims = claims.saturating_add(1);
         }
         self.failed.remove(&content);
-        self.courses.insert(content, Course::Coming(Coming { bytes: 0, failures, claimed_by }));
+        self.kept_bytes = self.kept_bytes.saturating_sub(kept_bytes);
+        self.coming_bytes = self.coming_bytes.saturating_add(kept_bytes);
+        let coming = Coming { bytes: kept_bytes, failures, came: false, claimed_by };
+        self.courses.insert(content, Course::Coming(coming));
         Ok(())
     }
 
     /// Whether a content is being fetched.
     pub(in crate::core) fn is_coming(&self, content: &ContentId) -> bool {
         matches!(self.courses.get(content), Some(Course::Coming(_)))
+    }
+
+    /// Whether a content is being fetched of which nothing came yet.
+    pub(in crate::core) fn awaits_first(&self, content: &ContentId) -> bool {
+        matches!(self.courses.get(content), Some(Course::Coming(coming)) if !coming.came)
+    }
+
+    /// A content that is to be fetched waits until a peer that offers it is connected.
+    pub(in crate::core) fn park(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
+        self.parked.insert(content, Parked { name: name.to_owned(), size, since: now });
+    }
+
+    /// A content waits no more; gives its name and size, if it did.
+    pub(in crate::core) fn unpark(&mut self, content: &ContentId) -> Option<(String, u64)> {
+        self.parked.remove(content).map(|parked| (parked.name, parked.size))
+    }
+
+    /// The contents that wait.
+    pub(in crate::core) fn parked(&self) -> impl Iterator<Item = &ContentId> {
+        self.parked.keys()
+    }
+
+    /// The peers of which contents were put off.
+    pub(in crate::core) fn peers_put_off(&self) -> impl Iterator<Item = &PeerId> {
+        self.put_off.keys().map(|(_, peer)| peer)
+    }
+
+    /// Contents that have waited for so long fail.
+    pub(in crate::core) fn fail_parked(&mut self, now: Time, after: Duration) {
+        let late = self.parked.iter().filter(|(_, parked)| now.since(parked.since) >= after);
+        let late: Vec<ContentId> = late.map(|(content, _)| *content).collect();
+        for content in late {
+            if let Some((name, size)) = self.unpark(&content) {
+                self.failed(now, content, &name, size, None);
+            }
+        }
     }
 
     /// Whether there is room for so many bytes of a content, if it is being fetched.
@@ -193,53 +280,78 @@ impl Mirror {
         }
     }
 
-    /// So many bytes of a content that is being fetched are here; they take room. False when there is none for them.
-    pub(in crate::core) fn came(&mut self, content: &ContentId, bytes: u64) -> bool {
+    /// A content that is being fetched takes room for all of its `size` bytes, before any of them is written. False when there
+    /// is none.
+    pub(in crate::core) fn reserve(&mut self, content: &ContentId, size: u64) -> bool {
         let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return true };
-        let claimed_by = coming.claimed_by.take();
-        let more = bytes.saturating_sub(coming.bytes);
-        let room = self.room_bytes.checked_sub(more);
-        if let Some(room) = room {
-            self.room_bytes = room;
-            coming.bytes = coming.bytes.saturating_add(more);
+        let more = size.saturating_sub(coming.bytes);
+        let Some(room) = self.room_bytes.checked_sub(more) else { return false };
+        self.room_bytes = room;
+        self.coming_bytes = self.coming_bytes.saturating_add(more);
+        coming.bytes = coming.bytes.saturating_add(more);
+        true
+    }
+
+    /// Nothing is there of a content that is being fetched: it has no room.
+    pub(in crate::core) fn nothing_there(&mut self, content: &ContentId) {
+        if let Some(Course::Coming(coming)) = self.courses.get_mut(content) {
+            let bytes = std::mem::take(&mut coming.bytes);
+            self.coming_bytes = self.coming_bytes.saturating_sub(bytes);
+            self.give_back(bytes);
         }
+    }
+
+    /// Some of a content that is being fetched came.
+    pub(in crate::core) fn came(&mut self, content: &ContentId) {
+        let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return };
+        coming.came = true;
+        let claimed_by = coming.claimed_by.take();
         self.settle(claimed_by);
-        room.is_some()
     }
 
     /// A content that was coming is here, with so many bytes; `None`: it was here all the time.
     pub(in crate::core) fn finished(&mut self, content: &ContentId, fetched: Option<u64>) {
-        let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return };
-        self.settle(coming.claimed_by);
-        match fetched {
-            Some(bytes) => {
-                self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
-                self.courses.insert(*content, Course::Here { bytes });
-            }
-            None => {
-                self.give_back(coming.bytes);
-                self.courses.remove(content);
-            }
+        let Some(coming) = self.take_coming(content) else { return };
+        let bytes = fetched.unwrap_or(0);
+        self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
+        self.give_back(coming.bytes.saturating_sub(bytes));
+        if fetched.is_some() {
+            self.courses.insert(*content, Course::Here { bytes });
         }
     }
 
-    /// A content that was coming failed. Gives when it is tried again.
+    /// A content that was coming failed; its part has `part_bytes`, or (`None`) as many as when it was begun. The part is kept,
+    /// and counted, as long as such parts are few: whoever lets many files fail would fill the room with them.
     pub(in crate::core) fn failed(
         &mut self,
         now: Time,
         content: ContentId,
         name: &str,
         size: u64,
-    ) -> Option<Time> {
-        let Some(Course::Coming(coming)) = self.courses.get(&content).copied() else { return None };
+        part_bytes: Option<u64>,
+    ) -> Option<Failure> {
+        let coming = self.take_coming(&content)?;
         let failures = coming.failures.saturating_add(1);
-        self.courses.remove(&content);
-        self.settle(coming.claimed_by);
-        self.give_back(coming.bytes);
+        let part_bytes = part_bytes.unwrap_or(coming.bytes).min(coming.bytes);
+        let kept_max = self.room_bytes_max.checked_div(KEPT_PART).unwrap_or(0);
+        let drops_part = self.kept_bytes.saturating_add(part_bytes) > kept_max;
+        let kept_bytes = if drops_part { 0 } else { part_bytes };
+        self.kept_bytes = self.kept_bytes.saturating_add(kept_bytes);
+        self.give_back(coming.bytes.saturating_sub(kept_bytes));
         let wait = RETRY_WAIT_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_WAIT_MAX);
-        let failed = Failed { again: now + wait, failures, name: name.to_owned(), size };
+        let failed = Failed { again: now + wait, failures, name: name.to_owned(), size, kept_bytes };
         self.failed.insert(content, failed);
-        Some(now + wait)
+        Some(Failure { again: now + wait, drops_part })
+    }
+
+    /// Takes out a content that was coming.
+    fn take_coming(&mut self, content: &ContentId) -> Option<Coming> {
+        let Some(Course::Coming(coming)) = self.courses.get(content).copied() else { return None };
+        self.courses.remove(content);
+        self.parked.remove(content);
+        self.coming_bytes = self.coming_bytes.saturating_sub(coming.bytes);
+        self.settle(coming.claimed_by);
+        Some(coming)
     }
 
     /// A content is not here any more; its owner took it away or changed it.
@@ -338,7 +450,11 @@ impl Mirror {
 
     /// Whether an address may claim more.
     pub(in crate::core) fn may_claim(&self, ip: &IpAddr) -> bool {
-        self.claims.get(ip).is_none_or(|claims| *claims < self.claims_max)
+        let may = |connected| {
+            let claims = self.claims.get(&Claimant { ip: *ip, connected });
+            claims.is_none_or(|claims| *claims < self.claims_max)
+        };
+        may(true) || may(false)
     }
 
     /// Takes out a peer at an address of which contents were put off, the first behind `after`, and from where on.
@@ -360,20 +476,24 @@ impl Mirror {
     }
 
     /// A claim is one no longer.
-    fn settle(&mut self, claimed_by: Option<IpAddr>) {
-        let Some(ip) = claimed_by else { return };
-        if let Some(claims) = self.claims.get_mut(&ip) {
+    fn settle(&mut self, claimed_by: Option<Claimant>) {
+        let Some(claimant) = claimed_by else { return };
+        if let Some(claims) = self.claims.get_mut(&claimant) {
             *claims = claims.saturating_sub(1);
             if *claims == 0 {
-                self.claims.remove(&ip);
+                self.claims.remove(&claimant);
             }
         }
-        self.freed.insert(ip);
+        self.freed.insert(claimant.ip);
     }
 
     fn give_back(&mut self, bytes: u64) {
-        self.room_bytes = self.room_bytes.saturating_add(bytes);
-        self.full_said &= bytes == 0;
+        if bytes > 0 {
+            self.room_bytes = self.room_bytes.saturating_add(bytes);
+            self.full_said = false;
+            // What waits for room may have it.
+            self.freed.extend(self.put_off.keys().map(|(ip, _)| *ip));
+        }
     }
 }
 
@@ -398,11 +518,27 @@ mod tests {
         // What is only claimed takes no room.
         assert_eq!(take(&mut mirror, B, 6), Ok(()));
         assert!(mirror.has_room(&A, 10) && !mirror.has_room(&A, 11));
-        assert!(mirror.came(&A, 4) && mirror.came(&A, 4) && mirror.came(&B, 6));
-        assert!(!mirror.came(&A, 5) && !mirror.has_room(&A, 5));
-        assert!(mirror.failed(Time::ZERO, A, "a.txt", 10).is_some());
-        assert_eq!(mirror.room_bytes, 4);
+        // With its first chunk a content takes room for all of it, and the other has to wait for that.
+        assert!(mirror.reserve(&B, 6) && mirror.reserve(&B, 6));
+        assert!(!mirror.reserve(&A, 10) && !mirror.has_room(&A, 5) && mirror.has_room(&B, 6));
+        let failed = |mirror: &mut Mirror, content, part_bytes| {
+            mirror.failed(Time::ZERO, content, "a.txt", 10, part_bytes).map(|failure| failure.drops_part)
+        };
+        assert_eq!((failed(&mut mirror, A, Some(0)), mirror.room_bytes), (Some(false), 4));
+        assert_eq!(take(&mut mirror, ContentId([3; 32]), 5), Err(Refusal::Later));
+        // A part is kept and counted, up to a quarter of the room; a larger one goes.
+        assert_eq!((failed(&mut mirror, B, Some(2)), mirror.room_bytes), (Some(false), 8));
+        let later = Time::ZERO + RETRY_WAIT_MIN;
+        assert_eq!(mirror.take(later, B, 6, None), Ok(()));
+        assert!(mirror.reserve(&B, 6) && mirror.room_bytes == 4);
+        assert_eq!((failed(&mut mirror, B, Some(3)), mirror.room_bytes), (Some(true), 10));
+        let later = later + RETRY_WAIT_MIN * 2;
+        assert_eq!(mirror.take(later, B, 6, None), Ok(()));
+        assert!(mirror.reserve(&B, 6));
+        mirror.nothing_there(&B);
+        assert!(mirror.room_bytes == 10 && mirror.reserve(&B, 6));
         mirror.finished(&B, Some(6));
+        assert_eq!(mirror.room_bytes, 4);
         mirror.gone(B);
         assert_eq!(take(&mut mirror, B, 1), Err(Refusal::Known), "taken away is not fetched again");
         assert_eq!(mirror.room_bytes, 10);
@@ -413,26 +549,38 @@ mod tests {
         let mut mirror = mirror(10);
         let ip = IpAddr::from([10, 0, 0, 1]);
         let (peer, content) = (PeerId([1; 16]), |last| ContentId([last; 32]));
-        let take = |mirror: &mut Mirror, last, ip| mirror.take(Time::ZERO, content(last), 5, ip);
+        let take = |mirror: &mut Mirror, last, ip: Option<IpAddr>| {
+            let claimed_by = ip.map(|ip| Claimant { ip, connected: false });
+            mirror.take(Time::ZERO, content(last), 5, claimed_by)
+        };
         assert_eq!((take(&mut mirror, 1, Some(ip)), take(&mut mirror, 2, Some(ip))), (Ok(()), Ok(())));
         assert_eq!(take(&mut mirror, 3, Some(ip)), Err(Refusal::Later));
         let other = IpAddr::from([10, 0, 0, 2]);
         assert_eq!((take(&mut mirror, 4, Some(other)), take(&mut mirror, 5, None)), (Ok(()), Ok(())));
         mirror.put_off(ip, peer, (content(4), String::new()));
         mirror.put_off(ip, peer, (content(3), String::new()));
-        assert!(!mirror.may_claim(&ip) && mirror.next_freed().is_none());
+        assert!(mirror.may_claim(&ip) && mirror.next_freed().is_none());
+        // What claims in the name of an address use up is nothing of who is connected from there.
+        let connected = Some(Claimant { ip, connected: true });
+        for last in [6, 7] {
+            assert_eq!(mirror.take(Time::ZERO, content(last), 5, connected), Ok(()));
+        }
+        assert!(!mirror.may_claim(&ip));
+        assert_eq!(mirror.take(Time::ZERO, content(8), 5, connected), Err(Refusal::Later));
         // Once some of one came, another may be claimed: the first that was put off.
-        assert!(mirror.came(&content(1), 1) && mirror.may_claim(&ip));
+        mirror.came(&content(1));
+        assert!(mirror.may_claim(&ip));
         assert_eq!((mirror.next_freed(), mirror.next_freed()), (Some(ip), None));
         assert_eq!(mirror.next_put_off(other, None), None);
         assert_eq!(mirror.next_put_off(ip, None), Some((peer, (content(3), String::new()))));
         assert_eq!(mirror.next_put_off(ip, None), None);
         assert_eq!(take(&mut mirror, 3, Some(ip)), Ok(()));
         // That one more chunk of it came frees nothing again; that the others end does.
-        assert!(mirror.came(&content(1), 2) && mirror.next_freed().is_none());
+        mirror.came(&content(1));
+        assert!(mirror.next_freed().is_none());
         mirror.finished(&content(2), None);
-        mirror.failed(Time::ZERO, content(3), "c.txt", 10);
-        assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 1));
+        mirror.failed(Time::ZERO, content(3), "c.txt", 10, None);
+        assert_eq!((mirror.next_freed(), mirror.claims.len()), (Some(ip), 2));
     }
 
     #[test]
@@ -442,7 +590,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..14 {
             mirror.take(now, A, 6, None).unwrap();
-            let again = mirror.failed(now, A, "a.txt", 6).unwrap();
+            let again = mirror.failed(now, A, "a.txt", 6, None).unwrap().again;
             assert_eq!(mirror.next_retry(now), Some(again));
             assert!(mirror.due(now).is_empty() && mirror.take(now, A, 6, None) == Err(Refusal::Known));
             assert_eq!(mirror.due(again), [(A, "a.txt".to_owned(), 6)]);

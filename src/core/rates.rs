@@ -181,6 +181,12 @@ impl Allowance {
         self.take_many(now, 1)
     }
 
+    /// How many are left.
+    pub(in crate::core) fn left(&mut self, now: Time) -> u32 {
+        self.has_any(now);
+        self.left
+    }
+
     /// Whether more than `kept` are left.
     pub(in crate::core) fn has_above(&mut self, now: Time, kept: u32) -> bool {
         self.has_any(now) && self.left > kept

@@ -35,6 +35,15 @@ impl Disk {
                 }
                 StoreReply::PartClosed { content }
             }
+            StoreJob::DropPart { content } => {
+                let file = library.find(&content);
+                if file.is_some_and(|at| self.files.get(&at).is_some_and(|file| !file.whole))
+                    && let Some(at) = file
+                {
+                    self.files.remove(&at);
+                }
+                StoreReply::PartClosed { content }
+            }
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
                 let page = self.read_manifest(library, content, chunk_bytes, first, channel);
                 let is_changed = |at: &usize| self.files.get(at).is_some_and(|file| file.changed);

@@ -373,8 +373,8 @@ impl Downloads {
         }
     }
 
-    /// Lets go of a part, if there is one, of which no chunk is with the helper thread.
-    pub(crate) fn close(&mut self, content: &ContentId) {
+    /// Lets go of a part, if there is one, of which no chunk is with the helper thread; it is kept or deleted.
+    pub(crate) fn close(&mut self, content: &ContentId, keep: bool) {
         match self.by_content.remove(content) {
             Some(Download::Open(part)) if part.publishing => {
                 self.by_content.insert(*content, Download::Leaving(part));
@@ -382,7 +382,8 @@ impl Downloads {
             Some(Download::Leaving(part)) => {
                 self.by_content.insert(*content, Download::Leaving(part));
             }
-            Some(Download::Open(part)) => part.close(&self.fs),
+            Some(Download::Open(part)) if keep => part.close(&self.fs),
+            Some(Download::Open(part)) => part.delete(&self.fs),
             Some(Download::Whole(whole)) => {
                 self.by_content.insert(*content, Download::Whole(whole));
             }

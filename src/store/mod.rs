@@ -289,7 +289,8 @@ impl Store {
                 self.downloads.store_whole(content, buffer, buffers.share(buffer))
             }
             StoreJob::Publish { content } => self.downloads.publish(content),
-            StoreJob::ClosePart { content } => Some(self.close_part(content)),
+            StoreJob::ClosePart { content } => Some(self.close_part(content, true)),
+            StoreJob::DropPart { content } => Some(self.close_part(content, false)),
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
                 self.inquire(content, Question::Page { conn, channel, chunk_bytes, first })
             }
@@ -448,7 +449,8 @@ impl Store {
         }
     }
 
-    fn close_part(&mut self, content: ContentId) -> StoreReply {
+    /// Lets go of a part, which is kept or deleted.
+    fn close_part(&mut self, content: ContentId, keep: bool) -> StoreReply {
         let given_up = |task: &Task| matches!(task, Task::Open(of, _) | Task::Copy(of, _) if *of == content);
         if let Some(task) = self.tasks.iter().position(given_up).and_then(|at| self.tasks.remove(at)) {
             if let Task::Copy(_, copying) = task {
@@ -459,7 +461,7 @@ impl Store {
             self.library.reply(StoreReply::PartFailed { content, fault });
         }
         self.downloads.settle(&content, &mut self.library);
-        self.downloads.close(&content);
+        self.downloads.close(&content, keep);
         StoreReply::PartClosed { content }
     }
 

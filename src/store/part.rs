@@ -147,15 +147,19 @@ impl Part {
     /// Lets go of the part, with a clean mark. One that has nothing is removed.
     pub(crate) fn close(mut self, fs: &Fs) {
         if self.have.count() == 0 {
-            // The lock is held until `self` is dropped, so nobody else can have begun to fill it.
-            let _ = fs.unlink(&self.folder.open, &self.names.part);
-            if self.state.is_some() {
-                let _ = fs.unlink(&self.folder.open, &self.names.state);
-            }
-            return;
+            return self.delete(fs);
         }
         if let (Some(state), Ok(look)) = (&mut self.state, fs.look(&self.file)) {
             state.clean(fs, &look.stamp);
+        }
+    }
+
+    /// Removes the part with all that it has.
+    pub(crate) fn delete(self, fs: &Fs) {
+        // The lock is held until `self` is dropped, so nobody else can have begun to fill it.
+        let _ = fs.unlink(&self.folder.open, &self.names.part);
+        if self.state.is_some() {
+            let _ = fs.unlink(&self.folder.open, &self.names.state);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What strangers can make a peer do is bounded: hashing again, dialling, mirroring, and how long it turns one away.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chunkcast::core::{
     BrokenWhy, Command, ContentId, Event, Input, Limits, PartState, PeerId, StoreJob, StoreReply, Time,
@@ -144,6 +145,52 @@ fn a_mirror_dials_within_one_bound_however_many_announce_what_it_wants() {
     assert!(honest_dialled, "the honest peer was not dialled");
 }
 
+/// A peer of whom nobody has heard, and its address.
+fn invented(number: u32) -> ([u8; 16], SocketAddr) {
+    let (mut peer, [_, high, middle, low]) = ([7; 16], number.to_be_bytes());
+    peer[..4].copy_from_slice(&number.to_be_bytes());
+    (peer, SocketAddr::from(([172, 16 + high, middle, low], 7117)))
+}
+
+/// Hears a datagram without a look at all invariants, for what is heard thousands of times.
+fn hear_one_of_many(bench: &mut Bench, from: SocketAddr, bytes: &[u8]) {
+    bench.peer.handle(bench.now, Input::Datagram { iface: chunkcast::core::IfaceId(0), from, bytes });
+    bench.carry_out();
+}
+
+/// Plays the store of which nothing is there, and a network in which only the peer `there` answers a dial, until a content is
+/// looked for in the store. Gives after how many seconds; `None`: not within `seconds`.
+fn opened_within(bench: &mut Bench, seconds: u64, content: ContentId, there: u8) -> Option<u64> {
+    for second in 0..seconds {
+        for (conn, to) in std::mem::take(&mut bench.dials) {
+            if to == host(there) {
+                bench.tell(Input::Connected { conn });
+                bench.says_hello(conn, there);
+            } else {
+                bench.peer.handle(bench.now, Input::Broken { conn, why: BrokenWhy::Unreachable });
+                bench.carry_out();
+            }
+        }
+        if opens(bench, content) {
+            return Some(second);
+        }
+        for job in std::mem::take(&mut bench.jobs) {
+            let reply = match job {
+                StoreJob::OpenPart { content, .. } => {
+                    StoreReply::PartOpened { content, state: PartState::Fresh }
+                }
+                StoreJob::ClosePart { content } => StoreReply::PartClosed { content },
+                job => panic!("{job:?}"),
+            };
+            bench.tell(Input::Stored(reply));
+        }
+        bench.now = bench.now + Duration::from_secs(1);
+        bench.peer.handle(bench.now, Input::Tick);
+        bench.carry_out();
+    }
+    None
+}
+
 #[test]
 fn contents_that_never_come_keep_none_from_being_mirrored() {
     let mut bench = mirroring(Limits::default());
@@ -154,24 +201,104 @@ fn contents_that_never_come_keep_none_from_being_mirrored() {
     for bytes in announcements([3; 16], 2, vec![offer(5_000, ROOM_BYTES / 2), offer(5_001, ROOM_BYTES / 2)]) {
         bench.hear(host(3), &bytes);
     }
-    assert!(opens(&bench, id(0)), "what is claimed is tried");
-    assert!(opens(&bench, id(5_000)) && opens(&bench, id(5_001)), "the honest peer's have to wait");
+    assert!(bench.dials.iter().any(|(_, to)| *to == host(2)), "what is claimed is tried");
+    assert_eq!(opened_within(&mut bench, 9, id(5_000), 3), Some(0), "the honest peer's has to wait");
+    assert!(opens(&bench, id(5_001)));
     assert_eq!(bench.count(|event| matches!(event, Event::Warning(_))), 0, "{:?}", bench.events);
     // And those that do not come give their places to the next.
-    let begun = |bench: &Bench| bench.count(|event| matches!(event, Event::Resolved { .. }));
-    let before = begun(&bench);
-    for _ in 0..180 {
-        bench.wait(1_000);
-        for job in std::mem::take(&mut bench.jobs) {
-            if let StoreJob::OpenPart { content, .. } = job {
-                let state = PartState::Fresh;
-                bench.tell(Input::Stored(StoreReply::PartOpened { content, state }));
-            } else if let StoreJob::ClosePart { content } = job {
-                bench.tell(Input::Stored(StoreReply::PartClosed { content }));
+    assert_eq!(opened_within(&mut bench, 120, id(9_999), 3), None);
+    bench.connected(host(2), 2);
+    let opened: Vec<usize> = (0..1_000).filter(|number| opens(&bench, id(*number))).collect();
+    assert!(opened.iter().any(|number| *number >= 16) && opened.len() <= 64, "{opened:?}");
+}
+
+#[test]
+fn claims_in_the_name_of_many_addresses_do_not_keep_a_mirror_busy() {
+    for hosts in [1, 16, 250] {
+        let mut bench = mirroring(Limits::default());
+        for number in 0..hosts {
+            // Two peers at each address, and at that of the honest one.
+            for again in [0, 1_000] {
+                let (peer, from) = invented(again + number);
+                let from =
+                    if number == 0 { host(2) } else { SocketAddr::new(invented(number).1.ip(), from.port()) };
+                let first = (again + number) as usize * 8;
+                let claims = (first..first + 8).map(|number| offer(number, 1_000)).collect();
+                announcements(peer, 8, claims)
+                    .iter()
+                    .for_each(|bytes| hear_one_of_many(&mut bench, from, bytes));
+            }
+            if number % 40 == 0 {
+                bench.wait(1_000);
             }
         }
+        let honest = id(100_000);
+        for bytes in announcements([2; 16], 1, vec![offer(100_000, 1_000)]) {
+            bench.hear(host(2), &bytes);
+        }
+        let took = opened_within(&mut bench, 3_600, honest, 2);
+        // 251 addresses, and 16 dials a second.
+        assert!(took.is_some_and(|took| took <= 60), "{hosts} addresses: {took:?}");
+        let begun = bench.count(|event| matches!(event, Event::Resolved { .. }));
+        assert_eq!(begun, 1, "nobody was there to give any of the others");
     }
-    assert!(begun(&bench) > before, "nothing else is tried: {before}");
+}
+
+#[test]
+fn peers_that_greet_and_have_nothing_of_what_they_claim_keep_a_mirror_busy_for_a_moment_only() {
+    let mut bench = mirroring(Limits::default());
+    for peer in 10..26 {
+        bench.connected(host(peer), peer);
+        let first = usize::from(peer) * 100;
+        let claims = (first..first + 100).map(|number| offer(number, 1_000)).collect();
+        announcements([peer; 16], 100, claims).iter().for_each(|bytes| bench.hear(host(peer), bytes));
+    }
+    for bytes in announcements([2; 16], 1, vec![offer(100_000, 1_000)]) {
+        bench.hear(host(2), &bytes);
+    }
+    // They claim 256 at once, and 64 are tried at once, for some seconds each. With a minute for each it is four minutes.
+    let took = opened_within(&mut bench, 3_600, id(100_000), 2);
+    assert!(took.is_some_and(|took| took <= 90), "{took:?}");
+}
+
+#[test]
+fn ever_new_inventions_do_not_keep_a_mirror_from_dialling_a_peer_that_announces_itself_again() {
+    let mut bench = mirroring(Limits::default());
+    let says = |peer| {
+        // A catalogue of which only some is told is walked.
+        let announcement = Announcement {
+            peer: PeerId(peer),
+            user: "x".into(),
+            port: 7117,
+            interval_ms: 60_000,
+            known_peers: 9,
+            generation: 1,
+            catalogue: 9,
+            entries: Vec::new(),
+            answers: None,
+        };
+        datagram::encode_announcement(&announcement).0
+    };
+    let (mut number, mut dialled) = (0, None);
+    for second in 0..300_u64 {
+        for _ in 0..20 {
+            number += 1;
+            // Their ids are lower than that of the honest one, so that they come first in every list.
+            let (peer, from) = invented(number);
+            hear_one_of_many(&mut bench, from, &says(peer));
+        }
+        if second % 60 == 30 {
+            hear_one_of_many(&mut bench, host(2), &says([200; 16]));
+        }
+        for (conn, to) in std::mem::take(&mut bench.dials) {
+            dialled = dialled.or((to == host(2)).then_some(second));
+            bench.peer.handle(bench.now, Input::Broken { conn, why: BrokenWhy::Unreachable });
+            bench.carry_out();
+        }
+        bench.wait(1_000);
+    }
+    // It is heard for the second time after 90 s.
+    assert!(dialled.is_some_and(|second| second <= 95), "{dialled:?}");
 }
 
 #[test]

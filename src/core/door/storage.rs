@@ -60,6 +60,11 @@ pub enum StoreJob {
         /// The content.
         content: ContentId,
     },
+    /// Let go of a part and delete it. Reply: `PartClosed`.
+    DropPart {
+        /// The content.
+        content: ContentId,
+    },
     /// Read a page of a manifest that this peer can prove. Reply: `ManifestRead`.
     ReadManifest {
         /// The content.

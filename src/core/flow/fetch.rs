@@ -82,6 +82,14 @@ impl Peer {
                 new.then_some(is_proof)
             });
             match flight {
+                Some(_) if !self.mirror_reserves(&content) => {
+                    if let Some(download) = self.downloader.get_mut(&content) {
+                        download.storing.remove(&chunk);
+                    }
+                    self.downloader.free_buffer(buffer);
+                    self.output(Output::Release(buffer));
+                    self.cancel_download(now, content);
+                }
                 Some(true) => return self.store_whole(now, content, buffer),
                 Some(false) => self.output(Output::Store(StoreJob::WriteChunk { content, chunk, buffer })),
                 None => {

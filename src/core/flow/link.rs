@@ -172,6 +172,7 @@ impl Peer {
         self.walk_catalogue(now, peer);
         self.greet_neighbour(now, conn);
         self.note_recipient(now);
+        self.meet_for_mirror(now, peer);
         for content in self.downloader.wanting() {
             if self.is_companion(peer, &content) {
                 self.open_channel(now, conn, content);

@@ -4,10 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
+use crate::core::downloader::Phase;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::limits::MIRROR_STALL;
-use crate::core::mirror::{Mirror, Refusal};
+use crate::core::limits::{MIRROR_SOURCE_WAIT, MIRROR_STALL};
+use crate::core::mirror::{Claimant, Mirror, Refusal};
 use crate::core::peer::Peer;
+use crate::core::rng::Rng;
+use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
@@ -22,8 +25,10 @@ const REVIEW_INTERVAL: Duration = Duration::from_secs(30);
 const PUT_OFF_LOOKS: usize = 1_000;
 /// The pause after that.
 const PUT_OFF_PAUSE: Duration = Duration::from_millis(50);
-/// Dials that the allowance has none for now are tried again after this time.
+/// Endpoints that are not dialled at once are drawn after this time.
 const DIALS_PAUSE: Duration = Duration::from_secs(1);
+/// Holders of a content that may be dialled at once when it is heard of.
+const HOLDERS_DIALLED: usize = 8;
 
 impl Peer {
     /// Begins to mirror, in place of what was mirrored so far.
@@ -50,7 +55,8 @@ impl Peer {
 
     /// Looks again at what failed, and at the peers that somebody named.
     pub(in crate::core) fn review_mirror(&mut self, now: Time) {
-        let Some(mirror) = &self.mirror else { return };
+        let Some(mirror) = &mut self.mirror else { return };
+        mirror.fail_parked(now, MIRROR_STALL);
         for (content, name, size) in mirror.due(now) {
             // One that has to wait once more is looked at again with the next review.
             let holder = self.directory.holders(&content).next().copied();
@@ -66,6 +72,7 @@ impl Peer {
             mirror.forget_walks(now, |peer| fixed.contains(peer) || at(peer).is_none());
             mirror.forget_put_off(|ip, peer| at(peer) == Some(*ip));
         }
+        self.fetch_what_was_put_off(now);
         self.dial_fixed_peers(now);
         self.walk_all_for_mirror(now);
         let review = now + REVIEW_INTERVAL;
@@ -76,24 +83,29 @@ impl Peer {
     /// A peer offers these entries: what is wanted of them and is not here is fetched.
     pub(in crate::core) fn mirror_matches(&mut self, now: Time, peer: &PeerId, entries: &[Entry]) {
         let claimed_by = self.claims_of(peer);
+        let connected = self.links.to_peer(peer).is_some();
         for entry in entries {
             self.fetch_or_put_off(now, peer, entry, claimed_by);
+            if connected {
+                self.unpark_for_mirror(now, &entry.id);
+            }
         }
     }
 
-    /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others from the same address.
+    /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others.
     fn fetch_or_put_off(
         &mut self,
         now: Time,
         peer: &PeerId,
         entry: &Entry,
-        claimed_by: Option<IpAddr>,
+        claimed_by: Option<Claimant>,
     ) -> bool {
         if !self.mirror.as_ref().is_some_and(|mirror| mirror.wants(entry)) {
             return true;
         }
         let refused = self.fetch_for_mirror(now, entry.id, &entry.name, entry.size, claimed_by);
-        let (Some(ip), Some(Refusal::Later), Some(mirror)) = (claimed_by, refused, &mut self.mirror) else {
+        let ip = self.directory.get(peer).map(|known| known.addr.ip());
+        let (Some(ip), Some(Refusal::Later), Some(mirror)) = (ip, refused, &mut self.mirror) else {
             return true;
         };
         mirror.put_off(ip, *peer, (entry.id, entry.name.clone()));
@@ -110,7 +122,8 @@ impl Peer {
                 after = Some(peer);
                 let listed: Vec<Entry> =
                     self.directory.entries_from(&peer, &from).take(PUT_OFF_LOOKS).collect();
-                let all = listed.iter().all(|entry| self.fetch_or_put_off(now, &peer, entry, Some(ip)));
+                let claimed_by = self.claims_of(&peer);
+                let all = listed.iter().all(|entry| self.fetch_or_put_off(now, &peer, entry, claimed_by));
                 if let (true, PUT_OFF_LOOKS, Some(last), Some(mirror)) =
                     (all, listed.len(), listed.last(), &mut self.mirror)
                 {
@@ -122,10 +135,71 @@ impl Peer {
         }
     }
 
-    /// The address that a peer's claims count for; `None`: many honest peers may be there.
-    fn claims_of(&self, peer: &PeerId) -> Option<IpAddr> {
+    /// Whose a peer's claims are; `None`: many honest peers may be at its address.
+    fn claims_of(&self, peer: &PeerId) -> Option<Claimant> {
         let ip = self.directory.get(peer)?.addr.ip();
-        (!ip.is_loopback() && !self.config.own_addresses.contains(&ip)).then_some(ip)
+        let connected = self.links.to_peer(peer).is_some();
+        (!ip.is_loopback() && !self.config.own_addresses.contains(&ip)).then_some(Claimant { ip, connected })
+    }
+
+    /// A peer is connected: what of its contents waited for that begins, and what was put off may be claimed.
+    pub(in crate::core) fn meet_for_mirror(&mut self, now: Time, peer: &PeerId) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let Some(ip) = self.directory.get(peer).map(|known| known.addr.ip()) else { return };
+        let waiting = mirror.parked().filter(|content| self.directory.is_holder(peer, content));
+        let waiting: Vec<ContentId> = waiting.copied().collect();
+        mirror.is_freed(ip);
+        waiting.iter().for_each(|content| self.unpark_for_mirror(now, content));
+        self.fetch_what_was_put_off(now);
+    }
+
+    /// Begins to fetch a content that a peer offers who is connected. Another takes no place among the active downloads, and its
+    /// holders are dialled.
+    fn begin_or_park(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
+        let is_open = self.directory.holders(&content).any(|peer| self.links.to_peer(peer).is_some());
+        if is_open || !self.config.topology.is_mesh() {
+            return self.begin_for_mirror(now, content, name, size);
+        }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.park(now, content, name, size);
+        }
+        let holders = self.directory.holders(&content).filter_map(|peer| self.directory.get(peer));
+        let addrs: Vec<SocketAddr> = holders.take(HOLDERS_DIALLED).map(|known| known.addr).collect();
+        for addr in addrs {
+            self.dial_for_mirror(now, addr);
+        }
+    }
+
+    /// A content of which a peer is connected that offers it begins, if it waited for that.
+    fn unpark_for_mirror(&mut self, now: Time, content: &ContentId) {
+        let Some(mirror) = &mut self.mirror else { return };
+        if let Some((name, size)) = mirror.unpark(content) {
+            self.begin_for_mirror(now, *content, &name, size);
+        }
+    }
+
+    fn begin_for_mirror(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
+        let Some(mirror) = &self.mirror else { return };
+        let ticket = mirror.ticket;
+        self.event(Event::Resolved { ticket, content, name: name.to_owned(), size });
+        self.begin_download(now, content, name, size, MIRROR_STALL);
+    }
+
+    /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
+    /// when nothing of it came and nobody who is connected says that it has it.
+    pub(in crate::core) fn stall_of(&self, content: &ContentId) -> Duration {
+        let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
+        let is_source = |conn| {
+            let Some(connection) = self.connections.get(conn) else { return false };
+            let Some((_, channel)) = connection.channel_of(content) else { return false };
+            // While it sends something else, it cannot say so.
+            !channel.refused && !channel.withdrawn && (channel.opened || connection.incoming.is_some())
+        };
+        let awaits_first = self.mirror.as_ref().is_some_and(|mirror| mirror.awaits_first(content));
+        match awaits_first && !self.links.on(content).any(is_source) {
+            true => stall.min(MIRROR_SOURCE_WAIT),
+            false => stall,
+        }
     }
 
     /// A content is here wholly that was fetched, with so many bytes, or (`None`) was found here.
@@ -136,37 +210,65 @@ impl Peer {
         }
     }
 
-    /// A chunk came. False when it is of the mirror's and there is no room for what is here of its content.
-    pub(in crate::core) fn mirror_came(&mut self, now: Time, content: &ContentId) -> bool {
-        let (Some(mirror), Some(holding)) = (&mut self.mirror, self.catalogue.get(content)) else {
-            return true;
+    /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.
+    pub(in crate::core) fn mirror_reserves(&mut self, content: &ContentId) -> bool {
+        let geometry = self.downloader.get(content).and_then(|download| download.geometry);
+        match (&mut self.mirror, geometry) {
+            (Some(mirror), Some(geometry)) => mirror.reserve(content, geometry.size_bytes()),
+            _ => true,
+        }
+    }
+
+    /// A chunk of a content came and was right.
+    pub(in crate::core) fn mirror_came(&mut self, now: Time, content: &ContentId) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.came(content);
+            self.fetch_what_was_put_off(now);
+        }
+    }
+
+    /// A chunk was not right: when it was the first, its content has no room.
+    pub(in crate::core) fn mirror_missed(&mut self, now: Time, content: &ContentId) {
+        let has_some = self.catalogue.get(content).is_some_and(|holding| holding.count() > 0)
+            || self.downloader.get(content).is_some_and(|download| !download.storing.is_empty());
+        if let Some(mirror) = self.mirror.as_mut().filter(|_| !has_some) {
+            mirror.nothing_there(content);
+            self.fetch_what_was_put_off(now);
+        }
+    }
+
+    /// A download ended without the file: if the mirror wanted it, it is tried again. Says whether its part is to be deleted.
+    pub(in crate::core) fn mirror_failed(
+        &mut self,
+        now: Time,
+        content: ContentId,
+        reason: &FailReason,
+    ) -> bool {
+        let Some(download) = self.downloader.get(&content) else { return false };
+        let part_bytes = match download.phase {
+            Phase::Running | Phase::Publishing => self.catalogue.get(&content).map(|holding| {
+                let (count, geometry) = (u64::from(holding.count()), holding.geometry);
+                count.saturating_mul(geometry.chunk_bytes().into()).min(geometry.size_bytes())
+            }),
+            Phase::Proving(_) => Some(0),
+            _ => None,
         };
-        let geometry = holding.geometry;
-        let bytes = u64::from(holding.count()).saturating_mul(u64::from(geometry.chunk_bytes()));
-        let has_room = mirror.came(content, bytes.min(geometry.size_bytes()));
-        if !has_room && let Some(download) = self.downloader.get(content) {
-            let text = format!("no room to mirror the rest of {}; smaller files still are", download.name);
-            self.event(Event::Warning(text));
-        }
-        self.fetch_what_was_put_off(now);
-        has_room
-    }
-
-    /// A download ended without the file: if the mirror wanted it, it is tried again.
-    pub(in crate::core) fn mirror_failed(&mut self, now: Time, content: ContentId, reason: &FailReason) {
-        let Some(download) = self.downloader.get(&content) else { return };
         let (name, size) = (&download.name, download.size_claimed);
-        let again = self.mirror.as_mut().and_then(|mirror| mirror.failed(now, content, name, size));
-        if let Some(again) = again.filter(|_| self.leaving.is_none() && *reason != FailReason::Cancelled) {
-            self.timers.set_no_later(Timer::Mirror, again);
+        let failure =
+            self.mirror.as_mut().and_then(|mirror| mirror.failed(now, content, name, size, part_bytes));
+        if let Some(failure) = failure.filter(|_| self.leaving.is_none() && *reason != FailReason::Cancelled)
+        {
+            self.timers.set_no_later(Timer::Mirror, failure.again);
         }
         self.fetch_what_was_put_off(now);
+        failure.is_some_and(|failure| failure.drops_part)
     }
 
-    /// The true size of a download is known. False when the mirror fetches it and has no room for that.
+    /// The true size of a download is known. False when the mirror fetches it and has no room for that now.
     pub(in crate::core) fn mirror_has_room(&mut self, content: &ContentId, size: u64) -> bool {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
-        if !has_room {
+        let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
+        if !has_room && grew {
             let text =
                 format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
             self.event(Event::Warning(text));
@@ -176,38 +278,47 @@ impl Peer {
 
     /// Walks the catalogue of a peer of which only some is known, connecting to it first if need be.
     pub(in crate::core) fn walk_for_mirror(&mut self, now: Time, peer: &PeerId) {
-        let Some(mirror) = &self.mirror else { return };
-        let Some(known) = self.directory.get(peer) else { return };
-        let (addr, generation) = (known.addr, known.generation());
-        let fixed = self.is_fixed(peer);
-        let worth_it = fixed || self.directory.is_partly_known(peer);
-        // A peer that was never told of by datagram is not known to have a state at all.
-        if self.leaving.is_some() || !worth_it || !mirror.may_walk(now, peer, generation) {
+        if !self.is_to_walk(now, peer) {
             return;
         }
         match self.links.to_peer(peer) {
-            Some(conn) => {
-                let request = CatalogueRequest { wanted: mirror.asks_for(), after: None };
-                self.ask_page_for_mirror(now, conn, peer, request);
-            }
+            Some(conn) => self.begin_walk(now, conn, peer),
             None => {
-                self.dial_for_mirror(now, addr);
+                if let Some(addr) = self.directory.get(peer).map(|known| known.addr) {
+                    self.dial_for_mirror(now, addr);
+                }
             }
         }
     }
 
+    fn is_to_walk(&self, now: Time, peer: &PeerId) -> bool {
+        let (Some(mirror), Some(known)) = (&self.mirror, self.directory.get(peer)) else { return false };
+        let worth_it = self.directory.is_partly_known(peer) || self.is_fixed(peer);
+        // A peer that was never told of by datagram is not known to have a state at all.
+        self.leaving.is_none() && worth_it && mirror.may_walk(now, peer, known.generation())
+    }
+
+    fn begin_walk(&mut self, now: Time, conn: ConnId, peer: &PeerId) {
+        if let Some(mirror) = &self.mirror {
+            let request = CatalogueRequest { wanted: mirror.asks_for(), after: None };
+            self.ask_page_for_mirror(now, conn, peer, request);
+        }
+    }
+
     /// Dials an endpoint that the mirror wants something of, within one bound for all of them: anybody can announce what it
-    /// wants, in the name of any address. Where dials failed before, those that did not fail yet go first.
+    /// wants, in the name of any address. Half of that is not for who was heard last but for those that are drawn.
     pub(in crate::core) fn dial_for_mirror(&mut self, now: Time, addr: SocketAddr) -> bool {
         if self.config.fixed_peers.contains(&addr) || self.dialer.again(now, &addr).is_some() {
             return self.dial_or_wait(now, addr);
         }
-        let kept =
-            if self.dialer.has_failed(&addr) { self.config.limits.mirror_dials_at_once / 2 } else { 0 };
-        if !self.mirror_dials.has_above(now, kept) {
+        if !self.mirror_dials.has_above(now, self.config.limits.mirror_dials_at_once / 2) {
             self.timers.set_no_later(Timer::Dial, now + DIALS_PAUSE);
             return false;
         }
+        self.dial_counted(now, addr)
+    }
+
+    fn dial_counted(&mut self, now: Time, addr: SocketAddr) -> bool {
         let dialled = self.dial(now, addr).is_some();
         if dialled {
             self.mirror_dials.take(now);
@@ -215,16 +326,81 @@ impl Peer {
         dialled
     }
 
+    /// Dials peers of which the mirror wants something, as chance has it: whoever invents peers cannot come before all others.
+    /// Half of the allowance is for those that are known better, and most of the rest for those that did not fail yet.
+    fn dial_drawn(&mut self, now: Time) {
+        let Some(mirror) = &mut self.mirror else { return };
+        if let Some(drawn) = mirror.drawn.filter(|drawn| now.since(*drawn) < DIALS_PAUSE) {
+            return self.timers.set_no_later(Timer::Dial, drawn + DIALS_PAUSE);
+        }
+        mirror.drawn = Some(now);
+        let mut draws = self.draws_for_mirror(now);
+        let left = self.mirror_dials.left(now);
+        let half = left.div_ceil(2);
+        let shares = [(0, half), (1, half.saturating_sub(half / 4)), (2, left), (1, left), (0, left)];
+        for (rank, share) in shares {
+            for _ in 0..share.min(self.mirror_dials.left(now)) {
+                let Some(addr) = draws.get_mut(rank).and_then(|draw| draw.next(&mut self.rng)) else { break };
+                self.dial_counted(now, addr);
+            }
+        }
+        if draws.iter().any(|draw| !draw.is_empty()) {
+            self.timers.set_no_later(Timer::Dial, now + DIALS_PAUSE);
+        }
+    }
+
+    /// The endpoints that may be dialled for the mirror: of peers that are known better, of others, and of those that failed.
+    fn draws_for_mirror(&mut self, now: Time) -> [Draw; 3] {
+        let mut draws = [const { Draw::new() }; 3];
+        let Some(mirror) = &self.mirror else { return draws };
+        let mut peers: SortedSet<PeerId> = mirror.peers_put_off().copied().collect();
+        for content in mirror.parked() {
+            peers.extend(self.directory.holders(content).copied());
+        }
+        let to_walk = self.directory.peers().map(|(peer, _)| peer);
+        peers.extend(to_walk.filter(|peer| self.is_to_walk(now, peer)).copied());
+        let mut again = None;
+        for peer in peers {
+            let Some(known) = self.directory.get(&peer) else { continue };
+            if self.links.to_peer(&peer).is_some() || self.config.fixed_peers.contains(&known.addr) {
+                continue;
+            }
+            if let Some(waits) = self.dialer.again(now, &known.addr) {
+                again = Some(again.map_or(waits, |again: Time| again.min(waits)));
+                continue;
+            }
+            let rank = match (known.is_proven(), self.dialer.has_failed(&known.addr)) {
+                (true, _) => 0,
+                (false, false) => 1,
+                (false, true) => 2,
+            };
+            if let Some(draw) = draws.get_mut(rank).filter(|_| self.links.to_endpoint(&known.addr).is_none())
+            {
+                draw.add(known.addr);
+            }
+        }
+        if let Some(again) = again {
+            self.timers.set_no_later(Timer::Dial, again.max(now + DIALS_PAUSE));
+        }
+        draws
+    }
+
     /// Whether a content is fetched for the mirror.
     pub(in crate::core) fn is_for_mirror(&self, content: &ContentId) -> bool {
         self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
     }
 
-    /// The same for every peer.
+    /// Walks the catalogues of all peers that are connected, and dials others.
     pub(in crate::core) fn walk_all_for_mirror(&mut self, now: Time) {
         if self.mirror.is_some() {
-            let peers: Vec<PeerId> = self.directory.peers().map(|(peer, _)| *peer).collect();
-            peers.iter().for_each(|peer| self.walk_for_mirror(now, peer));
+            let open: Vec<(PeerId, ConnId)> =
+                self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
+            for (peer, conn) in open {
+                if self.is_to_walk(now, &peer) {
+                    self.begin_walk(now, conn, &peer);
+                }
+            }
+            self.dial_drawn(now);
         }
     }
 
@@ -271,14 +447,12 @@ impl Peer {
         content: ContentId,
         name: &str,
         size: u64,
-        claimed_by: Option<IpAddr>,
+        claimed_by: Option<Claimant>,
     ) -> Option<Refusal> {
         let is_here = self.catalogue.get(&content).is_some() || self.downloader.get(&content).is_some();
         let mirror = self.mirror.as_mut().filter(|_| !is_here && self.leaving.is_none())?;
         let Err(why) = mirror.take(now, content, size, claimed_by) else {
-            let ticket = mirror.ticket;
-            self.event(Event::Resolved { ticket, content, name: name.to_owned(), size });
-            self.begin_download(now, content, name, size, MIRROR_STALL);
+            self.begin_or_park(now, content, name, size);
             return None;
         };
         let is_new = matches!(why, Refusal::NoRoom | Refusal::TooMany)
@@ -290,5 +464,39 @@ impl Peer {
             }));
         }
         Some(why)
+    }
+}
+
+/// Endpoints of which some are dialled, one of an address: many ports of one are no more than one.
+#[derive(Debug)]
+struct Draw {
+    at: SortedMap<IpAddr, Vec<SocketAddr>>,
+    /// The addresses, once they are drawn from.
+    left: Option<Vec<IpAddr>>,
+}
+
+impl Draw {
+    const fn new() -> Draw {
+        Draw { at: SortedMap::new(), left: None }
+    }
+
+    fn add(&mut self, endpoint: SocketAddr) {
+        self.at.entry(endpoint.ip()).or_default().push(endpoint);
+    }
+
+    /// Whether none was left to draw.
+    fn is_empty(&self) -> bool {
+        self.left.as_ref().map_or(self.at.is_empty(), Vec::is_empty)
+    }
+
+    /// An endpoint at an address of which none was drawn.
+    fn next(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
+        let left = self.left.get_or_insert_with(|| self.at.keys().copied().collect());
+        if left.is_empty() {
+            return None;
+        }
+        let ip = left.swap_remove(rng.below(left.len()));
+        let there = self.at.get(&ip)?;
+        there.get(rng.below(there.len())).copied()
     }
 }

@@ -133,7 +133,7 @@ impl Peer {
             let struck = download.struck.clone();
             return self.fail_download(now, content, FailReason::Integrity { struck });
         }
-        if idle_for >= download.stall {
+        if idle_for >= self.stall_of(&content) {
             let of = download.geometry.map_or(0, |geometry| geometry.chunks());
             let have = self.catalogue.get(&content).map_or(0, |holding| holding.count());
             return self.fail_download(
@@ -180,9 +180,9 @@ impl Peer {
         self.review_leaving(now, false);
     }
 
-    /// A download is over without the file; its part is kept.
+    /// A download is over without the file; its part is kept, unless the mirror has no room for that.
     pub(in crate::core) fn fail_download(&mut self, now: Time, content: ContentId, reason: FailReason) {
-        self.mirror_failed(now, content, &reason);
+        let drops_part = self.mirror_failed(now, content, &reason);
         let Some(download) = self.downloader.get_mut(&content) else { return };
         if matches!(download.phase, Phase::ClosingPart) && reason != FailReason::Cancelled {
             // It has failed already, and only who gives up means those that follow.
@@ -208,7 +208,9 @@ impl Peer {
                 if let Some(download) = self.downloader.get_mut(&content) {
                     download.phase = Phase::ClosingPart;
                 }
-                self.output(Output::Store(StoreJob::ClosePart { content }));
+                let job =
+                    if drops_part { StoreJob::DropPart { content } } else { StoreJob::ClosePart { content } };
+                self.output(Output::Store(job));
             }
         }
         self.conclude_offers(now, content, delivery_of(&reason));

@@ -97,14 +97,21 @@ impl Peer {
             PartState::Fresh => {
                 download.phase = Phase::Manifest(None);
                 download.supplied = now;
+                if let Some(mirror) = &mut self.mirror {
+                    mirror.nothing_there(&content);
+                }
                 self.request_manifest_anywhere(now, content);
                 self.seek_sources(now, content);
             }
             PartState::Resumed { geometry, have } => {
                 download.geometry = Some(geometry);
-                if self.is_as_offered(now, content, geometry.size_bytes()) {
-                    self.run_download(now, content, have);
+                if !self.is_as_offered(now, content, geometry.size_bytes()) {
+                    return;
                 }
+                if have.count() > 0 && !self.mirror_reserves(&content) {
+                    return self.cancel_download(now, content);
+                }
+                self.run_download(now, content, have);
             }
             PartState::Complete { geometry, path } => {
                 let (name, took) = (download.name.clone(), now.since(download.began));
@@ -176,9 +183,8 @@ impl Peer {
             }
             self.cancel_others(now, content, chunk);
             self.note_supplied(now, content);
-            if !self.mirror_came(now, &content) {
-                self.cancel_download(now, content);
-            } else if !self.publish_if_complete(now, content) {
+            self.mirror_came(now, &content);
+            if !self.publish_if_complete(now, content) {
                 self.ask_for_chunks(now, content);
             }
         }
@@ -200,6 +206,7 @@ impl Peer {
                 self.strike(now, storing.conn, "sent bad chunks");
             }
             self.on_disproved(now, content);
+            self.mirror_missed(now, &content);
             self.ask_for_chunks(now, content);
         }
         self.feed_starving(now);

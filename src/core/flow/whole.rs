@@ -62,11 +62,8 @@ impl Peer {
     /// downloads is another's.
     pub(in crate::core) fn store_whole(&mut self, now: Time, content: ContentId, buffer: BufferId) {
         self.downloader.give_way(&content);
-        if let Some(mirror) = &mut self.mirror {
-            // Its room is taken when it is stored; until then others from there need not wait for the store.
-            mirror.came(&content, 0);
-            self.fetch_what_was_put_off(now);
-        }
+        // Others from there need not wait for the store.
+        self.mirror_came(now, &content);
         self.output(Output::Store(StoreJob::StoreWhole { content, buffer }));
         self.activate_downloads(now);
         self.feed_starving(now);

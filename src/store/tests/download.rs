@@ -629,6 +629,17 @@ fn chunks_that_are_written_elsewhere_are_each_replied_to() {
 }
 
 #[test]
+fn a_part_that_is_dropped_leaves_nothing() {
+    let (place, content) = (Place::new(), large());
+    let mut session = place.open();
+    hand_over(&mut session, &content, 9);
+    let replies = session.submit(StoreJob::DropPart { content: content.id });
+    assert!(matches!(replies.last(), Some(StoreReply::PartClosed { .. })), "{replies:?}");
+    assert!(place.listing().is_empty(), "{:?}", place.listing());
+    assert_eq!(session.open_part(&content).unwrap(), PartState::Fresh);
+}
+
+#[test]
 fn a_part_is_closed_when_its_last_chunk_is_written() {
     let (place, content) = (Place::new(), large());
     let mut session = place.open();
