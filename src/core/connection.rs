@@ -17,6 +17,7 @@ use crate::core::rates::Allowance;
 use crate::core::roster::Seat;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
+use crate::core::uploader::is_progress;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
 
@@ -214,7 +215,7 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) since: Time,
     /// The first bytes that came on a connection that was dialled, while they are not known to be a peer's.
     pub(in crate::core) first_words: Option<Vec<u8>>,
-    /// When a chunk last went over it, in either direction.
+    /// When a chunk, or a good part of one, last went over it, in either direction.
     pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     /// Where the directory found it last.
@@ -510,6 +511,9 @@ impl Connection {
         outgoing.sent =
             u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
         if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
+        if is_progress(u64::from(outgoing.sent), bytes) {
+            self.payload = Some(now);
+        }
     }
 
     /// Whether anything is still to be told to the other side.
