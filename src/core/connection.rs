@@ -225,6 +225,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
     pub(in crate::core) requests: Allowance,
+    /// Requests that the other side may still recall and make anew.
+    pub(in crate::core) recalls: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(in crate::core) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -268,6 +270,7 @@ impl Connection {
             turn: None,
             asked: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
+            recalls: Allowance::new(limits.recalls_at_once_max, limits.recalls_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
@@ -508,12 +511,12 @@ impl Connection {
             return None;
         }
         let outgoing = self.outgoing.as_mut()?;
-        outgoing.sent =
-            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
-        if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
         if is_progress(u64::from(outgoing.sent), bytes) {
             self.payload = Some(now);
         }
+        outgoing.sent =
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
+        if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
     }
 
     /// Whether anything is still to be told to the other side.
