@@ -137,6 +137,58 @@ fn many_small_files_do_not_wait_for_a_review() {
     assert!(last.since(*first) < Duration::from_millis(500), "{}", world.report());
 }
 
+/// Host 0 shares so many files of `size` bytes, and host 1 gets them all.
+fn a_folder(seed: u64, files: usize, size: u64) -> Scenario {
+    let mut scenario = Scenario::new(seed);
+    let mut sharer = HostSpec::default();
+    for number in 0..files {
+        let content = scenario.content(&format!("{number}.txt"), size);
+        sharer = sharer.shares(content);
+    }
+    scenario.host(sharer);
+    scenario.host(HostSpec::default().starts_at(seconds(2)).gets(Target::Glob("*.txt".to_owned())));
+    scenario
+}
+
+#[test]
+fn twenty_five_thousand_files_are_fetched_over_one_connection() {
+    let files = 25_000;
+    let mut scenario = a_folder(5, files, 100);
+    (scenario.check_every, scenario.sweep_every) = (1_000_000, Duration::from_secs(60));
+    (scenario.tap, scenario.keep_events) = (false, false);
+    let mut world = world(scenario);
+    must(world.run_until(seconds(50)));
+    let finished = |content: &usize| matches!(world.outcome(1, *content), Some(Outcome::Finished(_)));
+    assert_eq!((0..files).filter(finished).count(), files);
+    // A connection of many channels keeps next to none of those that both sides have.
+    let most = scenario_limits().channels_unused_max + 1;
+    assert!(
+        world.channels(0) <= most && world.channels(1) <= most,
+        "{} {}",
+        world.channels(0),
+        world.channels(1)
+    );
+}
+
+fn scenario_limits() -> chunkcast::core::Limits {
+    Scenario::new(0).limits
+}
+
+#[test]
+fn of_files_that_both_sides_have_by_now_no_channel_is_kept_whatever_their_size() {
+    // Of one chunk, and of many.
+    for size in [100, 100_000] {
+        let files = 40;
+        let mut scenario = a_folder(6, files, size);
+        scenario.limits.channels_unused_max = 8;
+        let mut world = world(scenario);
+        must(world.run_until(seconds(30)));
+        assert!(world.all_succeeded(), "{}", world.unfinished());
+        let kept = [world.channels(0), world.channels(1)];
+        assert!(kept.iter().all(|kept| *kept <= 8), "{kept:?} channels of {size} bytes are kept");
+    }
+}
+
 #[test]
 fn five_peers_fetch_from_each_other() {
     let (scenario, content) = one_to_many(4, 32 * MIB, 5);

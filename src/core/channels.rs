@@ -4,49 +4,79 @@
 //! over takes a bit.
 
 use crate::core::connection::Channel;
+use crate::core::sorted::SortedMap;
 
 /// See the file's head.
 #[derive(Debug)]
 pub(in crate::core) struct Channels {
     row: Row,
-    /// How many are not over.
-    open: usize,
+    /// Our next number.
+    next: u32,
     /// Their numbers whose channels are over, a bit each.
-    over: Vec<u64>,
+    over: Bits,
+    /// Of those, which had a cut told when they were over.
+    late_cuts: Bits,
+}
+
+/// A set of small numbers.
+#[derive(Debug, Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    const fn new() -> Bits {
+        Bits(Vec::new())
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
+
+    /// Adds a number; false when it was there.
+    fn add(&mut self, number: u32) -> bool {
+        let is_new = !self.has(number);
+        let word = number as usize / 64;
+        if self.0.len() <= word {
+            self.0.resize(word.saturating_add(1), 0);
+        }
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= 1 << (number % 64);
+        }
+        is_new
+    }
 }
 
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "the usual variant is the large one, and is meant to lie here")]
 enum Row {
     One(Option<Channel>),
-    /// A channel that is over leaves its place empty: its number is not used again.
-    Many(Vec<Option<Box<Channel>>>),
+    /// By our numbers. Those of channels that are over are not used again.
+    Many(SortedMap<u32, Box<Channel>>),
 }
 
 impl Channels {
     /// No channels.
     pub(in crate::core) const fn new() -> Channels {
-        Channels { row: Row::One(None), open: 0, over: Vec::new() }
+        Channels { row: Row::One(None), next: 0, over: Bits::new(), late_cuts: Bits::new() }
     }
 
     /// How many numbers of ours are used up.
     pub(in crate::core) fn numbers(&self) -> usize {
+        self.next as usize
+    }
+
+    /// How many channels are not over.
+    pub(in crate::core) fn open(&self) -> usize {
         match &self.row {
             Row::One(one) => usize::from(one.is_some()),
             Row::Many(many) => many.len(),
         }
     }
 
-    /// How many channels are not over.
-    pub(in crate::core) fn open(&self) -> usize {
-        self.open
-    }
-
     /// The channel of a number of ours, unless it is over.
     pub(in crate::core) fn get(&self, number: u32) -> Option<&Channel> {
         match &self.row {
             Row::One(one) => one.as_ref().filter(|_| number == 0),
-            Row::Many(many) => many.get(number as usize)?.as_deref(),
+            Row::Many(many) => many.get(&number).map(|channel| &**channel),
         }
     }
 
@@ -54,37 +84,44 @@ impl Channels {
     pub(in crate::core) fn get_mut(&mut self, number: u32) -> Option<&mut Channel> {
         match &mut self.row {
             Row::One(one) => one.as_mut().filter(|_| number == 0),
-            Row::Many(many) => many.get_mut(number as usize)?.as_deref_mut(),
+            Row::Many(many) => many.get_mut(&number).map(|channel| &mut **channel),
         }
     }
 
     /// The channel that was added last, with its number, unless it is over.
     pub(in crate::core) fn last(&self) -> Option<(u32, &Channel)> {
-        let number = self.numbers().checked_sub(1)? as u32;
-        Some((number, self.get(number)?))
+        let number = self.next.checked_sub(1)?;
+        match &self.row {
+            Row::One(one) => one.as_ref().map(|channel| (number, channel)),
+            Row::Many(many) => {
+                many.last_key_value().filter(|(last, _)| **last == number).map(|(_, last)| (number, &**last))
+            }
+        }
     }
 
     /// All that are not over, in the order of our numbers.
     pub(in crate::core) fn iter(&self) -> impl Iterator<Item = &Channel> {
         let (one, many) = match &self.row {
-            Row::One(one) => (one.as_ref(), &[][..]),
-            Row::Many(many) => (None, many.as_slice()),
+            Row::One(one) => (one.as_ref(), None),
+            Row::Many(many) => (None, Some(many)),
         };
-        one.into_iter().chain(many.iter().flatten().map(|channel| &**channel))
+        one.into_iter().chain(many.into_iter().flat_map(|many| many.values()).map(|channel| &**channel))
     }
 
     /// Adds a channel; returns our number for it.
     pub(in crate::core) fn push(&mut self, channel: Channel) -> u32 {
         // Bounded by `Limits::channels_max`, which callers check.
-        let number = self.numbers() as u32;
-        self.open = self.open.saturating_add(1);
+        let number = self.next;
+        self.next = number.saturating_add(1);
         match &mut self.row {
-            Row::One(one @ None) => *one = Some(channel),
+            Row::One(one @ None) if number == 0 => *one = Some(channel),
             Row::One(one) => {
-                let all = one.take().into_iter().chain([channel]);
-                self.row = Row::Many(all.map(|channel| Some(Box::new(channel))).collect());
+                let first = one.take().map(|first| (0, Box::new(first)));
+                self.row = Row::Many(first.into_iter().chain([(number, Box::new(channel))]).collect());
             }
-            Row::Many(many) => many.push(Some(Box::new(channel))),
+            Row::Many(many) => {
+                many.insert(number, Box::new(channel));
+            }
         }
         number
     }
@@ -93,36 +130,26 @@ impl Channels {
     /// used again.
     pub(in crate::core) fn end(&mut self, number: u32) -> Option<Channel> {
         let was = match &mut self.row {
-            // A row of one channel has no place that could be empty, so it becomes one of many.
-            Row::One(one) if number == 0 => {
-                let was = one.take();
-                self.row = Row::Many(if was.is_some() { vec![None] } else { Vec::new() });
-                was
-            }
-            Row::One(_) => None,
-            Row::Many(many) => many.get_mut(number as usize)?.take().map(|channel| *channel),
+            Row::One(one) => one.take_if(|_| number == 0),
+            Row::Many(many) => many.remove(&number).map(|channel| *channel),
         }?;
-        self.open = self.open.saturating_sub(1);
-        if let (Row::Many(many), false) = (&mut self.row, was.opened)
-            && many.len().checked_sub(1) == Some(number as usize)
-        {
-            many.pop();
+        if !was.opened && self.next.checked_sub(1) == Some(number) {
+            self.next = number;
         }
         if let Some(theirs) = was.theirs {
-            let word = theirs as usize / 64;
-            if self.over.len() <= word {
-                self.over.resize(word.saturating_add(1), 0);
-            }
-            if let Some(bits) = self.over.get_mut(word) {
-                *bits |= 1 << (theirs % 64);
-            }
+            self.over.add(theirs);
         }
         Some(was)
     }
 
     /// Whether the channel of a number of theirs is over.
     pub(in crate::core) fn is_over(&self, theirs: u32) -> bool {
-        self.over.get(theirs as usize / 64).is_some_and(|bits| bits >> (theirs % 64) & 1 == 1)
+        self.over.has(theirs)
+    }
+
+    /// The cut of a content was told on a channel that is over. False when it was before.
+    pub(in crate::core) fn note_late_cut(&mut self, theirs: u32) -> bool {
+        self.late_cuts.add(theirs)
     }
 }
 

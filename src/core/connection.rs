@@ -17,6 +17,7 @@ use crate::core::rates::Allowance;
 use crate::core::roster::Seat;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
+use crate::core::uploader::is_progress;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
 
@@ -226,7 +227,7 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) since: Time,
     /// The first bytes that came on a connection that was dialled, while they are not known to be a peer's.
     pub(in crate::core) first_words: Option<Vec<u8>>,
-    /// When a chunk last went over it, in either direction.
+    /// When a chunk, or a good part of one, last went over it, in either direction.
     pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     pub(in crate::core) claim: Claim,
@@ -237,6 +238,8 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
     pub(in crate::core) requests: Allowance,
+    /// Requests that the other side may still recall and make anew.
+    pub(in crate::core) recalls: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(in crate::core) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -281,6 +284,7 @@ impl Connection {
             turn: None,
             asked: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
+            recalls: Allowance::new(limits.recalls_at_once_max, limits.recalls_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
@@ -531,6 +535,9 @@ impl Connection {
             return None;
         }
         let outgoing = self.outgoing.as_mut()?;
+        if is_progress(u64::from(outgoing.sent), bytes) {
+            self.payload = Some(now);
+        }
         outgoing.sent =
             u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
         if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }

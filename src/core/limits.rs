@@ -43,11 +43,15 @@ pub struct Limits {
     pub requests_at_once_max: u32,
     /// So many more requests each second allows.
     pub requests_per_s: u32,
-    /// Contents one connection may name.
+    /// Requests that one connection may recall at once and make anew; those it recalls beyond that use up its requests.
+    pub recalls_at_once_max: u32,
+    /// So many more recalls each second allows.
+    pub recalls_per_s: u32,
+    /// Numbers of channels on one connection, of each side: as many as one search fetches contents.
     pub channels_max: usize,
     /// Channels that are open, over all connections.
     pub channels_open_max: usize,
-    /// With more open channels than this, a connection on which no chunk ever went gives way when [`Limits::channels_open_max`]
+    /// With more open channels than this, a connection on which no chunk went lately gives way when [`Limits::channels_open_max`]
     /// is reached; and what is complete on both sides takes no more than a bit.
     pub channels_unused_max: usize,
     /// Refused channels of one connection that are remembered with their content; of the others a bit remains.
@@ -234,7 +238,9 @@ impl Default for Limits {
             queued_requests_max: 64,
             requests_at_once_max: 256,
             requests_per_s: 64,
-            channels_max: 20_000,
+            recalls_at_once_max: 256,
+            recalls_per_s: 64,
+            channels_max: 100_000,
             channels_open_max: 1_000_000,
             channels_unused_max: 1_000,
             channels_refused_kept_max: 16,

@@ -17,6 +17,9 @@ pub(in crate::core) struct Places {
     by_age: SortedSet<(Time, ConnId)>,
     /// The same for each address.
     by_address: SortedSet<(IpAddr, Time, ConnId)>,
+    /// How many each address has, and the addresses by that.
+    counts: SortedMap<IpAddr, usize>,
+    by_count: SortedSet<(usize, IpAddr)>,
 }
 
 impl Places {
@@ -26,6 +29,7 @@ impl Places {
         self.taken.insert(conn, (ip, now));
         self.by_age.insert((now, conn));
         self.by_address.insert((ip, now, conn));
+        self.count(ip, self.of(ip).saturating_add(1));
     }
 
     /// A connection leaves its place, if it has one.
@@ -33,6 +37,7 @@ impl Places {
         if let Some((ip, at)) = self.taken.remove(&conn) {
             self.by_age.remove(&(at, conn));
             self.by_address.remove(&(ip, at, conn));
+            self.count(ip, self.of(ip).saturating_sub(1));
         }
     }
 
@@ -41,9 +46,14 @@ impl Places {
         self.taken.len()
     }
 
-    /// Whether a connection with this address has one.
-    pub(in crate::core) fn has(&self, ip: IpAddr) -> bool {
-        self.first_of(ip).is_some()
+    /// How many connections with this address have one.
+    pub(in crate::core) fn of(&self, ip: IpAddr) -> usize {
+        self.counts.get(&ip).copied().unwrap_or(0)
+    }
+
+    /// The address that has most, and how many.
+    pub(in crate::core) fn most_crowded(&self) -> Option<(IpAddr, usize)> {
+        self.by_count.last().map(|(count, ip)| (*ip, *count))
     }
 
     /// The connection that was of use least recently, as far as is known, of all or of one address; and when that was.
@@ -58,6 +68,16 @@ impl Places {
     pub(in crate::core) fn note(&mut self, conn: ConnId, at: Time) {
         if let Some((ip, _)) = self.taken.get(&conn) {
             self.take(conn, *ip, at);
+        }
+    }
+
+    fn count(&mut self, ip: IpAddr, count: usize) {
+        if let Some(was) = self.counts.remove(&ip) {
+            self.by_count.remove(&(was, ip));
+        }
+        if count > 0 {
+            self.counts.insert(ip, count);
+            self.by_count.insert((count, ip));
         }
     }
 
@@ -86,7 +106,8 @@ mod tests {
         assert_eq!(places.oldest(None), Some((conn(1), Time::from_millis(1))));
         assert_eq!(places.oldest(Some(host(0))), Some((conn(2), Time::from_millis(2))));
         [1, 3, 5, 5].into_iter().for_each(|slot| places.give_back(conn(slot)));
-        assert!(!places.has(host(1)) && places.has(host(0)) && places.oldest(Some(host(1))).is_none());
+        assert_eq!((places.of(host(1)), places.of(host(0))), (0, 3));
+        assert_eq!((places.most_crowded(), places.oldest(Some(host(1)))), (Some((host(0), 3)), None));
         places.note(conn(1), Time::ZERO);
         assert_eq!((places.len(), places.oldest(None)), (3, Some((conn(2), Time::from_millis(2)))));
     }

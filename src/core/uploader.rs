@@ -25,6 +25,8 @@ const PROGRESS_PARTS: u64 = 64;
 pub(in crate::core) const TURN_BYTES: u64 = 1 << 20;
 /// A turn that took longer is over with its chunk: over a slow link others would wait too long.
 const TURN_QUICK: Duration = Duration::from_millis(2);
+/// Of a chunk or a file that is on its way, so much counts as progress; what trickles does not.
+const PROGRESS_BYTES: u64 = 16 << 10;
 /// What no more neighbours have than this goes out first: whoever gets it can pass it on.
 const SCARCE: u16 = 2;
 
@@ -132,6 +134,11 @@ impl Uploader {
     /// Whether a connection is being served or waits.
     pub(in crate::core) fn serves(&self, conn: ConnId) -> bool {
         self.active.contains_key(&conn) || self.queued(conn) > 0
+    }
+
+    /// When the turn of a connection began, if it has one.
+    pub(in crate::core) fn turn_began(&self, conn: ConnId) -> Option<Time> {
+        self.active.get(&conn).map(|active| active.since)
     }
 
     /// Whether a connection has asked for something of a content that was not begun.
@@ -401,6 +408,11 @@ impl Uploader {
             assert!(active.begun || self.queued(*conn) > 0, "{conn} has a slot for nothing");
         }
     }
+}
+
+/// Whether what went with `bytes` more after `sent` is another good part.
+pub(in crate::core) fn is_progress(sent: u64, bytes: u64) -> bool {
+    sent.checked_div(PROGRESS_BYTES) < sent.saturating_add(bytes).checked_div(PROGRESS_BYTES)
 }
 
 fn copies_of(copies: &[u16], ask: &Ask) -> u16 {

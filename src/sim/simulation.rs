@@ -498,6 +498,11 @@ impl Simulation {
         self.hosts[host].disk.chunks_held(content)
     }
 
+    /// How many channels a host's peer has that are not over.
+    pub fn channels(&self, host: usize) -> usize {
+        self.hosts[host].peer.as_ref().map_or(0, |peer| peer.status(self.now).channels)
+    }
+
     /// A content of the world.
     pub fn content(&self, content: usize) -> &SimContent {
         &self.library.contents[content]

@@ -92,13 +92,39 @@ fn delivered_chunks_and_requests_that_the_holder_gave_back_cost_nothing() {
         bench.drain();
     }
     assert_eq!(bench.count(|event| matches!(event, Event::ChunkSent { .. })), 1_000);
-    for _ in 0..1_000 {
-        bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-        bench.says(conn, &Frame::Recall { channel: 0, chunk: 0 });
-        let given_back = Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled };
-        assert!(bench.heard(conn).contains(&given_back));
+    for _ in 0..recalls_at_once() {
+        assert!(recalls(&mut bench, conn));
     }
     assert_eq!(counted(&bench, "requests over the allowance"), 0);
+    assert!(!bench.is_closing(conn));
+}
+
+fn recalls_at_once() -> u32 {
+    Limits::default().recalls_at_once_max
+}
+
+/// Requests a chunk and recalls it; whether it was given back.
+fn recalls(bench: &mut Bench, conn: ConnId) -> bool {
+    bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
+    bench.says(conn, &Frame::Recall { channel: 0, chunk: 0 });
+    let given_back = Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled };
+    bench.heard(conn).contains(&given_back)
+}
+
+#[test]
+fn requests_that_are_recalled_again_and_again_use_up_the_allowance() {
+    let limits = Limits::default();
+    let mut bench = Bench::new();
+    let conn = served(&mut bench);
+    let given_back = (0..1_000).filter(|_| recalls(&mut bench, conn)).count();
+    // Those that cost nothing, and the allowance of requests; the others are rejected.
+    assert_eq!(given_back, (limits.recalls_at_once_max + limits.requests_at_once_max) as usize);
+    assert_eq!(counted(&bench, "requests over the allowance"), 1_000 - 512);
+    // In the long run a swarm's own recalls cost nothing.
+    for _ in 0..20 {
+        bench.wait(1_000);
+        assert!((0..limits.recalls_per_s).all(|_| recalls(&mut bench, conn)));
+    }
     assert!(!bench.is_closing(conn));
 }
 
@@ -198,18 +224,145 @@ fn who_was_of_no_use_for_longest_gives_way_and_never_who_uploads_or_downloads() 
     assert_eq!(counted(&bench, "connections that gave way to others"), 200 - 11);
 }
 
+/// A connection of this address that has requested so many chunks, if it is let in.
+fn requests(bench: &mut Bench, ip: [u8; 4], peer: u16, chunks: u32) -> Option<ConnId> {
+    let conn = greets(bench, ip, peer)?;
+    bench.says_unchecked(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    for chunk in 0..chunks {
+        bench.says_unchecked(conn, &Frame::Request { channel: 0, chunk: chunk % 7 });
+    }
+    Some(conn)
+}
+
+/// The other side takes up to so many of the bytes that are to be sent next; returns how many.
+fn takes(bench: &mut Bench, conn: ConnId, most: u64) -> u64 {
+    let bytes = match bench.peer.next_segment(bench.now, conn) {
+        Segment::Bytes { bytes, .. } => most.min(bytes.len() as u64),
+        Segment::Span { len, .. } => most.min(len),
+        _ => 0,
+    };
+    if bytes > 0 {
+        bench.peer.sent(bench.now, conn, bytes);
+        bench.carry_out();
+    }
+    bytes
+}
+
 #[test]
-fn where_all_are_of_use_newcomers_are_refused() {
-    let mut bench = Bench::with_limits(Limits { connections_max: 16, ..Limits::default() });
+fn where_all_are_of_use_newcomers_are_refused_until_one_has_got_nothing_for_a_minute() {
+    // One is served at a time, however slowly.
+    let (upload_slots, upload_slot_stall) = (1, Duration::from_secs(600));
+    let limits = Limits { connections_max: 16, upload_slots, upload_slot_stall, ..Limits::default() };
+    let mut bench = Bench::with_limits(limits);
     bench.offers(CONTENT, "x");
+    let mut conns = Vec::new();
     for number in 0..16 {
         let conn = greets(&mut bench, [10, 0, 9, number], u16::from(number)).expect("there is room");
-        bench.says(conn, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+        let open = Frame::Open { channel: 0, content: CONTENT, size: 100_000, chunk_bytes: 1 << 20 };
+        bench.says(conn, &open);
         bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
+        bench.heard(conn);
+        conns.push(conn);
+        bench.wait(100);
     }
-    bench.wait(1_000);
+    for _ in 0..5 {
+        assert_eq!(greets(&mut bench, [10, 0, 8, 1], 100), None);
+        bench.wait(11_000);
+        conns.iter().for_each(|conn| bench.says(*conn, &Frame::Ping));
+        conns.iter().for_each(|conn| drop(bench.heard(*conn)));
+        assert_eq!(takes(&mut bench, conns[0], 17_000), 17_000);
+    }
     assert_eq!(greets(&mut bench, [10, 0, 8, 1], 100), None);
-    assert_eq!(bench.peer.status(bench.now).connections, 16);
+    bench.wait(60_200 - 56_600);
+    assert!(greets(&mut bench, [10, 0, 8, 1], 100).is_some());
+    let gone: Vec<usize> = (0..16).filter(|at| !stands(&bench, conns[*at])).collect();
+    assert_eq!(gone, [1], "of those that wait the first one goes, and not the one that is served");
+}
+
+#[test]
+fn a_crowd_that_requests_and_takes_next_to_nothing_gives_way_to_addresses_that_have_no_connection() {
+    let mut bench = Bench::with_limits(Limits { connections_max: 400, ..Limits::default() });
+    bench.offers(CONTENT, "x");
+    let press = |bench: &mut Bench, first_peer: u16| {
+        let mut conns = Vec::new();
+        for number in 0..9 * 62 {
+            let ip = [10, 0, 7, u8::try_from(number / 62).expect("nine")];
+            conns.extend(requests(bench, ip, first_peer + number, 64));
+            settle(bench);
+        }
+        conns
+    };
+    let mut crowd = press(&mut bench, 0);
+    // Beside them others were let in that have one connection each, and there are no places left.
+    let mut honest: Vec<ConnId> = Vec::new();
+    for round in 0..7_u8 {
+        for number in 0..10 {
+            let at = round * 10 + number;
+            let conn = requests(&mut bench, [10, 0, 8, at], 10_000 + u16::from(at), 2);
+            honest.push(conn.expect("an address without a connection is let in"));
+            settle(&mut bench);
+        }
+        (0..50).for_each(|_| bench.wait(200));
+        settle(&mut bench);
+        crowd.retain(|conn| stands(&bench, *conn));
+        for conn in &crowd {
+            bench.says_unchecked(*conn, &Frame::Ping);
+            takes(&mut bench, *conn, 50);
+        }
+        // The honest ones take what is theirs when they have their turn.
+        for conn in &honest {
+            bench.says_unchecked(*conn, &Frame::Ping);
+            while takes(&mut bench, *conn, u64::MAX) > 0 {}
+            bench.says_unchecked(*conn, &Frame::Request { channel: 0, chunk: 0 });
+        }
+        bench.peer.check_invariants();
+    }
+    let gone: Vec<usize> = (0..honest.len()).filter(|at| !stands(&bench, honest[*at])).collect();
+    assert!(gone.is_empty(), "the crowd outlasted those that take chunks: {gone:?}");
+}
+
+#[test]
+fn an_upload_of_which_next_to_nothing_is_taken_ends_and_a_slow_one_goes_on() {
+    let mut bench = Bench::new();
+    bench.offers(CONTENT, "x");
+    let slow = requests(&mut bench, [10, 0, 9, 1], 1, 7).expect("there is room");
+    let trickling = requests(&mut bench, [10, 0, 9, 2], 2, 7).expect("there is room");
+    let unread = requests(&mut bench, [10, 0, 9, 3], 3, 7).expect("there is room");
+    bench.heard(slow);
+    bench.heard(trickling);
+    for _ in 0..6 {
+        bench.wait(10_000);
+        for (conn, bytes) in [(slow, 16 << 10), (trickling, 1_000), (unread, 1)] {
+            bench.says(conn, &Frame::Ping);
+            takes(&mut bench, conn, bytes);
+        }
+        settle(&mut bench);
+    }
+    assert!(stands(&bench, slow));
+    assert!(!stands(&bench, trickling), "an upload is kept for who takes 100 bytes a second of it");
+    assert!(!stands(&bench, unread), "an upload is kept for who does not even read what is said before it");
+}
+
+#[test]
+fn a_host_with_a_connection_opens_a_second_one_beside_an_idle_crowd() {
+    let mut bench = Bench::with_limits(Limits { connections_max: 400, ..Limits::default() });
+    let first = greets(&mut bench, [10, 0, 8, 1], 1).expect("there is room");
+    crowd(&mut bench, 100);
+    bench.wait(10);
+    // Nobody gives way in the first second, in which it may still ask for something.
+    assert_eq!(greets(&mut bench, [10, 0, 8, 1], 2), None);
+    bench.wait(1_000);
+    bench.offers(CONTENT, "x");
+    bench.says(first, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
+    bench.says(first, &Frame::Request { channel: 0, chunk: 0 });
+    for number in 2..9 {
+        greets(&mut bench, [10, 0, 8, 1], number).expect("an address with few connections is let in");
+        settle(&mut bench);
+    }
+    // Only with many it takes its own places; those are in their first second.
+    assert_eq!(greets(&mut bench, [10, 0, 8, 1], 9), None);
+    bench.wait(1_000);
+    assert!(greets(&mut bench, [10, 0, 8, 1], 10).is_some() && stands(&bench, first));
 }
 
 #[test]
@@ -228,10 +381,43 @@ fn readers_that_keep_a_connection_open_give_way_like_peers() {
         bench.wait(10);
     }
     assert!(readers.iter().all(|conn| stands(&bench, *conn)));
+    assert_eq!(greets(&mut bench, [10, 0, 8, 1], 1), None, "each has a second to ask again");
+    bench.wait(1_000);
     let peer = greets(&mut bench, [10, 0, 8, 1], 1).expect("the first reader gives way");
     settle(&mut bench);
     let standing: Vec<bool> = readers.iter().map(|conn| stands(&bench, *conn)).collect();
     assert!(stands(&bench, peer) && !standing[0] && standing[1..].iter().all(|stands| *stands));
+}
+
+#[test]
+fn readers_that_take_next_to_nothing_of_a_file_give_way_and_lose_their_turn() {
+    let mut bench = Bench::serving_http(Limits { connections_max: 8, ..Limits::default() });
+    bench.offers(CONTENT, "x");
+    let mut readers = Vec::new();
+    for number in 0..8 {
+        let from = SocketAddr::from(([10, 0, 9, number], 40_000));
+        let conn = bench.peer.accepted(bench.now, from, 7117).expect("there is room");
+        bench.drain();
+        let request = format!("GET /{CONTENT} HTTP/1.1\r\nHost: 10.0.0.1:7117\r\n\r\n");
+        assert_eq!(bench.peer.received(bench.now, conn, request.as_bytes()), request.len());
+        bench.drain();
+        readers.push(conn);
+    }
+    assert_eq!(greets(&mut bench, [10, 0, 8, 1], 1), None);
+    // The last one takes what a slow link carries, the others a byte now and then.
+    for _ in 0..4 {
+        (0..75).for_each(|_| bench.wait(200));
+        for (number, conn) in readers.iter().enumerate() {
+            let most = if number == 7 { 16 << 10 } else { 10 };
+            takes(&mut bench, *conn, 200);
+            takes(&mut bench, *conn, most);
+        }
+        settle(&mut bench);
+    }
+    let peer = greets(&mut bench, [10, 0, 8, 1], 1).expect("a reader that takes nothing gives way");
+    settle(&mut bench);
+    (0..5).for_each(|_| bench.wait(200));
+    assert!(stands(&bench, peer) && takes(&mut bench, readers[7], 16 << 10) > 0);
 }
 
 /// The id of content number `number`.
@@ -288,6 +474,25 @@ fn requests_on_a_refused_channel_of_which_a_bit_remains_end_the_connection_like_
     }
     assert!(!bench.is_closing(conn));
     bench.says(conn, &Frame::Request { channel: 99, chunk: 0 });
+    assert!(bench.is_closing(conn));
+}
+
+#[test]
+fn the_cuts_of_contents_that_are_refused_meanwhile_are_no_requests() {
+    let mut bench = Bench::new();
+    let conn = bench.connected(host(2), 2);
+    names(&mut bench, conn, 0..2_000);
+    // The refusals are on their way, and the other side learns the cuts.
+    for channel in 0..2_000 {
+        let cut = Frame::Open { channel, content: numbered(channel), size: 100, chunk_bytes: 16 << 10 };
+        bench.says_unchecked(conn, &cut);
+    }
+    assert!(!bench.is_closing(conn));
+    // Each crosses a refusal once.
+    for channel in 0..2_000 {
+        let cut = Frame::Open { channel, content: numbered(channel), size: 100, chunk_bytes: 16 << 10 };
+        bench.says_unchecked(conn, &cut);
+    }
     assert!(bench.is_closing(conn));
 }
 
@@ -360,4 +565,15 @@ fn when_too_many_channels_are_open_a_connection_that_fetches_nothing_gives_way()
     assert_eq!(over.iter().filter(busy).count(), 10, "{over:?}");
     assert_eq!(bench.peer.status(bench.now).channels, 3_000 + 10);
     assert!([reader, other, late].iter().all(|conn| stands(&bench, *conn)));
+    // One chunk is of use for a minute: then the one whose last chunk is oldest gives way.
+    for _ in 0..6 {
+        bench.wait(10_000);
+        for conn in [reader, other, late] {
+            bench.says_unchecked(conn, &Frame::Ping);
+            bench.heard(conn);
+        }
+        takes_a_chunk(&mut bench, late);
+    }
+    names(&mut bench, other, 110..120);
+    assert!(!stands(&bench, reader) && [other, late].iter().all(|conn| stands(&bench, *conn)));
 }

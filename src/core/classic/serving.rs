@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
 use crate::core::id::ContentId;
 use crate::core::time::Time;
+use crate::core::uploader::is_progress;
 use crate::wire::classic::answer::{self, AnswerStep};
 use crate::wire::classic::request::{Request, RequestDecoder, RequestError};
 use crate::wire::classic::{ChunkName, Dialect};
@@ -17,7 +18,7 @@ use crate::wire::classic::{ChunkName, Dialect};
 pub(in crate::core) struct Serving {
     pub(in crate::core) stage: Stage,
     decoder: RequestDecoder,
-    /// When the stage began, or a byte last went.
+    /// When the stage or a step of it began, or a good part of a chunk last went.
     pub(in crate::core) moved: Time,
     /// It answered a request before.
     pub(in crate::core) answered: bool,
@@ -123,11 +124,14 @@ impl Serving {
 
     /// So many bytes of the segment are in the kernel.
     pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
-        self.moved = now;
-        match &mut self.stage {
-            Stage::Answering(answer) => answer.sent(now, bytes),
-            _ => Sent::Some,
+        let Stage::Answering(answer) = &mut self.stage else { return Sent::Some };
+        let steps = answer.steps.len();
+        let progress = is_progress(answer.sent, bytes);
+        let sent = answer.sent(now, bytes);
+        if progress || answer.steps.len() < steps {
+            self.moved = now;
         }
+        sent
     }
 
     /// Goes on with what the answer's next step is, if that is not something to send. True when the stage changed.

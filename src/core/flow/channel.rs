@@ -1,10 +1,12 @@
 //! Contents named on a connection: opened, agreed on, refused, withdrawn.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::connection::{Channel, Connection, Phase};
 use crate::core::door::{ConnId, Event};
+use crate::core::flow::room::KEPT;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
@@ -114,14 +116,35 @@ impl Peer {
     }
 
     /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
-    pub(in crate::core) fn end_sated_channels(&mut self, content: &ContentId) {
+    pub(in crate::core) fn end_sated_channels(&mut self, now: Time, content: &ContentId) {
         for conn in self.links.on(content).collect::<Vec<_>>() {
             let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(content));
             let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
-            if channel.is_some_and(|(_, channel)| has_all(channel)) {
+            let is_agreed = |channel: &Channel| channel.opened && !channel.withdrawn && !channel.refused;
+            if channel.is_some_and(|(_, channel)| has_all(channel) && is_agreed(channel)) {
+                self.tell_sated(now, conn, content);
                 self.end_sated_channel(conn, content);
             }
         }
+    }
+
+    /// Who has all of a content is told that it is here whole, too, though it needs no chunk: else the channel would never be
+    /// over there. On connections of few channels that is not worth a frame.
+    fn tell_sated(&mut self, now: Time, conn: ConnId, content: &ContentId) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        if connection.channels.numbers() <= self.config.limits.channels_unused_max
+            || !self.config.topology.is_mesh()
+        {
+            return;
+        }
+        // They have to know the cut first.
+        self.open_channel(now, conn, *content);
+        let Some(holding) = self.catalogue.get(content) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some((channel, state)) = connection.channel_of_mut(content) else { return };
+        let Some(cut) = state.our_cut else { return };
+        state.told = Some(holding.logged());
+        self.say(now, conn, Frame::Have { channel, first: 0, count: cut.chunks() });
     }
 
     /// The other side has all of a content: if it is here whole, too, and nothing more is to come of it, the channel is over.
@@ -158,11 +181,12 @@ impl Peer {
         if now >= self.channels_looked_at + CHANNELS_LOOK_AGAIN || self.channels_looked_at == Time::ZERO {
             let unused = |connection: &Connection| {
                 connection.phase == Phase::Open
-                    && connection.payload.is_none()
+                    && connection.payload.is_none_or(|at| now.since(at) >= KEPT)
                     && connection.channels.open() > unused_max
             };
             let unused = self.connections.iter().filter(|(_, connection)| unused(connection));
-            let most_unused = unused.max_by_key(|(_, connection)| connection.channels.open());
+            let rank = |connection: &Connection| (connection.payload, Reverse(connection.channels.open()));
+            let most_unused = unused.min_by_key(|(_, connection)| rank(connection));
             match most_unused.map(|(conn, _)| conn) {
                 Some(other) => {
                     self.counters.add("connections that gave their channels to others");

@@ -118,8 +118,17 @@ impl Peer {
     /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
     /// now. One connection may not do so for ever.
     fn on_frame_too_late(&mut self, now: Time, conn: ConnId, frame: &Frame) {
-        let asks =
-            matches!(frame, Frame::Open { .. } | Frame::Request { .. } | Frame::ManifestRequest { .. });
+        let asks = match *frame {
+            // A cut is told once.
+            Frame::Open { channel, size, chunk_bytes, .. } => {
+                let adds_cut = (size, chunk_bytes) != (0, 0);
+                let is_new = |peer: &mut Peer| {
+                    peer.connections.get_mut(conn).is_some_and(|c| c.channels.note_late_cut(channel))
+                };
+                !(adds_cut && is_new(self))
+            }
+            _ => matches!(frame, Frame::Request { .. } | Frame::ManifestRequest { .. }),
+        };
         let may_ask = |peer: &mut Peer| {
             peer.connections.get_mut(conn).is_some_and(|connection| connection.rejections.take(now))
         };

@@ -309,6 +309,12 @@ impl Peer {
                 if sending && now.since(connection.moved) >= limits.send_stall_max {
                     return self.close(now, conn, Some("takes no bytes"));
                 }
+                // A trickle holds an upload that another could have.
+                let turn_began = self.uploader.turn_began(conn);
+                let took = turn_began.map(|began| connection.payload.unwrap_or(began).max(began));
+                if took.is_some_and(|took| now.since(took) >= limits.send_stall_max) {
+                    return self.close(now, conn, Some("takes next to nothing"));
+                }
                 if !connection.pinged && now.since(connection.heard) >= limits.keepalive_interval {
                     connection.pinged = true;
                     connection.push(Frame::Ping);

@@ -14,86 +14,109 @@ use crate::core::time::Time;
 const CLOSING_MAX: usize = 64;
 /// Connections that are looked at for one newcomer. Those that are of use are looked at again only after all others.
 const LOOKS_MAX: usize = 32;
-/// A connection that came in has so long to say what it is before it gives way.
-const STRANGER_GRACE: Duration = Duration::from_secs(1);
-/// A neighbour in a download that goes on is kept for so long after its last chunk.
-const NEIGHBOUR_KEPT: Duration = Duration::from_secs(60);
+/// A connection has so long to say what it is, or to ask for something, before it gives way.
+const GRACE: Duration = Duration::from_secs(1);
+/// A neighbour in a download that goes on is kept for so long after its last chunk, and so is who waits for a chunk from here.
+pub(in crate::core) const KEPT: Duration = Duration::from_secs(60);
+/// An address with fewer places may take that of any connection that is of no use; with more, of its own ones alone. One with
+/// more is also no longer protected by the use of its connections where an address has none.
+const PLACES_FEW: usize = 8;
 /// Channels of one connection that are looked at for a download that goes on.
 const CHANNELS_LOOKED_AT: usize = 64;
 
 impl Peer {
     /// Whether there is a place for one more connection with this address. When places are short, the connection that was
-    /// of no use for longest gives its place to an address that has none, and to another only if it is of the same address.
+    /// of no use for longest gives its place to an address that has few, and to another only if it is of the same address.
+    /// When all are of use, an address that has none gets a place of the one that has most.
     pub(in crate::core) fn make_room(&mut self, now: Time, ip: IpAddr) -> bool {
         let limits = &self.config.limits;
         let of_this_host = ip.is_loopback() || self.config.own_addresses.contains(&ip);
-        let is_newcomer = of_this_host || !self.connections.places.has(ip);
+        let held = self.connections.places.of(ip);
         let reserved = limits.connections_reserved.min(limits.connections_max / 8);
-        let most = limits.connections_max.saturating_sub(if is_newcomer { 0 } else { reserved });
-        if self.connections.places.len() < most {
+        let kept = if of_this_host || held == 0 { 0 } else { reserved };
+        if self.connections.places.len() < limits.connections_max.saturating_sub(kept) {
             return true;
         }
         if self.connections.len() >= limits.connections_max.saturating_add(CLOSING_MAX) {
             return false;
         }
-        let of = (!is_newcomer).then_some(ip);
-        for _ in 0..LOOKS_MAX {
-            let Some((conn, known)) = self.connections.places.oldest(of) else { return false };
-            match self.of_no_use_since(now, conn) {
-                Some(since) if since <= known => {
-                    self.give_way(now, conn);
-                    return true;
-                }
-                since => self.connections.places.note(conn, since.unwrap_or(now)),
-            }
+        let of = (!of_this_host && held >= PLACES_FEW).then_some(ip);
+        let unused = self.least_used(now, of);
+        let conn = unused.or_else(|| if held == 0 { self.one_of_a_crowd() } else { None });
+        if let Some(conn) = conn {
+            self.give_way(now, conn);
         }
-        false
+        conn.is_some()
     }
 
-    /// Since when a connection was of no use; `None`: it is of use now, or closes anyway.
-    fn of_no_use_since(&self, now: Time, conn: ConnId) -> Option<Time> {
+    /// The connection that was of no use for longest, of all or of one address.
+    fn least_used(&mut self, now: Time, of: Option<IpAddr>) -> Option<ConnId> {
+        let mut least: Option<(Time, ConnId)> = None;
+        for _ in 0..LOOKS_MAX {
+            let Some((conn, known)) = self.connections.places.oldest(of) else { break };
+            let until = self.of_use_until(now, conn).filter(|until| *until <= now);
+            if let Some(until) = until {
+                least = Some(least.map_or((until, conn), |least| least.min((until, conn))));
+            }
+            if until.is_some_and(|until| until <= known) || least.is_some_and(|(least, _)| least <= known) {
+                break;
+            }
+            self.connections.places.note(conn, until.unwrap_or(now));
+        }
+        least.map(|(_, conn)| conn)
+    }
+
+    /// A connection of the address that has most, if that is many.
+    fn one_of_a_crowd(&self) -> Option<ConnId> {
+        let (ip, count) = self.connections.places.most_crowded()?;
+        let is_own = ip.is_loopback() || self.config.own_addresses.contains(&ip);
+        let (conn, _) = self.connections.places.oldest(Some(ip))?;
+        (count > PLACES_FEW && !is_own).then_some(conn)
+    }
+
+    /// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
+    fn of_use_until(&self, now: Time, conn: ConnId) -> Option<Time> {
+        // Whoever queues requests, or begins to take an answer, costs itself nothing by that.
+        let while_busy = |is_busy: bool, moved: Time| Some(moved + if is_busy { KEPT } else { GRACE });
         if let Some(connection) = self.connections.get(conn) {
             let dialled = connection.dialled;
             return match connection.phase {
                 Phase::Dialling | Phase::Closing => None,
-                Phase::Greeting => {
-                    (!dialled && now.since(connection.since) >= STRANGER_GRACE).then_some(connection.since)
-                }
+                Phase::Greeting => (!dialled).then_some(connection.since + GRACE),
                 // Whom an arrangement of neighbours names is part of it.
                 Phase::Open if dialled && !self.config.topology.is_mesh() => None,
+                Phase::Open if self.is_used(now, conn) => None,
                 Phase::Open => {
-                    (!self.is_used(now, conn)).then_some(connection.payload.unwrap_or(connection.since))
+                    let is_served = connection.outgoing.is_some() || self.uploader.serves(conn);
+                    while_busy(is_served, connection.payload.unwrap_or(connection.since))
                 }
             };
         }
         if let Some(reader) = self.connections.http(conn) {
-            return (!reader.is_busy()).then_some(reader.moved);
+            return while_busy(reader.is_busy(), reader.moved);
         }
         if let Some(conversation) = self.connections.classic(conn) {
             return match &conversation.side {
-                ClassicSide::Serving(serving) => (!serving.is_busy()).then_some(serving.moved),
+                ClassicSide::Serving(serving) => while_busy(serving.is_busy(), serving.moved),
                 ClassicSide::Asking(_) | ClassicSide::Closing => None,
             };
         }
         match &self.connections.push(conn)?.side {
-            PushSide::Taking(taking) if taking.is_silent() => Some(taking.began),
+            PushSide::Taking(taking) if taking.is_silent() => Some(taking.began + GRACE),
             PushSide::Taking(_) | PushSide::Giving(_) | PushSide::Closing(_) | PushSide::Aborting => None,
         }
     }
 
-    /// Whether chunks go over an open connection in either direction, or will soon.
+    /// Whether this peer takes chunks on an open connection, or will soon, or offers are open on it.
     fn is_used(&self, now: Time, conn: ConnId) -> bool {
         let Some(connection) = self.connections.get(conn) else { return false };
-        let moves = connection.asked > 0
-            || connection.incoming.is_some()
-            || connection.outgoing.is_some()
-            || self.uploader.serves(conn);
+        let takes = connection.asked > 0 || connection.incoming.is_some();
         let offers = self.pusher.count_on(conn) > 0 || self.pusher.offered_on(conn).next().is_some();
-        if moves || offers || (connection.dialled && !connection.walks.is_empty()) {
+        if takes || offers || (connection.dialled && !connection.walks.is_empty()) {
             return true;
         }
         // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.
-        let lately = |at: Time| now.since(at) < NEIGHBOUR_KEPT;
+        let lately = |at: Time| now.since(at) < KEPT;
         (connection.dialled || connection.payload.is_some_and(lately))
             && connection.channels.iter().take(CHANNELS_LOOKED_AT).any(|channel| {
                 !channel.refused

@@ -150,7 +150,10 @@ impl Peer {
             return self.close_for_fault(now, conn, "recalled a chunk of nothing");
         };
         if self.uploader.cancel(conn, number, chunk) {
-            self.give_request_back(conn);
+            // A swarm's own recalls are few. Whoever makes more pays for them as for what it cancels.
+            if self.connections.get_mut(conn).is_some_and(|connection| connection.recalls.take(now)) {
+                self.give_request_back(conn);
+            }
             self.say(now, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
             self.grant_uploads(now);
         }

@@ -236,7 +236,7 @@ impl Peer {
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
-        self.end_sated_channels(&content);
+        self.end_sated_channels(now, &content);
     }
 
     fn on_part_closed(&mut self, now: Time, content: ContentId) {

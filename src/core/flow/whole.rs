@@ -114,7 +114,7 @@ impl Peer {
         self.conclude_offers(now, content, Delivery::Verified);
         self.end_download(now, content);
         self.tell_seekers(now, content);
-        self.end_sated_channels(&content);
+        self.end_sated_channels(now, &content);
         self.feed_starving(now);
     }
 

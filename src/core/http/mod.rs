@@ -11,6 +11,7 @@ use crate::core::id::ContentId;
 use crate::core::limits::Limits;
 use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
+use crate::core::uploader::is_progress;
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 
 /// Who is reading.
@@ -28,7 +29,7 @@ pub(in crate::core) struct Reader {
     decoder: RequestDecoder,
     /// When the head that is being read began.
     head_began: Option<Time>,
-    /// When the stage began, or a byte last went.
+    /// When the stage or a turn began, or a good part of a content last went.
     pub(in crate::core) moved: Time,
     /// The driver was told `Nothing` to send and waits to be woken.
     pub(in crate::core) asleep: bool,
@@ -172,20 +173,26 @@ impl Reader {
 
     /// So many bytes of the segment are in the kernel.
     pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
-        self.moved = now;
         let Stage::Answering(answer) = &mut self.stage else { return Sent::Some };
         if answer.text_sent < answer.text.len() {
+            if is_progress(answer.text_sent as u64, bytes) {
+                self.moved = now;
+            }
             answer.text_sent = answer.text_sent.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
             if answer.text_sent < answer.text.len() || answer.body.is_some() {
                 return Sent::Some;
             }
         } else if let Some(body) = &mut answer.body {
+            if is_progress(body.sent_bytes(), bytes) {
+                self.moved = now;
+            }
             body.at = body.at.saturating_add(bytes);
             body.turn = body.turn.saturating_sub(bytes);
             if body.at < body.range.end {
                 return if body.turn == 0 { Sent::Turn } else { Sent::Some };
             }
         }
+        self.moved = now;
         let body = answer.body.take();
         self.stage = match answer.stays {
             Stays::Open => Stage::Reading,
