@@ -72,6 +72,8 @@ pub(in crate::core) struct Search {
     begun_bytes: usize,
     /// Whether there was more than its bounds let in.
     pub(in crate::core) cut_short: bool,
+    /// Whether it has as many files as it takes. Then nobody needs to list any more.
+    full: bool,
     /// Connections that were asked for pages.
     pub(in crate::core) walks: SortedMap<ConnId, Walk>,
     began: Time,
@@ -116,6 +118,7 @@ impl Search {
             begun: SortedSet::new(),
             begun_bytes: 0,
             cut_short: false,
+            full: false,
             walks: SortedMap::new(),
             began: now,
             asked: 0,
@@ -169,7 +172,7 @@ impl Search {
         }
         let bytes = self.begun_bytes.saturating_add(name.len()).saturating_add(CONTENT_OVERHEAD_BYTES);
         if self.begun.len() >= limits.search_contents_max || bytes > limits.search_bytes_max {
-            self.cut_short = true;
+            (self.cut_short, self.full) = (true, true);
             return false;
         }
         self.begun_bytes = bytes;
@@ -186,11 +189,10 @@ impl Search {
         limits: &Limits,
     ) -> bool {
         let in_time = now < if self.takes_all() { self.ends + PAGES_GRACE } else { self.ends };
-        // One that is full takes no more of anything; another has all that the directory keeps of one peer.
-        let full = self.takes_all() && self.cut_short;
+        // One that is full takes no more of anything. Else what one peer lists too much ends its own walk alone.
         let walk = self.walks.entry(conn).or_default();
         walk.entries = walk.entries.saturating_add(entries);
-        let goes_on = more && in_time && !full && walk.entries < limits.walk_entries_max;
+        let goes_on = more && in_time && !self.full && walk.entries < limits.walk_entries_max;
         self.cut_short |= more && !goes_on;
         walk.over = !goes_on;
         goes_on
@@ -527,6 +529,8 @@ mod tests {
         let on: Vec<bool> =
             [2, 2, 2].map(|entries| search.walked(Time::ZERO, conn, entries, true, &limits)).into();
         assert_eq!((on, search.cut_short), (vec![true, true, false], true));
+        let other = ConnId { slot: 1, generation: 0 };
+        assert!(search.walked(Time::ZERO, other, 1, true, &limits), "who lists too much ends no other walk");
     }
 
     #[test]
