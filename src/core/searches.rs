@@ -269,6 +269,8 @@ pub(in crate::core) struct Searches {
     next_key: u32,
     /// What is fetched for searches that ended while others went on.
     begun: SortedSet<Title>,
+    /// What was begun for a search and then replaced, while any goes on.
+    replaced: SortedSet<Title>,
     /// What downloads came of, by the ticket of their command.
     asked: SortedMap<u32, Asked>,
 }
@@ -317,6 +319,7 @@ impl Searches {
         if self.by_key.is_empty() {
             // What is asked for later is asked for anew.
             self.begun.clear();
+            self.replaced.clear();
         }
         search
     }
@@ -326,6 +329,26 @@ impl Searches {
         if !self.by_key.is_empty() {
             self.begun.extend(over.begun);
         }
+    }
+
+    /// A file is fetched that no search began: none of those that go on is to begin it.
+    pub(in crate::core) fn note_renewed(&mut self, title: Title) {
+        if !self.by_key.is_empty() {
+            self.replaced.remove(&title);
+            self.begun.insert(title);
+        }
+    }
+
+    /// A file is fetched no longer because it was replaced.
+    pub(in crate::core) fn note_replaced(&mut self, title: Title) {
+        if !self.by_key.is_empty() {
+            self.replaced.insert(title);
+        }
+    }
+
+    /// Whether a file that is fetched for any search comes of that, or came, or failed.
+    pub(in crate::core) fn comes(&self, title: &Title) -> bool {
+        self.is_begun(title) && !self.replaced.contains(title)
     }
 
     /// Whether a file is fetched for any search.
