@@ -52,6 +52,8 @@ pub(in crate::core) struct Known {
     fresh: u32,
     /// Whether it told entries that there was no room for.
     overfull: bool,
+    /// When it last offered something new: grows with each offer of any peer.
+    news: u64,
     /// What it looked for last, if that was one thing.
     seeks: Option<Arc<Wanted>>,
 }
@@ -65,6 +67,8 @@ struct Listed {
     have: u32,
     of: u32,
     generation: u64,
+    /// The generation in which it was first told.
+    since: u64,
 }
 
 /// What a peer says of itself, by whichever way.
@@ -111,6 +115,9 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 /// The interval of a peer that has not told its own.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// Of one content so many holders, and of each so many names, are looked at for some that hold it wholly.
+const HOLDERS_LOOKED_AT: usize = 64;
+const NAMES_LOOKED_AT: usize = 8;
 /// What an entry costs beside its name, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 
@@ -127,6 +134,8 @@ pub(in crate::core) struct Directory {
     titles: Shared<Title>,
     seekers: Shared<Wanted>,
     entry_bytes: usize,
+    /// Counts what was offered anew.
+    news: u64,
     limits: Limits,
     own_addresses: Vec<IpAddr>,
 }
@@ -153,6 +162,13 @@ impl Known {
     }
 }
 
+impl Listed {
+    /// The same as its peer told it.
+    fn entry(&self, (id, name): &Title) -> Entry {
+        Entry { id: *id, name: name.clone(), size: self.size, have: self.have, of: self.of }
+    }
+}
+
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
@@ -164,6 +180,7 @@ impl Directory {
             titles: Shared::default(),
             seekers: Shared::default(),
             entry_bytes: 0,
+            news: 0,
             limits,
             own_addresses,
         }
@@ -228,6 +245,7 @@ impl Directory {
             entry_bytes: 0,
             fresh: 0,
             overfull: false,
+            news: 0,
             seeks: None,
         };
         self.peers.insert(peer, known);
@@ -367,9 +385,16 @@ impl Directory {
             let cost = cost_of(&entry.name);
             let content = entry.id;
             let key = self.titles.keep((content, entry.name));
-            let listed = Listed { size: entry.size, have: entry.have, of: entry.of, generation };
+            let Entry { size, have, of, .. } = entry;
+            let mut listed = Listed { size, have, of, generation, since: generation };
+            let is_new = known.entries.get(&key).is_none_or(|present| present.have == 0);
+            if is_new {
+                self.news = self.news.saturating_add(1);
+                known.news = self.news;
+            }
             let fresh_before = match known.entries.get_mut(&key) {
                 Some(present) => {
+                    listed.since = present.since;
                     let before = std::mem::replace(present, listed);
                     self.titles.release(key);
                     before.generation == generation
@@ -476,6 +501,48 @@ impl Directory {
         of_content.any(|(_, listed)| listed.have >= listed.of)
     }
 
+    /// Of the peers that hold a content, some that told that they hold it wholly, each with the state of its catalogue
+    /// in which it last said so.
+    pub(in crate::core) fn whole_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
+        let from = (*content, String::new());
+        self.holders(content).take(HOLDERS_LOOKED_AT).filter_map(move |peer| {
+            let entries = self.peers.get(peer)?.entries.from(&from);
+            let mut entries = entries.take_while(|(title, _)| title.0 == from.0).take(NAMES_LOOKED_AT);
+            entries.find(|(_, listed)| listed.have >= listed.of).map(|(_, listed)| (*peer, listed.generation))
+        })
+    }
+
+    /// The peers of another id that are known at an endpoint.
+    pub(in crate::core) fn others_at(&self, endpoint: &SocketAddr, peer: &PeerId) -> Vec<PeerId> {
+        let others = self.at_address(endpoint.ip()).filter(|other| *other != peer);
+        others
+            .filter(|other| self.peers.get(other).is_some_and(|known| known.addr == *endpoint))
+            .copied()
+            .collect()
+    }
+
+    /// When a peer last offered something new, of all that any peer offered, and how many entries of it are known.
+    pub(in crate::core) fn news_of(&self, peer: &PeerId) -> Option<(u64, usize)> {
+        self.peers.get(peer).map(|known| (known.news, known.entries.len()))
+    }
+
+    /// What a peer offers under exactly this name, and began to offer after a state of its catalogue: the latest of it.
+    /// Looks at all its entries.
+    pub(in crate::core) fn named_since(
+        &self,
+        peer: &PeerId,
+        name: &str,
+        after: Option<u64>,
+    ) -> Option<Entry> {
+        let known = self.peers.get(peer)?;
+        let named = known.entries.iter().filter(|(title, listed)| {
+            // An empty file has no chunks to have.
+            let can_be_fetched = listed.have > 0 || (listed.size == 0 && listed.of == 0);
+            title.1 == name && can_be_fetched && after.is_none_or(|after| listed.since > after)
+        });
+        named.max_by_key(|(_, listed)| listed.since).map(|(title, listed)| listed.entry(title))
+    }
+
     /// How many peers hold some of a content.
     pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
         self.holders.get(content).map_or(0, SortedSet::len)
@@ -539,19 +606,11 @@ impl Directory {
         wanted: &'a Wanted,
     ) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
         self.peers.iter().flat_map(move |(peer, known)| {
-            known.entries.iter().filter(|(title, _)| wanted.matches(&title.1, &title.0)).map(
-                |(title, listed)| {
-                    let (id, name) = &**title;
-                    let entry = Entry {
-                        id: *id,
-                        name: name.clone(),
-                        size: listed.size,
-                        have: listed.have,
-                        of: listed.of,
-                    };
-                    (*peer, entry)
-                },
-            )
+            known
+                .entries
+                .iter()
+                .filter(|(title, _)| wanted.matches(&title.1, &title.0))
+                .map(|(title, listed)| (*peer, listed.entry(title)))
         })
     }
 
@@ -567,10 +626,7 @@ impl Directory {
         from: &'a (ContentId, String),
     ) -> impl Iterator<Item = Entry> + 'a {
         let known = self.peers.get(peer).map(|known| known.entries.from(from));
-        known.into_iter().flatten().map(|(title, listed)| {
-            let (id, name) = &**title;
-            Entry { id: *id, name: name.clone(), size: listed.size, have: listed.have, of: listed.of }
-        })
+        known.into_iter().flatten().map(|(title, listed)| listed.entry(title))
     }
 
     /// Whether fewer entries of a peer are known than it says it has.

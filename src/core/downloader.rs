@@ -13,7 +13,7 @@ use crate::core::circles::Circles;
 use crate::core::door::{BufferId, ConnId, PeerRef};
 use crate::core::flights::{Flight, Flights};
 use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
 use crate::core::name::Layout;
@@ -23,6 +23,20 @@ use crate::core::time::Time;
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
 /// and the more there are, the fewer syncs they take.
 const PUBLISHING_MAX: usize = 128;
+
+/// So many peers are remembered that offered a content wholly.
+const OWNERS_MAX: usize = 4;
+
+/// A peer that offered a content wholly when it was to be fetched, or since.
+#[derive(Debug, Clone)]
+pub(in crate::core) struct Owner {
+    pub(in crate::core) peer: PeerId,
+    pub(in crate::core) addr: SocketAddr,
+    /// The state of its catalogue in which it last said so.
+    pub(in crate::core) generation: u64,
+    /// What it offered up to here was looked at for another content of the same name.
+    pub(in crate::core) seen: u64,
+}
 
 /// How far a download has come.
 #[derive(Debug)]
@@ -83,6 +97,8 @@ pub(in crate::core) struct Download {
     pub(in crate::core) ticket: Option<u32>,
     /// So often what was asked for was replaced, and begun anew, before this one.
     pub(in crate::core) renewed: u32,
+    /// Some peers that offered it wholly: what they offer under its name later has replaced it.
+    pub(in crate::core) owners: Vec<Owner>,
     /// What it was replaced by, as was told.
     pub(in crate::core) replaced_by: Option<ContentId>,
     pub(in crate::core) phase: Phase,
@@ -139,6 +155,7 @@ impl Download {
             stall,
             ticket,
             renewed,
+            owners: Vec::new(),
             replaced_by: None,
             phase: Phase::Queued,
             gave_way: false,
@@ -161,15 +178,28 @@ impl Download {
         }
     }
 
+    /// Whether its content is to be written under this name, by it or by another that follows.
+    fn is_under(&self, name: &str, layout: Layout) -> bool {
+        let same = |other: &str, other_layout: Layout| (other, other_layout) == (name, layout);
+        let failed = matches!(self.phase, Phase::ClosingPart);
+        (!failed && same(&self.name, self.layout))
+            || self.followers.iter().any(|other| same(&other.name, other.layout))
+    }
+
     /// Has a wish follow this download, unless it is that of this one or of another that follows.
     fn follow(&mut self, wish: Wish) {
-        let same = |name: &str, layout: Layout| (name, layout) == (wish.name.as_str(), wish.layout);
-        let failed = matches!(self.phase, Phase::ClosingPart);
-        let mut followers = self.followers.iter();
-        if (failed || !same(&self.name, self.layout))
-            && !followers.any(|other| same(&other.name, other.layout))
-        {
+        if !self.is_under(&wish.name, wish.layout) {
             self.followers.push_back(wish);
+        }
+    }
+
+    /// A peer offers its content wholly, in a state of its catalogue. The first few are remembered.
+    pub(in crate::core) fn note_owner(&mut self, peer: PeerId, addr: SocketAddr, generation: u64) {
+        if let Some(owner) = self.owners.iter_mut().find(|owner| owner.peer == peer) {
+            (owner.addr, owner.generation) = (addr, generation);
+        } else if self.owners.len() < OWNERS_MAX {
+            self.owners.reserve_exact(1);
+            self.owners.push(Owner { peer, addr, generation, seen: 0 });
         }
     }
 
@@ -348,6 +378,11 @@ impl Downloader {
         }
     }
 
+    /// Whether a content is being fetched, or will be, to be written under this name.
+    pub(in crate::core) fn is_under(&self, content: &ContentId, name: &str, layout: Layout) -> bool {
+        self.downloads.get(content).is_some_and(|download| download.is_under(name, layout))
+    }
+
     /// How many names of a content wait for the download of it to be over.
     pub(in crate::core) fn follower_count(&self, content: &ContentId) -> usize {
         self.downloads.get(content).map_or(0, |download| download.followers.len())
@@ -423,6 +458,7 @@ impl Downloader {
             self.add(*content, next);
             if let Some(next) = self.downloads.get_mut(content) {
                 next.followers = followers;
+                next.owners = download.owners;
             }
         }
     }

@@ -95,6 +95,10 @@ pub struct Limits {
     pub search_contents_max: usize,
     /// Bytes of their names, and of what is kept beside each.
     pub search_bytes_max: usize,
+    /// Entries of others' catalogues that are looked at a second, in the long run, for what replaced something.
+    pub replaced_looks_per_s: u32,
+    /// The same, after a quiet time.
+    pub replaced_looks_at_once: u32,
     /// Entries of one catalogue that one walk takes.
     pub walk_entries_max: usize,
     /// Endpoints that the mirror dials a second in the long run, apart from those that somebody named.
@@ -263,6 +267,8 @@ impl Default for Limits {
             entry_bytes_max: 64 << 20,
             search_contents_max: 100_000,
             search_bytes_max: 64 << 20,
+            replaced_looks_per_s: 1_000_000,
+            replaced_looks_at_once: 300_000,
             walk_entries_max: 100_000,
             mirror_dials_per_s: 16,
             mirror_dials_at_once: 64,

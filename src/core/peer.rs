@@ -125,6 +125,8 @@ pub struct Peer {
     pub(in crate::core) rates: Rates,
     /// Names that are looked through for others, and how many may be.
     pub(in crate::core) looks: Looks<Sought>,
+    /// Entries of others' catalogues that may be looked at for what replaced something.
+    pub(in crate::core) replaced_looks: Allowance,
     /// How often this newcomer asked who is there.
     pub(in crate::core) acquaintances: usize,
     pub(in crate::core) neighbourhood: Neighbourhood,
@@ -178,6 +180,7 @@ impl Peer {
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             rates: Rates::new(&limits),
             looks: Looks::new(&limits, now),
+            replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
             acquaintances: 0,
             neighbourhood,
             dealers: SortedMap::new(),

@@ -72,6 +72,8 @@ pub(in crate::core) struct Search {
     begun_bytes: usize,
     /// Whether there was more than its bounds let in.
     pub(in crate::core) cut_short: bool,
+    /// Whether it has as many files as it takes. Then nobody needs to list any more.
+    full: bool,
     /// Connections that were asked for pages.
     pub(in crate::core) walks: SortedMap<ConnId, Walk>,
     began: Time,
@@ -116,6 +118,7 @@ impl Search {
             begun: SortedSet::new(),
             begun_bytes: 0,
             cut_short: false,
+            full: false,
             walks: SortedMap::new(),
             began: now,
             asked: 0,
@@ -169,7 +172,7 @@ impl Search {
         }
         let bytes = self.begun_bytes.saturating_add(name.len()).saturating_add(CONTENT_OVERHEAD_BYTES);
         if self.begun.len() >= limits.search_contents_max || bytes > limits.search_bytes_max {
-            self.cut_short = true;
+            (self.cut_short, self.full) = (true, true);
             return false;
         }
         self.begun_bytes = bytes;
@@ -186,11 +189,10 @@ impl Search {
         limits: &Limits,
     ) -> bool {
         let in_time = now < if self.takes_all() { self.ends + PAGES_GRACE } else { self.ends };
-        // One that is full takes no more of anything; another has all that the directory keeps of one peer.
-        let full = self.takes_all() && self.cut_short;
+        // One that is full takes no more of anything. Else what one peer lists too much ends its own walk alone.
         let walk = self.walks.entry(conn).or_default();
         walk.entries = walk.entries.saturating_add(entries);
-        let goes_on = more && in_time && !full && walk.entries < limits.walk_entries_max;
+        let goes_on = more && in_time && !self.full && walk.entries < limits.walk_entries_max;
         self.cut_short |= more && !goes_on;
         walk.over = !goes_on;
         goes_on
@@ -267,6 +269,8 @@ pub(in crate::core) struct Searches {
     next_key: u32,
     /// What is fetched for searches that ended while others went on.
     begun: SortedSet<Title>,
+    /// What was begun for a search and then replaced, while any goes on.
+    replaced: SortedSet<Title>,
     /// What downloads came of, by the ticket of their command.
     asked: SortedMap<u32, Asked>,
 }
@@ -315,6 +319,7 @@ impl Searches {
         if self.by_key.is_empty() {
             // What is asked for later is asked for anew.
             self.begun.clear();
+            self.replaced.clear();
         }
         search
     }
@@ -324,6 +329,26 @@ impl Searches {
         if !self.by_key.is_empty() {
             self.begun.extend(over.begun);
         }
+    }
+
+    /// A file is fetched that no search began: none of those that go on is to begin it.
+    pub(in crate::core) fn note_renewed(&mut self, title: Title) {
+        if !self.by_key.is_empty() {
+            self.replaced.remove(&title);
+            self.begun.insert(title);
+        }
+    }
+
+    /// A file is fetched no longer because it was replaced.
+    pub(in crate::core) fn note_replaced(&mut self, title: Title) {
+        if !self.by_key.is_empty() {
+            self.replaced.insert(title);
+        }
+    }
+
+    /// Whether a file that is fetched for any search comes of that, or came, or failed.
+    pub(in crate::core) fn comes(&self, title: &Title) -> bool {
+        self.is_begun(title) && !self.replaced.contains(title)
     }
 
     /// Whether a file is fetched for any search.
@@ -527,6 +552,8 @@ mod tests {
         let on: Vec<bool> =
             [2, 2, 2].map(|entries| search.walked(Time::ZERO, conn, entries, true, &limits)).into();
         assert_eq!((on, search.cut_short), (vec![true, true, false], true));
+        let other = ConnId { slot: 1, generation: 0 };
+        assert!(search.walked(Time::ZERO, other, 1, true, &limits), "who lists too much ends no other walk");
     }
 
     #[test]

@@ -328,3 +328,39 @@ fn a_mirror_walks_a_catalogue_page_by_page_up_to_its_bound() {
     assert_eq!(bench.count(|event| matches!(event, Event::Warning(text) if text.contains("more than"))), 1);
     assert!(!bench.is_closing(conn));
 }
+
+/// The place behind which a page is asked for on a connection, if one is.
+fn asked_page(bench: &mut Bench, conn: chunkcast::core::ConnId) -> Option<Option<(ContentId, String)>> {
+    bench.heard(conn).into_iter().find_map(|frame| match frame {
+        Frame::CatalogueRequest(CatalogueRequest { after, .. }) => Some(after),
+        _ => None,
+    })
+}
+
+#[test]
+fn who_lists_too_much_ends_nobody_elses_walk() {
+    // Too many names of one content, and too many entries.
+    for (names_max, walk_max) in [(4, 100_000), (10_000, 20)] {
+        let limits =
+            Limits { names_per_content_max: names_max, walk_entries_max: walk_max, ..Limits::default() };
+        let mut bench = Bench::with_limits(limits);
+        bench.get(Wanted::Glob("*".into()));
+        for (peer, first) in [(2, offer(0, 1)), (3, offer(1, 1))] {
+            for bytes in announcements([peer; 16], 1_000, vec![first]) {
+                bench.hear(host(peer), &bytes);
+            }
+        }
+        let [conn, other] = [2, 3].map(|peer| bench.connected(host(peer), peer));
+        assert!(asked_page(&mut bench, conn).is_some() && asked_page(&mut bench, other).is_some());
+        let names = (0..20).map(|name| Entry { name: format!("{name}.txt"), ..offer(0, 1) });
+        let mut entries: Vec<Entry> = names.collect();
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        bench.says(conn, &Frame::CataloguePage(CataloguePage { entries, more: true, generation: 1 }));
+        for number in 1..4 {
+            let page = CataloguePage { entries: vec![offer(number, 1)], more: true, generation: 1 };
+            bench.says(other, &Frame::CataloguePage(page));
+            let behind = asked_page(&mut bench, other).flatten().map(|(last, _)| last);
+            assert_eq!(behind, Some(id(number)), "{names_max} names, {walk_max} entries");
+        }
+    }
+}

@@ -75,6 +75,62 @@ fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
 }
 
 #[test]
+fn what_was_edited_is_fetched_once_when_all_is_fetched() {
+    const COUNT: usize = 10;
+    let lan = Lan::new();
+    let shared = lan.folder("shared");
+    for number in 0..COUNT {
+        random_file(&shared.join(format!("{number}.txt")), 1_000, 80 + number as u64);
+    }
+    let mut sharer = lan.share("sharer", &shared);
+    sharer.wait_stderr(&[&format!("sharing {COUNT} files, ")]);
+    let edited = shared.join("3.txt");
+    let now = random_file(&edited, 1_001, 79);
+    let folder = lan.folder("got");
+    let ended = lan.get("getter", "*", &folder).args(&["--stall", "5s"]).run().expect(0);
+    assert_same(&edited, &folder.join("3.txt"));
+    assert_eq!(names_in(&folder).len(), COUNT, "{:?}", names_in(&folder));
+    let replaced: Vec<_> =
+        ended.of_type("retry").into_iter().filter(|line| line["reason"] == "replaced").collect();
+    assert_eq!(replaced.len(), 1, "{}", ended.text());
+    assert_eq!(replaced[0]["replaced_by"], now.to_string());
+    assert_eq!(ended.of_type("done").len(), COUNT);
+    let summary = &ended.of_type("summary")[0];
+    assert_eq!(
+        (summary["done"].as_u64(), summary["failed"].as_u64()),
+        (Some(COUNT as u64), Some(0)),
+        "{summary}"
+    );
+}
+
+#[test]
+fn another_sharers_files_of_the_same_names_replace_nothing() {
+    const COUNT: usize = 40;
+    let lan = Lan::new();
+    let [first, second] = ["first", "second"].map(|name| {
+        let folder = lan.folder(name);
+        for number in 0..COUNT {
+            random_file(&folder.join(format!("{number}.txt")), 1_000, (name.len() * 100 + number) as u64);
+        }
+        let mut sharer = lan.share(name, &folder);
+        sharer.wait_stderr(&[&format!("sharing {COUNT} files, ")]);
+        (folder, sharer)
+    });
+    // It offers them, and finds out that they are gone when it is asked.
+    std::fs::remove_dir_all(&first.0).unwrap();
+    let folder = lan.folder("got");
+    let ended = lan.get("getter", "*", &folder).args(&["--stall", "3s"]).run();
+    assert_eq!(ended.of_type("done").len(), COUNT, "{}", ended.text());
+    assert!(ended.of_type("retry").iter().all(|line| line["reason"] != "replaced"), "{}", ended.stderr);
+    assert_eq!(names_in(&folder).len(), COUNT, "{:?}", names_in(&folder));
+    let summary = &ended.of_type("summary")[0];
+    let count = Some(COUNT as u64);
+    assert_eq!((summary["done"].as_u64(), summary["failed"].as_u64()), (count, count), "{summary}");
+    assert!(ended.code.is_some_and(|code| code != 0), "{:?}", ended.code);
+    second.1.interrupt().expect(0);
+}
+
+#[test]
 fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     let mut scene = Scene::half_way();
     let other = scene.lan.path("other");

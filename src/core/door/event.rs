@@ -319,7 +319,8 @@ pub enum Event {
         /// Why.
         why: &'static str,
     },
-    /// Nobody offers a content that is fetched any more, and somebody offers another under its name. Said once of each.
+    /// Nobody offers a content that is fetched any more, and a peer that offered it offers another under its name. Said
+    /// once of each.
     Replaced {
         /// The content.
         content: ContentId,
@@ -327,8 +328,8 @@ pub enum Event {
         by: Entry,
         /// A peer that offers that.
         from: PeerRef,
-        /// Whether that is fetched instead: a [`Event::Resolved`] with the same ticket follows, and [`Event::Failed`] of
-        /// this one is no failure. Else its download waits for other holders.
+        /// Whether that is fetched instead: [`Event::Failed`] of this one is no failure, and a [`Event::Resolved`] with the
+        /// same ticket follows, unless that file is fetched or here already. Else its download waits for other holders.
         begun: bool,
     },
     /// A download can go on only when somebody with the missing chunks comes (back). Said once, until it goes on.

@@ -191,14 +191,18 @@ impl Peer {
         known_peers: u32,
     ) {
         self.note_matches(now, peer, &entries, known_peers);
-        let listed: Vec<ContentId> = entries.iter().map(|entry| entry.id).collect();
+        let listed: Vec<(ContentId, bool)> =
+            entries.iter().map(|entry| (entry.id, entry.have >= entry.of)).collect();
         let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
         let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);
         self.begin_matching(now, matching);
         self.mirror_matches(now, peer, &offered);
         self.walk_catalogue(now, peer);
-        for content in listed {
+        for (content, whole) in listed {
+            if whole {
+                self.note_owner(peer, generation, &content);
+            }
             if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
                 self.seek_holder(now, peer, content);
             }

@@ -47,7 +47,9 @@ impl Peer {
     /// Begins a download as [`Peer::begin_download`] does; of a content that is fetched already, once that is here.
     pub(in crate::core) fn begin_file(&mut self, now: Time, content: ContentId, wish: Wish) {
         self.note_seekers(&content, &wish.name);
-        if self.downloader.add_or_follow(content, wish) {
+        let is_queued = self.downloader.add_or_follow(content, wish);
+        self.note_owners(&content);
+        if is_queued {
             self.activate_downloads(now);
         }
     }

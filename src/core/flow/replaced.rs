@@ -1,12 +1,11 @@
 //! A content that its last holder replaced: the file was edited while somebody began to fetch it.
 
-use std::time::Duration;
-
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
-use crate::core::id::ContentId;
+use crate::core::id::{ContentId, PeerId};
+use crate::core::name::{Layout, destination};
 use crate::core::peer::Peer;
-use crate::core::searches::{Asked, Purpose, Search};
+use crate::core::searches::{Asked, Purpose};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -14,14 +13,16 @@ use crate::wire::message::{Entry, Wanted};
 const RENEWALS_MAX: u32 = 5;
 
 impl Peer {
-    /// Nobody has what a download lacks: looks whether another content is on offer under its name. While nothing of it is
-    /// verified, a download that was asked for by name goes on with that one. Else people are told which one it is, and
-    /// the download waits. True when this download is over.
+    /// Nobody has what a download lacks: looks whether a peer that had it offers another content under its name. While
+    /// nothing of it is verified, a download that was asked for by name goes on with that one. Else people are told which
+    /// one it is, and the download waits. True when this download is over.
     pub(in crate::core) fn review_replaced(&mut self, now: Time, content: ContentId) -> bool {
         let Some((name, asked)) = self.orphan(&content) else { return false };
+        let Purpose::Get { ticket, layout, stall, .. } = asked.purpose else { return false };
         let offered = self.offered_instead(now, &content, &name, &asked);
         let Some((entry, from)) = offered.first().cloned() else { return false };
         let is_begun = self.catalogue.get(&content).is_some_and(|holding| holding.count() > 0);
+        let comes = offered.iter().all(|(entry, _)| self.comes(entry, layout));
         let Some(download) = self.downloader.get_mut(&content) else { return false };
         if is_begun || !asked.by_name {
             if download.replaced_by.replace(entry.id) != Some(entry.id) {
@@ -30,15 +31,14 @@ impl Peer {
             return false;
         }
         let renewed = download.renewed.saturating_add(1);
-        if renewed > RENEWALS_MAX {
+        if renewed > RENEWALS_MAX && !comes {
             self.fail_download(now, content, FailReason::KeepsChanging { times: renewed });
             return true;
         }
-        if offered.len() > 1 {
+        if offered.len() > 1 && !comes {
             self.fail_download(now, content, FailReason::Ambiguous { candidates: offered });
             return true;
         }
-        let Purpose::Get { ticket, layout, stall, .. } = asked.purpose else { return false };
         // Whether the content's other names are replaced is looked at when it is their turn.
         let followers = std::mem::take(&mut download.followers);
         let Entry { id, name, size, .. } = entry.clone();
@@ -47,14 +47,38 @@ impl Peer {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.followers = followers;
         }
-        self.event(Event::Resolved { ticket, content: id, name: name.clone(), size });
-        let ticket = Some(ticket);
-        self.begin_file(
-            now,
-            id,
-            Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed },
-        );
+        let path = destination(&name, layout);
+        self.searches.note_replaced((content, path.clone()));
+        if !comes {
+            self.searches.note_renewed((id, path));
+            self.event(Event::Resolved { ticket, content: id, name: name.clone(), size });
+            let ticket = Some(ticket);
+            let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed };
+            self.begin_file(now, id, wish);
+        }
         true
+    }
+
+    /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
+    pub(in crate::core) fn note_owners(&mut self, content: &ContentId) {
+        let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+        else {
+            return;
+        };
+        for (peer, generation) in self.directory.whole_holders(content) {
+            if let Some(known) = self.directory.get(&peer) {
+                download.note_owner(peer, known.addr, generation);
+            }
+        }
+    }
+
+    /// A peer told that it offers a content wholly.
+    pub(in crate::core) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
+        if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+            && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
+        {
+            download.note_owner(*peer, known.addr, generation);
+        }
     }
 
     /// The name that a download is to be asked for under because nobody offers its content any more.
@@ -71,20 +95,62 @@ impl Peer {
         is_orphan.then(|| (download.name.clone(), asked))
     }
 
-    /// What else is on offer under exactly this name, of the peer that was asked for, if one was.
+    /// Whether a file that is offered is here or being fetched already, or its end was told.
+    fn comes(&self, entry: &Entry, layout: Layout) -> bool {
+        let whole = self.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
+        self.downloader.is_under(&entry.id, &entry.name, layout)
+            || self.searches.comes(&(entry.id, destination(&entry.name, layout)))
+            || (whole && self.catalogue.names(&entry.id).any(|name| *name == entry.name))
+    }
+
+    /// What the peers that offered a content have begun to offer since under exactly its name, of the peer that was asked
+    /// for, if one was; nothing when there is no news of them.
     fn offered_instead(
-        &self,
+        &mut self,
         now: Time,
         content: &ContentId,
         name: &str,
         asked: &Asked,
     ) -> Vec<(Entry, PeerRef)> {
-        let wanted = Wanted::Name(name.to_owned());
-        let mut offered = self.found(&Search::new(asked.purpose.clone(), wanted, Duration::ZERO, now));
-        offered.retain(|(entry, _)| {
-            let can_be_fetched = entry.have > 0 || (entry.size == 0 && entry.of == 0);
-            entry.id != *content && entry.name == name && can_be_fetched
-        });
+        let Purpose::Get { layout, .. } = asked.purpose else { return Vec::new() };
+        let mut owners = self
+            .downloader
+            .get_mut(content)
+            .map(|download| std::mem::take(&mut download.owners))
+            .unwrap_or_default();
+        let mut offered: Vec<(Entry, PeerRef)> = Vec::new();
+        for owner in &mut owners {
+            // Whoever began again has another id, at the same endpoint.
+            let mut peers = self.directory.others_at(&owner.addr, &owner.peer);
+            peers.push(owner.peer);
+            let news = peers.iter().filter_map(|peer| self.directory.news_of(peer));
+            let (latest, entries) = news.fold((0, 0_usize), |(latest, sum), (news, entries)| {
+                (news.max(latest), sum.saturating_add(entries))
+            });
+            if latest <= owner.seen {
+                continue;
+            }
+            let cost =
+                u32::try_from(entries).unwrap_or(u32::MAX).min(self.config.limits.replaced_looks_at_once);
+            if !self.replaced_looks.take_many(now, cost) {
+                continue;
+            }
+            owner.seen = latest;
+            for peer in peers {
+                let same = peer == owner.peer;
+                let named = self.directory.named_since(&peer, name, same.then_some(owner.generation));
+                let (Some(entry), Some(holder)) = (named, self.directory.peer_ref(&peer)) else { continue };
+                // What somebody who began again offers may have been there before, as a file of its own.
+                let counts = same || !self.comes(&entry, layout);
+                let is_new = entry.id != *content && offered.iter().all(|(other, _)| other.id != entry.id);
+                if counts && is_new && asked.purpose.is_about(&holder) {
+                    offered.push((entry, holder));
+                }
+            }
+        }
+        if let Some(download) = self.downloader.get_mut(content) {
+            download.owners = owners;
+        }
         offered
     }
 }

@@ -134,7 +134,12 @@ impl Peer {
     }
 
     /// Says what was found, and only then begins to fetch it.
-    fn begin_found(&mut self, now: Time, found: Vec<(Purpose, Entry)>) {
+    fn begin_found(&mut self, now: Time, mut found: Vec<(Purpose, Entry)>) {
+        // Each file that is told of as found ends once, so it is not told of again while it is fetched.
+        found.retain(|(purpose, entry)| match purpose {
+            Purpose::Get { layout, .. } => !self.downloader.is_under(&entry.id, &entry.name, *layout),
+            Purpose::Look => false,
+        });
         for (purpose, Entry { id, name, size, .. }) in &found {
             let Purpose::Get { ticket, .. } = *purpose else { continue };
             self.event(Event::Resolved { ticket, content: *id, name: name.clone(), size: *size });
