@@ -92,6 +92,17 @@ impl Failure {
                 let next = "when its owner is done with it, run the same command again".to_owned();
                 (happened, vec![next])
             }
+            FailReason::Removed { from } => {
+                let next = "see what is on offer: chunkcast ls".to_owned();
+                (
+                    format!(
+                        "{} no longer has {}: the file was removed there",
+                        human::peer(from),
+                        human::label(what)
+                    ),
+                    vec![next],
+                )
+            }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {
                 let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);

@@ -296,6 +296,10 @@ impl Store {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.inquire(content, Question::Chunk { chunk, chunk_bytes })
             }
+            StoreJob::Look { content } => {
+                self.library.look_at_all(&content);
+                None
+            }
             StoreJob::Classic(job) => {
                 if let Some(classic) = &mut self.classic
                     && let Some(work) = classic.submit(job, &mut self.downloads.target, &mut self.library)

@@ -74,6 +74,52 @@ fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
     }
 }
 
+/// Of several files with the same bytes one is edited, or an empty one is filled: who asks for it by name must not get the
+/// bytes that the others still have.
+#[test]
+fn what_was_edited_beside_files_with_the_same_bytes_is_fetched_as_it_is_now() {
+    for bytes in [0, 1_000, 300_000] {
+        let lan = Lan::new();
+        let folder = lan.folder("shared");
+        let names = ["A7", "pkg/B7", "pkg/C7", "zz7"];
+        fs::create_dir_all(folder.join("pkg")).unwrap();
+        let old = names.map(|name| random_file(&folder.join(name), bytes, 78))[0];
+        let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+        sharer.wait_stderr(&["sharing 4 files"]);
+        for name in names.iter().take(3) {
+            let now = random_file(&folder.join(name), bytes + 1, 79);
+            let ended = lan.get("getter", name, &lan.folder("got")).run().expect(0);
+            let done = &ended.of_type("done")[0];
+            assert_eq!(done["id"], now.to_string(), "{}", ended.text());
+            assert_same(&folder.join(name), Path::new(done["path"].as_str().unwrap()));
+        }
+        // The last one is as it was, and still offered under its name.
+        let ended = lan.get("getter", "zz7", &lan.folder("got")).run().expect(0);
+        assert_eq!(ended.of_type("done")[0]["id"], old.to_string(), "{}", ended.text());
+        sharer.interrupt().expect(0);
+    }
+}
+
+#[test]
+fn what_its_only_holder_removed_is_given_up_soon() {
+    for twin in [false, true] {
+        let lan = Lan::new();
+        let folder = lan.folder("shared");
+        for name in ["F9", "G9"] {
+            random_file(&folder.join(name), 1_000, if twin || name == "F9" { 80 } else { 81 });
+        }
+        let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+        sharer.wait_stderr(&["sharing 2 files"]);
+        fs::remove_file(folder.join("F9")).unwrap();
+        // By itself it would wait for ten minutes.
+        let ended = lan.get("getter", "F9", &lan.folder("got")).run().expect(3);
+        assert!(ended.stderr.contains(") no longer has F9: the file was removed there"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("see what is on offer: chunkcast ls"), "{}", ended.stderr);
+        assert!(names_in(&lan.folder("got")).is_empty());
+        sharer.interrupt().expect(0);
+    }
+}
+
 #[test]
 fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     let mut scene = Scene::half_way();

@@ -190,7 +190,8 @@ impl Peer {
         known_peers: u32,
     ) {
         self.note_matches(now, peer, &entries, known_peers);
-        let listed: Vec<ContentId> = entries.iter().map(|entry| entry.id).collect();
+        let counting = entries.iter().filter(|entry| self.directory.counts(entry));
+        let listed: Vec<ContentId> = counting.map(|entry| entry.id).collect();
         let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
         let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);
