@@ -145,7 +145,11 @@ impl Peer {
         let bytes = u64::from(holding.count()).saturating_mul(u64::from(geometry.chunk_bytes()));
         let has_room = mirror.came(content, bytes.min(geometry.size_bytes()));
         if !has_room && let Some(download) = self.downloader.get(content) {
-            let text = format!("no room to mirror the rest of {}; smaller files still are", download.name);
+            let text = format!(
+                "no room to mirror the rest of {}: what is mirrored takes all that --mirror-max allows; smaller \
+                 files still are; for this one give a larger --mirror-max, or remove some of the others",
+                download.name
+            );
             self.event(Event::Warning(text));
         }
         self.fetch_what_was_put_off(now);
@@ -286,7 +290,10 @@ impl Peer {
         if is_new {
             self.event(Event::Warning(match why {
                 Refusal::TooMany => "too many files to mirror; no more are fetched".to_owned(),
-                _ => format!("no room to mirror a file of {size} bytes; smaller ones still are"),
+                _ => format!(
+                    "no room to mirror a file of {size} bytes within --mirror-max; smaller ones still are; for this one \
+                     give a larger --mirror-max, or remove some of the others"
+                ),
             }));
         }
         Some(why)
