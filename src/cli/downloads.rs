@@ -21,7 +21,7 @@ use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::name::{Layout, printable};
 use crate::core::sorted::SortedMap;
-use crate::core::{ContentId, Event, FailReason};
+use crate::core::{ContentId, Event, FailReason, PeerRef};
 use crate::shell::ShellEvent;
 
 /// With more files than this, each is no longer announced on stderr.
@@ -37,6 +37,8 @@ pub(crate) struct Downloads {
     files: usize,
     /// How many of these have not ended: asked in every turn, so they are not counted each time.
     open_files: usize,
+    /// Whether one of them was begun, so that bytes could come.
+    is_paced: bool,
     /// What is fetched from classic peers; `None`: they are not asked.
     classic: Option<Fetches>,
     target: Target,
@@ -79,6 +81,8 @@ struct Item {
     bytes: u64,
     bytes_before: u64,
     ended: bool,
+    /// What a peer offers in its place, and which peer: the download waits for others.
+    replaced_by: Option<(ContentId, PeerRef)>,
     pace: Pace,
     line: Every,
 }
@@ -100,6 +104,7 @@ impl Downloads {
             items: SortedMap::new(),
             files: 0,
             open_files: 0,
+            is_paced: false,
             classic: None,
             target,
             done: 0,
@@ -125,6 +130,7 @@ impl Downloads {
     pub(crate) fn forget_ended(&mut self) {
         self.items.retain(|_, item| !item.ended);
         self.files = self.open_files;
+        self.is_paced &= !self.items.is_empty();
     }
 
     /// The requests, in the order of their tickets.
@@ -198,7 +204,7 @@ impl Downloads {
                     item.bytes = item.bytes_before;
                     let now = Instant::now();
                     item.pace.begin(now, 0);
-                    if self.items.len() == 1 {
+                    if !std::mem::replace(&mut self.is_paced, true) {
                         // The rate of the first line is that since its first byte could come, not since the search began.
                         self.pace.begin(now, 0);
                     }
@@ -211,6 +217,11 @@ impl Downloads {
                 }
             }
             Event::Replaced { content, begun: true, .. } => self.forget_replaced(content),
+            Event::Replaced { content, by, from, begun: false } => {
+                if let Some(item) = self.items.get_mut(content) {
+                    item.replaced_by = Some((by.id, from.clone()));
+                }
+            }
             Event::Waiting { content, missing, missing_count } => {
                 self.waiting(run, content, missing, *missing_count);
             }
@@ -250,9 +261,19 @@ impl Downloads {
         }
     }
 
+    /// What replaced the only download that has not ended, and at which peer.
+    pub(crate) fn open_replaced(&self) -> Option<(&ContentId, &PeerRef)> {
+        let mut open = self.items.values().filter(|item| !item.ended);
+        let (item, None) = (open.next()?, open.next()) else { return None };
+        item.replaced_by.as_ref().map(|(by, from)| (by, from))
+    }
+
     /// What is kept of the downloads that have not ended; `None`: nothing.
     pub(crate) fn kept(&self) -> Option<String> {
-        let mut parts = self.items.values().filter(|item| !item.ended && item.have > 0);
+        let mut parts = self.items.values().filter(|item| {
+            // What was fetched for another name is there, not kept for this one.
+            !item.ended && item.have > 0 && item.first.is_none()
+        });
         match (parts.next(), parts.next()) {
             (None, _) => self.classic.as_ref().and_then(Fetches::kept),
             (Some(item), None) => Some(kept(item.have, item.chunks)),
@@ -287,6 +308,7 @@ impl Downloads {
             bytes: 0,
             bytes_before: 0,
             ended: false,
+            replaced_by: None,
             pace: Pace::default(),
             line: Every::new(PROGRESS_LINE_INTERVAL),
         };
@@ -387,11 +409,16 @@ impl Downloads {
             return;
         }
         let (name, layout, took) = (item.name.clone(), item.layout, item.began.elapsed());
+        let replaced_by = item.replaced_by.clone();
         item.go_on();
         self.open_files = self.open_files.saturating_sub(1);
         let mut failure = Failure::of(&name, reason, &self.around(had));
         if let Some(advice) = self.advice {
             failure.next = vec![advice.to_owned()];
+        } else if let (Some((by, from)), FailReason::Stalled { .. } | FailReason::Integrity { .. }) =
+            (&replaced_by, reason)
+        {
+            failure.replaced(by, from);
         }
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
         let path = Some(self.target.path(Some(&name), layout));

@@ -95,7 +95,7 @@ impl Exit {
     /// (a signal, a timeout) has a code of its own, which goes before this one.
     pub(crate) fn of_reason(reason: &FailReason) -> Exit {
         match reason {
-            FailReason::NobodyOffers { .. } => Exit::Nobody,
+            FailReason::NobodyOffers { .. } | FailReason::Removed { .. } => Exit::Nobody,
             FailReason::Ambiguous { .. } => Exit::Ambiguous,
             FailReason::Stalled { .. } | FailReason::KeepsChanging { .. } => Exit::GaveUp,
             FailReason::Integrity { .. } | FailReason::OtherSize { .. } => Exit::Integrity,

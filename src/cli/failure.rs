@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use clap::Parser;
+
+use crate::cli::args::{Action, Cli};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::Line;
@@ -9,7 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::shown::Subject;
 use crate::cli::wanted::shell_quoted;
 use crate::core::name::printable;
-use crate::core::{ContentId, FailReason, FaultKind};
+use crate::core::{ContentId, FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
 
 /// The widest frame, in columns.
@@ -92,6 +95,17 @@ impl Failure {
                 let next = "when its owner is done with it, run the same command again".to_owned();
                 (happened, vec![next])
             }
+            FailReason::Removed { from } => {
+                let next = "see what is on offer: chunkcast ls".to_owned();
+                (
+                    format!(
+                        "{} no longer has {}: the file was removed there",
+                        human::peer(from),
+                        human::label(what)
+                    ),
+                    vec![next],
+                )
+            }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {
                 let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);
@@ -123,6 +137,12 @@ impl Failure {
                 "name fewer of them: a folder or an ending, for example 'photos/*' or '*.mkv'".to_owned(),
             ],
         }
+    }
+
+    /// What to do instead of the same command, which would fetch another content: a peer has replaced the one that this
+    /// failed to get.
+    pub(crate) fn replaced(&mut self, by: &ContentId, from: &PeerRef) {
+        self.next = vec![format!("{} replaced it; the new version: {}", human::peer(from), command_for(by))];
     }
 
     /// What is left when a signal or the clock ends a command before its downloads.
@@ -232,8 +252,50 @@ pub(crate) fn kept(have: u32, of: u32) -> String {
 
 /// The command line of this process, as a shell reads it.
 pub(crate) fn command_line() -> String {
-    let words = std::env::args_os().skip(1).map(|word| printable(&shell_quoted(&word.to_string_lossy())));
+    written(&arguments())
+}
+
+/// The command line of this process with a content in the place of what it fetches; of one that fetches nothing by name, a
+/// short one.
+pub(crate) fn command_for(content: &ContentId) -> String {
+    let id = format!("id:{}", content.short());
+    match Cli::try_parse().map(|cli| cli.action) {
+        Ok(Action::Get(args)) => written(&with_id(arguments(), &args.wanted_texts(), id)),
+        _ => format!("chunkcast get {id}"),
+    }
+}
+
+fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+fn written(arguments: &[String]) -> String {
+    let words = arguments.iter().map(|word| printable(&shell_quoted(word)));
     std::iter::once("chunkcast".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Puts an id in the place of what is wanted. The value of a flag may read like that, so a word behind a flag stays.
+fn with_id(mut words: Vec<String>, wanted: &[&str], id: String) -> Vec<String> {
+    let is_behind_flag = |at: usize| {
+        at.checked_sub(1)
+            .and_then(|at| words.get(at))
+            .is_some_and(|word| word.starts_with('-') && word != "--")
+    };
+    let is_wanted = |at: &usize| words.get(*at).is_some_and(|word| wanted.contains(&word.as_str()));
+    let all: Vec<usize> = (0..words.len()).filter(is_wanted).collect();
+    let mut places: Vec<usize> = all.iter().copied().filter(|at| !is_behind_flag(*at)).collect();
+    if places.is_empty() {
+        places.extend(all.last());
+    }
+    let first = places.first().copied();
+    match first.and_then(|at| words.get_mut(at)) {
+        Some(word) => *word = id,
+        None => words.push(id),
+    }
+    for at in places.into_iter().skip(1).rev() {
+        words.remove(at);
+    }
+    words
 }
 
 fn nobody(peers: usize, similar: &[String], around: &Circumstances) -> (String, Vec<String>) {
@@ -277,7 +339,6 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::PeerRef;
     use crate::wire::message::Entry;
 
     fn around(had: Option<(u32, u32)>) -> Circumstances {
@@ -309,6 +370,21 @@ mod tests {
         let text = Failure::of("a", &reason, &around(None)).plain();
         assert!(text.contains("chunkcast get id:3f3f3f3f   # 1.0 KiB, at lab"), "{text}");
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn an_id_takes_the_place_of_what_was_wanted() {
+        let line = |words: &str, wanted: &[&str]| {
+            let words = words.split(' ').map(str::to_owned).collect();
+            with_id(words, wanted, "id:1".to_owned()).join(" ")
+        };
+        assert_eq!(line("get a -o d --port 9", &["a"]), "get id:1 -o d --port 9");
+        assert_eq!(line("get -o a a", &["a"]), "get -o a id:1");
+        assert_eq!(line("get a -o a", &["a"]), "get id:1 -o a");
+        assert_eq!(line("get a b -o d", &["a", "b"]), "get id:1 -o d");
+        assert_eq!(line("get -q a", &["a"]), "get -q id:1");
+        assert_eq!(line("get -- -a", &["-a"]), "get -- id:1");
+        assert_eq!(line("get -o d", &[]), "get -o d id:1");
     }
 
     #[test]

@@ -96,6 +96,13 @@ pub(crate) struct GetArgs {
     max_size: u64,
 }
 
+impl GetArgs {
+    /// What is wanted, as it was written.
+    pub(crate) fn wanted_texts(&self) -> Vec<&str> {
+        self.wanted.iter().map(|request| request.text.as_str()).collect()
+    }
+}
+
 /// What to do when the target exists with other content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Conflict {
@@ -238,7 +245,10 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             // What was asked for came in the last moment; the signal was still first.
             return exit;
         }
-        let failure = Failure::cut_short(exit, downloads.done(), downloads.open(), kept);
+        let mut failure = Failure::cut_short(exit, downloads.done(), downloads.open(), kept);
+        if let Some((by, from)) = downloads.open_replaced() {
+            failure.replaced(by, from);
+        }
         failure.tell_of(run.out, &downloads.open_subject());
         downloads.abandon(run, exit.word());
     }

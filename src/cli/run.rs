@@ -57,6 +57,8 @@ pub(crate) struct Run<'a> {
     pub(super) known: SortedMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
     pub(super) complaints: SortedSet<(SocketAddr, &'static str)>,
+    /// Files that are written to, of those that were found since the last scan was done.
+    pub(super) unsettled: usize,
 }
 
 impl Standing {
@@ -138,7 +140,16 @@ impl<'a> Run<'a> {
             log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
         }
         let lines = Lines::default();
-        Ok(Run { reactor, out, log, lines, urls, known: SortedMap::new(), complaints: SortedSet::new() })
+        Ok(Run {
+            reactor,
+            out,
+            log,
+            lines,
+            urls,
+            known: SortedMap::new(),
+            complaints: SortedSet::new(),
+            unsettled: 0,
+        })
     }
 
     /// Shares a file or a folder.
@@ -171,11 +182,11 @@ impl<'a> Run<'a> {
         self.reactor.free_bytes()
     }
 
-    /// What is being read to be sent or shared, as `purpose` says, in words.
-    pub(crate) fn reading(&self, purpose: &str) -> Option<String> {
-        let (done, size) = self.reactor.hashing()?;
+    /// What is being read to be sent or shared, in words.
+    pub(crate) fn reading(&self) -> Option<String> {
+        let (name, done, size) = self.reactor.hashing()?;
         let (percent, size) = (human::percent(done, size), human::size(size));
-        Some(format!("reading what is to be {purpose}: {percent} % of {size}"))
+        Some(format!("reading \"{}\": {percent} % of {size}", human::label(&name)))
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.

@@ -142,7 +142,7 @@ impl Shares {
 
     /// Tells what is being hashed, as often as is due.
     fn tell_reading(&mut self, run: &mut Run<'_>, now: Instant) {
-        match run.reading("shared") {
+        match run.reading() {
             None => {
                 run.out.clear();
                 // A plain line is for a file that takes longer than the interval.

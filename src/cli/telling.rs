@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::cli::failure::command_for;
 use crate::cli::human;
 use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
 use crate::cli::run::Run;
@@ -18,6 +19,8 @@ pub(super) const COMPLAINTS_MAX: usize = 32;
 const REPLACED: &str = "replaced";
 /// Why a download waits, as a JSON line says it.
 const WAITING: &str = "waiting-for-holders";
+/// So many files that are written to are named; more are counted.
+const UNSETTLED_TOLD_MAX: usize = 5;
 
 /// What is known of a content that events name by its id.
 #[derive(Debug, Clone)]
@@ -61,12 +64,21 @@ impl Run<'_> {
                     printable(why)
                 ));
             }
-            ShellEvent::Unsettled { path } => {
-                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-                let name = human::label(&name);
-                self.out.note(&format!("waiting for \"{name}\": it was written to less than 2 s ago"));
+            ShellEvent::Unsettled { name } => {
+                self.unsettled += 1;
+                if self.unsettled <= UNSETTLED_TOLD_MAX {
+                    let name = human::label(name);
+                    self.out.note(&format!("waiting for \"{name}\": it was written to less than 2 s ago"));
+                }
             }
-            ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } | ShellEvent::Signal(_) => {}
+            ShellEvent::ScanDone { .. } => {
+                let more = std::mem::take(&mut self.unsettled).saturating_sub(UNSETTLED_TOLD_MAX);
+                if more > 0 {
+                    let files = human::counted(more, "more file that was", "more files that were");
+                    self.out.note(&format!("waiting for {files} written to less than 2 s ago"));
+                }
+            }
+            ShellEvent::Folder { .. } | ShellEvent::Signal(_) => {}
         }
     }
 
@@ -116,7 +128,10 @@ impl Run<'_> {
                 let (who, shown) = (human::peer(from), human::label(&name));
                 let next = match begun {
                     true => "getting what is there now".to_owned(),
-                    false => format!("chunkcast get id:{}", by.id.short()),
+                    false => format!(
+                        "this download waits for the old version; the new one: {}",
+                        command_for(&by.id)
+                    ),
                 };
                 self.out.note(&format!("{who} replaced \"{shown}\": {next}"));
                 self.out.json(&Line::Retry {

@@ -133,6 +133,8 @@ pub(in crate::core) struct Directory {
     /// What peers list, and what they looked for last.
     titles: Shared<Title>,
     seekers: Shared<Wanted>,
+    /// Contents that count as held only under one name.
+    named_only: SortedMap<ContentId, String>,
     entry_bytes: usize,
     /// Counts what was offered anew.
     news: u64,
@@ -179,6 +181,7 @@ impl Directory {
             holders: SortedMap::new(),
             titles: Shared::default(),
             seekers: Shared::default(),
+            named_only: SortedMap::new(),
             entry_bytes: 0,
             news: 0,
             limits,
@@ -382,6 +385,9 @@ impl Directory {
         known.catalogue =
             catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
         for entry in entries {
+            if !is_named(&self.named_only, &entry) {
+                continue;
+            }
             let cost = cost_of(&entry.name);
             let content = entry.id;
             let key = self.titles.keep((content, entry.name));
@@ -430,6 +436,21 @@ impl Directory {
     /// A peer says that it does not hold a content (any more).
     pub(in crate::core) fn unlist(&mut self, peer: &PeerId, content: &ContentId) {
         self.drop_entries(peer, |key, _| key.0 == *content);
+    }
+
+    /// What is heard of a content from now on counts only where it is offered under this name.
+    pub(in crate::core) fn name_only(&mut self, content: ContentId, name: &str) {
+        self.named_only.insert(content, name.to_owned());
+    }
+
+    /// Whether an entry counts.
+    pub(in crate::core) fn counts(&self, entry: &Entry) -> bool {
+        is_named(&self.named_only, entry)
+    }
+
+    /// A content counts as held under any name again.
+    pub(in crate::core) fn any_name(&mut self, content: &ContentId) {
+        self.named_only.remove(content);
     }
 
     /// Something came from a peer over a connection.
@@ -755,6 +776,11 @@ impl Directory {
         let unconnected = self.peers.values().filter(|known| known.connections == 0).count();
         assert_eq!(unconnected, self.unconnected.len(), "the peers without a connection");
     }
+}
+
+/// Whether an entry has the one name that its content counts under, if there is one.
+fn is_named(named_only: &SortedMap<ContentId, String>, entry: &Entry) -> bool {
+    named_only.get(&entry.id).is_none_or(|name| *name == entry.name)
 }
 
 /// The bytes that an entry of this name is counted as.

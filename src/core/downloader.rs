@@ -101,6 +101,8 @@ pub(in crate::core) struct Download {
     pub(in crate::core) owners: Vec<Owner>,
     /// What it was replaced by, as was told.
     pub(in crate::core) replaced_by: Option<ContentId>,
+    /// Since when its file is not there any more at the holder that told so last, while nothing of it is here.
+    pub(in crate::core) removed: Option<(Time, PeerRef)>,
     pub(in crate::core) phase: Phase,
     /// It was complete, and gave its place to another while the store publishes it.
     pub(in crate::core) gave_way: bool,
@@ -157,6 +159,7 @@ impl Download {
             renewed,
             owners: Vec::new(),
             replaced_by: None,
+            removed: None,
             phase: Phase::Queued,
             gave_way: false,
             page_asked: now,

@@ -104,8 +104,8 @@ pub enum ShellEvent {
     },
     /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
     Unsettled {
-        /// Which.
-        path: PathBuf,
+        /// The name that it will have on the network.
+        name: String,
     },
     /// A watched folder is away, and with it all that is in it; or it is back.
     Folder {

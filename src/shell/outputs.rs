@@ -25,8 +25,8 @@ impl Reactor {
                 Some(StoreEvent::Skipped { path, why }) => {
                     self.happened.push_back(ShellEvent::Skipped { path, why });
                 }
-                Some(StoreEvent::Unsettled { path }) => {
-                    self.happened.push_back(ShellEvent::Unsettled { path });
+                Some(StoreEvent::Unsettled { name }) => {
+                    self.happened.push_back(ShellEvent::Unsettled { name });
                 }
                 Some(StoreEvent::Folder { path, away }) => {
                     self.happened.push_back(ShellEvent::Folder { path, away });

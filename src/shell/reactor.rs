@@ -277,8 +277,8 @@ impl Reactor {
         self.store.free_bytes()
     }
 
-    /// How far the file is that is being hashed to be shared: its bytes that are, and all of them.
-    pub fn hashing(&self) -> Option<(u64, u64)> {
+    /// How far the file is that is being hashed to be shared: its name, its bytes that are, and all of them.
+    pub fn hashing(&self) -> Option<(String, u64, u64)> {
         self.store.hashing()
     }
 

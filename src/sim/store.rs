@@ -52,6 +52,8 @@ impl Disk {
                 }
                 StoreReply::ManifestRead { conn, content, page: page.map(Box::new) }
             }
+            // A simulated file has no twin that could change without it.
+            StoreJob::Look { .. } => return None,
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }

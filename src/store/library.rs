@@ -118,6 +118,14 @@ impl Library {
         found
     }
 
+    /// Looks at the files of a content, under whichever names they are served, and withdraws those that are not what was
+    /// hashed.
+    pub(crate) fn look_at_all(&mut self, content: &ContentId) {
+        for (at, why) in self.served.changed_of(content) {
+            self.withdraw(at, why);
+        }
+    }
+
     /// Serves the file of this number no more.
     pub(crate) fn withdraw(&mut self, at: u32, why: SpanFault) {
         if let Some(withdrawal) = self.served.withdraw(at, why) {

@@ -135,8 +135,8 @@ pub enum StoreEvent {
     },
     /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
     Unsettled {
-        /// Which.
-        path: PathBuf,
+        /// The name that it will have on the network.
+        name: String,
     },
     /// A watched folder is away, and with it all that is in it; or it is back.
     Folder {
@@ -260,8 +260,8 @@ impl Store {
         self.library.served.bytes_below(&path)
     }
 
-    /// How far the file is that is being hashed to be shared: its bytes that are, and all of them.
-    pub fn hashing(&self) -> Option<(u64, u64)> {
+    /// How far the file is that is being hashed to be shared: its name, its bytes that are, and all of them.
+    pub fn hashing(&self) -> Option<(String, u64, u64)> {
         self.scan.progress()
     }
 
@@ -296,6 +296,10 @@ impl Store {
             }
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.inquire(content, Question::Chunk { chunk, chunk_bytes })
+            }
+            StoreJob::Look { content } => {
+                self.library.look_at_all(&content);
+                None
             }
             StoreJob::Classic(job) => {
                 if let Some(classic) = &mut self.classic

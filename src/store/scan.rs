@@ -18,7 +18,7 @@ use crate::store::fault;
 use crate::store::fs::{FsResult, Stamp};
 use crate::store::hash::{FileHash, HashFault, SLICE_BYTES};
 use crate::store::library::Library;
-use crate::store::served::Place;
+use crate::store::served::{Place, name_of};
 use crate::store::walk::{Step, Walk, Why};
 use crate::store::watch::Watch;
 
@@ -116,10 +116,10 @@ impl Scan {
         self.tell_settled && self.hashing.is_none() && self.watch.is_settled()
     }
 
-    /// How far the file is that is being hashed: its bytes that are, and all of them.
-    pub(crate) fn progress(&self) -> Option<(u64, u64)> {
-        let hash = &self.hashing.as_ref()?.hash;
-        Some((hash.done_bytes(), hash.stamp().size))
+    /// How far the file is that is being hashed: its name, its bytes that are, and all of them.
+    pub(crate) fn progress(&self) -> Option<(String, u64, u64)> {
+        let Hashing { place, hash, .. } = self.hashing.as_ref()?;
+        Some((name_of(place, None), hash.done_bytes(), hash.stamp().size))
     }
 
     /// Does one slice.

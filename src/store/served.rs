@@ -16,6 +16,8 @@ use crate::store::fs::{Fs, FsResult, Look, Stamp};
 
 /// Files kept open at most, beyond the folders.
 const OPEN_MAX: usize = 256;
+/// Files of one content that are looked at when somebody opens it: each look is a few system calls.
+const TWINS_LOOKED_AT_MAX: usize = 64;
 /// With so many open, those that were used least recently are closed at once, so that not each new one looks for the
 /// oldest.
 const CLOSED_TOGETHER: usize = 64;
@@ -270,6 +272,25 @@ impl Served {
         Err(fault)
     }
 
+    /// Those of the first files of a content that are not what was hashed.
+    pub(crate) fn changed_of(&self, content: &ContentId) -> Vec<(u32, SpanFault)> {
+        let numbers = self.by_content.range((*content, 0, 0)..=(*content, u64::MAX, u32::MAX));
+        let numbers = numbers.map(|(_, _, at)| *at).take(TWINS_LOOKED_AT_MAX);
+        numbers.filter_map(|at| Some((at, self.why_changed(at)?))).collect()
+    }
+
+    /// Why what is at the place of a file is not what was hashed; `None`: it is, or that cannot be told.
+    fn why_changed(&self, at: u32) -> Option<SpanFault> {
+        let file = self.files.get(at as usize)?;
+        match self.open_at(&file.place) {
+            Ok((_, look)) => (look.stamp != file.stamp).then_some(SpanFault::Changed),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
+                Some(SpanFault::Gone)
+            }
+            Err(_) => None,
+        }
+    }
+
     /// The open file of a number that [`Served::find`] gave.
     pub(crate) fn opened(&self, at: u32) -> Option<&File> {
         self.open.get(&at).map(|open| &open.file)
@@ -307,7 +328,8 @@ impl Served {
         match look.stamp == stamp {
             true => Ok(()),
             false if look.names > 0 => Err(SpanFault::Changed),
-            false => Err(SpanFault::Gone),
+            // Another file may have taken its place.
+            false => Err(self.why_changed(at).unwrap_or(SpanFault::Gone)),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::store::StoreEvent;
 use crate::store::fs::{FsResult, Stamp};
 use crate::store::hash::now_ns;
 use crate::store::library::Library;
-use crate::store::served::Place;
+use crate::store::served::{Place, name_of};
 use crate::store::walk::{Step, Walk, Why};
 
 /// A file that looked the same for this long is taken; one that is being written is not.
@@ -219,8 +219,13 @@ impl Watch {
                 (!served && quiet).then_some((place, file, look.stamp))
             }
             Err(errno) => {
-                self.unsettled.remove(&place);
-                if !matches!(errno, Errno::NOENT | Errno::NOTDIR) {
+                let was_awaited = self.unsettled.remove(&place).is_some();
+                let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR);
+                if is_gone && was_awaited && !library.served.is_watched(&place) {
+                    let why = "it was removed before it could be shared".to_owned();
+                    library.skipped(library.served.path(&place), why);
+                }
+                if !is_gone {
                     let stamp = None;
                     self.leave_out(place, stamp, Why::Errno(errno), library);
                 }
@@ -250,7 +255,7 @@ impl Watch {
         }
         self.unsettle(place.clone(), *stamp);
         if !was_told {
-            library.tell(StoreEvent::Unsettled { path: library.served.path(place) });
+            library.tell(StoreEvent::Unsettled { name: name_of(place, None) });
         }
         true
     }

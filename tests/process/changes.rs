@@ -74,6 +74,52 @@ fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
     }
 }
 
+/// Of several files with the same bytes one is edited, or an empty one is filled: who asks for it by name must not get the
+/// bytes that the others still have.
+#[test]
+fn what_was_edited_beside_files_with_the_same_bytes_is_fetched_as_it_is_now() {
+    for bytes in [0, 1_000, 300_000] {
+        let lan = Lan::new();
+        let folder = lan.folder("shared");
+        let names = ["A7", "pkg/B7", "pkg/C7", "zz7"];
+        fs::create_dir_all(folder.join("pkg")).unwrap();
+        let old = names.map(|name| random_file(&folder.join(name), bytes, 78))[0];
+        let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+        sharer.wait_stderr(&["sharing 4 files"]);
+        for name in names.iter().take(3) {
+            let now = random_file(&folder.join(name), bytes + 1, 79);
+            let ended = lan.get("getter", name, &lan.folder("got")).run().expect(0);
+            let done = &ended.of_type("done")[0];
+            assert_eq!(done["id"], now.to_string(), "{}", ended.text());
+            assert_same(&folder.join(name), Path::new(done["path"].as_str().unwrap()));
+        }
+        // The last one is as it was, and still offered under its name.
+        let ended = lan.get("getter", "zz7", &lan.folder("got")).run().expect(0);
+        assert_eq!(ended.of_type("done")[0]["id"], old.to_string(), "{}", ended.text());
+        sharer.interrupt().expect(0);
+    }
+}
+
+#[test]
+fn what_its_only_holder_removed_is_given_up_soon() {
+    for twin in [false, true] {
+        let lan = Lan::new();
+        let folder = lan.folder("shared");
+        for name in ["F9", "G9"] {
+            random_file(&folder.join(name), 1_000, if twin || name == "F9" { 80 } else { 81 });
+        }
+        let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+        sharer.wait_stderr(&["sharing 2 files"]);
+        fs::remove_file(folder.join("F9")).unwrap();
+        // By itself it would wait for ten minutes.
+        let ended = lan.get("getter", "F9", &lan.folder("got")).run().expect(3);
+        assert!(ended.stderr.contains(") no longer has F9: the file was removed there"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("see what is on offer: chunkcast ls"), "{}", ended.stderr);
+        assert!(names_in(&lan.folder("got")).is_empty());
+        sharer.interrupt().expect(0);
+    }
+}
+
 #[test]
 fn what_was_edited_is_fetched_once_when_all_is_fetched() {
     const COUNT: usize = 10;
@@ -137,16 +183,28 @@ fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     let now = random_file(&other, BYTES, 74);
     fs::rename(&other, &scene.source).unwrap();
     scene.getter.release();
-    let next = format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short());
+    // What to do is this command, with all that belongs to it, but for the new version.
+    let command = format!("chunkcast get id:{} -o {}", now.short(), scene.folder.display());
+    let port = format!("--port {} ", scene.lan.port);
+    let next =
+        format!("replaced \"talk.mkv\": this download waits for the old version; the new one: {command}");
     scene.getter.wait_stderr(&[&next]);
+    let failed = scene.getter.end();
+    assert_eq!(failed.stderr.matches(&port).count(), 2, "{}", failed.stderr);
+    assert!(failed.stderr.contains("replaced it; the new version: "), "{}", failed.stderr);
+    assert_eq!(failed.stderr.matches(&command).count(), 2, "{}", failed.stderr);
+    assert!(!failed.stderr.contains("the same command again"), "{}", failed.stderr);
     // By its id: somebody has it on a note.
     let before = random_file(&scene.source, MIB, 75);
     scene.sharer.interrupt().expect(0);
     let _sharer = scene.lan.share("sharer", &scene.source);
     let now = random_file(&scene.source, MIB, 76);
     let mut by_id = scene.lan.get("by-id", &before.to_string(), &scene.folder).start();
-    by_id.wait_stderr(&[&format!("replaced \"talk.mkv\": chunkcast get id:{}", now.short())]);
-    assert!(by_id.interrupt().expect(130).of_type("done").is_empty());
+    let next = format!("chunkcast get id:{} -o", now.short());
+    by_id.wait_stderr(&[&next]);
+    let ended = by_id.interrupt().expect(130);
+    assert!(ended.of_type("done").is_empty());
+    assert!(ended.stderr.contains("replaced it; the new version: "), "{}", ended.stderr);
 }
 
 #[test]
@@ -188,6 +246,62 @@ fn a_file_that_is_still_being_written_is_shared_when_that_is_over() {
         .collect();
     assert_eq!(sizes, [1_000, 600_000, 400_000], "{}", ended.text());
     assert_eq!(ended.stderr.matches("once it is written").count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn of_many_files_that_are_being_written_the_first_few_are_named() {
+    let lan = Lan::new();
+    let folder = lan.folder("shared");
+    fs::create_dir_all(folder.join("deep/er")).unwrap();
+    for number in 0..40 {
+        fs::write(folder.join(format!("deep/er/{number}.txt")), number.to_string()).unwrap();
+    }
+    let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).start();
+    sharer.wait_stderr(&["waiting for 35 more files that were written to less than 2 s ago"]);
+    sharer.wait_stderr(&["sharing 40 files"]);
+    let said = sharer.interrupt().expect(0).stderr;
+    let named: Vec<&str> = said.lines().filter(|line| line.contains("it was written to less than")).collect();
+    assert_eq!(named.len(), 5, "{said}");
+    assert!(named.iter().all(|line| line.contains("waiting for \"deep/er/")), "{said}");
+    assert_eq!(said.matches("waiting for").count(), 6, "{said}");
+}
+
+#[test]
+fn a_file_that_vanishes_before_it_is_shared_is_named() {
+    let lan = Lan::new();
+    let folder = lan.folder("shared");
+    random_file(&folder.join("quiet.txt"), 1_000, 90);
+    fs::write(folder.join("old.txt"), "just written").unwrap();
+    let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).start();
+    sharer.wait_stderr(&["1 more once it is written"]);
+    fs::remove_file(folder.join("old.txt")).unwrap();
+    sharer.wait_stderr(&["old.txt: it was removed before it could be shared"]);
+    sharer.interrupt().expect(0);
+}
+
+#[test]
+fn the_first_line_of_a_download_of_two_files_has_a_rate() {
+    let lan = Lan::new();
+    let folder = lan.folder("shared");
+    for (name, seed) in [("one.bin", 91), ("two.bin", 92)] {
+        random_file(&folder.join(name), 64 * MIB, seed);
+    }
+    let mut sharer = lan
+        .launch("sharer", &["share".as_ref(), folder.as_os_str()])
+        .json_chunks()
+        .trap(Trap::HoldServing(8 * MIB))
+        .start();
+    sharer.wait_stderr(&["sharing 2 files"]);
+    let into = lan.folder("got");
+    let words = ["get".as_ref(), "one.bin".as_ref(), "two.bin".as_ref(), "-o".as_ref(), into.as_os_str()];
+    let mut getter = lan.launch("getter", &words).start();
+    // What came before the sharer was held, over the time since the downloads began.
+    getter.wait_stderr(&[" of 128.0 MiB  "]);
+    let said = getter.interrupt().expect(130).stderr;
+    let line = said.lines().find(|line| line.contains("0 of 2 files  ")).unwrap();
+    assert!(line.contains("/s  ") && line.contains(" left  1 peer"), "{line}");
+    sharer.release();
+    sharer.interrupt().expect(0);
 }
 
 /// A download that is held half-way.

@@ -84,7 +84,7 @@ fn share_says_what_it_reads() {
     sharer.wait_stdout("Ctrl-C ends");
     typed.write_all(b"\x03").unwrap();
     let said = sharer.end().expect(0).stdout;
-    let (_, reading) = said.split_once("reading what is to be shared: ").expect("what it reads");
+    let (_, reading) = said.split_once("reading \"talk.mkv\": ").expect("what it reads");
     assert!(reading.contains(" % of 256.0 MiB"), "{said}");
     // The line gives way to what stays.
     assert!(reading.contains("\u{1b}[K"), "{said:?}");

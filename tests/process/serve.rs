@@ -206,7 +206,7 @@ fn there_is_an_end_to_what_is_mirrored() {
     let arguments = ["--mirror", "*", "--mirror-dir", word(&mirrored), "--mirror-max", "3MiB"];
     let mut server = serve(&lan, "server", &[word(&shared)]).args(&arguments).start();
     assert_eq!(wait_done(&mut server, small).0, mirrored.join("small"));
-    server.wait_stderr(&["no room to mirror"]);
+    server.wait_stderr(&["give a larger --mirror-max"]);
     server.interrupt().expect(0);
     sharer.interrupt().expect(0);
     assert_eq!(names_in(&mirrored), ["old", "small"]);

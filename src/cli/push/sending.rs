@@ -187,7 +187,7 @@ impl Sending {
         }
         let now = Instant::now();
         if self.reading.is_due(now)
-            && let Some(line) = run.reading("sent")
+            && let Some(line) = run.reading()
         {
             run.out.show(&line);
         }

@@ -397,7 +397,7 @@ impl Account {
 
     /// How far everything is, in a line.
     fn line(&self, run: &Run<'_>) -> String {
-        let reading = run.reading("sent");
+        let reading = run.reading();
         if self.items.is_empty() {
             return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
         }

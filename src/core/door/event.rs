@@ -70,6 +70,11 @@ pub enum FailReason {
         /// How often.
         times: u32,
     },
+    /// The only peer that offered it has removed the file, and nothing of it is here.
+    Removed {
+        /// That peer.
+        from: PeerRef,
+    },
     /// The store failed.
     Storage(Fault),
     /// It was given up by [`crate::core::Command::Cancel`] or [`crate::core::Command::Leave`].

@@ -87,6 +87,12 @@ pub enum StoreJob {
         /// The chunk size in bytes.
         chunk_bytes: u32,
     },
+    /// Look whether the files of a content still are what was hashed, each under its name. Those that are not are told by
+    /// `Withdrawn`; there is no other reply.
+    Look {
+        /// The content.
+        content: ContentId,
+    },
     /// One of the classic dialects.
     Classic(ClassicJob),
     /// One of a push in a dialect of the field.

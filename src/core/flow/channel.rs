@@ -82,6 +82,7 @@ impl Peer {
                 self.note_taker(conn);
             }
             self.note_empty(conn, &content);
+            self.look_at_names(content);
             return;
         };
         if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
@@ -385,6 +386,7 @@ impl Peer {
         if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {
             self.event(Event::SourceLost { content, from, why: reason.text() });
         }
+        self.note_changed(now, conn, content, reason);
         self.lose_source(now, conn, content);
         if self.name_to_ask(&content).is_some()
             && let Some(download) = self.downloader.get_mut(&content)

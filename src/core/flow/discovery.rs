@@ -191,8 +191,9 @@ impl Peer {
         known_peers: u32,
     ) {
         self.note_matches(now, peer, &entries, known_peers);
+        let counting = entries.iter().filter(|entry| self.directory.counts(entry));
         let listed: Vec<(ContentId, bool)> =
-            entries.iter().map(|entry| (entry.id, entry.have >= entry.of)).collect();
+            counting.map(|entry| (entry.id, entry.have >= entry.of)).collect();
         let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
         let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);

@@ -460,7 +460,10 @@ impl Peer {
         if is_new {
             self.event(Event::Warning(match why {
                 Refusal::TooMany => "too many files to mirror; no more are fetched".to_owned(),
-                _ => format!("no room to mirror a file of {size} bytes; smaller ones still are"),
+                _ => format!(
+                    "no room to mirror a file of {size} bytes within --mirror-max; smaller ones still are; for this one \
+                     give a larger --mirror-max, or remove some of the others"
+                ),
             }));
         }
         Some(why)

@@ -19,6 +19,7 @@ pub(in crate::core) mod link;
 pub(in crate::core) mod look;
 pub(in crate::core) mod manifest;
 mod mirror;
+mod names;
 pub(in crate::core) mod neighbours;
 pub(in crate::core) mod progress;
 pub(in crate::core) mod push;

@@ -130,6 +130,9 @@ impl Peer {
         if self.review_replaced(now, content) {
             return;
         }
+        if self.review_removed(now, content) {
+            return;
+        }
         let Some(download) = self.downloader.get(&content) else { return };
         if self.all_struck(now, &content) && idle_for >= INTEGRITY_GRACE {
             let struck = download.struck.clone();
@@ -177,6 +180,7 @@ impl Peer {
     pub(in crate::core) fn end_download(&mut self, now: Time, content: ContentId) {
         self.cancel_all(now, content);
         self.timers.clear(Timer::Download(content));
+        self.directory.any_name(&content);
         self.downloader.finish(&content);
         self.activate_downloads(now);
         self.review_leaving(now, false);
@@ -193,7 +197,9 @@ impl Peer {
         // A fault of one name or place need not keep the content from its other names.
         let alone = match &reason {
             FailReason::Storage(fault) => fault.kind.is_of_place(),
-            FailReason::KeepsChanging { .. } | FailReason::Ambiguous { .. } => true,
+            FailReason::KeepsChanging { .. } | FailReason::Ambiguous { .. } | FailReason::Removed { .. } => {
+                true
+            }
             _ => false,
         };
         let followers = if alone { 0 } else { std::mem::take(&mut download.followers).len() };

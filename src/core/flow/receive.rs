@@ -158,7 +158,8 @@ pub(in crate::core) fn delivery_of(reason: &FailReason) -> Delivery {
         FailReason::NobodyOffers { .. }
         | FailReason::Ambiguous { .. }
         | FailReason::Stalled { .. }
-        | FailReason::KeepsChanging { .. } => Delivery::GaveUp,
+        | FailReason::KeepsChanging { .. }
+        | FailReason::Removed { .. } => Delivery::GaveUp,
         FailReason::Integrity { .. } => Delivery::Integrity,
         FailReason::OtherSize { .. } => Delivery::Size,
         FailReason::Storage(fault) => match fault.kind {

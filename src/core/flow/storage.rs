@@ -65,14 +65,16 @@ impl Peer {
     }
 
     fn on_withdrawn(&mut self, now: Time, content: ContentId, name: String, why: SpanFault) {
+        let reason = reason_of(why);
         if self.catalogue.remove_name(&content, &name) {
-            let reason = reason_of(why);
             self.catalogue.note_gone(content, reason);
             self.withdraw_everywhere(now, content, reason);
             self.withdraw_pushes(now, &content);
             if let Some(mirror) = &mut self.mirror {
                 mirror.gone(content);
             }
+        } else {
+            self.withdraw_from_beginners(now, content, reason);
         }
         self.announce_soon(now);
         self.unshelve(now, content, &name);

@@ -303,7 +303,7 @@ fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
     let hours_ago = SystemTime::now() - Duration::from_secs(7200);
     fs::File::options().write(true).open(folder.join("old")).unwrap().set_modified(hours_ago).unwrap();
     let unsettled = |events: &[StoreEvent]| {
-        let is_it = |event: &&StoreEvent| matches!(event, StoreEvent::Unsettled { path } if path.ends_with("growing"));
+        let is_it = |event: &&StoreEvent| matches!(event, StoreEvent::Unsettled { name } if name.ends_with("growing"));
         events.iter().filter(is_it).count()
     };
     let mut session = place.open();
