@@ -24,6 +24,8 @@ mod bounds;
 mod connections;
 #[path = "hostile/dialling.rs"]
 mod dialling;
+#[path = "hostile/looks.rs"]
+mod looks;
 #[path = "hostile/peers.rs"]
 mod peers;
 

@@ -262,7 +262,7 @@ impl Catalogue {
     }
 
     /// What is held under a name, for others.
-    fn entry(&self, (id, name): &(ContentId, String)) -> Option<Entry> {
+    pub(in crate::core) fn entry(&self, (id, name): &(ContentId, String)) -> Option<Entry> {
         let holding = self.holdings.get(id)?;
         let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
         Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })

@@ -125,12 +125,15 @@ pub struct Limits {
     pub look_steps_at_once: u32,
     /// Such steps for one of those that wait, before the next has its turn.
     pub look_slice_steps: u32,
+    /// Such steps for the first slice of a query, which goes before all that waits: so few that all the queries that are read
+    /// have one in time, and more than reading any pattern takes.
+    pub look_first_steps: u32,
     /// Between two moments at which what waits is looked for.
     pub look_gap: Duration,
-    /// Queries and requests for which names are looked through at once; more queries are dropped.
+    /// Queries that wait for their first slice; and those that wait for more, of which the one that took most gives way.
     pub looks_max: usize,
     /// Of these, those of one address.
-    pub looks_per_source_max: u32,
+    pub looks_per_source_max: usize,
     /// Datagrams of one announcement round.
     pub announce_datagrams_max: usize,
     /// When a newcomer asks who is there, after its start; after the first time only while nobody was heard.
@@ -281,6 +284,7 @@ impl Default for Limits {
             look_steps_per_source_per_s: 16_000_000,
             look_steps_at_once: 500_000,
             look_slice_steps: 64_000,
+            look_first_steps: 16_000,
             look_gap: ms(5),
             looks_max: 1_024,
             looks_per_source_max: 4,

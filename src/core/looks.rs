@@ -1,8 +1,8 @@
 //! Looking through the names that are offered here for what others ask for: what it may take, and whose turn it is.
 //!
-//! Owns the budgets and the line. A query, or a request for a page of the catalogue, is looked for at once while the budget
-//! lasts; what is not done then waits, and gets a slice whenever its turn comes. So no number of them keeps the loop for longer
-//! than the budget, and one that is soon done does not wait for one that is not.
+//! Owns the budgets and the lines. A query has a short first slice before all that waits: most are done then, whatever others
+//! ask. What takes longer, and pages of the catalogue, have slices in turn, address by address, so that one that asks on
+//! many connections has no more of them. So no number of them keeps the loop for longer than the budget.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -26,11 +26,89 @@ pub(in crate::core) struct Looks<T> {
     second_began: Time,
     /// Steps of the present second, of each address that asked.
     sources: SortedMap<IpAddr, u32>,
-    waiting: VecDeque<(IpAddr, T)>,
-    /// How many of these each address has.
-    lines: SortedMap<IpAddr, u32>,
-    /// What waits for the next second, because its asker used up the present one.
+    /// Queries that had no slice yet.
+    fresh: Line<T>,
+    /// Queries that had one.
+    queries: Line<T>,
+    pages: Line<T>,
+    /// Whether the next slice is for a page, if there is one.
+    page_next: bool,
+    /// Pages that wait for the next second, because their asker used up the present one.
     stalled: Vec<(IpAddr, T)>,
+}
+
+/// A slice that is to be taken.
+#[derive(Debug)]
+pub(in crate::core) struct Turn<T> {
+    /// Who pays for it.
+    pub(in crate::core) source: IpAddr,
+    pub(in crate::core) sought: T,
+    /// What it took so far.
+    pub(in crate::core) taken: u64,
+    /// What it may take now.
+    pub(in crate::core) steps: u32,
+}
+
+/// What waits, in the order in which it came for each address; the addresses have their turns.
+#[derive(Debug)]
+struct Line<T> {
+    of_sources: SortedMap<IpAddr, VecDeque<Waiting<T>>>,
+    turns: VecDeque<IpAddr>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    sought: T,
+    taken: u64,
+}
+
+impl<T> Line<T> {
+    fn new() -> Line<T> {
+        Line { of_sources: SortedMap::new(), turns: VecDeque::new(), len: 0 }
+    }
+
+    fn of_source(&self, source: &IpAddr) -> usize {
+        self.of_sources.get(source).map_or(0, VecDeque::len)
+    }
+
+    fn push(&mut self, source: IpAddr, sought: T, taken: u64) {
+        let of_source = self.of_sources.entry(source).or_default();
+        if of_source.is_empty() {
+            self.turns.push_back(source);
+        }
+        of_source.push_back(Waiting { sought, taken });
+        self.len = self.len.saturating_add(1);
+    }
+
+    fn pop(&mut self) -> Option<(IpAddr, Waiting<T>)> {
+        let source = self.turns.pop_front()?;
+        let of_source = self.of_sources.get_mut(&source)?;
+        let next = of_source.pop_front()?;
+        if of_source.is_empty() {
+            self.of_sources.remove(&source);
+        } else {
+            self.turns.push_back(source);
+        }
+        self.len = self.len.saturating_sub(1);
+        Some((source, next))
+    }
+
+    /// Takes out the one that took most, of an address or of all.
+    fn give_way(&mut self, source: Option<IpAddr>) {
+        let all = self.of_sources.iter().filter(|(of, _)| source.is_none_or(|source| source == **of));
+        let each = all.flat_map(|(of, waiting)| {
+            waiting.iter().enumerate().map(move |(at, waiting)| (waiting.taken, *of, at))
+        });
+        let Some((_, source, at)) = each.max() else { return };
+        let Some(of_source) = self.of_sources.get_mut(&source) else { return };
+        of_source.remove(at);
+        if of_source.is_empty() {
+            self.of_sources.remove(&source);
+            self.turns.retain(|other| *other != source);
+        }
+        self.len = self.len.saturating_sub(1);
+    }
 }
 
 impl<T> Looks<T> {
@@ -42,8 +120,10 @@ impl<T> Looks<T> {
             filled: now,
             second_began: now,
             sources: SortedMap::new(),
-            waiting: VecDeque::new(),
-            lines: SortedMap::new(),
+            fresh: Line::new(),
+            queries: Line::new(),
+            pages: Line::new(),
+            page_next: false,
             stalled: Vec::new(),
         }
     }
@@ -54,7 +134,7 @@ impl<T> Looks<T> {
             self.second_began = now;
             self.sources.clear();
             for (source, sought) in std::mem::take(&mut self.stalled) {
-                self.wait(source, sought);
+                self.pages.push(source, sought, 0);
             }
         }
     }
@@ -68,7 +148,8 @@ impl<T> Looks<T> {
         }
     }
 
-    /// How many steps the next slice may take; `None` before more are to be had.
+    /// How many steps the next slice may take; `None` before more are to be had. A slice is never less than whole, so that
+    /// reading a pattern again takes little of it: those too many are a debt.
     pub(in crate::core) fn slice(&mut self, now: Time) -> Option<u32> {
         let nanos = i64::try_from(now.since(self.filled).as_nanos()).unwrap_or(i64::MAX);
         let more = nanos.saturating_mul(i64::from(self.limits.look_steps_per_s)) / 1_000_000_000;
@@ -77,10 +158,7 @@ impl<T> Looks<T> {
             self.left = self.left.saturating_add(more).min(i64::from(self.limits.look_steps_at_once));
             self.filled = now;
         }
-        u32::try_from(self.left)
-            .ok()
-            .filter(|left| *left > 0)
-            .map(|left| left.min(self.limits.look_slice_steps))
+        (self.left > 0).then_some(self.limits.look_slice_steps)
     }
 
     /// So many steps were taken for an address.
@@ -90,43 +168,60 @@ impl<T> Looks<T> {
         *of_source = of_source.saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
     }
 
-    /// Whether nothing waits for a slice, so that what comes may have one at once.
+    /// Whether nothing waits for a slice.
     pub(in crate::core) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        self.fresh.len == 0 && self.queries.len == 0 && self.pages.len == 0
     }
 
-    /// Whether one more query of an address may wait.
-    pub(in crate::core) fn has_room(&self, source: &IpAddr) -> bool {
-        let of_source = self.lines.get(source).copied().unwrap_or(0);
-        let all = self.waiting.len().saturating_add(self.stalled.len());
-        of_source < self.limits.looks_per_source_max && all < self.limits.looks_max
+    /// A query came. False when too many wait for their first slice.
+    pub(in crate::core) fn begin_query(&mut self, source: IpAddr, sought: T) -> bool {
+        let has_room = self.fresh.len < self.limits.looks_max
+            && self.fresh.of_source(&source) < self.limits.looks_per_source_max;
+        if has_room {
+            self.fresh.push(source, sought, 0);
+        }
+        has_room
     }
 
-    /// Puts something behind what waits.
-    pub(in crate::core) fn wait(&mut self, source: IpAddr, sought: T) {
-        let of_source = self.lines.entry(source).or_default();
-        *of_source = of_source.saturating_add(1);
-        self.waiting.push_back((source, sought));
+    /// A query took so many steps, and needs more. False when it, or another that took more, gave way.
+    pub(in crate::core) fn keep_query(&mut self, source: IpAddr, sought: T, taken: u64) -> bool {
+        self.queries.push(source, sought, taken);
+        let of_source = self.queries.of_source(&source) > self.limits.looks_per_source_max;
+        let gives_way = of_source || self.queries.len > self.limits.looks_max;
+        if gives_way {
+            self.queries.give_way(of_source.then_some(source));
+        }
+        !gives_way
     }
 
-    /// Puts something off until its asker has a new budget.
-    pub(in crate::core) fn stall(&mut self, source: IpAddr, sought: T) {
+    /// A page waits for a slice. A connection has one at most, and all of an address share its turns.
+    pub(in crate::core) fn keep_page(&mut self, source: IpAddr, sought: T) {
+        self.pages.push(source, sought, 0);
+    }
+
+    /// Puts a page off until its asker has a new budget.
+    pub(in crate::core) fn stall_page(&mut self, source: IpAddr, sought: T) {
         self.stalled.push((source, sought));
     }
 
-    /// Takes out what is next.
-    pub(in crate::core) fn next(&mut self) -> Option<(IpAddr, T)> {
-        let (source, sought) = self.waiting.pop_front()?;
-        let of_source = self.lines.remove(&source).unwrap_or(0);
-        if let Some(left) = of_source.checked_sub(1).filter(|left| *left > 0) {
-            self.lines.insert(source, left);
+    /// Takes out what is next, if there is a budget for it.
+    pub(in crate::core) fn next(&mut self, now: Time) -> Option<Turn<T>> {
+        let slice = self.slice(now)?;
+        let turn = |steps, (source, Waiting { sought, taken })| Turn { source, sought, taken, steps };
+        if let Some(fresh) = self.fresh.pop() {
+            return Some(turn(slice.min(self.limits.look_first_steps), fresh));
         }
-        Some((source, sought))
+        self.page_next = !self.page_next;
+        let (first, second) = match self.page_next {
+            true => (&mut self.pages, &mut self.queries),
+            false => (&mut self.queries, &mut self.pages),
+        };
+        first.pop().or_else(|| second.pop()).map(|next| turn(slice, next))
     }
 
     /// When there is something to do again.
     pub(in crate::core) fn due(&self, now: Time) -> Option<Time> {
-        if !self.waiting.is_empty() {
+        if !self.is_idle() {
             return Some(now + self.limits.look_gap);
         }
         (!self.stalled.is_empty()).then(|| (self.second_began + SECOND).max(now + self.limits.look_gap))
@@ -156,13 +251,11 @@ mod tests {
             looks.took(host, taken);
             slice
         };
-        assert_eq!(
-            [slice(0, 40), slice(0, 40), slice(0, 40), slice(0, 0)],
-            [Some(40), Some(40), Some(20), None]
-        );
-        // It took 20 more than there were: they come back first.
-        assert_eq!([slice(20, 0), slice(21, 0), slice(30, 0)], [None, Some(1), Some(10)]);
-        assert_eq!([slice(9_000, 90), slice(9_000, 0)], [Some(40), Some(10)]);
+        // The third takes 20 more than there were: they come back first.
+        let slices = [slice(0, 40), slice(0, 40), slice(0, 40), slice(0, 0)];
+        assert_eq!(slices, [Some(40), Some(40), Some(40), None]);
+        assert_eq!([slice(20, 0), slice(21, 40), slice(60, 0)], [None, Some(40), None]);
+        assert_eq!([slice(9_000, 99), slice(9_000, 1), slice(9_000, 0)], [Some(40), Some(40), None]);
     }
 
     #[test]
@@ -181,10 +274,32 @@ mod tests {
         assert!(
             !looks.admits(Time::from_millis(999), host(1)) && looks.admits(Time::from_millis(999), host(2))
         );
-        looks.stall(host(1), 7);
-        assert_eq!((looks.next(), looks.due(Time::ZERO)), (None, Some(Time::from_millis(1_000))));
+        looks.stall_page(host(1), 7);
+        assert!(looks.next(Time::ZERO).is_none());
+        assert_eq!(looks.due(Time::ZERO), Some(Time::from_millis(1_000)));
         looks.renew(Time::from_millis(1_000));
-        assert_eq!(looks.next(), Some((host(1), 7)));
+        assert_eq!(
+            looks.next(Time::from_millis(1_000)).map(|turn| (turn.source, turn.sought)),
+            Some((host(1), 7))
+        );
         assert!(looks.admits(Time::from_millis(1_000), host(1)));
+    }
+
+    #[test]
+    fn a_query_comes_before_those_that_had_a_slice_and_addresses_have_turns() {
+        let mut looks: Looks<u8> =
+            Looks::new(&Limits { looks_max: 3, looks_per_source_max: 2, ..limits() }, Time::ZERO);
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        assert!(looks.keep_query(host(1), 1, 500) && looks.keep_query(host(2), 2, 100));
+        assert!(looks.keep_query(host(2), 3, 200));
+        [10, 11, 12].into_iter().for_each(|page| looks.keep_page(host(1), page));
+        looks.keep_page(host(3), 13);
+        // One of its own gives way to it, then one that took more than it.
+        assert!(!looks.keep_query(host(2), 4, 150) && !looks.keep_query(host(3), 5, 50));
+        assert!(
+            looks.begin_query(host(1), 6) && looks.begin_query(host(1), 7) && !looks.begin_query(host(1), 8)
+        );
+        let order: Vec<u8> = std::iter::from_fn(|| looks.next(Time::ZERO).map(|turn| turn.sought)).collect();
+        assert_eq!(order, [6, 7, 10, 2, 13, 5, 11, 4, 12]);
     }
 }

@@ -69,8 +69,7 @@ pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
         (Some(body), None) => announcement(body).map(Datagram::Announcement).ok_or(DatagramError::Malformed),
         // A shorter question would let its answer be larger.
         (None, Some(_)) if bytes.len() != DATAGRAM_BYTES_MAX => Err(DatagramError::Size),
-        (None, Some(body)) if body.wanted.is_costly() => Err(DatagramError::Pattern),
-        (None, Some(body)) => query(body).map(Datagram::Query).ok_or(DatagramError::Malformed),
+        (None, Some(body)) => query(body).map(Datagram::Query),
         _ => Err(DatagramError::Malformed),
     }
 }
@@ -215,15 +214,13 @@ fn announcement(body: AnnounceBody) -> Option<Announcement> {
     })
 }
 
-fn query(body: QueryBody) -> Option<Query> {
-    let legal = body.port >= PORT_MIN && body.user.len() <= NAME_BYTES_MAX && body.wanted.is_legal();
-    legal.then_some(Query {
-        peer: body.peer,
-        user: body.user,
-        port: body.port,
-        nonce: body.nonce,
-        wanted: body.wanted,
-    })
+fn query(body: QueryBody) -> Result<Query, DatagramError> {
+    let QueryBody { peer, user, port, nonce, wanted } = body;
+    if wanted.is_legal() && port >= PORT_MIN && user.len() <= NAME_BYTES_MAX {
+        return Ok(Query { peer, user, port, nonce, wanted });
+    }
+    // A pattern is read once more only to say what is wrong.
+    Err(if wanted.is_costly() { DatagramError::Pattern } else { DatagramError::Malformed })
 }
 
 /// As much of a user name as fits [`USER_JSON_BYTES_MAX`] in JSON, where a control character takes six bytes and a

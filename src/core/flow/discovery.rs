@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::announcer::Asker;
 use crate::core::directory::{By, Heard, Taken};
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
+use crate::core::flow::look::is_found_at_once;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::rates::Standing;
@@ -252,13 +253,16 @@ impl Peer {
     pub(in crate::core) fn send_answers(&mut self, now: Time) {
         while let Some(answer) = self.announcer.due_answer(now) {
             let Asker { addr, iface, nonce, .. } = answer.asker;
+            let first = answer.first.as_ref().and_then(|title| self.catalogue.entry(title));
+            let mut entries = Vec::from_iter(first);
             // When the budget is used up the first one will have to do.
-            let steps = self.looks.slice(now).unwrap_or(1);
-            let from = answer.first.map_or(Bound::Unbounded, Bound::Included);
-            let mut looking = self.catalogue.look(&answer.wanted, from, steps);
-            let entries: Vec<Entry> = looking.by_ref().take(ENTRIES_A_DATAGRAM).collect();
-            let steps = looking.steps();
-            self.took_steps(addr.ip(), steps);
+            if let Some(steps) = self.steps_for_answer(now, &answer.wanted) {
+                let from = answer.first.map_or(Bound::Unbounded, Bound::Excluded);
+                let mut looking = self.catalogue.look(&answer.wanted, from, steps);
+                entries.extend(looking.by_ref().take(ENTRIES_A_DATAGRAM));
+                let steps = looking.steps();
+                self.took_steps(addr.ip(), steps);
+            }
             let (bytes, _) = datagram::encode_announcement(&self.announcement(entries, Some(nonce)));
             let alone = DatagramTo::One { iface: Some(iface), addr };
             let to = if answer.crowd { DatagramTo::Everybody } else { alone };
@@ -267,6 +271,16 @@ impl Peer {
         if let Some(at) = self.announcer.next_answer() {
             self.timers.set(Timer::Answer, at);
         }
+    }
+
+    /// How much an answer may look for what else matches; no more than a first slice while others wait for theirs.
+    fn steps_for_answer(&mut self, now: Time, wanted: &Wanted) -> Option<u32> {
+        let first = self.config.limits.look_first_steps;
+        if is_found_at_once(wanted) {
+            return Some(first);
+        }
+        let slice = self.looks.slice(now)?;
+        Some(if self.looks.is_idle() { slice } else { first })
     }
 
     /// Asks everybody, and the peers that somebody named, for something.

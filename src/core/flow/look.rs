@@ -7,25 +7,29 @@ use crate::core::announcer::Asker;
 use crate::core::catalogue::LOOK_STEPS;
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
+use crate::core::looks::Turn;
 use crate::core::peer::Peer;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::frame;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, Wanted};
 
+/// A name of a content.
+type Title = (ContentId, String);
+
 /// What is looked for, and for what.
 #[derive(Debug)]
 pub(in crate::core) enum Sought {
     /// An answer to a query: the first name behind `after` that matches.
-    Answer { asker: Asker, wanted: Wanted, after: Option<(ContentId, String)> },
+    Answer { asker: Asker, wanted: Wanted, after: Option<Title> },
     /// A page for a connection: the names behind the request's cursor that match.
     Page { conn: ConnId, request: CatalogueRequest },
 }
 
 /// What a slice brought.
 enum Slice {
-    /// There is more to look through.
-    More(Sought),
+    /// There is more to look through, after so many steps.
+    More(Sought, u64),
     /// The page of a connection.
     Page(ConnId, CataloguePage),
     /// It is done with.
@@ -33,14 +37,19 @@ enum Slice {
 }
 
 impl Peer {
-    /// Answers a query if anything matches it: at once when the budget lasts for that.
+    /// Answers a query if anything matches it: at once when the budget lasts for that, or when it takes next to nothing.
     pub(in crate::core) fn look_for_answer(&mut self, now: Time, asker: Asker, wanted: Wanted) {
         let source = asker.addr.ip();
-        if self.looks.admits(now, source) && self.looks.has_room(&source) {
-            self.look_or_wait(now, source, Sought::Answer { asker, wanted, after: None });
-        } else {
-            self.counters.add("queries over rate");
+        if is_found_at_once(&wanted) {
+            let (found, _, _) =
+                self.look_for_first(source, &wanted, None, self.config.limits.look_first_steps);
+            return self.answer_found(now, asker, wanted, found);
         }
+        let admitted = self.looks.admits(now, source);
+        if !(admitted && self.looks.begin_query(source, Sought::Answer { asker, wanted, after: None })) {
+            return self.counters.add("queries over rate");
+        }
+        self.look_on(now);
     }
 
     /// The page that a connection asked for, if the budget lasts for it; else it is said later.
@@ -53,22 +62,34 @@ impl Peer {
         let connection = self.connections.get_mut(conn)?;
         connection.page_waits = true;
         let source = connection.addr.ip();
-        self.look_or_wait(now, source, Sought::Page { conn, request })
+        self.looks.keep_page(source, Sought::Page { conn, request });
+        self.look_on_for(now, Some(conn))
     }
 
     /// Goes on with what waits, each a slice in turn, as far as the budget lasts.
     pub(in crate::core) fn look_on(&mut self, now: Time) {
+        self.look_on_for(now, None);
+    }
+
+    /// The same, for a connection that is about to write: its page is not queued.
+    fn look_on_for(&mut self, now: Time, writing: Option<ConnId>) -> Option<CataloguePage> {
         self.looks.renew(now);
-        while let Some(steps) = self.looks.slice(now)
-            && let Some((source, sought)) = self.looks.next()
-        {
+        let mut page_of_writing = None;
+        while let Some(Turn { source, sought, taken, steps }) = self.looks.next(now) {
             match self.look(now, source, sought, steps) {
-                Slice::More(sought) => self.looks.wait(source, sought),
+                Slice::More(sought @ Sought::Page { .. }, _) => self.looks.keep_page(source, sought),
+                Slice::More(sought, steps) => {
+                    if !self.looks.keep_query(source, sought, taken.saturating_add(steps)) {
+                        self.counters.add("queries over rate");
+                    }
+                }
+                Slice::Page(conn, page) if Some(conn) == writing => page_of_writing = Some(page),
                 Slice::Page(conn, page) => self.say(now, conn, Frame::CataloguePage(page)),
                 Slice::Over => {}
             }
         }
         self.await_looks(now);
+        page_of_writing
     }
 
     /// Whether all names may be looked at once for a reader by HTTP, who then pays for it.
@@ -79,24 +100,6 @@ impl Peer {
             self.took_steps(source, (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS));
         }
         may
-    }
-
-    fn look_or_wait(&mut self, now: Time, source: IpAddr, mut sought: Sought) -> Option<CataloguePage> {
-        while self.looks.is_idle()
-            && let Some(steps) = self.looks.slice(now)
-        {
-            match self.look(now, source, sought, steps) {
-                Slice::More(more) => sought = more,
-                Slice::Page(_, page) => return Some(page),
-                Slice::Over => {
-                    self.await_looks(now);
-                    return None;
-                }
-            }
-        }
-        self.looks.wait(source, sought);
-        self.await_looks(now);
-        None
     }
 
     /// So many steps were taken for an address.
@@ -120,23 +123,17 @@ impl Peer {
                 Slice::Over
             }
             Sought::Answer { asker, wanted, after } => {
-                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-                let mut looking = self.catalogue.look(&wanted, from, steps);
-                let found = looking.next().map(|entry| (entry.id, entry.name));
-                let (after, steps) = (looking.cut_behind(), looking.steps());
-                self.took_steps(source, steps);
+                let (found, after, steps) = self.look_for_first(source, &wanted, after, steps);
                 if found.is_none() && after.is_some() {
-                    return Slice::More(Sought::Answer { asker, wanted, after });
+                    return Slice::More(Sought::Answer { asker, wanted, after }, steps);
                 }
-                if found.is_some() || wanted == Wanted::All {
-                    self.answer(now, asker, wanted, found);
-                }
+                self.answer_found(now, asker, wanted, found);
                 Slice::Over
             }
             Sought::Page { conn, .. } if self.connections.get(conn).is_none() => Slice::Over,
             Sought::Page { .. } if !admitted => {
                 self.counters.add("catalogue pages put off");
-                self.looks.stall(source, sought);
+                self.looks.stall_page(source, sought);
                 Slice::Over
             }
             Sought::Page { conn, mut request } => {
@@ -147,7 +144,7 @@ impl Peer {
                 self.took_steps(source, steps);
                 if after.is_some() && page.entries.is_empty() {
                     request.after = after;
-                    return Slice::More(Sought::Page { conn, request });
+                    return Slice::More(Sought::Page { conn, request }, steps);
                 }
                 // A page may be shorter than it could be; an empty one would be the last.
                 page.more |= after.is_some();
@@ -158,4 +155,32 @@ impl Peer {
             }
         }
     }
+
+    /// The first name behind `after` that matches, or behind which name to go on; and what that took.
+    fn look_for_first(
+        &mut self,
+        source: IpAddr,
+        wanted: &Wanted,
+        after: Option<Title>,
+        steps: u32,
+    ) -> (Option<Title>, Option<Title>, u64) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut looking = self.catalogue.look(wanted, from, steps);
+        let found = looking.next().map(|entry| (entry.id, entry.name));
+        let (after, steps) = (looking.cut_behind(), looking.steps());
+        self.took_steps(source, steps);
+        (found, after, steps)
+    }
+
+    fn answer_found(&mut self, now: Time, asker: Asker, wanted: Wanted, found: Option<Title>) {
+        if found.is_some() || wanted == Wanted::All {
+            self.answer(now, asker, wanted, found);
+        }
+    }
+}
+
+/// Whether the first name that matches is the first one that is looked at, if there is any: then it is looked for whatever
+/// others ask, and needs no budget.
+pub(in crate::core) fn is_found_at_once(wanted: &Wanted) -> bool {
+    matches!(wanted, Wanted::All | Wanted::Id(_) | Wanted::Prefix(_))
 }
