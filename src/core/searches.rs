@@ -271,6 +271,8 @@ pub(in crate::core) struct Searches {
     begun: SortedSet<Title>,
     /// What was begun for a search and then replaced, while any goes on.
     replaced: SortedSet<Title>,
+    /// What was begun for a search and failed, while any goes on: who asks for it again is not to wait for the end of that.
+    failed: SortedSet<Title>,
     /// What downloads came of, by the ticket of their command.
     asked: SortedMap<u32, Asked>,
 }
@@ -320,6 +322,7 @@ impl Searches {
             // What is asked for later is asked for anew.
             self.begun.clear();
             self.replaced.clear();
+            self.failed.clear();
         }
         search
     }
@@ -346,13 +349,29 @@ impl Searches {
         }
     }
 
-    /// Whether a file that is fetched for any search comes of that, or came, or failed.
-    pub(in crate::core) fn comes(&self, title: &Title) -> bool {
-        self.is_begun(title) && !self.replaced.contains(title)
+    /// A file that was begun has failed: another search that finds it begins it anew.
+    pub(in crate::core) fn note_failed(&mut self, title: Title) {
+        if self.was_begun(&title) {
+            self.failed.insert(title);
+        }
     }
 
-    /// Whether a file is fetched for any search.
+    /// A file that failed is begun anew.
+    pub(in crate::core) fn note_begun_anew(&mut self, title: &Title) {
+        self.failed.remove(title);
+    }
+
+    /// Whether a file that is fetched for any search comes of that, or came, or failed.
+    pub(in crate::core) fn comes(&self, title: &Title) -> bool {
+        self.was_begun(title) && !self.replaced.contains(title)
+    }
+
+    /// Whether a file is fetched for any search, or came for it.
     pub(in crate::core) fn is_begun(&self, title: &Title) -> bool {
+        self.was_begun(title) && !self.failed.contains(title)
+    }
+
+    fn was_begun(&self, title: &Title) -> bool {
         self.begun.contains(title) || self.by_key.values().any(|search| search.begun.contains(title))
     }
 

@@ -1,5 +1,6 @@
 //! A download's way: begun, reviewed, finished, failed.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
@@ -8,7 +9,7 @@ use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::flow::receive::delivery_of;
 use crate::core::id::ContentId;
-use crate::core::name::Layout;
+use crate::core::name::{Layout, destination};
 use crate::core::peer::Peer;
 use crate::core::status::DownloadStatus;
 use crate::core::time::Time;
@@ -202,7 +203,12 @@ impl Peer {
             }
             _ => false,
         };
-        let followers = if alone { 0 } else { std::mem::take(&mut download.followers).len() };
+        let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
+        let files = followers.iter().map(|wish| (&wish.name, wish.layout));
+        for (name, layout) in files.chain([(&download.name, download.layout)]) {
+            self.searches.note_failed((content, destination(name, layout)));
+        }
+        let followers = followers.len();
         let mut failed = followers.saturating_add(1);
         match download.phase {
             Phase::ClosingPart if followers == 0 => return,

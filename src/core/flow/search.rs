@@ -125,9 +125,10 @@ impl Peer {
             let Some(search) = self.searches.get_mut(key) else { continue };
             if anew && !room {
                 search.cut_short = true;
-            } else if search.begin(title, &entry.name, &self.config.limits) && anew {
+            } else if search.begin(title.clone(), &entry.name, &self.config.limits) && anew {
                 *names = names.saturating_add(1);
                 found.push((search.purpose.clone(), entry));
+                self.searches.note_begun_anew(&title);
             }
         }
         self.begin_found(now, found);
