@@ -59,7 +59,10 @@ impl Simulation {
         let peer = self.hosts[to].peer.as_mut().filter(|_| listening);
         let conn = match peer.map(|peer| peer.accepted(now, from, asked.port())) {
             Some(conn) => conn,
-            None => match self.foreign_accepts(to, asked.port()).or_else(|| self.hostile_accepts(to, from)) {
+            None => match self
+                .foreign_accepts(to, asked.port())
+                .or_else(|| listening.then(|| self.hostile_accepts(to, from)).flatten())
+            {
                 Some(conn) => Some(conn),
                 None => {
                     let outcome = Err(BrokenWhy::Refused);
