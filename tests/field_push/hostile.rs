@@ -267,7 +267,10 @@ fn a_full_disk_is_said_to_be_full() {
             assert_eq!(fs::read(place.inbox().join(&kept[0])).unwrap(), file);
         } else {
             met += 1;
-            assert!(!kept.iter().any(|name| name.ends_with(".csv")), "{kept:?}");
+            // When only the sync of the folder failed, the file has its name already; then it is whole.
+            for name in kept.iter().filter(|name| name.ends_with(".csv")) {
+                assert_eq!(fs::read(place.inbox().join(name)).unwrap(), file, "{name} is cut short");
+            }
         }
         let ended = child.interrupt();
         assert_eq!(ended.code, Some(0), "{}", ended.text());
