@@ -271,7 +271,7 @@ impl Downloads {
     /// What is kept of the downloads that have not ended; `None`: nothing.
     pub(crate) fn kept(&self) -> Option<String> {
         let mut parts = self.items.values().filter(|item| {
-            // What was fetched for another name is there, not kept for this one.
+            // The chunks were fetched for another name of the content, so nothing is kept for this one.
             !item.ended && item.have > 0 && item.first.is_none()
         });
         match (parts.next(), parts.next()) {
@@ -285,7 +285,7 @@ impl Downloads {
         let search = self.searches.get(ticket as usize);
         let layout = search.map_or(Layout::Flat, |search| search.request.layout);
         if let Some(item) = self.items.get_mut(&content) {
-            // What was not searched for was accepted, and a content that is accepted twice comes once.
+            // A content without a search was accepted from a sender; accepted twice, it comes once.
             if search.is_some() {
                 item.further.push_back((name.to_owned(), layout));
                 self.files += 1;
@@ -317,7 +317,7 @@ impl Downloads {
         self.open_files += 1;
     }
 
-    /// What else is told of a content is told by the name that it is being written under.
+    /// Further messages about a content use the name that it is being written under.
     fn name_known(&self, run: &mut Run<'_>, content: &ContentId) {
         if let (Some(item), Some(known)) = (self.items.get(content), run.known.get_mut(content))
             && known.name != item.name
@@ -402,7 +402,7 @@ impl Downloads {
 
     fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
-        // What was fetched for another name is there, not kept for this one.
+        // The chunks were fetched for another name of the content, so nothing is kept for this one.
         let had = Some((item.have, item.chunks)).filter(|(have, _)| *have > 0 && item.first.is_none());
         if *reason == FailReason::Cancelled {
             // Whoever cancelled it says so, once for all.
@@ -476,7 +476,7 @@ impl Downloads {
         let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
         item.bytes = bytes;
         let (name, first) = (item.name.clone(), item.first.clone());
-        // What was fetched for the first name counts on while the others are written.
+        // Bytes fetched for the first name go on counting while the others are written.
         if peers == 0 && first.is_none() {
             item.bytes_before = bytes;
         }

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_rate_is_told_where_samples_are_as_far_apart_as_lines_on_no_terminal() {
         let (start, mut pace) = (Instant::now(), Pace::default());
-        // What was looked at while nothing flowed counts no more.
+        // Samples from before a long pause count no more.
         pace.add(start - Duration::from_secs(4), 0);
         pace.begin(start, 0);
         // A line each five seconds, late by as much as the loop happened to be.

@@ -321,7 +321,7 @@ impl Run<'_> {
 fn stranger_text(addr: SocketAddr, said: &[u8]) -> String {
     let text = match std::str::from_utf8(said) {
         Ok(text) => text,
-        // What is kept of it ends within a character.
+        // The kept bytes end within a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(said.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
         }

@@ -23,7 +23,7 @@ pub(in crate::core) struct Connections {
     /// The native ones, side by side: what lies in few pages is found sooner.
     natives: Slab<Connection>,
     generations: Vec<u32>,
-    /// Who has a place, of all kinds.
+    /// The connections that have a place, of all kinds.
     pub(in crate::core) places: Places,
 }
 

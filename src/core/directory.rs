@@ -277,7 +277,7 @@ impl Directory {
             // Nobody announces itself too soon, but one datagram may take longer than another.
             let soonest = known.interval().saturating_mul(7).checked_div(8).unwrap_or_default();
             let regular = now.since(known.announced) >= soonest;
-            // What is known for it is known of it at its address; and that it announces itself regularly, of this interval.
+            // A standing belongs to an address, and a regular announcer to one interval.
             let standing = match known.standing {
                 _ if moved => Standing::Asked,
                 Standing::Regular if another => Standing::Announced,
@@ -306,7 +306,7 @@ impl Directory {
             let weakest = self.unconnected.draw_weakest(best, rng).ok_or("peer table full")?;
             gone.extend(self.give_way(&weakest));
         }
-        // Whoever said hello and is gone keeps nobody out either.
+        // A peer that said hello and is gone keeps nobody out either.
         if self.unconnected.greeted() >= self.limits.connections_max
             && let Some(one) = self.unconnected.draw_greeted(rng)
         {
@@ -582,7 +582,7 @@ impl Directory {
         self.set_standing(peer, Standing::Seeks, Standing::Asked);
     }
 
-    /// What a peer looks for is looked for or held here: it stays, though it may never have announced itself.
+    /// This peer looks for or holds what another one looks for: that one stays, though it may never have announced itself.
     pub(in crate::core) fn is_of_use(&mut self, peer: &PeerId) {
         self.set_standing(peer, Standing::Asked, Standing::Seeks);
     }

@@ -99,7 +99,7 @@ pub(in crate::core) struct Download {
     pub(in crate::core) renewed: u32,
     /// Some peers that offered it wholly: what they offer under its name later has replaced it.
     pub(in crate::core) owners: Vec<Owner>,
-    /// What it was replaced by, as was told.
+    /// The content that replaced it, once that was told.
     pub(in crate::core) replaced_by: Option<ContentId>,
     /// Since when its file is not there any more at the holder that told so last, while nothing of it is here.
     pub(in crate::core) removed: Option<(Time, PeerRef)>,
@@ -565,7 +565,7 @@ mod tests {
         for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
             assert_eq!(downloader.add_or_follow(CONTENT, wish(name)), number == 0);
         }
-        // What is fetched already is not fetched once more.
+        // A name that is fetched already is not fetched once more.
         for name in ["c", "a"] {
             assert!(!downloader.add_or_follow(CONTENT, wish(name)));
         }

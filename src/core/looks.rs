@@ -40,12 +40,12 @@ pub(in crate::core) struct Looks<T> {
 /// A slice that is to be taken.
 #[derive(Debug)]
 pub(in crate::core) struct Turn<T> {
-    /// Who pays for it.
+    /// The address that pays for it.
     pub(in crate::core) source: IpAddr,
     pub(in crate::core) sought: T,
     /// What it took so far.
     pub(in crate::core) taken: u64,
-    /// What it may take now.
+    /// The steps that it may take now.
     pub(in crate::core) steps: u32,
 }
 

@@ -491,7 +491,7 @@ impl Mirror {
         if bytes > 0 {
             self.room_bytes = self.room_bytes.saturating_add(bytes);
             self.full_said = false;
-            // What waits for room may have it.
+            // A content that waits for room may have it.
             self.freed.extend(self.put_off.keys().map(|(ip, _)| *ip));
         }
     }
@@ -515,7 +515,7 @@ mod tests {
         assert_eq!(take(&mut mirror, A, 10), Ok(()));
         assert_eq!(take(&mut mirror, A, 10), Err(Refusal::Known));
         assert_eq!(take(&mut mirror, B, 11), Err(Refusal::NoRoom));
-        // What is only claimed takes no room.
+        // A claim alone takes no room.
         assert_eq!(take(&mut mirror, B, 6), Ok(()));
         assert!(mirror.has_room(&A, 10) && !mirror.has_room(&A, 11));
         // With its first chunk a content takes room for all of it, and the other has to wait for that.

@@ -90,13 +90,13 @@ fn those_who_are_least_known_give_way_at_an_address_and_in_the_table() {
     let by = |by, peer, host| Heard { by, ..heard(peer, host) };
     assert_eq!(hear(&mut directory, 0, heard(1, 1)), NEW);
     assert_eq!(hear(&mut directory, 0, by(By::Question, 2, 1)), NEW);
-    // Who only asked gives way at a full address, but makes nobody else give way.
+    // A peer that only asked gives way at a full address, but makes nobody else give way.
     assert_eq!(hear(&mut directory, 0, heard(3, 1)), Ok((true, vec![2])));
     assert!(hear(&mut directory, 0, by(By::Question, 2, 1)).is_err());
     // One announces itself again at its interval, so the other goes.
     assert_eq!(hear(&mut directory, 60_000, heard(1, 1)), AGAIN);
     assert_eq!(hear(&mut directory, 60_000, heard(4, 1)), Ok((true, vec![3])));
-    // Who says hello has a place wherever others were only heard, and then goes last.
+    // A peer that says hello has a place wherever others were only heard, and then goes last.
     assert_eq!(hear(&mut directory, 60_000, by(By::Hello, 5, 1)), Ok((true, vec![4])));
     assert_eq!(hear(&mut directory, 60_000, by(By::Hello, 6, 1)), Ok((true, vec![1])));
     directory.connected(&PeerId([5; 16]), true);
@@ -134,7 +134,7 @@ fn a_second_announcement_counts_at_the_interval_that_was_told() {
     let every = |seconds| Heard { interval: Some(Duration::from_secs(seconds)), ..heard(1, 1) };
     let standing = |directory: &Directory| directory.get(&PeerId([1; 16])).map(|known| known.standing);
     hear(&mut directory, 0, every(3_600)).unwrap();
-    // Whoever tells another interval begins anew; so does who moves.
+    // A peer that tells another interval begins anew; so does one that moves.
     hear(&mut directory, 1_000, every(1)).unwrap();
     assert_eq!(standing(&directory), Some(Standing::Announced));
     hear(&mut directory, 1_800, every(1)).unwrap();

@@ -21,7 +21,7 @@ pub enum StoreJob {
         content: ContentId,
         /// The name it is offered under, from the network.
         name: String,
-        /// What becomes of the folders in that.
+        /// What becomes of the folders in the name.
         layout: Layout,
         /// Its size in bytes, as claimed.
         size: u64,

@@ -178,7 +178,7 @@ impl Peer {
         if is_open || self.links.channels() <= most {
             return None;
         }
-        // Who gives way frees many. When nobody does, all are looked at again only after a while.
+        // A connection that gives way frees many channels. When none does, all are looked at again only after a while.
         if now >= self.channels_looked_at + CHANNELS_LOOK_AGAIN || self.channels_looked_at == Time::ZERO {
             let unused = |connection: &Connection| {
                 connection.phase == Phase::Open
@@ -391,7 +391,7 @@ impl Peer {
         if self.name_to_ask(&content).is_some()
             && let Some(download) = self.downloader.get_mut(&content)
         {
-            // What is there now is asked for at the next look, whenever the last question was.
+            // The next review asks who has the name now, whenever the last question was.
             download.next_query = now;
         }
     }

@@ -359,7 +359,7 @@ impl Peer {
         self.note_away(conn);
     }
 
-    /// What answers at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
+    /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
     /// may be killed, or be full, before it says a word; so that is told when it happens again.
     fn note_stranger(&mut self, addr: SocketAddr, said: Vec<u8>) {
         let named = self.config.fixed_peers.contains(&addr)

@@ -120,7 +120,7 @@ impl Peer {
             .unwrap_or_default();
         let mut offered: Vec<(Entry, PeerRef)> = Vec::new();
         for owner in &mut owners {
-            // Whoever began again has another id, at the same endpoint.
+            // A peer that began again has another id, at the same endpoint.
             let mut peers = self.directory.others_at(&owner.addr, &owner.peer);
             peers.push(owner.peer);
             let news = peers.iter().filter_map(|peer| self.directory.news_of(peer));

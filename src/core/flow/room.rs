@@ -76,7 +76,7 @@ impl Peer {
 
     /// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
     fn of_use_until(&self, now: Time, conn: ConnId) -> Option<Time> {
-        // Whoever queues requests, or begins to take an answer, costs itself nothing by that.
+        // A connection is not judged by requests that it queued, nor by an answer that it began to take.
         let while_busy = |is_busy: bool, moved: Time| Some(moved + if is_busy { KEPT } else { GRACE });
         if let Some(connection) = self.connections.get(conn) {
             let dialled = connection.dialled;
