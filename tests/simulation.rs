@@ -18,6 +18,8 @@ mod swarm;
 
 #[path = "simulation/classic.rs"]
 mod classic;
+#[path = "simulation/digests.rs"]
+mod digests;
 #[path = "simulation/field.rs"]
 mod field;
 #[path = "simulation/hostile.rs"]
