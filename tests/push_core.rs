@@ -3,12 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
     ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
@@ -25,15 +24,15 @@ struct Bench {
     now: Time,
     events: VecDeque<ForeignEvent>,
     dials: Vec<ConnId>,
-    spools: SortedMap<SpoolId, Vec<u8>>,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
     /// Files under their final names.
-    kept: SortedMap<String, Vec<u8>>,
+    kept: BTreeMap<String, Vec<u8>>,
     disk_is_full: bool,
 }
 
 impl Bench {
     fn new(quota_bytes: u64) -> Bench {
-        let doors = SortedMap::from([(PORT, false), (NAMED, true)]);
+        let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
         let config = Config {
             user: "bench".into(),
             tcp_port: 0,
@@ -54,8 +53,8 @@ impl Bench {
             now: Time::ZERO,
             events: VecDeque::new(),
             dials: Vec::new(),
-            spools: SortedMap::new(),
-            kept: SortedMap::new(),
+            spools: BTreeMap::new(),
+            kept: BTreeMap::new(),
             disk_is_full: false,
         }
     }

@@ -1,20 +1,21 @@
 //! What the peers of a demo told, put together: who got how many chunks from whom, and how long it took.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::cli::human;
 use crate::core::name::printable;
-use crate::core::sorted::SortedMap;
 
 /// The account of one demo.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     /// Chunks by (who got it, who gave it).
-    chunks: SortedMap<(usize, String), u64>,
+    chunks: BTreeMap<(usize, String), u64>,
     /// Of those, chunks from peers that did not have the whole file yet.
     from_partial: u64,
     /// Seconds each downloader needed.
-    took: SortedMap<usize, f64>,
+    took: BTreeMap<usize, f64>,
     /// What went wrong, by who told.
     errors: Vec<(usize, String)>,
 }

@@ -4,7 +4,7 @@
 mod classic;
 mod shown;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,6 @@ use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::name::{Layout, printable};
-use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, FailReason, PeerRef};
 use crate::shell::ShellEvent;
 
@@ -32,7 +31,7 @@ const FAILURES_TOLD_MAX: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Downloads {
     searches: Vec<Search>,
-    items: SortedMap<ContentId, Item>,
+    items: BTreeMap<ContentId, Item>,
     /// How many files they are: a content may be wanted under several names.
     files: usize,
     /// How many of these have not ended: asked in every turn, so they are not counted each time.
@@ -101,7 +100,7 @@ impl Downloads {
         plain.is_due(Instant::now());
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
-            items: SortedMap::new(),
+            items: BTreeMap::new(),
             files: 0,
             open_files: 0,
             is_paced: false,

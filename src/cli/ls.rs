@@ -1,5 +1,6 @@
 //! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -16,7 +17,6 @@ use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
 use crate::core::name::printable;
-use crate::core::sorted::SortedMap;
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;
@@ -285,12 +285,12 @@ fn peer_table(peers: &[PeerStatus], long: bool) -> String {
 /// User names, and which of them several peers have.
 #[derive(Debug)]
 struct Names {
-    peers_of: SortedMap<String, usize>,
+    peers_of: BTreeMap<String, usize>,
 }
 
 impl Names {
     fn of<'a>(peers: impl Iterator<Item = &'a PeerRef>) -> Names {
-        let mut peers_of = SortedMap::new();
+        let mut peers_of = BTreeMap::new();
         for peer in peers {
             *peers_of.entry(peer.user.clone()).or_insert(0) += 1;
         }

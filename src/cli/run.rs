@@ -1,5 +1,6 @@
 //! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{Lines, Record};
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
 use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
@@ -54,9 +54,9 @@ pub(crate) struct Run<'a> {
     /// Where browsers see what is shared here; none where they may not.
     pub(crate) urls: Vec<String>,
     /// Names and cuts of the contents that events speak of by id.
-    pub(super) known: SortedMap<ContentId, Known>,
+    pub(super) known: BTreeMap<ContentId, Known>,
     /// Which peers people heard did not send a chunk, and why.
-    pub(super) complaints: SortedSet<(SocketAddr, &'static str)>,
+    pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
     /// Files that are written to, of those that were found since the last scan was done.
     pub(super) unsettled: usize,
 }
@@ -146,8 +146,8 @@ impl<'a> Run<'a> {
             log,
             lines,
             urls,
-            known: SortedMap::new(),
-            complaints: SortedSet::new(),
+            known: BTreeMap::new(),
+            complaints: BTreeSet::new(),
             unsettled: 0,
         })
     }

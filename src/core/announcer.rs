@@ -2,7 +2,7 @@
 //!
 //! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use crate::core::door::IfaceId;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::Wanted;
 
@@ -70,7 +69,7 @@ pub(in crate::core) struct Announcer {
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
-    answered: SortedMap<(SocketAddr, PeerId), Time>,
+    answered: BTreeMap<(SocketAddr, PeerId), Time>,
     /// When a crowd was answered last, or will be.
     crowd_answered: Option<Time>,
     /// The numbers of this peer's own latest questions, and when each went out.
@@ -95,7 +94,7 @@ impl Announcer {
             last_round: None,
             cursor: None,
             answers: VecDeque::new(),
-            answered: SortedMap::new(),
+            answered: BTreeMap::new(),
             crowd_answered: None,
             questions: VecDeque::new(),
         }
@@ -203,7 +202,7 @@ impl Announcer {
             return;
         }
         // Many at one address are not many hosts.
-        let hosts: SortedSet<IpAddr> = waiting().map(|waiting| waiting.asker.addr.ip()).collect();
+        let hosts: BTreeSet<IpAddr> = waiting().map(|waiting| waiting.asker.addr.ip()).collect();
         let Some(first) = waiting().next().filter(|_| hosts.len() >= crowd).cloned() else { return };
         self.crowd_answered = Some(first.at);
         let answered = &mut self.answered;
@@ -361,7 +360,7 @@ mod tests {
                 ));
             }
             assert_eq!(due(&mut announcer, ms).len(), answers, "after {ms} ms");
-            announcer.answered = SortedMap::new();
+            announcer.answered = BTreeMap::new();
         }
     }
 

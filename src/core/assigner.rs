@@ -4,12 +4,12 @@
 //! Owns what was assigned to whom. Knows a connection only by its id; what is really shown, asked for and sent is the
 //! business of others.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::rng::Rng;
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.
@@ -33,7 +33,7 @@ pub(in crate::core) const REVIEW: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct Hand {
     /// Assigned and not left yet, and since when.
-    chunks: SortedMap<u32, Time>,
+    chunks: BTreeMap<u32, Time>,
     /// When it came.
     came: Time,
     /// It gave back what it had: nothing is assigned to it until it gets on.
@@ -57,12 +57,12 @@ pub(in crate::core) struct Assigner {
     /// Neither assigned nor left, in the order they are assigned in, backwards.
     waiting: Vec<u32>,
     /// To be assigned once more, to others than these.
-    again: SortedMap<u32, ConnId>,
+    again: BTreeMap<u32, ConnId>,
     /// Which have left, or are elsewhere for another reason.
     left: Bitfield,
     /// Those that only who they were sent to has, and since when.
-    alone: SortedMap<u32, (ConnId, Time)>,
-    hands: SortedMap<ConnId, Hand>,
+    alone: BTreeMap<u32, (ConnId, Time)>,
+    hands: BTreeMap<ConnId, Hand>,
     /// How long it takes until what is assigned leaves, and until what left is seen at a second peer.
     leaves: Duration,
     spreads: Duration,
@@ -81,10 +81,10 @@ impl Assigner {
         }
         Assigner {
             waiting,
-            again: SortedMap::new(),
+            again: BTreeMap::new(),
             left: Bitfield::empty(chunks),
-            alone: SortedMap::new(),
-            hands: SortedMap::new(),
+            alone: BTreeMap::new(),
+            hands: BTreeMap::new(),
             leaves: USUAL_FIRST,
             spreads: USUAL_FIRST,
             moved: Time::ZERO,
@@ -97,7 +97,7 @@ impl Assigner {
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
         self.depart(now, conn);
         self.moved = now;
-        let hand = Hand { chunks: SortedMap::new(), came: now, stalled: false, free: false };
+        let hand = Hand { chunks: BTreeMap::new(), came: now, stalled: false, free: false };
         self.hands.insert(conn, hand);
         self.fill(now, conn);
     }
@@ -259,7 +259,7 @@ fn averaged(usual: Duration, new: Duration) -> Duration {
 mod tests {
 
     use super::*;
-    use crate::core::sorted::SortedSet;
+    use std::collections::BTreeSet;
 
     fn conn(slot: u32) -> ConnId {
         ConnId { slot, generation: 0 }
@@ -285,7 +285,7 @@ mod tests {
     fn nobody_is_shown_what_another_is_and_the_next_follows_each() {
         let mut assigner = assigner(200, 16);
         let first = shown(&mut assigner);
-        let chunks: SortedSet<u32> = first.iter().map(|(_, chunk)| *chunk).collect();
+        let chunks: BTreeSet<u32> = first.iter().map(|(_, chunk)| *chunk).collect();
         assert_eq!(chunks.len(), first.len());
         assert!((0..16).all(|slot| first.iter().filter(|(to, _)| *to == slot).count() >= HAND_MIN));
         let last = first.iter().rfind(|(to, _)| *to == 15).unwrap().1;
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn what_is_late_to_leave_is_assigned_to_another_and_its_neighbour_to_nothing_until_it_gets_on() {
         let mut assigner = assigner(40, 3);
-        let first: SortedSet<u32> = shown(&mut assigner).into_iter().map(|(_, chunk)| chunk).collect();
+        let first: BTreeSet<u32> = shown(&mut assigner).into_iter().map(|(_, chunk)| chunk).collect();
         let late = Time::ZERO + USUAL_FIRST * LATE;
         assigner.review(late);
         assert!(assigner.is_over() && assigner.hands.values().all(|hand| hand.chunks.is_empty()));
@@ -376,9 +376,9 @@ mod tests {
     #[test]
     fn who_begins_anew_is_shown_anew_and_a_standstill_ends_it() {
         let mut assigner = assigner(4, 1);
-        let first: SortedSet<(u32, u32)> = shown(&mut assigner).into_iter().collect();
+        let first: BTreeSet<(u32, u32)> = shown(&mut assigner).into_iter().collect();
         assigner.arrive(Time::ZERO, conn(0));
-        assert_eq!(shown(&mut assigner).into_iter().collect::<SortedSet<_>>(), first);
+        assert_eq!(shown(&mut assigner).into_iter().collect::<BTreeSet<_>>(), first);
         assigner.review(Time::ZERO + STANDSTILL);
         assert!(assigner.is_over());
     }

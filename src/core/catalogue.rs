@@ -2,13 +2,13 @@
 //!
 //! Owns which chunks are had and in which order they came. Knows no file: the store says what is there.
 
+use std::collections::{BTreeMap, BTreeSet, btree_set};
 use std::ops::Bound;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::geometry::Geometry;
 use crate::core::id::ContentId;
-use crate::core::sorted::{Members, SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Matcher, RefuseReason, Wanted};
 
@@ -88,11 +88,11 @@ impl Holding {
 /// Everything that this peer holds.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Catalogue {
-    holdings: SortedMap<ContentId, Holding>,
+    holdings: BTreeMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
-    listed: SortedSet<(ContentId, String)>,
+    listed: BTreeSet<(ContentId, String)>,
     /// Contents whose file is not what it was, and why.
-    gone: SortedMap<ContentId, RefuseReason>,
+    gone: BTreeMap<ContentId, RefuseReason>,
     generation: u64,
 }
 
@@ -301,7 +301,7 @@ impl Catalogue {
 #[derive(Debug)]
 pub(in crate::core) struct Looking<'a> {
     catalogue: &'a Catalogue,
-    names: Members<'a, (ContentId, String)>,
+    names: btree_set::Range<'a, (ContentId, String)>,
     matcher: Matcher<'a>,
     /// What does not match ends it: those that match stand together, from the first on.
     ordered: bool,

@@ -3,8 +3,9 @@
 //! Most connections have one channel: it lies in the row itself, so that there is one way less to it through memory. What is
 //! over takes a bit.
 
+use std::collections::BTreeMap;
+
 use crate::core::connection::Channel;
-use crate::core::sorted::SortedMap;
 
 /// See the file's head.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Bits {
 enum Row {
     One(Option<Channel>),
     /// By our numbers. Those of channels that are over are not used again.
-    Many(SortedMap<u32, Box<Channel>>),
+    Many(BTreeMap<u32, Box<Channel>>),
 }
 
 impl Channels {

@@ -71,7 +71,7 @@ fn place(circle: u64, peer: &PeerId) -> u64 {
 mod tests {
     use super::*;
     use crate::core::rng::Rng;
-    use crate::core::sorted::SortedSet;
+    use std::collections::BTreeSet;
 
     fn circles(own: &PeerId, peers: &[PeerId], count: usize) -> Circles {
         let mut circles = Circles::new(count);
@@ -83,7 +83,7 @@ mod tests {
     fn all_have_as_many_neighbours_and_hang_together() {
         let mut rng = Rng::new(1);
         let peers: Vec<PeerId> = (0..400).map(|_| PeerId(rng.bytes16())).collect();
-        let of = |own: &PeerId| circles(own, &peers, 10).neighbours().copied().collect::<SortedSet<PeerId>>();
+        let of = |own: &PeerId| circles(own, &peers, 10).neighbours().copied().collect::<BTreeSet<PeerId>>();
         let (mut reached, mut next) = (vec![peers[0]], 0);
         while let Some(peer) = reached.get(next).copied() {
             let neighbours = of(&peer);

@@ -1,10 +1,10 @@
 //! How often each thing happened that is not worth a line of its own.
 
-use crate::core::sorted::SortedMap;
+use std::collections::BTreeMap;
 
 /// Counters by name.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Counters(SortedMap<&'static str, u64>);
+pub(in crate::core) struct Counters(BTreeMap<&'static str, u64>);
 
 impl Counters {
     /// It happened once more.

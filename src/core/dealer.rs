@@ -3,11 +3,11 @@
 //! Owns who was dealt which chunk and what of that may be shown by now. Knows a connection only by its id; what is
 //! really shown, asked for and sent is the business of others.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// What somebody had who is gone is dealt again only after so long: others may have it and not have said so yet.
@@ -32,9 +32,9 @@ enum Lot {
 #[derive(Debug)]
 struct Hand {
     /// Dealt, and not shown yet.
-    waiting: SortedSet<u32>,
+    waiting: BTreeSet<u32>,
     /// Shown, and neither sent nor had otherwise.
-    shown: SortedSet<u32>,
+    shown: BTreeSet<u32>,
     has: Bitfield,
 }
 
@@ -44,15 +44,15 @@ pub(in crate::core) struct Dealer {
     lots: Vec<Lot>,
     /// How many of those who are connected have each chunk.
     holders: Vec<u32>,
-    pool: SortedSet<u32>,
-    hands: SortedMap<ConnId, Hand>,
+    pool: BTreeSet<u32>,
+    hands: BTreeMap<ConnId, Hand>,
     places: u32,
     taken: u32,
     deal_after: Duration,
     /// When places that nobody took are dealt out.
     deal_at: Option<Time>,
     /// Chunks that are lost, and when they are dealt again.
-    lost: SortedSet<u32>,
+    lost: BTreeSet<u32>,
     lost_at: Option<Time>,
     shown_max: usize,
     news: Vec<(ConnId, u32)>,
@@ -65,13 +65,13 @@ impl Dealer {
         Dealer {
             lots: vec![Lot::Kept; chunks as usize],
             holders: vec![0; chunks as usize],
-            pool: SortedSet::new(),
-            hands: SortedMap::new(),
+            pool: BTreeSet::new(),
+            hands: BTreeMap::new(),
             places: places.max(1),
             taken: 0,
             deal_after,
             deal_at: None,
-            lost: SortedSet::new(),
+            lost: BTreeSet::new(),
             lost_at: None,
             shown_max: shown_max.max(1),
             news: Vec::new(),
@@ -82,7 +82,7 @@ impl Dealer {
     /// taken gets some of what has not left yet and waits longest.
     pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
         let has = Bitfield::empty(self.chunks());
-        let hand = Hand { waiting: SortedSet::new(), shown: SortedSet::new(), has };
+        let hand = Hand { waiting: BTreeSet::new(), shown: BTreeSet::new(), has };
         if self.hands.insert(conn, hand).is_some() {
             return;
         }
@@ -221,7 +221,7 @@ impl Dealer {
     /// Deals what belongs to nobody, each chunk to who has the fewest to get, and shows what may be shown.
     fn deal_pool(&mut self) {
         let load = |hand: &Hand| hand.waiting.len().saturating_add(hand.shown.len());
-        let mut loads: SortedSet<(usize, ConnId)> =
+        let mut loads: BTreeSet<(usize, ConnId)> =
             self.hands.iter().map(|(conn, hand)| (load(hand), *conn)).collect();
         while let Some((load, conn)) = loads.pop_first() {
             let Some(chunk) = self.pool.pop_first() else { break };

@@ -1,9 +1,9 @@
 //! Which endpoints may be dialled, and when again: the one back-off of every dial, strikes, and a memory of oneself.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// The most endpoints that are remembered.
@@ -17,19 +17,19 @@ pub(in crate::core) struct Dialer {
     wait_min: Duration,
     wait_max: Duration,
     /// Endpoints that failed.
-    failures: SortedMap<SocketAddr, Failures>,
+    failures: BTreeMap<SocketAddr, Failures>,
     /// Endpoints where something answers that is no peer, and of which that was told.
-    strangers: SortedSet<SocketAddr>,
+    strangers: BTreeSet<SocketAddr>,
     /// Endpoints that were struck, and until when.
-    struck: SortedMap<SocketAddr, Time>,
+    struck: BTreeMap<SocketAddr, Time>,
     /// Addresses that were struck as a whole, and until when.
-    struck_addresses: SortedMap<IpAddr, Time>,
+    struck_addresses: BTreeMap<IpAddr, Time>,
     /// Bad chunks of endpoints.
-    bad_chunks: SortedMap<SocketAddr, u32>,
+    bad_chunks: BTreeMap<SocketAddr, u32>,
     /// Endpoints where nobody said hello when they were dialled last.
-    away: SortedSet<SocketAddr>,
+    away: BTreeSet<SocketAddr>,
     /// Endpoints that turned out to be this peer.
-    own: SortedSet<SocketAddr>,
+    own: BTreeSet<SocketAddr>,
     /// This host's addresses, where many peers may be.
     own_addresses: Vec<IpAddr>,
 }
@@ -50,13 +50,13 @@ impl Dialer {
         Dialer {
             wait_min,
             wait_max,
-            failures: SortedMap::new(),
-            strangers: SortedSet::new(),
-            struck: SortedMap::new(),
-            struck_addresses: SortedMap::new(),
-            bad_chunks: SortedMap::new(),
-            away: SortedSet::new(),
-            own: SortedSet::new(),
+            failures: BTreeMap::new(),
+            strangers: BTreeSet::new(),
+            struck: BTreeMap::new(),
+            struck_addresses: BTreeMap::new(),
+            bad_chunks: BTreeMap::new(),
+            away: BTreeSet::new(),
+            own: BTreeSet::new(),
             own_addresses,
         }
     }

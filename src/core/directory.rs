@@ -6,6 +6,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,6 @@ use crate::core::rng::Rng;
 use crate::core::roster::{Roster, Seat};
 use crate::core::shared::Shared;
 use crate::core::short::Short;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
@@ -128,13 +128,13 @@ pub(in crate::core) struct Directory {
     /// The peers that have no connection with this one.
     unconnected: Unconnected,
     /// The peers at each address.
-    at_address: SortedSet<(IpAddr, PeerId)>,
-    holders: SortedMap<ContentId, SortedSet<PeerId>>,
+    at_address: BTreeSet<(IpAddr, PeerId)>,
+    holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
     /// What peers list, and what they looked for last.
     titles: Shared<Title>,
     seekers: Shared<Wanted>,
     /// Contents that count as held only under one name.
-    named_only: SortedMap<ContentId, String>,
+    named_only: BTreeMap<ContentId, String>,
     entry_bytes: usize,
     /// Counts what was offered anew.
     news: u64,
@@ -177,11 +177,11 @@ impl Directory {
         Directory {
             peers: Roster::default(),
             unconnected: Unconnected::default(),
-            at_address: SortedSet::new(),
-            holders: SortedMap::new(),
+            at_address: BTreeSet::new(),
+            holders: BTreeMap::new(),
             titles: Shared::default(),
             seekers: Shared::default(),
-            named_only: SortedMap::new(),
+            named_only: BTreeMap::new(),
             entry_bytes: 0,
             news: 0,
             limits,
@@ -566,7 +566,7 @@ impl Directory {
 
     /// How many peers hold some of a content.
     pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
-        self.holders.get(content).map_or(0, SortedSet::len)
+        self.holders.get(content).map_or(0, BTreeSet::len)
     }
 
     /// A known peer looks for one thing, or for many.
@@ -668,7 +668,7 @@ impl Directory {
 
     /// What is offered, for people, in the order of (name, id).
     pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
-        let mut contents: SortedMap<(&str, ContentId), ContentStatus> = SortedMap::new();
+        let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
         for (peer, known) in self.peers.iter() {
             for (title, listed) in known.entries.iter() {
                 let (id, name) = &**title;
@@ -748,10 +748,10 @@ impl Directory {
 
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
     pub(in crate::core) fn check(&self) {
-        let mut holders: SortedMap<ContentId, SortedSet<PeerId>> = SortedMap::new();
-        let (mut titles, mut seekers) = (SortedMap::new(), SortedMap::new());
+        let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
+        let (mut titles, mut seekers) = (BTreeMap::new(), BTreeMap::new());
         let mut bytes = 0_usize;
-        let mut at_address = SortedSet::new();
+        let mut at_address = BTreeSet::new();
         for (peer, known) in self.peers.iter() {
             at_address.insert((known.addr.ip(), *peer));
             let place = self.unconnected.at(known.standing, known.place);
@@ -779,7 +779,7 @@ impl Directory {
 }
 
 /// Whether an entry has the one name that its content counts under, if there is one.
-fn is_named(named_only: &SortedMap<ContentId, String>, entry: &Entry) -> bool {
+fn is_named(named_only: &BTreeMap<ContentId, String>, entry: &Entry) -> bool {
     named_only.get(&entry.id).is_none_or(|name| *name == entry.name)
 }
 

@@ -3,7 +3,7 @@
 //! Owns each download's phase, requests and sources' counts, and the pool of chunk buffers. Knows no connection
 //! but by its id; what is had stands in the catalogue.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::manifest::ManifestPages;
 use crate::core::name::Layout;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
@@ -118,11 +117,11 @@ pub(in crate::core) struct Download {
     /// What is asked for, by chunk.
     pub(in crate::core) flights: Flights,
     /// Chunks on their way to the disk.
-    pub(in crate::core) storing: SortedMap<u32, Storing>,
+    pub(in crate::core) storing: BTreeMap<u32, Storing>,
     /// How many connected peers have each chunk.
     pub(in crate::core) availability: Vec<u16>,
     /// Peers that chunks came from.
-    pub(in crate::core) contributors: SortedSet<SocketAddr>,
+    pub(in crate::core) contributors: BTreeSet<SocketAddr>,
     /// Peers that were struck over it.
     pub(in crate::core) struck: Vec<PeerRef>,
     /// When it last got on, or could have.
@@ -167,9 +166,9 @@ impl Download {
             followers: VecDeque::new(),
             geometry: None,
             flights: Flights::default(),
-            storing: SortedMap::new(),
+            storing: BTreeMap::new(),
             availability: Vec::new(),
-            contributors: SortedSet::new(),
+            contributors: BTreeSet::new(),
             struck: Vec::new(),
             supplied: now,
             waiting: false,
@@ -306,11 +305,11 @@ pub(in crate::core) fn smoothed(usual: Option<Duration>, took: Duration) -> Dura
 /// All downloads, and what they share.
 #[derive(Debug)]
 pub(in crate::core) struct Downloader {
-    downloads: SortedMap<ContentId, Download>,
+    downloads: BTreeMap<ContentId, Download>,
     begun: u64,
     queue: VecDeque<ContentId>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
-    pub(in crate::core) starving: SortedSet<ContentId>,
+    pub(in crate::core) starving: BTreeSet<ContentId>,
     active: usize,
     active_max: usize,
     /// Downloads that gave way.
@@ -323,10 +322,10 @@ impl Downloader {
     /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
     pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
         Downloader {
-            downloads: SortedMap::new(),
+            downloads: BTreeMap::new(),
             begun: 0,
             queue: VecDeque::new(),
-            starving: SortedSet::new(),
+            starving: BTreeSet::new(),
             active: 0,
             active_max: active_max.max(1),
             giving_way: 0,

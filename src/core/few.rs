@@ -1,12 +1,11 @@
 //! An ordered map that holds one thing or few most of the time, and many some of the time.
 //!
-//! A `SortedMap` is a row of blocks, each with memory of its own and room for more; of a map that holds one thing, and is there
+//! A `BTreeMap` is a row of blocks, each with memory of its own and room for more; of a map that holds one thing, and is there
 //! a thousand times, most of that is waste. One thing lies in the map itself, few in a sorted list that is no longer than they
-//! are, many in a `SortedMap`.
+//! are, many in a `BTreeMap`.
 
 use std::borrow::Borrow;
-
-use crate::core::sorted::SortedMap;
+use std::collections::BTreeMap;
 
 /// So many lie in a list.
 const FEW: usize = 8;
@@ -16,7 +15,7 @@ const FEW: usize = 8;
 pub(in crate::core) enum FewMap<K, V> {
     One(Option<(K, V)>),
     Few(Vec<(K, V)>),
-    Many(Box<SortedMap<K, V>>),
+    Many(Box<BTreeMap<K, V>>),
 }
 
 impl<K, V> Default for FewMap<K, V> {
@@ -82,7 +81,7 @@ impl<K: Ord, V> FewMap<K, V> {
                 list.insert(at, (key, value));
             }
             FewMap::Few(list) => {
-                let mut map: SortedMap<K, V> = std::mem::take(list).into_iter().collect();
+                let mut map: BTreeMap<K, V> = std::mem::take(list).into_iter().collect();
                 map.insert(key, value);
                 *self = FewMap::Many(Box::new(map));
             }
@@ -163,7 +162,7 @@ mod tests {
     #[test]
     fn it_is_the_same_map_when_it_grows() {
         let mut few = FewMap::default();
-        let mut map = SortedMap::new();
+        let mut map = BTreeMap::new();
         for key in (0..40u32).map(|key| key * 7 % 20) {
             few.insert(key, key + 1);
             map.insert(key, key + 1);

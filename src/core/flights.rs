@@ -2,10 +2,10 @@
 //!
 //! Reading is that of the map; whatever changes a request goes through here, so that the counts stay right.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::core::door::ConnId;
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// One request for a chunk.
@@ -26,17 +26,17 @@ pub(in crate::core) struct Flight {
 /// Requests by chunk: one, or two when the first is late or all is in flight.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Flights {
-    by_chunk: SortedMap<u32, Vec<Flight>>,
+    by_chunk: BTreeMap<u32, Vec<Flight>>,
     /// Chunks with a request that is not late.
     timely: usize,
     /// How many requests are late at each connection where one is.
-    late_at: SortedMap<ConnId, usize>,
+    late_at: BTreeMap<ConnId, usize>,
 }
 
 impl Deref for Flights {
-    type Target = SortedMap<u32, Vec<Flight>>;
+    type Target = BTreeMap<u32, Vec<Flight>>;
 
-    fn deref(&self) -> &SortedMap<u32, Vec<Flight>> {
+    fn deref(&self) -> &BTreeMap<u32, Vec<Flight>> {
         &self.by_chunk
     }
 }

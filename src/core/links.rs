@@ -1,22 +1,22 @@
 //! Which connection leads to whom: open ones by peer, dials by endpoint, and who speaks of which content.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::sorted::{SortedMap, SortedSet};
 
 /// Indexes over the connections.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Links {
-    by_peer: SortedMap<PeerId, ConnId>,
+    by_peer: BTreeMap<PeerId, ConnId>,
     /// Open connections whose other side only claims to be this peer: it is known elsewhere.
-    guests: SortedSet<(PeerId, ConnId)>,
-    by_endpoint: SortedMap<SocketAddr, ConnId>,
-    by_content: SortedMap<ContentId, SortedSet<ConnId>>,
+    guests: BTreeSet<(PeerId, ConnId)>,
+    by_endpoint: BTreeMap<SocketAddr, ConnId>,
+    by_content: BTreeMap<ContentId, BTreeSet<ConnId>>,
     /// How many pairs of content and connection that is.
     named: usize,
-    half_open: SortedMap<IpAddr, usize>,
+    half_open: BTreeMap<IpAddr, usize>,
 }
 
 impl Links {

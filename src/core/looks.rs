@@ -4,12 +4,11 @@
 //! ask. What takes longer, and pages of the catalogue, have slices in turn, address by address, so that one that asks on
 //! many connections has no more of them. So no number of them keeps the loop for longer than the budget.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::limits::Limits;
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// The most addresses that are counted; in a second in which more ask, no others are looked for.
@@ -25,7 +24,7 @@ pub(in crate::core) struct Looks<T> {
     filled: Time,
     second_began: Time,
     /// Steps of the present second, of each address that asked.
-    sources: SortedMap<IpAddr, u32>,
+    sources: BTreeMap<IpAddr, u32>,
     /// Queries that had no slice yet.
     fresh: Line<T>,
     /// Queries that had one.
@@ -52,7 +51,7 @@ pub(in crate::core) struct Turn<T> {
 /// What waits, in the order in which it came for each address; the addresses have their turns.
 #[derive(Debug)]
 struct Line<T> {
-    of_sources: SortedMap<IpAddr, VecDeque<Waiting<T>>>,
+    of_sources: BTreeMap<IpAddr, VecDeque<Waiting<T>>>,
     turns: VecDeque<IpAddr>,
     len: usize,
 }
@@ -65,7 +64,7 @@ struct Waiting<T> {
 
 impl<T> Line<T> {
     fn new() -> Line<T> {
-        Line { of_sources: SortedMap::new(), turns: VecDeque::new(), len: 0 }
+        Line { of_sources: BTreeMap::new(), turns: VecDeque::new(), len: 0 }
     }
 
     fn of_source(&self, source: &IpAddr) -> usize {
@@ -119,7 +118,7 @@ impl<T> Looks<T> {
             left: i64::from(limits.look_steps_at_once),
             filled: now,
             second_began: now,
-            sources: SortedMap::new(),
+            sources: BTreeMap::new(),
             fresh: Line::new(),
             queries: Line::new(),
             pages: Line::new(),

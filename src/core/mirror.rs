@@ -3,12 +3,12 @@
 //! Owns the standing wish and the books about it. What is offered stands in the directory, what is held in the
 //! catalogue; what follows is decided in `flow/mirror.rs`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -133,18 +133,18 @@ pub(in crate::core) struct Mirror {
     kept_bytes: u64,
     /// Contents of which nothing came yet: how many from each address there may be, and are.
     claims_max: usize,
-    claims: SortedMap<Claimant, usize>,
+    claims: BTreeMap<Claimant, usize>,
     /// Those of the contents that are coming which wait for a peer.
-    parked: SortedMap<ContentId, Parked>,
+    parked: BTreeMap<ContentId, Parked>,
     /// When endpoints were last drawn to be dialled.
     pub(in crate::core) drawn: Option<Time>,
     /// Peers of which contents were put off, and from where on in their catalogues.
-    put_off: SortedMap<(IpAddr, PeerId), Title>,
+    put_off: BTreeMap<(IpAddr, PeerId), Title>,
     /// Addresses with fewer claims than a moment ago.
-    freed: SortedSet<IpAddr>,
-    courses: SortedMap<ContentId, Course>,
-    failed: SortedMap<ContentId, Failed>,
-    walks: SortedMap<PeerId, Walk>,
+    freed: BTreeSet<IpAddr>,
+    courses: BTreeMap<ContentId, Course>,
+    failed: BTreeMap<ContentId, Failed>,
+    walks: BTreeMap<PeerId, Walk>,
 }
 
 impl Mirror {
@@ -165,14 +165,14 @@ impl Mirror {
             coming_bytes: 0,
             kept_bytes: 0,
             claims_max,
-            claims: SortedMap::new(),
-            parked: SortedMap::new(),
+            claims: BTreeMap::new(),
+            parked: BTreeMap::new(),
             drawn: None,
-            put_off: SortedMap::new(),
-            freed: SortedSet::new(),
-            courses: SortedMap::new(),
-            failed: SortedMap::new(),
-            walks: SortedMap::new(),
+            put_off: BTreeMap::new(),
+            freed: BTreeSet::new(),
+            courses: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            walks: BTreeMap::new(),
         }
     }
 

@@ -49,12 +49,6 @@ mod searches;
 mod shared;
 mod short;
 mod shown;
-#[allow(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "its places are its own, and it is tested against the standard library's map"
-)]
-pub mod sorted;
 mod spools;
 pub mod status;
 pub mod tactics;

@@ -3,11 +3,11 @@
 //!
 //! Owns no connection. In a mesh there are no neighbours, and all of this stays empty.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::topology::{Place, Topology};
 
 /// An endpoint that was named.
@@ -40,11 +40,11 @@ pub(in crate::core) struct Neighbourhood {
     /// How the owner cuts it, once it told.
     pub(in crate::core) cut: Option<Geometry>,
     /// Neighbours of which it was told that they offer something else.
-    pub(in crate::core) strangers: SortedSet<PeerId>,
+    pub(in crate::core) strangers: BTreeSet<PeerId>,
     /// The owner said that it leaves.
     pub(in crate::core) owner_left: bool,
     /// Who came to take from here, by where each listens: who was killed and started again takes its own place.
-    pub(in crate::core) takers: SortedMap<SocketAddr, Taker>,
+    pub(in crate::core) takers: BTreeMap<SocketAddr, Taker>,
 }
 
 /// Somebody who came to take from here.

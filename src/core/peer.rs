@@ -1,6 +1,6 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -34,7 +34,6 @@ use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
 use crate::core::searches::{Purpose, Searches};
-use crate::core::sorted::SortedMap;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::time::Time;
@@ -97,7 +96,7 @@ pub struct Peer {
     pub(in crate::core) catalogue: Catalogue,
     pub(in crate::core) downloader: Downloader,
     /// What is assigned, chunk by chunk, to those who want it of a seed.
-    pub(in crate::core) assigners: SortedMap<ContentId, Assigner>,
+    pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
     pub(in crate::core) leaving: Option<Leaving>,
     pub(in crate::core) uploader: Uploader,
     /// When all connections were last looked at for one that gives its channels to others, in vain.
@@ -131,7 +130,7 @@ pub struct Peer {
     pub(in crate::core) acquaintances: usize,
     pub(in crate::core) neighbourhood: Neighbourhood,
     /// What is dealt, chunk by chunk, to who comes for it.
-    pub(in crate::core) dealers: SortedMap<ContentId, Dealer>,
+    pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
     pub(in crate::core) counters: Counters,
 }
 
@@ -183,8 +182,8 @@ impl Peer {
             replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
             acquaintances: 0,
             neighbourhood,
-            dealers: SortedMap::new(),
-            assigners: SortedMap::new(),
+            dealers: BTreeMap::new(),
+            assigners: BTreeMap::new(),
             idleness: Idleness::default(),
             leaving: None,
             counters: Counters::default(),

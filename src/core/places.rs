@@ -2,24 +2,24 @@
 //!
 //! Knows neither what a connection is of use for nor how it is closed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::door::ConnId;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// The connections that have a place. A connection that is being closed to make room has none any more.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Places {
-    taken: SortedMap<ConnId, (IpAddr, Time)>,
+    taken: BTreeMap<ConnId, (IpAddr, Time)>,
     /// By the moment up to which each is known to have been of use. Nobody says so when that changes: who looks for a
     /// connection that can go looks at the first ones, and moves those that were of use since ([`Places::note`]).
-    by_age: SortedSet<(Time, ConnId)>,
+    by_age: BTreeSet<(Time, ConnId)>,
     /// The same for each address.
-    by_address: SortedSet<(IpAddr, Time, ConnId)>,
+    by_address: BTreeSet<(IpAddr, Time, ConnId)>,
     /// How many each address has, and the addresses by that.
-    counts: SortedMap<IpAddr, usize>,
-    by_count: SortedSet<(usize, IpAddr)>,
+    counts: BTreeMap<IpAddr, usize>,
+    by_count: BTreeSet<(usize, IpAddr)>,
 }
 
 impl Places {

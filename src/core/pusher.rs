@@ -3,12 +3,12 @@
 //! Owns their numbers and states. Knows no connection but by its id; what is said and fetched is decided in
 //! `flow/push.rs` and `flow/receive.rs`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef, Recipient};
 use crate::core::id::{ContentId, PeerId};
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// When the LAN is asked who is there, after a recipient was first looked for.
@@ -72,12 +72,12 @@ pub(in crate::core) struct Offered {
 pub(in crate::core) struct Pusher {
     /// Whether offers are taken here at all.
     pub(in crate::core) receives: bool,
-    pushes: SortedMap<u32, Push>,
+    pushes: BTreeMap<u32, Push>,
     /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
-    met: SortedMap<SocketAddr, PeerId>,
-    offered: SortedMap<u32, Offered>,
+    met: BTreeMap<SocketAddr, PeerId>,
+    offered: BTreeMap<u32, Offered>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
-    swarms: SortedMap<ContentId, (Time, usize)>,
+    swarms: BTreeMap<ContentId, (Time, usize)>,
     next_number: u32,
     next_offer: u32,
 }

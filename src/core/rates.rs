@@ -1,10 +1,10 @@
 //! How much of others' doing is taken: datagrams, so many a second of one source, so many of all; and allowances.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::limits::Limits;
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 
 /// The most sources that are counted; in a second in which more come, no others are heard.
@@ -102,7 +102,7 @@ impl Rates {
 struct Rate {
     per_source: u32,
     second_began: Time,
-    sources: SortedMap<IpAddr, u32>,
+    sources: BTreeMap<IpAddr, u32>,
     all: Allowance,
     /// Of those, the ones that may be questions.
     questions: Allowance,
@@ -118,7 +118,7 @@ impl Rate {
         Rate {
             per_source,
             second_began: Time::ZERO,
-            sources: SortedMap::new(),
+            sources: BTreeMap::new(),
             all: allowance(per_second),
             questions: allowance((per_second / 4).saturating_mul(QUESTIONS_OF_FOUR)),
             more: allowance(per_second / 2),

@@ -1,15 +1,16 @@
 //! What is known of each peer, by its id, where peers number thousands: the ids are searched where they lie close together,
 //! and what is known lies elsewhere and is not moved.
 
+use std::collections::BTreeMap;
+
 use slab::Slab;
 
 use crate::core::id::PeerId;
-use crate::core::sorted::SortedMap;
 
 /// See the file's head. In the order of ids.
 #[derive(Debug)]
 pub(in crate::core) struct Roster<V> {
-    places: SortedMap<PeerId, u32>,
+    places: BTreeMap<PeerId, u32>,
     known: Slab<V>,
     /// How many peers were taken out.
     removed: u32,
@@ -24,7 +25,7 @@ pub(in crate::core) struct Seat {
 
 impl<V> Default for Roster<V> {
     fn default() -> Roster<V> {
-        Roster { places: SortedMap::new(), known: Slab::new(), removed: 0 }
+        Roster { places: BTreeMap::new(), known: Slab::new(), removed: 0 }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
@@ -10,7 +11,6 @@ use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::name::{Layout, destination};
 use crate::core::rng::Rng;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -65,9 +65,9 @@ pub(in crate::core) struct Search {
     /// When an exact name that was heard counts as unique.
     pub(in crate::core) settles: Option<Time>,
     /// Peers that were heard meanwhile.
-    pub(in crate::core) heard: SortedSet<PeerId>,
+    pub(in crate::core) heard: BTreeSet<PeerId>,
     /// What matched and is being fetched already.
-    begun: SortedSet<Title>,
+    begun: BTreeSet<Title>,
     /// Bytes of that: names, and what is kept beside them.
     begun_bytes: usize,
     /// Whether there was more than its bounds let in.
@@ -75,7 +75,7 @@ pub(in crate::core) struct Search {
     /// Whether it has as many files as it takes. Then nobody needs to list any more.
     full: bool,
     /// Connections that were asked for pages.
-    pub(in crate::core) walks: SortedMap<ConnId, Walk>,
+    pub(in crate::core) walks: BTreeMap<ConnId, Walk>,
     began: Time,
     asked: usize,
     asked_last: bool,
@@ -114,12 +114,12 @@ impl Search {
             wanted,
             ends: now + wait,
             settles: None,
-            heard: SortedSet::new(),
-            begun: SortedSet::new(),
+            heard: BTreeSet::new(),
+            begun: BTreeSet::new(),
             begun_bytes: 0,
             cut_short: false,
             full: false,
-            walks: SortedMap::new(),
+            walks: BTreeMap::new(),
             began: now,
             asked: 0,
             asked_last: false,
@@ -265,16 +265,16 @@ impl Search {
 pub(in crate::core) struct Searches {
     /// When everything was last asked for, by whichever search.
     pub(in crate::core) asked_all: Option<Time>,
-    by_key: SortedMap<u32, Search>,
+    by_key: BTreeMap<u32, Search>,
     next_key: u32,
     /// What is fetched for searches that ended while others went on.
-    begun: SortedSet<Title>,
+    begun: BTreeSet<Title>,
     /// What was begun for a search and then replaced, while any goes on.
-    replaced: SortedSet<Title>,
+    replaced: BTreeSet<Title>,
     /// What was begun for a search and failed, while any goes on: who asks for it again is not to wait for the end of that.
-    failed: SortedSet<Title>,
+    failed: BTreeSet<Title>,
     /// What downloads came of, by the ticket of their command.
-    asked: SortedMap<u32, Asked>,
+    asked: BTreeMap<u32, Asked>,
 }
 
 /// What somebody asked for, as far as it still matters when the search is over.

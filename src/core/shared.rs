@@ -1,19 +1,18 @@
 //! Things that many keep alike: each is there once, however many keep it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
-
-use crate::core::sorted::{SortedMap, SortedSet};
 
 /// See the file's head.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::core) struct Shared<T: Ord> {
-    things: SortedSet<Arc<T>>,
+    things: BTreeSet<Arc<T>>,
 }
 
 impl<T: Ord> Default for Shared<T> {
     fn default() -> Shared<T> {
-        Shared { things: SortedSet::new() }
+        Shared { things: BTreeSet::new() }
     }
 }
 
@@ -42,7 +41,7 @@ impl<T: Ord> Shared<T> {
     }
 
     /// Panics when not so many keep each thing.
-    pub(in crate::core) fn check(&self, keepers: &SortedMap<&T, usize>)
+    pub(in crate::core) fn check(&self, keepers: &BTreeMap<&T, usize>)
     where
         T: Debug,
     {
@@ -51,7 +50,7 @@ impl<T: Ord> Shared<T> {
     }
 
     fn find(&self, thing: &T) -> Option<&Arc<T>> {
-        self.things.range::<T>(thing..).next().filter(|present| ***present == *thing)
+        self.things.range::<T, _>(thing..).next().filter(|present| ***present == *thing)
     }
 }
 
@@ -72,6 +71,6 @@ mod tests {
         shared.release(other);
         shared.check(&[(&"a".to_owned(), 1)].into());
         shared.release(second);
-        shared.check(&SortedMap::new());
+        shared.check(&BTreeMap::new());
     }
 }

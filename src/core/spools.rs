@@ -1,12 +1,13 @@
 //! The numbers of spools that are in use, whatever their bytes become.
 
+use std::collections::BTreeSet;
+
 use crate::core::door::SpoolId;
-use crate::core::sorted::SortedSet;
 
 /// The numbers in use.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Spools {
-    used: SortedSet<SpoolId>,
+    used: BTreeSet<SpoolId>,
 }
 
 impl Spools {

@@ -1,8 +1,9 @@
 //! What must happen when, without input: one moment for each thing that waits.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 
 /// A thing that waits for a moment.
@@ -95,8 +96,8 @@ pub(in crate::core) struct Timers {
     busy: [Option<Time>; 2],
     /// The first of the others: it is looked at with every input, and few inputs change it.
     next: Option<(Time, Timer)>,
-    by_time: SortedSet<(Time, Timer)>,
-    moments: SortedMap<Timer, Time>,
+    by_time: BTreeSet<(Time, Timer)>,
+    moments: BTreeMap<Timer, Time>,
 }
 
 impl Timers {

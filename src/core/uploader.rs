@@ -8,13 +8,12 @@ mod line;
 mod tests;
 mod uplink;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use line::{Line, Standing};
 use uplink::Uplink;
@@ -85,11 +84,11 @@ pub(in crate::core) struct Uploader {
     slot_stall: Duration,
     one_at_a_time: bool,
     uplink: Uplink,
-    askers: SortedMap<ConnId, Asker>,
+    askers: BTreeMap<ConnId, Asker>,
     /// Connections with a queue and no slot.
     line: Line,
     /// Connections with a slot.
-    active: SortedMap<ConnId, Active>,
+    active: BTreeMap<ConnId, Active>,
 }
 
 impl Uploader {
@@ -100,9 +99,9 @@ impl Uploader {
             slot_stall: limits.upload_slot_stall,
             one_at_a_time: limits.tactics.one_at_a_time,
             uplink: Uplink::default(),
-            askers: SortedMap::new(),
+            askers: BTreeMap::new(),
             line: Line::default(),
-            active: SortedMap::new(),
+            active: BTreeMap::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! peer of the host has one on the same port. A unicast datagram to that port reaches only one of them, hence the
 //! own sockets. No error here is fatal: networks come and go.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -12,7 +13,6 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
 
-use crate::core::sorted::SortedSet;
 use crate::core::{DatagramTo, IfaceId};
 use crate::shell::ifaces::{self, Choice, NETWORKS_MAX, Network};
 use crate::shell::sockets;
@@ -29,14 +29,14 @@ pub(super) struct Discovery {
     choice: Choice,
     speech: Speech,
     /// Peers somebody named, who may be outside of all networks.
-    fixed: SortedSet<IpAddr>,
+    fixed: BTreeSet<IpAddr>,
     first_token: usize,
     shared: Option<Endpoint>,
     own: Vec<Own>,
     next_iface: u32,
     /// Whose turn it is to be read, over the shared and the own sockets.
     turn: usize,
-    reported: SortedSet<String>,
+    reported: BTreeSet<String>,
     /// Datagrams dropped for their source.
     pub(super) foreign: u64,
     /// Datagrams that could not be sent.
@@ -84,7 +84,7 @@ pub(super) enum Received {
 
 impl Discovery {
     /// No sockets yet: they come with [`Discovery::refresh`].
-    pub(super) fn new(choice: Choice, speech: Speech, fixed: SortedSet<IpAddr>, token: Token) -> Discovery {
+    pub(super) fn new(choice: Choice, speech: Speech, fixed: BTreeSet<IpAddr>, token: Token) -> Discovery {
         Discovery {
             choice,
             speech,
@@ -94,7 +94,7 @@ impl Discovery {
             own: Vec::new(),
             next_iface: 0,
             turn: 0,
-            reported: SortedSet::new(),
+            reported: BTreeSet::new(),
             foreign: 0,
             unsent: 0,
         }
@@ -440,7 +440,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let choice = Choice { bind: Some(Ipv4Addr::LOCALHOST.into()), ..Choice::default() };
         let (_held, port) = port();
-        let mut discovery = Discovery::new(choice, speech(port, false), SortedSet::new(), Token(0));
+        let mut discovery = Discovery::new(choice, speech(port, false), BTreeSet::new(), Token(0));
         discovery.refresh(poll.registry());
         assert!(discovery.shared.is_none() && discovery.hears());
         assert_eq!(discovery.networks(), 1);
@@ -455,7 +455,7 @@ mod tests {
         let (native, classic) = (sockets::hearing(0).unwrap(), sockets::hearing(0).unwrap());
         let port_of = |socket: &Socket| socket.local_addr().unwrap().as_socket().unwrap().port();
         let speech = Speech { port: port_of(&native), native: false, broadcasts: true };
-        let mut discovery = Discovery::new(choice, speech, SortedSet::new(), Token(0));
+        let mut discovery = Discovery::new(choice, speech, BTreeSet::new(), Token(0));
         discovery.refresh(poll.registry());
         assert!(discovery.shared.is_none() && discovery.hears() && discovery.networks() == 1);
         discovery.send(DatagramTo::Everybody, b"native");

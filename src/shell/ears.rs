@@ -176,17 +176,17 @@ mod tests {
     use std::net::UdpSocket;
     use std::time::Duration;
 
-    use crate::core::sorted::SortedMap;
+    use std::collections::BTreeMap;
 
     fn ports(udp: &[u16], strict: bool) -> ClassicPorts {
         let config = ClassicConfig {
             address: Ipv4Addr::LOCALHOST,
             voices: Vec::new(),
             announce_interval: Duration::from_secs(60),
-            doors: SortedMap::new(),
+            doors: BTreeMap::new(),
             dial_port: None,
             speaks: None,
-            dialects: SortedMap::new(),
+            dialects: BTreeMap::new(),
             dictionary: DictionaryUse::None,
             chunk_bytes_max: 1 << 20,
         };

@@ -1,5 +1,6 @@
 //! All TCP ports of the peer: the native one, if there is one, and those of the field's dialects.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -7,7 +8,6 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use crate::core::sorted::SortedMap;
 use crate::shell::config::{ClassicPorts, ForeignPorts, Listen, ShellError};
 use crate::shell::listener::{Listener, Reserve};
 
@@ -23,9 +23,9 @@ pub(super) struct Listeners {
     first_token: usize,
     native: Option<u16>,
     /// The classic ports, each with the dialects' own port that it stands in for.
-    doors: SortedMap<u16, u16>,
+    doors: BTreeMap<u16, u16>,
     /// The ports for pushes, each with whether a digit begins the named form there.
-    push_doors: SortedMap<u16, bool>,
+    push_doors: BTreeMap<u16, bool>,
 }
 
 impl Listeners {
@@ -44,8 +44,8 @@ impl Listeners {
             reserve: Reserve::new(),
             first_token: first_token.0,
             native: None,
-            doors: SortedMap::new(),
-            push_doors: SortedMap::new(),
+            doors: BTreeMap::new(),
+            push_doors: BTreeMap::new(),
         };
         if listen != Listen::Nowhere {
             let listener = Listener::bind(bind, listen)?;
@@ -90,12 +90,12 @@ impl Listeners {
     }
 
     /// The classic ports, each with the dialects' own port that it stands in for.
-    pub(super) fn doors(&self) -> &SortedMap<u16, u16> {
+    pub(super) fn doors(&self) -> &BTreeMap<u16, u16> {
         &self.doors
     }
 
     /// The ports for pushes, each with whether a digit begins the named form there.
-    pub(super) fn push_doors(&self) -> &SortedMap<u16, bool> {
+    pub(super) fn push_doors(&self) -> &BTreeMap<u16, bool> {
         &self.push_doors
     }
 

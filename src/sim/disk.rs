@@ -3,10 +3,9 @@
 //! It outlives its host's peer. It knows each chunk only as right, rotten or not there; whether the bytes in a
 //! chunk buffer are right is known from where they came from.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{
     Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob,
     StoreReply, Time,
@@ -20,7 +19,7 @@ use crate::sim::scenario::DiskSpec;
 #[derive(Debug)]
 pub(super) struct Library {
     pub(super) contents: Vec<Rc<SimContent>>,
-    index: SortedMap<ContentId, usize>,
+    index: BTreeMap<ContentId, usize>,
 }
 
 /// What lies in a chunk buffer.
@@ -57,7 +56,7 @@ pub(super) struct Disk {
     buffers: Vec<Buffer>,
     /// Something the core must never do, in words.
     pub(super) complaint: Option<String>,
-    pub(super) files: SortedMap<usize, File>,
+    pub(super) files: BTreeMap<usize, File>,
     jobs: VecDeque<StoreTask>,
     free_at: Time,
     pub(super) spec: DiskSpec,
@@ -68,7 +67,7 @@ pub(super) struct Disk {
     /// What follows the reply that is being made.
     pub(super) told: Option<StoreReply>,
     /// Shared files that are not what they were; their new content is nobody's business.
-    withdrawn: SortedSet<usize>,
+    withdrawn: BTreeSet<usize>,
     pub(super) forges_manifests: bool,
     /// Bytes written to parts since the beginning of the world.
     pub(super) written_bytes: u64,
@@ -104,14 +103,14 @@ impl Disk {
     pub(super) fn new(spec: DiskSpec, forges_manifests: bool) -> Disk {
         Disk {
             spec,
-            files: SortedMap::new(),
+            files: BTreeMap::new(),
             shelf: Shelf::default(),
             tray: Tray::default(),
             buffers: Vec::new(),
             jobs: VecDeque::new(),
             told: None,
             free_at: Time::ZERO,
-            withdrawn: SortedSet::new(),
+            withdrawn: BTreeSet::new(),
             forges_manifests,
             written_bytes: 0,
             complaint: None,

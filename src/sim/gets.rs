@@ -1,6 +1,7 @@
 //! What became of what a host wanted, read from its peer's events.
 
-use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::{ContentId, Event, FailReason, Time};
 
 /// How one download of one host ended, as far as it did.
@@ -17,7 +18,7 @@ pub enum Outcome {
 struct Get {
     asked: bool,
     named_all: bool,
-    contents: SortedSet<ContentId>,
+    contents: BTreeSet<ContentId>,
     search_failed: Option<FailReason>,
 }
 
@@ -25,12 +26,12 @@ struct Get {
 #[derive(Debug, Clone)]
 pub(super) struct Gets {
     gets: Vec<Get>,
-    outcomes: SortedMap<ContentId, Outcome>,
+    outcomes: BTreeMap<ContentId, Outcome>,
 }
 
 impl Gets {
     pub(super) fn new(count: usize) -> Gets {
-        Gets { gets: vec![Get::default(); count], outcomes: SortedMap::new() }
+        Gets { gets: vec![Get::default(); count], outcomes: BTreeMap::new() }
     }
 
     /// A new peer knows nothing of what the one before it was asked; what was finished is finished.
@@ -116,7 +117,7 @@ impl Gets {
         self.gets.get(get).and_then(|get| get.search_failed.as_ref())
     }
 
-    pub(super) fn outcomes(&self) -> &SortedMap<ContentId, Outcome> {
+    pub(super) fn outcomes(&self) -> &BTreeMap<ContentId, Outcome> {
         &self.outcomes
     }
 }

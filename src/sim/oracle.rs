@@ -4,10 +4,10 @@
 //! not verify (I1, I6), deadlines (I12), datagrams (I13), dials (I14), completion (I15), one connection a pair (I17),
 //! honest peers are not struck (I20), tables stay within their limits (I7). What is checked where it happens stands in `driver` and `disk`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Bitfield, ConnId, ContentId, DatagramTo, Event, Limits, Time};
 use crate::sim::disk::{Disk, Library};
 use crate::sim::host::{Host, number_of};
@@ -32,13 +32,13 @@ struct Watch {
     /// When it last answered a crowd.
     crowd_answered: Option<Time>,
     burst_datagrams: usize,
-    answered: SortedMap<SocketAddr, Vec<Time>>,
+    answered: BTreeMap<SocketAddr, Vec<Time>>,
     /// The names that contents are resolved under and not finished.
-    wanted: SortedMap<ContentId, SortedSet<String>>,
+    wanted: BTreeMap<ContentId, BTreeSet<String>>,
     /// Which hosts it heard from.
     heard: Bitfield,
     /// The addresses of no host that it heard from.
-    strangers: SortedSet<IpAddr>,
+    strangers: BTreeSet<IpAddr>,
     /// Others may strike it: something on it is wrong.
     suspect: bool,
     /// Its clock jumped, so that times measured on the world's clock mean nothing.
@@ -52,10 +52,10 @@ impl Watch {
             burst_began: None,
             crowd_answered: None,
             burst_datagrams: 0,
-            answered: SortedMap::new(),
-            wanted: SortedMap::new(),
+            answered: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             heard: Bitfield::empty(u32::try_from(hosts).unwrap_or(u32::MAX)),
-            strangers: SortedSet::new(),
+            strangers: BTreeSet::new(),
             suspect,
             jumped: false,
         }
@@ -73,7 +73,7 @@ pub(super) struct Oracle {
     watches: Vec<Watch>,
     limits: Limits,
     /// Since when two hosts have held more than one connection.
-    doubled: SortedMap<(usize, usize), Time>,
+    doubled: BTreeMap<(usize, usize), Time>,
 }
 
 impl Oracle {
@@ -82,7 +82,7 @@ impl Oracle {
             violation: None,
             watches: scenario.hosts.iter().map(|_| Watch::new(scenario.hosts.len(), false)).collect(),
             limits: scenario.limits.clone(),
-            doubled: SortedMap::new(),
+            doubled: BTreeMap::new(),
         }
     }
 
@@ -320,7 +320,7 @@ impl Oracle {
 
     /// I8: nobody asks more than two peers for one chunk.
     fn sweep_requests(&mut self, hosts: &[Host], streams: &Streams) {
-        let mut asked: SortedMap<(usize, usize, u32), u32> = SortedMap::new();
+        let mut asked: BTreeMap<(usize, usize, u32), u32> = BTreeMap::new();
         for (_, stream) in streams.iter() {
             for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host()].honest()) {
                 for (content, chunk) in end.tap.asked() {
@@ -335,7 +335,7 @@ impl Oracle {
 
     /// I17: two peers do not keep two connections.
     fn sweep_pairs(&mut self, now: Time, hosts: &[Host], streams: &Streams) {
-        let mut count: SortedMap<(usize, usize), u32> = SortedMap::new();
+        let mut count: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         for (_, stream) in streams.iter() {
             let [a, b] = &stream.ends;
             let both =

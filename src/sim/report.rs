@@ -1,8 +1,8 @@
 //! The figures of a run: values that tests compare and people read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Event, Time};
 use crate::sim::gets::Outcome;
 use crate::sim::scenario::Scenario;
@@ -26,7 +26,7 @@ pub struct Report {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostReport {
     /// How its downloads ended, in its peer's last life.
-    pub outcomes: SortedMap<ContentId, Outcome>,
+    pub outcomes: BTreeMap<ContentId, Outcome>,
     /// Bytes of payload it sent, by content.
     pub payload_sent: Vec<u64>,
     /// Bytes of payload that came.

@@ -1,8 +1,9 @@
 //! A tap on what one end writes: its frames are decoded again and compared with what its disk and the conversation
 //! so far allow. It finds what the other side would only suffer from.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::Limits;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::sim::disk::{Disk, Library};
 use crate::wire::frame::{Decoded, Decoder};
 use crate::wire::message::{Frame, RefuseReason};
@@ -12,13 +13,13 @@ use crate::wire::message::{Frame, RefuseReason};
 pub(super) struct Tap {
     decoder: Decoder,
     /// What its channels stand for, by content index.
-    channels: SortedMap<u32, usize>,
+    channels: BTreeMap<u32, usize>,
     /// The chunks it has asked for and neither got begun nor taken back: content, chunk.
-    asked: SortedSet<(usize, u32)>,
+    asked: BTreeSet<(usize, u32)>,
     /// The chunks it took back, which may cross their coming.
-    cancelled: SortedSet<(usize, u32)>,
+    cancelled: BTreeSet<(usize, u32)>,
     /// How often it recalled each chunk without hearing that it was in time.
-    recalled: SortedMap<(usize, u32), u32>,
+    recalled: BTreeMap<(usize, u32), u32>,
     /// Bytes of payload that the last chunk header promised and that are still to be written.
     promised: u64,
 }

@@ -1,6 +1,6 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::Geometry;
-use crate::core::sorted::SortedMap;
 use crate::core::{
     Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
 };
@@ -33,10 +32,10 @@ const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct Downloads {
     fs: Fs,
     pub(crate) target: Target,
-    by_content: SortedMap<ContentId, Download>,
+    by_content: BTreeMap<ContentId, Download>,
     /// Which content has a path below the target by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
-    given: SortedMap<PathBuf, ContentId>,
+    given: BTreeMap<PathBuf, ContentId>,
     pub(crate) helper: Helper,
     /// What came of files that are no parts, until somebody takes it.
     others: VecDeque<Other>,
@@ -82,8 +81,8 @@ impl Downloads {
     pub(crate) fn new(fs: Fs, config: &StoreConfig) -> Downloads {
         Downloads {
             target: Target::new(fs.clone(), config),
-            by_content: SortedMap::new(),
-            given: SortedMap::new(),
+            by_content: BTreeMap::new(),
+            given: BTreeMap::new(),
             others: VecDeque::new(),
             helper: Helper::new(fs.clone()),
             fs,

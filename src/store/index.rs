@@ -4,6 +4,7 @@
 //! hint: a file is known by device and inode, and an entry counts only while size, mtime and ctime are the same. A
 //! lost or torn line costs a hashing, nothing else.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -12,7 +13,6 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::core::ContentId;
-use crate::core::sorted::SortedMap;
 use crate::store::bad;
 use crate::store::fs::{Fs, FsResult, Make, Stamp};
 
@@ -57,7 +57,7 @@ struct Reading {
 }
 
 /// By device and inode.
-type KnownFiles = SortedMap<(u64, u64), Known>;
+type KnownFiles = BTreeMap<(u64, u64), Known>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -199,7 +199,7 @@ impl Index {
             return Err(Errno::WOULDBLOCK);
         }
         let log = self.fs.open_read_at(&self.folder, Path::new(LOG))?;
-        let mut lines: SortedMap<(u64, u64), (Known, String)> = SortedMap::new();
+        let mut lines: BTreeMap<(u64, u64), (Known, String)> = BTreeMap::new();
         read_lines(&self.fs, &log, 0, usize::MAX, |line| {
             let path = line.path.clone().into_owned();
             lines.insert((line.dev, line.inode), (Known::of(line), path));

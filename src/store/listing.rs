@@ -3,10 +3,10 @@
 //!
 //! What appears in the folder meanwhile is met when the file gets its name, as after a look too.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use crate::core::sorted::SortedSet;
 use crate::store::fs::{Fs, FsResult};
 use crate::store::target::Names;
 
@@ -23,7 +23,7 @@ pub(crate) struct Listing {
     since: Instant,
     looks: u32,
     /// `None`: not listed, or too long a list.
-    names: Option<SortedSet<String>>,
+    names: Option<BTreeSet<String>>,
 }
 
 impl Default for Listing {
@@ -51,8 +51,8 @@ impl Listing {
 }
 
 /// The names in a folder; `None` when these are too many.
-fn list(fs: &Fs, folder: &File) -> FsResult<Option<SortedSet<String>>> {
-    let (mut entries, mut names) = (fs.entries(folder)?, SortedSet::new());
+fn list(fs: &Fs, folder: &File) -> FsResult<Option<BTreeSet<String>>> {
+    let (mut entries, mut names) = (fs.entries(folder)?, BTreeSet::new());
     while let Some(entry) = fs.next_entry(&mut entries)? {
         if names.len() >= NAMES_MAX {
             return Ok(None);

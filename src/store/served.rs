@@ -2,6 +2,7 @@
 //!
 //! Keeps some 250 bytes a file, so that a million of them can be shared. Does not hash; does not know parts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use slab::Slab;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, SpanFault};
 use crate::store::fs::{Fs, FsResult, Look, Stamp};
 
@@ -61,12 +61,12 @@ pub(crate) struct Served {
     files: Slab<ServedFile>,
     bytes: u64,
     /// Content, hash of the name, number in `files`.
-    by_content: SortedSet<(ContentId, u64, u32)>,
+    by_content: BTreeSet<(ContentId, u64, u32)>,
     /// Hash of the place, number in `files`.
-    by_place: SortedSet<(u64, u32)>,
+    by_place: BTreeSet<(u64, u32)>,
     /// The pass over the folders that is under way, or was the last.
     pass: u32,
-    open: SortedMap<u32, Open>,
+    open: BTreeMap<u32, Open>,
     uses: u64,
 }
 
@@ -93,10 +93,10 @@ impl Served {
             roots: Vec::new(),
             files: Slab::new(),
             bytes: 0,
-            by_content: SortedSet::new(),
-            by_place: SortedSet::new(),
+            by_content: BTreeSet::new(),
+            by_place: BTreeSet::new(),
             pass: 0,
-            open: SortedMap::new(),
+            open: BTreeMap::new(),
             uses: 0,
         }
     }

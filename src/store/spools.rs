@@ -1,14 +1,15 @@
 //! Answers and pushes on their way in: each a file of its own that has no name yet.
 
+use std::collections::BTreeMap;
+
 use crate::core::SpoolId;
-use crate::core::sorted::SortedMap;
 use crate::store::fs::FsResult;
 use crate::store::temp::Temp;
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Spools {
-    by_id: SortedMap<SpoolId, Spool>,
+    by_id: BTreeMap<SpoolId, Spool>,
 }
 
 /// One of them.

@@ -3,12 +3,12 @@
 //!
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ContentId, Fault, FaultKind, Geometry};
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult, Make};
@@ -63,9 +63,9 @@ pub struct Summary {
     name: String,
     content: ContentId,
     cut: Geometry,
-    held: SortedMap<u32, Held>,
+    held: BTreeMap<u32, Held>,
     /// Where chunks came from in a run before.
-    before: SortedMap<u32, Origin>,
+    before: BTreeMap<u32, Origin>,
     /// The folder of the chunk files.
     chunk_folder: Option<File>,
     dirty: bool,
@@ -102,8 +102,8 @@ impl Summary {
             name,
             content,
             cut,
-            held: SortedMap::new(),
-            before: SortedMap::new(),
+            held: BTreeMap::new(),
+            before: BTreeMap::new(),
             chunk_folder,
             dirty: true,
         };
@@ -169,7 +169,7 @@ impl Summary {
     }
 
     /// What the summary of a run before says of where chunks came from; `None` when there is none of this download.
-    fn read(&self) -> Option<SortedMap<u32, Origin>> {
+    fn read(&self) -> Option<BTreeMap<u32, Origin>> {
         let name = format!("{}{}", self.name, ENDINGS[1]);
         let file = self.fs.open_read_at(&self.folder, Path::new(&name)).ok()?;
         let len = self.fs.look(&file).ok()?.stamp.size;

@@ -4,6 +4,7 @@
 //! works on every file system, costs no memory but the mark in each served file, and takes a hundredth of the time
 //! at most, since the next look is put off by what the last one took.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::SpanFault;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::store::StoreEvent;
 use crate::store::fs::{FsResult, Stamp};
 use crate::store::hash::now_ns;
@@ -51,10 +51,10 @@ pub(crate) struct Watch {
     settle_at: Option<Instant>,
     /// A pass was asked for while one is under way, or before the first.
     again: bool,
-    queue: SortedSet<Place>,
-    unsettled: SortedMap<Place, Unsettled>,
+    queue: BTreeSet<Place>,
+    unsettled: BTreeMap<Place, Unsettled>,
     /// Told to people once, and not tried again while they look the same.
-    left_out: SortedMap<Place, Option<Stamp>>,
+    left_out: BTreeMap<Place, Option<Stamp>>,
     /// A folder went away, or another has taken its place.
     moved: bool,
 }
@@ -103,9 +103,9 @@ impl Default for Watch {
             next_pass: None,
             settle_at: None,
             again: false,
-            queue: SortedSet::new(),
-            unsettled: SortedMap::new(),
-            left_out: SortedMap::new(),
+            queue: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             moved: false,
         }
     }

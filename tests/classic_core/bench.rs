@@ -1,11 +1,10 @@
 //! The peer under test, with a disk in memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
-use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     ChunkBytes, ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, ContentId,
     DatagramTo, DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource,
@@ -25,9 +24,9 @@ pub(crate) struct Bench {
     pub(crate) dials: VecDeque<(ConnId, SocketAddr)>,
     pub(crate) datagrams: Vec<(DatagramTo, Vec<u8>)>,
     /// Chunks that are kept.
-    pub(crate) kept: SortedMap<ChunkName, Vec<u8>>,
+    pub(crate) kept: BTreeMap<ChunkName, Vec<u8>>,
     /// Shared files.
-    pub(crate) files: SortedMap<ContentId, Vec<u8>>,
+    pub(crate) files: BTreeMap<ContentId, Vec<u8>>,
     pub(crate) merged: Option<(String, Vec<u8>)>,
     /// So often it was written who has what.
     pub(crate) dictionaries: usize,
@@ -37,8 +36,8 @@ pub(crate) struct Bench {
     pub(crate) jobs: Vec<String>,
     /// Something has the file's name and is to be left alone.
     pub(crate) is_left: bool,
-    spools: SortedMap<SpoolId, Vec<u8>>,
-    open: SortedMap<ConnId, Vec<u8>>,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
+    open: BTreeMap<ConnId, Vec<u8>>,
     replies: VecDeque<ClassicReply>,
 }
 
@@ -59,9 +58,9 @@ pub(crate) fn config() -> ClassicConfig {
         address: HERE,
         voices: vec![Voice { dialect: Dialect::A, port: 5000 }, Voice { dialect: Dialect::B, port: 5001 }],
         announce_interval: Duration::from_secs(60),
-        doors: SortedMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
+        doors: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
         dial_port: None,
-        dialects: SortedMap::new(),
+        dialects: BTreeMap::new(),
         speaks: None,
         dictionary: DictionaryUse::Write,
         chunk_bytes_max: 1 << 20,
@@ -101,15 +100,15 @@ impl Bench {
             events: Vec::new(),
             dials: VecDeque::new(),
             datagrams: Vec::new(),
-            kept: SortedMap::new(),
-            files: SortedMap::new(),
+            kept: BTreeMap::new(),
+            files: BTreeMap::new(),
             merged: None,
             dictionaries: 0,
             dictionary: Dictionary::new(),
             jobs: Vec::new(),
             is_left: false,
-            spools: SortedMap::new(),
-            open: SortedMap::new(),
+            spools: BTreeMap::new(),
+            open: BTreeMap::new(),
             replies: VecDeque::new(),
         }
     }

@@ -1,8 +1,8 @@
 //! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{
     BrokenWhy, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse, Expect, Fault,
     FaultKind, Input, Sink, StoreReply,
@@ -339,7 +339,7 @@ fn leaving_gives_up_what_is_fetched() {
 #[test]
 fn a_dialect_that_is_set_is_the_one_that_is_spoken() {
     let mut classic = config();
-    classic.dialects = SortedMap::from([(host(2), Dialect::BJson)]);
+    classic.dialects = BTreeMap::from([(host(2), Dialect::BJson)]);
     classic.speaks = Some(Dialect::C);
     let (mut bench, file) = (Bench::new(classic), content(1_003));
     bench.hear(host(2), &announces(Dialect::B, &file, [1]));
@@ -362,9 +362,9 @@ fn what_another_process_heard_is_as_good_and_what_it_forgot_is_forgotten() {
     bench.wait(500);
     serve(&mut bench, Dialect::C, &file, 99);
     assert_eq!((bench.kept.len(), &bench.merged), (4, &None), "{:?}", bench.events);
-    bench.dictionary = SortedMap::from([(name(5), vec![host(3)])]);
+    bench.dictionary = BTreeMap::from([(name(5), vec![host(3)])]);
     bench.wait(500);
-    assert_eq!(bench.peer.status(bench.now).classic[0].chunks, SortedMap::from([(5, vec![host(3)])]));
+    assert_eq!(bench.peer.status(bench.now).classic[0].chunks, BTreeMap::from([(5, vec![host(3)])]));
     serve(&mut bench, Dialect::C, &file, 99);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
     assert_eq!(bench.dictionaries, 0, "it is the other process that writes");

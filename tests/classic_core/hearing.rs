@@ -1,8 +1,8 @@
 //! Announcing and hearing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chunkcast::core::sorted::SortedMap;
 use chunkcast::core::{ClassicConfig, ClassicEvent, Command, DatagramTo, DictionaryUse, Input, Voice};
 use chunkcast::wire::classic::announcement;
 use chunkcast::wire::classic::{ChunkName, Dialect};
@@ -105,7 +105,7 @@ fn who_looks_about_sees_what_another_process_heard() {
     classic.dictionary = DictionaryUse::Read;
     let mut bench = Bench::new(classic);
     let name = |text| ChunkName::parse(text).expect("a name");
-    bench.dictionary = SortedMap::from([(name("sea_1"), vec![host(2)])]);
+    bench.dictionary = BTreeMap::from([(name("sea_1"), vec![host(2)])]);
     bench.tell(Input::Command(Command::Look { wanted: Wanted::All, wait: Duration::from_secs(1) }));
     assert_eq!(bench.peer.status(bench.now).classic[0].file, "sea.png");
     // It may be written only now.

@@ -1,6 +1,7 @@
 //! Serving: each dialect's request gets its answer, and nothing that is asked breaks anything.
 
-use chunkcast::core::sorted::SortedMap;
+use std::collections::BTreeMap;
+
 use chunkcast::core::{ClassicEvent, ContentId, Input, Segment, SpanFault, SpanSource};
 use chunkcast::wire::classic::answer::{self, AnswerStep};
 use chunkcast::wire::classic::{ChunkName, Dialect, request};
@@ -38,7 +39,7 @@ fn every_dialect_is_served_from_shared_files_and_from_kept_chunks() {
     for dialect in Dialect::ALL {
         let mut classic = config();
         if dialect == Dialect::BJson {
-            classic.dialects = SortedMap::from([(host(9), dialect)]);
+            classic.dialects = BTreeMap::from([(host(9), dialect)]);
         }
         let rule = dialect.chunk_rule();
         for size in [5, 13, 60_001] {

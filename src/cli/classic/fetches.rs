@@ -1,6 +1,7 @@
 //! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
 //! of them for all is told here; chunks are told by the command.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::core::name::{local_file_name, printable};
-use crate::core::sorted::SortedMap;
 use crate::core::{ClassicEvent, ClassicFailure, Command};
 
 /// The most numbers of chunks in one line for people.
@@ -22,7 +22,7 @@ const NUMBERS_MAX: usize = 16;
 /// The files, by ticket.
 #[derive(Debug)]
 pub(crate) struct Fetches {
-    files: SortedMap<u32, File>,
+    files: BTreeMap<u32, File>,
     looked: Looked,
     wait: Duration,
     chunk_dir: PathBuf,
@@ -50,16 +50,7 @@ impl Fetches {
     /// None yet. Each will be looked for as long as `wait`; its chunks are kept in `chunk_dir`.
     pub(crate) fn new(looked: Looked, wait: Duration, chunk_dir: PathBuf, target: Target) -> Fetches {
         let (done, bytes) = (0, 0);
-        Fetches {
-            files: SortedMap::new(),
-            looked,
-            wait,
-            chunk_dir,
-            target,
-            done,
-            bytes,
-            failures: Vec::new(),
-        }
+        Fetches { files: BTreeMap::new(), looked, wait, chunk_dir, target, done, bytes, failures: Vec::new() }
     }
 
     /// How long each file is looked for.

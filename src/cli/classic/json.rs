@@ -1,12 +1,12 @@
 //! JSON lines about classic peers and what comes from them. Every object has `classic: true` and `verified: false`
 //! besides what all lines have, and no id: there is none.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use crate::cli::json::Direction;
-use crate::core::sorted::SortedMap;
 use crate::core::{ClassicContent, ClassicEvent};
 use crate::wire::classic::{ChunkName, Dialect};
 
@@ -50,7 +50,7 @@ pub(crate) enum Line<'a> {
         of: Option<u32>,
         dialects: Vec<&'static str>,
         /// Who has which chunk, by its number from 1.
-        chunks: &'a SortedMap<u32, Vec<IpAddr>>,
+        chunks: &'a BTreeMap<u32, Vec<IpAddr>>,
     },
     /// A file was found; its chunks are fetched.
     Start { name: &'a str, had: u32, peers: usize },
@@ -203,7 +203,7 @@ mod tests {
     fn a_listed_file_says_who_has_which_chunk() {
         let content = ClassicContent {
             file: "forest.png".into(),
-            chunks: SortedMap::from([(1, vec!["10.0.0.1".parse().unwrap()]), (4, vec![])]),
+            chunks: BTreeMap::from([(1, vec!["10.0.0.1".parse().unwrap()]), (4, vec![])]),
             dialects: vec![Dialect::A, Dialect::C],
             size: None,
         };

@@ -1,5 +1,6 @@
 //! What classic peers offer, as `ls --classic` lists it: every line is marked, for nothing of it is verified.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use crate::cli::classic::json::{Line, PeerEvent};
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::core::name::printable;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicContent, ContentId};
 use crate::wire::classic::Dialect;
 use crate::wire::classic::split::{ChunkRule, FIFTHS};
@@ -59,12 +59,12 @@ pub(crate) fn list_peers(contents: &[ClassicContent], out: &mut Output) -> usize
 /// What a peer announced.
 #[derive(Debug, Default)]
 struct Offered<'a> {
-    files: SortedSet<&'a str>,
+    files: BTreeSet<&'a str>,
     chunks: usize,
 }
 
-fn peers(contents: &[ClassicContent]) -> SortedMap<IpAddr, Offered<'_>> {
-    let mut peers: SortedMap<IpAddr, Offered<'_>> = SortedMap::new();
+fn peers(contents: &[ClassicContent]) -> BTreeMap<IpAddr, Offered<'_>> {
+    let mut peers: BTreeMap<IpAddr, Offered<'_>> = BTreeMap::new();
     for content in contents {
         for holder in content.chunks.values().flatten() {
             let offered = peers.entry(*holder).or_default();
@@ -101,7 +101,7 @@ fn short_table(contents: &[&ClassicContent]) -> String {
         .iter()
         .map(|content| {
             let name = human::shortened(&printable(&content.file), NAME_COLUMNS_MAX);
-            let holders: SortedSet<&IpAddr> = content.chunks.values().flatten().collect();
+            let holders: BTreeSet<&IpAddr> = content.chunks.values().flatten().collect();
             vec![name, chunks(content), holders.len().to_string(), dialects(content), MARK.to_owned()]
         })
         .collect();
@@ -125,7 +125,7 @@ fn long_table(contents: &[&ClassicContent]) -> String {
     text
 }
 
-fn peer_table(peers: &SortedMap<IpAddr, Offered<'_>>) -> String {
+fn peer_table(peers: &BTreeMap<IpAddr, Offered<'_>>) -> String {
     let row = |(peer, offered): (&IpAddr, &Offered<'_>)| {
         let (files, chunks) = (offered.files.len() as u64, offered.chunks as u64);
         vec![peer.to_string(), human::count(files), human::count(chunks), MARK.to_owned()]

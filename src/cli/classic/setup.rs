@@ -1,6 +1,7 @@
 //! What the flags say about the classic dialects, as shell, core and store take it: beside a native command with
 //! `--classic`, or alone in one of the `classic` commands.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,6 @@ use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
 use crate::cli::run::Target;
 use crate::cli::units::parse_size;
-use crate::core::sorted::SortedMap;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};
 use crate::shell::{ClassicPorts, host};
 use crate::store::ClassicStore;
@@ -197,7 +197,7 @@ fn silent(global: &Global, spoken: &[(IpAddr, Dialect)], chunk_bytes_max: u64) -
         address: host::own_address(global.bind, &global.iface, global.broadcast),
         voices: Vec::new(),
         announce_interval: global.announce_interval,
-        doors: SortedMap::new(),
+        doors: BTreeMap::new(),
         dial_port: None,
         dialects: spoken.iter().copied().collect(),
         speaks: None,

@@ -1,6 +1,6 @@
 //! Files that are pushed to receivers of the field.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,7 +18,6 @@ use crate::cli::run::{Run, Standing, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::core::name::printable;
-use crate::core::sorted::SortedMap;
 use crate::core::{Command, ContentId, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
 use crate::wire::push::{Form, Outgoing};
@@ -42,7 +41,7 @@ struct Sending {
     to: Vec<SocketAddr>,
     /// Errands that wait: each receiver gets one file at a time, for many of them take no more.
     waiting: VecDeque<Errand>,
-    under_way: SortedMap<u32, Errand>,
+    under_way: BTreeMap<u32, Errand>,
     tickets: u32,
     /// Everything that was named is hashed.
     is_scanned: bool,
@@ -107,7 +106,7 @@ pub(crate) fn push(
         sender: sender(global),
         to,
         waiting: VecDeque::new(),
-        under_way: SortedMap::new(),
+        under_way: BTreeMap::new(),
         tickets: 0,
         is_scanned: false,
         reading: Every::new(READING_INTERVAL),

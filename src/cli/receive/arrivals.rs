@@ -1,5 +1,6 @@
 //! What is told of offered files that are here.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,11 @@ use crate::cli::receive::tell_offer;
 use crate::cli::run::Run;
 use crate::cli::viewing::{Viewing, kind_words, look};
 use crate::core::ContentId;
-use crate::core::sorted::SortedMap;
 
 /// The offers that were accepted and have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    by_content: SortedMap<ContentId, Offer>,
+    by_content: BTreeMap<ContentId, Offer>,
 }
 
 /// A file that is here.

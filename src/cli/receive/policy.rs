@@ -1,11 +1,11 @@
 //! Which offers and pushes are taken without a question, and which not at all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::cli::push::receiving::Push;
 use crate::cli::receive::incoming::{Incoming, Offer};
 use crate::core::name::local_file_name;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, PeerId};
 use crate::wire::message::Answer;
 
@@ -35,15 +35,15 @@ pub(super) struct Policy {
     quota: u64,
     once: bool,
     /// Peers that somebody said are always to be believed.
-    always: SortedSet<PeerId>,
+    always: BTreeSet<PeerId>,
     /// The same of senders of the field, which have nothing but an address.
-    always_at: SortedSet<IpAddr>,
+    always_at: BTreeSet<IpAddr>,
     /// What was accepted in this run and did not fail: each content under each file name, with its size.
-    taken: SortedMap<(ContentId, String), u64>,
+    taken: BTreeMap<(ContentId, String), u64>,
     /// The names of those that are under way.
-    under_way: SortedMap<ContentId, String>,
+    under_way: BTreeMap<ContentId, String>,
     /// Pushes that were accepted and did not fail. What they take of the quota is counted where their bytes are.
-    pushes: SortedSet<u32>,
+    pushes: BTreeSet<u32>,
 }
 
 impl Policy {
@@ -53,11 +53,11 @@ impl Policy {
             from,
             quota,
             once,
-            always: SortedSet::new(),
-            always_at: SortedSet::new(),
-            taken: SortedMap::new(),
-            under_way: SortedMap::new(),
-            pushes: SortedSet::new(),
+            always: BTreeSet::new(),
+            always_at: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            pushes: BTreeSet::new(),
         }
     }
 

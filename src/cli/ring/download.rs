@@ -1,5 +1,6 @@
 //! One download among neighbours: what happens to it, told and written down, and when nobody needs this peer any more.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +19,6 @@ use crate::cli::telling::Known;
 use crate::cli::transfer_log::Record;
 use crate::core::name::Layout;
 use crate::core::name::printable;
-use crate::core::sorted::SortedSet;
 use crate::core::status::NeighboursStatus;
 use crate::core::{Bitfield, ContentId, Event, FailReason, PeerId};
 
@@ -41,7 +41,7 @@ pub(super) struct Download {
     /// Whether the owner is asked for want of another source.
     falls_back: bool,
     /// Where something answered that is no peer.
-    strangers: SortedSet<SocketAddr>,
+    strangers: BTreeSet<SocketAddr>,
 }
 
 impl Download {
@@ -60,7 +60,7 @@ impl Download {
             takers: Takers::new(now),
             stall,
             falls_back,
-            strangers: SortedSet::new(),
+            strangers: BTreeSet::new(),
         }
     }
 

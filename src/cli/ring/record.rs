@@ -1,13 +1,12 @@
 //! The summary beside a download among neighbours, kept current: each chunk as it comes, and those that were here before.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::cli::ring::activity;
 use crate::cli::run::Run;
 use crate::core::name::printable;
-use crate::core::sorted::SortedMap;
 use crate::core::{Bitfield, ContentId, Fault, Geometry, PeerId, PeerRef};
 use crate::store::summary::{Origin, Summary};
 
@@ -28,7 +27,7 @@ pub(super) struct Records {
     summary: Option<Summary>,
     /// Chunks to be read, and where they came from in this run.
     waiting: VecDeque<u32>,
-    origins: SortedMap<u32, Origin>,
+    origins: BTreeMap<u32, Origin>,
     /// When a long summary may be written again.
     due: Instant,
     scratch: Vec<u8>,
@@ -44,7 +43,7 @@ impl Records {
             content: None,
             summary: None,
             waiting: VecDeque::new(),
-            origins: SortedMap::new(),
+            origins: BTreeMap::new(),
             due: Instant::now(),
             scratch: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! What is sent to whom, how far it is and how it ended. Owns the counts and what is told of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,6 @@ use crate::cli::send::push_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Command, ContentId, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 
@@ -33,11 +32,11 @@ pub(super) struct Account {
     recipients: Vec<To>,
     wait: Duration,
     port: u16,
-    contents: SortedSet<ContentId>,
+    contents: BTreeSet<ContentId>,
     /// At the places of their tickets.
     items: Vec<Item>,
     /// Which of them chunks belong to.
-    by_peer: SortedMap<(ContentId, SocketAddr), usize>,
+    by_peer: BTreeMap<(ContentId, SocketAddr), usize>,
     scanned: bool,
     open: usize,
     done: usize,
@@ -87,9 +86,9 @@ impl Account {
             recipients: recipients.into_iter().map(to).collect(),
             wait,
             port,
-            contents: SortedSet::new(),
+            contents: BTreeSet::new(),
             items: Vec::new(),
-            by_peer: SortedMap::new(),
+            by_peer: BTreeMap::new(),
             scanned: false,
             open: 0,
             done: 0,

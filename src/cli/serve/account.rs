@@ -1,6 +1,7 @@
 //! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
 //! bounds of what is told when much happens at once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,6 @@ use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::name::printable;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ContentId, Event, FailReason, Geometry};
 use crate::shell::ShellEvent;
 
@@ -29,8 +29,8 @@ pub(super) struct Account {
     port: u16,
     started: bool,
     /// What is being fetched, since when.
-    coming: SortedMap<ContentId, Instant>,
-    failures_told: SortedSet<ContentId>,
+    coming: BTreeMap<ContentId, Instant>,
+    failures_told: BTreeSet<ContentId>,
     mirrored: usize,
     mirrored_bytes: u64,
     /// The interval that is under way, and what was told in it and what was not.
@@ -45,8 +45,8 @@ impl Account {
         Account {
             port,
             started: false,
-            coming: SortedMap::new(),
-            failures_told: SortedSet::new(),
+            coming: BTreeMap::new(),
+            failures_told: BTreeSet::new(),
             mirrored: 0,
             mirrored_bytes: 0,
             since: None,

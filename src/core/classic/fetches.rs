@@ -2,21 +2,21 @@
 //!
 //! Owns no connection; an attempt knows the one it is made on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::files::FileKey;
 use crate::core::door::{ConnId, SpoolId};
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// All files that are fetched.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Fetches {
-    fetches: SortedMap<u32, Fetch>,
+    fetches: BTreeMap<u32, Fetch>,
     /// Connections on which something is asked.
-    asks: SortedSet<ConnId>,
+    asks: BTreeSet<ConnId>,
 }
 
 /// One of them.
@@ -33,7 +33,7 @@ pub(in crate::core) struct Fetch {
     pub(in crate::core) rule: ChunkRule,
     /// It was begun in another cut, which nobody could complete.
     pub(in crate::core) cut_changed: bool,
-    pub(in crate::core) chunks: SortedMap<u32, Chunk>,
+    pub(in crate::core) chunks: BTreeMap<u32, Chunk>,
     /// Everything is had, and the store joins it.
     pub(in crate::core) merging: bool,
     /// The store said what is kept.
@@ -45,9 +45,9 @@ pub(in crate::core) struct Fetch {
     /// What was last said to be announced by nobody.
     pub(in crate::core) told_missing: Vec<u32>,
     /// Who delivered something.
-    pub(in crate::core) contributors: SortedSet<IpAddr>,
+    pub(in crate::core) contributors: BTreeSet<IpAddr>,
     /// Kept chunks that were replaced, for their sizes cannot be right.
-    pub(in crate::core) replaced: SortedSet<ChunkName>,
+    pub(in crate::core) replaced: BTreeSet<ChunkName>,
 }
 
 /// How far the question is whether a file may be made.
@@ -64,11 +64,11 @@ pub(in crate::core) enum TargetLook {
 pub(in crate::core) struct Chunk {
     pub(in crate::core) state: State,
     /// Who was heard to have it while the file was fetched.
-    pub(in crate::core) offered_by: SortedSet<IpAddr>,
+    pub(in crate::core) offered_by: BTreeSet<IpAddr>,
     /// So often each holder failed, and when it last did.
-    pub(in crate::core) failures: SortedMap<IpAddr, (u32, Time)>,
+    pub(in crate::core) failures: BTreeMap<IpAddr, (u32, Time)>,
     /// Holders whose chunk has a size that cannot be right.
-    pub(in crate::core) distrusted: SortedSet<IpAddr>,
+    pub(in crate::core) distrusted: BTreeSet<IpAddr>,
     /// It was said that nobody delivers it.
     pub(in crate::core) told_failed: bool,
     /// What was here of it and cannot be right, so that it is fetched again.
@@ -145,14 +145,14 @@ impl Fetch {
             file: None,
             rule: ChunkRule::Fifths,
             cut_changed: false,
-            chunks: SortedMap::new(),
+            chunks: BTreeMap::new(),
             merging: false,
             listed: false,
             target: None,
             told_begun: false,
             told_missing: Vec::new(),
-            contributors: SortedSet::new(),
-            replaced: SortedSet::new(),
+            contributors: BTreeSet::new(),
+            replaced: BTreeSet::new(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Fetch {
     }
 
     /// Their sizes.
-    pub(in crate::core) fn sizes(&self) -> SortedMap<u32, u64> {
+    pub(in crate::core) fn sizes(&self) -> BTreeMap<u32, u64> {
         self.had().map(|(index, had)| (index, had.bytes)).collect()
     }
 
@@ -199,7 +199,7 @@ impl Fetch {
             return Vec::new();
         }
         let Some((&last, _)) = sizes.last_key_value() else { return Vec::new() };
-        let mut votes: SortedMap<u64, usize> = SortedMap::new();
+        let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
         for (_, bytes) in sizes.iter().filter(|(index, _)| **index != last) {
             let count = votes.entry(*bytes).or_default();
             *count = count.saturating_add(1);
@@ -295,7 +295,7 @@ impl Fetches {
 
     /// Panics when what is asked does not agree with the index.
     pub(in crate::core) fn check(&self) {
-        let conns: SortedSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
+        let conns: BTreeSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
         assert_eq!(conns, self.asks, "connections on which something is asked");
     }
 }

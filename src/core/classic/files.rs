@@ -3,13 +3,14 @@
 //! Names with one extension and names that tell none are of one file, as long as only one extension is told for the
 //! stem. With several, names without an extension belong to none of those files.
 
-use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::wire::classic::ChunkName;
 
 /// The files that some names of chunks stand for.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Files {
-    stems: SortedMap<String, SortedSet<Option<String>>>,
+    stems: BTreeMap<String, BTreeSet<Option<String>>>,
 }
 
 /// One file.
@@ -50,7 +51,7 @@ impl Files {
     /// What a name, with or without extension, stands for.
     pub(in crate::core) fn find(&self, wanted: &str) -> Match {
         let bare = wanted.rsplit_once('.').map_or(wanted, |(stem, _)| stem);
-        let mut keys: SortedSet<FileKey> = self.of_stem(wanted).into_iter().collect();
+        let mut keys: BTreeSet<FileKey> = self.of_stem(wanted).into_iter().collect();
         keys.extend(self.of_stem(bare).into_iter().filter(|key| {
             // An extension that is told otherwise is not the wanted one.
             key.extension.is_none() || key.file_name() == wanted

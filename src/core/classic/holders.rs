@@ -3,10 +3,10 @@
 //! Bounded in peers, in names of each peer and in bytes of names over all of them. What is known stays; what would be
 //! too much is left out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::limits::Limits;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::classic::records::{Dictionary, Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
@@ -14,7 +14,7 @@ use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
 /// Everybody who announced something.
 #[derive(Debug)]
 pub(in crate::core) struct Holders {
-    peers: SortedMap<IpAddr, Holder>,
+    peers: BTreeMap<IpAddr, Holder>,
     name_bytes: usize,
     peers_max: usize,
     names_per_peer_max: usize,
@@ -26,7 +26,7 @@ pub(in crate::core) struct Holders {
 struct Holder {
     user: Option<String>,
     /// By the stem of the file.
-    files: SortedMap<String, SortedMap<ChunkName, Held>>,
+    files: BTreeMap<String, BTreeMap<ChunkName, Held>>,
     names: usize,
     /// In which dialect it delivered something.
     proven: Option<Dialect>,
@@ -36,7 +36,7 @@ struct Holder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::core) struct Held {
     /// What its holder may speak.
-    pub(in crate::core) dialects: SortedSet<Dialect>,
+    pub(in crate::core) dialects: BTreeSet<Dialect>,
     /// Its size in bytes, where announced.
     pub(in crate::core) size: Option<u64>,
     heard: Time,
@@ -56,7 +56,7 @@ pub(in crate::core) enum Origin {
 #[derive(Debug, Clone)]
 pub(in crate::core) struct Told {
     pub(in crate::core) name: ChunkName,
-    pub(in crate::core) dialects: SortedSet<Dialect>,
+    pub(in crate::core) dialects: BTreeSet<Dialect>,
     pub(in crate::core) size: Option<u64>,
 }
 
@@ -73,7 +73,7 @@ impl Holders {
     /// Nobody yet.
     pub(in crate::core) fn new(limits: &Limits) -> Holders {
         Holders {
-            peers: SortedMap::new(),
+            peers: BTreeMap::new(),
             name_bytes: 0,
             peers_max: limits.classic_peers_max,
             names_per_peer_max: limits.classic_names_per_peer_max,
@@ -130,8 +130,8 @@ impl Holders {
     }
 
     /// A peer told all that it has in this dialect: what else it announced in it is gone.
-    pub(in crate::core) fn retain(&mut self, from: IpAddr, dialect: Dialect, told: &SortedSet<ChunkName>) {
-        let only = SortedSet::from([dialect]);
+    pub(in crate::core) fn retain(&mut self, from: IpAddr, dialect: Dialect, told: &BTreeSet<ChunkName>) {
+        let only = BTreeSet::from([dialect]);
         self.forget_where(|ip, name, held| *ip == from && held.dialects == only && !told.contains(name));
     }
 
@@ -147,7 +147,7 @@ impl Holders {
 
     /// When the next thing is forgotten.
     pub(in crate::core) fn expiry(&self) -> Option<Time> {
-        let held = self.peers.values().flat_map(|holder| holder.files.values()).flat_map(SortedMap::values);
+        let held = self.peers.values().flat_map(|holder| holder.files.values()).flat_map(BTreeMap::values);
         held.map(|held| held.heard + ANNOUNCEMENT_EXPIRY).min()
     }
 
@@ -227,7 +227,7 @@ impl Holders {
         assert_eq!(bytes, self.name_bytes, "bytes of names of classic peers");
         assert!(bytes <= self.name_bytes_max && self.peers.len() <= self.peers_max);
         for (ip, holder) in &self.peers {
-            let names: usize = holder.files.values().map(SortedMap::len).sum();
+            let names: usize = holder.files.values().map(BTreeMap::len).sum();
             assert_eq!(names, holder.names, "names of {ip}");
             assert!((1..=self.names_per_peer_max).contains(&names), "{ip} is known for something");
         }
@@ -236,7 +236,7 @@ impl Holders {
 
 impl Held {
     /// What its holder may speak, of the dialects that cut files by this rule.
-    pub(in crate::core) fn dialects_of(&self, rule: ChunkRule) -> SortedSet<Dialect> {
+    pub(in crate::core) fn dialects_of(&self, rule: ChunkRule) -> BTreeSet<Dialect> {
         self.dialects.iter().copied().filter(|dialect| dialect.chunk_rule() == rule).collect()
     }
 }
@@ -254,7 +254,7 @@ mod tests {
     fn told(names: &[&str], dialect: Dialect) -> Vec<Told> {
         let told = |name: &&str| Told {
             name: ChunkName::parse(name).unwrap(),
-            dialects: SortedSet::from([dialect]),
+            dialects: BTreeSet::from([dialect]),
             size: None,
         };
         names.iter().map(told).collect()
@@ -291,7 +291,7 @@ mod tests {
         let now = Time::ZERO;
         holders.hear(now, host(1), None, told(&["a_1.png", "a_2.png"], Dialect::D), Origin::Announcement);
         holders.hear(now, host(1), None, told(&["a_1"], Dialect::A), Origin::Announcement);
-        let all = SortedSet::from([ChunkName::parse("a_2.png").unwrap()]);
+        let all = BTreeSet::from([ChunkName::parse("a_2.png").unwrap()]);
         holders.retain(host(1), Dialect::D, &all);
         holders.check();
         let names: Vec<String> = holders.all().map(|(_, name, _)| name.to_string()).collect();

@@ -9,7 +9,7 @@ pub(in crate::core) mod holders;
 pub(in crate::core) mod serving;
 pub(in crate::core) mod shelf;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use crate::core::classic::fetches::Fetches;
@@ -17,7 +17,6 @@ use crate::core::classic::holders::Holders;
 use crate::core::classic::shelf::Shelf;
 use crate::core::door::ConnId;
 use crate::core::limits::Limits;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 
 /// Rounds of announcements whose datagrams are remembered, to be known when they come back.
@@ -33,14 +32,14 @@ pub(in crate::core) struct Classic {
     /// What is fetched.
     pub(in crate::core) fetches: Fetches,
     /// Conversations that came in, by who asks.
-    pub(in crate::core) served: SortedSet<(IpAddr, ConnId)>,
+    pub(in crate::core) served: BTreeSet<(IpAddr, ConnId)>,
     /// A round of announcements waits for the store to say what is kept.
     pub(in crate::core) round_due: bool,
     /// The store was asked for what D announces, and did not answer yet.
     pub(in crate::core) digests_due: bool,
     /// When the file that tells who has what was last written.
     pub(in crate::core) written: Option<Time>,
-    sent: VecDeque<SortedSet<Vec<u8>>>,
+    sent: VecDeque<BTreeSet<Vec<u8>>>,
 }
 
 impl Classic {
@@ -50,7 +49,7 @@ impl Classic {
             holders: Holders::new(limits),
             shelf: Shelf::default(),
             fetches: Fetches::default(),
-            served: SortedSet::new(),
+            served: BTreeSet::new(),
             round_due: false,
             digests_due: false,
             written: None,
@@ -66,7 +65,7 @@ impl Classic {
     }
 
     /// These datagrams went out in one round.
-    pub(in crate::core) fn note_sent(&mut self, round: SortedSet<Vec<u8>>) {
+    pub(in crate::core) fn note_sent(&mut self, round: BTreeSet<Vec<u8>>) {
         if self.sent.len() >= ROUNDS_KEPT {
             self.sent.pop_front();
         }
@@ -79,7 +78,7 @@ impl Classic {
             Some(round) => {
                 round.insert(datagram);
             }
-            None => self.sent.push_back(SortedSet::from([datagram])),
+            None => self.sent.push_back(BTreeSet::from([datagram])),
         }
     }
 

@@ -1,29 +1,30 @@
 //! What is offered to classic peers: shared files, by their last name and the chunks they are cut into, and chunks that
 //! are kept.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::door::ChunkBytes;
 use crate::core::id::ContentId;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 
 /// All that is offered.
 #[derive(Debug, Default)]
 pub(in crate::core) struct Shelf {
     /// By the file's name. Of several files of one name the first is served.
-    files: SortedMap<String, SortedMap<ContentId, Shared>>,
+    files: BTreeMap<String, BTreeMap<ContentId, Shared>>,
     /// (stem, file name), of the same files.
-    stems: SortedSet<(String, String)>,
+    stems: BTreeSet<(String, String)>,
     /// Bytes of the chunks that are kept.
-    kept: SortedMap<ChunkName, u64>,
+    kept: BTreeMap<ChunkName, u64>,
     /// How kept chunks were cut, where they came to this process.
-    cuts: SortedMap<ChunkName, ChunkRule>,
+    cuts: BTreeMap<ChunkName, ChunkRule>,
 }
 
 #[derive(Debug)]
 struct Shared {
     size: u64,
     /// The whole names under which it is shared.
-    names: SortedSet<String>,
+    names: BTreeSet<String>,
 }
 
 impl Shelf {
@@ -33,7 +34,7 @@ impl Shelf {
         let Some(stem) = stem_of(file).filter(|_| size > 0) else { return false };
         let contents = self.files.entry(file.to_owned()).or_default();
         let new = contents.is_empty();
-        let shared = contents.entry(content).or_insert(Shared { size, names: SortedSet::new() });
+        let shared = contents.entry(content).or_insert(Shared { size, names: BTreeSet::new() });
         shared.names.insert(name.to_owned());
         self.stems.insert((stem, file.to_owned()));
         new
@@ -59,7 +60,7 @@ impl Shelf {
 
     /// These chunks are kept, and no others. True when that is news.
     pub(in crate::core) fn set_kept(&mut self, chunks: Vec<(ChunkName, u64)>) -> bool {
-        let kept: SortedMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        let kept: BTreeMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
         let news = kept != self.kept;
         self.kept = kept;
         self.cuts.retain(|name, _| self.kept.contains_key(name));
@@ -105,7 +106,7 @@ impl Shelf {
     /// The names under which all is announced in a dialect, no name twice.
     pub(in crate::core) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
         let form = dialect.name_form();
-        let mut names: SortedSet<ChunkName> = SortedSet::new();
+        let mut names: BTreeSet<ChunkName> = BTreeSet::new();
         for file in self.files.keys() {
             // Of two files whose chunks are called the same, only the one that is served is announced.
             let first = self.files.get(file).and_then(|contents| contents.keys().next());
@@ -114,7 +115,7 @@ impl Shelf {
                 names_of.filter(|name| self.find(name).map(|(content, _)| content).as_ref() == first),
             );
         }
-        let beyond: SortedSet<String> =
+        let beyond: BTreeSet<String> =
             self.kept.keys().filter(|name| name.index() > 5).map(ChunkName::file_name).collect();
         for name in self.kept.keys() {
             let fits = match dialect.chunk_rule() {
@@ -153,7 +154,7 @@ impl Shelf {
     /// Panics when what is indexed is not what is there.
     pub(in crate::core) fn check(&self) {
         assert_eq!(self.stems.len(), self.files.len(), "each file has one stem");
-        assert!(self.files.values().flat_map(SortedMap::values).all(|shared| !shared.names.is_empty()));
+        assert!(self.files.values().flat_map(BTreeMap::values).all(|shared| !shared.names.is_empty()));
         assert!(self.cuts.keys().all(|name| self.kept.contains_key(name)));
     }
 }

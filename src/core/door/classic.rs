@@ -2,6 +2,7 @@
 //!
 //! Nothing of this content is verified: no classic dialect has an id to verify it by.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,7 +10,6 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Fault};
 use crate::core::id::ContentId;
-use crate::core::sorted::SortedMap;
 use crate::wire::classic::announcement::{BatchChunk, LocalTime};
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};
@@ -24,11 +24,11 @@ pub struct ClassicConfig {
     /// How often.
     pub announce_interval: Duration,
     /// Local TCP ports on which every connection is classic, each with the port of the dialects that it stands in for.
-    pub doors: SortedMap<u16, u16>,
+    pub doors: BTreeMap<u16, u16>,
     /// The TCP port that is dialled instead of the dialect's own.
     pub dial_port: Option<u16>,
     /// What peers speak where that cannot be told: both to them and with them.
-    pub dialects: SortedMap<IpAddr, Dialect>,
+    pub dialects: BTreeMap<IpAddr, Dialect>,
     /// The only dialect in which chunks are asked for; `None`: whichever their holder announced them in.
     pub speaks: Option<Dialect>,
     /// Who has what, where other processes have a part in knowing it.
@@ -399,7 +399,7 @@ pub struct ClassicContent {
     /// The name it would have.
     pub file: String,
     /// Who has which chunk: addresses by the chunk's number.
-    pub chunks: SortedMap<u32, Vec<IpAddr>>,
+    pub chunks: BTreeMap<u32, Vec<IpAddr>>,
     /// The dialects in which some of it is offered.
     pub dialects: Vec<Dialect>,
     /// Its size in bytes, where announcements tell it.

@@ -1,13 +1,13 @@
 //! What crosses the door for pushes in the dialects of the field: settings, instructions to the store, and what people
 //! are told. Nothing of this content is verified: no form has an id to verify it by.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::door::{BrokenWhy, Fault, SpanFault, SpoolId};
-use crate::core::sorted::SortedMap;
 use crate::wire::push::{Announced, PushError, SendError};
 
 /// How pushes are taken in.
@@ -15,7 +15,7 @@ use crate::wire::push::{Announced, PushError, SendError};
 pub struct ForeignConfig {
     /// Local TCP ports on which every connection is a push, each with whether a digit begins the named form there, or
     /// else the short one.
-    pub doors: SortedMap<u16, bool>,
+    pub doors: BTreeMap<u16, bool>,
     /// The most bytes that are taken in, over all pushes.
     pub quota_bytes: u64,
 }

@@ -152,7 +152,7 @@ impl Peer {
 
     /// Panics when requests and connections do not agree.
     pub(in crate::core) fn check_flights(&self) {
-        let mut asked = crate::core::sorted::SortedMap::new();
+        let mut asked = std::collections::BTreeMap::new();
         for (content, download) in self.downloader.iter() {
             for (chunk, flight) in
                 download.flights.iter().flat_map(|(c, flights)| flights.iter().map(move |f| (c, f)))

@@ -1,5 +1,6 @@
 //! Mirroring: what others offer and is wanted here is fetched, and what appears later too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use crate::core::limits::{MIRROR_SOURCE_WAIT, MIRROR_STALL};
 use crate::core::mirror::{Claimant, Mirror, Refusal};
 use crate::core::peer::Peer;
 use crate::core::rng::Rng;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
@@ -353,7 +353,7 @@ impl Peer {
     fn draws_for_mirror(&mut self, now: Time) -> [Draw; 3] {
         let mut draws = [const { Draw::new() }; 3];
         let Some(mirror) = &self.mirror else { return draws };
-        let mut peers: SortedSet<PeerId> = mirror.peers_put_off().copied().collect();
+        let mut peers: BTreeSet<PeerId> = mirror.peers_put_off().copied().collect();
         for content in mirror.parked() {
             peers.extend(self.directory.holders(content).copied());
         }
@@ -473,14 +473,14 @@ impl Peer {
 /// Endpoints of which some are dialled, one of an address: many ports of one are no more than one.
 #[derive(Debug)]
 struct Draw {
-    at: SortedMap<IpAddr, Vec<SocketAddr>>,
+    at: BTreeMap<IpAddr, Vec<SocketAddr>>,
     /// The addresses, once they are drawn from.
     left: Option<Vec<IpAddr>>,
 }
 
 impl Draw {
     const fn new() -> Draw {
-        Draw { at: SortedMap::new(), left: None }
+        Draw { at: BTreeMap::new(), left: None }
     }
 
     fn add(&mut self, endpoint: SocketAddr) {

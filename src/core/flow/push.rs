@@ -2,6 +2,7 @@
 //!
 //! The file itself is fetched by the recipient like any other content.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::pusher::{Push, Stage};
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{Answer, Delivery, Frame, Offer, OfferAnswer, OfferOutcome, Wanted};
@@ -110,7 +110,7 @@ impl Peer {
         name: &str,
         is_lost: bool,
     ) -> Result<Option<SocketAddr>, Vec<PeerRef>> {
-        let mut at: SortedMap<SocketAddr, PeerRef> = SortedMap::new();
+        let mut at: BTreeMap<SocketAddr, PeerRef> = BTreeMap::new();
         let ids: Vec<_> = self.directory.peers().map(|(id, _)| *id).collect();
         for peer in ids.iter().filter_map(|id| self.directory.peer_ref(id)) {
             if peer.is_called(name) {

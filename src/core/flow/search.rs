@@ -1,5 +1,6 @@
 //! Searches: asked, answered, walked through catalogues, decided.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
@@ -9,7 +10,6 @@ use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::searches::{Asked, Purpose, Search, Step, Title, similar};
-use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};
@@ -115,7 +115,7 @@ impl Peer {
     pub(in crate::core) fn begin_matching(&mut self, now: Time, matching: Vec<(u32, Entry)>) {
         let names_max = self.config.limits.names_per_content_max;
         let mut found = Vec::new();
-        let mut names: SortedMap<ContentId, usize> = SortedMap::new();
+        let mut names: BTreeMap<ContentId, usize> = BTreeMap::new();
         for (key, entry) in matching {
             let Some(search) = self.searches.get(key) else { continue };
             let title = search.title(&entry);
@@ -314,7 +314,7 @@ impl Peer {
     /// else each content once, with its first name.
     pub(in crate::core) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
         let wanted = &search.wanted;
-        let mut found: SortedMap<Title, (Entry, PeerRef)> = SortedMap::new();
+        let mut found: BTreeMap<Title, (Entry, PeerRef)> = BTreeMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {

@@ -1,5 +1,6 @@
 //! Sources: which holders of a wanted content to connect to.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use crate::core::door::ConnId;
 use crate::core::downloader::Phase;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::message::Wanted;
@@ -105,7 +105,7 @@ impl Peer {
     fn on_circles(&self, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(peer, content));
-        neighbours.copied().collect::<SortedSet<PeerId>>().into_iter().collect()
+        neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
     /// Whether more have or want a content that is fetched here than all connect to.

@@ -2,6 +2,7 @@
 //!
 //! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -9,7 +10,6 @@ use std::time::Duration;
 use crate::core::door::{ConnId, Expect, Segment, SpanSource};
 use crate::core::id::ContentId;
 use crate::core::limits::Limits;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::uploader::is_progress;
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
@@ -18,7 +18,7 @@ use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 #[derive(Debug, Default)]
 pub(in crate::core) struct Readers {
     /// With the address of each, for none may have too many.
-    pub(in crate::core) open: SortedSet<(IpAddr, ConnId)>,
+    pub(in crate::core) open: BTreeSet<(IpAddr, ConnId)>,
 }
 
 /// One connection of a reader.

@@ -5,11 +5,11 @@ pub(in crate::core) mod conversation;
 pub(in crate::core) mod giving;
 pub(in crate::core) mod taking;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, SpoolId};
-use crate::core::sorted::SortedMap;
 use crate::wire::push::Announced;
 
 /// The state of all pushes in the field's dialects.
@@ -18,9 +18,9 @@ pub(in crate::core) struct Pushes {
     /// So many have come in so far.
     numbered: u32,
     /// Connections on which something is taken in, by the number of the push.
-    pub(in crate::core) taking: SortedMap<u32, ConnId>,
+    pub(in crate::core) taking: BTreeMap<u32, ConnId>,
     /// What has come whole, and is on its way to its name.
-    pub(in crate::core) storing: SortedMap<SpoolId, Arrival>,
+    pub(in crate::core) storing: BTreeMap<SpoolId, Arrival>,
     /// Bytes of all that was taken in, and of what was let come.
     pub(in crate::core) taken_bytes: u64,
 }

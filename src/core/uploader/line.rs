@@ -1,10 +1,9 @@
 //! Who waits for a slot: as many tickets for each content as connections wait for it, and who of those is first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::door::ConnId;
 use crate::core::id::ContentId;
-use crate::core::sorted::SortedMap;
 
 /// Nobody is passed over for more than so many rounds of the line.
 const ROUNDS_MAX: u64 = 4;
@@ -31,7 +30,7 @@ pub(super) struct Line {
     /// So many of the tickets, the first ones, are those of newcomers.
     newcomers: usize,
     /// Who waits for each content, in the order of standing; of the same standing, who came first.
-    waiting: SortedMap<ContentId, VecDeque<Waiting>>,
+    waiting: BTreeMap<ContentId, VecDeque<Waiting>>,
     /// How many turns there were.
     turns: u64,
 }

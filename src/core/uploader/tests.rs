@@ -214,7 +214,7 @@ fn what_is_taken_back_is_not_served() {
 /// Connections that ask for chunks of a megabyte without end, each of which takes at most `rate` bytes in 10 ms, over a link that
 /// carries a megabyte in 100 ms: how many were served at once, each time one was begun.
 fn served_at_once(uploader: &mut Uploader, now: &mut Time, conns: u32, rate: u64) -> Vec<usize> {
-    let mut left: SortedMap<ConnId, u64> = SortedMap::new();
+    let mut left: BTreeMap<ConnId, u64> = BTreeMap::new();
     let mut at_once = Vec::new();
     for slot in 0..conns {
         (0..400).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 100));

@@ -1,9 +1,9 @@
 //! The ports of the classic dialects, beside native ones and without.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, UdpSocket};
 
 use super::*;
-use crate::core::sorted::SortedMap;
 use crate::core::{ClassicConfig, DictionaryUse};
 use crate::shell::ClassicPorts;
 
@@ -12,9 +12,9 @@ fn classic(udp: &[u16], tcp: &[(u16, u16)], strict: bool) -> Option<ClassicPorts
         address: Ipv4Addr::LOCALHOST,
         voices: Vec::new(),
         announce_interval: Duration::from_secs(60),
-        doors: SortedMap::new(),
+        doors: BTreeMap::new(),
         dial_port: None,
-        dialects: SortedMap::new(),
+        dialects: BTreeMap::new(),
         speaks: None,
         dictionary: DictionaryUse::None,
         chunk_bytes_max: 1 << 20,

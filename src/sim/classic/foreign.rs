@@ -2,10 +2,9 @@
 //!
 //! It is as simple as those in the field: it answers a request with what it has, and fetches one chunk at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ConnId, Rng, Time};
 use crate::sim::classic::{ForeignSpec, Manner};
 use crate::sim::disk::Library;
@@ -31,12 +30,12 @@ pub(in crate::sim) struct Foreign {
     pub(in crate::sim) is_up: bool,
     /// Until when it has no listener.
     pub(in crate::sim) deaf_until: Time,
-    pub(super) talks: SortedMap<ConnId, Talk>,
+    pub(super) talks: BTreeMap<ConnId, Talk>,
     next_conn: u32,
     /// Who announced which chunk in its dialect.
-    heard: SortedMap<String, SortedSet<IpAddr>>,
+    heard: BTreeMap<String, BTreeSet<IpAddr>>,
     /// What it fetched.
-    pub(in crate::sim) got: SortedMap<ChunkName, Vec<u8>>,
+    pub(in crate::sim) got: BTreeMap<ChunkName, Vec<u8>>,
 }
 
 /// One conversation.
@@ -92,10 +91,10 @@ impl Foreign {
             spec,
             is_up: false,
             deaf_until: Time::ZERO,
-            talks: SortedMap::new(),
+            talks: BTreeMap::new(),
             next_conn: 0,
-            heard: SortedMap::new(),
-            got: SortedMap::new(),
+            heard: BTreeMap::new(),
+            got: BTreeMap::new(),
         }
     }
 

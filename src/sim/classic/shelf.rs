@@ -3,10 +3,10 @@
 //! What the driver and the core's jobs do to a spool has its effect at once and in order, as it has on a real disk that
 //! one thread writes to; only replies take the disk's time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, FaultKind, Rng, SpoolId};
 use crate::sim::scenario::DiskSpec;
 use crate::wire::classic::ChunkName;
@@ -18,16 +18,16 @@ const BEYOND_CHUNK_MAX: u64 = 21;
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Shelf {
-    pub(in crate::sim) kept: SortedMap<ChunkName, Rc<[u8]>>,
+    pub(in crate::sim) kept: BTreeMap<ChunkName, Rc<[u8]>>,
     /// What was kept once and is no longer. Who was being given it then has it all the same.
     replaced: Vec<(ChunkName, Rc<[u8]>)>,
-    spools: SortedMap<SpoolId, Vec<u8>>,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
     /// Spools that could not be written and of which the core has not heard yet.
-    failed: SortedSet<SpoolId>,
+    failed: BTreeSet<SpoolId>,
     /// Spools that are becoming chunks.
-    keeping: SortedMap<SpoolId, Vec<u8>>,
-    open: SortedMap<ConnId, Rc<[u8]>>,
-    merged: SortedMap<String, Vec<u8>>,
+    keeping: BTreeMap<SpoolId, Vec<u8>>,
+    open: BTreeMap<ConnId, Rc<[u8]>>,
+    merged: BTreeMap<String, Vec<u8>>,
     pub(in crate::sim) dictionary: Dictionary,
     /// The most bytes of a chunk that the core said it takes.
     pub(in crate::sim) chunk_bytes_max: u64,

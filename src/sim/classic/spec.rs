@@ -1,8 +1,8 @@
 //! What a host of a scenario speaks of the classic dialects, and what foreign peers are like. Values only.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::sorted::SortedMap;
 use crate::core::{DictionaryUse, Voice};
 use crate::wire::classic::{Dialect, NameForm, TCP_PORTS, UDP_PORTS};
 
@@ -16,7 +16,7 @@ pub struct ClassicSpec {
     /// The UDP ports on which it hears announcements.
     pub hears: Vec<u16>,
     /// Its TCP ports, each with the port of the dialects that it stands in for.
-    pub doors: SortedMap<u16, u16>,
+    pub doors: BTreeMap<u16, u16>,
     /// The TCP port that it dials instead of a dialect's own.
     pub dial_port: Option<u16>,
     /// The dialects of hosts it was told of (`--classic-dialect`).

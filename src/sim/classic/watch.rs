@@ -1,10 +1,10 @@
 //! The oracle of the classic dialects: what is announced is there, what is asked was announced, what is received and
 //! merged is what was shared, unless somebody on the way is known to be wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{ClassicEvent, DatagramTo, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
@@ -19,8 +19,8 @@ const EXPIRY_SLACK: Duration = Duration::from_secs(5);
 /// What one host heard, and whether it can be blamed.
 #[derive(Debug, Default)]
 struct Seen {
-    heard: SortedSet<(IpAddr, String)>,
-    last_heard: SortedMap<IpAddr, Time>,
+    heard: BTreeSet<(IpAddr, String)>,
+    last_heard: BTreeMap<IpAddr, Time>,
     /// Something was done to it that cuts answers short without a sign.
     disturbed: bool,
 }

@@ -1,9 +1,9 @@
 //! What a host does with what senders of the field push to it. Values only.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::ForeignConfig;
-use crate::core::sorted::SortedMap;
 use crate::wire::push::{Form, NAMED_PORT};
 
 /// How a host takes in pushes.
@@ -27,7 +27,7 @@ impl Default for TakesSpec {
 impl TakesSpec {
     /// As the core is told it: a door for the forms that are answered, and one for the named form.
     pub(in crate::sim) fn config(&self) -> ForeignConfig {
-        let doors = SortedMap::from([(Form::Json.port(), false), (NAMED_PORT, true)]);
+        let doors = BTreeMap::from([(Form::Json.port(), false), (NAMED_PORT, true)]);
         ForeignConfig { doors, quota_bytes: self.quota_bytes }
     }
 }

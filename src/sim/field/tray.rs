@@ -3,9 +3,9 @@
 //! What the driver and the core's jobs do to a spool has its effect at once and in order, as on a real disk that one
 //! thread writes to; only replies take the disk's time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, Rng, SpoolId};
 use crate::sim::scenario::DiskSpec;
 
@@ -13,14 +13,14 @@ use crate::sim::scenario::DiskSpec;
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Tray {
     /// Files under their final names, which outlive the process.
-    pub(in crate::sim) kept: SortedMap<String, Vec<u8>>,
-    spools: SortedMap<SpoolId, Vec<u8>>,
+    pub(in crate::sim) kept: BTreeMap<String, Vec<u8>>,
+    spools: BTreeMap<SpoolId, Vec<u8>>,
     /// Spools that could not be made or written, which the core may not have heard yet.
-    failed: SortedSet<SpoolId>,
+    failed: BTreeSet<SpoolId>,
     /// Spools on their way to a name.
-    keeping: SortedMap<SpoolId, Vec<u8>>,
+    keeping: BTreeMap<SpoolId, Vec<u8>>,
     /// How often each number was opened, so that what is told of a thrown away spool is not told of the next.
-    opened: SortedMap<SpoolId, u64>,
+    opened: BTreeMap<SpoolId, u64>,
     pub(in crate::sim) complaint: Option<String>,
 }
 

@@ -1,7 +1,8 @@
 //! The oracle of pushes: what stands under a final name is what was sent, whole; who was told that it is there is right;
 //! nothing is left of what did not come.
 
-use crate::core::sorted::{SortedMap, SortedSet};
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::{ForeignEvent, ForeignFailure, Time};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
@@ -37,9 +38,9 @@ struct Push {
 #[derive(Debug, Default)]
 pub(in crate::sim) struct PushWatch {
     /// By their tickets.
-    pushes: SortedMap<u32, Push>,
+    pushes: BTreeMap<u32, Push>,
     /// Hosts whose process ended in the midst of something: streams of theirs may end like whole ones.
-    ended: SortedSet<usize>,
+    ended: BTreeSet<usize>,
 }
 
 impl PushWatch {

@@ -1,8 +1,8 @@
 //! A hostile host as a value: what it heard of others, and its conversations.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ConnId, ContentId, PeerId, Rng};
 use crate::sim::host::DISCOVERY_PORT;
 use crate::sim::hostile::HostileSpec;
@@ -17,7 +17,7 @@ const HEARD_MAX: usize = 16;
 pub(in crate::sim) struct Hostile {
     pub(in crate::sim) spec: HostileSpec,
     pub(in crate::sim) is_up: bool,
-    pub(super) talks: SortedMap<ConnId, Talk>,
+    pub(super) talks: BTreeMap<ConnId, Talk>,
     /// Whose announcements and queries it heard, the latest last.
     pub(super) heard: Vec<PeerId>,
     next_conn: u32,
@@ -39,7 +39,7 @@ pub(super) struct Talk {
 
 impl Hostile {
     pub(in crate::sim) fn new(spec: HostileSpec) -> Hostile {
-        Hostile { spec, is_up: false, talks: SortedMap::new(), heard: Vec::new(), next_conn: 0 }
+        Hostile { spec, is_up: false, talks: BTreeMap::new(), heard: Vec::new(), next_conn: 0 }
     }
 
     pub(in crate::sim) fn stop(&mut self) {

@@ -1,10 +1,10 @@
 //! The record of available chunks, which several processes add to: read, changed and replaced under a lock.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::core::Fault;
-use crate::core::sorted::SortedSet;
 use crate::store::classic::reading::LastGood;
 use crate::store::classic::record_file::{Held, RecordFile};
 use crate::store::fault;
@@ -139,6 +139,6 @@ impl Available {
 
 /// Puts those that are missing behind the others.
 fn merge(names: &mut Vec<ChunkName>, more: &[ChunkName]) {
-    let mut there: SortedSet<ChunkName> = names.iter().cloned().collect();
+    let mut there: BTreeSet<ChunkName> = names.iter().cloned().collect();
     names.extend(more.iter().filter(|name| there.insert((*name).clone())).cloned());
 }

@@ -1,6 +1,7 @@
 //! What D announces of chunks beside their names: size, SHA-256, and when they were made. Read in slices; what was read
 //! for the round before and did not change is not read again.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::vec;
@@ -8,7 +9,6 @@ use std::vec;
 use chrono::{DateTime, Local, NaiveDateTime};
 use sha2::{Digest, Sha256};
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ChunkBytes, ContentId};
 use crate::store::classic::kept::{Kept, is_unchanged, open_chunk};
 use crate::store::fs::Stamp;
@@ -38,7 +38,7 @@ enum Bytes {
 pub(crate) struct Digesting {
     wanted: vec::IntoIter<(ChunkName, ChunkBytes)>,
     reading: Option<Reading>,
-    known: SortedMap<ChunkName, Known>,
+    known: BTreeMap<ChunkName, Known>,
 }
 
 /// One of them.
@@ -58,7 +58,7 @@ struct Reading {
 impl Digesting {
     /// Nothing is read yet.
     pub(crate) fn new(chunks: Vec<(ChunkName, ChunkBytes)>) -> Digesting {
-        Digesting { wanted: chunks.into_iter(), reading: None, known: SortedMap::new() }
+        Digesting { wanted: chunks.into_iter(), reading: None, known: BTreeMap::new() }
     }
 
     /// Reads one slice. False when nothing is left to read.
@@ -66,7 +66,7 @@ impl Digesting {
         &mut self,
         folder: Option<&Arc<File>>,
         kept: &Kept,
-        known: &SortedMap<ChunkName, Known>,
+        known: &BTreeMap<ChunkName, Known>,
         library: &mut Library,
     ) -> bool {
         if let Some(reading) = self.reading.take() {
@@ -91,7 +91,7 @@ impl Digesting {
     }
 
     /// What was read, and the same to be known in the next round.
-    pub(crate) fn finish(self) -> (Vec<BatchChunk>, SortedMap<ChunkName, Known>) {
+    pub(crate) fn finish(self) -> (Vec<BatchChunk>, BTreeMap<ChunkName, Known>) {
         (self.known.values().map(|known| known.chunk.clone()).collect(), self.known)
     }
 

@@ -3,13 +3,13 @@
 //! A chunk is a regular file that is not empty, directly in the folder, under the name it has on the wire. A link, a
 //! FIFO or a folder of such a name is none.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ConnId, SpanFault};
 use crate::store::fs::{Fs, FsResult, Stamp};
 use crate::store::target::is_one_component;
@@ -21,13 +21,13 @@ const OPEN_MAX: usize = 256;
 /// The names of the chunks that are kept, so that each is found under any form of its name.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    by_place: SortedMap<(String, u32), Vec<ChunkName>>,
+    by_place: BTreeMap<(String, u32), Vec<ChunkName>>,
 }
 
 /// The chunks that are open, each for a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
-    by_conn: SortedMap<ConnId, (File, Stamp)>,
+    by_conn: BTreeMap<ConnId, (File, Stamp)>,
 }
 
 impl Kept {

@@ -17,6 +17,7 @@ mod reading;
 mod record_file;
 mod row;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +30,6 @@ pub use cut::{append_line, note_available, split};
 #[cfg(test)]
 pub(crate) use cut::split_with;
 
-use crate::core::sorted::SortedMap;
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
 use crate::store::classic::dictionary::DictionaryRecord;
@@ -62,11 +62,11 @@ pub(crate) struct Classic {
     kept: Kept,
     opened: Opened,
     /// What was told of chunks last, which need not be read again.
-    digests: SortedMap<ChunkName, Known>,
+    digests: BTreeMap<ChunkName, Known>,
     spools: Spools,
     records: Option<Records>,
     /// Files that the helper thread has, by ticket.
-    publishing: SortedMap<u32, Publishing>,
+    publishing: BTreeMap<u32, Publishing>,
     /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
     joined: Option<Vec<ChunkName>>,
     /// Last: what is on its way in it is removed before it.
@@ -119,10 +119,10 @@ impl Classic {
             fs,
             kept: Kept::default(),
             opened: Opened::default(),
-            digests: SortedMap::new(),
+            digests: BTreeMap::new(),
             spools: Spools::default(),
             records,
-            publishing: SortedMap::new(),
+            publishing: BTreeMap::new(),
             joined: config.remove_joined.then(Vec::new),
             folder,
         })

@@ -5,6 +5,7 @@
 
 mod cutting;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::name::quoted;
-use crate::core::sorted::SortedMap;
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, SpoolId, StoreReply};
 use crate::store::OnConflict;
 use crate::store::fault;
@@ -34,7 +34,7 @@ pub(crate) struct Pushes {
     fs: Fs,
     spools: Spools,
     /// Files that the helper thread has.
-    publishing: SortedMap<SpoolId, Temp>,
+    publishing: BTreeMap<SpoolId, Temp>,
     /// What processes that died have left in the folder is gone.
     is_swept: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Whole {
 impl Pushes {
     /// Nothing yet.
     pub(crate) fn new(fs: Fs) -> Pushes {
-        Pushes { fs, spools: Spools::default(), publishing: SortedMap::new(), is_swept: false }
+        Pushes { fs, spools: Spools::default(), publishing: BTreeMap::new(), is_swept: false }
     }
 
     /// Whether a spool is one of these.

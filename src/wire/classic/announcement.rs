@@ -3,13 +3,13 @@
 //! Which family a datagram is of is read off its keys, not off the port it came to, because ports can be chosen. Who
 //! sent it is its source address; addresses inside are passed over.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use chrono::NaiveDateTime;
 use serde_json::{Map, Value};
 
-use crate::core::sorted::SortedSet;
 use crate::wire::classic::{ChunkName, DATAGRAM_BYTES_MAX, Dialect, NameForm};
 use crate::wire::json::{between, member, string};
 use crate::wire::message::clipped;
@@ -174,7 +174,7 @@ impl Announcement {
         if names.len() > NAMES_MAX {
             return Err(AnnouncementError::TooMany);
         }
-        let mut seen = SortedSet::new();
+        let mut seen = BTreeSet::new();
         for name in names {
             let Some(Ok(name)) = name.as_str().map(ChunkName::parse) else {
                 self.names_refused = self.names_refused.saturating_add(1);

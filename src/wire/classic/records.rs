@@ -3,13 +3,13 @@
 //! Reading is tolerant, because other programs write these files, and bounded; where they lie, and how they are
 //! replaced without being torn, is not decided here. No line has its line end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::ChunkName;
 use crate::wire::json::{between, member, string};
 
@@ -33,9 +33,9 @@ pub const RECORD_BYTES_MAX: usize = 4 << 20;
 const HOLDERS_MAX: usize = 256;
 
 /// Who has what: addresses by the name of the chunk, in the order in which they were heard.
-pub type Dictionary = SortedMap<ChunkName, Vec<IpAddr>>;
+pub type Dictionary = BTreeMap<ChunkName, Vec<IpAddr>>;
 /// Who has what, with user names.
-pub type Tags = SortedMap<ChunkName, Vec<Tag>>;
+pub type Tags = BTreeMap<ChunkName, Vec<Tag>>;
 
 /// One holder of a chunk in [`TAGS`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ pub fn decode_available(text: &[u8]) -> Result<Vec<ChunkName>, RecordError> {
         list => list,
     };
     let Value::Array(names) = names else { return Err(RecordError::Malformed) };
-    let mut seen = SortedSet::new();
+    let mut seen = BTreeSet::new();
     let names = names.iter().filter_map(Value::as_str).filter_map(|name| ChunkName::parse(name).ok());
     Ok(names.filter(|name| seen.insert(name.clone())).collect())
 }
@@ -157,13 +157,13 @@ fn value(text: &[u8]) -> Result<Value, RecordError> {
 fn entries<T: PartialEq>(
     text: &[u8],
     holder: impl Fn(&Value) -> Option<T>,
-) -> Result<SortedMap<ChunkName, Vec<T>>, RecordError> {
+) -> Result<BTreeMap<ChunkName, Vec<T>>, RecordError> {
     let members = match value(text)? {
         Value::Null => Map::new(),
         Value::Object(members) => members,
         _ => return Err(RecordError::Malformed),
     };
-    let mut entries = SortedMap::new();
+    let mut entries = BTreeMap::new();
     for (name, told) in &members {
         let Ok(name) = ChunkName::parse(name) else { continue };
         let told = match told {

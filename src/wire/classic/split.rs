@@ -3,10 +3,9 @@
 //! Sizes are not known beforehand (D alone announces them), so a downloader has to see from what came whether its
 //! chunks can be of one file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-
-use crate::core::sorted::SortedMap;
 
 /// The size of a chunk in dialect D, in bytes.
 pub const FIXED_CHUNK_BYTES: u64 = 102_400;
@@ -67,7 +66,7 @@ impl ChunkRule {
     /// Whether chunks of these sizes, by index, can be of one file: all but its last are equally long, and that is no
     /// longer. Of which the last is, nothing is known but that none follows the fifth fifth; so the highest here passes
     /// for it.
-    pub fn agree(self, sizes: &SortedMap<u32, u64>) -> Result<(), SizeConflict> {
+    pub fn agree(self, sizes: &BTreeMap<u32, u64>) -> Result<(), SizeConflict> {
         let Some((&highest, _)) = sizes.last_key_value() else { return Ok(()) };
         let mut others_bytes = (self == ChunkRule::Fixed).then_some(FIXED_CHUNK_BYTES);
         for (&index, &bytes) in sizes {
@@ -92,7 +91,7 @@ impl ChunkRule {
 
     /// The size of the file if these chunks, by index, are all of it; `None` when they cannot be. Three chunks of 2
     /// bytes are all of a file of 6, or the beginning of one of 9: that no more were announced has to be known elsewhere.
-    pub fn whole(self, sizes: &SortedMap<u32, u64>) -> Option<u64> {
+    pub fn whole(self, sizes: &BTreeMap<u32, u64>) -> Option<u64> {
         let size = sizes.values().try_fold(0u64, |sum, bytes| sum.checked_add(*bytes))?;
         let count = u32::try_from(sizes.len()).ok()?;
         let is_last = |index: u32| index == count;
@@ -128,11 +127,11 @@ mod tests {
 
     const RULES: [ChunkRule; 2] = [ChunkRule::Fifths, ChunkRule::Fixed];
 
-    fn sizes(sizes: &[(u32, u64)]) -> SortedMap<u32, u64> {
+    fn sizes(sizes: &[(u32, u64)]) -> BTreeMap<u32, u64> {
         sizes.iter().copied().collect()
     }
 
-    fn cut(rule: ChunkRule, size: u64) -> SortedMap<u32, u64> {
+    fn cut(rule: ChunkRule, size: u64) -> BTreeMap<u32, u64> {
         let ranges = (1..).map_while(|index| Some((index, rule.range(size, index)?)));
         ranges.map(|(index, range)| (index, range.end - range.start)).collect()
     }
@@ -220,7 +219,7 @@ mod tests {
 
         #[test]
         fn no_sizes_panic(of in prop::collection::btree_map(any::<u32>(), any::<u64>(), 0..8), size: u64, index: u32) {
-            let of = SortedMap::from_iter(of);
+            let of = BTreeMap::from_iter(of);
             for rule in RULES {
                 let _ = (rule.agree(&of), rule.whole(&of), rule.range(size, index), rule.count(size));
             }

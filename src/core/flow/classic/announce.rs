@@ -1,11 +1,11 @@
 //! Announcing in the classic dialects: each voice in its own datagrams, to everybody and to each peer heard.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{
@@ -31,7 +31,7 @@ impl Peer {
         }
         let Some(classic) = &self.config.classic else { return };
         let (voices, address) = (classic.voices.clone(), classic.address);
-        let mut sent = SortedSet::new();
+        let mut sent = BTreeSet::new();
         let mut chunks = 0;
         for Voice { dialect, port } in voices {
             if dialect.announces_checksum() {
@@ -61,7 +61,7 @@ impl Peer {
         if self.classic.digests_due {
             return;
         }
-        let mut files: SortedMap<String, Vec<ChunkName>> = SortedMap::new();
+        let mut files: BTreeMap<String, Vec<ChunkName>> = BTreeMap::new();
         for name in self.classic.shelf.names(dialect) {
             files.entry(name.file_name()).or_default().push(name);
         }
@@ -125,11 +125,11 @@ impl Peer {
     /// The names of a file's chunks in every voice.
     fn voiced_names(&self, file: &str) -> Vec<ChunkName> {
         let voices = self.config.classic.iter().flat_map(|classic| &classic.voices);
-        let dialects: SortedSet<Dialect> = voices.map(|voice| voice.dialect).collect();
+        let dialects: BTreeSet<Dialect> = voices.map(|voice| voice.dialect).collect();
         let names = dialects
             .into_iter()
             .flat_map(|dialect| self.classic.shelf.names_of(file, dialect.name_form(), dialect.chunk_rule()));
-        names.collect::<SortedSet<ChunkName>>().into_iter().collect()
+        names.collect::<BTreeSet<ChunkName>>().into_iter().collect()
     }
 
     /// Listeners that are bound to one address hear only what is sent to it.
@@ -139,7 +139,7 @@ impl Peer {
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });
         }
         let named = self.config.fixed_peers.iter().map(SocketAddr::ip);
-        let known: SortedSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
+        let known: BTreeSet<IpAddr> = self.classic.holders.addresses().chain(named).collect();
         for ip in known {
             let to = DatagramTo::One { iface: None, addr: SocketAddr::new(ip, port) };
             self.output(Output::Datagram { to, bytes: bytes.to_vec() });

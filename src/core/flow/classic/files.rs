@@ -1,12 +1,12 @@
 //! Which files classic peers offer, and who offers which chunk of one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::classic::fetches::Route;
 use crate::core::classic::files::{FileKey, Files};
 use crate::core::door::ClassicContent;
 use crate::core::peer::Peer;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// Files on offer that are named when a wanted one is not among them.
@@ -17,13 +17,13 @@ const FILES_TOLD_MAX: usize = 256;
 pub(super) struct Offer {
     pub(super) ip: IpAddr,
     pub(super) name: ChunkName,
-    pub(super) dialects: SortedSet<Dialect>,
+    pub(super) dialects: BTreeSet<Dialect>,
     /// Its size in bytes, where announced.
     pub(super) size: Option<u64>,
 }
 
 /// Who offers which chunk of a file, by the chunk's number.
-pub(super) type Offers = SortedMap<u32, Vec<Offer>>;
+pub(super) type Offers = BTreeMap<u32, Vec<Offer>>;
 
 impl Peer {
     /// What classic peers offer, in the order of names.
@@ -37,9 +37,9 @@ impl Peer {
     }
 
     fn classic_content(&self, file: &FileKey) -> ClassicContent {
-        let mut chunks: SortedMap<u32, Vec<IpAddr>> = SortedMap::new();
-        let mut dialects = SortedSet::new();
-        let mut sizes = SortedMap::new();
+        let mut chunks: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+        let mut dialects = BTreeSet::new();
+        let mut sizes = BTreeMap::new();
         for (ip, name, held) in self.classic.holders.of_stem(file.stem()) {
             if !file.takes(name) {
                 continue;
@@ -64,7 +64,7 @@ impl Peer {
     pub(super) fn classic_files(&self) -> Vec<String> {
         let mut files = Files::default();
         self.classic.holders.all().for_each(|(_, name, _)| files.add(name));
-        let names: SortedSet<String> =
+        let names: BTreeSet<String> =
             files.all().iter().map(|file| file.merged_name(&file.file_name())).collect();
         names.into_iter().take(FILES_TOLD_MAX).collect()
     }

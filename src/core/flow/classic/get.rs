@@ -1,5 +1,6 @@
 //! Fetching a file of the classic dialects: found, asked for chunk by chunk, joined, or given up.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use crate::core::classic::files::Match;
 use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ConnId, Event, Output, StoreJob};
 use crate::core::flow::classic::files::{Offer, Offers};
 use crate::core::peer::Peer;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::split::{FIFTHS, FIXED_CHUNK_BYTES};
@@ -135,7 +135,7 @@ impl Peer {
                 return true;
             }
             Match::Several(files) => {
-                let names: SortedSet<String> = files.iter().map(|file| file.merged_name(&wanted)).collect();
+                let names: BTreeSet<String> = files.iter().map(|file| file.merged_name(&wanted)).collect();
                 let reason = ClassicFailure::Ambiguous { files: names.into_iter().collect() };
                 self.fail_fetch(now, ticket, reason);
             }
@@ -195,7 +195,7 @@ impl Peer {
         let file = file.merged_name(&fetch.wanted);
         fetch.told_begun = true;
         let had = u32::try_from(fetch.had().count()).unwrap_or(u32::MAX);
-        let holders: SortedSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
+        let holders: BTreeSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
         let event = ClassicEvent::Begun { ticket, file, had, holders: holders.len() };
         self.event(Event::Classic(event));
     }
@@ -491,7 +491,7 @@ fn missing_of(fetch: &Fetch, offers: &Offers) -> Vec<u32> {
             offers.last_key_value().map_or(0, |(last, _)| *last).max(had)
         }
     };
-    let had: SortedSet<u32> = fetch.had().map(|(index, _)| index).collect();
+    let had: BTreeSet<u32> = fetch.had().map(|(index, _)| index).collect();
     (1..=last).filter(|index| !had.contains(index)).take(MISSING_TOLD_MAX).collect()
 }
 
@@ -508,8 +508,8 @@ fn has_short_last(fetch: &Fetch) -> bool {
 
 /// Whether somebody announces exactly the chunks that are had, and nobody another.
 fn nobody_has_more(fetch: &Fetch, offers: &Offers) -> bool {
-    let had: SortedSet<u32> = fetch.had().map(|(index, _)| index).collect();
-    let holders: SortedSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
+    let had: BTreeSet<u32> = fetch.had().map(|(index, _)| index).collect();
+    let holders: BTreeSet<IpAddr> = offers.values().flatten().map(|offer| offer.ip).collect();
     let has_all = |ip: &IpAddr| {
         had.iter().all(|index| offers.get(index).is_some_and(|of| of.iter().any(|offer| offer.ip == *ip)))
     };

@@ -1,12 +1,12 @@
 //! Who announces what in the classic dialects: from datagrams, or from the file that another process writes.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::holders::{Origin, Told};
 use crate::core::door::{ClassicEvent, ClassicJob, DictionaryUse, Event, Output, StoreJob};
 use crate::core::peer::Peer;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{self, AnnouncementError};
@@ -41,7 +41,7 @@ impl Peer {
             self.counters.add("classic names refused");
         }
         if said.replaces_all {
-            let names: SortedSet<ChunkName> = said.chunks.iter().map(|chunk| chunk.name.clone()).collect();
+            let names: BTreeSet<ChunkName> = said.chunks.iter().map(|chunk| chunk.name.clone()).collect();
             self.classic.holders.retain(ip, Dialect::D, &names);
             self.note_holders_changed(now);
         }
@@ -55,8 +55,7 @@ impl Peer {
 
     /// Another process heard for this one.
     pub(super) fn on_dictionary_read(&mut self, now: Time, dictionary: Dictionary) {
-        let mut by_holder: crate::core::sorted::SortedMap<IpAddr, Vec<Told>> =
-            crate::core::sorted::SortedMap::new();
+        let mut by_holder: std::collections::BTreeMap<IpAddr, Vec<Told>> = std::collections::BTreeMap::new();
         for (name, holders) in dictionary {
             for ip in holders {
                 let dialects = self.dialects_of(ip, self.dialects_of_form(name.form()));
@@ -149,10 +148,10 @@ impl Peer {
     }
 
     /// What a peer may speak of what its announcement stands for: what was set for it, or what is spoken here at all.
-    fn dialects_of(&self, ip: IpAddr, told: &[Dialect]) -> SortedSet<Dialect> {
-        let Some(classic) = &self.config.classic else { return SortedSet::new() };
+    fn dialects_of(&self, ip: IpAddr, told: &[Dialect]) -> BTreeSet<Dialect> {
+        let Some(classic) = &self.config.classic else { return BTreeSet::new() };
         if let Some(dialect) = classic.dialects.get(&ip) {
-            return SortedSet::from([*dialect]);
+            return BTreeSet::from([*dialect]);
         }
         let spoken = |dialect: &&Dialect| classic.speaks.is_none_or(|speaks| speaks == **dialect);
         told.iter().filter(spoken).copied().collect()

@@ -1,12 +1,13 @@
 //! What the store answers to the jobs of the classic dialects, and what follows from it.
 
+use std::collections::BTreeSet;
+
 use crate::core::classic::conversation::Side;
 use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
 use crate::core::door::{
     ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, ConnId, Event, Fault, Output, SpoolId, StoreJob,
 };
 use crate::core::peer::Peer;
-use crate::core::sorted::SortedSet;
 use crate::core::time::Time;
 use crate::wire::classic::ChunkName;
 
@@ -50,7 +51,7 @@ impl Peer {
     /// A file is whole without these: they were kept under other names than what came in their place, and are not to
     /// be announced and served on.
     fn drop_replaced(&mut self, fetch: &Fetch) {
-        let joined: SortedSet<&ChunkName> = fetch.had().map(|(_, had)| &had.name).collect();
+        let joined: BTreeSet<&ChunkName> = fetch.had().map(|(_, had)| &had.name).collect();
         let is_of_use = |name: &ChunkName| joined.contains(name) || self.classic.fetches.are_with(name);
         let replaced: Vec<&ChunkName> = fetch.replaced.iter().filter(|name| !is_of_use(name)).collect();
         for name in replaced {

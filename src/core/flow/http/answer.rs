@@ -1,10 +1,11 @@
 //! What a request means: the listing, or a content by its id, its name, or the beginning of its id. Never a path.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::core::door::ConnId;
 use crate::core::http::Body;
 use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::sorted::{SortedMap, SortedSet};
 use crate::core::time::Time;
 use crate::wire::http::{
     Cursor, Host, PAGE_ENTRIES_MAX, Request, Row, Status, Verdict, beyond, choices, content, listing,
@@ -23,7 +24,7 @@ enum Meaning {
     /// One content, under this name.
     One(ContentId, String),
     /// Several, each with a name and its size.
-    Several(SortedMap<ContentId, (String, u64)>),
+    Several(BTreeMap<ContentId, (String, u64)>),
     /// None.
     Nothing,
 }
@@ -109,7 +110,7 @@ impl Peer {
 
     /// A page of what is shared, in the order of names.
     fn listing_after(&self, after: Option<&Cursor>) -> String {
-        let mut first = SortedSet::new();
+        let mut first = BTreeSet::new();
         let mut more = false;
         for (id, name, size) in self.catalogue.complete() {
             if after.is_some_and(|after| (name, id) <= (after.name.as_str(), after.id)) {
@@ -130,7 +131,7 @@ fn is_hexadecimal(text: &str) -> bool {
 }
 
 fn meaning<'a>(found: impl Iterator<Item = (ContentId, &'a str, u64)>) -> Meaning {
-    let mut contents = SortedMap::new();
+    let mut contents = BTreeMap::new();
     for (id, name, size) in found {
         contents.entry(id).or_insert((name.to_owned(), size));
         // More than a page takes are not told anyway.

@@ -1,4 +1,4 @@
-use crate::core::sorted::SortedMap;
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
@@ -127,7 +127,7 @@ fn names() -> impl Strategy<Value = Vec<ChunkName>> {
     prop::collection::btree_set(name, 0..60).prop_map(|names| {
         let names = names.into_iter();
         let names = names.filter_map(|(file, index, form)| ChunkName::of_file(&file, index, form).ok());
-        names.collect::<SortedSet<ChunkName>>().into_iter().collect()
+        names.collect::<BTreeSet<ChunkName>>().into_iter().collect()
     })
 }
 
@@ -193,7 +193,7 @@ proptest! {
         let members = Strict::read(&bytes).members();
         let keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
         prop_assert_eq!(keys, ["peer_ip", "chunks", "timestamp", "batch_info"]);
-        let told: SortedMap<String, Literal> = members[1].1.clone().members().into_iter().collect();
+        let told: BTreeMap<String, Literal> = members[1].1.clone().members().into_iter().collect();
         prop_assert_eq!(told.len(), names.len());
         let announcement = decode(&bytes).unwrap();
         prop_assert!(announcement.replaces_all);
