@@ -1,7 +1,6 @@
 //! The channels of one connection, by our numbers, and which numbers of the other side are over.
 //!
-//! Most connections have one channel: it lies in the row itself, so that there is one way less to it through memory. What is
-//! over takes a bit.
+//! What is over takes a bit.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,8 @@ use crate::core::connection::Channel;
 /// See the file's head.
 #[derive(Debug)]
 pub(in crate::core) struct Channels {
-    row: Row,
+    /// By our numbers. Those of channels that are over are not used again.
+    open: BTreeMap<u32, Box<Channel>>,
     /// Our next number.
     next: u32,
     /// Their numbers whose channels are over, a bit each.
@@ -46,18 +46,10 @@ impl Bits {
     }
 }
 
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "the usual variant is the large one, and is meant to lie here")]
-enum Row {
-    One(Option<Channel>),
-    /// By our numbers. Those of channels that are over are not used again.
-    Many(BTreeMap<u32, Box<Channel>>),
-}
-
 impl Channels {
     /// No channels.
     pub(in crate::core) const fn new() -> Channels {
-        Channels { row: Row::One(None), next: 0, over: Bits::new(), late_cuts: Bits::new() }
+        Channels { open: BTreeMap::new(), next: 0, over: Bits::new(), late_cuts: Bits::new() }
     }
 
     /// How many numbers of ours are used up.
@@ -67,46 +59,28 @@ impl Channels {
 
     /// How many channels are not over.
     pub(in crate::core) fn open(&self) -> usize {
-        match &self.row {
-            Row::One(one) => usize::from(one.is_some()),
-            Row::Many(many) => many.len(),
-        }
+        self.open.len()
     }
 
     /// The channel of a number of ours, unless it is over.
     pub(in crate::core) fn get(&self, number: u32) -> Option<&Channel> {
-        match &self.row {
-            Row::One(one) => one.as_ref().filter(|_| number == 0),
-            Row::Many(many) => many.get(&number).map(|channel| &**channel),
-        }
+        self.open.get(&number).map(Box::as_ref)
     }
 
     /// The channel of a number of ours, to change it.
     pub(in crate::core) fn get_mut(&mut self, number: u32) -> Option<&mut Channel> {
-        match &mut self.row {
-            Row::One(one) => one.as_mut().filter(|_| number == 0),
-            Row::Many(many) => many.get_mut(&number).map(|channel| &mut **channel),
-        }
+        self.open.get_mut(&number).map(Box::as_mut)
     }
 
     /// The channel that was added last, with its number, unless it is over.
     pub(in crate::core) fn last(&self) -> Option<(u32, &Channel)> {
         let number = self.next.checked_sub(1)?;
-        match &self.row {
-            Row::One(one) => one.as_ref().map(|channel| (number, channel)),
-            Row::Many(many) => {
-                many.last_key_value().filter(|(last, _)| **last == number).map(|(_, last)| (number, &**last))
-            }
-        }
+        Some((number, self.get(number)?))
     }
 
     /// All that are not over, in the order of our numbers.
     pub(in crate::core) fn iter(&self) -> impl Iterator<Item = &Channel> {
-        let (one, many) = match &self.row {
-            Row::One(one) => (one.as_ref(), None),
-            Row::Many(many) => (None, Some(many)),
-        };
-        one.into_iter().chain(many.into_iter().flat_map(|many| many.values()).map(|channel| &**channel))
+        self.open.values().map(Box::as_ref)
     }
 
     /// Adds a channel; returns our number for it.
@@ -114,26 +88,14 @@ impl Channels {
         // Bounded by `Limits::channels_max`, which callers check.
         let number = self.next;
         self.next = number.saturating_add(1);
-        match &mut self.row {
-            Row::One(one @ None) if number == 0 => *one = Some(channel),
-            Row::One(one) => {
-                let first = one.take().map(|first| (0, Box::new(first)));
-                self.row = Row::Many(first.into_iter().chain([(number, Box::new(channel))]).collect());
-            }
-            Row::Many(many) => {
-                many.insert(number, Box::new(channel));
-            }
-        }
+        self.open.insert(number, Box::new(channel));
         number
     }
 
     /// A channel is over; from now on their number for it is a bit. A number of ours that was never told and is the last is
     /// used again.
     pub(in crate::core) fn end(&mut self, number: u32) -> Option<Channel> {
-        let was = match &mut self.row {
-            Row::One(one) => one.take_if(|_| number == 0),
-            Row::Many(many) => many.remove(&number).map(|channel| *channel),
-        }?;
+        let was = *self.open.remove(&number)?;
         if !was.opened && self.next.checked_sub(1) == Some(number) {
             self.next = number;
         }

@@ -2,19 +2,17 @@
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::bitfield::Bitfield;
 use crate::core::channels::Channels;
 use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
-use crate::core::few::FewMap;
 use crate::core::geometry::Geometry;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
-use crate::core::roster::Seat;
 use crate::core::shown::Shown;
 use crate::core::time::Time;
 use crate::core::uploader::is_progress;
@@ -105,9 +103,8 @@ pub(in crate::core) struct Outgoing {
     pub(in crate::core) began: Time,
 }
 
-/// One content that this connection has named. Ordered as [`Connection`] is.
+/// One content that this connection has named.
 #[derive(Debug)]
-#[repr(C)]
 pub(in crate::core) struct Channel {
     /// They refused or withdrew it: nothing can be asked of them.
     pub(in crate::core) refused: bool,
@@ -166,10 +163,8 @@ pub(in crate::core) struct ListOut {
     pub(in crate::core) of: u32,
 }
 
-/// One connection. What nearly every message touches stands together at its beginning, in few lines of the processor's cache:
-/// of a peer with thousands of connections hardly anything is in the cache when it is looked at.
+/// One connection.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(in crate::core) struct Connection {
     pub(in crate::core) phase: Phase,
     /// The driver was told `Nothing` to send and waits to be woken.
@@ -205,7 +200,7 @@ pub(in crate::core) struct Connection {
     /// What of the outbox tells what we have, where somebody wants to know.
     pub(in crate::core) lists_out: Vec<ListOut>,
     /// Channels whose holding grew since we told them.
-    pub(in crate::core) stale_haves: FewMap<u32, ()>,
+    pub(in crate::core) stale_haves: BTreeSet<u32>,
     pub(in crate::core) outgoing: Option<Outgoing>,
     /// Where in the outbox the header of the chunk behind it begins.
     promise_at: usize,
@@ -216,7 +211,7 @@ pub(in crate::core) struct Connection {
     /// Channels that were refused here when they were named, and are remembered with their content.
     pub(in crate::core) refused_kept: u32,
     /// Their numbers to ours.
-    pub(in crate::core) theirs: FewMap<u32, u32>,
+    pub(in crate::core) theirs: BTreeMap<u32, u32>,
     /// Catalogue pages the other side asked for.
     pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
     /// One of those is being looked for.
@@ -231,9 +226,7 @@ pub(in crate::core) struct Connection {
     pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     pub(in crate::core) claim: Claim,
-    /// Where the directory found it last.
-    pub(in crate::core) seat: Option<Seat>,
-    by_content: FewMap<ContentId, u32>,
+    by_content: BTreeMap<ContentId, u32>,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
     pub(in crate::core) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
@@ -261,15 +254,14 @@ impl Connection {
             payload: None,
             identity: None,
             claim: if dialled { Claim::Proven } else { Claim::Untested },
-            seat: None,
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
             channels: Channels::new(),
             refused_kept: 0,
-            theirs: FewMap::default(),
-            by_content: FewMap::default(),
-            stale_haves: FewMap::default(),
+            theirs: BTreeMap::new(),
+            by_content: BTreeMap::new(),
+            stale_haves: BTreeSet::new(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
             page_waits: false,

@@ -2,6 +2,8 @@
 //!
 //! Owns what was heard of other peers. Decides neither whom to ask nor whom to dial.
 
+mod entries;
+mod interned;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -12,16 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{IfaceId, PeerRef};
-use crate::core::few::FewMap;
 use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::core::roster::{Roster, Seat};
-use crate::core::shared::Shared;
-use crate::core::short::Short;
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
+use entries::Entries;
+use interned::Interned;
 use standing::{Standing, Unconnected};
 
 /// One peer that was heard.
@@ -30,7 +30,7 @@ pub(in crate::core) struct Known {
     /// Its address and the TCP port it listens on.
     pub(in crate::core) addr: SocketAddr,
     /// Its user name, raw.
-    user: Short,
+    user: Box<str>,
     /// The interface it was heard on, if by datagram.
     pub(in crate::core) iface: Option<IfaceId>,
     /// How many entries its catalogue has, as it says.
@@ -46,7 +46,7 @@ pub(in crate::core) struct Known {
     announced: Time,
     interval_ms: u32,
     generation: u64,
-    entries: FewMap<Arc<Title>, Listed>,
+    entries: Entries,
     entry_bytes: usize,
     /// Entries of the present generation.
     fresh: u32,
@@ -124,15 +124,16 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 /// All peers that were heard and have not been silent for too long.
 #[derive(Debug)]
 pub(in crate::core) struct Directory {
-    peers: Roster<Known>,
+    /// Boxed, so that what a map keeps free for more is not of the size of all that is known of a peer.
+    peers: BTreeMap<PeerId, Box<Known>>,
     /// The peers that have no connection with this one.
     unconnected: Unconnected,
     /// The peers at each address.
     at_address: BTreeSet<(IpAddr, PeerId)>,
     holders: BTreeMap<ContentId, BTreeSet<PeerId>>,
     /// What peers list, and what they looked for last.
-    titles: Shared<Title>,
-    seekers: Shared<Wanted>,
+    titles: Interned<Title>,
+    seekers: Interned<Wanted>,
     /// Contents that count as held only under one name.
     named_only: BTreeMap<ContentId, String>,
     entry_bytes: usize,
@@ -175,12 +176,12 @@ impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
-            peers: Roster::default(),
+            peers: BTreeMap::new(),
             unconnected: Unconnected::default(),
             at_address: BTreeSet::new(),
             holders: BTreeMap::new(),
-            titles: Shared::default(),
-            seekers: Shared::default(),
+            titles: Interned::default(),
+            seekers: Interned::default(),
             named_only: BTreeMap::new(),
             entry_bytes: 0,
             news: 0,
@@ -199,23 +200,23 @@ impl Directory {
     pub(in crate::core) fn is_proven_at(&self, ip: &IpAddr) -> bool {
         let mut peers = self.at_address(*ip).take(self.limits.peers_per_address_max);
         let is_proven = |known: &Known| known.connections > 0 || known.standing >= Standing::Answered;
-        peers.any(|peer| self.peers.get(peer).is_some_and(is_proven))
+        peers.any(|peer| self.get(peer).is_some_and(is_proven))
     }
 
     /// A peer.
     pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&Known> {
-        self.peers.get(peer)
+        self.peers.get(peer).map(Box::as_ref)
     }
 
     /// All peers, in the order of their ids.
     pub(in crate::core) fn peers(&self) -> impl Iterator<Item = (&PeerId, &Known)> {
-        self.peers.iter()
+        self.peers.iter().map(|(peer, known)| (peer, &**known))
     }
 
     /// A peer as events name it.
     pub(in crate::core) fn peer_ref(&self, peer: &PeerId) -> Option<PeerRef> {
         let known = self.peers.get(peer)?;
-        Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.as_str().to_owned() })
+        Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.to_string() })
     }
 
     /// A peer was heard. `Err`: there is no room for it. When places are short, a peer that has no connection gives way: one
@@ -234,7 +235,7 @@ impl Directory {
         let (peer, ip) = (heard.peer, heard.addr.ip());
         let known = Known {
             addr: heard.addr,
-            user: Short::new(&heard.user),
+            user: heard.user.as_str().into(),
             iface: heard.iface,
             catalogue: 0,
             connections: 0,
@@ -244,14 +245,14 @@ impl Directory {
             announced: now,
             interval_ms: believed_ms(heard.interval.unwrap_or(INTERVAL_DEFAULT)),
             generation: 0,
-            entries: FewMap::default(),
+            entries: Entries::new(),
             entry_bytes: 0,
             fresh: 0,
             overfull: false,
             news: 0,
             seeks: None,
         };
-        self.peers.insert(peer, known);
+        self.peers.insert(peer, Box::new(known));
         self.at_address.insert((ip, peer));
         self.list_unconnected(&peer);
         Ok(Taken { new: true, gone })
@@ -264,8 +265,8 @@ impl Directory {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.heard = now;
             let before = std::mem::replace(&mut known.addr, heard.addr);
-            if known.user.as_str() != heard.user {
-                known.user = Short::new(&heard.user);
+            if *known.user != heard.user {
+                known.user = heard.user.as_str().into();
             }
             known.iface = heard.iface.or(known.iface);
             let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
@@ -351,7 +352,7 @@ impl Directory {
     pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
         let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
         let at_endpoint = |known: &Known| known.addr == *endpoint && known.connections == 0;
-        others.filter(|peer| self.peers.get(peer).is_some_and(at_endpoint)).copied().collect()
+        others.filter(|peer| self.get(peer).is_some_and(at_endpoint)).copied().collect()
     }
 
     /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
@@ -509,14 +510,9 @@ impl Directory {
         self.holders.get(content).into_iter().flatten()
     }
 
-    /// Whether a peer told that it holds a content wholly. `seat` is kept for the next time.
-    pub(in crate::core) fn holds_all(
-        &self,
-        peer: &PeerId,
-        seat: &mut Option<Seat>,
-        content: &ContentId,
-    ) -> bool {
-        let Some(known) = self.peers.find(peer, seat) else { return false };
+    /// Whether a peer told that it holds a content wholly.
+    pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
+        let Some(known) = self.peers.get(peer) else { return false };
         let from = (*content, String::new());
         let mut of_content = known.entries.from(&from).take_while(|(key, _)| key.0 == *content);
         of_content.any(|(_, listed)| listed.have >= listed.of)
@@ -658,12 +654,12 @@ impl Directory {
     /// The peers, for people.
     pub(in crate::core) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
         let status = |(id, known): (&PeerId, &Known)| PeerStatus {
-            peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.as_str().to_owned() },
+            peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.to_string() },
             catalogue: known.catalogue,
             silent_for: now.since(known.heard),
             connected: known.connections > 0,
         };
-        self.peers.iter().map(status).collect()
+        self.peers().map(status).collect()
     }
 
     /// What is offered, for people, in the order of (name, id).
@@ -679,7 +675,7 @@ impl Directory {
                     of: listed.of,
                     holders: Vec::new(),
                 });
-                let user = known.user.as_str().to_owned();
+                let user = known.user.to_string();
                 let holder = PeerRef { id: Some(*peer), addr: known.addr, user };
                 status.holders.push((holder, listed.have));
             }

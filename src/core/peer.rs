@@ -44,7 +44,6 @@ use crate::wire::push::Outgoing;
 
 /// What a peer is told at its start.
 #[derive(Debug, Clone)]
-#[repr(C)]
 pub struct Config {
     /// Whom it dials, asks and serves.
     pub topology: Topology,
@@ -85,10 +84,8 @@ enum Queued {
     Other(Box<Output>),
 }
 
-/// A chunkcast peer without sockets, files, clock or threads. What nearly every input touches stands together at the beginning:
-/// where a thousand peers take turns, as in simulations, hardly any of it is in the processor's cache.
+/// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
-#[repr(C)]
 pub struct Peer {
     outputs: VecDeque<Queued>,
     pub(in crate::core) timers: Timers,

@@ -90,7 +90,6 @@ const BUSY: [Timer; 2] = [Timer::UploadSlot, Timer::Idle];
 
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
-#[repr(C)]
 pub(in crate::core) struct Timers {
     /// The moments of [`BUSY`], which stand in no order with the others.
     busy: [Option<Time>; 2],

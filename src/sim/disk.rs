@@ -49,9 +49,8 @@ pub(super) struct File {
     pub(super) open: bool,
 }
 
-/// A disk, its queue of jobs, and the memory of the running peer's chunk buffers. Ordered as [`Host`](crate::sim::host::Host) is.
+/// A disk, its queue of jobs, and the memory of the running peer's chunk buffers.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct Disk {
     buffers: Vec<Buffer>,
     /// Something the core must never do, in words.

@@ -24,9 +24,8 @@ pub(super) fn number_of(ip: IpAddr) -> Option<u32> {
     u32::from_be_bytes([0, high, mid, low]).checked_sub(1)
 }
 
-/// One host. What each of its turns touches stands together at the beginning, so that it takes few lines of the processor's cache.
+/// One host.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(super) struct Host {
     pub(super) paused_until: Time,
     pub(super) downlink_free_at: Time,

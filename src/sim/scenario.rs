@@ -52,9 +52,8 @@ pub struct ContentSpec {
     pub chunk_bytes: Option<u32>,
 }
 
-/// One host and its peer. What is looked at all the time stands first.
+/// One host and its peer.
 #[derive(Debug, Clone)]
-#[repr(C)]
 pub struct HostSpec {
     /// What its uplink carries, in bytes a second.
     pub up: u64,

@@ -25,7 +25,6 @@ pub(super) enum Piece {
 
 /// One direction of a stream.
 #[derive(Debug, Default)]
-#[repr(C)]
 pub(super) struct Pipe {
     written: u64,
     sent: u64,
@@ -208,9 +207,8 @@ pub(super) enum Socket {
     Gone,
 }
 
-/// One end of a stream: a socket, and the pipe it writes into. What every event looks at stands first.
+/// One end of a stream: a socket, and the pipe it writes into.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct End {
     host: u32,
     /// In the ready queue of its host, to read.
@@ -250,9 +248,8 @@ pub(super) enum Phase {
     Open,
 }
 
-/// A TCP connection as the network sees it. It begins with a line of the processor's cache, so that no two streams share one.
+/// A TCP connection as the network sees it.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(super) struct Stream {
     /// How many stood in its slot before it.
     generation: u32,

@@ -62,8 +62,7 @@ impl Peer {
         if let Some(buffer) = buffer {
             let from = connection.peer_ref();
             // A seed that assigns shows only some of what it has.
-            let seat = &mut connection.seat;
-            let told = from.id.is_some_and(|peer| self.directory.holds_all(&peer, seat, &content));
+            let told = from.id.is_some_and(|peer| self.directory.holds_all(&peer, &content));
             let remote = connection.channel_of(&content).and_then(|(_, channel)| channel.remote.as_ref());
             let from_complete = told || remote.is_some_and(Bitfield::is_full);
             connection.asked = connection.asked.saturating_sub(1);

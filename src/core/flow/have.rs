@@ -161,7 +161,7 @@ impl Peer {
             let Some(holding) = self.catalogue.get(&content) else { return };
             let Some(connection) = self.connections.get(conn) else { continue };
             let Some((number, channel)) = connection.channel_of(&content) else { continue };
-            if connection.stale_haves.get(&number).is_some() && !is_no_news(holding, channel, &[]) {
+            if connection.stale_haves.contains(&number) && !is_no_news(holding, channel, &[]) {
                 self.wake(now, conn);
             }
         }
@@ -181,7 +181,7 @@ impl Peer {
         let waits = self.config.limits.tactics.haves_wait
             && self.config.topology.is_mesh()
             && self.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel, copies));
-        connection.stale_haves.insert(number, ());
+        connection.stale_haves.insert(number);
         if !waits {
             self.wake(now, conn);
         }
@@ -192,7 +192,7 @@ impl Peer {
         let lists = !self.config.topology.is_mesh();
         let Some(connection) = self.connections.get_mut(conn) else { return };
         while !connection.outbox_is_full() {
-            let Some((number, ())) = connection.stale_haves.pop_first() else { return };
+            let Some(number) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number) else { continue };
             let (Some(holding), Some(cut)) = (self.catalogue.get(&channel.content), channel.our_cut) else {
                 continue;

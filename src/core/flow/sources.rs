@@ -156,7 +156,7 @@ impl Peer {
             return self.directory.is_holder(peer, content) || self.id < *peer;
         }
         download.circles.is_next(peer)
-            || (download.circles.is_before(peer) && self.directory.holds_all(peer, &mut None, content))
+            || (download.circles.is_before(peer) && self.directory.holds_all(peer, content))
     }
 
     /// A download that has found few sources, though there are more, connects to more.

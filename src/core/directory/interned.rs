@@ -1,24 +1,26 @@
-//! Things that many keep alike: each is there once, however many keep it.
+//! Values that many peers have in common: each is there once, however many hold it.
+//!
+//! Without it a thousand peers that list the same files would keep a thousand copies of each name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// See the file's head.
+/// A value is kept as long as somebody holds the [`Arc`] that [`Interned::keep`] returned.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) struct Shared<T: Ord> {
+pub(super) struct Interned<T: Ord> {
     things: BTreeSet<Arc<T>>,
 }
 
-impl<T: Ord> Default for Shared<T> {
-    fn default() -> Shared<T> {
-        Shared { things: BTreeSet::new() }
+impl<T: Ord> Default for Interned<T> {
+    fn default() -> Interned<T> {
+        Interned { things: BTreeSet::new() }
     }
 }
 
-impl<T: Ord> Shared<T> {
-    /// Somebody keeps this from now on. Give it back with [`Shared::release`].
-    pub(in crate::core) fn keep(&mut self, thing: T) -> Arc<T> {
+impl<T: Ord> Interned<T> {
+    /// Somebody keeps this from now on. Give it back with [`Interned::release`].
+    pub(super) fn keep(&mut self, thing: T) -> Arc<T> {
         if let Some(present) = self.find(&thing) {
             return Arc::clone(present);
         }
@@ -28,7 +30,7 @@ impl<T: Ord> Shared<T> {
     }
 
     /// Somebody keeps this no longer.
-    pub(in crate::core) fn release(&mut self, thing: Arc<T>) {
+    pub(super) fn release(&mut self, thing: Arc<T>) {
         // One is the caller's, one lies here.
         if Arc::strong_count(&thing) <= 2 {
             self.things.remove(&thing);
@@ -36,12 +38,12 @@ impl<T: Ord> Shared<T> {
     }
 
     /// How many keep this.
-    pub(in crate::core) fn keepers(&self, thing: &T) -> usize {
+    pub(super) fn keepers(&self, thing: &T) -> usize {
         self.find(thing).map_or(0, |present| Arc::strong_count(present).saturating_sub(1))
     }
 
     /// Panics when not so many keep each thing.
-    pub(in crate::core) fn check(&self, keepers: &BTreeMap<&T, usize>)
+    pub(super) fn check(&self, keepers: &BTreeMap<&T, usize>)
     where
         T: Debug,
     {
@@ -60,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_thing_is_there_once_and_as_long_as_somebody_keeps_it() {
-        let mut shared = Shared::default();
+        let mut shared = Interned::default();
         let first = shared.keep("a".to_owned());
         let second = shared.keep("a".to_owned());
         let other = shared.keep("b".to_owned());
