@@ -5,6 +5,7 @@
 //!
 //! The map, each line one floor of the house (`ARCHITECTURE.md` has the longer story):
 //!
+//! * [`types`]: the values that all the others share.
 //! * [`core`]: the peer as one deterministic value; no sockets, files, clocks or threads.
 //! * [`wire`]: bytes to messages and back.
 //! * [`store`]: the only code that touches files.
@@ -17,4 +18,5 @@ pub mod core;
 pub mod shell;
 pub mod sim;
 pub mod store;
+pub mod types;
 pub mod wire;

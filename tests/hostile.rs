@@ -5,12 +5,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chunkcast::core::name::Layout;
 use chunkcast::core::{
-    Bitfield, Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, Geometry, HttpConfig,
-    IfaceId, Input, Limits, Output, PartState, Peer, PeerId, PushEvent, Segment, StoreJob, StoreReply, Time,
-    Topology,
+    Command, Config, ConnId, Event, Expect, Fault, FaultKind, HttpConfig, IfaceId, Input, Limits, Output,
+    PartState, Peer, PushEvent, Segment, StoreJob, StoreReply, Topology,
 };
+use chunkcast::types::name::Layout;
+use chunkcast::types::{Bitfield, ContentId, Geometry, PeerId, Time};
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{

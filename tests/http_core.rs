@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    BrokenWhy, Command, Config, ConnId, ContentId, Event, Expect, HttpConfig, Input, Limits, Output, Peer,
-    Segment, SpanFault, SpanSource, StoreReply, Time, Topology,
+    BrokenWhy, Command, Config, ConnId, Event, Expect, HttpConfig, Input, Limits, Output, Peer, Segment,
+    SpanFault, SpanSource, StoreReply, Topology,
 };
+use chunkcast::types::{ContentId, Time};
 
 const HERE: [u8; 4] = [10, 0, 0, 1];
 const HOST: &str = "Host: 10.0.0.1:7117\r\n";

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{Event, Time};
+use chunkcast::core::Event;
 use chunkcast::sim::{Action, Failure, HostSpec, Nature, Outcome, Scenario, Simulation, Target};
+use chunkcast::types::Time;
 
 const MIB: u64 = 1 << 20;
 /// 100 Mbit/s, in bytes a second.

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chunkcast::core::{Event, FailReason, Rng, Time};
+use chunkcast::core::{Event, FailReason, Rng};
 use chunkcast::sim::{Action, Failure, GetSpec, HostSpec, Outcome, PlaceSpec, Scenario, Simulation, Target};
+use chunkcast::types::Time;
 
 const MIB: u64 = 1 << 20;
 const CHUNK: u32 = 100 << 10;

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{Event, PushEnd, PushEvent, Time};
+use chunkcast::core::{Event, PushEnd, PushEvent};
 use chunkcast::sim::{Action, DiskSpec, Failure, HostSpec, Outcome, Scenario, Simulation};
+use chunkcast::types::Time;
 use chunkcast::wire::message::{Answer, Delivery};
 
 const MIB: u64 = 1 << 20;

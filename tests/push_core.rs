@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, ContentId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
-    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
-    SpanSource, SpoolId, StoreJob, StoreReply, Time, Topology,
+    Command, Config, ConnId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent, ForeignFailure,
+    ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault, SpanSource, SpoolId,
+    StoreJob, StoreReply, Topology,
 };
+use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::push::Form;
 
 /// The port of the three forms that are answered, and that of the named one.

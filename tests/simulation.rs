@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{Event, FailReason, Time};
+use chunkcast::core::{Event, FailReason};
 use chunkcast::sim::{
     Action, DiskSpec, Drawn, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation,
     Target,
 };
+use chunkcast::types::Time;
 
 #[path = "simulation/swarm.rs"]
 mod swarm;

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use chunkcast::core::{Bitfield, ContentId, PeerId};
+use chunkcast::types::{Bitfield, ContentId, PeerId};
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame::{self, Decoder};
 use chunkcast::wire::message::{Announcement, Entry, Frame, Query, Wanted};

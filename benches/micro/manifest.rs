@@ -4,8 +4,8 @@
 
 use std::hint::black_box;
 
-use chunkcast::core::Geometry;
-use chunkcast::core::manifest::ManifestBuilder;
+use chunkcast::types::Geometry;
+use chunkcast::types::manifest::ManifestBuilder;
 use criterion::{Criterion, Throughput, criterion_group};
 
 const FILE_BYTES: usize = 64 << 20;

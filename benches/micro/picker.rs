@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
+use chunkcast::core::Rng;
 use chunkcast::core::picker::rarest_first;
-use chunkcast::core::{Bitfield, Rng};
+use chunkcast::types::Bitfield;
 use criterion::{Criterion, criterion_group};
 
 criterion_group!(group, picks);

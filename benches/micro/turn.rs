@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use chunkcast::core::{Limits, PeerId};
+use chunkcast::core::Limits;
 use chunkcast::shell::{Listen, Reactor, ShellConfig};
 use chunkcast::store::{OnConflict, StoreConfig};
+use chunkcast::types::PeerId;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 use criterion::{Criterion, criterion_group};

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 use tempfile::TempDir;
 
 /// A peer of our own that shares one file on the loopback network alone.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use chunkcast::core::{ContentId, Geometry, PeerId};
+use chunkcast::types::{ContentId, Geometry, PeerId};
 use chunkcast::wire::frame::{self, Decoded, Decoder};
 use chunkcast::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 use mio::net::TcpStream;

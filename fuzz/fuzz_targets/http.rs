@@ -1,7 +1,7 @@
 //! A stream of requests is read the same wherever it is split, and what they ask for makes lawful answers.
 #![no_main]
 
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 use chunkcast::wire::http::{Request, RequestDecoder, RequestError, Row, Stays, Verdict, content, listing};
 use libfuzzer_sys::fuzz_target;
 

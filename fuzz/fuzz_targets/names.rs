@@ -1,8 +1,8 @@
 //! Names are safe wherever they go, and patterns end.
 #![no_main]
 
-use chunkcast::core::ContentId;
-use chunkcast::core::name::{LOCAL_NAME_BYTES_MAX, local_file_name, printable};
+use chunkcast::types::ContentId;
+use chunkcast::types::name::{LOCAL_NAME_BYTES_MAX, local_file_name, printable};
 use chunkcast::wire::message::Wanted;
 use libfuzzer_sys::fuzz_target;
 

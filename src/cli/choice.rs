@@ -8,8 +8,8 @@ use crate::cli::ls;
 use crate::cli::run::Run;
 use crate::cli::wanted::Request;
 use crate::core::Command;
-use crate::core::name::printable;
 use crate::shell::{ShellEvent, terminal};
+use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
 /// How long is listened before what there is to choose from is shown.

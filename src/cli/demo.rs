@@ -13,10 +13,11 @@ use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::units::parse_size;
-use crate::core::name::printable;
-use crate::core::{ContentId, Fault};
+use crate::core::Fault;
 use crate::shell::process::{DrawnPort, FromGroup, Group};
 use crate::store::{self, scratch};
+use crate::types::ContentId;
+use crate::types::name::printable;
 
 /// The file's name.
 const FILE_NAME: &str = "demo.bin";

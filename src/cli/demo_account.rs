@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cli::human;
-use crate::core::name::printable;
+use crate::types::name::printable;
 
 /// The account of one demo.
 #[derive(Debug, Default)]

@@ -19,9 +19,10 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
-use crate::core::name::{Layout, printable};
-use crate::core::{ContentId, Event, FailReason, PeerRef};
+use crate::core::{Event, FailReason, PeerRef};
 use crate::shell::ShellEvent;
+use crate::types::ContentId;
+use crate::types::name::{Layout, printable};
 
 /// With more files than this, each is no longer announced on stderr.
 const ANNOUNCED_MAX: usize = 20;

@@ -11,9 +11,10 @@ use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
 use crate::cli::wanted::shell_quoted;
-use crate::core::name::printable;
-use crate::core::{ContentId, FailReason, FaultKind, PeerRef};
+use crate::core::{FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
+use crate::types::ContentId;
+use crate::types::name::printable;
 
 /// The widest frame, in columns.
 const FRAME_COLUMNS_MAX: usize = 100;

@@ -11,9 +11,10 @@ use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
 use crate::cli::progress::{Every, Pace};
-use crate::core::name::printable;
-use crate::core::{ContentId, Fault, Geometry};
+use crate::core::Fault;
 use crate::store;
+use crate::types::name::printable;
+use crate::types::{ContentId, Geometry};
 
 /// How often the line that renews itself does so.
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);

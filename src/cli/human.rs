@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::PeerRef;
-use crate::core::name::printable;
+use crate::types::name::printable;
 
 /// The most columns a name from the network takes in a sentence.
 const LABEL_COLUMNS_MAX: usize = 72;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::core::name::printable;
-use crate::core::{ContentId, PeerId, PeerRef};
+use crate::core::PeerRef;
+use crate::types::name::printable;
+use crate::types::{ContentId, PeerId};
 
 /// The version of the objects.
 const VERSION: u32 = 1;

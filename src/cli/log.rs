@@ -11,9 +11,9 @@ use crate::cli::output::Output;
 use crate::cli::transfer_log::{Kind, Logged};
 use crate::cli::units::parse_duration;
 use crate::cli::wanted;
-use crate::core::ContentId;
-use crate::core::name::printable;
 use crate::store::transfer_log;
+use crate::types::ContentId;
+use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
 const EXAMPLES: &str = "\

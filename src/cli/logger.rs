@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::core::name::printable;
+use crate::types::name::printable;
 
 /// Starts the log: warnings, more with `-v`, less with `-q`; `RUST_LOG` says it finer.
 pub(crate) fn start(verbose: u8, quiet: bool) {

@@ -16,10 +16,10 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
-use crate::core::name::printable;
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;
+use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
 /// The most contents that are listed at once.
@@ -312,7 +312,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{ContentId, PeerId};
+    use crate::types::{ContentId, PeerId};
 
     fn peer(id: u8, user: &str) -> PeerRef {
         PeerRef { id: Some(PeerId([id; 16])), addr: "127.0.0.1:7117".parse().unwrap(), user: user.into() }

@@ -26,10 +26,10 @@ use crate::cli::receive::questions::{Questions, Reply};
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
-use crate::core::name::printable;
 use crate::core::{Command, Decision, Event, ForeignEvent, PushEvent};
 use crate::shell::{ShellEvent, host};
 use crate::store::OnConflict;
+use crate::types::name::printable;
 use crate::wire::message::Answer;
 
 /// What people read below a file that was not received.

@@ -14,10 +14,11 @@ use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{Lines, Record};
 use crate::core::status::{DownloadStatus, NeighboursStatus};
-use crate::core::{Bitfield, Command, ContentId, Event, Fault, Geometry, Limits, Status, Topology};
+use crate::core::{Command, Event, Fault, Limits, Status, Topology};
 use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
 use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
+use crate::types::{Bitfield, ContentId, Geometry};
 
 /// How long an orderly end may take: what the core allows itself, and some.
 const LEAVE_MAX: Duration = Duration::from_secs(3);

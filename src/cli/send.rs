@@ -17,9 +17,9 @@ use crate::cli::push::sending;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::send::account::Account;
 use crate::cli::units::parse_duration;
-use crate::core::name::printable;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
+use crate::types::name::printable;
 use crate::wire::push::Form;
 
 const ABOUT: &str = "\

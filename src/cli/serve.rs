@@ -17,10 +17,10 @@ use crate::cli::run::{Run, Standing, Target};
 use crate::cli::serve::account::Account;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::wanted;
-use crate::core::name::printable;
 use crate::core::{Command, Fault};
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
+use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
 /// The signal that asks for a look at the folders.

@@ -15,9 +15,10 @@ use crate::cli::output::Output;
 use crate::cli::progress::Every;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::wanted::argument_for;
-use crate::core::name::printable;
-use crate::core::{ContentId, Event, Geometry, SpanFault};
+use crate::core::{Event, SpanFault};
 use crate::shell::ShellEvent;
+use crate::types::name::printable;
+use crate::types::{ContentId, Geometry};
 
 /// With more files than this, one line tells of the rest.
 const TOLD_MAX: usize = 20;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::run::Target;
-use crate::core::name::{Layout, local_file_name, local_path};
 use crate::store::OnConflict;
+use crate::types::name::{Layout, local_file_name, local_path};
 
 impl Target {
     /// As `-o` says; `single`: whether all that is asked for is one content, which alone can have a file name.

@@ -9,9 +9,10 @@ use crate::cli::human;
 use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
 use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
-use crate::core::name::{printable, quoted};
-use crate::core::{ContentId, Event, Geometry, PeerRef};
+use crate::core::{Event, PeerRef};
 use crate::shell::ShellEvent;
+use crate::types::name::{printable, quoted};
+use crate::types::{ContentId, Geometry};
 
 /// More different complaints about peers than this are left to the log.
 pub(super) const COMPLAINTS_MAX: usize = 32;

@@ -8,8 +8,9 @@ use chrono::{DateTime, FixedOffset, Local};
 
 use crate::cli::json::Direction;
 use crate::cli::output::stamp;
-use crate::core::name::{printable, quoted};
-use crate::core::{ContentId, PeerRef};
+use crate::core::PeerRef;
+use crate::types::ContentId;
+use crate::types::name::{printable, quoted};
 use crate::wire::classic::{ChunkName, Dialect};
 use crate::wire::push::Form;
 

@@ -9,8 +9,8 @@ use crate::cli::exit::Exit;
 use crate::cli::hash;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
-use crate::core::ContentId;
-use crate::core::name::printable;
+use crate::types::ContentId;
+use crate::types::name::printable;
 
 /// Tell whether a file is the content with an id
 #[derive(Debug, Args)]

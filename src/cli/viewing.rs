@@ -8,9 +8,9 @@ use clap::Args;
 use crate::cli::run::Run;
 use crate::cli::show::kind::Kind;
 use crate::cli::show::{self, Screen, kind};
-use crate::core::name::printable;
 use crate::shell::{aside, terminal};
 use crate::store::peek;
+use crate::types::name::printable;
 
 /// What hands a file to the desktop's viewer.
 const OPENER: &str = "xdg-open";

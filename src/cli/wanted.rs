@@ -1,8 +1,9 @@
 //! What somebody asks for on the command line: an id, the beginning of one, a glob or a name, and perhaps whose.
 
-use crate::core::ContentId;
-use crate::core::name::Layout;
-use crate::wire::message::{BRACKET_BYTES_MAX, NAME_BYTES_MAX, WILDCARDS_MAX, Wanted};
+use crate::types::ContentId;
+use crate::types::glob::{BRACKET_BYTES_MAX, WILDCARDS_MAX};
+use crate::types::name::Layout;
+use crate::wire::message::{NAME_BYTES_MAX, Wanted};
 
 /// The characters that make a pattern of a name.
 const GLOB_CHARS: [char; 3] = ['*', '?', '['];
@@ -107,7 +108,7 @@ pub(crate) fn argument_for(id: &ContentId, name: &str) -> String {
         !name.starts_with('-') && name.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace()));
     let says_it = Request::parse(&written)
         .is_ok_and(|request| request.at.is_none() && request.wanted == Wanted::Name(name.to_owned()));
-    if plain && says_it && crate::core::name::printable(name) == name {
+    if plain && says_it && crate::types::name::printable(name) == name {
         shell_quoted(&written)
     } else {
         id.to_string()

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::IfaceId;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::Wanted;
 
 /// The most answers that wait, and the most sources whose last answer is remembered.

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
 use crate::core::rng::Rng;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::time::Time;
 
 /// With one or two downloaders there is nothing to assign; so long it takes to see whether more are coming.
 const COMING_WAIT: Duration = Duration::from_millis(300);

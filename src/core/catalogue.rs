@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, btree_set};
 use std::ops::Bound;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Entry, Matcher, RefuseReason, Wanted};
 
 /// So many contents that are gone are remembered.

@@ -119,7 +119,7 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::ContentId;
+    use crate::types::id::ContentId;
 
     fn channel(number: u8, opened: bool) -> Channel {
         Channel { opened, theirs: Some(100 + u32::from(number)), ..Channel::new(ContentId([number; 32])) }

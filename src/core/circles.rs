@@ -4,7 +4,7 @@
 //! So all have the same number of neighbours, everybody knows its own by itself, and together all hang together. Owns
 //! the neighbours of one peer for one content; whether they are dialled is decided elsewhere.
 
-use crate::core::id::PeerId;
+use crate::types::id::PeerId;
 
 /// One peer's neighbours: on each circle who follows it, and whom it follows.
 #[derive(Debug, Default)]

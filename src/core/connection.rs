@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::channels::Channels;
 use crate::core::door::{BufferId, ConnId, Expect, PeerRef, Segment, Sink, SpanSource};
-use crate::core::geometry::Geometry;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
 use crate::core::shown::Shown;
-use crate::core::time::Time;
 use crate::core::uploader::is_progress;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
 

@@ -14,7 +14,7 @@ use crate::core::http::Reader;
 use crate::core::limits::Limits;
 use crate::core::places::Places;
 use crate::core::push::conversation::Conversation as Push;
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// All connections, behind ids that are never used twice.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::time::Time;
 
 /// What somebody had who is gone is dealt again only after so long: others may have it and not have said so yet.
 const LOST_AFTER: Duration = Duration::from_secs(1);

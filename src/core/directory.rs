@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{IfaceId, PeerRef};
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::core::status::{ContentStatus, PeerStatus};
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 use entries::Entries;
 use interned::Interned;

@@ -21,8 +21,8 @@ pub use http::HttpConfig;
 pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
-use crate::core::id::ContentId;
-use crate::core::name::Layout;
+use crate::types::id::ContentId;
+use crate::types::name::Layout;
 use crate::wire::message::Wanted;
 use crate::wire::push::Form;
 

@@ -12,12 +12,12 @@ use slab::Slab;
 use crate::core::circles::Circles;
 use crate::core::door::{BufferId, ConnId, PeerRef};
 use crate::core::flights::{Flight, Flights};
-use crate::core::geometry::Geometry;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
-use crate::core::manifest::ManifestPages;
-use crate::core::name::Layout;
-use crate::core::time::Time;
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::manifest::ManifestPages;
+use crate::types::name::Layout;
+use crate::types::time::Time;
 
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
 /// and the more there are, the fewer syncs they take.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::core::door::ConnId;
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// One request for a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

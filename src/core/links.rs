@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::ConnId;
-use crate::core::id::{ContentId, PeerId};
+use crate::types::id::{ContentId, PeerId};
 
 /// Indexes over the connections.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// The most addresses that are counted; in a second in which more ask, no others are looked for.
 const SOURCES_MAX: usize = 8_192;

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
-use crate::core::id::{ContentId, PeerId};
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
 /// Contents that the mirror keeps books about at most; beyond them nothing new is fetched.

@@ -11,7 +11,6 @@
 
 mod announcer;
 mod assigner;
-pub mod bitfield;
 mod catalogue;
 mod channels;
 mod circles;
@@ -26,15 +25,11 @@ pub mod door;
 mod downloader;
 mod flights;
 mod flow;
-pub mod geometry;
 mod http;
-pub mod id;
 pub mod limits;
 mod links;
 mod looks;
-pub mod manifest;
 mod mirror;
-pub mod name;
 mod neighbourhood;
 pub mod peer;
 pub mod picker;
@@ -48,12 +43,10 @@ mod shown;
 mod spools;
 pub mod status;
 pub mod tactics;
-pub mod time;
 mod timers;
 pub mod topology;
 mod uploader;
 
-pub use bitfield::Bitfield;
 pub use door::{
     BrokenWhy, BufferId, ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
@@ -61,13 +54,9 @@ pub use door::{
     Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource,
     SpoolId, StoreJob, StoreReply, Voice,
 };
-pub use geometry::Geometry;
-pub use id::{ContentId, PeerId};
 pub use limits::Limits;
-pub use manifest::Manifest;
 pub use peer::{Config, Peer};
 pub use rng::Rng;
 pub use status::Status;
 pub use tactics::Tactics;
-pub use time::Time;
 pub use topology::{Place, Topology};

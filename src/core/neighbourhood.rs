@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::core::geometry::Geometry;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::topology::{Place, Topology};
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
 
 /// An endpoint that was named.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::core::announcer::Announcer;
 use crate::core::assigner::Assigner;
-use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
 use crate::core::connections::Connections;
@@ -21,9 +20,7 @@ use crate::core::downloader::Downloader;
 use crate::core::flow::idle::Idleness;
 use crate::core::flow::leave::Leaving;
 use crate::core::flow::look::Sought;
-use crate::core::geometry::Geometry;
 use crate::core::http::Readers;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::looks::Looks;
@@ -36,10 +33,13 @@ use crate::core::rng::Rng;
 use crate::core::searches::{Purpose, Searches};
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
-use crate::core::time::Time;
 use crate::core::timers::{Timer, Timers};
 use crate::core::topology::Topology;
 use crate::core::uploader::Uploader;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::push::Outgoing;
 
 /// What a peer is told at its start.

@@ -1,7 +1,7 @@
 //! Which chunk next: a pure function of who has what.
 
-use crate::core::bitfield::Bitfield;
 use crate::core::rng::Rng;
+use crate::types::bitfield::Bitfield;
 
 /// Fewer chunks are not asked for at once, where there are enough.
 const WINDOW_FEW: u32 = 8;

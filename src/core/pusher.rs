@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef, Recipient};
-use crate::core::id::{ContentId, PeerId};
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 
 /// When the LAN is asked who is there, after a recipient was first looked for.
 const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::Limits;
-use crate::core::name::{Layout, destination};
 use crate::core::rng::Rng;
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::name::{Layout, destination};
+use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
 /// When a search asks for what it looks for, after its beginning.

@@ -1,6 +1,6 @@
 //! What of a content one connection is shown, where that is not all that is here.
 
-use crate::core::bitfield::Bitfield;
+use crate::types::bitfield::Bitfield;
 
 /// Some chunks of what we have, in the order in which they were shown.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ClassicContent, PeerRef};
-use crate::core::id::{ContentId, PeerId};
+use crate::types::id::{ContentId, PeerId};
 
 /// What the peer knows and does at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

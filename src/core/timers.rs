@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 
 /// A thing that waits for a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

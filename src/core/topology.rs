@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::geometry::{Geometry, GeometryError};
+use crate::types::geometry::{Geometry, GeometryError};
 
 /// How peers are arranged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use line::{Line, Standing};
 use uplink::Uplink;
 

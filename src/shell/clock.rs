@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::core::Time;
+use crate::types::Time;
 
 /// Counts from its making.
 #[derive(Debug, Clone, Copy)]

@@ -12,10 +12,11 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use crate::core::{ConnId, Time};
+use crate::core::ConnId;
 use crate::shell::pace::{Pace, UNSENT_BYTES};
 use crate::shell::ready::ReadyQueue;
 use crate::shell::sockets;
+use crate::types::Time;
 
 /// How long a socket lingers.
 const LINGER_MAX: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::core::Time;
+use crate::types::Time;
 
 /// The least, however slow the link of this host is: fewer mean to be woken all the time.
 const UNSENT_BYTES_MIN: u32 = 32 << 10;

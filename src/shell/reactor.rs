@@ -13,8 +13,8 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::core::status::{DownloadStatus, NeighboursStatus};
 use crate::core::{
-    Bitfield, BrokenWhy, ClassicConfig, Command, Config, ConnId, ContentId, Event, Fault, ForeignConfig,
-    Geometry, HttpConfig, Input, Peer, Status,
+    BrokenWhy, ClassicConfig, Command, Config, ConnId, Event, Fault, ForeignConfig, HttpConfig, Input, Peer,
+    Status,
 };
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
@@ -28,6 +28,7 @@ use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
 use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store};
+use crate::types::{Bitfield, ContentId, Geometry};
 use crate::wire::push::NAMED_LOG;
 
 const SIGNALS: Token = Token(0);

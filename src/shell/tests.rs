@@ -7,10 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::core::name::Layout;
-use crate::core::{Command, Event, Geometry, Limits, PeerId};
+use crate::core::{Command, Event, Limits};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent};
 use crate::store::{OnConflict, StoreConfig};
+use crate::types::name::Layout;
+use crate::types::{Geometry, PeerId};
 use crate::wire::frame;
 use crate::wire::message::{Frame, Hello, Wanted};
 
@@ -300,7 +301,7 @@ fn frames_beyond_those_of_one_turn_are_handled_without_another_byte_from_the_soc
     for _ in 0..Limits::default().frames_at_once_max * turns_needed {
         frame::encode(&Frame::Ping, &mut said);
     }
-    let content = crate::core::ContentId([9; 32]);
+    let content = crate::types::ContentId([9; 32]);
     frame::encode(&Frame::Open { channel: 0, content, size: 0, chunk_bytes: 0 }, &mut said);
     other.write_all(&said).unwrap();
     let (mut decoder, mut turns, mut pongs) = (frame::Decoder::default(), 0, 0);

@@ -7,10 +7,11 @@
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::core::geometry::GeometryError;
-use crate::core::manifest::{ChainingValue, PAGE_VALUES_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
-use crate::core::{ContentId, Geometry, Manifest, Rng};
-use crate::wire::message::ManifestPage;
+use crate::core::Rng;
+use crate::types::geometry::GeometryError;
+use crate::types::manifest::ManifestPage;
+use crate::types::manifest::{ChainingValue, PAGE_VALUES_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
+use crate::types::{ContentId, Geometry, Manifest};
 
 /// One content of a scenario.
 #[derive(Debug)]

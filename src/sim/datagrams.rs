@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::{DatagramTo, IfaceId, Input, Rng, Time};
+use crate::core::{DatagramTo, IfaceId, Input, Rng};
 use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::scenario::Nature;
 use crate::sim::simulation::Simulation;
+use crate::types::Time;
 
 /// How late a datagram comes that others overtake.
 const LATE_MAX: Duration = Duration::from_millis(100);

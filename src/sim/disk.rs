@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::core::{
-    Bitfield, BufferId, ClassicJob, ContentId, ForeignJob, ForeignReply, Geometry, Rng, SpanFault, StoreJob,
-    StoreReply, Time,
-};
+use crate::core::{BufferId, ClassicJob, ForeignJob, ForeignReply, Rng, SpanFault, StoreJob, StoreReply};
 use crate::sim::classic::Shelf;
 use crate::sim::content::SimContent;
 use crate::sim::field::Tray;
 use crate::sim::scenario::DiskSpec;
+use crate::types::{Bitfield, ContentId, Geometry, Time};
 
 /// The contents of the world, which disks and the wire name by their index.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::core::{Rng, Time};
+use crate::core::Rng;
 use crate::sim::scenario::{Action, HostSpec, Nature, Scenario, Target};
+use crate::types::Time;
 
 /// Faults happen before this.
 const CHAOS: Duration = Duration::from_secs(60);

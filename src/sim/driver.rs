@@ -1,9 +1,7 @@
 //! The driver's discipline, as the real one has it: one mutation, then drain; read only what is expected, write only
 //! what is asked for and fits; visit a connection only when it woke or its socket became ready.
 
-use crate::core::{
-    ClassicJob, Command, ConnId, DatagramTo, Input, Output, Segment, StoreJob, StoreReply, Time,
-};
+use crate::core::{ClassicJob, Command, ConnId, DatagramTo, Input, Output, Segment, StoreJob, StoreReply};
 use crate::sim::disk::StoreTask;
 use crate::sim::field::Next;
 use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
@@ -13,6 +11,7 @@ use crate::sim::scenario::Nature;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Phase, StreamRef};
 use crate::sim::transfer::Step;
+use crate::types::Time;
 
 /// What one visit moves at most in each direction, in bytes, before others have their turn.
 const VISIT_BYTES: u64 = 1 << 20;

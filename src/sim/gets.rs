@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::{ContentId, Event, FailReason, Time};
+use crate::core::{Event, FailReason};
+use crate::types::{ContentId, Time};
 
 /// How one download of one host ended, as far as it did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::{Config, ConnId, Peer, Rng, Time};
+use crate::core::{Config, ConnId, Peer, Rng};
 use crate::sim::classic::{ClassicGets, Foreign};
 use crate::sim::disk::Disk;
 use crate::sim::gets::Gets;
 use crate::sim::hostile::Hostile;
 use crate::sim::scenario::{HostSpec, Nature};
 use crate::sim::tcp::StreamRef;
+use crate::types::Time;
 
 /// The port of discovery, shared by all, and the TCP port of every peer.
 pub(super) const DISCOVERY_PORT: u16 = 7117;

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::{BrokenWhy, ConnId, Input, Time};
+use crate::core::{BrokenWhy, ConnId, Input};
 use crate::sim::host::{DISCOVERY_PORT, number_of};
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{End, Phase, Socket, Stream, StreamRef};
+use crate::types::Time;
 
 /// What a dial to an address where no machine answers takes to fail.
 const NO_ANSWER: Duration = Duration::from_secs(3);

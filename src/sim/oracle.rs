@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::{Bitfield, ConnId, ContentId, DatagramTo, Event, Limits, Time};
+use crate::core::{ConnId, DatagramTo, Event, Limits};
 use crate::sim::disk::{Disk, Library};
 use crate::sim::host::{Host, number_of};
 use crate::sim::scenario::{PlaceSpec, Scenario};
 use crate::sim::tcp::{Phase, Streams};
+use crate::types::{Bitfield, ContentId, Time};
 use crate::wire::datagram::{self, DATAGRAM_BYTES_MAX};
 use crate::wire::message::Datagram;
 

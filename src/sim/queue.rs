@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::core::{BrokenWhy, ConnId, Rng, Time};
+use crate::core::{BrokenWhy, ConnId, Rng};
 use crate::sim::tcp::StreamRef;
+use crate::types::Time;
 
 /// One thing that will happen. `end` is 0 for the side that dialled and 1 for the side that accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

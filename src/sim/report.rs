@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::core::{ContentId, Event, Time};
+use crate::core::Event;
 use crate::sim::gets::Outcome;
 use crate::sim::scenario::Scenario;
+use crate::types::{ContentId, Time};
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

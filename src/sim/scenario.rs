@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::core::{Limits, Time};
+use crate::core::Limits;
 use crate::sim::classic::{ClassicSpec, ForeignSpec};
 use crate::sim::field::TakesSpec;
 use crate::sim::hostile::HostileSpec;
+use crate::types::Time;
 use crate::wire::push::Form;
 
 /// A whole simulated world. Everything else that happens follows from it.

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::core::geometry::GeometryError;
-use crate::core::name::Layout;
-use crate::core::{Command, Config, ConnId, Event, Geometry, Input, Place, Rng, Time, Topology};
+use crate::core::{Command, Config, ConnId, Event, Input, Place, Rng, Topology};
 use crate::sim::classic::ClassicWatch;
 use crate::sim::content::SimContent;
 use crate::sim::datagrams::Packet;
@@ -27,6 +25,9 @@ use crate::sim::scenario::{Action, Nature, PlaceSpec, Scenario, Target};
 use crate::sim::swarm::Spread;
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::sim::trace::Trace;
+use crate::types::geometry::GeometryError;
+use crate::types::name::Layout;
+use crate::types::{Geometry, Time};
 use crate::wire::message::Wanted;
 
 /// The ticket of what a host mirrors; no get has it.

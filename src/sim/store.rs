@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use chrono::NaiveDateTime;
 
 use crate::core::{
-    Bitfield, BufferId, ChunkBytes, ClassicJob, ClassicReply, ContentId, Fault, FaultKind, Manifest,
-    PartState, Rng, SpanFault, StoreJob, StoreReply,
+    BufferId, ChunkBytes, ClassicJob, ClassicReply, Fault, FaultKind, PartState, Rng, SpanFault, StoreJob,
+    StoreReply,
 };
 use crate::sim::disk::{Disk, File, Library};
+use crate::types::manifest::ManifestPage;
+use crate::types::{Bitfield, ContentId, Manifest};
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::announcement::BatchChunk;
-use crate::wire::message::ManifestPage;
 
 impl Disk {
     /// Does one job of the core's at once.

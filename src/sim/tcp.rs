@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::core::{ConnId, Time};
+use crate::core::ConnId;
 use crate::sim::classic::ClassicTap;
 use crate::sim::network::index;
 use crate::sim::tap::Tap;
+use crate::types::Time;
 
 /// A pipe keeps so many bytes of memory for control bytes while there are none: pages are rare, and pipes are many.
 const CONTROL_KEPT_BYTES: usize = 1 << 10;

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use crate::core::{ContentId, Fault, FaultKind, Manifest, SpanFault};
+use crate::core::{Fault, FaultKind, SpanFault};
 use crate::store::fault;
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::store::part::Part;
 use crate::store::resume::manifest_of_small;
+use crate::types::{ContentId, Manifest};
 
 /// A download that is being filled.
 #[derive(Debug)]

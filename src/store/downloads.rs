@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::core::Geometry;
-use crate::core::{
-    Bitfield, BufferId, ContentId, Fault, FaultKind, Manifest, PartState, SpanFault, StoreReply,
-};
+use crate::core::{BufferId, Fault, FaultKind, PartState, SpanFault, StoreReply};
 use crate::store::fs::Fs;
 use crate::store::hash::now_ns;
 use crate::store::helper::{Helper, NewFile, Outcome, Write};
@@ -23,6 +20,8 @@ use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names, Target};
 use crate::store::{OnConflict, StoreConfig};
 use crate::store::{copying, fault};
+use crate::types::Geometry;
+use crate::types::{Bitfield, ContentId, Manifest};
 
 /// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
 const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;

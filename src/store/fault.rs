@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind};
+use crate::types::name::quoted;
 
 /// The fault that `errno` is, met while doing `what` (a verb) to `path`, a file that is only read.
 pub(crate) fn reading(what: &str, path: &Path, errno: Errno) -> Fault {

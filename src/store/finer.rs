@@ -1,10 +1,10 @@
 //! Values of smaller units than a manifest has, kept so that each of many who ask does not have the whole file hashed anew.
 
-use crate::core::manifest::ChainingValue;
-use crate::core::{ContentId, Geometry};
+use crate::types::manifest::ChainingValue;
+use crate::types::{ContentId, Geometry};
 
 /// The values of one content in one unit size, as far as they were computed: 33 bytes a unit, of which there are at most
-/// [`crate::core::geometry::UNITS_MAX`].
+/// [`crate::types::geometry::UNITS_MAX`].
 #[derive(Debug, Default)]
 pub(crate) struct FinerValues {
     of: Option<(ContentId, Geometry)>,

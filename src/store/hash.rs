@@ -7,10 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::manifest::ManifestBuilder;
-use crate::core::{ContentId, Fault, FaultKind, Geometry, Manifest};
+use crate::core::{Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
+use crate::types::manifest::ManifestBuilder;
+use crate::types::{ContentId, Geometry, Manifest};
 
 /// The bytes that one slice of hashing takes.
 pub(crate) const SLICE_BYTES: usize = 1 << 20;

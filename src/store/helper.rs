@@ -15,13 +15,14 @@ use std::thread::{JoinHandle, available_parallelism};
 
 use rustix::io::Errno;
 
-use crate::core::{BufferId, ContentId, Fault, FaultKind};
+use crate::core::{BufferId, Fault, FaultKind};
 use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::part::LockedFile;
 use crate::store::publish::{self, BATCH_MAX, Failure, Goal, Publisher};
 use crate::store::target::Names;
+use crate::types::ContentId;
 
 /// Chunks that may be with the helper at once: enough to write while the loop has the processor's time for itself, few
 /// enough to leave most of the buffers for what is on its way here.

@@ -12,9 +12,9 @@ use std::path::Path;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::core::ContentId;
 use crate::store::bad;
 use crate::store::fs::{Fs, FsResult, Make, Stamp};
+use crate::types::ContentId;
 
 /// The version of the lines this crate writes.
 const LINE_VERSION: u32 = 1;

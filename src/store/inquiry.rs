@@ -5,12 +5,13 @@
 
 use blake3::hazmat::HasherExt;
 
-use crate::core::manifest::{ChainingValue, Manifest, ManifestBuilder, PAGE_VALUES_MAX, SizeProof};
-use crate::core::{ConnId, ContentId, Geometry, SpanFault, StoreReply};
+use crate::core::{ConnId, SpanFault, StoreReply};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::manifests::Manifests;
-use crate::wire::message::ManifestPage;
+use crate::types::manifest::ManifestPage;
+use crate::types::manifest::{ChainingValue, Manifest, ManifestBuilder, PAGE_VALUES_MAX, SizeProof};
+use crate::types::{ContentId, Geometry};
 
 /// A question on its way to an answer.
 #[derive(Debug)]

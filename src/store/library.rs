@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use crate::core::{ClassicReply, ContentId, ForeignReply, SpanFault, SpoolId, StoreReply};
+use crate::core::{ClassicReply, ForeignReply, SpanFault, SpoolId, StoreReply};
 use crate::store::StoreEvent;
 use crate::store::finer::FinerValues;
 use crate::store::fs::{Fs, Stamp};
@@ -12,6 +12,7 @@ use crate::store::hash::Hashed;
 use crate::store::index::Index;
 use crate::store::manifests::Manifests;
 use crate::store::served::{Place, Served, Withdrawal, name_of};
+use crate::types::ContentId;
 
 /// What the works of the store share.
 #[derive(Debug)]

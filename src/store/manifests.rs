@@ -8,10 +8,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
-use crate::core::manifest::{PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
-use crate::core::{ContentId, Geometry, Manifest};
 use crate::store::fs::{Fs, FsResult, Make};
+use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
+use crate::types::manifest::{PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
+use crate::types::{ContentId, Geometry, Manifest};
 
 /// Manifests kept in memory at most.
 const KEPT_MAX: usize = 16;
@@ -114,7 +114,7 @@ impl Manifests {
 
 /// The most bytes an encoded manifest has.
 pub(crate) const ENCODED_BYTES_MAX: u64 = HEADER_BYTES as u64
-    + crate::core::geometry::UNITS_MAX * 32
+    + crate::types::geometry::UNITS_MAX * 32
     + PROOF_TAIL_BYTES_MAX as u64
     + PROOF_LEFT_MAX as u64 * 32;
 

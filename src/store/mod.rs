@@ -54,10 +54,7 @@ pub use buffers::Buffers;
 pub use hash::hash_path;
 pub use peek::peek;
 
-use crate::core::name::Layout;
-use crate::core::{
-    ContentId, Fault, FaultKind, Geometry, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply,
-};
+use crate::core::{Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};
 use crate::store::copying::{Copied, Copying};
 use crate::store::downloads::{Downloads, Fill};
@@ -68,6 +65,8 @@ use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
 use crate::store::scan::Scan;
+use crate::types::name::Layout;
+use crate::types::{ContentId, Geometry};
 
 /// Where the store keeps things and how it treats what is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::name::Layout;
-use crate::core::{ContentId, Fault, FaultKind, Geometry, PartState};
+use crate::core::{Fault, FaultKind, PartState};
 use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
@@ -20,6 +19,8 @@ use crate::store::publish::WHOLE_BYTES_MAX;
 use crate::store::resume::{self, Resumable};
 use crate::store::served::Place;
 use crate::store::target::{Folder, NUMBER_MAX, Names, Target, numbered};
+use crate::types::name::Layout;
+use crate::types::{ContentId, Geometry};
 
 /// A download that is being looked for on disk.
 #[derive(Debug)]

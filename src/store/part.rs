@@ -7,11 +7,12 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::{Bitfield, ContentId, Fault, FaultKind, Manifest, SpanFault};
+use crate::core::{Fault, FaultKind, SpanFault};
 use crate::store::fault;
 use crate::store::fs::{Fs, Make, Stamp};
 use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names};
+use crate::types::{Bitfield, ContentId, Manifest};
 
 /// How often a part that somebody renames while it is opened is looked for again.
 const OPEN_TRIES_MAX: u32 = 3;

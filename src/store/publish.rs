@@ -10,12 +10,13 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
-use crate::core::{ContentId, Fault, FaultKind, SpoolId};
+use crate::core::{Fault, FaultKind, SpoolId};
 use crate::store::OnConflict;
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
 use crate::store::target::{NUMBER_MAX, Names, numbered};
+use crate::types::ContentId;
+use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
 
 /// Parts that share one sync of their folder at most.
 pub(crate) const BATCH_MAX: usize = 256;

@@ -3,9 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::core::geometry::NATIVE_CHUNK_BYTES_MIN;
-use crate::core::manifest::ManifestBuilder;
-use crate::core::{Bitfield, ContentId, Fault, Geometry, Manifest};
+use crate::core::Fault;
 use crate::store::bad;
 use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
@@ -14,6 +12,9 @@ use crate::store::library::Library;
 use crate::store::part::{LockedFile, Part};
 use crate::store::state::{Found, StateFile};
 use crate::store::target::{Folder, Names};
+use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
+use crate::types::manifest::ManifestBuilder;
+use crate::types::{Bitfield, ContentId, Geometry, Manifest};
 
 /// A part that is open, with what it is said to have.
 #[derive(Debug)]

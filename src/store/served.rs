@@ -11,8 +11,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use slab::Slab;
 
-use crate::core::{ContentId, SpanFault};
+use crate::core::SpanFault;
 use crate::store::fs::{Fs, FsResult, Look, Stamp};
+use crate::types::ContentId;
 
 /// Files kept open at most, beyond the folders.
 const OPEN_MAX: usize = 256;

@@ -10,9 +10,9 @@ use std::path::Path;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::{Bitfield, ContentId, Manifest};
 use crate::store::fs::{Fs, FsResult, Make, Stamp};
 use crate::store::manifests::{self, ENCODED_BYTES_MAX};
+use crate::types::{Bitfield, ContentId, Manifest};
 
 /// The first bytes of a state file; the digit is the version.
 const MAGIC: [u8; 4] = *b"CCS1";
@@ -265,8 +265,8 @@ fn boot_id(fs: &Fs) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::Geometry;
-    use crate::core::manifest::ManifestBuilder;
+    use crate::types::Geometry;
+    use crate::types::manifest::ManifestBuilder;
 
     const PART: Stamp = Stamp { dev: 1, ino: 2, size: 3 << 14, mtime_ns: 4, ctime_ns: 5 };
     const BOOT: Option<[u8; 16]> = Some([6; 16]);

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{ContentId, Fault, FaultKind, Geometry};
+use crate::core::{Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult, Make};
+use crate::types::{ContentId, Geometry};
 
 /// The most bytes of a file name.
 const FILE_NAME_BYTES_MAX: usize = 255;

@@ -13,12 +13,13 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::name::{Layout, local_file_name, local_path, quoted};
-use crate::core::{ContentId, Fault, FaultKind};
+use crate::core::{Fault, FaultKind};
 use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::listing::Listing;
 use crate::store::{OnConflict, StoreConfig};
+use crate::types::ContentId;
+use crate::types::name::{Layout, local_file_name, local_path, quoted};
 
 /// The most bytes of a file name.
 const FILE_NAME_BYTES_MAX: usize = 255;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::id::PeerId;
+use crate::types::id::PeerId;
 use crate::wire::message::{
     Announcement, Datagram, Entry, NAME_BYTES_MAX, PORT_MIN, PROTOCOL_VERSION, Query, Wanted,
 };
@@ -260,7 +260,7 @@ impl std::error::Error for DatagramError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::ContentId;
+    use crate::types::id::ContentId;
     use proptest::prelude::*;
 
     fn entry() -> impl Strategy<Value = Entry> {

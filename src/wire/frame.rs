@@ -8,7 +8,7 @@ mod kind;
 
 use std::fmt;
 
-use crate::core::geometry::UNITS_MAX;
+use crate::types::geometry::UNITS_MAX;
 use crate::wire::message::{CataloguePage, Entry, Frame};
 
 /// The most bytes of a control frame, length field excluded; only of [`Frame::HaveMap`] there may be more.
@@ -170,7 +170,7 @@ impl Decoder {
 ///
 /// User names, agents and reasons that are too long are cut. For the rest the caller answers: that what is wanted,
 /// the entries and offers are legal and a catalogue page is not too long (see [`catalogue_page`]), that a manifest page is
-/// one of [`crate::core::Manifest::page`], that a range of chunks is not empty, and that ports are at least
+/// one of [`crate::types::Manifest::page`], that a range of chunks is not empty, and that ports are at least
 /// [`crate::wire::message::PORT_MIN`]. The other side's decoder refuses what is not so.
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
     let begin = out.len();

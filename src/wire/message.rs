@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use offer::{Answer, Delivery, Offer, OfferAnswer, OfferOutcome};
 
-use crate::core::id::{ContentId, PeerId};
-use crate::core::manifest::{ChainingValue, SizeProof};
-use crate::wire::glob;
+use crate::types::glob;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::manifest::ManifestPage;
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -17,11 +17,6 @@ pub const NAME_BYTES_MAX: usize = 1024;
 
 /// The lowest port that a peer may say it listens on: nobody is to be sent to another's system services.
 pub const PORT_MIN: u16 = 1024;
-
-/// The most wildcards (`*`, `?` and brackets) of a pattern.
-pub const WILDCARDS_MAX: usize = glob::WILDCARDS_MAX;
-/// The most bytes inside the brackets of a pattern, all of them together.
-pub const BRACKET_BYTES_MAX: usize = glob::BRACKET_BYTES_MAX;
 
 /// What somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,8 +35,8 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, patterns within [`WILDCARDS_MAX`]
-    /// and [`BRACKET_BYTES_MAX`], prefixes of 1 to 63 lower-case hexadecimal digits.
+    /// Whether this may stand on the wire: texts of 1 to [`NAME_BYTES_MAX`] bytes, patterns within [`glob::WILDCARDS_MAX`]
+    /// and [`glob::BRACKET_BYTES_MAX`], prefixes of 1 to 63 lower-case hexadecimal digits.
     pub fn is_legal(&self) -> bool {
         match self {
             Wanted::All | Wanted::Id(_) => true,
@@ -266,23 +261,6 @@ impl RefuseReason {
             _ => return None,
         })
     }
-}
-
-/// The first page of a manifest carries the size proof; each page carries values in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestPage {
-    /// The sender's channel.
-    pub channel: u32,
-    /// The content's size in bytes.
-    pub size: u64,
-    /// The chunk size in bytes.
-    pub chunk_bytes: u32,
-    /// The index of the first value.
-    pub first: u32,
-    /// The values: as many as there are from `first` on, at most 1,024.
-    pub values: Vec<ChainingValue>,
-    /// The size proof; only in the page whose `first` is 0.
-    pub proof: Option<SizeProof>,
 }
 
 /// One native control frame. Chunks are not among them: their payload never is a message

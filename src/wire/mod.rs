@@ -8,7 +8,6 @@
 pub mod classic;
 pub mod datagram;
 pub mod frame;
-mod glob;
 pub mod http;
 mod json;
 pub mod message;

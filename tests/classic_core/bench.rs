@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use chunkcast::core::{
-    ChunkBytes, ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, ContentId,
-    DatagramTo, DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource,
-    SpoolId, StoreJob, StoreReply, Time, Voice,
+    ChunkBytes, ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, DatagramTo,
+    DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource, SpoolId, StoreJob,
+    StoreReply, Voice,
 };
+use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::classic::announcement::BatchChunk;
 use chunkcast::wire::classic::records::Dictionary;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};

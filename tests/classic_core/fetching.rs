@@ -130,7 +130,7 @@ fn what_nobody_delivers_is_told_and_what_came_is_kept() {
     let (mut bench, file) = (Bench::new(config()), content(1_003));
     bench.hear(host(2), &announces(Dialect::A, &file, 1..=4));
     bench.get("forest", 5_000);
-    while bench.now < chunkcast::core::Time::from_millis(20_000) {
+    while bench.now < chunkcast::types::Time::from_millis(20_000) {
         while !bench.dials.is_empty() {
             let (conn, name) = asked(&mut bench, 5001);
             if name.index() != 3 {
@@ -278,7 +278,7 @@ fn lies_and_floods_cost_the_holder_and_not_more() {
         let mut bench = Bench::new(config());
         bench.hear(host(2), &announces(dialect, &file, [1]));
         bench.get("forest", 1_000);
-        while bench.now < chunkcast::core::Time::from_millis(5_000) {
+        while bench.now < chunkcast::types::Time::from_millis(5_000) {
             if !bench.dials.is_empty() {
                 let (conn, _) = asked(&mut bench, dialect.tcp_port());
                 bench.says(conn, bytes, 64 << 10);
@@ -405,7 +405,7 @@ fn a_conflict_stays_one_when_nobody_else_delivers_the_chunk() {
     bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
     bench.hear(host(3), &announces(Dialect::A, &file, [2]));
     bench.get("forest", 60_000);
-    while bench.now < chunkcast::core::Time::from_millis(5_000) {
+    while bench.now < chunkcast::types::Time::from_millis(5_000) {
         while let Some((conn, to)) = bench.dials.pop_front() {
             bench.dials.push_front((conn, to));
             let (conn, name) = asked(&mut bench, 5001);

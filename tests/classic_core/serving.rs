@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chunkcast::core::{ClassicEvent, ContentId, Input, Segment, SpanFault, SpanSource};
+use chunkcast::core::{ClassicEvent, Input, Segment, SpanFault, SpanSource};
+use chunkcast::types::ContentId;
 use chunkcast::wire::classic::answer::{self, AnswerStep};
 use chunkcast::wire::classic::{ChunkName, Dialect, request};
 

@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chunkcast::core::{
-    BrokenWhy, Command, ContentId, Event, Input, Limits, PartState, PeerId, StoreJob, StoreReply, Time,
-};
+use chunkcast::core::{BrokenWhy, Command, Event, Input, Limits, PartState, StoreJob, StoreReply};
+use chunkcast::types::{ContentId, PeerId, Time};
 use chunkcast::wire::datagram;
 use chunkcast::wire::message::{Announcement, CataloguePage, CatalogueRequest, Entry, Frame, Hello, Wanted};
 

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chunkcast::core::name::Layout;
 use chunkcast::core::{
-    BrokenWhy, Command, ConnId, Event, Input, Limits, Place, Recipient, StoreReply, Time, Topology,
+    BrokenWhy, Command, ConnId, Event, Input, Limits, Place, Recipient, StoreReply, Topology,
 };
+use chunkcast::types::Time;
+use chunkcast::types::name::Layout;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{CataloguePage, Frame, Wanted};
 

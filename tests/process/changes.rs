@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 use serde_json::Value;
 
 use crate::child::{Child, Ended, Trap, chunk_lines};

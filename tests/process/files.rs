@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use blake3::Hasher;
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 
 /// One mebibyte.
 pub(crate) const MIB: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
-use chunkcast::core::{ContentId, PeerId};
+use chunkcast::types::{ContentId, PeerId};
 use chunkcast::wire::frame::{self, Decoded, Decoder};
 use chunkcast::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 

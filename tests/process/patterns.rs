@@ -5,7 +5,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use chunkcast::core::PeerId;
+use chunkcast::types::PeerId;
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame;
 use chunkcast::wire::message::{CatalogueRequest, Frame, Hello, PROTOCOL_VERSION, Query, Wanted};

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 
-use chunkcast::core::PeerId;
+use chunkcast::types::PeerId;
 use chunkcast::wire::message::{Announcement, Frame, Hello, PROTOCOL_VERSION, Query, Wanted};
 use chunkcast::wire::{datagram, frame};
 

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 use serde_json::Value;
 
 use crate::child::{Child, Ended, Launch, Trap};

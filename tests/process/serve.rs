@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chunkcast::core::ContentId;
+use chunkcast::types::ContentId;
 use rustix::process::Signal;
 
 use crate::child::{Child, Launch};

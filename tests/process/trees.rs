@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use chunkcast::core::{ContentId, PeerId};
+use chunkcast::types::{ContentId, PeerId};
 use chunkcast::wire::datagram;
 use chunkcast::wire::message::{Announcement, Entry};
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chunkcast::core::manifest::ManifestBuilder;
-use chunkcast::core::{Bitfield, ContentId, Geometry, Manifest, PeerId};
+use chunkcast::types::manifest::ManifestBuilder;
+use chunkcast::types::{Bitfield, ContentId, Geometry, Manifest, PeerId};
 use chunkcast::wire::datagram;
 use chunkcast::wire::frame::{self, Decoded, Decoder};
 use chunkcast::wire::message::{

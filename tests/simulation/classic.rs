@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{ClassicEvent, ClassicFailure, DictionaryUse, Event, Time};
+use chunkcast::core::{ClassicEvent, ClassicFailure, DictionaryUse, Event};
 use chunkcast::sim::{
     Action, ClassicOutcome, ClassicSpec, DiskSpec, Failure, ForeignSpec, HostSpec, Manner, Report, Scenario,
     Simulation,
 };
+use chunkcast::types::Time;
 use chunkcast::wire::classic::{ChunkName, Dialect};
 
 use super::{must, seconds, world};

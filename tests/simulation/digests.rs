@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{Limits, Time};
+use chunkcast::core::Limits;
 use chunkcast::sim::{
     Churn, HostSpec, HostileSpec, Hostility, Join, PlaceSpec, Scenario, Swarm, SwarmSpec, Target,
 };
+use chunkcast::types::Time;
 
 use super::{FAST_ETHERNET, MIB, must, seconds, world};
 

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{ForeignFailure, Time};
+use chunkcast::core::ForeignFailure;
 use chunkcast::sim::{Action, Failure, HostSpec, PushOutcome, Report, Scenario, Simulation, TakesSpec};
+use chunkcast::types::Time;
 use chunkcast::wire::push::Form;
 
 use super::{must, seconds, world};

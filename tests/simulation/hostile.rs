@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use chunkcast::core::{Event, Time};
+use chunkcast::core::Event;
 use chunkcast::sim::{Failure, HostSpec, HostileSpec, Hostility, Outcome, Scenario, Simulation, Target};
+use chunkcast::types::Time;
 
 use super::{FAST_ETHERNET, MIB, must, one_to_many, seconds, world};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chunkcast::core::Time;
 use chunkcast::sim::{Action, Churn, HostSpec, Join, Swarm, SwarmFigures, SwarmSpec, Target};
+use chunkcast::types::Time;
 
 use super::{FAST_ETHERNET, MIB, finished_at, must, one_to_many, seconds, world};
 

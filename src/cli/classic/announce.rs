@@ -11,9 +11,9 @@ use crate::cli::classic::{self, until_ended};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::core::name::printable;
 use crate::core::{ClassicEvent, Voice};
 use crate::shell::terminal;
+use crate::types::name::printable;
 use crate::wire::classic::ChunkName;
 
 /// As JSON lines name it.

@@ -10,8 +10,8 @@ use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
 use crate::cli::wanted::shell_quoted;
-use crate::core::name::printable;
 use crate::core::{ClassicFailure, FaultKind};
+use crate::types::name::printable;
 use crate::wire::classic::ChunkName;
 
 /// The most names that are listed.

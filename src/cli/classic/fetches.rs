@@ -13,8 +13,8 @@ use crate::cli::json::{path_text, seconds};
 use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
-use crate::core::name::{local_file_name, printable};
 use crate::core::{ClassicEvent, ClassicFailure, Command};
+use crate::types::name::{local_file_name, printable};
 
 /// The most numbers of chunks in one line for people.
 const NUMBERS_MAX: usize = 16;

@@ -17,8 +17,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
-use crate::core::name::printable;
 use crate::core::{ClassicEvent, Voice};
+use crate::types::name::printable;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic peer";

@@ -10,7 +10,7 @@ use crate::cli::run::Run;
 use crate::cli::telling::COMPLAINTS_MAX;
 use crate::cli::transfer_log::Record;
 use crate::core::ClassicEvent;
-use crate::core::name::printable;
+use crate::types::name::printable;
 use crate::wire::classic::records::failure_line;
 use crate::wire::classic::{ChunkName, Dialect};
 

@@ -9,7 +9,7 @@ use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::core::ClassicEvent;
-use crate::core::name::printable;
+use crate::types::name::printable;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic upload";

@@ -5,8 +5,8 @@ use crate::cli::downloads::Downloads;
 use crate::cli::human;
 use crate::cli::run::Run;
 use crate::cli::wanted::Request;
-use crate::core::name::printable;
 use crate::core::{ClassicEvent, FailReason};
+use crate::types::name::printable;
 use crate::wire::classic::records::failure_line;
 use crate::wire::message::Wanted;
 

@@ -9,8 +9,8 @@ use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::progress::Pace;
 use crate::cli::run::Run;
-use crate::core::name::printable;
 use crate::core::status::DownloadStatus;
+use crate::types::name::printable;
 
 /// A download has at most one `progress` line in this time.
 pub(super) const PROGRESS_LINE_INTERVAL: Duration = Duration::from_millis(500);

@@ -16,10 +16,10 @@ use crate::cli::run::Run;
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::cli::viewing::{Look, Viewing, kind_words, look};
-use crate::core::name::printable;
 use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
 use crate::shell::ForeignPorts;
 use crate::store::classic::append_line;
+use crate::types::name::printable;
 use crate::wire::push::{Announced, Form, NAMED_LOG, NAMED_PORT};
 
 /// The flags of who receives from senders of the field.

@@ -17,9 +17,10 @@ use crate::cli::push::exit_of;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
-use crate::core::name::printable;
-use crate::core::{Command, ContentId, Event, ForeignEvent, ForeignFailure};
+use crate::core::{Command, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
+use crate::types::ContentId;
+use crate::types::name::printable;
 use crate::wire::push::{Form, Outgoing};
 
 /// How often it is told how much of a large file is read.

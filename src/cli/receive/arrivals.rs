@@ -10,7 +10,7 @@ use crate::cli::receive::incoming::Offer;
 use crate::cli::receive::tell_offer;
 use crate::cli::run::Run;
 use crate::cli::viewing::{Viewing, kind_words, look};
-use crate::core::ContentId;
+use crate::types::ContentId;
 
 /// The offers that were accepted and have not ended.
 #[derive(Debug, Default)]

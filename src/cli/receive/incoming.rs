@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::cli::human;
 use crate::cli::push::receiving::Push;
-use crate::core::{ContentId, PeerRef};
+use crate::core::PeerRef;
+use crate::types::ContentId;
 
 /// One of either.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::cli::push::receiving::Push;
 use crate::cli::receive::incoming::{Incoming, Offer};
-use crate::core::name::local_file_name;
-use crate::core::{ContentId, PeerId};
+use crate::types::name::local_file_name;
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::Answer;
 
 /// The room for what comes.

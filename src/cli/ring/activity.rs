@@ -8,8 +8,9 @@ use crate::cli::output::stamp;
 use crate::cli::run::Run;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::Record;
-use crate::core::name::printable;
-use crate::core::{ContentId, Event, PeerId, PeerRef};
+use crate::core::{Event, PeerRef};
+use crate::types::name::printable;
+use crate::types::{ContentId, PeerId};
 
 /// One thing that happened to a chunk, or to a list of chunks.
 struct Activity<'a> {

@@ -17,10 +17,11 @@ use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::Record;
-use crate::core::name::Layout;
-use crate::core::name::printable;
 use crate::core::status::NeighboursStatus;
-use crate::core::{Bitfield, ContentId, Event, FailReason, PeerId};
+use crate::core::{Event, FailReason};
+use crate::types::name::Layout;
+use crate::types::name::printable;
+use crate::types::{Bitfield, ContentId, PeerId};
 
 /// The first few missing chunks that are named.
 const MISSING_NAMED_MAX: usize = 8;

@@ -17,10 +17,11 @@ use crate::cli::ring::takers::{OwnerStands, Takers};
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::telling::Known;
 use crate::cli::units::{parse_duration, parse_size};
-use crate::core::name::printable;
 use crate::core::status::NeighboursStatus;
-use crate::core::{ContentId, Event, Geometry, Place, Topology};
+use crate::core::{Event, Place, Topology};
 use crate::shell::ShellEvent;
+use crate::types::name::printable;
+use crate::types::{ContentId, Geometry};
 
 const ABOUT: &str = "\
 Cut a file into chunks and hand each peer that comes a share of them: of N peers the k-th gets every N-th chunk, from \

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use crate::cli::ring::activity;
 use crate::cli::run::Run;
-use crate::core::name::printable;
-use crate::core::{Bitfield, ContentId, Fault, Geometry, PeerId, PeerRef};
+use crate::core::{Fault, PeerRef};
 use crate::store::summary::{Origin, Summary};
+use crate::types::name::printable;
+use crate::types::{Bitfield, ContentId, Geometry, PeerId};
 
 /// A summary of no more chunks is written anew with each of them; a longer one as often as the next says.
 const AT_ONCE_CHUNKS_MAX: usize = 128;
@@ -55,7 +56,7 @@ impl Records {
             return;
         }
         let known = run.known(&content).name;
-        let name = self.name.clone().or_else(|| crate::core::name::local_file_name(&known));
+        let name = self.name.clone().or_else(|| crate::types::name::local_file_name(&known));
         self.content = Some((content, cut));
         self.waiting = held.iter().collect();
         let name = name.unwrap_or_else(|| content.to_string());

@@ -14,8 +14,9 @@ use crate::cli::send::push_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
-use crate::core::{Command, ContentId, Event, PeerRef, PushEnd, PushEvent, Recipient};
+use crate::core::{Command, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
+use crate::types::ContentId;
 
 /// Offers that one recipient has open at once; the others wait here.
 const OPEN_MAX: usize = 16;

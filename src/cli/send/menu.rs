@@ -15,10 +15,10 @@ use crate::cli::output::Output;
 use crate::cli::push::sending::{self, resolved};
 use crate::cli::run::Run;
 use crate::cli::send::{SendArgs, parse_peer, send, start};
-use crate::core::name::printable;
 use crate::core::{Command, PeerRef};
 use crate::shell::{host, terminal};
 use crate::store::folder::{files_in, look};
+use crate::types::name::printable;
 use crate::wire::message::Wanted;
 use crate::wire::push::Form;
 

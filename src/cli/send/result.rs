@@ -111,7 +111,7 @@ fn nobody(who: &str, peers: usize, wait: Duration, port: u16) -> (String, Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::PeerId;
+    use crate::types::PeerId;
 
     #[test]
     fn codes_are_those_of_the_table() {

@@ -12,9 +12,10 @@ use crate::cli::json::{ContentEvent, Line, path_text, seconds};
 use crate::cli::run::Run;
 use crate::cli::transfer_log::Record;
 use crate::core::limits::MIRROR_STALL;
-use crate::core::name::printable;
-use crate::core::{ContentId, Event, FailReason, Geometry};
+use crate::core::{Event, FailReason};
 use crate::shell::ShellEvent;
+use crate::types::name::printable;
+use crate::types::{ContentId, Geometry};
 
 /// More changes than this in one interval are counted, not told one by one, to people.
 const TOLD_MAX: usize = 20;

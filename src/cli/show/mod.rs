@@ -11,7 +11,7 @@ mod table;
 
 use crate::cli::human;
 use crate::cli::show::kind::Kind;
-use crate::core::name::printable;
+use crate::types::name::printable;
 
 /// So many bytes of a file are looked at to show it.
 pub(crate) const LOOK_BYTES_MAX: usize = if cfg!(feature = "draw") { 16 << 20 } else { 1 << 20 };

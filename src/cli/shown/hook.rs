@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::cli::failure::Failure;
 use crate::cli::shown::Subject;
-use crate::core::name::printable;
 use crate::shell::aside::CommandQueue;
+use crate::types::name::printable;
 
 /// The variable that stands for the flag.
 pub(super) const VARIABLE: &str = "CHUNKCAST_ON_ERROR";

@@ -18,8 +18,8 @@ use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::core::ContentId;
 use crate::shell::aside::{CommandQueue, Detached};
+use crate::types::ContentId;
 use manner::{DialogMode, Manner, Surroundings};
 use report::Report;
 

@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use crate::core::Time;
 use crate::sim::{Spread, SwarmSpec};
+use crate::types::Time;
 
 /// Columns of time, and the most rows of chunks and of peers; each cell is so wide and high.
 const COLUMNS: usize = 240;

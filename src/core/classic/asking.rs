@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::door::{Expect, Segment, Sink, SpoolId};
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::classic::answer::{
     self, AnswerDecoder, AnswerError, AnswerHead, Asked, PayloadExtent, SIZE_DIGITS_MAX,
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::core::classic::asking::Asking;
 use crate::core::classic::serving::Serving;
 use crate::core::door::{ConnId, Expect, Segment};
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// One classic connection.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::classic::records::{Dictionary, Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
 

@@ -17,7 +17,7 @@ use crate::core::classic::holders::Holders;
 use crate::core::classic::shelf::Shelf;
 use crate::core::door::ConnId;
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// Rounds of announcements whose datagrams are remembered, to be known when they come back.
 const ROUNDS_KEPT: usize = 2;

@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
-use crate::core::id::ContentId;
-use crate::core::time::Time;
 use crate::core::uploader::is_progress;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::classic::answer::{self, AnswerStep};
 use crate::wire::classic::request::{Request, RequestDecoder, RequestError};
 use crate::wire::classic::{ChunkName, Dialect};

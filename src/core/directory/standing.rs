@@ -1,8 +1,8 @@
 //! How much is known for it that a peer is one, and which of those without a connection gives way to another.
 
 use crate::core::directory::By;
-use crate::core::id::PeerId;
 use crate::core::rng::Rng;
+use crate::types::id::PeerId;
 
 /// How much is known for a peer, at the address it has. When places are short, those for which least is known give way
 /// first.

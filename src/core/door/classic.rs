@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Fault};
-use crate::core::id::ContentId;
+use crate::types::id::ContentId;
 use crate::wire::classic::announcement::{BatchChunk, LocalTime};
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};

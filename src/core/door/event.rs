@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::door::{ClassicEvent, Fault, ForeignEvent, PushEvent, SpanFault};
-use crate::core::geometry::Geometry;
-use crate::core::id::{ContentId, PeerId};
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
 use crate::wire::message::Entry;
 
 /// A peer as events and logs name it.
@@ -82,7 +82,7 @@ pub enum FailReason {
 }
 
 /// What people, logs and scripts want to know. Text in it that came from the network is raw: whoever shows it
-/// escapes it with [`crate::core::name::printable`].
+/// escapes it with [`crate::types::name::printable`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A peer was heard for the first time.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::core::door::PeerRef;
-use crate::core::id::ContentId;
+use crate::types::id::ContentId;
 use crate::wire::message::{Answer, Delivery};
 
 /// Who a file is sent to.

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::{BufferId, ClassicJob, ClassicReply, ConnId, ForeignJob, ForeignReply, SpanFault};
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
-use crate::core::manifest::Manifest;
-use crate::core::name::Layout;
-use crate::wire::message::ManifestPage;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::manifest::Manifest;
+use crate::types::manifest::ManifestPage;
+use crate::types::name::Layout;
 
 /// A job for the store. Each has exactly one reply, at once or later; those of the classic dialects say which they have.
 #[derive(Debug)]

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Download;
 use crate::core::flights::Flight;
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::picker;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Frame;
 
 /// A late chunk that began so long ago gives up its memory when there is none left.

@@ -1,13 +1,13 @@
 //! A seed's part in a mesh: until each chunk has left once, each neighbour is shown what is assigned to it.
 
 use crate::core::assigner::{self, Assigner, Show};
-use crate::core::bitfield::Bitfield;
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::shown::Shown;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::bitfield::Bitfield;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 
 impl Peer {
     /// Somebody named a content that is here whole: from now on it is shown what is assigned to it, unless it was told

@@ -3,9 +3,9 @@
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::flights::Flight;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Frame;
 
 impl Peer {

@@ -3,14 +3,14 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::connection::{Channel, Connection, Phase};
 use crate::core::door::{ConnId, Event};
 use crate::core::flow::room::KEPT;
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Frame, RefuseReason};
 
 /// When no connection could give its channels to others, so long passes before all are looked at again.

@@ -3,7 +3,7 @@
 use crate::core::connection::Phase;
 use crate::core::door::{ConnId, Event, Expect};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::frame::{Decoded, FrameError};
 use crate::wire::message::Frame;
 

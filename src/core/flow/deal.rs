@@ -2,13 +2,13 @@
 
 use crate::core::dealer::Dealer;
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::picker::WINDOW_USUAL;
 use crate::core::shown::Shown;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::topology::{Place, Topology};
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 
 impl Peer {
     /// Somebody named a content that is dealt here: its place is taken.

@@ -8,11 +8,11 @@ use crate::core::announcer::Asker;
 use crate::core::directory::{By, Heard, Taken};
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::flow::look::is_found_at_once;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::rates::Standing;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::datagram::{self, DatagramError};
 use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::connection::{Incoming, Phase as ConnectionPhase};
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::{Phase, Storing, smoothed};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::time::Time;
 use crate::wire::message::RefuseReason;
 
 /// A peer that rejected a request is left alone for so long.

@@ -9,9 +9,9 @@ use crate::core::connection::Claim;
 use crate::core::directory::{By, Heard};
 use crate::core::door::{ConnId, Event, PeerRef};
 use crate::core::flow::link::SECOND;
-use crate::core::id::PeerId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::id::PeerId;
+use crate::types::time::Time;
 use crate::wire::message::Hello;
 
 impl Peer {

@@ -1,13 +1,13 @@
 //! Who has which chunks: what others tell, and what they are told.
 
-use crate::core::bitfield::Bitfield;
 use crate::core::catalogue::Holding;
 use crate::core::connection::{Channel, Connection, ListOut};
 use crate::core::door::ConnId;
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Frame;
 
 /// Chunks that one connection may tell again, in all; each costs work and tells nothing.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::core::connection::Channel;
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Frame;
 
 /// So many are told at once.

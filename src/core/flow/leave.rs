@@ -4,8 +4,8 @@ use crate::core::door::{ConnId, Event, FailReason};
 use crate::core::downloader::{Download, Phase};
 use crate::core::flow::conversation::LEAVING;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 
 /// A peer that is about to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::core::connection::{Connection, Identity, Phase};
 use crate::core::directory::{By, Heard};
 use crate::core::door::{BrokenWhy, ConnId, Event, Output, PeerRef};
-use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 
 /// Why a peer closes one of two connections that it has with another.

@@ -6,11 +6,11 @@ use std::ops::Bound;
 use crate::core::announcer::Asker;
 use crate::core::catalogue::LOOK_STEPS;
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
 use crate::core::looks::Turn;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::frame;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, Wanted};
 

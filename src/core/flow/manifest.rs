@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
-use crate::core::id::ContentId;
-use crate::core::manifest::ManifestPages;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
-use crate::wire::message::{Frame, ManifestPage, RefuseReason};
+use crate::types::id::ContentId;
+use crate::types::manifest::ManifestPage;
+use crate::types::manifest::ManifestPages;
+use crate::types::time::Time;
+use crate::wire::message::{Frame, RefuseReason};
 
 /// Manifest requests that one connection may have waiting.
 const MANIFEST_ASKS_MAX: usize = 1_024;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
 use crate::core::downloader::Phase;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::limits::{MIRROR_SOURCE_WAIT, MIRROR_STALL};
 use crate::core::mirror::{Claimant, Mirror, Refusal};
 use crate::core::peer::Peer;
 use crate::core::rng::Rng;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::core::door::{ConnId, FailReason, Output, StoreJob};
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Frame, RefuseReason};
 
 /// What its only holder removed may be on offer again within this time: some programs save a file so.

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind, PeerRef};
 use crate::core::downloader::Phase;
-use crate::core::geometry::Geometry;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::neighbourhood::{End, Part};
 use crate::core::peer::Peer;
 use crate::core::status::{EndStatus, NeighboursStatus};
-use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::topology::{Place, Topology};
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, RefuseReason, Wanted};
 
 /// Stands among the walks of a connection for a look at what a neighbour offers.

@@ -8,12 +8,12 @@ use crate::core::downloader::{Download, Phase, Wish};
 use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::flow::receive::delivery_of;
-use crate::core::id::ContentId;
-use crate::core::name::{Layout, destination};
 use crate::core::peer::Peer;
 use crate::core::status::DownloadStatus;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::name::{Layout, destination};
+use crate::types::time::Time;
 use crate::wire::message::{RefuseReason, Wanted};
 
 /// How often a download that is under way is looked at without other cause.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::core::connection::Phase;
 use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::pusher::{Push, Stage};
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Answer, Delivery, Frame, Offer, OfferAnswer, OfferOutcome, Wanted};
 
 /// How often a recipient that is looked for is tried again without other cause.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Decision, Event, FailReason, FaultKind, PushEvent};
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::pusher::Offered;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason};
 
 impl Peer {

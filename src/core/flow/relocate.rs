@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::core::connection::Incoming;
 use crate::core::door::ConnId;
 use crate::core::flights::Flight;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Frame;
 
 /// A holder whose chunks take so many times as long as those of others gets only what nobody else was asked for.

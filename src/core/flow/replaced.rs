@@ -2,11 +2,11 @@
 
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
-use crate::core::id::{ContentId, PeerId};
-use crate::core::name::{Layout, destination};
 use crate::core::peer::Peer;
 use crate::core::searches::{Asked, Purpose};
-use crate::core::time::Time;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::name::{Layout, destination};
+use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
 /// One file is begun anew at most so often because it was replaced. Its owner still writes to it, or somebody makes it seem so.

@@ -8,7 +8,7 @@ use crate::core::connection::Phase;
 use crate::core::door::ConnId;
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Side as PushSide;
-use crate::core::time::Time;
+use crate::types::time::Time;
 
 /// Connections that were closed to make room and whose sockets are not closed yet. With more, newcomers are refused.
 const CLOSING_MAX: usize = 64;

@@ -7,11 +7,11 @@ use crate::core::door::{ConnId, Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
 use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
 use crate::core::searches::{Asked, Purpose, Search, Step, Title, similar};
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};
 
 /// So many names that look alike are told when a name was not found.

@@ -1,14 +1,14 @@
 //! Serving: requests in, chunks and pages out.
 
-use crate::core::bitfield::Bitfield;
 use crate::core::connection::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::downloader::Downloader;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
+use crate::types::bitfield::Bitfield;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 
 /// So often one connection may say that a chunk from here is bad; an honest one leaves before.

@@ -8,10 +8,10 @@ use crate::core::circles::Circles;
 use crate::core::connection::Channel;
 use crate::core::door::ConnId;
 use crate::core::downloader::Phase;
-use crate::core::id::{ContentId, PeerId};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
 use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.

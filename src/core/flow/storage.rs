@@ -1,14 +1,14 @@
 //! What the store answers, and what follows from it.
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::{
     BufferId, Event, FailReason, Fault, Output, PartState, SpanFault, StoreJob, StoreReply,
 };
 use crate::core::downloader::Phase;
 use crate::core::flow::serve::reason_of;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::{Delivery, Frame, RefuseReason};
 
 impl Peer {

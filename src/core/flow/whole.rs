@@ -1,13 +1,13 @@
 //! Contents of one chunk: it proves itself, and with itself the size that its holder told. So no manifest is asked for;
 //! the chunk is, of one holder at a time, and the store makes the file of it in one go.
 
-use crate::core::bitfield::Bitfield;
 use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::downloader::Phase;
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::message::Delivery;
 
 impl Peer {

@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Expect, Segment, SpanSource};
-use crate::core::id::ContentId;
 use crate::core::limits::Limits;
-use crate::core::time::Time;
 use crate::core::uploader::is_progress;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 
 /// Who is reading.

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::core::door::{BrokenWhy, Expect, ForeignFailure, Segment, Sink, SpanSource};
-use crate::core::id::ContentId;
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::push::{OkHearing, Step};
 
 /// The side that gives.

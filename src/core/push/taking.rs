@@ -4,7 +4,7 @@
 
 use crate::core::door::{Expect, ForeignFailure, Segment, Sink, SpoolId};
 use crate::core::limits::Limits;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::push::{Announced, Heard, Hearing, OK, Patience, PushError};
 
 /// The side that takes.

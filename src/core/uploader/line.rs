@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::door::ConnId;
-use crate::core::id::ContentId;
+use crate::types::id::ContentId;
 
 /// Nobody is passed over for more than so many rounds of the line.
 const ROUNDS_MAX: u64 = 4;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::{Rng, Time};
+use crate::core::Rng;
 use crate::sim::classic::{ClassicSpec, ForeignSpec, Manner};
 use crate::sim::scenario::{Action, HostSpec, Scenario};
+use crate::types::Time;
 use crate::wire::classic::Dialect;
 
 /// Faults happen before this.

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::core::{ConnId, Rng, Time};
+use crate::core::{ConnId, Rng};
 use crate::sim::classic::{ForeignSpec, Manner};
 use crate::sim::disk::Library;
+use crate::types::Time;
 use crate::wire::classic::announcement::{self, BatchChunk};
 use crate::wire::classic::answer::{
     AnswerDecoder, AnswerHead, AnswerStep, Asked, PayloadExtent, found, leading_size, missing,

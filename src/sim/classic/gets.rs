@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::core::{ClassicEvent, ClassicFailure, Time};
+use crate::core::{ClassicEvent, ClassicFailure};
+use crate::types::Time;
 
 /// Tickets of classic gets begin here, so that they are told apart from those of native ones.
 pub(in crate::sim) const FIRST_TICKET: u32 = 1 << 16;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::core::Time;
+use crate::types::Time;
 use crate::wire::classic::request::{Request, RequestDecoder};
 use crate::wire::classic::{Dialect, REQUEST_BYTES_MAX, SEGMENT_PAUSE, SIZE_PAUSE};
 

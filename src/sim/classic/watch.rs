@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::core::{ClassicEvent, DatagramTo, Time};
+use crate::core::{ClassicEvent, DatagramTo};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
 use crate::sim::tcp::Streams;
+use crate::types::Time;
 use crate::wire::classic::request::Request;
 use crate::wire::classic::split::FIFTHS;
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, DATAGRAM_BYTES_MAX, announcement};

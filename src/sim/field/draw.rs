@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::core::{Rng, Time};
+use crate::core::Rng;
 use crate::sim::field::TakesSpec;
 use crate::sim::scenario::{Action, HostSpec, Scenario};
+use crate::types::Time;
 use crate::wire::push::Form;
 
 /// Pushes and faults begin before this.

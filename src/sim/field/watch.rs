@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::{ForeignEvent, ForeignFailure, Time};
+use crate::core::{ForeignEvent, ForeignFailure};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
+use crate::types::Time;
 use crate::wire::push::{Form, named};
 
 /// How a push ended for its sender.

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::core::PeerId;
 use crate::sim::host::OWN_PORT;
 use crate::sim::hostile::Hostility;
 use crate::sim::hostile::state::{announcement, invented, query, stranger};
 use crate::sim::simulation::Simulation;
+use crate::types::PeerId;
 use crate::wire::datagram;
 use crate::wire::message::{Datagram, Entry, Wanted};
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::core::{Rng, Time};
+use crate::core::Rng;
 use crate::sim::draw::Drawn;
 use crate::sim::hostile::{HostileSpec, Hostility};
 use crate::sim::scenario::{HostSpec, Scenario, Target};
+use crate::types::Time;
 
 impl Scenario {
     /// A small world with faults as [`Scenario::draw`] has them, and hostile hosts: each kind of them is absent with

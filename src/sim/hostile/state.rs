@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::core::{ConnId, ContentId, PeerId, Rng};
+use crate::core::{ConnId, Rng};
 use crate::sim::host::DISCOVERY_PORT;
 use crate::sim::hostile::HostileSpec;
+use crate::types::{ContentId, PeerId};
 use crate::wire::frame::Decoder;
 use crate::wire::message::{Announcement, Entry, Hello, PROTOCOL_VERSION, Query, Wanted};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::{ConnId, PeerId};
+use crate::core::ConnId;
 use crate::sim::hostile::Hostility;
 use crate::sim::hostile::datagrams::hostile_id;
 use crate::sim::hostile::state::{endpoint, hello, invented, stranger};
@@ -11,6 +11,7 @@ use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Phase, Piece, StreamRef};
+use crate::types::PeerId;
 use crate::wire::frame::{self, Decoded};
 use crate::wire::message::{CataloguePage, Frame};
 

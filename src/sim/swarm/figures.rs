@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::core::Time;
 use crate::sim::report::Report;
 use crate::sim::swarm::{Spread, SwarmSpec};
+use crate::types::Time;
 
 /// See the file's head. Times are those from a peer's coming to its having the file.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,9 +11,9 @@ pub use figures::SwarmFigures;
 pub use spec::{Churn, Join, SwarmSpec};
 pub use spread::{Arrival, Spread};
 
-use crate::core::Time;
-use crate::core::geometry::GeometryError;
 use crate::sim::simulation::{Failure, Simulation};
+use crate::types::Time;
+use crate::types::geometry::GeometryError;
 
 /// A swarm under way.
 #[derive(Debug)]

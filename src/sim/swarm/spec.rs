@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::geometry::GeometryError;
-use crate::core::{Geometry, Limits, Rng, Time};
+use crate::core::{Limits, Rng};
 use crate::sim::scenario::{Action, GetSpec, HostSpec, NetworkSpec, Scenario, Target};
+use crate::types::geometry::GeometryError;
+use crate::types::{Geometry, Time};
 
 /// The seed has announced itself by then, and the first peers come.
 const BEGIN: Time = Time::from_millis(2_000);

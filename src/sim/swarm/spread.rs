@@ -1,6 +1,7 @@
 //! How a file spreads: who has which chunk since when, and who has all.
 
-use crate::core::{Event, Time};
+use crate::core::Event;
+use crate::types::Time;
 
 /// A chunk was received, verified and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

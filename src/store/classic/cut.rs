@@ -7,7 +7,6 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind};
 use crate::store::ClassicRecords;
 use crate::store::classic::available::Available;
@@ -17,6 +16,7 @@ use crate::store::fault;
 use crate::store::fs::{Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::temp::Temp;
+use crate::types::name::quoted;
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
 
 /// Cuts a file into chunk files in a folder, and tells their names in order. Chunk files that are right already are

@@ -9,11 +9,12 @@ use std::vec;
 use chrono::{DateTime, Local, NaiveDateTime};
 use sha2::{Digest, Sha256};
 
-use crate::core::{ChunkBytes, ContentId};
+use crate::core::ChunkBytes;
 use crate::store::classic::kept::{Kept, is_unchanged, open_chunk};
 use crate::store::fs::Stamp;
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
+use crate::types::ContentId;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::announcement::BatchChunk;
 

@@ -2,7 +2,6 @@
 
 use rustix::io::Errno;
 
-use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind, SpoolId};
 use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::kept::file_name;
@@ -11,6 +10,7 @@ use crate::store::fs::{Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::spools::{Spool, Spools};
 use crate::store::temp::Temp;
+use crate::types::name::quoted;
 use crate::wire::classic::ChunkName;
 
 /// A spool that becomes a chunk.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::core::name::quoted;
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, SpoolId, StoreReply};
 use crate::store::OnConflict;
 use crate::store::fault;
@@ -24,6 +23,7 @@ pub(crate) use crate::store::push::cutting::Cutting;
 use crate::store::spools::{Spool, Spools};
 use crate::store::target::{Names, Target};
 use crate::store::temp::{Temp, sweep};
+use crate::types::name::quoted;
 
 /// What is said of a spool that nobody opened.
 const NOT_THERE: &str = "a pushed file was to be stored of which nothing is here";

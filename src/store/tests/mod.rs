@@ -21,11 +21,10 @@ use tempfile::TempDir;
 use super::fault_plan::FaultPlan;
 use super::fs::Fs;
 use super::{Buffers, OnConflict, Store, StoreConfig, StoreEvent};
-use crate::core::manifest::ManifestBuilder;
-use crate::core::name::Layout;
-use crate::core::{
-    BufferId, ContentId, Fault, Geometry, Manifest, PartState, SpanFault, SpanSource, StoreJob, StoreReply,
-};
+use crate::core::{BufferId, Fault, PartState, SpanFault, SpanSource, StoreJob, StoreReply};
+use crate::types::manifest::ManifestBuilder;
+use crate::types::name::Layout;
+use crate::types::{ContentId, Geometry, Manifest};
 
 /// How long a test waits for the helper thread before it fails.
 const WAIT_MAX: Duration = Duration::from_secs(60);

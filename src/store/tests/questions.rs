@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::ConnId;
-use crate::core::manifest::ManifestPages;
+use crate::types::manifest::ManifestPages;
 
 const CONN: ConnId = ConnId { slot: 3, generation: 1 };
 

@@ -1,7 +1,7 @@
 //! Names of chunks on the wire: file name and index in one text, in the forms that are in the field.
 //!
 //! What is read here is harmless as a text: no path, no control character, bounded. It is still no local file name:
-//! [`crate::core::name::local_file_name`] makes one of what [`ChunkName::merged_file_name`] gives.
+//! [`crate::types::name::local_file_name`] makes one of what [`ChunkName::merged_file_name`] gives.
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{CONTROL_BYTES_MAX, HAVE_MAP_BITS_BYTES_MAX};
-use crate::core::geometry::CHUNK_BYTES_MAX;
+use crate::types::geometry::CHUNK_BYTES_MAX;
 
 pub(super) const HELLO: u8 = 0x01;
 pub(super) const CATALOGUE_REQUEST: u8 = 0x02;

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::id::{ContentId, PeerId};
-use crate::core::manifest::SizeProof;
+use crate::types::id::{ContentId, PeerId};
+use crate::types::manifest::ManifestPage;
+use crate::types::manifest::SizeProof;
 use crate::wire::message::{
-    Answer, CatalogueRequest, Delivery, Hello, ManifestPage, NAME_BYTES_MAX, Offer, OfferAnswer,
-    OfferOutcome, RefuseReason, Wanted,
+    Answer, CatalogueRequest, Delivery, Hello, NAME_BYTES_MAX, Offer, OfferAnswer, OfferOutcome,
+    RefuseReason, Wanted,
 };
 
 type Outcome = (Vec<Decoded>, Option<FrameError>);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::core::id::ContentId;
+use crate::types::id::ContentId;
 
 /// The fields that decide it, as they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::core::id::ContentId;
-use crate::core::name::printable;
+use crate::types::id::ContentId;
+use crate::types::name::printable;
 use crate::wire::http::target::Cursor;
 
 /// The most entries of a page.

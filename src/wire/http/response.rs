@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::core::id::ContentId;
-use crate::core::name::local_file_name;
+use crate::types::id::ContentId;
+use crate::types::name::local_file_name;
 use crate::wire::http::target::percent_encoded;
 
 /// The media type of everything that is shared: nobody is to open it in the name of this host.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::core::id::ContentId;
+use crate::types::id::ContentId;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

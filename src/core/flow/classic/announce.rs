@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Event, Output, StoreJob, Voice};
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::classic::announcement::{
     BatchChunk, LocalTime, encode_batch, encode_chunks, encode_files, fit_batch,
 };

@@ -8,8 +8,8 @@ use crate::core::classic::fetches::{Arrival, Attempt, State};
 use crate::core::door::{BrokenWhy, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob};
 use crate::core::flow::classic::get::holder_endpoint;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 use crate::wire::classic::answer::Asked;
 use crate::wire::classic::{Dialect, RETRIES_MAX, RETRY_PAUSE};
 

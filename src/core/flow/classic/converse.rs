@@ -8,8 +8,8 @@ use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::connection::Phase;
 use crate::core::door::{BrokenWhy, ClassicJob, ConnId, Output, StoreJob};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 
 impl Peer {
     /// The dialects' own port that this local port stands in for, if every connection on it is classic.

@@ -10,8 +10,8 @@ use crate::core::classic::files::Match;
 use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ConnId, Event, Output, StoreJob};
 use crate::core::flow::classic::files::{Offer, Offers};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 use crate::wire::classic::split::{FIFTHS, FIXED_CHUNK_BYTES};
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
 

@@ -5,7 +5,7 @@ use crate::core::classic::serving::{Sent, Sought, Source, Stage, Waits};
 use crate::core::door::{ClassicEvent, ClassicJob, ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::flow::serve::reason_of;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::classic::request::Request;
 
 /// So often one connection may ask for what is not here. Each is told and logged.
@@ -61,7 +61,7 @@ impl Peer {
         }
     }
 
-    fn is_whole(&self, content: &crate::core::id::ContentId) -> bool {
+    fn is_whole(&self, content: &crate::types::id::ContentId) -> bool {
         self.catalogue.get(content).is_some_and(|holding| holding.is_complete())
     }
 

@@ -8,7 +8,7 @@ use crate::core::door::{
     ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, ConnId, Event, Fault, Output, SpoolId, StoreJob,
 };
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::classic::ChunkName;
 
 impl Peer {

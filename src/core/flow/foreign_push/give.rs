@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::core::door::{ConnId, Event, ForeignEvent, ForeignFailure, Output};
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Conversation;
 use crate::core::push::giving::{Giving, Turn};
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::push::Outgoing;
 
 impl Peer {

@@ -10,8 +10,8 @@ use crate::core::door::{BrokenWhy, ConnId, ForeignFailure, Output, SpanFault};
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Side;
 use crate::core::push::taking::{Stage, Turn};
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 
 impl Peer {
     pub(in crate::core) fn on_push_connected(&mut self, now: Time, conn: ConnId) {

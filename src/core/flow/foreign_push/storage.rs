@@ -5,7 +5,7 @@ use crate::core::door::{
 };
 use crate::core::peer::Peer;
 use crate::core::push::Arrival;
-use crate::core::time::Time;
+use crate::types::time::Time;
 use crate::wire::push::{OK, named};
 
 impl Peer {

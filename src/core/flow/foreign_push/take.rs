@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::core::door::{ConnId, Event, ForeignEvent, ForeignFailure, ForeignJob, Output, SpoolId, StoreJob};
-use crate::core::name::local_file_name;
 use crate::core::peer::Peer;
 use crate::core::push::Arrival;
 use crate::core::push::conversation::{Conversation, Side};
 use crate::core::push::taking::{Stage, Taking, Turn};
-use crate::core::time::Time;
+use crate::types::name::local_file_name;
+use crate::types::time::Time;
 use crate::wire::push::{Announced, Form, named};
 
 impl Peer {

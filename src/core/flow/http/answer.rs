@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::door::ConnId;
 use crate::core::http::Body;
-use crate::core::id::ContentId;
 use crate::core::peer::Peer;
-use crate::core::time::Time;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
 use crate::wire::http::{
     Cursor, Host, PAGE_ENTRIES_MAX, Request, Row, Status, Verdict, beyond, choices, content, listing,
     not_modified, page, refusal,

@@ -10,8 +10,8 @@ use crate::core::connection::Phase;
 use crate::core::door::{ConnId, Output};
 use crate::core::http::{Reader, Stage};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::timers::Timer;
+use crate::types::time::Time;
 use crate::wire::http::{RequestError, Stays, refusal};
 
 impl Peer {

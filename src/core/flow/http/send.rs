@@ -6,8 +6,8 @@ use crate::core::door::{ConnId, Event, SpanFault};
 use crate::core::flow::serve::reason_of;
 use crate::core::http::{Body, Reader, Sent, Stage};
 use crate::core::peer::Peer;
-use crate::core::time::Time;
 use crate::core::uploader::{Ask, TURN_BYTES};
+use crate::types::time::Time;
 use crate::wire::http::{Status, Stays, refusal};
 
 /// Readers have no channels.

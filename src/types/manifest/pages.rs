@@ -2,9 +2,25 @@
 
 use std::fmt;
 
-use super::{Manifest, PAGE_VALUES_MAX, SizeProof};
-use crate::core::geometry::{Geometry, GeometryError};
-use crate::wire::message::ManifestPage;
+use super::{ChainingValue, Manifest, PAGE_VALUES_MAX, SizeProof};
+use crate::types::geometry::{Geometry, GeometryError};
+
+/// The first page of a manifest carries the size proof; each page carries values in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestPage {
+    /// The sender's channel.
+    pub channel: u32,
+    /// The content's size in bytes.
+    pub size: u64,
+    /// The chunk size in bytes.
+    pub chunk_bytes: u32,
+    /// The index of the first value.
+    pub first: u32,
+    /// The values: as many as there are from `first` on, at most 1,024.
+    pub values: Vec<ChainingValue>,
+    /// The size proof; only in the page whose `first` is 0.
+    pub proof: Option<SizeProof>,
+}
 
 impl Manifest {
     /// The page that begins at value `first`; `None` when there is none. Page 0 there is always.
@@ -107,7 +123,7 @@ fn begin(geometry: Geometry, proof: SizeProof) -> Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::manifest::tests::{bytes, manifest_of};
+    use crate::types::manifest::tests::{bytes, manifest_of};
 
     fn pages(manifest: &Manifest) -> Vec<ManifestPage> {
         (0..).step_by(PAGE_VALUES_MAX).map_while(|first| manifest.page(9, first)).collect()

@@ -4,10 +4,10 @@
 //! each character of a name takes the same few operations whatever came before it, one bit for each place in the pattern
 //! that the characters so far may have led to. There is no going back, so that no pattern makes a name cost more.
 
-/// See [`crate::wire::message::WILDCARDS_MAX`].
-pub(super) const WILDCARDS_MAX: usize = 64;
-/// See [`crate::wire::message::BRACKET_BYTES_MAX`].
-pub(super) const BRACKET_BYTES_MAX: usize = 256;
+/// The most wildcards (`*`, `?` and brackets) of a pattern.
+pub const WILDCARDS_MAX: usize = 64;
+/// The most bytes inside the brackets of a pattern, all of them together.
+pub const BRACKET_BYTES_MAX: usize = 256;
 
 /// What a character takes beside the words of its row.
 const CHARACTER_STEPS: usize = 2;
@@ -15,7 +15,7 @@ const CHARACTER_STEPS: usize = 2;
 const ASCII: usize = 128;
 
 /// Whether a pattern has no more wildcards, and no more bytes inside brackets, than a pattern may have.
-pub(super) fn is_within_limits(pattern: &str) -> bool {
+pub fn is_within_limits(pattern: &str) -> bool {
     let (mut wildcards, mut bytes) = (0_usize, 0_usize);
     for (element, _) in Elements::of(pattern) {
         wildcards = wildcards.saturating_add(usize::from(!matches!(element, Element::Literal(_))));
@@ -29,7 +29,7 @@ pub(super) fn is_within_limits(pattern: &str) -> bool {
 /// A *place* is what of the pattern was passed: so many elements, stars not counted. Sets of places are bits in `words`
 /// words. A row says from which places a character leads to the next one.
 #[derive(Debug)]
-pub(super) struct Pattern<'p> {
+pub(crate) struct Pattern<'p> {
     /// What each matching name begins and ends with: most names are told apart by that alone.
     head: &'p str,
     tail: &'p str,
@@ -105,7 +105,7 @@ impl<'p> Iterator for Elements<'p> {
 impl<'p> Pattern<'p> {
     /// Reads a pattern. That takes a step for each byte and each word of a row, and one for each ASCII character that a
     /// wildcard matches: less than a first slice of those that look through names, whatever the pattern.
-    pub(super) fn new(pattern: &'p str) -> Pattern<'p> {
+    pub(crate) fn new(pattern: &'p str) -> Pattern<'p> {
         let (mut head, mut tail) = (pattern, "");
         let mut elements = Vec::new();
         let mut before = pattern;
@@ -163,7 +163,7 @@ impl<'p> Pattern<'p> {
     }
 
     /// Whether all of `text` is what the pattern describes.
-    pub(super) fn matches(&mut self, text: &str) -> bool {
+    pub(crate) fn matches(&mut self, text: &str) -> bool {
         self.count(1);
         if !text.starts_with(self.head) || !text.ends_with(self.tail) {
             return false;
@@ -189,7 +189,7 @@ impl<'p> Pattern<'p> {
     }
 
     /// What reading and comparing took so far.
-    pub(super) fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 

@@ -11,10 +11,10 @@ mod tree;
 use std::fmt;
 
 pub use build::{ManifestBuilder, WrongSize};
-pub use pages::{ManifestPages, PageError};
+pub use pages::{ManifestPage, ManifestPages, PageError};
 
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
 
 /// The most unit values in one page of a manifest on the wire.
 pub const PAGE_VALUES_MAX: usize = 1024;
@@ -183,11 +183,11 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     /// Bytes that repeat late enough for no two units to be equal.
-    pub(in crate::core) fn bytes(len: usize) -> Vec<u8> {
+    pub(crate) fn bytes(len: usize) -> Vec<u8> {
         (0u64..).flat_map(|word| (word.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes()).take(len).collect()
     }
 
-    pub(in crate::core) fn manifest_of(bytes: &[u8], chunk_bytes: u32) -> (ContentId, Manifest) {
+    pub(crate) fn manifest_of(bytes: &[u8], chunk_bytes: u32) -> (ContentId, Manifest) {
         let mut builder = ManifestBuilder::new(Geometry::new(bytes.len() as u64, chunk_bytes).unwrap());
         builder.push(bytes);
         builder.finish().unwrap()

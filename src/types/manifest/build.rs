@@ -6,8 +6,8 @@ use blake3::Hasher;
 use blake3::hazmat::HasherExt;
 
 use super::{ChainingValue, Manifest, SizeProof, tree};
-use crate::core::geometry::Geometry;
-use crate::core::id::ContentId;
+use crate::types::geometry::Geometry;
+use crate::types::id::ContentId;
 
 /// Hashes a file of known size, fed in order, into its id and its manifest. Slices of whole units are fastest.
 ///

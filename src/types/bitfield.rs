@@ -88,13 +88,13 @@ impl Bitfield {
     }
 
     /// The bits that are set in both of the same length, in order.
-    pub(in crate::core) fn common<'a>(&'a self, other: &'a Bitfield) -> impl Iterator<Item = u32> + 'a {
+    pub(crate) fn common<'a>(&'a self, other: &'a Bitfield) -> impl Iterator<Item = u32> + 'a {
         let words = self.words.iter().zip(&other.words).zip((0u32..).step_by(64));
         words.flat_map(|((here, there), first)| ones(here & there).map(move |bit| first | bit))
     }
 
     /// The bits that are not set here are set there, and the other way around.
-    pub(in crate::core) fn inverse(&self) -> Bitfield {
+    pub(crate) fn inverse(&self) -> Bitfield {
         let mut words: Vec<u64> = self.words.iter().map(|word| !word).collect();
         if let Some(last) = words.last_mut() {
             *last &= u64::MAX >> (self.len.wrapping_neg() % 64);

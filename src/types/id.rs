@@ -36,7 +36,7 @@ impl ContentId {
     }
 
     /// The first of those that begin with these hexadecimal digits.
-    pub(in crate::core) fn first_with(digits: &str) -> ContentId {
+    pub(crate) fn first_with(digits: &str) -> ContentId {
         let mut id = ContentId([0; 32]);
         for (byte, digits) in id.0.iter_mut().zip(digits.as_bytes().chunks(2)) {
             let nibble =
