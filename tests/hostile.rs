@@ -440,6 +440,58 @@ fn who_claims_to_know_nobody_does_not_end_the_search() {
 }
 
 #[test]
+fn a_holder_that_leaves_or_withdraws_at_once_does_not_end_the_search() {
+    let failed = |event: &Event| matches!(event, Event::SearchFailed { .. });
+    for leaves in [true, false] {
+        let mut bench = Bench::new();
+        bench.get(Wanted::Name("talk.mkv".into()));
+        let conn = bench.connected(host(2), 2);
+        bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+        if leaves {
+            bench.says(conn, &Frame::Bye { reason: "leaving".into() });
+        } else {
+            bench.hear(host(2), &announcement(2, 2, Vec::new()));
+        }
+        bench.wait(900);
+        assert_eq!(bench.count(failed), 0, "{:?}", bench.events);
+        bench.hear(host(3), &announcement(3, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+        bench.wait(50);
+        let found = |event: &Event| matches!(event, Event::Resolved { content: CONTENT, .. });
+        assert_eq!((bench.count(found), bench.count(failed)), (1, 0), "{:?}", bench.events);
+    }
+}
+
+#[test]
+fn a_search_whose_only_holder_left_fails_with_its_time() {
+    let failed = |event: &Event| matches!(event, Event::SearchFailed { .. });
+    let mut bench = Bench::new();
+    bench.get(Wanted::Name("talk.mkv".into()));
+    let conn = bench.connected(host(2), 2);
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.says(conn, &Frame::Bye { reason: "leaving".into() });
+    bench.wait(998);
+    assert_eq!(bench.count(failed), 0, "{:?}", bench.events);
+    bench.wait(1);
+    assert_eq!(bench.count(failed), 1, "{:?}", bench.events);
+}
+
+#[test]
+fn a_list_of_one_name_waits_for_another_holder_of_it() {
+    let looked = |event: &Event| matches!(event, Event::Looked { .. });
+    let mut bench = Bench::new();
+    let wanted = Wanted::Name("talk.mkv".into());
+    bench.tell(Input::Command(Command::Look { wanted, wait: Duration::from_secs(1) }));
+    bench.wait(1);
+    bench.hear(host(2), &announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.hear(host(2), &announcement(2, 2, Vec::new()));
+    bench.wait(900);
+    assert_eq!(bench.count(looked), 0, "{:?}", bench.events);
+    bench.hear(host(3), &announcement(3, 1, vec![entry(CONTENT, "talk.mkv", 7)]));
+    bench.wait(50);
+    assert_eq!(bench.count(looked), 1, "{:?}", bench.events);
+}
+
+#[test]
 fn a_query_with_a_pattern_over_the_limit_is_dropped_and_counted() {
     let mut bench = Bench::new();
     for (count, dropped) in [(64, 0), (65, 1)] {

@@ -16,9 +16,11 @@ const QUESTIONS_OF_FOUR: u32 = 3;
 /// After a quiet time so many seconds' worth is taken at once: where thousands begin together, each asks within one second.
 const SECONDS_AT_ONCE: u32 = 4;
 
-/// The first so many datagrams of a source in a second may take all of what is left; its others half of it, so that few sources
-/// that say much keep out nobody who says little.
-const FIRST_OF_SOURCE: u32 = 2;
+/// The first so many datagrams of a source in a second may take all of what is left; its others one of so many, so that few
+/// sources that say much keep out nobody who says little. Several processes of one host ask from one address: beside 200 sources
+/// that say as much as they can, and all of it questions, four questions of another are read.
+const FIRST_OF_SOURCE: u32 = 4;
+const MORE_ONE_OF: u32 = 4;
 /// Datagrams of one source that turn out to be junk and count apart, in a second.
 const JUNK_OF_SOURCE: u32 = 4;
 
@@ -121,7 +123,7 @@ impl Rate {
             sources: BTreeMap::new(),
             all: allowance(per_second),
             questions: allowance((per_second / 4).saturating_mul(QUESTIONS_OF_FOUR)),
-            more: allowance(per_second / 2),
+            more: allowance(per_second / MORE_ONE_OF),
         }
     }
 
@@ -265,10 +267,35 @@ mod tests {
         let host = |last| IpAddr::from([10, 0, 0, last]);
         let of_few = (0..200).cycle().take(40_000);
         let of_few = of_few.filter(|last| rates.admit(Time::ZERO, host(*last), false)).count();
-        // Two of each, and half of 8,000.
-        assert_eq!(of_few, 4_400);
+        // Four of each, and a quarter of 8,000.
+        assert_eq!(of_few, 2_800);
         let others = (200..250).filter(|last| rates.admit(Time::ZERO, host(*last), false));
         assert_eq!(others.count(), 50);
+    }
+
+    #[test]
+    fn a_flood_of_many_sources_leaves_each_other_source_a_few() {
+        let mut rates = Rates::new(&Limits::default());
+        let host = |last| IpAddr::from([10, 0, 0, last]);
+        // In each second three processes of a host that was not there before ask, and one of them again, beside 40 questions a
+        // millisecond from 200 sources.
+        let (mut asked, mut heard) = ([0; 20], [0; 20]);
+        for ms in 0..20_000_u64 {
+            let now = Time::from_millis(ms);
+            for number in 0..40 {
+                let last = u8::try_from((ms * 40 + number) % 200).expect("below 200");
+                rates.admit(now, host(last), true);
+            }
+            let second = usize::try_from(ms / 1_000).expect("few");
+            let asks = match ms % 1_000 {
+                300 => 3,
+                550 => 1,
+                _ => 0,
+            };
+            asked[second] += asks;
+            heard[second] += (0..asks).filter(|_| rates.admit(now, host(200 + second as u8), true)).count();
+        }
+        assert_eq!(heard, asked);
     }
 
     #[test]

@@ -287,6 +287,13 @@ impl Peer {
     fn decide_search(&mut self, now: Time, key: u32) {
         self.timers.clear(Timer::Search(key));
         let Some(search) = self.searches.get(key) else { return };
+        // The holder whose offer settled the search may be gone by now. Others have all of the time to answer.
+        if search.settles.is_some() && self.found(search).is_empty() {
+            if let Some(search) = self.searches.get_mut(key) {
+                search.settles = None;
+            }
+            return self.step_search(now, key);
+        }
         let Purpose::Get { ticket, .. } = search.purpose else {
             let cut_short = search.cut_short || self.directory.is_overfull();
             self.searches.remove(key);
