@@ -103,17 +103,17 @@ impl Peer {
             };
         }
         let dialled = self.links.to_endpoint(&addr).and_then(|conn| self.connections.get(conn));
-        match dialled.map(|connection| connection.known_peer()) {
+        match dialled.map(|connection| connection.identity.as_ref().map(|identity| identity.peer)) {
             None => {
                 self.dial_to_test(now, addr, is_sought);
                 self.dial_to_test(now, heard.addr, is_sought);
             }
-            // Its answer is awaited.
-            Some(None) => {}
-            Some(Some(there)) => {
+            Some(Some(there)) if there != heard.peer => {
                 self.forget_impostors(now, &addr, &there);
                 self.dial_to_test(now, heard.addr, is_sought);
             }
+            // The answer there is awaited.
+            Some(_) => {}
         }
     }
 
