@@ -510,6 +510,81 @@ fn who_says_hello_first_with_the_id_of_another_does_not_keep_it_out() {
 }
 
 #[test]
+fn an_impostor_that_was_heard_first_does_not_hide_what_a_peer_offers() {
+    let good = PeerId([2; 16]);
+    let offer = announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]);
+    let squatted = || {
+        let mut bench = Bench::new();
+        bench.hear(host(66), &presence(good, None));
+        bench.hear(host(2), &offer);
+        assert!(bench.dials.is_empty(), "nobody looks for that");
+        bench.get(Wanted::Name("talk.mkv".into()));
+        bench.hear(host(2), &offer);
+        assert!(!bench.lists(good), "either may be the peer");
+        bench
+    };
+    // The peer answers before somebody else does where it was heard first, or after, or nobody is there.
+    for (is_first, is_there) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut bench = squatted();
+        if is_first {
+            bench.dialled(host(2), good);
+            assert_eq!(bench.address_of(2), Some(host(66)));
+        }
+        if is_there {
+            bench.dialled(host(66), id(77));
+        } else {
+            let (dial, _) = bench.dials.remove(0);
+            bench.tell(Input::Broken { conn: dial, why: BrokenWhy::Refused });
+        }
+        if !is_first {
+            bench.dialled(host(2), good);
+        }
+        assert_eq!(bench.address_of(2), Some(host(2)), "first: {is_first}, there: {is_there}");
+        bench.hear(host(66), &presence(good, None));
+        bench.hear(host(2), &offer);
+        assert!(bench.lists(good), "first: {is_first}, there: {is_there}");
+    }
+    // Where it is known and answers, it stays, whoever offers what is looked for in its name.
+    let mut bench = squatted();
+    bench.dialled(host(2), good);
+    bench.dialled(host(66), good);
+    for last in 67..90 {
+        bench.hear(host(last), &offer);
+        bench.wait(40);
+    }
+    assert!(bench.dials.is_empty() && bench.address_of(2) == Some(host(66)), "{:?}", bench.dials);
+}
+
+#[test]
+fn an_impostor_that_stays_connected_does_not_hide_what_a_peer_offers() {
+    let mut bench = Bench::new();
+    let good = PeerId([2; 16]);
+    let offer = announcement(2, 1, vec![entry(CONTENT, "talk.mkv", 7)]);
+    let squatter = bench.comes(host(66), good, 7117);
+    bench.get(Wanted::Name("talk.mkv".into()));
+    bench.hear(host(2), &offer);
+    bench.dialled(host(66), id(77));
+    assert!(!bench.is_closing(squatter), "nobody else is this peer yet");
+    bench.hear(host(2), &offer);
+    bench.dialled(host(2), good);
+    assert!(bench.is_closing(squatter));
+    bench.hear(host(2), &offer);
+    assert!(bench.lists(good));
+}
+
+#[test]
+fn a_question_is_answered_though_another_has_the_id_of_who_asks() {
+    let mut bench = Bench::new();
+    bench.offers(CONTENT, "talk.mkv");
+    bench.wait(2_000);
+    bench.comes(host(66), PeerId([2; 16]), 7117);
+    let before = bench.datagrams;
+    bench.hear(host(2), &question(PeerId([2; 16]), Wanted::Id(CONTENT)));
+    bench.wait(100);
+    assert_eq!((bench.datagrams, bench.address_of(2)), (before + 1, Some(host(66))));
+}
+
+#[test]
 fn who_answers_where_it_is_known_to_be_stays_the_peer_whoever_says_its_id() {
     for answers_with in [2, 77] {
         let mut bench = Bench::new();

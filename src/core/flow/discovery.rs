@@ -74,7 +74,10 @@ impl Peer {
             interval: Some(Duration::from_millis(interval_ms)),
             by: if answers_this { By::Answer } else { By::Announcement },
         };
-        if self.is_believed(now, &heard) && self.hear(now, heard) {
+        if !self.is_believed(now, &heard) {
+            return self.test_where_known(now, &heard, &entries);
+        }
+        if self.hear(now, heard) {
             self.believe_guest(now, &peer);
             self.on_catalogue(now, &peer, generation, Some(catalogue), entries, known_peers);
         }
@@ -90,12 +93,9 @@ impl Peer {
             interval: None,
             by: By::Question,
         };
-        if !self.is_believed(now, &heard) {
-            return;
-        }
-        // A peer is answered even where there is no place for it.
+        // A peer is answered even where there is no place for it, or somebody else has its id: the answer goes to who asked.
         let own = query.peer == self.id;
-        let is_known = self.hear(now, heard);
+        let is_known = self.is_believed(now, &heard) && self.hear(now, heard);
         if own || self.leaving.is_some() {
             return;
         }

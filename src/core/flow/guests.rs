@@ -10,9 +10,10 @@ use crate::core::directory::{By, Heard};
 use crate::core::door::{ConnId, Event, PeerRef};
 use crate::core::flow::link::SECOND;
 use crate::core::peer::Peer;
+use crate::core::searches::Search;
 use crate::types::id::PeerId;
 use crate::types::time::Time;
-use crate::wire::message::Hello;
+use crate::wire::message::{Entry, Hello};
 
 impl Peer {
     /// Whether a peer is known at another address than the one from which it says hello, and a dial there has not failed.
@@ -80,6 +81,59 @@ impl Peer {
                     self.dial(now, endpoint);
                 }
             }
+        }
+    }
+
+    /// A peer offers something from another address than the one at which it is known. If that is wanted here, dials show who is
+    /// where: an impostor that was heard first would keep the peer out as long as it likes.
+    pub(super) fn test_where_known(&mut self, now: Time, heard: &Heard, entries: &[Entry]) {
+        let Some(known) = self.directory.get(&heard.peer).filter(|known| known.addr != heard.addr) else {
+            return;
+        };
+        let addr = known.addr;
+        let is_sought = self.is_sought(heard, entries);
+        if !is_sought && !self.is_for_mirror_anew(entries) {
+            return;
+        }
+        if let Some(standing) = self.links.to_peer(&heard.peer) {
+            return match self.claim_of(standing) {
+                Claim::Proven => {}
+                Claim::Untested => self.dial_to_test(now, addr, is_sought),
+                Claim::Refuted => self.dial_to_test(now, heard.addr, is_sought),
+            };
+        }
+        let dialled = self.links.to_endpoint(&addr).and_then(|conn| self.connections.get(conn));
+        match dialled.map(|connection| connection.identity.as_ref().map(|identity| identity.peer)) {
+            None => {
+                self.dial_to_test(now, addr, is_sought);
+                self.dial_to_test(now, heard.addr, is_sought);
+            }
+            Some(Some(there)) if there != heard.peer => {
+                self.forget_impostors(now, &addr, &there);
+                self.dial_to_test(now, heard.addr, is_sought);
+            }
+            // The answer there is awaited.
+            Some(_) => {}
+        }
+    }
+
+    /// Whether some of this is looked for or fetched.
+    fn is_sought(&self, heard: &Heard, entries: &[Entry]) -> bool {
+        let holder = PeerRef { id: Some(heard.peer), addr: heard.addr, user: heard.user.clone() };
+        entries.iter().any(|entry| {
+            let matches = |search: &Search| {
+                search.purpose.is_about(&holder) && search.wanted.matches(&entry.name, &entry.id)
+            };
+            self.searches.iter().any(|(_, search)| matches(search))
+                || self.downloader.get(&entry.id).is_some_and(|download| download.wants_peers())
+        })
+    }
+
+    fn dial_to_test(&mut self, now: Time, to: SocketAddr, is_sought: bool) {
+        if is_sought {
+            self.dial_though_connected(now, to);
+        } else {
+            self.dial_for_mirror(now, to);
         }
     }
 

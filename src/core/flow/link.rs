@@ -101,7 +101,7 @@ impl Peer {
         if dialled {
             self.dialer.answered(&addr);
             if addr == endpoint {
-                self.forget_impostors(&endpoint, &hello.peer);
+                self.forget_impostors(now, &endpoint, &hello.peer);
                 self.test_claims_at(&endpoint, Some(&hello.peer));
                 self.end_refuted_claim(now, &endpoint, &hello.peer);
             }
@@ -180,12 +180,14 @@ impl Peer {
         }
     }
 
-    /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were.
-    fn forget_impostors(&mut self, endpoint: &SocketAddr, there: &PeerId) {
+    /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were. One of them
+    /// may be connected from elsewhere, and is the peer then.
+    pub(super) fn forget_impostors(&mut self, now: Time, endpoint: &SocketAddr, there: &PeerId) {
         for id in self.directory.impostors(endpoint, there) {
             if let Some(peer) = self.directory.peer_ref(&id) {
                 self.directory.remove(&id);
                 self.event(Event::PeerLost(peer));
+                self.believe_guest(now, &id);
             }
         }
     }

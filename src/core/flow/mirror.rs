@@ -390,6 +390,12 @@ impl Peer {
         self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
     }
 
+    /// Whether the mirror wants some of this that is not here.
+    pub(in crate::core) fn is_for_mirror_anew(&self, entries: &[Entry]) -> bool {
+        let Some(mirror) = &self.mirror else { return false };
+        entries.iter().any(|entry| mirror.wants(entry) && self.catalogue.get(&entry.id).is_none())
+    }
+
     /// Walks the catalogues of all peers that are connected, and dials others.
     pub(in crate::core) fn walk_all_for_mirror(&mut self, now: Time) {
         if self.mirror.is_some() {
