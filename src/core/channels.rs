@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::connection::Channel;
+use crate::core::session::Channel;
 
 /// See the file's head.
 #[derive(Debug)]

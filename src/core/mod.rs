@@ -39,6 +39,7 @@ mod pusher;
 mod rates;
 pub mod rng;
 mod searches;
+mod session;
 mod shown;
 mod spools;
 pub mod status;

@@ -8,6 +8,7 @@ use crate::core::announcer::Announcer;
 use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
+use crate::core::connection::{Kind, Protocol};
 use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
@@ -19,6 +20,7 @@ use crate::core::door::{
 use crate::core::downloader::Downloader;
 use crate::core::flow::idle::Idleness;
 use crate::core::flow::leave::Leaving;
+use crate::core::flow::link::broken;
 use crate::core::flow::look::Sought;
 use crate::core::http::Readers;
 use crate::core::limits::Limits;
@@ -197,34 +199,50 @@ impl Peer {
 
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
-        let is_classic = |conn: ConnId| self.connections.classic(conn).is_some();
-        let is_http = |conn: ConnId| self.connections.http(conn).is_some();
-        let is_push = |conn: ConnId| self.connections.push(conn).is_some();
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
             Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
-            Input::Connected { conn } if is_classic(conn) => self.on_classic_connected(now, conn),
-            Input::Connected { conn } if is_push(conn) => self.on_push_connected(now, conn),
-            Input::Connected { conn } => self.on_connected(now, conn),
-            Input::EndOfStream { conn } if is_classic(conn) => self.on_classic_end(now, conn),
-            Input::EndOfStream { conn } if is_http(conn) => self.on_http_end(now, conn),
-            Input::EndOfStream { conn } if is_push(conn) => self.on_push_end(now, conn),
-            Input::EndOfStream { conn } => self.on_end_of_stream(now, conn),
-            Input::Broken { conn, why } if is_classic(conn) => self.on_classic_broken(now, conn, why),
-            Input::Broken { conn, .. } | Input::Closed { conn } if is_http(conn) => {
-                self.on_http_broken(now, conn);
-            }
-            Input::Broken { conn, why } if is_push(conn) => self.on_push_broken(now, conn, why),
-            Input::Broken { conn, why } => self.on_broken(now, conn, why),
-            Input::Closed { conn } if is_classic(conn) => self.on_classic_closed(now, conn),
-            Input::Closed { conn } if is_push(conn) => self.on_push_closed(now, conn),
-            Input::Closed { conn } => self.on_closed(now, conn),
-            Input::SpanFailed { conn, source, why } if is_classic(conn) => {
-                self.on_classic_span_failed(conn, source, why)
-            }
-            Input::SpanFailed { conn, why, .. } if is_http(conn) => self.on_http_span_failed(now, conn, why),
-            Input::SpanFailed { conn, why, .. } if is_push(conn) => self.on_push_span_failed(conn, why),
-            Input::SpanFailed { conn, source, why } => self.on_span_failed(now, conn, source, why),
+            Input::Connected { conn } => match self.connections.kind(conn) {
+                Some(Kind::Native) => self.on_connected(now, conn),
+                Some(Kind::Classic) => self.on_classic_connected(now, conn),
+                Some(Kind::Transfer) => self.on_push_connected(now, conn),
+                // These came in, or are gone.
+                Some(Kind::Sniffing | Kind::Http) | None => {}
+            },
+            Input::EndOfStream { conn } => match self.connections.kind(conn) {
+                Some(Kind::Sniffing) => self.end_sniffing(conn),
+                Some(Kind::Native) => self.on_end_of_stream(now, conn),
+                Some(Kind::Http) => self.on_http_end(now, conn),
+                Some(Kind::Classic) => self.on_classic_end(now, conn),
+                Some(Kind::Transfer) => self.on_push_end(now, conn),
+                None => {}
+            },
+            Input::Broken { conn, why } => match self.note_gone(conn) {
+                Some(Kind::Sniffing) => {
+                    self.counters.add(broken(why));
+                    self.on_sniffing_gone(now, conn);
+                }
+                Some(Kind::Native) => self.on_broken(now, conn, why),
+                Some(Kind::Http) => self.on_http_gone(now, conn),
+                Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
+                Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
+                None => {}
+            },
+            Input::Closed { conn } => match self.note_gone(conn) {
+                Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
+                Some(Kind::Native) => self.on_closed(now, conn),
+                Some(Kind::Http) => self.on_http_gone(now, conn),
+                Some(Kind::Classic) => self.on_classic_closed(now, conn),
+                Some(Kind::Transfer) => self.on_push_closed(now, conn),
+                None => {}
+            },
+            Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
+                Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
+                Some(Kind::Http) => self.on_http_span_failed(now, conn, why),
+                Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
+                Some(Kind::Transfer) => self.on_push_span_failed(conn, why),
+                Some(Kind::Sniffing) | None => {}
+            },
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
             Input::Tick => {}
@@ -232,9 +250,19 @@ impl Peer {
         self.run_timers(now);
     }
 
+    /// The driver has closed a connection. What is spoken on it, if it is still known.
+    fn note_gone(&mut self, conn: ConnId) -> Option<Kind> {
+        let connection = self.connections.get_mut(conn)?;
+        connection.transport_mut().gone = true;
+        Some(connection.kind())
+    }
+
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let conn = match (self.push_door(local_port), self.classic_door(local_port)) {
+        let (foreign, classic) = (self.config.foreign.as_ref(), self.config.classic.as_ref());
+        let form = foreign.and_then(|foreign| foreign.doors.get(&local_port).copied());
+        let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
+        let conn = match (form, dialect) {
             (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
             (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
             (None, None) => self.on_accepted(now, from),
@@ -250,67 +278,46 @@ impl Peer {
 
     /// What the next bytes of a connection are. Asked before each read.
     pub fn expects(&self, conn: ConnId) -> Expect {
-        let native = self.connections.get(conn).map(|connection| connection.expects());
-        let classic = || self.connections.classic(conn).map(|conversation| conversation.expects());
-        let http = || self.connections.http(conn).map(|reader| reader.expects());
-        let push = || self.connections.push(conn).map(|push| push.expects());
-        native.or_else(classic).or_else(http).or_else(push).unwrap_or(Expect::Nothing)
+        self.connections.get(conn).map_or(Expect::Nothing, Protocol::expects)
     }
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
     /// connections had their turn, because [`Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        if self.connections.get(conn).is_some() {
-            self.on_bytes(now, conn, bytes)
-        } else if self.connections.classic(conn).is_some() {
-            self.on_classic_bytes(now, conn, bytes)
-        } else if self.connections.http(conn).is_some() {
-            self.on_http_bytes(now, conn, bytes)
-        } else if self.connections.push(conn).is_some() {
-            self.on_push_bytes(now, conn, bytes)
-        } else {
-            0
+        match self.connections.kind(conn) {
+            Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
+            Some(Kind::Native) => self.on_bytes(now, conn, bytes),
+            Some(Kind::Http) => self.on_http_bytes(now, conn, bytes),
+            Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
+            Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
+            None => 0,
         }
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        if self.connections.get(conn).is_some() {
-            self.on_payload(now, conn, bytes);
-        } else if self.connections.push(conn).is_some() {
-            self.on_push_payload(now, conn, bytes);
-        } else if self.connections.classic(conn).is_some() {
-            self.on_classic_payload(now, conn, bytes);
+        match self.connections.kind(conn) {
+            Some(Kind::Native) => self.on_payload(now, conn, bytes),
+            Some(Kind::Classic) => self.on_classic_payload(now, conn, bytes),
+            Some(Kind::Transfer) => self.on_push_payload(now, conn, bytes),
+            // Neither expects payload.
+            Some(Kind::Sniffing | Kind::Http) | None => {}
         }
     }
 
     /// What a connection wants to send next: a look. Frames are made when they are pulled, so this may encode some
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
-        self.refill(now, conn);
-        if self.connections.get(conn).is_none() {
-            return self.next_segment_of_others(now, conn);
+        match self.connections.kind(conn) {
+            Some(Kind::Native) => self.refill(now, conn),
+            Some(Kind::Http) => self.refill_http(now, conn),
+            Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
-        connection.asleep = matches!(connection.segment(), Segment::Nothing);
-        connection.segment()
-    }
-
-    /// The same for connections that are not native.
-    fn next_segment_of_others(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
-        self.refill_http(now, conn);
-        if let Some(conversation) = self.connections.classic_mut(conn) {
-            conversation.asleep = matches!(conversation.segment(conn), Segment::Nothing);
-        } else if let Some(reader) = self.connections.http_mut(conn) {
-            reader.asleep = matches!(reader.segment(), Segment::Nothing);
-        } else if let Some(push) = self.connections.push_mut(conn) {
-            push.asleep = matches!(push.segment(), Segment::Nothing);
-        }
-        let classic = self.connections.classic(conn).map(|conversation| conversation.segment(conn));
-        let http = || self.connections.http(conn).map(|reader| reader.segment());
-        let push = || self.connections.push(conn).map(|push| push.segment());
-        classic.or_else(http).or_else(push).unwrap_or(Segment::Nothing)
+        let asleep = matches!(connection.segment(conn), Segment::Nothing);
+        connection.transport_mut().asleep = asleep;
+        connection.segment(conn)
     }
 
     /// What this host's link carries, in bytes a second, as far as uploads have shown.
@@ -321,14 +328,12 @@ impl Peer {
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        if self.connections.get(conn).is_some() {
-            self.on_sent(now, conn, bytes);
-        } else if self.connections.classic(conn).is_some() {
-            self.on_classic_sent(now, conn, bytes);
-        } else if self.connections.http(conn).is_some() {
-            self.on_http_sent(now, conn, bytes);
-        } else if self.connections.push(conn).is_some() {
-            self.on_push_sent(now, conn, bytes);
+        match self.connections.kind(conn) {
+            Some(Kind::Native) => self.on_sent(now, conn, bytes),
+            Some(Kind::Http) => self.on_http_sent(now, conn, bytes),
+            Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
+            Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
+            Some(Kind::Sniffing) | None => {}
         }
     }
 
@@ -415,6 +420,14 @@ impl Peer {
         });
     }
 
+    /// Has the driver visit a connection, which has something to send, to read or to close, whether or not it is asleep.
+    pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.transport_mut().asleep = false;
+            self.output(Output::Wake(conn));
+        }
+    }
+
     pub(in crate::core) fn event(&mut self, event: Event) {
         self.output(Output::Event(event));
     }
@@ -448,16 +461,14 @@ impl Peer {
     fn run_timers(&mut self, now: Time) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
-                Timer::Connection(conn) if self.connections.classic(conn).is_some() => {
-                    self.review_classic(now, conn);
-                }
-                Timer::Connection(conn) if self.connections.http(conn).is_some() => {
-                    self.review_http(now, conn);
-                }
-                Timer::Connection(conn) if self.connections.push(conn).is_some() => {
-                    self.review_push(now, conn)
-                }
-                Timer::Connection(conn) => self.review_connection(now, conn),
+                Timer::Connection(conn) => match self.connections.kind(conn) {
+                    Some(Kind::Sniffing) => self.review_sniffing(now, conn),
+                    Some(Kind::Native) => self.review_connection(now, conn),
+                    Some(Kind::Http) => self.review_http(now, conn),
+                    Some(Kind::Classic) => self.review_classic(now, conn),
+                    Some(Kind::Transfer) => self.review_push(now, conn),
+                    None => {}
+                },
                 Timer::Acquaint => self.acquaint(now),
                 Timer::Announce => self.announce(now),
                 Timer::Answer => self.send_answers(now),

@@ -1,21 +1,16 @@
 //! One classic connection: who is at the other end, and which of its two sides this peer is on.
 
-use std::net::SocketAddr;
-
 use crate::core::classic::asking::Asking;
 use crate::core::classic::serving::Serving;
+use crate::core::connection::Transport;
 use crate::core::door::{ConnId, Expect, Segment};
 use crate::types::time::Time;
 
 /// One classic connection.
 #[derive(Debug)]
 pub(in crate::core) struct Conversation {
-    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) transport: Transport,
     pub(in crate::core) side: Side,
-    /// The driver was told `Nothing` to send and waits to be woken.
-    pub(in crate::core) asleep: bool,
-    /// The driver has forgotten it.
-    pub(in crate::core) gone: bool,
 }
 
 /// Which side this peer is on.
@@ -31,13 +26,13 @@ pub(in crate::core) enum Side {
 
 impl Conversation {
     /// One that came in at a door of the dialects whose own port is `tcp_port`.
-    pub(in crate::core) fn serving(addr: SocketAddr, tcp_port: u16, now: Time) -> Conversation {
-        Conversation { addr, side: Side::Serving(Serving::new(tcp_port, now)), asleep: true, gone: false }
+    pub(in crate::core) fn serving(transport: Transport, tcp_port: u16, now: Time) -> Conversation {
+        Conversation { transport, side: Side::Serving(Serving::new(tcp_port, now)) }
     }
 
     /// One that is dialled, to ask for a chunk.
-    pub(in crate::core) fn asking(addr: SocketAddr, asking: Asking) -> Conversation {
-        Conversation { addr, side: Side::Asking(asking), asleep: true, gone: false }
+    pub(in crate::core) fn asking(transport: Transport, asking: Asking) -> Conversation {
+        Conversation { transport, side: Side::Asking(asking) }
     }
 
     /// The side that serves, if this is one.

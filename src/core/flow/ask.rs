@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event};
 use crate::core::downloader::Download;
 use crate::core::flights::Flight;
 use crate::core::peer::Peer;
 use crate::core::picker;
+use crate::core::session::Phase as ConnectionPhase;
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -79,7 +79,7 @@ impl Peer {
         };
         let under_way = download.flights.len().saturating_add(download.storing.len());
         let is_full = |conn: ConnId| {
-            self.connections.get(conn).is_some_and(|connection| connection.asked >= self.requests_max())
+            self.connections.native(conn).is_some_and(|connection| connection.asked >= self.requests_max())
         };
         under_way.saturating_add(holding.count() as usize) < download.availability.len()
             && self.links.on(content).any(|conn| is_full(conn) && self.is_counted(conn, content))
@@ -182,7 +182,7 @@ impl Peer {
             let unbegun = flights.iter().find(|flight| flight.begun.is_none()).map(|flight| flight.conn);
             let (Some(other), Some(unbegun)) = (other, unbegun) else { continue };
             self.cancel(now, unbegun, content, chunk);
-            if let Some(connection) = self.connections.get_mut(unbegun) {
+            if let Some(connection) = self.connections.native_mut(unbegun) {
                 connection.busy_until = now + self.config.limits.request_wait_max;
             }
             if !self.request(now, content, chunk, other) {
@@ -221,7 +221,7 @@ impl Peer {
 
     /// How many requests a connection has from us, if it may be asked for more chunks of a download.
     fn idle_load(&self, now: Time, content: &ContentId, download: &Download, conn: ConnId) -> Option<usize> {
-        let connection = self.connections.get(conn)?;
+        let connection = self.connections.native(conn)?;
         let open = connection.phase == ConnectionPhase::Open
             && connection.busy_until <= now
             && connection.asked < self.requests_max();
@@ -240,7 +240,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn remote_has(&self, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
-        let remote = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        let remote = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
         remote.is_some_and(|remote| remote.get(chunk))
     }
 
@@ -262,7 +262,7 @@ impl Peer {
         conn: ConnId,
         open: &Bitfield,
     ) -> Option<u32> {
-        let remote = self.connections.get(conn)?.channel_of(content)?.1.remote.as_ref()?;
+        let remote = self.connections.native(conn)?.channel_of(content)?.1.remote.as_ref()?;
         if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
             let download = self.downloader.get(content)?;
             return picker::rarest_first(remote, open, &download.availability, &mut self.rng);
@@ -281,7 +281,7 @@ impl Peer {
         chunk: u32,
         conn: ConnId,
     ) -> bool {
-        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_of(&content)) else {
             return false;
         };
         let Some(len) = self.chunk_len(&content, chunk) else { return false };
@@ -293,12 +293,12 @@ impl Peer {
             chunk,
             Flight { conn, asked: now, begun: None, late: false, moved: false, recalled: None },
         );
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.asked = connection.asked.saturating_add(1);
         }
         self.say(now, conn, Frame::Request { channel: number, chunk });
         if !self.config.topology.is_mesh()
-            && let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref())
+            && let Some(from) = self.connections.native(conn).map(|connection| connection.peer_ref())
         {
             self.event(Event::ChunkRequested { content, chunk, from });
         }
@@ -321,7 +321,7 @@ impl Peer {
         for (_, content, chunk, conn) in late {
             self.discard_rest(conn, content, chunk);
             self.cancel(now, conn, content, chunk);
-            if let Some(connection) = self.connections.get_mut(conn) {
+            if let Some(connection) = self.connections.native_mut(conn) {
                 connection.busy_until = now + self.config.limits.request_wait_max;
             }
             if self.downloader.reserve(bytes) {

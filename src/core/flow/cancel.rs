@@ -1,9 +1,9 @@
 //! Requests taken back: because the chunk is had, the download is over, or the source is lost.
 
-use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::flights::Flight;
 use crate::core::peer::Peer;
+use crate::core::session::Phase as ConnectionPhase;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::message::Frame;
@@ -34,7 +34,7 @@ impl Peer {
     pub(in crate::core) fn lose_source(&mut self, now: Time, conn: ConnId, content: ContentId) {
         self.count_remote(conn, &content, false);
         self.unseat(now, conn, content);
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let lost = connection.phase == ConnectionPhase::Closing;
         if let Some((_, channel)) = connection.channel_of_mut(&content) {
             channel.remote = None;
@@ -61,7 +61,7 @@ impl Peer {
 
     /// Says that a chunk asked of somebody did not come.
     pub(in crate::core) fn miss(&mut self, content: ContentId, chunk: u32, conn: ConnId, why: &'static str) {
-        if let Some(connection) = self.connections.get(conn) {
+        if let Some(connection) = self.connections.native(conn) {
             let from = connection.peer_ref();
             self.event(Event::ChunkMissed { content, chunk, from, why });
         }
@@ -71,7 +71,7 @@ impl Peer {
         if !self.drop_flight(content, chunk, conn) {
             return;
         }
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.note_cancelled(content, chunk);
         if let Some((number, _)) = connection.channel_of(&content) {
             self.say(now, conn, Frame::Cancel { channel: number, chunk });
@@ -80,7 +80,7 @@ impl Peer {
 
     /// The rest of a chunk that is coming in is not wanted any more.
     pub(in crate::core) fn discard_rest(&mut self, conn: ConnId, content: ContentId, chunk: u32) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some(incoming) = &mut connection.incoming else { return };
         if (incoming.content, incoming.chunk) != (content, chunk) {
             return;
@@ -108,7 +108,7 @@ impl Peer {
             self.downloader.unreserve(len);
         }
         self.downloader.forget_proof(&content);
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.asked = connection.asked.saturating_sub(1);
         }
         true

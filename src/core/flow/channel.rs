@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::core::connection::{Channel, Connection, Phase};
 use crate::core::door::{ConnId, Event};
 use crate::core::flow::room::KEPT;
 use crate::core::peer::Peer;
+use crate::core::session::{Channel, Phase, Session};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -22,7 +22,7 @@ impl Peer {
         let cut = self.cut_to_tell(conn, &content);
         let channels_max = self.config.limits.channels_max;
         self.uncount_former(conn, &content);
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.phase != Phase::Open {
             return;
         }
@@ -78,14 +78,15 @@ impl Peer {
             self.note_stale_haves(now, conn, content);
             self.on_owner_cut(now, conn, content);
             self.request_manifest(now, conn, content);
-            if self.connections.get(conn).is_some_and(|connection| !connection.dialled) {
+            if self.connections.native(conn).is_some_and(|connection| !connection.transport.dialled) {
                 self.note_taker(conn);
             }
             self.note_empty(conn, &content);
             self.look_at_names(content);
             return;
         };
-        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
+        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        {
             channel.withdrawn = true;
         }
         self.say(now, conn, Frame::Refuse { content, reason });
@@ -96,7 +97,7 @@ impl Peer {
     /// soon; anybody can name many.
     fn keep_refused(&mut self, conn: ConnId, content: &ContentId) {
         let most = self.config.limits.channels_refused_kept_max;
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.channel_of(content).is_none_or(|(_, channel)| channel.opened) {
             return;
         }
@@ -109,7 +110,7 @@ impl Peer {
 
     /// The channel of a content is over on one connection.
     fn end_channel(&mut self, conn: ConnId, content: &ContentId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.end_channel(content);
         if connection.channel_of(content).is_none() {
             self.links.unnamed(content, conn);
@@ -119,7 +120,7 @@ impl Peer {
     /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
     pub(in crate::core) fn end_sated_channels(&mut self, now: Time, content: &ContentId) {
         for conn in self.links.on(content).collect::<Vec<_>>() {
-            let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(content));
+            let channel = self.connections.native(conn).and_then(|connection| connection.channel_of(content));
             let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
             let is_agreed = |channel: &Channel| channel.opened && !channel.withdrawn && !channel.refused;
             if channel.is_some_and(|(_, channel)| has_all(channel) && is_agreed(channel)) {
@@ -132,7 +133,7 @@ impl Peer {
     /// Who has all of a content is told that it is here whole, too, though it needs no chunk: else the channel would never be
     /// over there. On connections of few channels that is not worth a frame.
     fn tell_sated(&mut self, now: Time, conn: ConnId, content: &ContentId) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         if connection.channels.numbers() <= self.config.limits.channels_unused_max
             || !self.config.topology.is_mesh()
         {
@@ -141,7 +142,7 @@ impl Peer {
         // They have to know the cut first.
         self.open_channel(now, conn, *content);
         let Some(holding) = self.catalogue.get(content) else { return };
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some((channel, state)) = connection.channel_of_mut(content) else { return };
         let Some(cut) = state.our_cut else { return };
         state.told = Some(holding.logged());
@@ -150,7 +151,7 @@ impl Peer {
 
     /// The other side has all of a content: if it is here whole, too, and nothing more is to come of it, the channel is over.
     pub(in crate::core) fn end_sated_channel(&mut self, conn: ConnId, content: &ContentId) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         if connection.channels.numbers() <= self.config.limits.channels_unused_max {
             return;
         }
@@ -174,19 +175,19 @@ impl Peer {
     fn no_channel_left(&mut self, now: Time, conn: ConnId, content: &ContentId) -> Option<RefuseReason> {
         let limits = &self.config.limits;
         let (most, unused_max) = (limits.channels_open_max, limits.channels_unused_max);
-        let is_open = self.connections.get(conn)?.channel_of(content)?.1.opened;
+        let is_open = self.connections.native(conn)?.channel_of(content)?.1.opened;
         if is_open || self.links.channels() <= most {
             return None;
         }
         // A connection that gives way frees many channels. When none does, all are looked at again only after a while.
         if now >= self.channels_looked_at + CHANNELS_LOOK_AGAIN || self.channels_looked_at == Time::ZERO {
-            let unused = |connection: &Connection| {
+            let unused = |connection: &Session| {
                 connection.phase == Phase::Open
                     && connection.payload.is_none_or(|at| now.since(at) >= KEPT)
                     && connection.channels.open() > unused_max
             };
-            let unused = self.connections.iter().filter(|(_, connection)| unused(connection));
-            let rank = |connection: &Connection| (connection.payload, Reverse(connection.channels.open()));
+            let unused = self.connections.natives().filter(|(_, connection)| unused(connection));
+            let rank = |connection: &Session| (connection.payload, Reverse(connection.channels.open()));
             let most_unused = unused.min_by_key(|(_, connection)| rank(connection));
             match most_unused.map(|(conn, _)| conn) {
                 Some(other) => {
@@ -209,7 +210,7 @@ impl Peer {
         content: ContentId,
         reason: RefuseReason,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.channel_of(&content).is_none() {
             return self.close_for_fault(now, conn, "refused what was not named");
         }
@@ -225,7 +226,7 @@ impl Peer {
         theirs: u32,
         reason: RefuseReason,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some((_, channel)) = connection.channel_theirs(theirs) else {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
@@ -244,7 +245,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
-            let Some(connection) = self.connections.get_mut(conn) else { continue };
+            let Some(connection) = self.connections.native_mut(conn) else { continue };
             let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
             if channel.withdrawn || channel.our_cut.is_none() {
                 continue;
@@ -276,7 +277,7 @@ impl Peer {
         let channels_max = self.config.limits.channels_max;
         let is_whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         self.uncount_former(conn, &content);
-        let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
+        let Some(connection) = self.connections.native_mut(conn) else { return Ok(()) };
         if let Some((number, channel)) = connection.channel_theirs(theirs) {
             let again = channel.content == content && channel.their_cut.is_none() && their_cut.is_some();
             if !again {
@@ -321,10 +322,11 @@ impl Peer {
 
     /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
     fn uncount_former(&mut self, conn: ConnId, content: &ContentId) {
-        let withdrawn = |peer: &Peer| Some(peer.connections.get(conn)?.channel_of(content)?.1.withdrawn);
+        let withdrawn = |peer: &Peer| Some(peer.connections.native(conn)?.channel_of(content)?.1.withdrawn);
         if withdrawn(self) == Some(true) {
             self.count_remote(conn, content, false);
-            if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(content))
+            if let Some((_, channel)) =
+                self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(content))
             {
                 channel.remote = None;
             }
@@ -347,7 +349,7 @@ impl Peer {
                 || self.downloader.get(content).is_some_and(|download| download.wants_peers());
             return (!wanted).then_some(self.catalogue.why_gone(content));
         }
-        let told = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
+        let told = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
         match (their_cut, told.or_else(|| self.cut_to_tell(conn, content))) {
             (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => {
                 Some(RefuseReason::Unknown)
@@ -364,13 +366,13 @@ impl Peer {
         // An owner's peers have to agree, so that they can serve each other.
         let complete = self.catalogue.get(content).is_some_and(|holding| holding.is_complete())
             && self.config.topology.is_mesh();
-        let theirs = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.their_cut);
+        let theirs = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.their_cut);
         theirs.filter(|_| complete).or(Some(cut))
     }
 
     /// A peer does not hold a content after all.
     fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId, reason: RefuseReason) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         if connection.channel_of(&content).is_none_or(|(_, channel)| channel.refused) {
             // Said once is enough.
             return;

@@ -1,8 +1,8 @@
 //! Bytes of a connection to messages, and each message to the flow that it concerns.
 
-use crate::core::connection::Phase;
 use crate::core::door::{ConnId, Event, Expect};
 use crate::core::peer::Peer;
+use crate::core::session::Phase;
 use crate::types::time::Time;
 use crate::wire::frame::{Decoded, FrameError};
 use crate::wire::message::Frame;
@@ -15,10 +15,10 @@ impl Peer {
     /// others have their turn; returns how many bytes were taken.
     pub(in crate::core) fn on_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         let (mut rest, mut frames) = (bytes, 0_usize);
-        if let Some(connection) = self.connections.get_mut(conn).filter(|c| c.phase == Phase::Greeting) {
+        if let Some(connection) = self.connections.native_mut(conn).filter(|c| c.phase == Phase::Greeting) {
             connection.note_first_words(bytes);
         }
-        while let Some(connection) = self.connections.get_mut(conn) {
+        while let Some(connection) = self.connections.native_mut(conn) {
             let is_over = frames >= self.config.limits.frames_at_once_max;
             if rest.is_empty() || is_over || connection.expects() != Expect::Control {
                 break;
@@ -37,16 +37,6 @@ impl Peer {
                         None if taken == 0 => break,
                         None => {}
                     }
-                }
-                // What begins like the object of a request is one, as long as nothing else was said.
-                Err(FrameError::Dialect(b'{')) if self.becomes_classic(now, conn) => {
-                    let before = bytes.len().saturating_sub(rest.len());
-                    return before.saturating_add(self.on_classic_bytes(now, conn, rest));
-                }
-                // Nor does anything but a request to read begin with a capital letter.
-                Err(FrameError::Dialect(b'A'..=b'Z')) if self.becomes_http(now, conn) => {
-                    let before = bytes.len().saturating_sub(rest.len());
-                    return before.saturating_add(self.on_http_bytes(now, conn, rest));
                 }
                 Err(error) => {
                     self.on_garbage(now, conn, &error);
@@ -68,7 +58,7 @@ impl Peer {
     }
 
     fn on_frame(&mut self, now: Time, conn: ConnId, frame: Frame) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.phase == Phase::Greeting {
             connection.first_words = None;
         }
@@ -82,7 +72,7 @@ impl Peer {
     }
 
     fn on_message(&mut self, now: Time, conn: ConnId, frame: Frame) {
-        let is_over = |theirs| self.connections.get(conn).is_some_and(|c| c.channels.is_over(theirs));
+        let is_over = |theirs| self.connections.native(conn).is_some_and(|c| c.channels.is_over(theirs));
         if channel_of(&frame).is_some_and(is_over) {
             return self.on_frame_too_late(now, conn, &frame);
         }
@@ -123,14 +113,14 @@ impl Peer {
             Frame::Open { channel, size, chunk_bytes, .. } => {
                 let adds_cut = (size, chunk_bytes) != (0, 0);
                 let is_new = |peer: &mut Peer| {
-                    peer.connections.get_mut(conn).is_some_and(|c| c.channels.note_late_cut(channel))
+                    peer.connections.native_mut(conn).is_some_and(|c| c.channels.note_late_cut(channel))
                 };
                 !(adds_cut && is_new(self))
             }
             _ => matches!(frame, Frame::Request { .. } | Frame::ManifestRequest { .. }),
         };
         let may_ask = |peer: &mut Peer| {
-            peer.connections.get_mut(conn).is_some_and(|connection| connection.rejections.take(now))
+            peer.connections.native_mut(conn).is_some_and(|connection| connection.rejections.take(now))
         };
         if asks && !may_ask(self) {
             self.close_for_fault(now, conn, "asks for what it cannot have again and again");
@@ -138,7 +128,7 @@ impl Peer {
     }
 
     fn on_ping(&mut self, now: Time, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.pong = true;
             self.wake(now, conn);
         }
@@ -146,7 +136,7 @@ impl Peer {
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
     fn on_bye(&mut self, now: Time, conn: ConnId, reason: &str) {
-        let peer = self.connections.get(conn).and_then(|connection| connection.known_peer());
+        let peer = self.connections.native(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(conn).owner;
         self.note_second(conn, reason);
         self.on_end_of_stream(now, conn);
@@ -160,11 +150,11 @@ impl Peer {
 
     /// Queues a frame and sees to it that it is sent; who asks faster than it reads is closed.
     pub(in crate::core) fn say(&mut self, now: Time, conn: ConnId, frame: Frame) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.phase != Phase::Open {
             return;
         }
-        if connection.queued_frames() >= crate::core::connection::QUEUED_FRAMES_MAX {
+        if connection.queued_frames() >= crate::core::session::QUEUED_FRAMES_MAX {
             return self.close_for_fault(now, conn, "asks faster than it reads");
         }
         connection.push(frame);

@@ -137,7 +137,7 @@ impl Peer {
     /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
     /// is not believed. Nor is one from where another peer answered. A peer on several networks is known by the first address it was heard from.
     fn is_believed(&mut self, now: Time, heard: &Heard) -> bool {
-        let dialled = self.links.to_endpoint(&heard.addr).and_then(|conn| self.connections.get(conn));
+        let dialled = self.links.to_endpoint(&heard.addr).and_then(|conn| self.connections.native(conn));
         let anothers = dialled
             .and_then(|connection| connection.identity.as_ref())
             .is_some_and(|identity| identity.peer != heard.peer);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::connection::{Incoming, Phase as ConnectionPhase};
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::{Phase, Storing, smoothed};
 use crate::core::peer::Peer;
+use crate::core::session::{Incoming, Phase as ConnectionPhase};
 use crate::types::bitfield::Bitfield;
 use crate::types::time::Time;
 use crate::wire::message::RefuseReason;
@@ -22,7 +22,7 @@ impl Peer {
         chunk: u32,
         bytes: u32,
     ) {
-        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
             return self.close_for_fault(now, conn, "sent a chunk of nothing");
         };
         let content = channel.content;
@@ -35,7 +35,7 @@ impl Peer {
         let waited = asked.map(|asked| now.since(asked));
         // The memory set aside for the request becomes the buffer's.
         let buffer = asked.map(|_| self.downloader.take_buffer(bytes));
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if let Some(waited) = waited {
             connection.turn = Some(smoothed(connection.turn, waited));
         }
@@ -48,7 +48,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_payload(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.heard = now;
         connection.pinged = false;
         let Some(incoming) = &mut connection.incoming else { return };
@@ -109,7 +109,7 @@ impl Peer {
         chunk: u32,
         reason: RefuseReason,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some((_, channel)) = connection.channel_theirs(theirs) else {
             return self.close_for_fault(now, conn, "rejected a chunk of nothing");
         };
@@ -121,7 +121,7 @@ impl Peer {
         // That something was given back which was not recalled answers a request from before the one that stands.
         let is_former = is_recalled && recalled.is_none();
         if is_former || !self.drop_flight(content, chunk, conn) {
-            if let Some(connection) = self.connections.get_mut(conn) {
+            if let Some(connection) = self.connections.native_mut(conn) {
                 connection.forget_cancelled(content, chunk);
             }
             return;
@@ -130,13 +130,13 @@ impl Peer {
             return self.ask_elsewhere(now, content, chunk, to, moved);
         }
         // Who rejects as fast as it is asked would keep both sides busy with nothing else.
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.busy_until = connection.busy_until.max(now + REJECTED_PAUSE);
         }
         if reason != RefuseReason::Busy {
             self.count_remote(conn, &content, false);
             if let Some((_, channel)) =
-                self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content))
+                self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
                 && let Some(remote) = &mut channel.remote
             {
                 remote.clear(chunk);
@@ -158,7 +158,7 @@ impl Peer {
             {
                 let count = asked.entry(flight.conn).or_insert(0_usize);
                 *count = count.saturating_add(1);
-                let connection = self.connections.get(flight.conn);
+                let connection = self.connections.native(flight.conn);
                 assert!(
                     connection.is_some_and(|c| c.phase == ConnectionPhase::Open),
                     "{content:?} {chunk} flies"
@@ -168,7 +168,7 @@ impl Peer {
                 let mut counts = vec![0u16; download.availability.len()];
                 for conn in self.links.on(&content).filter(|conn| self.is_counted(*conn, &content)) {
                     let remote =
-                        self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+                        self.connections.native(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
                     for chunk in remote.into_iter().flat_map(Bitfield::iter) {
                         let Some(count) = counts.get_mut(chunk as usize) else { continue };
                         *count = count.saturating_add(1);
@@ -177,7 +177,8 @@ impl Peer {
                 assert_eq!(counts, download.availability, "{content:?}: availability is what the peers have");
             }
         }
-        for (conn, connection) in self.connections.iter().filter(|(_, c)| c.phase == ConnectionPhase::Open) {
+        for (conn, connection) in self.connections.natives().filter(|(_, c)| c.phase == ConnectionPhase::Open)
+        {
             let expected = asked.get(&conn).copied().unwrap_or(0);
             assert_eq!(expected, connection.asked, "{conn} is asked for so many chunks");
         }

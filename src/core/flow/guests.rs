@@ -5,12 +5,12 @@
 
 use std::net::SocketAddr;
 
-use crate::core::connection::Claim;
 use crate::core::directory::{By, Heard};
 use crate::core::door::{ConnId, Event, PeerRef};
 use crate::core::flow::link::SECOND;
 use crate::core::peer::Peer;
 use crate::core::searches::Search;
+use crate::core::session::Claim;
 use crate::types::id::PeerId;
 use crate::types::time::Time;
 use crate::wire::message::{Entry, Hello};
@@ -35,14 +35,14 @@ impl Peer {
     pub(super) fn receive_guest(&mut self, now: Time, conn: ConnId, hello: Hello) {
         self.counters.add("hellos with the id of a peer that is known elsewhere");
         let endpoint = |conn| {
-            let connection = self.connections.get(conn)?;
-            Some(SocketAddr::new(connection.addr.ip(), connection.identity.as_ref()?.port))
+            let connection = self.connections.native(conn)?;
+            Some(SocketAddr::new(connection.transport.addr.ip(), connection.identity.as_ref()?.port))
         };
-        let from = self.connections.get(conn).map(|c| SocketAddr::new(c.addr.ip(), hello.port));
+        let from = self.connections.native(conn).map(|c| SocketAddr::new(c.transport.addr.ip(), hello.port));
         if self.links.guests_of(&hello.peer).any(|guest| endpoint(guest) == from) {
             return self.turn_away(now, conn, Some(SECOND));
         }
-        let host = |conn| self.connections.get(conn).map(|connection| connection.addr.ip());
+        let host = |conn| self.connections.native(conn).map(|connection| connection.transport.addr.ip());
         let ip = host(conn);
         let of_this_host = ip.is_some_and(|ip| ip.is_loopback() || self.config.own_addresses.contains(&ip));
         let of_address = self.links.guests().filter(|(_, guest)| host(*guest) == ip).count();
@@ -75,7 +75,7 @@ impl Peer {
                 self.dial_though_connected(now, addr);
             }
             Claim::Refuted => {
-                let guests = self.links.guests_of(peer).filter_map(|guest| self.connections.get(guest));
+                let guests = self.links.guests_of(peer).filter_map(|guest| self.connections.native(guest));
                 let endpoints: Vec<SocketAddr> = guests.map(|guest| guest.peer_ref().addr).collect();
                 for endpoint in endpoints {
                     self.dial(now, endpoint);
@@ -102,7 +102,7 @@ impl Peer {
                 Claim::Refuted => self.dial_to_test(now, heard.addr, is_sought),
             };
         }
-        let dialled = self.links.to_endpoint(&addr).and_then(|conn| self.connections.get(conn));
+        let dialled = self.links.to_endpoint(&addr).and_then(|conn| self.connections.native(conn));
         match dialled.map(|connection| connection.identity.as_ref().map(|identity| identity.peer)) {
             None => {
                 self.dial_to_test(now, addr, is_sought);
@@ -138,13 +138,13 @@ impl Peer {
     }
 
     fn claim_of(&self, conn: ConnId) -> Claim {
-        self.connections.get(conn).map_or(Claim::Untested, |connection| connection.claim)
+        self.connections.native(conn).map_or(Claim::Untested, |connection| connection.claim)
     }
 
     /// An endpoint was dialled, and this peer answered, or none. So it is known who came in from there, and who did not.
     pub(super) fn test_claims_at(&mut self, endpoint: &SocketAddr, there: Option<&PeerId>) {
         for peer in self.directory.peers_at(endpoint) {
-            let connection = self.links.to_peer(&peer).and_then(|conn| self.connections.get_mut(conn));
+            let connection = self.links.to_peer(&peer).and_then(|conn| self.connections.native_mut(conn));
             if let Some(connection) = connection.filter(|connection| connection.claim == Claim::Untested) {
                 connection.claim = if Some(&peer) == there { Claim::Proven } else { Claim::Refuted };
             }
@@ -169,20 +169,20 @@ impl Peer {
     /// peer's; and the peer is known at that address.
     pub(super) fn believe_guest(&mut self, now: Time, peer: &PeerId) {
         let is_believed = |conn: &ConnId| {
-            let Some(connection) = self.connections.get(*conn) else { return false };
-            let dialled_to = connection.dialled.then_some(connection.addr);
+            let Some(connection) = self.connections.native(*conn) else { return false };
+            let dialled_to = connection.transport.dialled.then_some(connection.transport.addr);
             !self.is_elsewhere(peer, dialled_to, &connection.peer_ref().addr)
         };
         let guest = self.links.guests_of(peer).find(is_believed);
         let Some(conn) = guest.filter(|_| self.links.to_peer(peer).is_none()) else { return };
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let PeerRef { addr, user, .. } = connection.peer_ref();
         let heard = Heard { peer: *peer, addr, user, iface: None, interval: None, by: By::Hello };
         if !self.hear(now, heard) {
             return self.close(now, conn, Some("no room for another peer"));
         }
         self.links.guest_left(*peer, conn);
-        if let Some(identity) = self.connections.get_mut(conn).and_then(|c| c.identity.as_mut()) {
+        if let Some(identity) = self.connections.native_mut(conn).and_then(|c| c.identity.as_mut()) {
             identity.guest = false;
         }
         self.connect(now, conn, peer);
@@ -191,11 +191,13 @@ impl Peer {
     /// A peer says, where it was dialled at its known address, that it has another connection with this one: then the
     /// one that claimed to be it is.
     pub(super) fn note_second(&mut self, conn: ConnId, reason: &str) {
-        let Some(connection) = self.connections.get(conn).filter(|c| c.dialled && reason == SECOND) else {
+        let Some(connection) =
+            self.connections.native(conn).filter(|c| c.transport.dialled && reason == SECOND)
+        else {
             return;
         };
         if connection.known_peer().is_some_and(|peer| self.links.guests_of(&peer).next().is_some()) {
-            self.dialer.unanswered(connection.addr);
+            self.dialer.unanswered(connection.transport.addr);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Who has which chunks: what others tell, and what they are told.
 
 use crate::core::catalogue::Holding;
-use crate::core::connection::{Channel, Connection, ListOut};
 use crate::core::door::ConnId;
 use crate::core::peer::Peer;
+use crate::core::session::{Channel, ListOut, Session};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -24,7 +24,7 @@ impl Peer {
                 Bitfield::from_bytes(chunks, bits).is_some_and(|bits| bits.is_full())
             });
         }
-        let told = self.connections.get(conn).and_then(|connection| {
+        let told = self.connections.native(conn).and_then(|connection| {
             let (_, channel) = connection.channel_theirs(theirs)?;
             Some((channel.content, Bitfield::from_bytes(channel.their_cut?.chunks(), bits)?))
         });
@@ -33,7 +33,8 @@ impl Peer {
         };
         self.count_remote(conn, &content, false);
         let listed = (!self.config.topology.is_mesh()).then(|| bits.iter().collect());
-        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(&content)) {
+        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        {
             channel.remote = Some(bits);
         }
         self.count_remote(conn, &content, true);
@@ -41,7 +42,8 @@ impl Peer {
             self.note_list(now, conn, content, listed);
         }
         if self.assigners.contains_key(&content) {
-            let remote = self.connections.get(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+            let remote =
+                self.connections.native(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
             let had: Vec<u32> = remote.map_or(Vec::new(), |remote| remote.iter().collect());
             self.note_spread(now, conn, content, had);
         }
@@ -53,7 +55,7 @@ impl Peer {
         if self.needs_no_haves(conn, theirs) {
             return self.note_no_haves(conn, theirs, |chunks| first == 0 && count == chunks);
         }
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let told = connection.channel_theirs(theirs).and_then(|(_, channel)| {
             let chunks = channel.their_cut?.chunks();
             let end = first.checked_add(count).filter(|end| count > 0 && *end <= chunks)?;
@@ -102,7 +104,7 @@ impl Peer {
     /// Whether what the other side has of this channel's content is nothing to keep: the content was refused or
     /// withdrawn here, or is here whole, or the channel was replaced.
     fn needs_no_haves(&self, conn: ConnId, theirs: u32) -> bool {
-        let Some(connection) = self.connections.get(conn) else { return false };
+        let Some(connection) = self.connections.native(conn) else { return false };
         let Some((number, channel)) = connection.channel_theirs(theirs) else { return false };
         let content = channel.content;
         if channel.withdrawn || connection.is_former(number, channel) {
@@ -118,7 +120,7 @@ impl Peer {
 
     /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.
     fn note_no_haves(&mut self, conn: ConnId, theirs: u32, is_all: impl Fn(u32) -> bool) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         // On connections of few channels nothing follows from it, so it is not looked at.
         if connection.channels.numbers() <= self.config.limits.channels_unused_max {
             return;
@@ -133,7 +135,7 @@ impl Peer {
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
     /// again on the new one.
     pub(in crate::core) fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
-        self.connections.get(conn).is_some_and(|connection| {
+        self.connections.native(conn).is_some_and(|connection| {
             let named = connection.channel_theirs(theirs);
             named.is_some_and(|(number, channel)| connection.is_former(number, channel))
         })
@@ -159,7 +161,7 @@ impl Peer {
     pub(in crate::core) fn tell_what_waits(&mut self, now: Time, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(holding) = self.catalogue.get(&content) else { return };
-            let Some(connection) = self.connections.get(conn) else { continue };
+            let Some(connection) = self.connections.native(conn) else { continue };
             let Some((number, channel)) = connection.channel_of(&content) else { continue };
             if connection.stale_haves.contains(&number) && !is_no_news(holding, channel, &[]) {
                 self.wake(now, conn);
@@ -168,7 +170,7 @@ impl Peer {
     }
 
     fn note_stale(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
         let sated = self.config.topology.is_mesh()
@@ -190,7 +192,7 @@ impl Peer {
     /// Encodes what a connection was not told yet of what is had, as far as it fits.
     pub(in crate::core) fn encode_haves(&mut self, conn: ConnId) {
         let lists = !self.config.topology.is_mesh();
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         while !connection.outbox_is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number) else { continue };
@@ -228,7 +230,7 @@ impl Peer {
         if !self.is_counted(conn, content) {
             return;
         }
-        let remote = self.connections.get(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        let remote = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
         let (Some(remote), Some(download)) = (remote, self.downloader.get_mut(content)) else { return };
         for chunk in remote.iter() {
             if let Some(holders) = download.availability.get_mut(chunk as usize) {
@@ -249,7 +251,7 @@ impl Peer {
 
     /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
     pub(in crate::core) fn is_counted(&self, conn: ConnId, content: &ContentId) -> bool {
-        let Some((_, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(content)) else {
+        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channel_of(content)) else {
             return false;
         };
         let Some(download) = self.downloader.get(content) else { return false };
@@ -277,7 +279,7 @@ fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.
 fn encode_holding(
-    connection: &mut Connection,
+    connection: &mut Session,
     channel: u32,
     cut: Geometry,
     holding: &Holding,
@@ -303,7 +305,7 @@ fn encode_holding(
 }
 
 /// Encodes chunks as ranges of neighbours.
-fn encode_ranges(connection: &mut Connection, channel: u32, chunks: &[u32]) {
+fn encode_ranges(connection: &mut Session, channel: u32, chunks: &[u32]) {
     if let [first] = chunks {
         // By far the most news are of one chunk.
         return connection.encode(&Frame::Have { channel, first: *first, count: 1 });

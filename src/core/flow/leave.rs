@@ -1,5 +1,6 @@
 //! Leaving: what is on the wire and queued is finished, parts are closed, then every connection.
 
+use crate::core::connection::Kind;
 use crate::core::door::{ConnId, Event, FailReason};
 use crate::core::downloader::{Download, Phase};
 use crate::core::flow::conversation::LEAVING;
@@ -58,9 +59,13 @@ impl Peer {
         let idle = self.uploader.is_idle() && self.downloader.all_done() && !busy;
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
-            let all: Vec<ConnId> = self.connections.iter().map(|(conn, _)| conn).collect();
-            for conn in all {
-                self.close(now, conn, Some(LEAVING));
+            let all: Vec<(ConnId, Kind)> = self.connections.kinds().collect();
+            for (conn, kind) in all {
+                match kind {
+                    Kind::Sniffing => self.end_sniffing(conn),
+                    Kind::Native => self.close(now, conn, Some(LEAVING)),
+                    Kind::Http | Kind::Classic | Kind::Transfer => {}
+                }
             }
             self.close_all_classic(now);
             self.close_readers(now, true);

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::connection::{Connection, Identity, Phase};
+use crate::core::connection::{Protocol, Sniffed, Sniffing, Transport};
 use crate::core::directory::{By, Heard};
 use crate::core::door::{BrokenWhy, ConnId, Event, Output, PeerRef};
 use crate::core::peer::Peer;
+use crate::core::session::{Identity, Phase, Session};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
@@ -32,7 +33,7 @@ impl Peer {
         {
             return None;
         }
-        let conn = self.connections.insert(to, true, &self.config.limits, now);
+        let conn = self.connections.dial(to, &self.config.limits, now);
         self.links.dialled(to, conn);
         self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
         self.output(Output::Dial { conn, to });
@@ -56,9 +57,9 @@ impl Peer {
             self.counters.add("connections refused: table full");
             return None;
         }
-        let limits = &self.config.limits;
-        let deadline = now + limits.handshake_deadline;
-        let conn = self.connections.insert(from, false, limits, now);
+        let deadline = now + self.config.limits.handshake_deadline;
+        let sniffing = Sniffing { transport: Transport::accepted(from), since: now, closing: false };
+        let conn = self.connections.insert(Protocol::Sniffing(sniffing), now);
         self.links.half_open_add(ip);
         self.timers.set(Timer::Connection(conn), deadline);
         // Nothing is said before the other side has: it may speak another dialect, or none. Reading may begin.
@@ -66,10 +67,66 @@ impl Peer {
         Some(conn)
     }
 
+    /// The first bytes of a connection that came in say what is spoken on it. Returns how many were taken.
+    pub(in crate::core) fn sniff(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(first) = bytes.first() else { return 0 };
+        let Some(Sniffing { transport, since, closing: false }) = self.connections.sniffing(conn) else {
+            return 0;
+        };
+        let (transport, since) = (*transport, *since);
+        match Sniffed::of(*first) {
+            Sniffed::Classic if self.may_become_classic(transport.addr) => {
+                self.become_classic(now, conn, transport);
+                self.on_classic_bytes(now, conn, bytes)
+            }
+            Sniffed::Http if self.may_become_http(transport.addr) => {
+                self.become_http(now, conn, transport, since);
+                self.on_http_bytes(now, conn, bytes)
+            }
+            Sniffed::Native | Sniffed::Classic | Sniffed::Http => {
+                let session = Session::new(transport, &self.config.limits, since);
+                self.connections.become_protocol(conn, Protocol::Native(Box::new(session)));
+                self.on_bytes(now, conn, bytes)
+            }
+        }
+    }
+
+    /// A connection that came in and says nothing ends, or is to be looked at again later.
+    pub(in crate::core) fn review_sniffing(&mut self, now: Time, conn: ConnId) {
+        let Some(sniffing) = self.connections.sniffing(conn).filter(|sniffing| !sniffing.closing) else {
+            return;
+        };
+        let deadline = sniffing.since + self.config.limits.handshake_deadline;
+        if deadline <= now {
+            self.counters.add("connections without a hello");
+            return self.end_sniffing(conn);
+        }
+        self.timers.set(Timer::Connection(conn), deadline.max(now + Duration::from_millis(1)));
+    }
+
+    /// A connection that said nothing is closed.
+    pub(in crate::core) fn end_sniffing(&mut self, conn: ConnId) {
+        if let Some(Protocol::Sniffing(sniffing)) = self.connections.get_mut(conn)
+            && !std::mem::replace(&mut sniffing.closing, true)
+        {
+            self.links.half_open_remove(&sniffing.transport.addr.ip());
+            self.timers.clear(Timer::Connection(conn));
+            self.rouse(conn);
+        }
+    }
+
+    /// A connection that said nothing is gone.
+    pub(in crate::core) fn on_sniffing_gone(&mut self, now: Time, conn: ConnId) {
+        self.end_sniffing(conn);
+        self.connections.remove(conn);
+        self.seek_neighbours(now);
+        self.review_leaving(now, false);
+    }
+
     pub(in crate::core) fn on_connected(&mut self, now: Time, conn: ConnId) {
         let hello = self.hello();
         let deadline = now + self.config.limits.handshake_deadline;
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.phase != Phase::Dialling {
             return;
         }
@@ -83,8 +140,8 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_hello(&mut self, now: Time, conn: ConnId, hello: Hello) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let (dialled, addr) = (connection.dialled, connection.addr);
+        let Some(connection) = self.connections.native(conn) else { return };
+        let (dialled, addr) = (connection.transport.dialled, connection.transport.addr);
         if hello.peer == self.id {
             if dialled {
                 self.dialer.is_self(addr);
@@ -144,7 +201,7 @@ impl Peer {
     /// Closes a connection on which somebody said hello; `why` is told to the other side.
     pub(super) fn turn_away(&mut self, now: Time, conn: ConnId, why: Option<&str>) {
         let hello = self.hello();
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.answer_hello(&hello);
         }
         self.close(now, conn, why);
@@ -153,13 +210,13 @@ impl Peer {
     /// Both sides have said hello.
     pub(super) fn open(&mut self, now: Time, conn: ConnId, hello: Hello, guest: bool) {
         let reply = self.hello();
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.phase = Phase::Open;
         connection.since = now;
         connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port, guest });
-        if !connection.dialled {
+        if !connection.transport.dialled {
             connection.push(reply);
-            self.links.half_open_remove(&connection.addr.ip());
+            self.links.half_open_remove(&connection.transport.addr.ip());
         }
     }
 
@@ -198,12 +255,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_broken(&mut self, now: Time, conn: ConnId, why: BrokenWhy) {
-        self.counters.add(match why {
-            BrokenWhy::Refused => "connections refused by the other side",
-            BrokenWhy::Unreachable => "connections to nowhere",
-            BrokenWhy::Reset => "connections reset",
-            BrokenWhy::Failed => "connections failed",
-        });
+        self.counters.add(broken(why));
         self.detach(now, conn);
         self.forget(conn);
         self.seek_neighbours(now);
@@ -219,23 +271,24 @@ impl Peer {
 
     /// Closes a connection; `why` is told to the other side.
     pub(in crate::core) fn close(&mut self, now: Time, conn: ConnId, why: Option<&str>) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         if connection.phase == Phase::Closing {
             return;
         }
         self.detach(now, conn);
         let grace = self.config.limits.leave_grace;
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.begin_closing(why.map(|reason| Frame::Bye { reason: reason.to_owned() }));
             self.timers.set(Timer::Connection(conn), now + grace);
-            self.wake_to_close(conn);
+            // It may be waiting for room to send what will not be sent any more, and room may never come.
+            self.rouse(conn);
         }
     }
 
     /// Closes a connection whose other side broke the rules, and strikes the peer if it is known.
     pub(in crate::core) fn close_for_fault(&mut self, now: Time, conn: ConnId, fault: &'static str) {
         self.counters.add("connections closed for a fault");
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         if connection.identity.is_some() {
             self.strike(now, conn, fault);
         } else {
@@ -245,7 +298,7 @@ impl Peer {
 
     /// Nothing is asked of this peer any more for a while, and its connection is closed.
     pub(in crate::core) fn strike(&mut self, now: Time, conn: ConnId, why: &'static str) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let peer = connection.peer_ref();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
         self.dialer.strike(now, peer.addr, now + self.config.limits.strike_duration);
@@ -262,19 +315,10 @@ impl Peer {
 
     /// Tells the driver to visit a connection that has something to send again.
     pub(in crate::core) fn wake(&mut self, now: Time, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        if connection.asleep && connection.phase != Phase::Dialling {
-            connection.asleep = false;
+        let Some(connection) = self.connections.native_mut(conn) else { return };
+        if connection.transport.asleep && connection.phase != Phase::Dialling {
+            connection.transport.asleep = false;
             connection.moved = now;
-            self.output(Output::Wake(conn));
-        }
-    }
-
-    /// Tells the driver that a connection is to be closed. It may be waiting for room to send what will not be sent
-    /// any more, and room may never come: so it is woken whether or not it is asleep.
-    fn wake_to_close(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.asleep = false;
             self.output(Output::Wake(conn));
         }
     }
@@ -282,7 +326,7 @@ impl Peer {
     /// A connection's deadline came: is it still alive?
     pub(in crate::core) fn review_connection(&mut self, now: Time, conn: ConnId) {
         let limits = self.config.limits.clone();
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let next = match connection.phase {
             Phase::Dialling => {
                 if now.since(connection.since) >= limits.dial_deadline {
@@ -301,7 +345,7 @@ impl Peer {
                 // Its last word found no way out in time; it goes without.
                 connection.begin_closing(None);
                 connection.drop_outbox();
-                return self.wake_to_close(conn);
+                return self.rouse(conn);
             }
             Phase::Open => {
                 let sending = connection.is_sending();
@@ -331,7 +375,7 @@ impl Peer {
     /// When an open connection's silence or stall would next matter.
     fn next_review(&mut self, conn: ConnId) -> Time {
         let limits = &self.config.limits;
-        let Some(connection) = self.connections.get(conn) else { return Time::ZERO };
+        let Some(connection) = self.connections.native(conn) else { return Time::ZERO };
         if let Some(peer) = connection.known_peer() {
             self.directory.touch(connection.heard, &peer);
         }
@@ -344,8 +388,8 @@ impl Peer {
     /// time unless the connection was of use or stood for a while. A hello alone is of no use: whoever greets and closes
     /// would be dialled for ever.
     fn note_dial_over(&mut self, now: Time, conn: ConnId, was: Phase) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        let (addr, since) = (connection.addr, connection.since);
+        let Some(connection) = self.connections.native_mut(conn) else { return };
+        let (addr, since) = (connection.transport.addr, connection.since);
         let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
         if was == Phase::Dialling || said.is_some() {
             self.dialer.unanswered(addr);
@@ -379,15 +423,19 @@ impl Peer {
     /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.
     pub(in crate::core) fn note_use(&mut self, conn: ConnId, from: &PeerRef) {
         self.dialer.succeeded(&from.addr);
-        if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
-            self.dialer.succeeded(&connection.addr);
+        if let Some(connection) =
+            self.connections.native(conn).filter(|connection| connection.transport.dialled)
+        {
+            self.dialer.succeeded(&connection.transport.addr);
         }
     }
 
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
     fn close_second(&mut self, now: Time, conn: ConnId) {
-        if let Some(connection) = self.connections.get(conn).filter(|connection| connection.dialled) {
-            self.links.undialled(&connection.addr, conn);
+        if let Some(connection) =
+            self.connections.native(conn).filter(|connection| connection.transport.dialled)
+        {
+            self.links.undialled(&connection.transport.addr, conn);
         }
         self.turn_away(now, conn, Some(SECOND));
     }
@@ -395,8 +443,9 @@ impl Peer {
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
     /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
     fn is_surplus(&self, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
-        let dialled = |conn| self.connections.get(conn).is_some_and(|connection| connection.dialled);
-        let host = |conn| self.connections.get(conn).map(|connection| connection.addr.ip());
+        let dialled =
+            |conn| self.connections.native(conn).is_some_and(|connection| connection.transport.dialled);
+        let host = |conn| self.connections.native(conn).map(|connection| connection.transport.addr.ip());
         if !dialled(newer) && host(newer) != host(older) {
             return true;
         }
@@ -406,12 +455,12 @@ impl Peer {
 
     /// Takes a connection out of everything it takes part in.
     fn detach(&mut self, now: Time, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.phase == Phase::Closing {
             return;
         }
         let was = std::mem::replace(&mut connection.phase, Phase::Closing);
-        let (addr, dialled) = (connection.addr, connection.dialled);
+        let (addr, dialled) = (connection.transport.addr, connection.transport.dialled);
         let identity = connection.identity.clone();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
         if let Some(incoming) = connection.incoming.take()
@@ -466,20 +515,20 @@ impl Peer {
     /// Panics when the indexes over connections are not what the connections say.
     pub(in crate::core) fn check_links(&self) {
         for (peer, conn) in self.links.all_open() {
-            let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
+            let identity = self.connections.native(conn).and_then(|connection| connection.identity.as_ref());
             assert_eq!(identity.map(|identity| identity.peer), Some(*peer), "{conn} leads to its peer");
         }
         for (peer, conn) in self.links.guests() {
-            let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
+            let identity = self.connections.native(conn).and_then(|connection| connection.identity.as_ref());
             assert!(
                 identity.is_some_and(|identity| identity.guest && identity.peer == *peer),
                 "{conn}: {peer}"
             );
         }
-        let open = |connection: &Connection| connection.phase == Phase::Open;
-        let count = self.connections.iter().filter(|(_, connection)| open(connection)).count();
+        let open = |connection: &Session| connection.phase == Phase::Open;
+        let count = self.connections.natives().filter(|(_, connection)| open(connection)).count();
         assert_eq!(count, self.links.open(), "one open connection a peer");
-        for (conn, connection) in self.connections.iter().filter(|(_, connection)| open(connection)) {
+        for (conn, connection) in self.connections.natives().filter(|(_, connection)| open(connection)) {
             for channel in connection.channels.iter() {
                 let is_present = connection.channel_of(&channel.content).is_some();
                 assert!(
@@ -488,5 +537,15 @@ impl Peer {
                 );
             }
         }
+    }
+}
+
+/// The counter of connections that broke so.
+pub(in crate::core) const fn broken(why: BrokenWhy) -> &'static str {
+    match why {
+        BrokenWhy::Refused => "connections refused by the other side",
+        BrokenWhy::Unreachable => "connections to nowhere",
+        BrokenWhy::Reset => "connections reset",
+        BrokenWhy::Failed => "connections failed",
     }
 }

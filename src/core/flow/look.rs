@@ -59,9 +59,9 @@ impl Peer {
         conn: ConnId,
         request: CatalogueRequest,
     ) -> Option<CataloguePage> {
-        let connection = self.connections.get_mut(conn)?;
+        let connection = self.connections.native_mut(conn)?;
         connection.page_waits = true;
-        let source = connection.addr.ip();
+        let source = connection.transport.addr.ip();
         self.looks.keep_page(source, Sought::Page { conn, request });
         self.look_on_for(now, Some(conn))
     }
@@ -94,7 +94,9 @@ impl Peer {
 
     /// Whether all names may be looked at once for a reader by HTTP, who then pays for it.
     pub(in crate::core) fn may_look_at_all(&mut self, now: Time, conn: ConnId) -> bool {
-        let Some(source) = self.connections.http(conn).map(|reader| reader.addr.ip()) else { return false };
+        let Some(source) = self.connections.http(conn).map(|reader| reader.transport.addr.ip()) else {
+            return false;
+        };
         let may = self.looks.admits(now, source) && self.looks.slice(now).is_some();
         if may {
             self.took_steps(source, (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS));
@@ -130,7 +132,7 @@ impl Peer {
                 self.answer_found(now, asker, wanted, found);
                 Slice::Over
             }
-            Sought::Page { conn, .. } if self.connections.get(conn).is_none() => Slice::Over,
+            Sought::Page { conn, .. } if self.connections.native(conn).is_none() => Slice::Over,
             Sought::Page { .. } if !admitted => {
                 self.counters.add("catalogue pages put off");
                 self.looks.stall_page(source, sought);
@@ -148,7 +150,7 @@ impl Peer {
                 }
                 // A page may be shorter than it could be; an empty one would be the last.
                 page.more |= after.is_some();
-                if let Some(connection) = self.connections.get_mut(conn) {
+                if let Some(connection) = self.connections.native_mut(conn) {
                     connection.page_waits = false;
                 }
                 Slice::Page(conn, page)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::core::connection::Phase as ConnectionPhase;
 use crate::core::door::{ConnId, Output, StoreJob};
 use crate::core::downloader::Phase;
 use crate::core::peer::Peer;
+use crate::core::session::Phase as ConnectionPhase;
 use crate::types::id::ContentId;
 use crate::types::manifest::ManifestPage;
 use crate::types::manifest::ManifestPages;
@@ -24,7 +24,8 @@ impl Peer {
         if !matches!(download.phase, Phase::Manifest(None)) {
             return;
         }
-        let Some(connection) = self.connections.get(conn).filter(|c| c.phase == ConnectionPhase::Open) else {
+        let Some(connection) = self.connections.native(conn).filter(|c| c.phase == ConnectionPhase::Open)
+        else {
             return;
         };
         let Some((number, channel)) = connection.channel_of(&content) else { return };
@@ -59,7 +60,7 @@ impl Peer {
         }
         let mut conns: Vec<ConnId> = self.links.on(&content).collect();
         let late = |conn: &ConnId| {
-            let connection = self.connections.get(*conn)?;
+            let connection = self.connections.native(*conn)?;
             Some((connection.channel_of(&content)?.1.pages_late, connection.asked))
         };
         conns.sort_by_key(late);
@@ -85,7 +86,7 @@ impl Peer {
 
     pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
         let channel =
-            self.connections.get(conn).and_then(|connection| connection.channel_theirs(page.channel));
+            self.connections.native(conn).and_then(|connection| connection.channel_theirs(page.channel));
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
@@ -134,7 +135,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_manifest_request(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channel_theirs(theirs) else {
             return self.close_for_fault(now, conn, "asked for the manifest of nothing");
         };
@@ -157,7 +158,7 @@ impl Peer {
         content: ContentId,
         page: Option<Box<ManifestPage>>,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.manifest_job = false;
         match (page, connection.channel_of_mut(&content)) {
             (Some(page), Some(_)) => self.say(now, conn, Frame::ManifestPage(*page)),
@@ -172,7 +173,7 @@ impl Peer {
 
     /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
     pub(in crate::core) fn read_next_manifest(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.manifest_job
             || connection.queued_frames() >= 4
             || connection.phase != ConnectionPhase::Open

@@ -190,7 +190,7 @@ impl Peer {
     pub(in crate::core) fn stall_of(&self, content: &ContentId) -> Duration {
         let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
         let is_source = |conn| {
-            let Some(connection) = self.connections.get(conn) else { return false };
+            let Some(connection) = self.connections.native(conn) else { return false };
             let Some((_, channel)) = connection.channel_of(content) else { return false };
             // While it sends something else, it cannot say so.
             !channel.refused && !channel.withdrawn && (channel.opened || connection.incoming.is_some())
@@ -439,7 +439,7 @@ impl Peer {
 
     fn ask_page_for_mirror(&mut self, now: Time, conn: ConnId, peer: &PeerId, request: CatalogueRequest) {
         let Some(generation) = self.directory.get(peer).map(|known| known.generation()) else { return };
-        if let (Some(mirror), Some(connection)) = (&mut self.mirror, self.connections.get_mut(conn)) {
+        if let (Some(mirror), Some(connection)) = (&mut self.mirror, self.connections.native_mut(conn)) {
             mirror.walk_began(now, *peer, conn, generation);
             connection.walks.push_back(MIRROR_KEY);
             self.say(now, conn, Frame::CatalogueRequest(request));

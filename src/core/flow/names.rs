@@ -32,7 +32,7 @@ impl Peer {
     ) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let asks = self.uploader.asks_for(conn, &content);
-            let Some(connection) = self.connections.get_mut(conn) else { continue };
+            let Some(connection) = self.connections.native_mut(conn) else { continue };
             let sends = connection.outgoing.is_some_and(|out| out.content == content);
             let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
             let begun = asks || sends || channel.remote.as_ref().is_some_and(|remote| remote.count() > 0);
@@ -59,7 +59,7 @@ impl Peer {
         {
             return;
         }
-        let from = self.connections.get(conn).map(|connection| connection.peer_ref());
+        let from = self.connections.native(conn).map(|connection| connection.peer_ref());
         let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers())
         else {
             return;

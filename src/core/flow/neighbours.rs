@@ -82,8 +82,8 @@ impl Peer {
 
     /// A dial to one of those that were named came to nothing, or its connection is over.
     pub(in crate::core) fn note_away(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let addr = connection.addr;
+        let Some(connection) = self.connections.native(conn) else { return };
+        let addr = connection.transport.addr;
         if !self.needs(addr) {
             return;
         }
@@ -102,7 +102,7 @@ impl Peer {
 
     /// What the peer behind a connection is to this one.
     pub(in crate::core) fn part_at(&self, conn: ConnId) -> Part {
-        let identity = self.connections.get(conn).and_then(|connection| connection.identity.as_ref());
+        let identity = self.connections.native(conn).and_then(|connection| connection.identity.as_ref());
         identity.map_or(Part::default(), |identity| self.neighbourhood.part_of(&identity.peer))
     }
 
@@ -130,7 +130,7 @@ impl Peer {
 
     /// A neighbour tells what it offers: the owner what there is to get, another perhaps something else.
     pub(in crate::core) fn on_neighbour_page(&mut self, now: Time, conn: ConnId, page: CataloguePage) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let from = connection.peer_ref();
         if let Some(peer) = from.id {
             self.on_catalogue(now, &peer, page.generation, None, page.entries.clone(), 0);
@@ -148,7 +148,7 @@ impl Peer {
 
     /// The owner tells how it cuts the content: the download can begin.
     pub(in crate::core) fn on_owner_cut(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let channel = self.connections.get(conn).and_then(|connection| connection.channel_of(&content));
+        let channel = self.connections.native(conn).and_then(|connection| connection.channel_of(&content));
         let cut = channel.and_then(|(_, channel)| channel.their_cut);
         let Topology::Neighbours(Place::Peer { stall, .. }) = self.config.topology else { return };
         let expected = self.neighbourhood.content == Some(content) && self.neighbourhood.cut.is_none();
@@ -199,7 +199,9 @@ impl Peer {
 
     /// Somebody came to take from here.
     pub(in crate::core) fn note_taker(&mut self, conn: ConnId) {
-        let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref()) else { return };
+        let Some(from) = self.connections.native(conn).map(|connection| connection.peer_ref()) else {
+            return;
+        };
         if let Some(peer) = from.id.filter(|_| !self.config.topology.is_mesh()) {
             self.neighbourhood.takes(from.addr, peer);
         }
@@ -210,7 +212,7 @@ impl Peer {
         if self.config.topology.is_mesh() {
             return;
         }
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let Some((_, channel)) = connection.channel_of(&content) else { return };
         let Some(remote) = &channel.remote else { return };
         let (have, of, whole) = (remote.count(), remote.len(), remote.is_full());
@@ -228,7 +230,7 @@ impl Peer {
 
     /// A content without chunks is had whole by who knows that it has none.
     pub(in crate::core) fn note_empty(&mut self, conn: ConnId, content: &ContentId) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let empty = |cut: Geometry| cut.chunks() == 0;
         let channel = connection.channel_of(content);
         if channel.is_some_and(|(_, channel)| channel.their_cut.is_some_and(empty))
@@ -249,7 +251,8 @@ impl Peer {
         });
         let owner = self.neighbourhood.owner.as_ref().and_then(|end| self.links.to_peer(&end.peer?));
         let Some(conn) = owner.filter(|_| idle) else { return };
-        let Some((number, channel)) = self.connections.get(conn).and_then(|c| c.channel_of(&content)) else {
+        let Some((number, channel)) = self.connections.native(conn).and_then(|c| c.channel_of(&content))
+        else {
             return;
         };
         // Whoever was shown everything need not ask again.
@@ -266,7 +269,7 @@ impl Peer {
         let end = |end: &End| {
             let conn = end.peer.and_then(|peer| self.links.to_peer(&peer));
             let content = self.neighbourhood.content;
-            let channel = conn.and_then(|conn| self.connections.get(conn)?.channel_of(&content?));
+            let channel = conn.and_then(|conn| self.connections.native(conn)?.channel_of(&content?));
             EndStatus {
                 addr: end.addr,
                 peer: end.peer,
@@ -284,7 +287,7 @@ impl Peer {
             takers_done: takers.values().filter(|taker| taker.done).count(),
             takers_lost: open.clone().filter(Option::is_none).count(),
             takers_open: open.flatten().count(),
-            quiet: self.uploader.is_idle() && self.connections.iter().all(|(_, c)| !c.has_to_say()),
+            quiet: self.uploader.is_idle() && self.connections.natives().all(|(_, c)| !c.has_to_say()),
         })
     }
 
@@ -303,14 +306,14 @@ impl Peer {
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
     fn name_content(&mut self, now: Time, conn: ConnId) {
         let Some(content) = self.neighbourhood.content else { return };
-        let named = |peer: &Peer| Some(peer.connections.get(conn)?.channel_of(&content)?.1.opened);
+        let named = |peer: &Peer| Some(peer.connections.native(conn)?.channel_of(&content)?.1.opened);
         if named(self) != Some(true) {
             self.open_channel(now, conn, content);
         }
     }
 
     fn look_at_neighbour(&mut self, now: Time, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn)
+        if let Some(connection) = self.connections.native_mut(conn)
             && !connection.walks.contains(&NEIGHBOUR_WALK)
         {
             connection.walks.push_back(NEIGHBOUR_WALK);
@@ -329,7 +332,7 @@ impl Peer {
             return self.timers.set_no_later(Timer::Offer, now + ASK_AGAIN);
         };
         if entries.iter().any(|entry| entry.id != first.id) {
-            let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref()) else {
+            let Some(from) = self.connections.native(conn).map(|connection| connection.peer_ref()) else {
                 return;
             };
             let candidates = entries.into_iter().map(|entry| (entry, from.clone())).collect();

@@ -90,7 +90,7 @@ impl Peer {
         let young = now.since(download.began) < REVIEW_INTERVAL;
         self.timers.set(Timer::Download(content), now + if young { FIRST_REVIEW } else { REVIEW_INTERVAL });
         let connections = &self.connections;
-        let heard = |conn| connections.get(conn).map(|connection| connection.heard);
+        let heard = |conn| connections.native(conn).map(|connection| connection.heard);
         let late = download.mark_late(now, &self.config.limits, heard);
         self.review_manifest(now, content);
         for (chunk, conn) in late {
@@ -266,7 +266,7 @@ impl Peer {
             download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
         let size = download.geometry.map_or(download.size_claimed, |geometry| geometry.size_bytes());
         let have = holding.map_or(0, |holding| holding.count());
-        let coming = |conn| self.connections.get(conn).and_then(|connection| connection.incoming);
+        let coming = |conn| self.connections.native(conn).and_then(|connection| connection.incoming);
         let partly: u64 = download
             .flights
             .values()

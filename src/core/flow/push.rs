@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::connection::Phase;
 use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::core::peer::Peer;
 use crate::core::pusher::{Push, Stage};
+use crate::core::session::Phase;
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
@@ -143,7 +143,7 @@ impl Peer {
 
     /// The open connection to who listens at an address, whoever dialled.
     fn open_to(&self, addr: &SocketAddr) -> Option<ConnId> {
-        let is_open = |conn: &ConnId| self.connections.get(*conn).is_some_and(|c| c.phase == Phase::Open);
+        let is_open = |conn: &ConnId| self.connections.native(*conn).is_some_and(|c| c.phase == Phase::Open);
         let dialled = self.links.to_endpoint(addr).filter(is_open);
         let known = || {
             let mut open = self.links.all_open();
@@ -163,7 +163,7 @@ impl Peer {
             return;
         }
         let number = self.pusher.number();
-        let Some(to) = self.connections.get(conn).map(|connection| connection.peer_ref()) else { return };
+        let Some(to) = self.connections.native(conn).map(|connection| connection.peer_ref()) else { return };
         let Some(push) = self.pusher.get_mut(ticket) else { return };
         push.stage = Stage::Asked { conn, number };
         push.peer = Some(to.clone());

@@ -34,7 +34,9 @@ impl Peer {
         if let Some(answer) = decline {
             return self.decline(now, conn, theirs, answer);
         }
-        let Some(from) = self.connections.get(conn).map(|connection| connection.peer_ref()) else { return };
+        let Some(from) = self.connections.native(conn).map(|connection| connection.peer_ref()) else {
+            return;
+        };
         let offered =
             Offered { conn: Some(conn), theirs, content, name: name.clone(), size, accepted: false };
         let offer = self.pusher.keep(offered);
@@ -77,7 +79,7 @@ impl Peer {
 
     /// Who offers a content has it, whatever was heard of its catalogue.
     fn believe_sender(&mut self, now: Time, conn: ConnId, content: ContentId, name: &str, size: u64) {
-        let known = self.connections.get(conn).and_then(|connection| connection.known_peer());
+        let known = self.connections.native(conn).and_then(|connection| connection.known_peer());
         let Some(peer) = known else {
             // Nothing is known of who it is, but it can be asked.
             return self.open_channel(now, conn, content);
@@ -144,7 +146,7 @@ impl Peer {
 
     /// Declines an offer. Whoever goes on offering what is declined is closed.
     fn decline(&mut self, now: Time, conn: ConnId, theirs: u32, answer: Answer) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if !connection.declines.take(now) {
             return self.close_for_fault(now, conn, "offers what is declined again and again");
         }

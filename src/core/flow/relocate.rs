@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::core::connection::Incoming;
 use crate::core::door::ConnId;
 use crate::core::flights::Flight;
 use crate::core::peer::Peer;
+use crate::core::session::Incoming;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::message::Frame;
@@ -36,7 +36,9 @@ impl Peer {
         let Some(download) = self.downloader.get(&content) else { return };
         let Some(usual) = download.pace else { return };
         let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
-        let Some(connection) = self.connections.get(conn).filter(|_| coming < COMING_ENOUGH) else { return };
+        let Some(connection) = self.connections.native(conn).filter(|_| coming < COMING_ENOUGH) else {
+            return;
+        };
         let pace = connection.pace.unwrap_or(usual);
         if pace > usual.saturating_mul(SLOW) {
             return;
@@ -82,7 +84,8 @@ impl Peer {
     /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
     /// be late, and what waits behind that has not been begun.
     fn is_asked_first(&self, flight: &Flight) -> bool {
-        let sends = self.connections.get(flight.conn).is_some_and(|connection| connection.incoming.is_some());
+        let sends =
+            self.connections.native(flight.conn).is_some_and(|connection| connection.incoming.is_some());
         let waits = flight.begun.is_none() && flight.recalled.is_none();
         self.config.limits.tactics.recalls && waits && !sends
     }
@@ -95,7 +98,7 @@ impl Peer {
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
     fn recall(&mut self, now: Time, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
-        let channel = self.connections.get(from).and_then(|connection| connection.channel_of(&content));
+        let channel = self.connections.native(from).and_then(|connection| connection.channel_of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
         };
@@ -114,7 +117,7 @@ impl Peer {
         moved: bool,
     ) {
         let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
-        let is_free = self.connections.get(to).is_some_and(|connection| connection.asked < ASKED_FEW);
+        let is_free = self.connections.native(to).is_some_and(|connection| connection.asked < ASKED_FEW);
         let offers = is_free && self.is_idle_source(now, &content, to) && self.offers(to, &content, chunk);
         if is_open && offers && self.request(now, content, chunk, to) && moved {
             self.note_moved(content, chunk, to);
@@ -126,7 +129,7 @@ impl Peer {
     /// How long a request will wait until its chunk is begun, by what others waited there.
     fn wait_left(&self, now: Time, flight: &Flight) -> Duration {
         let waited = now.since(flight.asked);
-        let usual = self.connections.get(flight.conn).and_then(|connection| connection.turn);
+        let usual = self.connections.native(flight.conn).and_then(|connection| connection.turn);
         match usual {
             Some(usual) if waited < usual.saturating_mul(2) => usual.saturating_sub(waited),
             // What has waited for so long may wait as long again.
@@ -136,7 +139,8 @@ impl Peer {
 
     /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
     fn rest_left(&self, now: Time, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
-        let incoming = self.connections.get(flight.conn).and_then(|connection| connection.incoming.as_ref());
+        let incoming =
+            self.connections.native(flight.conn).and_then(|connection| connection.incoming.as_ref());
         let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
             return Duration::ZERO;
         };

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::classic::conversation::Side as ClassicSide;
-use crate::core::connection::Phase;
+use crate::core::connection::{Kind, Protocol};
 use crate::core::door::ConnId;
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Side as PushSide;
+use crate::core::session::Phase;
 use crate::types::time::Time;
 
 /// Connections that were closed to make room and whose sockets are not closed yet. With more, newcomers are refused.
@@ -78,46 +79,42 @@ impl Peer {
     fn of_use_until(&self, now: Time, conn: ConnId) -> Option<Time> {
         // A connection is not judged by requests that it queued, nor by an answer that it began to take.
         let while_busy = |is_busy: bool, moved: Time| Some(moved + if is_busy { KEPT } else { GRACE });
-        if let Some(connection) = self.connections.get(conn) {
-            let dialled = connection.dialled;
-            return match connection.phase {
+        match self.connections.get(conn)? {
+            Protocol::Sniffing(sniffing) => (!sniffing.closing).then_some(sniffing.since + GRACE),
+            Protocol::Native(session) => match session.phase {
                 Phase::Dialling | Phase::Closing => None,
-                Phase::Greeting => (!dialled).then_some(connection.since + GRACE),
+                Phase::Greeting => (!session.transport.dialled).then_some(session.since + GRACE),
                 // Whom an arrangement of neighbours names is part of it.
-                Phase::Open if dialled && !self.config.topology.is_mesh() => None,
+                Phase::Open if session.transport.dialled && !self.config.topology.is_mesh() => None,
                 Phase::Open if self.is_used(now, conn) => None,
                 Phase::Open => {
-                    let is_served = connection.outgoing.is_some() || self.uploader.serves(conn);
-                    while_busy(is_served, connection.payload.unwrap_or(connection.since))
+                    let is_served = session.outgoing.is_some() || self.uploader.serves(conn);
+                    while_busy(is_served, session.payload.unwrap_or(session.since))
                 }
-            };
-        }
-        if let Some(reader) = self.connections.http(conn) {
-            return while_busy(reader.is_busy(), reader.moved);
-        }
-        if let Some(conversation) = self.connections.classic(conn) {
-            return match &conversation.side {
+            },
+            Protocol::Http(reader) => while_busy(reader.is_busy(), reader.moved),
+            Protocol::Classic(conversation) => match &conversation.side {
                 ClassicSide::Serving(serving) => while_busy(serving.is_busy(), serving.moved),
                 ClassicSide::Asking(_) | ClassicSide::Closing => None,
-            };
-        }
-        match &self.connections.push(conn)?.side {
-            PushSide::Taking(taking) if taking.is_silent() => Some(taking.began + GRACE),
-            PushSide::Taking(_) | PushSide::Giving(_) | PushSide::Closing(_) | PushSide::Aborting => None,
+            },
+            Protocol::Transfer(transfer) => match &transfer.side {
+                PushSide::Taking(taking) if taking.is_silent() => Some(taking.began + GRACE),
+                PushSide::Taking(_) | PushSide::Giving(_) | PushSide::Closing(_) | PushSide::Aborting => None,
+            },
         }
     }
 
     /// Whether this peer takes chunks on an open connection, or will soon, or offers are open on it.
     fn is_used(&self, now: Time, conn: ConnId) -> bool {
-        let Some(connection) = self.connections.get(conn) else { return false };
+        let Some(connection) = self.connections.native(conn) else { return false };
         let takes = connection.asked > 0 || connection.incoming.is_some();
         let offers = self.pusher.count_on(conn) > 0 || self.pusher.offered_on(conn).next().is_some();
-        if takes || offers || (connection.dialled && !connection.walks.is_empty()) {
+        if takes || offers || (connection.transport.dialled && !connection.walks.is_empty()) {
             return true;
         }
         // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.
         let lately = |at: Time| now.since(at) < KEPT;
-        (connection.dialled || connection.payload.is_some_and(lately))
+        (connection.transport.dialled || connection.payload.is_some_and(lately))
             && connection.channels.iter().take(CHANNELS_LOOKED_AT).any(|channel| {
                 !channel.refused
                     && channel.theirs.is_some()
@@ -129,14 +126,13 @@ impl Peer {
     fn give_way(&mut self, now: Time, conn: ConnId) {
         self.counters.add("connections that gave way to others");
         self.connections.places.give_back(conn);
-        if self.connections.http(conn).is_some() {
-            self.end_reader(now, conn, "others waited for its place");
-        } else if self.connections.classic(conn).is_some() {
-            self.close_classic(now, conn);
-        } else if self.connections.push(conn).is_some() {
-            self.cancel_push(conn);
-        } else {
-            self.close(now, conn, Some("idle, and others wait for a connection"));
+        match self.connections.kind(conn) {
+            Some(Kind::Sniffing) => self.end_sniffing(conn),
+            Some(Kind::Native) => self.close(now, conn, Some("idle, and others wait for a connection")),
+            Some(Kind::Http) => self.end_reader(now, conn, "others waited for its place"),
+            Some(Kind::Classic) => self.close_classic(now, conn),
+            Some(Kind::Transfer) => self.cancel_push(conn),
+            None => {}
         }
     }
 }

@@ -180,7 +180,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_catalogue_page(&mut self, now: Time, conn: ConnId, page: CataloguePage) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
             return self.close_for_fault(now, conn, "sent a catalogue page nobody asked for");
         };
@@ -263,13 +263,14 @@ impl Peer {
     /// Whether somebody named this peer by its address.
     pub(in crate::core) fn is_fixed(&self, peer: &PeerId) -> bool {
         let listens = self.directory.get(peer).map(|known| known.addr);
-        let conn = self.links.to_peer(peer).and_then(|conn| self.connections.get(conn));
-        let dialled = conn.map(|connection| connection.addr);
+        let conn = self.links.to_peer(peer).and_then(|conn| self.connections.native(conn));
+        let dialled = conn.map(|connection| connection.transport.addr);
         self.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
     }
 
     fn request_page(&mut self, now: Time, conn: ConnId, key: u32, request: CatalogueRequest) {
-        if let (Some(search), Some(connection)) = (self.searches.get_mut(key), self.connections.get_mut(conn))
+        if let (Some(search), Some(connection)) =
+            (self.searches.get_mut(key), self.connections.native_mut(conn))
         {
             search.walks.entry(conn).or_default().over = false;
             connection.walks.push_back(key);

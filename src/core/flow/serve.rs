@@ -1,9 +1,9 @@
 //! Serving: requests in, chunks and pages out.
 
-use crate::core::connection::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::downloader::Downloader;
 use crate::core::peer::Peer;
+use crate::core::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
 use crate::types::bitfield::Bitfield;
@@ -17,7 +17,7 @@ const BAD_CLAIMS_MAX: u32 = 8;
 impl Peer {
     /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
     pub(in crate::core) fn refill(&mut self, now: Time, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if !connection.outbox_is_empty() || !matches!(connection.phase, Phase::Greeting | Phase::Open) {
             return;
         }
@@ -31,7 +31,7 @@ impl Peer {
         if !connection.page_waits
             && let Some(request) = connection.catalogue_asks.pop_front()
             && let Some(page) = self.look_for_page(now, conn, request)
-            && let Some(connection) = self.connections.get_mut(conn)
+            && let Some(connection) = self.connections.native_mut(conn)
         {
             connection.encode(&Frame::CataloguePage(page));
         }
@@ -40,13 +40,13 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let done = connection.sent(now, bytes);
         self.uploader.carried(now, bytes);
         if !connection.lists_out.is_empty() {
             self.tell_lists(conn);
         }
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if let Some(out) = done {
             connection.requests.give_back();
             connection.payload = Some(now);
@@ -73,7 +73,7 @@ impl Peer {
 
     /// What a connection's outbox told of what is here is out.
     fn tell_lists(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
         for ListOut { content, new, have, of } in lists {
             self.event(Event::ListSent { content, new, have, of, to: to.clone() });
@@ -86,7 +86,7 @@ impl Peer {
         conn: ConnId,
         request: CatalogueRequest,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
             return self.close_for_fault(now, conn, "asks faster than it reads");
         }
@@ -95,7 +95,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_request(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, channel)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs))
+        let Some((number, channel)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs))
         else {
             return self.close_for_fault(now, conn, "asked for a chunk of nothing");
         };
@@ -119,7 +119,7 @@ impl Peer {
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
-        if !self.connections.get_mut(conn).is_some_and(|connection| connection.requests.take(now)) {
+        if !self.connections.native_mut(conn).is_some_and(|connection| connection.requests.take(now)) {
             self.counters.add("requests over the allowance");
             return self.reject_request(now, conn, number, content, chunk, RefuseReason::Busy);
         }
@@ -129,7 +129,7 @@ impl Peer {
         self.end_idleness();
         if !self.config.topology.is_mesh() {
             self.note_taker(conn);
-            if let Some(by) = self.connections.get(conn).map(|connection| connection.peer_ref()) {
+            if let Some(by) = self.connections.native(conn).map(|connection| connection.peer_ref()) {
                 self.event(Event::RequestReceived { content, chunk, by });
             }
         }
@@ -137,7 +137,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_cancel(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
             return self.close_for_fault(now, conn, "cancelled a chunk of nothing");
         };
         self.uploader.cancel(conn, number, chunk);
@@ -146,12 +146,12 @@ impl Peer {
 
     /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
     pub(in crate::core) fn on_recall(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, _)) = self.connections.get(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
             return self.close_for_fault(now, conn, "recalled a chunk of nothing");
         };
         if self.uploader.cancel(conn, number, chunk) {
             // A swarm's own recalls are few. Whoever makes more pays for them as for what it cancels.
-            if self.connections.get_mut(conn).is_some_and(|connection| connection.recalls.take(now)) {
+            if self.connections.native_mut(conn).is_some_and(|connection| connection.recalls.take(now)) {
                 self.give_request_back(conn);
             }
             self.say(now, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
@@ -162,7 +162,7 @@ impl Peer {
     /// A receiver says that a chunk from here was not what the id demands: the store hashes it again, unless it just did.
     /// Anybody can say so, and hashing costs more than saying.
     pub(in crate::core) fn on_bad(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.bad_claims = connection.bad_claims.saturating_add(1);
         if connection.bad_claims > BAD_CLAIMS_MAX {
             return self.close_for_fault(now, conn, "finds too many chunks bad");
@@ -192,7 +192,7 @@ impl Peer {
     ) {
         let SpanSource::Content(content) = source else { return };
         let reason = reason_of(why);
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };
         let channel = connection.channel_of(&content).map(|(number, _)| number);
         match (connection.take_back_chunk(), channel) {
@@ -235,7 +235,7 @@ impl Peer {
         chunk: u32,
         reason: RefuseReason,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         if !connection.rejections.take(now) {
             return self.close_for_fault(now, conn, "asks for what it cannot have again and again");
         }
@@ -244,7 +244,7 @@ impl Peer {
 
     /// A request of this connection's comes to nothing through this peer, so it may make another.
     pub(in crate::core) fn give_request_back(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn) {
+        if let Some(connection) = self.connections.native_mut(conn) {
             connection.requests.give_back();
         }
     }
@@ -262,7 +262,7 @@ impl Peer {
         if self.connections.http(conn).is_some() {
             return self.lose_http(now, conn, reason.text());
         }
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         let why = reason.text();
         let to = connection.peer_ref();
         let opened = connection.channels.get(channel).is_some_and(|channel| channel.opened);
@@ -278,7 +278,7 @@ impl Peer {
         let scarce_first = self.config.limits.tactics.scarce_first;
         let ask = self.uploader.begin(conn, now, |content| copies(&self.downloader, scarce_first, content));
         let Some(ask) = ask else { return };
-        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(connection) = self.connections.native_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
         let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
             self.uploader.end_turn(conn);

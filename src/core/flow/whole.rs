@@ -29,7 +29,7 @@ impl Peer {
         content: ContentId,
         cut: Geometry,
     ) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.native(conn) else { return };
         // Who tells the cut says in its next frame that it has the chunk, or later.
         if connection.busy_until > now || !self.remote_has(conn, &content, 0) {
             return;
@@ -121,7 +121,8 @@ impl Peer {
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
     fn tell_seekers(&mut self, now: Time, content: ContentId) {
         let has_all = |conn: &ConnId| {
-            let channel = self.connections.get(*conn).and_then(|connection| connection.channel_of(&content));
+            let channel =
+                self.connections.native(*conn).and_then(|connection| connection.channel_of(&content));
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))
         };
         for conn in self.links.on(&content).filter(|conn| !has_all(conn)).collect::<Vec<_>>() {
@@ -131,7 +132,8 @@ impl Peer {
 
     /// A source did not give what proves a content.
     pub(in crate::core) fn note_pages_late(&mut self, conn: ConnId, content: &ContentId) {
-        if let Some((_, channel)) = self.connections.get_mut(conn).and_then(|c| c.channel_of_mut(content)) {
+        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(content))
+        {
             channel.pages_late = channel.pages_late.saturating_add(1);
         }
     }

@@ -3,10 +3,11 @@
 //! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::core::connection::Transport;
 use crate::core::door::{ConnId, Expect, Segment, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::uploader::is_progress;
@@ -24,17 +25,13 @@ pub(in crate::core) struct Readers {
 /// One connection of a reader.
 #[derive(Debug)]
 pub(in crate::core) struct Reader {
-    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) transport: Transport,
     pub(in crate::core) stage: Stage,
     decoder: RequestDecoder,
     /// When the head that is being read began.
     head_began: Option<Time>,
     /// When the stage or a turn began, or a good part of a content last went.
     pub(in crate::core) moved: Time,
-    /// The driver was told `Nothing` to send and waits to be woken.
-    pub(in crate::core) asleep: bool,
-    /// The driver has forgotten it.
-    pub(in crate::core) gone: bool,
 }
 
 /// How far it is.
@@ -98,15 +95,13 @@ impl Readers {
 
 impl Reader {
     /// One whose connection stands since `since`; its first head began then.
-    pub(in crate::core) fn new(addr: SocketAddr, since: Time, now: Time) -> Reader {
+    pub(in crate::core) fn new(transport: Transport, since: Time, now: Time) -> Reader {
         Reader {
-            addr,
+            transport,
             stage: Stage::Reading,
             decoder: RequestDecoder::default(),
             head_began: Some(since),
             moved: now,
-            asleep: true,
-            gone: false,
         }
     }
 
@@ -264,11 +259,12 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     const A: ContentId = ContentId([1; 32]);
 
     fn reader() -> Reader {
-        Reader::new(SocketAddr::from(([10, 0, 0, 2], 40_000)), Time::ZERO, Time::ZERO)
+        Reader::new(Transport::accepted(SocketAddr::from(([10, 0, 0, 2], 40_000))), Time::ZERO, Time::ZERO)
     }
 
     #[test]

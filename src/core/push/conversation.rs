@@ -1,7 +1,6 @@
 //! One connection on which a file is pushed: who is at the other end, and which of its two sides this peer is on.
 
-use std::net::SocketAddr;
-
+use crate::core::connection::Transport;
 use crate::core::door::{Expect, Segment};
 use crate::core::push::giving::Giving;
 use crate::core::push::taking::Taking;
@@ -9,10 +8,8 @@ use crate::core::push::taking::Taking;
 /// One connection.
 #[derive(Debug)]
 pub(in crate::core) struct Conversation {
-    pub(in crate::core) addr: SocketAddr,
+    pub(in crate::core) transport: Transport,
     pub(in crate::core) side: Side,
-    /// The driver was told `Nothing` to send and waits to be woken.
-    pub(in crate::core) asleep: bool,
 }
 
 /// Which side this peer is on.
@@ -30,13 +27,13 @@ pub(in crate::core) enum Side {
 
 impl Conversation {
     /// One that came in.
-    pub(in crate::core) fn taking(addr: SocketAddr, taking: Taking) -> Conversation {
-        Conversation { addr, side: Side::Taking(taking), asleep: true }
+    pub(in crate::core) fn taking(transport: Transport, taking: Taking) -> Conversation {
+        Conversation { transport, side: Side::Taking(taking) }
     }
 
     /// One that is dialled.
-    pub(in crate::core) fn giving(addr: SocketAddr, giving: Giving) -> Conversation {
-        Conversation { addr, side: Side::Giving(giving), asleep: true }
+    pub(in crate::core) fn giving(transport: Transport, giving: Giving) -> Conversation {
+        Conversation { transport, side: Side::Giving(giving) }
     }
 
     /// The side that takes, if this is one.

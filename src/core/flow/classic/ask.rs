@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::core::classic::asking::{Asking, Outcome, Review};
 use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::classic::fetches::{Arrival, Attempt, State};
+use crate::core::connection::Transport;
 use crate::core::door::{BrokenWhy, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob};
 use crate::core::flow::classic::get::holder_endpoint;
 use crate::core::peer::Peer;
@@ -45,7 +46,7 @@ impl Peer {
         let asked = Asked { name: name.clone(), announced_bytes: attempt.size, bytes_max };
         let spool = self.spools.take();
         let asking = Asking::new(now, (ticket, index), &name, route.dialect, route.may_be_json, asked, spool);
-        let conn = self.connections.insert_classic(Conversation::asking(to, asking), now);
+        let conn = self.connections.insert_classic(Conversation::asking(Transport::dialled(to), asking), now);
         self.classic.fetches.asked(conn);
         if let Some(attempt) = self.classic.fetches.get_mut(ticket).and_then(|fetch| fetch.attempt_mut(index))
         {
@@ -183,7 +184,7 @@ impl Peer {
             spool: asking.spool,
             dialect: asking.dialect,
             answered: asking.is_answered(),
-            from: conversation.addr,
+            from: conversation.transport.addr,
         };
         self.classic.fetches.unasked(conn);
         let fetch = self.classic.fetches.get_mut(ended.ticket);

@@ -5,18 +5,13 @@ use std::time::Duration;
 
 use crate::core::classic::asking::QUIET_BEGIN;
 use crate::core::classic::conversation::{Conversation, Side};
-use crate::core::connection::Phase;
+use crate::core::connection::{Protocol, Transport};
 use crate::core::door::{BrokenWhy, ClassicJob, ConnId, Output, StoreJob};
 use crate::core::peer::Peer;
 use crate::core::timers::Timer;
 use crate::types::time::Time;
 
 impl Peer {
-    /// The dialects' own port that this local port stands in for, if every connection on it is classic.
-    pub(in crate::core) fn classic_door(&self, local_port: u16) -> Option<u16> {
-        self.config.classic.as_ref()?.doors.get(&local_port).copied()
-    }
-
     /// A connection came in at a door of the dialects whose own port is `tcp_port`.
     pub(in crate::core) fn on_classic_accepted(
         &mut self,
@@ -28,23 +23,26 @@ impl Peer {
             self.counters.add("classic connections refused");
             return None;
         }
-        let conn = self.connections.insert_classic(Conversation::serving(from, tcp_port, now), now);
+        let conn = self
+            .connections
+            .insert_classic(Conversation::serving(Transport::accepted(from), tcp_port, now), now);
         self.begin_serving(now, conn, from);
         Some(conn)
     }
 
-    /// A connection that has said nothing begins like a classic one. True when it is one from now on.
-    pub(in crate::core) fn becomes_classic(&mut self, now: Time, conn: ConnId) -> bool {
-        let Some(connection) = self.connections.get(conn) else { return false };
-        let (addr, stranger) = (connection.addr, connection.phase == Phase::Greeting && !connection.dialled);
-        if self.config.classic.is_none() || !stranger || self.leaving.is_some() || !self.may_serve(addr) {
-            return false;
-        }
+    /// Whether a connection from there, at this peer's own port, may be a classic one.
+    pub(in crate::core) fn may_become_classic(&self, from: SocketAddr) -> bool {
+        self.config.classic.is_some() && self.leaving.is_none() && self.may_serve(from)
+    }
+
+    /// A connection is a classic one from now on.
+    pub(in crate::core) fn become_classic(&mut self, now: Time, conn: ConnId, transport: Transport) {
+        let addr = transport.addr;
         self.links.half_open_remove(&addr.ip());
         // What stands behind this port is no dialect's own.
-        self.connections.become_classic(conn, Conversation::serving(addr, self.config.tcp_port, now));
+        let conversation = Conversation::serving(transport, self.config.tcp_port, now);
+        self.connections.become_protocol(conn, Protocol::Classic(Box::new(conversation)));
         self.begin_serving(now, conn, addr);
-        true
     }
 
     fn begin_serving(&mut self, now: Time, conn: ConnId, from: SocketAddr) {
@@ -64,7 +62,7 @@ impl Peer {
         let asking = self.connections.classic_mut(conn).and_then(Conversation::as_asking);
         if asking.is_some_and(|asking| asking.connected(now)) {
             self.review_classic(now, conn);
-            self.wake_classic(conn);
+            self.rouse(conn);
         }
     }
 
@@ -112,7 +110,6 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_classic_broken(&mut self, now: Time, conn: ConnId, why: BrokenWhy) {
-        self.note_gone_classic(conn);
         match self.connections.classic_mut(conn).map(|conversation| &mut conversation.side) {
             Some(Side::Serving(_)) => self.end_serving(conn, "the connection broke"),
             Some(Side::Asking(_)) => self.break_ask(now, conn, why),
@@ -125,7 +122,6 @@ impl Peer {
 
     /// The driver has closed it.
     pub(in crate::core) fn on_classic_closed(&mut self, now: Time, conn: ConnId) {
-        self.note_gone_classic(conn);
         self.close_classic(now, conn);
         self.forget_classic(conn);
         self.review_leaving(now, false);
@@ -146,17 +142,9 @@ impl Peer {
         let Some(conversation) = self.connections.classic_mut(conn) else { return };
         if !matches!(conversation.side, Side::Closing) {
             conversation.side = Side::Closing;
-            if !conversation.gone {
-                self.wake_classic(conn);
+            if !conversation.transport.gone {
+                self.rouse(conn);
             }
-        }
-    }
-
-    /// Tells the driver to visit a conversation that has something to send or to read again.
-    pub(super) fn wake_classic(&mut self, conn: ConnId) {
-        if let Some(conversation) = self.connections.classic_mut(conn) {
-            conversation.asleep = false;
-            self.output(Output::Wake(conn));
         }
     }
 
@@ -184,7 +172,7 @@ impl Peer {
     /// Every fetch ends, but for those whose file will be there in a moment, and who is not being served goes.
     pub(in crate::core) fn leave_classic(&mut self, now: Time) {
         self.cancel_fetches(now);
-        let all: Vec<ConnId> = self.connections.iter_classic().map(|(conn, _)| conn).collect();
+        let all: Vec<ConnId> = self.connections.classics().map(|(conn, _)| conn).collect();
         for conn in all {
             let side = self.connections.classic(conn).map(|conversation| &conversation.side);
             if !matches!(side, Some(Side::Serving(serving)) if serving.is_busy()) {
@@ -195,19 +183,13 @@ impl Peer {
 
     /// Closes every conversation.
     pub(in crate::core) fn close_all_classic(&mut self, now: Time) {
-        let all: Vec<ConnId> = self.connections.iter_classic().map(|(conn, _)| conn).collect();
+        let all: Vec<ConnId> = self.connections.classics().map(|(conn, _)| conn).collect();
         all.into_iter().for_each(|conn| self.close_classic(now, conn));
     }
 
     pub(super) fn write_spool(&mut self, spool: crate::core::door::SpoolId, bytes: Vec<u8>) {
         if !bytes.is_empty() {
             self.output(Output::Store(StoreJob::Classic(ClassicJob::WriteSpool { spool, bytes })));
-        }
-    }
-
-    fn note_gone_classic(&mut self, conn: ConnId) {
-        if let Some(conversation) = self.connections.classic_mut(conn) {
-            conversation.gone = true;
         }
     }
 

@@ -23,9 +23,9 @@ impl Peer {
         }
         let serving = self
             .connections
-            .iter_classic()
+            .classics()
             .filter(|(_, conversation)| matches!(conversation.side, Side::Serving(_)));
-        let served = serving.map(|(conn, conversation)| (conversation.addr.ip(), conn)).collect();
+        let served = serving.map(|(conn, conversation)| (conversation.transport.addr.ip(), conn)).collect();
         assert_eq!(self.classic.served, served, "conversations that are served");
         for (ticket, index, attempt) in self.classic.fetches.attempts() {
             let Some(conn) = attempt.conn else { continue };

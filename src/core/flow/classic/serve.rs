@@ -35,7 +35,8 @@ impl Peer {
         let Request { key, name, dialect } = request;
         // One dialect asks as another does, and has to be named by who knows: for this peer, or for all.
         let classic = self.config.classic.as_ref();
-        let of_peer = classic.and_then(|classic| classic.dialects.get(&conversation.addr.ip())).copied();
+        let of_peer =
+            classic.and_then(|classic| classic.dialects.get(&conversation.transport.addr.ip())).copied();
         let of_all = classic
             .and_then(|classic| classic.speaks)
             .filter(|speaks| speaks.name_form() == dialect.name_form());
@@ -82,7 +83,7 @@ impl Peer {
 
     fn answer_classic(&mut self, now: Time, conn: ConnId, found: Option<(Source, u64)>) {
         let Some(conversation) = self.connections.classic_mut(conn) else { return };
-        let to = conversation.addr;
+        let to = conversation.transport.addr;
         let Some(serving) = conversation.as_serving() else { return };
         let Stage::Looking(sought) = &serving.stage else { return };
         let sought = sought.clone();
@@ -102,7 +103,7 @@ impl Peer {
 
     pub(super) fn on_answer_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(conversation) = self.connections.classic_mut(conn) else { return };
-        let to = conversation.addr;
+        let to = conversation.transport.addr;
         let Some(serving) = conversation.as_serving() else { return };
         let sent = serving.sent(now, bytes);
         let Stage::Answering(answer) = &serving.stage else { return };
@@ -135,9 +136,9 @@ impl Peer {
         }
         self.review_classic(now, conn);
         // A new stage may mean to read again, which a driver that only writes would not notice.
-        let asleep = self.connections.classic(conn).is_some_and(|conversation| conversation.asleep);
+        let asleep = self.connections.classic(conn).is_some_and(|conversation| conversation.transport.asleep);
         if turned || asleep {
-            self.wake_classic(conn);
+            self.rouse(conn);
         }
     }
 
@@ -149,7 +150,7 @@ impl Peer {
     /// A side that serves ends, with nothing more said; `why` is told if a chunk was to be sent.
     pub(super) fn end_serving(&mut self, conn: ConnId, why: &'static str) {
         let Some(conversation) = self.connections.classic_mut(conn) else { return };
-        let to = conversation.addr;
+        let to = conversation.transport.addr;
         let Side::Serving(serving) = &conversation.side else { return };
         let (unsent, kept) = match &serving.stage {
             Stage::Looking(sought) => (Some(sought.name.clone()), false),

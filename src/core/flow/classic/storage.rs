@@ -97,7 +97,7 @@ impl Peer {
     }
 
     fn on_spool_failed(&mut self, now: Time, spool: SpoolId, fault: Fault) {
-        let asked = self.connections.iter_classic().find_map(|(conn, conversation)| {
+        let asked = self.connections.classics().find_map(|(conn, conversation)| {
             let asking = match &conversation.side {
                 Side::Asking(asking) => asking,
                 _ => return None,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::core::connection::Transport;
 use crate::core::door::{ConnId, Event, ForeignEvent, ForeignFailure, Output};
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Conversation;
@@ -29,7 +30,9 @@ impl Peer {
                 if let Some(again) = again {
                     giving.wait_until(again);
                 }
-                let conn = self.connections.insert_push(Conversation::giving(to, giving), now);
+                let conn = self
+                    .connections
+                    .insert_transfer(Conversation::giving(Transport::dialled(to), giving), now);
                 if again.is_none() {
                     self.output(Output::Dial { conn, to });
                 }
@@ -54,24 +57,24 @@ impl Peer {
     }
 
     pub(super) fn on_giving_connected(&mut self, now: Time, conn: ConnId) {
-        if let Some(giving) = self.connections.push_mut(conn).and_then(Conversation::as_giving) {
+        if let Some(giving) = self.connections.transfer_mut(conn).and_then(Conversation::as_giving) {
             giving.connected(now);
-            self.wake_push(conn);
+            self.rouse(conn);
         }
     }
 
     pub(super) fn turn_giving(&mut self, now: Time, conn: ConnId, turn: Turn) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
-        let to = push.addr;
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
+        let to = push.transport.addr;
         let Some(giving) = push.as_giving() else { return };
         let (ticket, size) = (giving.ticket, giving.size);
         match turn {
             Turn::Nothing => {}
             Turn::Dial => self.output(Output::Dial { conn, to }),
-            Turn::Wake => self.wake_push(conn),
+            Turn::Wake => self.rouse(conn),
             Turn::Begun => {
                 self.event(Event::Foreign(ForeignEvent::SendBegun { ticket }));
-                self.wake_push(conn);
+                self.rouse(conn);
             }
             Turn::Moved(bytes) => {
                 self.event(Event::Foreign(ForeignEvent::SendProgress { ticket, bytes, of: size }))
@@ -96,8 +99,8 @@ impl Peer {
     }
 
     pub(super) fn fail_giving(&mut self, conn: ConnId, reason: ForeignFailure) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
-        let to = push.addr;
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
+        let to = push.transport.addr;
         let Some(giving) = push.as_giving() else { return };
         let (ticket, looks_whole) = (giving.ticket, giving.would_look_whole());
         let was_dialled = !giving.is_waiting();

@@ -6,7 +6,7 @@ mod take;
 
 use std::time::Duration;
 
-use crate::core::door::{BrokenWhy, ConnId, ForeignFailure, Output, SpanFault};
+use crate::core::door::{BrokenWhy, ConnId, ForeignFailure, SpanFault};
 use crate::core::peer::Peer;
 use crate::core::push::conversation::Side;
 use crate::core::push::taking::{Stage, Turn};
@@ -20,7 +20,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_push_bytes(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let used = match self.connections.push_mut(conn).map(|push| &mut push.side) {
+        let used = match self.connections.transfer_mut(conn).map(|push| &mut push.side) {
             Some(Side::Taking(taking)) => {
                 let (used, turn) = taking.push(now, bytes);
                 self.turn_taking(now, conn, turn);
@@ -44,7 +44,7 @@ impl Peer {
 
     pub(in crate::core) fn on_push_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let limits = &self.config.limits;
-        match self.connections.push_mut(conn).map(|push| &mut push.side) {
+        match self.connections.transfer_mut(conn).map(|push| &mut push.side) {
             Some(Side::Taking(taking)) => taking.sent(bytes),
             Some(Side::Giving(giving)) => {
                 let turn = giving.sent(now, bytes, limits);
@@ -60,7 +60,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_push_end(&mut self, now: Time, conn: ConnId) {
-        match self.connections.push_mut(conn).map(|push| &mut push.side) {
+        match self.connections.transfer_mut(conn).map(|push| &mut push.side) {
             Some(Side::Taking(taking)) if taking.is_silent() => self.end_foreign_push(conn),
             Some(Side::Taking(taking)) => {
                 let turn = taking.end();
@@ -76,12 +76,12 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_push_broken(&mut self, now: Time, conn: ConnId, why: BrokenWhy) {
-        match self.connections.push(conn).map(|push| &push.side) {
+        match self.connections.transfer(conn).map(|push| &push.side) {
             Some(Side::Taking(taking)) if taking.is_silent() => {}
             Some(Side::Taking(_)) => self.fail_taking(conn, ForeignFailure::Broken(why)),
             Some(Side::Giving(giving)) => {
                 let reason = giving.broken(why);
-                if let Some(to) = self.connections.push(conn).map(|push| push.addr) {
+                if let Some(to) = self.connections.transfer(conn).map(|push| push.transport.addr) {
                     self.note_receiver_failed(now, to);
                 }
                 self.fail_giving(conn, reason);
@@ -104,7 +104,7 @@ impl Peer {
     /// A push's deadline came.
     pub(in crate::core) fn review_push(&mut self, now: Time, conn: ConnId) {
         let limits = &self.config.limits;
-        match self.connections.push_mut(conn).map(|push| &mut push.side) {
+        match self.connections.transfer_mut(conn).map(|push| &mut push.side) {
             Some(Side::Taking(taking)) => {
                 let was_silent = taking.is_silent();
                 match taking.review(now, limits) {
@@ -122,7 +122,7 @@ impl Peer {
             // The last word found no way out in time.
             Some(Side::Closing(last)) => {
                 *last = &[];
-                self.wake_push(conn);
+                self.rouse(conn);
             }
             Some(Side::Aborting) | None => {}
         }
@@ -132,7 +132,7 @@ impl Peer {
     /// Sets the moment at which a push is looked at again.
     fn time_push(&mut self, now: Time, conn: ConnId) {
         let limits = &self.config.limits;
-        let next = match self.connections.push(conn).map(|push| &push.side) {
+        let next = match self.connections.transfer(conn).map(|push| &push.side) {
             Some(Side::Taking(taking)) => taking.deadline(limits),
             Some(Side::Giving(giving)) => Some(giving.deadline(limits)),
             Some(Side::Closing(last)) => (!last.is_empty()).then(|| now + limits.push_ok_wait),
@@ -144,14 +144,6 @@ impl Peer {
         }
     }
 
-    /// Tells the driver to visit a push that has something to send or to read again.
-    fn wake_push(&mut self, conn: ConnId) {
-        if let Some(push) = self.connections.push_mut(conn) {
-            push.asleep = false;
-            self.output(Output::Wake(conn));
-        }
-    }
-
     /// Nothing more happens on a connection; the driver closes it.
     fn end_foreign_push(&mut self, conn: ConnId) {
         self.end_push_with(conn, &[]);
@@ -159,25 +151,25 @@ impl Peer {
 
     /// The same, once these bytes are out.
     fn end_push_with(&mut self, conn: ConnId, last: &'static [u8]) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
         if let Side::Taking(taking) = &push.side {
             self.pushes.taking.remove(&taking.push);
         }
         push.side = Side::Closing(last);
         self.timers.clear(Timer::Connection(conn));
-        self.wake_push(conn);
+        self.rouse(conn);
     }
 
     /// The same with a reset, where the end of the connection would be taken for that of the file.
     fn abort_push(&mut self, conn: ConnId) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
         push.side = Side::Aborting;
         self.timers.clear(Timer::Connection(conn));
-        self.wake_push(conn);
+        self.rouse(conn);
     }
 
     fn forget_push(&mut self, now: Time, conn: ConnId) {
-        if let Some(Side::Taking(taking)) = self.connections.push(conn).map(|push| &push.side) {
+        if let Some(Side::Taking(taking)) = self.connections.transfer(conn).map(|push| &push.side) {
             self.pushes.taking.remove(&taking.push);
         }
         self.timers.clear(Timer::Connection(conn));
@@ -186,7 +178,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn cancel_push(&mut self, conn: ConnId) {
-        match self.connections.push(conn).map(|push| &push.side) {
+        match self.connections.transfer(conn).map(|push| &push.side) {
             Some(Side::Taking(taking)) if taking.is_silent() => self.end_foreign_push(conn),
             Some(Side::Taking(taking)) if taking.stage == Stage::Storing => self.end_foreign_push(conn),
             Some(Side::Taking(_)) => self.fail_taking(conn, ForeignFailure::Cancelled),
@@ -198,7 +190,7 @@ impl Peer {
     /// Whether a file comes, goes or is being stored, that a peer that leaves waits for.
     pub(in crate::core) fn is_push_busy(&self) -> bool {
         !self.pushes.storing.is_empty()
-            || self.connections.iter_pushes().any(|(_, push)| match &push.side {
+            || self.connections.transfers().any(|(_, push)| match &push.side {
                 Side::Taking(taking) => taking.spool().is_some(),
                 Side::Giving(_) | Side::Closing(_) | Side::Aborting => true,
             })
@@ -211,25 +203,25 @@ impl Peer {
             Side::Giving(giving) => giving.would_look_whole() || giving.is_waiting(),
             Side::Closing(_) | Side::Aborting => false,
         };
-        let pushes = self.connections.iter_pushes().filter(|(_, push)| goes(&push.side));
+        let pushes = self.connections.transfers().filter(|(_, push)| goes(&push.side));
         let all: Vec<ConnId> = pushes.map(|(conn, _)| conn).collect();
         all.into_iter().for_each(|conn| self.cancel_push(conn));
     }
 
     /// Closes every push.
     pub(in crate::core) fn close_all_pushes(&mut self) {
-        let all: Vec<ConnId> = self.connections.iter_pushes().map(|(conn, _)| conn).collect();
+        let all: Vec<ConnId> = self.connections.transfers().map(|(conn, _)| conn).collect();
         all.into_iter().for_each(|conn| self.cancel_push(conn));
     }
 
     /// Panics when the state of pushes does not hang together.
     pub(in crate::core) fn check_pushes(&self) {
-        let taking = self.connections.iter_pushes().filter_map(|(conn, push)| match &push.side {
+        let taking = self.connections.transfers().filter_map(|(conn, push)| match &push.side {
             Side::Taking(taking) => Some((taking.push, conn)),
             Side::Giving(_) | Side::Closing(_) | Side::Aborting => None,
         });
         assert_eq!(self.pushes.taking, taking.collect(), "connections on which something is taken in");
-        let spools = self.connections.iter_pushes().filter_map(|(_, push)| match &push.side {
+        let spools = self.connections.transfers().filter_map(|(_, push)| match &push.side {
             Side::Taking(taking) => taking.spool(),
             Side::Giving(_) | Side::Closing(_) | Side::Aborting => None,
         });

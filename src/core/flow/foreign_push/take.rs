@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::core::connection::Transport;
 use crate::core::door::{ConnId, Event, ForeignEvent, ForeignFailure, ForeignJob, Output, SpoolId, StoreJob};
 use crate::core::peer::Peer;
 use crate::core::push::Arrival;
@@ -12,11 +13,7 @@ use crate::types::time::Time;
 use crate::wire::push::{Announced, Form, named};
 
 impl Peer {
-    /// Whether every connection on this local port is a push, and if so, whether a digit begins the named form.
-    pub(in crate::core) fn push_door(&self, local_port: u16) -> Option<bool> {
-        self.config.foreign.as_ref()?.doors.get(&local_port).copied()
-    }
-
+    /// A connection came in at a port for transfers; `is_named` where a digit begins the named form.
     pub(in crate::core) fn on_push_accepted(
         &mut self,
         now: Time,
@@ -29,17 +26,18 @@ impl Peer {
         }
         let push = self.pushes.number();
         let taking = Taking::new(push, is_named, now);
-        let conn = self.connections.insert_push(Conversation::taking(from, taking), now);
+        let conn =
+            self.connections.insert_transfer(Conversation::taking(Transport::accepted(from), taking), now);
         self.pushes.taking.insert(push, conn);
         self.time_push(now, conn);
-        self.wake_push(conn);
+        self.rouse(conn);
         Some(conn)
     }
 
     fn may_push(&self, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &self.config.limits);
         let of_this_host = ip.is_loopback() || self.config.own_addresses.contains(&ip);
-        let mine = || self.connections.iter_pushes().filter(|(_, push)| push.addr.ip() == ip).count();
+        let mine = || self.connections.transfers().filter(|(_, push)| push.transport.addr.ip() == ip).count();
         let room = of_this_host || mine() < limits.pushes_per_address_max;
         room && self.pushes.taking.len() < limits.pushes_max
     }
@@ -47,7 +45,7 @@ impl Peer {
     pub(super) fn turn_taking(&mut self, now: Time, conn: ConnId, turn: Turn) {
         match turn {
             Turn::Nothing => {}
-            Turn::Wake => self.wake_push(conn),
+            Turn::Wake => self.rouse(conn),
             Turn::Described => self.on_described(now, conn),
             Turn::Whole(spool) => self.on_whole(now, conn, spool),
             Turn::Failed(reason) => self.fail_taking(conn, reason),
@@ -57,7 +55,9 @@ impl Peer {
     pub(super) fn on_taken_bytes(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let limits = &self.config.limits;
         let quota = self.config.foreign.as_ref().map_or(0, |foreign| foreign.quota_bytes);
-        let Some(taking) = self.connections.push_mut(conn).and_then(Conversation::as_taking) else { return };
+        let Some(taking) = self.connections.transfer_mut(conn).and_then(Conversation::as_taking) else {
+            return;
+        };
         let (push, mut turn) = (taking.push, taking.stored(now, bytes));
         if taking.said.as_ref().is_none_or(|said| said.size.is_none()) {
             self.pushes.taken_bytes = self.pushes.taken_bytes.saturating_add(bytes);
@@ -75,8 +75,8 @@ impl Peer {
     /// It is known what would come: is it refused without asking?
     fn on_described(&mut self, now: Time, conn: ConnId) {
         let left = self.quota_left();
-        let Some(push) = self.connections.push_mut(conn) else { return };
-        let from = push.addr;
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
+        let from = push.transport.addr;
         let Some(taking) = push.as_taking() else { return };
         taking.enter(now, Stage::Asked);
         let Some(said) = taking.said.clone() else { return };
@@ -111,7 +111,9 @@ impl Peer {
     pub(in crate::core) fn on_answer_foreign(&mut self, now: Time, push: u32, accept: bool) {
         let Some(conn) = self.pushes.taking.get(&push).copied() else { return };
         let left = self.quota_left();
-        let Some(taking) = self.connections.push_mut(conn).and_then(Conversation::as_taking) else { return };
+        let Some(taking) = self.connections.transfer_mut(conn).and_then(Conversation::as_taking) else {
+            return;
+        };
         if taking.stage != Stage::Asked {
             return;
         }
@@ -142,21 +144,20 @@ impl Peer {
         let push = taking.push;
         self.event(Event::Foreign(ForeignEvent::Accepted { push }));
         self.time_push(now, conn);
-        self.wake_push(conn);
+        self.rouse(conn);
     }
 
     /// Who takes into a spool.
     pub(super) fn taking_into(&mut self, spool: SpoolId) -> Option<(ConnId, &mut Taking)> {
         let is_it = |side: &Side| matches!(side, Side::Taking(taking) if taking.spool() == Some(spool));
-        let conn =
-            self.connections.iter_pushes().find(|(_, push)| is_it(&push.side)).map(|(conn, _)| conn)?;
-        Some((conn, self.connections.push_mut(conn)?.as_taking()?))
+        let conn = self.connections.transfers().find(|(_, push)| is_it(&push.side)).map(|(conn, _)| conn)?;
+        Some((conn, self.connections.transfer_mut(conn)?.as_taking()?))
     }
 
     /// All of it is here.
     fn on_whole(&mut self, now: Time, conn: ConnId, spool: SpoolId) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
-        let from = push.addr;
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
+        let from = push.transport.addr;
         let Some(taking) = push.as_taking() else { return };
         let Some(said) = taking.said.clone() else { return };
         let last = taking.last_byte();
@@ -183,8 +184,8 @@ impl Peer {
 
     /// It does not come. Nothing is left of it; who sends learns it by the connection's end.
     pub(super) fn fail_taking(&mut self, conn: ConnId, reason: ForeignFailure) {
-        let Some(push) = self.connections.push_mut(conn) else { return };
-        let from = push.addr;
+        let Some(push) = self.connections.transfer_mut(conn) else { return };
+        let from = push.transport.addr;
         let Some(taking) = push.as_taking() else { return };
         if taking.stage == Stage::Storing {
             // Whoever ends now has sent everything, and what is stored is told by the store.

@@ -6,7 +6,7 @@ mod send;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::connection::Phase;
+use crate::core::connection::{Protocol, Transport};
 use crate::core::door::{ConnId, Output};
 use crate::core::http::{Reader, Stage};
 use crate::core::peer::Peer;
@@ -15,22 +15,27 @@ use crate::types::time::Time;
 use crate::wire::http::{RequestError, Stays, refusal};
 
 impl Peer {
-    /// A connection that has said nothing begins with a capital letter, as every request does. True when it is a reader's from
-    /// now on.
-    pub(in crate::core) fn becomes_http(&mut self, now: Time, conn: ConnId) -> bool {
-        let Some(connection) = self.connections.get(conn) else { return false };
-        let (addr, since) = (connection.addr, connection.since);
-        let stranger = connection.phase == Phase::Greeting && !connection.dialled;
+    /// Whether a connection from there may be a reader's.
+    pub(in crate::core) fn may_become_http(&self, from: SocketAddr) -> bool {
         // Where an owner deals chunks, nobody is to have the whole file from it at once.
         let serves = self.config.http.is_some() && self.config.topology.is_mesh() && self.leaving.is_none();
-        if !serves || !stranger || !self.may_read(addr) {
-            return false;
-        }
-        self.links.half_open_remove(&addr.ip());
-        self.connections.become_http(conn, Reader::new(addr, since, now));
-        self.readers.open.insert((addr.ip(), conn));
+        serves && self.may_read(from)
+    }
+
+    /// A connection is a reader's from now on.
+    pub(in crate::core) fn become_http(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        transport: Transport,
+        since: Time,
+    ) {
+        let ip = transport.addr.ip();
+        self.links.half_open_remove(&ip);
+        let reader = Reader::new(transport, since, now);
+        self.connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
+        self.readers.open.insert((ip, conn));
         self.output(Output::Wake(conn));
-        true
     }
 
     fn may_read(&self, from: SocketAddr) -> bool {
@@ -70,10 +75,8 @@ impl Peer {
         }
     }
 
-    pub(in crate::core) fn on_http_broken(&mut self, now: Time, conn: ConnId) {
-        if let Some(reader) = self.connections.http_mut(conn) {
-            reader.gone = true;
-        }
+    /// The driver has closed the connection.
+    pub(in crate::core) fn on_http_gone(&mut self, now: Time, conn: ConnId) {
         self.end_reader(now, conn, "the connection broke");
         self.timers.clear(Timer::Connection(conn));
         self.connections.remove(conn);
@@ -83,7 +86,7 @@ impl Peer {
     /// A reader is not served any more; the driver closes the connection.
     pub(in crate::core) fn end_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
         let Some(reader) = self.connections.http_mut(conn) else { return };
-        let (addr, gone) = (reader.addr, reader.gone);
+        let (addr, gone) = (reader.transport.addr, reader.transport.gone);
         let was = std::mem::replace(&mut reader.stage, Stage::Closing);
         if let Stage::Answering(answer) = was
             && let Some(body) = answer.body
@@ -105,7 +108,7 @@ impl Peer {
     /// Tells the driver to visit a reader that has something to send or to read again.
     pub(in crate::core) fn wake_http(&mut self, now: Time, conn: ConnId) {
         if let Some(reader) = self.connections.http_mut(conn) {
-            reader.asleep = false;
+            reader.transport.asleep = false;
             reader.moved = now;
             self.output(Output::Wake(conn));
         }
@@ -140,10 +143,10 @@ impl Peer {
 
     /// Panics when readers, their indexes and their turns do not hang together.
     pub(in crate::core) fn check_http(&self) {
-        let open = self.connections.iter_http().filter(|(_, reader)| !matches!(reader.stage, Stage::Closing));
-        let open = open.map(|(conn, reader)| (reader.addr.ip(), conn)).collect();
+        let open = self.connections.readers().filter(|(_, reader)| !matches!(reader.stage, Stage::Closing));
+        let open = open.map(|(conn, reader)| (reader.transport.addr.ip(), conn)).collect();
         assert_eq!(self.readers.open, open, "readers that are served");
-        for (conn, reader) in self.connections.iter_http() {
+        for (conn, reader) in self.connections.readers() {
             assert_eq!(self.uploader.queued(conn), usize::from(reader.waits()), "{conn} waits for its turn");
         }
     }

@@ -72,7 +72,7 @@ impl Peer {
 
     pub(in crate::core) fn on_http_sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         let Some(reader) = self.connections.http_mut(conn) else { return };
-        let to = reader.addr;
+        let to = reader.transport.addr;
         self.uploader.carried(now, bytes);
         match reader.sent(now, bytes) {
             Sent::Some => {
@@ -128,7 +128,7 @@ impl Peer {
         let Some(body) = reader.body().filter(|_| reader.is_unsaid()).cloned() else {
             return self.end_reader(now, conn, why);
         };
-        let to = reader.addr;
+        let to = reader.transport.addr;
         self.tell_unsent_http(&body, to, why);
         self.uploader.remove(conn);
         self.say_http(now, conn, refusal(Status::Gone, false, Stays::Closes), Stays::Closes);
