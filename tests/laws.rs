@@ -29,6 +29,13 @@ const ROOMS: &[(&str, &[&str])] = &[
 const ROLES: &[&str] =
     &["announcer", "dealer", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
 
+/// Engines of the core. Each names of the core only itself and [`SHARED`], so none knows another.
+const ENGINES: &[&str] = &["http"];
+
+/// What the core lends to its engines, and what a connection is to all of them.
+const SHARED: &[&str] =
+    &["catalogue", "connection", "context", "counters", "door", "limits", "peer", "timers", "uploader"];
+
 /// Names that make the core depend on sockets, clocks, hash order or chance.
 const NAMES_NOT_IN_CORE: &[&str] = &[
     "TcpStream",
@@ -149,6 +156,14 @@ fn imports(file: &str, module: &[String], found: &[CodePath]) -> Vec<Violation> 
         let Some(target_room) = target.first() else { continue };
         if ROOMS.iter().any(|(room, _)| room == target_room) && !allowed.contains(&target_room.as_str()) {
             broken.push(path.breaks(file, format!("{room} may not import {target_room}")));
+        }
+        let engine = module.get(1).filter(|name| module[0] == "core" && ENGINES.contains(&name.as_str()));
+        if let (Some(engine), Some(part)) = (engine, target.get(1).filter(|_| target_room == "core"))
+            && part.starts_with(char::is_lowercase)
+            && part != engine
+            && !SHARED.contains(&part.as_str())
+        {
+            broken.push(path.breaks(file, format!("engine {engine} may not import {part}")));
         }
         if let (Some(own), Some(other)) = (role(module), role(&target))
             && own != other
@@ -361,6 +376,14 @@ fn roles_do_not_know_each_other() {
     assert_eq!(lines("src/core/downloader.rs", "use crate::core::picker::pick;"), []);
     assert_eq!(lines("src/core/peer.rs", "use crate::core::{announcer::Announcer, uploader::Uploader};"), []);
     assert_eq!(lines("src/core/flow/found.rs", "use crate::core::{announcer, directory};"), []);
+}
+
+#[test]
+fn engines_know_only_what_they_are_lent() {
+    assert_eq!(lines("src/core/http/mod.rs", "use crate::core::session::Session;"), [1]);
+    assert_eq!(lines("src/core/http/meaning.rs", "fn f(x: super::super::classic::Conversation) {}"), [1]);
+    assert_eq!(lines("src/core/http/mod.rs", "use crate::core::{context::Context, http::reader};"), []);
+    assert_eq!(lines("src/core/peer.rs", "use crate::core::{http, session::Session};"), []);
 }
 
 #[test]

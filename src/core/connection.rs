@@ -26,7 +26,7 @@ pub(in crate::core) struct Transport {
 }
 
 /// A connection that has said nothing yet.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct Sniffing {
     pub(in crate::core) transport: Transport,
     pub(in crate::core) since: Time,

@@ -247,10 +247,5 @@ mod tests {
         assert_eq!((connections.natives().count(), connections.classics().count()), (0, 1));
         connections.remove(conn);
         assert!(connections.classic(conn).is_none() && connections.len() == 0);
-        let conn = connections.insert(sniffing(), Time::ZERO);
-        let reader = Reader::new(transport, Time::ZERO, Time::ZERO);
-        connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
-        assert!(connections.native(conn).is_none() && connections.classic(conn).is_none());
-        assert_eq!((connections.natives().count(), connections.readers().count()), (0, 1));
     }
 }

@@ -17,6 +17,7 @@ mod circles;
 mod classic;
 mod connection;
 mod connections;
+mod context;
 mod counters;
 mod dealer;
 mod dialer;

@@ -1,6 +1,6 @@
 //! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use crate::core::announcer::Announcer;
 use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic::Classic;
-use crate::core::connection::{Kind, Protocol};
+use crate::core::connection::{Kind, Protocol, Sniffing};
 use crate::core::connections::Connections;
+use crate::core::context::{After, Context, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
@@ -22,7 +23,8 @@ use crate::core::flow::idle::Idleness;
 use crate::core::flow::leave::Leaving;
 use crate::core::flow::link::broken;
 use crate::core::flow::look::Sought;
-use crate::core::http::Readers;
+use crate::core::flow::serve::reason_of;
+use crate::core::http::{self, Reader};
 use crate::core::limits::Limits;
 use crate::core::links::Links;
 use crate::core::looks::Looks;
@@ -75,21 +77,17 @@ pub struct Config {
     pub agent: String,
 }
 
-/// So many instructions have room without asking for memory.
-const OUTPUTS_KEPT: usize = 1_024;
-
-/// An instruction that waits for the driver. By far the most wake a connection, which is small; so those that are not
-/// lie elsewhere.
-#[derive(Debug)]
-enum Queued {
-    Wake(ConnId),
-    Other(Box<Output>),
+impl Config {
+    /// Whether an address is this host's, which limits by address except.
+    pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.own_addresses.contains(&ip)
+    }
 }
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
 pub struct Peer {
-    outputs: VecDeque<Queued>,
+    outputs: Outputs,
     pub(in crate::core) timers: Timers,
     pub(in crate::core) connections: Connections,
     pub(in crate::core) catalogue: Catalogue,
@@ -109,7 +107,7 @@ pub struct Peer {
     pub(in crate::core) directory: Directory,
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
-    pub(in crate::core) readers: Readers,
+    http: http::Engine,
     /// What is pushed here, and from here, in the dialects of the field.
     pub(in crate::core) pushes: Pushes,
     pub(in crate::core) spools: Spools,
@@ -165,7 +163,7 @@ impl Peer {
             catalogue: Catalogue::default(),
             announcer,
             classic: Classic::new(&limits),
-            readers: Readers::default(),
+            http: http::Engine::default(),
             pushes: Pushes::default(),
             spools: Spools::default(),
             classic_announcer,
@@ -186,7 +184,7 @@ impl Peer {
             idleness: Idleness::default(),
             leaving: None,
             counters: Counters::default(),
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
             rng,
             config,
         }
@@ -212,7 +210,7 @@ impl Peer {
             Input::EndOfStream { conn } => match self.connections.kind(conn) {
                 Some(Kind::Sniffing) => self.end_sniffing(conn),
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
-                Some(Kind::Http) => self.on_http_end(now, conn),
+                Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.ended(ctx, conn, reader)),
                 Some(Kind::Classic) => self.on_classic_end(now, conn),
                 Some(Kind::Transfer) => self.on_push_end(now, conn),
                 None => {}
@@ -223,7 +221,7 @@ impl Peer {
                     self.on_sniffing_gone(now, conn);
                 }
                 Some(Kind::Native) => self.on_broken(now, conn, why),
-                Some(Kind::Http) => self.on_http_gone(now, conn),
+                Some(Kind::Http) => self.on_reader_gone(now, conn),
                 Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
                 Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
                 None => {}
@@ -231,14 +229,14 @@ impl Peer {
             Input::Closed { conn } => match self.note_gone(conn) {
                 Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
                 Some(Kind::Native) => self.on_closed(now, conn),
-                Some(Kind::Http) => self.on_http_gone(now, conn),
+                Some(Kind::Http) => self.on_reader_gone(now, conn),
                 Some(Kind::Classic) => self.on_classic_closed(now, conn),
                 Some(Kind::Transfer) => self.on_push_closed(now, conn),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
-                Some(Kind::Http) => self.on_http_span_failed(now, conn, why),
+                Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
                 Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
                 Some(Kind::Transfer) => self.on_push_span_failed(conn, why),
                 Some(Kind::Sniffing) | None => {}
@@ -288,7 +286,9 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
             Some(Kind::Native) => self.on_bytes(now, conn, bytes),
-            Some(Kind::Http) => self.on_http_bytes(now, conn, bytes),
+            Some(Kind::Http) => {
+                self.http(now, conn, |http, ctx, reader| http.received(ctx, conn, reader, bytes))
+            }
             Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
             Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
             None => 0,
@@ -311,7 +311,7 @@ impl Peer {
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.refill(now, conn),
-            Some(Kind::Http) => self.refill_http(now, conn),
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.refill(ctx, conn, reader)),
             Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
@@ -330,7 +330,7 @@ impl Peer {
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
-            Some(Kind::Http) => self.on_http_sent(now, conn, bytes),
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.sent(ctx, conn, reader, bytes)),
             Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
             Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
             Some(Kind::Sniffing) | None => {}
@@ -339,17 +339,7 @@ impl Peer {
 
     /// The next instruction; call until `None` after every mutation.
     pub fn poll(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front();
-        if output.is_none() {
-            // The next begins at the start of the memory again, instead of wandering through all of it; and a burst, as
-            // when a pattern matches thousands, must not keep its memory.
-            self.outputs.clear();
-            self.outputs.shrink_to(OUTPUTS_KEPT);
-        }
-        output.map(|output| match output {
-            Queued::Wake(conn) => Output::Wake(conn),
-            Queued::Other(output) => *output,
-        })
+        self.outputs.pop()
     }
 
     /// The earliest moment at which something must happen without input, and what.
@@ -409,15 +399,12 @@ impl Peer {
         self.check_links();
         self.check_flights();
         self.check_classic();
-        self.check_http();
+        self.http.check(&self.uploader, self.connections.readers());
         self.check_pushes();
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
-        self.outputs.push_back(match output {
-            Output::Wake(conn) => Queued::Wake(conn),
-            output => Queued::Other(Box::new(output)),
-        });
+        self.outputs.push(output);
     }
 
     /// Has the driver visit a connection, which has something to send, to read or to close, whether or not it is asleep.
@@ -430,6 +417,82 @@ impl Peer {
 
     pub(in crate::core) fn event(&mut self, event: Event) {
         self.output(Output::Event(event));
+    }
+
+    /// What the engines share, beside the HTTP engine and the connections.
+    fn lend(&mut self, now: Time) -> (Context<'_>, &mut http::Engine, &mut Connections) {
+        let ctx = Context {
+            now,
+            config: &self.config,
+            is_leaving: self.leaving.is_some(),
+            timers: &mut self.timers,
+            outputs: &mut self.outputs,
+            counters: &mut self.counters,
+            catalogue: &self.catalogue,
+            uploads: &mut self.uploader,
+            looks: &mut self.looks,
+            after: After::default(),
+        };
+        (ctx, &mut self.http, &mut self.connections)
+    }
+
+    /// Sees to what an engine left to be done.
+    fn after(&mut self, now: Time, after: After) {
+        if after.grant_uploads {
+            self.grant_uploads(now);
+        }
+        if after.review_leaving {
+            self.review_leaving(now, false);
+        }
+    }
+
+    /// Has the HTTP engine do something with a reader, if there is one.
+    pub(in crate::core) fn http<T: Default>(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, &mut Reader) -> T,
+    ) -> T {
+        let (mut ctx, http, connections) = self.lend(now);
+        let Some(reader) = connections.http_mut(conn) else { return T::default() };
+        let value = act(http, &mut ctx, reader);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    /// A connection that has said nothing yet is a reader's from now on, if it may be one.
+    pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
+        let (mut ctx, http, connections) = self.lend(now);
+        let transport = sniffing.transport;
+        let may = http.admits(&ctx, transport.addr);
+        if may {
+            let reader = http.accept(&mut ctx, conn, transport, sniffing.since);
+            connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
+        }
+        may
+    }
+
+    fn on_reader_gone(&mut self, now: Time, conn: ConnId) {
+        self.http(now, conn, |http, ctx, reader| http.gone(ctx, conn, reader));
+        self.connections.remove(conn);
+        self.review_leaving(now, false);
+    }
+
+    /// A file that a reader is being sent is not what it was.
+    pub(in crate::core) fn lose_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
+        self.http(now, conn, |http, ctx, reader| http.lose(ctx, conn, reader, why));
+    }
+
+    /// Closes the readers that are not being answered, or all.
+    pub(in crate::core) fn close_readers(&mut self, now: Time, all: bool) {
+        for conn in self.http.open() {
+            self.http(now, conn, |http, ctx, reader| {
+                if all || !reader.is_busy() {
+                    http.close(ctx, conn, reader, "this peer leaves");
+                }
+            });
+        }
     }
 
     fn on_command(&mut self, now: Time, command: Command) {
@@ -464,7 +527,9 @@ impl Peer {
                 Timer::Connection(conn) => match self.connections.kind(conn) {
                     Some(Kind::Sniffing) => self.review_sniffing(now, conn),
                     Some(Kind::Native) => self.review_connection(now, conn),
-                    Some(Kind::Http) => self.review_http(now, conn),
+                    Some(Kind::Http) => {
+                        self.http(now, conn, |http, ctx, reader| http.review(ctx, conn, reader))
+                    }
                     Some(Kind::Classic) => self.review_classic(now, conn),
                     Some(Kind::Transfer) => self.review_push(now, conn),
                     None => {}

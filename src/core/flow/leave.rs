@@ -55,7 +55,9 @@ impl Peer {
     pub(in crate::core) fn review_leaving(&mut self, now: Time, late: bool) {
         let Some(leaving) = self.leaving else { return };
         let over = late || now >= leaving.deadline;
-        let busy = self.is_classic_busy() || self.is_http_busy() || self.is_push_busy();
+        let busy = self.is_classic_busy()
+            || self.connections.readers().any(|(_, reader)| reader.is_busy())
+            || self.is_push_busy();
         let idle = self.uploader.is_idle() && self.downloader.all_done() && !busy;
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });

@@ -70,18 +70,19 @@ impl Peer {
     /// The first bytes of a connection that came in say what is spoken on it. Returns how many were taken.
     pub(in crate::core) fn sniff(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(first) = bytes.first() else { return 0 };
-        let Some(Sniffing { transport, since, closing: false }) = self.connections.sniffing(conn) else {
+        let Some(sniffing @ Sniffing { closing: false, .. }) = self.connections.sniffing(conn).copied()
+        else {
             return 0;
         };
-        let (transport, since) = (*transport, *since);
+        let Sniffing { transport, since, .. } = sniffing;
         match Sniffed::of(*first) {
             Sniffed::Classic if self.may_become_classic(transport.addr) => {
                 self.become_classic(now, conn, transport);
                 self.on_classic_bytes(now, conn, bytes)
             }
-            Sniffed::Http if self.may_become_http(transport.addr) => {
-                self.become_http(now, conn, transport, since);
-                self.on_http_bytes(now, conn, bytes)
+            Sniffed::Http if self.become_http(now, conn, &sniffing) => {
+                self.links.half_open_remove(&transport.addr.ip());
+                self.received(now, conn, bytes)
             }
             Sniffed::Native | Sniffed::Classic | Sniffed::Http => {
                 let session = Session::new(transport, &self.config.limits, since);

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::ops::Bound;
 
 use crate::core::announcer::Asker;
-use crate::core::catalogue::LOOK_STEPS;
 use crate::core::door::ConnId;
 use crate::core::looks::Turn;
 use crate::core::peer::Peer;
@@ -90,18 +89,6 @@ impl Peer {
         }
         self.await_looks(now);
         page_of_writing
-    }
-
-    /// Whether all names may be looked at once for a reader by HTTP, who then pays for it.
-    pub(in crate::core) fn may_look_at_all(&mut self, now: Time, conn: ConnId) -> bool {
-        let Some(source) = self.connections.http(conn).map(|reader| reader.transport.addr.ip()) else {
-            return false;
-        };
-        let may = self.looks.admits(now, source) && self.looks.slice(now).is_some();
-        if may {
-            self.took_steps(source, (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS));
-        }
-        may
     }
 
     /// So many steps were taken for an address.

@@ -12,7 +12,6 @@ pub(in crate::core) mod fetch;
 mod foreign_push;
 mod guests;
 pub(in crate::core) mod have;
-pub(in crate::core) mod http;
 pub(in crate::core) mod idle;
 pub(in crate::core) mod leave;
 pub(in crate::core) mod link;

@@ -129,7 +129,9 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Sniffing) => self.end_sniffing(conn),
             Some(Kind::Native) => self.close(now, conn, Some("idle, and others wait for a connection")),
-            Some(Kind::Http) => self.end_reader(now, conn, "others waited for its place"),
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| {
+                http.close(ctx, conn, reader, "others waited for its place");
+            }),
             Some(Kind::Classic) => self.close_classic(now, conn),
             Some(Kind::Transfer) => self.cancel_push(conn),
             None => {}

@@ -2,6 +2,7 @@
 
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::downloader::Downloader;
+use crate::core::http;
 use crate::core::peer::Peer;
 use crate::core::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
 use crate::core::timers::Timer;
@@ -217,7 +218,7 @@ impl Peer {
             self.uploader.grant(now, |content| copies(&self.downloader, scarce_first, content))
         {
             self.wake(now, conn);
-            self.wake_http(now, conn);
+            self.http(now, conn, |_, ctx, reader| http::wake(ctx, conn, reader));
         }
         match self.uploader.deadline(now) {
             Some(at) => self.timers.set(Timer::UploadSlot, at),
@@ -260,7 +261,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         if self.connections.http(conn).is_some() {
-            return self.lose_http(now, conn, reason.text());
+            return self.lose_reader(now, conn, reason.text());
         }
         let Some(connection) = self.connections.native(conn) else { return };
         let why = reason.text();

@@ -1,309 +1,308 @@
-//! One reader by HTTP: requests in, answers out, one after the other.
+//! Readers by HTTP: who is served, what is answered, and turns among all who are served.
 //!
-//! Owns how far an answer is. What is answered it is told, and so is when it is its turn to send a file's bytes.
+//! Owns the readers' states ([`Reader`]) and the index of those that are served. What is offered it reads from the catalogue, and
+//! each chunk of an answer stands in the one line of uploads, as those of native peers do. Knows no other protocol.
+//!
+//! Of each connection the calls come in this order: [`Engine::accept`]; then [`Engine::received`], [`Engine::refill`] and
+//! [`Engine::sent`] as the driver reads and writes, [`Engine::review`] when its deadline comes; at last [`Engine::gone`].
+
+mod meaning;
+mod reader;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::ops::Range;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::connection::Transport;
-use crate::core::door::{ConnId, Expect, Segment, SpanSource};
-use crate::core::limits::Limits;
-use crate::core::uploader::is_progress;
-use crate::types::id::ContentId;
+use crate::core::context::Context;
+use crate::core::door::{ConnId, Event, Output};
+use crate::core::timers::Timer;
+use crate::core::uploader::{Ask, TURN_BYTES, Uploader};
 use crate::types::time::Time;
-use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
+use crate::wire::http::{RequestError, Status, Stays, refusal};
+pub(in crate::core) use reader::Reader;
+use reader::{Body, Sent, Stage};
 
-/// Who is reading.
+/// Readers have no channels.
+const NO_CHANNEL: u32 = 0;
+
+/// See the file's head.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Readers {
-    /// With the address of each, for none may have too many.
-    pub(in crate::core) open: BTreeSet<(IpAddr, ConnId)>,
+pub(in crate::core) struct Engine {
+    /// The readers that are served, with the address of each, for none may have too many.
+    open: BTreeSet<(IpAddr, ConnId)>,
 }
 
-/// One connection of a reader.
-#[derive(Debug)]
-pub(in crate::core) struct Reader {
-    pub(in crate::core) transport: Transport,
-    pub(in crate::core) stage: Stage,
-    decoder: RequestDecoder,
-    /// When the head that is being read began.
-    head_began: Option<Time>,
-    /// When the stage or a turn began, or a good part of a content last went.
-    pub(in crate::core) moved: Time,
-}
+impl Engine {
+    /// Whether a connection from there may be a reader's.
+    pub(in crate::core) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
+        let (ip, limits) = (from.ip(), &ctx.config.limits);
+        // Where an owner deals chunks, nobody is to have the whole file from it at once.
+        ctx.config.http.is_some()
+            && ctx.config.topology.is_mesh()
+            && !ctx.is_leaving
+            && (ctx.is_own(ip) || self.count_of(ip) < limits.http_readers_per_address_max)
+            && self.open.len() < limits.http_readers_max
+    }
 
-/// How far it is.
-#[derive(Debug)]
-pub(in crate::core) enum Stage {
-    /// The next request is to come.
-    Reading,
-    /// An answer goes out.
-    Answering(Answer),
-    /// It is to be closed.
-    Closing,
-}
+    /// The state of a connection that stands since `since` and is a reader's from now on.
+    pub(in crate::core) fn accept(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transport: Transport,
+        since: Time,
+    ) -> Reader {
+        self.open.insert((transport.addr.ip(), conn));
+        ctx.outputs.push(Output::Wake(conn));
+        Reader::new(transport, since, ctx.now)
+    }
 
-/// An answer on its way.
-#[derive(Debug)]
-pub(in crate::core) struct Answer {
-    /// Its head, and a text where that is all of it.
-    text: Vec<u8>,
-    text_sent: usize,
-    pub(in crate::core) body: Option<Body>,
-    stays: Stays,
-}
+    /// Takes bytes of a request; returns how many.
+    pub(in crate::core) fn received(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        reader: &mut Reader,
+        bytes: &[u8],
+    ) -> usize {
+        match reader.push(ctx.now, bytes) {
+            Ok((used, request)) => {
+                if let Some(request) = request {
+                    self.answer(ctx, conn, reader, &request);
+                }
+                self.review(ctx, conn, reader);
+                used
+            }
+            Err(RequestError::Foreign) => {
+                ctx.counters.add("connections closed for a fault");
+                self.close(ctx, conn, reader, "speaks no dialect of ours");
+                bytes.len()
+            }
+            Err(RequestError::Refused(status)) => {
+                ctx.counters.add("HTTP requests refused");
+                self.say(ctx, conn, reader, refusal(status, false, Stays::Closes), Stays::Closes);
+                bytes.len()
+            }
+        }
+    }
 
-/// Bytes of a content behind an answer's head.
-#[derive(Debug, Clone)]
-pub(in crate::core) struct Body {
-    pub(in crate::core) content: ContentId,
-    /// Which bytes in all.
-    pub(in crate::core) range: Range<u64>,
-    /// How many the whole content has.
-    pub(in crate::core) size: u64,
-    /// When it was asked for.
-    pub(in crate::core) began: Time,
-    /// The next byte that goes.
-    pub(in crate::core) at: u64,
-    /// How many may go before others have their turn; 0: it is not this reader's turn.
-    turn: u64,
-    /// Up to here they may in any case.
-    chunk_end: u64,
-}
+    /// The other side will send nothing more. What it asked for before, it still gets.
+    pub(in crate::core) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        if !reader.is_busy() {
+            self.close(ctx, conn, reader, "the connection ended");
+        }
+    }
 
-/// What became of an answer with some bytes sent.
-#[derive(Debug)]
-pub(in crate::core) enum Sent {
-    /// More is to come.
-    Some,
-    /// The turn is over, the answer is not.
-    Turn,
-    /// All of it is out.
-    All(Option<Body>),
-}
+    /// The driver has closed the connection; its state may go.
+    pub(in crate::core) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        self.close(ctx, conn, reader, "the connection broke");
+        ctx.timers.clear(Timer::Connection(conn));
+    }
 
-impl Readers {
-    /// How many connections of one address there are.
-    pub(in crate::core) fn of(&self, ip: IpAddr) -> usize {
+    /// A reader is not served any more; the driver closes the connection.
+    pub(in crate::core) fn close(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        reader: &mut Reader,
+        why: &'static str,
+    ) {
+        let addr = reader.transport.addr;
+        if let Some(body) = reader.close() {
+            ctx.uploads.remove(conn);
+            ctx.after.grant_uploads = true;
+            tell_unsent(ctx, &body, addr, why);
+        }
+        if self.open.remove(&(addr.ip(), conn)) {
+            // What it had of turns before is forgotten with it.
+            ctx.uploads.remove(conn);
+            ctx.timers.clear(Timer::Connection(conn));
+            if !reader.transport.gone {
+                wake(ctx, conn, reader);
+            }
+        }
+    }
+
+    /// A reader's deadline may have come: it neither asked nor took anything for too long.
+    pub(in crate::core) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        let Some(deadline) = reader.deadline(ctx.now, &ctx.config.limits) else { return };
+        if deadline <= ctx.now {
+            let why = if reader.is_busy() { "takes no bytes" } else { "asks for nothing" };
+            return self.close(ctx, conn, reader, why);
+        }
+        ctx.timers.set(Timer::Connection(conn), deadline.max(ctx.now + Duration::from_millis(1)));
+    }
+
+    /// If it is this reader's turn, so many bytes may go: to the end of the chunk, or some more as long as they go fast.
+    pub(in crate::core) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        if !reader.waits() {
+            return;
+        }
+        let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None) else { return };
+        let at = reader.body().map_or(0, |body| body.at);
+        // Of a content that is gone, the store will say so.
+        let next_chunk = u64::from(ask.chunk).saturating_add(1);
+        let chunk_bytes = ctx.catalogue.get(&ask.content).map(|held| u64::from(held.geometry.chunk_bytes()));
+        let end = chunk_bytes.map_or(at.saturating_add(1), |bytes| next_chunk.saturating_mul(bytes));
+        reader.begin_turn(ctx.now, end, at.saturating_add(TURN_BYTES));
+    }
+
+    /// So many bytes of the segment are in the kernel.
+    pub(in crate::core) fn sent(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        reader: &mut Reader,
+        bytes: u64,
+    ) {
+        ctx.uploads.carried(ctx.now, bytes);
+        match reader.sent(ctx.now, bytes) {
+            Sent::Some => {
+                if !ctx.uploads.moved(conn, ctx.now) && reader.cut_turn() {
+                    self.end_turn(ctx, conn, reader);
+                }
+            }
+            Sent::Turn => self.end_turn(ctx, conn, reader),
+            Sent::All(body) => {
+                if let Some(body) = body {
+                    ctx.uploads.end_turn(conn);
+                    ctx.after.grant_uploads = true;
+                    ctx.outputs.event(Event::HttpSent {
+                        content: body.content,
+                        first: body.range.start,
+                        bytes: body.sent_bytes(),
+                        of: body.size,
+                        to: reader.transport.addr,
+                        took: body.took(ctx.now),
+                    });
+                }
+                self.go_on_reading(ctx, conn, reader);
+            }
+        }
+    }
+
+    /// A shared file is not what it was. Before the head is out that can be said; after it, what was promised cannot be kept.
+    pub(in crate::core) fn lose(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        reader: &mut Reader,
+        why: &'static str,
+    ) {
+        let Some(body) = reader.body().filter(|_| reader.is_unsaid()).cloned() else {
+            return self.close(ctx, conn, reader, why);
+        };
+        tell_unsent(ctx, &body, reader.transport.addr, why);
+        ctx.uploads.remove(conn);
+        ctx.after.grant_uploads = true;
+        self.say(ctx, conn, reader, refusal(Status::Gone, false, Stays::Closes), Stays::Closes);
+    }
+
+    /// The readers that are served.
+    pub(in crate::core) fn open(&self) -> Vec<ConnId> {
+        self.open.iter().map(|(_, conn)| *conn).collect()
+    }
+
+    /// Panics when readers, their index and their turns do not hang together.
+    pub(in crate::core) fn check<'r>(
+        &self,
+        uploads: &Uploader,
+        readers: impl Iterator<Item = (ConnId, &'r Reader)>,
+    ) {
+        let mut open = BTreeSet::new();
+        for (conn, reader) in readers {
+            if !matches!(reader.stage, Stage::Closing) {
+                open.insert((reader.transport.addr.ip(), conn));
+            }
+            assert_eq!(uploads.queued(conn), usize::from(reader.waits()), "{conn} waits for its turn");
+        }
+        assert_eq!(self.open, open, "readers that are served");
+    }
+
+    /// Answers with a text alone.
+    fn say(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, text: Vec<u8>, stays: Stays) {
+        reader.answer(ctx.now, text, None, stays);
+        self.review(ctx, conn, reader);
+        wake(ctx, conn, reader);
+    }
+
+    /// Answers with a head and bytes of a content behind it, as soon as it is this reader's turn.
+    fn send(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        reader: &mut Reader,
+        (head, body): (Vec<u8>, Body),
+        stays: Stays,
+    ) {
+        reader.answer(ctx.now, head, Some(body), stays);
+        self.review(ctx, conn, reader);
+        if reader.waits() {
+            self.line_up(ctx, conn, reader);
+        } else {
+            wake(ctx, conn, reader);
+        }
+    }
+
+    /// The chunk that the next byte is in is asked for, as a native peer would.
+    fn line_up(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        let Some(body) = reader.body() else { return };
+        let (content, at) = (body.content, body.at);
+        let chunk_bytes = ctx.catalogue.get(&content).map(|held| u64::from(held.geometry.chunk_bytes()));
+        let Some(chunk_bytes) = chunk_bytes else {
+            return self.close(ctx, conn, reader, "the file is gone");
+        };
+        let chunk =
+            at.checked_div(chunk_bytes).and_then(|chunk| u32::try_from(chunk).ok()).unwrap_or(u32::MAX);
+        let into_chunk = at.checked_rem(chunk_bytes).unwrap_or(0);
+        let bytes = chunk_bytes.saturating_sub(into_chunk).min(body.range.end.saturating_sub(at));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        // Readers pass nothing on, so none goes before another, wherever in the file it reads and however often it comes back;
+        // among peers they count as half done.
+        ctx.uploads.push(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes }, 1, 2);
+        ctx.after.grant_uploads = true;
+    }
+
+    fn end_turn(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        ctx.uploads.end_turn(conn);
+        self.line_up(ctx, conn, reader);
+    }
+
+    /// An answer is out: the next request may come, or the connection is closed.
+    fn go_on_reading(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+        if matches!(reader.stage, Stage::Closing) || ctx.is_leaving {
+            ctx.after.review_leaving = true;
+            return self.close(ctx, conn, reader, "the connection ended");
+        }
+        self.review(ctx, conn, reader);
+        // The next request may have come already, which a driver that only writes would not notice.
+        wake(ctx, conn, reader);
+    }
+
+    /// How many connections of one address are served.
+    fn count_of(&self, ip: IpAddr) -> usize {
         let first = ConnId { slot: 0, generation: 0 };
         let last = ConnId { slot: u32::MAX, generation: u32::MAX };
         self.open.range((ip, first)..=(ip, last)).count()
     }
 }
 
-impl Reader {
-    /// One whose connection stands since `since`; its first head began then.
-    pub(in crate::core) fn new(transport: Transport, since: Time, now: Time) -> Reader {
-        Reader {
-            transport,
-            stage: Stage::Reading,
-            decoder: RequestDecoder::default(),
-            head_began: Some(since),
-            moved: now,
-        }
-    }
-
-    /// Takes bytes of a request as they come, none while one is answered.
-    pub(in crate::core) fn push(
-        &mut self,
-        now: Time,
-        bytes: &[u8],
-    ) -> Result<(usize, Option<Request>), RequestError> {
-        if !matches!(self.stage, Stage::Reading) {
-            return Ok((0, None));
-        }
-        let taken = self.decoder.push(bytes)?;
-        self.head_began = if self.decoder.has_begun() { self.head_began.or(Some(now)) } else { None };
-        Ok(taken)
-    }
-
-    /// Answers with a text alone, or with a text and bytes of a content behind it.
-    pub(in crate::core) fn answer(&mut self, now: Time, text: Vec<u8>, body: Option<Body>, stays: Stays) {
-        let body = body.filter(|body| !body.range.is_empty());
-        self.moved = now;
-        self.head_began = None;
-        self.stage = Stage::Answering(Answer { text, text_sent: 0, body, stays });
-    }
-
-    /// The bytes of a content that are being sent, or are to be.
-    pub(in crate::core) fn body(&self) -> Option<&Body> {
-        match &self.stage {
-            Stage::Answering(answer) => answer.body.as_ref(),
-            Stage::Reading | Stage::Closing => None,
-        }
-    }
-
-    /// Whether nothing of the answer is out, so that it can still become another.
-    pub(in crate::core) fn is_unsaid(&self) -> bool {
-        matches!(&self.stage, Stage::Answering(answer) if answer.text_sent == 0)
-    }
-
-    /// Whether an answer is on its way.
-    pub(in crate::core) fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Answering(_))
-    }
-
-    /// Whether bytes of a content wait for a turn.
-    pub(in crate::core) fn waits(&self) -> bool {
-        self.body().is_some_and(|body| body.turn == 0)
-    }
-
-    /// It may send bytes of the content up to the end of a chunk, and up to `end` if nobody cuts its turn.
-    pub(in crate::core) fn begin_turn(&mut self, now: Time, chunk_end: u64, end: u64) {
-        self.moved = now;
-        if let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage {
-            body.chunk_end = chunk_end;
-            body.turn = end.max(chunk_end).min(body.range.end).saturating_sub(body.at);
-        }
-    }
-
-    /// Its turn ends with the chunk. True when that is now.
-    pub(in crate::core) fn cut_turn(&mut self) -> bool {
-        let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage else { return false };
-        body.turn = body.turn.min(body.chunk_end.saturating_sub(body.at));
-        body.turn == 0
-    }
-
-    /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
-        let Stage::Answering(answer) = &mut self.stage else { return Sent::Some };
-        if answer.text_sent < answer.text.len() {
-            if is_progress(answer.text_sent as u64, bytes) {
-                self.moved = now;
-            }
-            answer.text_sent = answer.text_sent.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
-            if answer.text_sent < answer.text.len() || answer.body.is_some() {
-                return Sent::Some;
-            }
-        } else if let Some(body) = &mut answer.body {
-            if is_progress(body.sent_bytes(), bytes) {
-                self.moved = now;
-            }
-            body.at = body.at.saturating_add(bytes);
-            body.turn = body.turn.saturating_sub(bytes);
-            if body.at < body.range.end {
-                return if body.turn == 0 { Sent::Turn } else { Sent::Some };
-            }
-        }
-        self.moved = now;
-        let body = answer.body.take();
-        self.stage = match answer.stays {
-            Stays::Open => Stage::Reading,
-            Stays::Closes => Stage::Closing,
-        };
-        Sent::All(body)
-    }
-
-    /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
-        match self.stage {
-            Stage::Reading => Expect::Control,
-            Stage::Answering(_) | Stage::Closing => Expect::Nothing,
-        }
-    }
-
-    /// What is to be sent next. A head that promises bytes waits with them for their turn, so that it can be taken back.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
-        let answer = match &self.stage {
-            Stage::Reading => return Segment::Nothing,
-            Stage::Closing => return Segment::Close,
-            Stage::Answering(answer) => answer,
-        };
-        let source = answer.body.as_ref().map(|body| SpanSource::Content(body.content));
-        match &answer.body {
-            Some(body) if body.turn == 0 => Segment::Nothing,
-            Some(Body { content, at, turn, .. }) if answer.text_sent >= answer.text.len() => {
-                Segment::Span { source: SpanSource::Content(*content), offset: *at, len: *turn }
-            }
-            _ => Segment::Bytes {
-                bytes: answer.text.get(answer.text_sent..).unwrap_or_default(),
-                span_of: source,
-            },
-        }
-    }
-
-    /// When this has taken too long, if nothing moves until then.
-    pub(in crate::core) fn deadline(&self, now: Time, limits: &Limits) -> Option<Time> {
-        match &self.stage {
-            Stage::Reading => Some(match self.head_began {
-                Some(began) => began + limits.handshake_deadline,
-                None => self.moved + limits.http_idle_max,
-            }),
-            // Who waits for a turn cannot be blamed.
-            Stage::Answering(_) if self.waits() => Some(now + limits.send_stall_max),
-            Stage::Answering(_) => Some(self.moved + limits.send_stall_max),
-            Stage::Closing => None,
-        }
-    }
+/// Tells the driver to visit a reader that has something to send or to read again.
+pub(in crate::core) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    reader.transport.asleep = false;
+    reader.moved = ctx.now;
+    ctx.outputs.push(Output::Wake(conn));
 }
 
-impl Body {
-    /// These bytes of a content of `size` bytes.
-    pub(in crate::core) fn new(content: ContentId, range: Range<u64>, size: u64, began: Time) -> Body {
-        Body { content, at: range.start, range, size, began, turn: 0, chunk_end: 0 }
-    }
-
-    /// How many are out.
-    pub(in crate::core) fn sent_bytes(&self) -> u64 {
-        self.at.saturating_sub(self.range.start)
-    }
-
-    /// How long it has taken.
-    pub(in crate::core) fn took(&self, now: Time) -> Duration {
-        now.since(self.began)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::SocketAddr;
-
-    const A: ContentId = ContentId([1; 32]);
-
-    fn reader() -> Reader {
-        Reader::new(Transport::accepted(SocketAddr::from(([10, 0, 0, 2], 40_000))), Time::ZERO, Time::ZERO)
-    }
-
-    #[test]
-    fn a_head_waits_with_its_bytes_for_their_turn() {
-        let mut reader = reader();
-        let body = Body::new(A, 10..30, 100, Time::ZERO);
-        reader.answer(Time::ZERO, b"head".to_vec(), Some(body), Stays::Open);
-        assert!(reader.waits() && reader.is_unsaid());
-        assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 16, 0);
-        let source = SpanSource::Content(A);
-        assert_eq!(reader.segment(), Segment::Bytes { bytes: b"head", span_of: Some(source) });
-        assert!(matches!(reader.sent(Time::ZERO, 1), Sent::Some) && !reader.is_unsaid());
-        assert!(matches!(reader.sent(Time::ZERO, 3), Sent::Some));
-        assert_eq!(reader.segment(), Segment::Span { source, offset: 10, len: 6 });
-        assert!(matches!(reader.sent(Time::ZERO, 2), Sent::Some));
-        assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
-        assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 20, 1000);
-        assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 14 });
-        assert!(!reader.cut_turn());
-        assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 4 });
-        assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
-        reader.begin_turn(Time::ZERO, 24, 1000);
-        assert!(matches!(reader.sent(Time::ZERO, 5), Sent::Some) && reader.cut_turn());
-        reader.begin_turn(Time::ZERO, 24, 1000);
-        let Sent::All(Some(body)) = reader.sent(Time::ZERO, 5) else { panic!("it is over") };
-        assert_eq!(body.sent_bytes(), 20);
-        assert_eq!(reader.expects(), Expect::Control);
-    }
-
-    #[test]
-    fn a_text_needs_no_turn_and_closes_if_it_says_so() {
-        for (stays, segment) in [(Stays::Open, Segment::Nothing), (Stays::Closes, Segment::Close)] {
-            let mut reader = reader();
-            reader.answer(Time::ZERO, b"text".to_vec(), Some(Body::new(A, 0..0, 0, Time::ZERO)), stays);
-            assert_eq!(reader.segment(), Segment::Bytes { bytes: b"text", span_of: None });
-            assert!(matches!(reader.sent(Time::ZERO, 4), Sent::All(None)));
-            assert_eq!(reader.segment(), segment);
-        }
-    }
+fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static str) {
+    ctx.outputs.event(Event::HttpUnsent {
+        content: body.content,
+        first: body.range.start,
+        bytes: body.sent_bytes(),
+        asked: body.range.end.saturating_sub(body.range.start),
+        of: body.size,
+        to,
+        why,
+    });
 }

@@ -1,0 +1,101 @@
+//! What the engines share, lent to one of them for one call.
+//!
+//! An engine changes its own state and what it is lent. What concerns others it leaves in [`Context::after`], and the peer sees to
+//! it when the call is over.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::core::catalogue::{Catalogue, LOOK_STEPS};
+use crate::core::counters::Counters;
+use crate::core::door::{ConnId, Event, Output};
+use crate::core::flow::look::Sought;
+use crate::core::looks::Looks;
+use crate::core::peer::Config;
+use crate::core::timers::Timers;
+use crate::core::uploader::Uploader;
+use crate::types::time::Time;
+
+/// So many instructions have room without asking for memory.
+const OUTPUTS_KEPT: usize = 1_024;
+
+/// See the file's head.
+#[derive(Debug)]
+pub(in crate::core) struct Context<'p> {
+    pub(in crate::core) now: Time,
+    pub(in crate::core) config: &'p Config,
+    /// This peer is about to leave: nothing new begins.
+    pub(in crate::core) is_leaving: bool,
+    pub(in crate::core) timers: &'p mut Timers,
+    pub(in crate::core) outputs: &'p mut Outputs,
+    pub(in crate::core) counters: &'p mut Counters,
+    pub(in crate::core) catalogue: &'p Catalogue,
+    pub(in crate::core) uploads: &'p mut Uploader,
+    pub(in crate::core) looks: &'p mut Looks<Sought>,
+    pub(in crate::core) after: After,
+}
+
+/// What is to be done when the call is over.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct After {
+    /// Who waits for an upload, or has one, changed.
+    pub(in crate::core) grant_uploads: bool,
+    /// Something is over that a peer that leaves may have waited for.
+    pub(in crate::core) review_leaving: bool,
+}
+
+/// Instructions that wait for the driver.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Outputs(VecDeque<Queued>);
+
+/// By far the most instructions wake a connection, and are small; the others lie elsewhere.
+#[derive(Debug)]
+enum Queued {
+    Wake(ConnId),
+    Other(Box<Output>),
+}
+
+impl Context<'_> {
+    /// Whether an address is this host's, which limits by address except.
+    pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
+        self.config.is_own(ip)
+    }
+
+    /// Whether all names may be looked at once for an address, which then pays for it.
+    pub(in crate::core) fn may_look_at_all(&mut self, source: IpAddr) -> bool {
+        let may = self.looks.admits(self.now, source) && self.looks.slice(self.now).is_some();
+        if may {
+            let steps = (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS);
+            self.looks.took(source, steps);
+            self.counters.add_many("steps of looking through names", steps);
+        }
+        may
+    }
+}
+
+impl Outputs {
+    pub(in crate::core) fn push(&mut self, output: Output) {
+        self.0.push_back(match output {
+            Output::Wake(conn) => Queued::Wake(conn),
+            output => Queued::Other(Box::new(output)),
+        });
+    }
+
+    pub(in crate::core) fn event(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    pub(in crate::core) fn pop(&mut self) -> Option<Output> {
+        let output = self.0.pop_front();
+        if output.is_none() {
+            // The next begins at the start of the memory again, instead of wandering through all of it; and a burst, as
+            // when a pattern matches thousands, must not keep its memory.
+            self.0.clear();
+            self.0.shrink_to(OUTPUTS_KEPT);
+        }
+        output.map(|output| match output {
+            Queued::Wake(conn) => Output::Wake(conn),
+            Queued::Other(output) => *output,
+        })
+    }
+}
