@@ -159,6 +159,16 @@ impl Known {
         self.standing >= Standing::Regular
     }
 
+    /// It is somewhere else now, so what was told of the state of its catalogue may have come from an impostor: the next state
+    /// that it tells is its newest. What it was known to offer stays until then.
+    fn doubt_generation(&mut self) {
+        (self.generation, self.fresh) = (0, 0);
+        self.entries.retain(|_, listed| {
+            listed.generation = 0;
+            true
+        });
+    }
+
     /// How often it announces itself.
     fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms.into())
@@ -272,6 +282,9 @@ impl Directory {
             let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
             let another = std::mem::replace(&mut known.interval_ms, interval_ms) != interval_ms;
             let moved = before != heard.addr;
+            if moved {
+                known.doubt_generation();
+            }
             if moved || another || known.standing < Standing::Announced {
                 known.announced = now;
             }

@@ -65,6 +65,26 @@ fn a_whole_generation_replaces_the_older_ones() {
 }
 
 #[test]
+fn the_state_that_was_told_elsewhere_does_not_hide_a_catalogue() {
+    let mut directory = directory();
+    let peer = PeerId([1; 16]);
+    hear(&mut directory, 0, heard(1, 1)).unwrap();
+    directory.list(&peer, u64::MAX, Some(2), vec![entry(7, "a"), entry(7, "bait")]);
+    hear(&mut directory, 0, heard(1, 2)).unwrap();
+    let names = |directory: &Directory| -> Vec<String> {
+        directory.matching(&Wanted::All).map(|(_, entry)| entry.name).collect()
+    };
+    assert_eq!(names(&directory), ["a", "bait"]);
+    directory.list(&peer, 3, Some(2), vec![entry(7, "a")]);
+    assert!(directory.is_partly_known(&peer));
+    directory.check();
+    directory.list(&peer, 3, Some(2), vec![entry(7, "b")]);
+    assert_eq!(names(&directory), ["a", "b"]);
+    assert!(!directory.is_partly_known(&peer));
+    directory.check();
+}
+
+#[test]
 fn who_looks_for_the_same_is_counted_until_it_is_gone() {
     let mut directory = directory();
     let name = Wanted::Name("a".to_owned());
