@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
@@ -72,7 +73,7 @@ pub(in crate::core) struct Storing {
 /// A file that somebody wants: one content under one name.
 #[derive(Debug)]
 pub(in crate::core) struct Wish {
-    pub(in crate::core) name: String,
+    pub(in crate::core) name: Arc<str>,
     pub(in crate::core) layout: Layout,
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) stall: Duration,
@@ -88,7 +89,7 @@ pub(in crate::core) struct Wish {
 pub(in crate::core) struct Download {
     /// Counts up with each download that is begun.
     pub(in crate::core) number: u64,
-    pub(in crate::core) name: String,
+    pub(in crate::core) name: Arc<str>,
     pub(in crate::core) layout: Layout,
     pub(in crate::core) size_claimed: u64,
     pub(in crate::core) began: Time,
@@ -102,7 +103,7 @@ pub(in crate::core) struct Download {
     /// The content that replaced it, once that was told.
     pub(in crate::core) replaced_by: Option<ContentId>,
     /// Since when its file is not there any more at the holder that told so last, while nothing of it is here.
-    pub(in crate::core) removed: Option<(Time, PeerRef)>,
+    pub(in crate::core) removed: Option<Box<(Time, PeerRef)>>,
     pub(in crate::core) phase: Phase,
     /// It was complete, and gave its place to another while the store publishes it.
     pub(in crate::core) gave_way: bool,
@@ -538,7 +539,7 @@ mod tests {
 
     fn wish(name: &str) -> Wish {
         let stall = Duration::from_secs(600);
-        let (name, layout, ticket) = (name.to_owned(), Layout::Flat, None);
+        let (name, layout, ticket) = (name.into(), Layout::Flat, None);
         Wish { name, layout, size_claimed: 1, stall, began: Time::ZERO, ticket, renewed: 0 }
     }
 
@@ -572,7 +573,7 @@ mod tests {
         assert_eq!(downloader.follower_count(&CONTENT), 2);
         while downloader.activate(Time::ZERO).is_some() {
             assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");
-            names.push(downloader.get(&CONTENT).unwrap().name.clone());
+            names.push(downloader.get(&CONTENT).unwrap().name.to_string());
             downloader.check(100);
             downloader.finish(&CONTENT);
         }

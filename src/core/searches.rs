@@ -3,6 +3,7 @@
 //! Owns the rhythm of questions. What was heard stands in the directory; what follows is decided in
 //! `flow/search.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
@@ -54,7 +55,7 @@ impl Purpose {
 }
 
 /// A file that is fetched: a content, and where below the target folder it goes.
-pub(in crate::core) type Title = (ContentId, String);
+pub(in crate::core) type Title = (ContentId, Arc<str>);
 
 /// One search.
 #[derive(Debug)]
@@ -152,7 +153,7 @@ impl Search {
             Purpose::Get { layout, .. } => layout,
             Purpose::Look => Layout::Flat,
         };
-        (entry.id, destination(&entry.name, layout))
+        (entry.id, destination(&entry.name, layout).into())
     }
 
     /// Whether a file is being fetched for it.
@@ -553,7 +554,7 @@ mod tests {
             ..Limits::default()
         };
         let conn = ConnId { slot: 0, generation: 0 };
-        let title = |id: u8| (ContentId([id; 32]), String::new());
+        let title = |id: u8| (ContentId([id; 32]), Arc::default());
         let get = || {
             let purpose = Purpose::Get { ticket: 0, at: None, layout: Layout::Flat, stall: Duration::ZERO };
             Search::new(purpose, Wanted::All, Duration::from_secs(1), Time::ZERO)

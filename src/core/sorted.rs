@@ -157,21 +157,41 @@ impl<K, V> SortedMap<K, V> {
         if self.blocks.is_empty() {
             self.blocks.push(Vec::new());
         }
-        let full = self.blocks[spot.block].len();
-        if full >= Self::BLOCK {
-            // What comes in order fills its blocks: the last one is left as it is, and the next one begun.
-            let last = spot.block + 1 == self.blocks.len() && spot.at == full;
-            let cut = if last { full } else { full / 2 };
-            let rest = self.blocks[spot.block].split_off(cut);
-            self.blocks.insert(spot.block + 1, rest);
-            if last || spot.at > cut {
-                spot = Spot { block: spot.block + 1, at: spot.at - cut };
-            }
+        if self.blocks[spot.block].len() >= Self::BLOCK {
+            spot = self.make_room(spot);
         }
-        self.blocks[spot.block].insert(spot.at, entry);
+        let block = &mut self.blocks[spot.block];
+        // A vector doubles its room, and a block is never to have more than it may hold.
+        if block.len() == block.capacity() && block.len() > Self::BLOCK / 2 {
+            block.reserve_exact(Self::BLOCK - block.len());
+        }
+        block.insert(spot.at, entry);
         self.len += 1;
         self.last.set((spot.block as u32, spot.at as u32));
         spot
+    }
+
+    /// Makes room in a full block, and says where the spot in it is then.
+    fn make_room(&mut self, spot: Spot) -> Spot {
+        let Spot { block, at } = spot;
+        let full = self.blocks[block].len();
+        // What comes in order fills its blocks: the last one is left as it is, and the next one begun.
+        let last = block + 1 == self.blocks.len() && at == full;
+        // The same where something greater is there already: the half that the last cut left is filled before the next cut.
+        if !last && block > 0 {
+            let moved = (Self::BLOCK - self.blocks[block - 1].len()).min(at).min(full / 2);
+            if moved > 0 {
+                let (before, from) = self.blocks.split_at_mut(block);
+                before[block - 1].reserve_exact(moved);
+                before[block - 1].extend(from[0].drain(..moved));
+                return Spot { block, at: at - moved };
+            }
+        }
+        let cut = if last { full } else { full / 2 };
+        let mut rest = Vec::with_capacity(Self::BLOCK);
+        rest.extend(self.blocks[block].drain(cut..));
+        self.blocks.insert(block + 1, rest);
+        if last || at > cut { Spot { block: block + 1, at: at - cut } } else { spot }
     }
 
     /// Takes an entry out that is there.

@@ -1,5 +1,7 @@
 //! A content that its last holder replaced: the file was edited while somebody began to fetch it.
 
+use std::sync::Arc;
+
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
 use crate::core::id::{ContentId, PeerId};
@@ -47,11 +49,12 @@ impl Peer {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.followers = followers;
         }
-        let path = destination(&name, layout);
-        self.searches.note_replaced((content, path.clone()));
+        let path: Arc<str> = destination(&name, layout).into();
+        self.searches.note_replaced((content, Arc::clone(&path)));
         if !comes {
             self.searches.note_renewed((id, path));
-            self.event(Event::Resolved { ticket, content: id, name: name.clone(), size });
+            let name: Arc<str> = name.into();
+            self.event(Event::Resolved { ticket, content: id, name: Arc::clone(&name), size });
             let ticket = Some(ticket);
             let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed };
             self.begin_file(now, id, wish);
@@ -92,14 +95,14 @@ impl Peer {
         let asked = self.searches.asked(download.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(conn, content));
         let is_orphan = self.directory.holder_count(content) == 0 && !serves;
-        is_orphan.then(|| (download.name.clone(), asked))
+        is_orphan.then(|| (download.name.to_string(), asked))
     }
 
     /// Whether a file that is offered is here or being fetched already, or its end was told.
     fn comes(&self, entry: &Entry, layout: Layout) -> bool {
         let whole = self.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
         self.downloader.is_under(&entry.id, &entry.name, layout)
-            || self.searches.comes(&(entry.id, destination(&entry.name, layout)))
+            || self.searches.comes(&(entry.id, destination(&entry.name, layout).into()))
             || (whole && self.catalogue.names(&entry.id).any(|name| *name == entry.name))
     }
 

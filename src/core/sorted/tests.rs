@@ -39,6 +39,7 @@ fn calls(keys: u16) -> impl Strategy<Value = Vec<Call>> {
 fn check<K: Ord, V>(map: &SortedMap<K, V>) {
     assert_eq!(map.len(), map.blocks.iter().map(Vec::len).sum::<usize>());
     assert!(map.blocks.iter().all(|block| (1..=SortedMap::<K, V>::BLOCK).contains(&block.len())));
+    assert!(map.blocks.iter().all(|block| block.capacity() <= SortedMap::<K, V>::BLOCK));
     assert!(map.keys().zip(map.keys().skip(1)).all(|(one, next)| one < next));
     for two in map.blocks.windows(2) {
         assert!(two[0].len() + two[1].len() > SortedMap::<K, V>::BLOCK / 2, "two blocks that are one");
@@ -135,6 +136,26 @@ fn keys_in_order_fill_their_blocks() {
     assert!(set.iter().copied().eq(0..10_000));
     let map: SortedMap<u64, ()> = (0..10_000).map(|key| (key, ())).collect();
     assert_eq!(map.blocks.len(), 10_000usize.div_ceil(full));
+}
+
+#[test]
+fn keys_in_order_before_a_greater_one_fill_their_blocks() {
+    let full = SortedMap::<u16, Wide>::BLOCK;
+    let mut map = SortedMap::from([(u16::MAX, [0; 300])]);
+    for key in 0..1_000 {
+        map.insert(key, [key; 300]);
+    }
+    check(&map);
+    // The last two blocks are the ones that are being filled.
+    assert!(map.blocks.len() <= 1_000usize.div_ceil(full) + 2, "{} blocks", map.blocks.len());
+}
+
+#[test]
+fn a_block_has_no_more_room_than_it_may_use() {
+    // Of these a block holds a number that no doubling arrives at.
+    let map: SortedMap<u16, [u16; 200]> = (0..100).map(|key| (key, [key; 200])).collect();
+    assert_eq!(SortedMap::<u16, [u16; 200]>::BLOCK, 10);
+    check(&map);
 }
 
 #[test]
