@@ -111,6 +111,7 @@ struct Flow {
 struct Repeated {
     /// What happened, as it was told of the first of them.
     happened: String,
+    first: Arc<str>,
     /// How many files had it after that.
     more: usize,
 }
@@ -458,7 +459,10 @@ impl Downloads {
         let path = Some(self.target.path(Some(&name), layout));
         let of = Subject { id: Some(*content), name: Some(&name), path };
         // What is wrong with a folder is wrong for each file in it.
-        if layout == Layout::Tree && failure.exit == Exit::Storage && self.is_repeated(&failure.happened) {
+        if layout == Layout::Tree
+            && failure.exit == Exit::Storage
+            && self.is_repeated(&failure.happened, &name)
+        {
             self.failures.push(failure.exit);
             return failure.list(run.out, &of);
         }
@@ -492,13 +496,13 @@ impl Downloads {
     }
 
     /// Whether people were told that this happened to another file. The first few such reasons are remembered.
-    fn is_repeated(&mut self, happened: &str) -> bool {
+    fn is_repeated(&mut self, happened: &str, name: &Arc<str>) -> bool {
         if let Some(known) = self.repeated.iter_mut().find(|known| known.happened == happened) {
             known.more += 1;
             return true;
         }
         if self.repeated.len() < FAILURES_TOLD_MAX {
-            self.repeated.push(Repeated { happened: happened.to_owned(), more: 0 });
+            self.repeated.push(Repeated { happened: happened.to_owned(), first: Arc::clone(name), more: 0 });
         }
         false
     }
@@ -615,5 +619,36 @@ impl Item {
     fn flow_mut(&mut self) -> &mut Flow {
         let begin = || Flow { pace: Pace::default(), line: Every::new(PROGRESS_LINE_INTERVAL) };
         self.flow.get_or_insert_with(|| Box::new(begin()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_that_waits_is_small_and_shares_its_name() {
+        // A get begins 100,000 of them.
+        assert!(size_of::<Item>() <= 152, "{} bytes", size_of::<Item>());
+        let requests = vec![Request::parse("*").unwrap()];
+        let mut downloads = Downloads::new(requests, Target::default(), Duration::ZERO, Duration::ZERO, 7117);
+        let (content, name) = (ContentId([1; 32]), Arc::from("talk.mkv"));
+        downloads.begin(0, content, &name, 1);
+        let item = downloads.items.get(&content).unwrap();
+        assert!(Arc::ptr_eq(&item.name, &name) && item.flow.is_none());
+    }
+
+    #[test]
+    fn a_reason_is_repeated_as_often_as_files_have_it() {
+        let mut downloads =
+            Downloads::new(Vec::new(), Target::default(), Duration::ZERO, Duration::ZERO, 7117);
+        let name = Arc::from("a/talk.mkv");
+        let told = ["a is no folder", "b is no folder", "a is no folder", "a is no folder"];
+        assert_eq!(told.map(|why| downloads.is_repeated(why, &name)), [false, false, true, true]);
+        assert_eq!(downloads.repeated.iter().map(|known| known.more).collect::<Vec<_>>(), [2, 0]);
+        // As many others as are told one by one are remembered.
+        let others: Vec<String> = (0..2 * FAILURES_TOLD_MAX).map(|at| at.to_string()).collect();
+        others.iter().for_each(|why| assert!(!downloads.is_repeated(why, &name)));
+        assert_eq!(downloads.repeated.len(), FAILURES_TOLD_MAX);
     }
 }

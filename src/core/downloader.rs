@@ -101,7 +101,7 @@ pub(in crate::core) struct Download {
     /// Some peers that offered it wholly: what they offer under its name later has replaced it.
     pub(in crate::core) owners: Vec<Owner>,
     /// The content that replaced it, once that was told.
-    pub(in crate::core) replaced_by: Option<ContentId>,
+    pub(in crate::core) replaced_by: Option<Box<ContentId>>,
     /// Since when its file is not there any more at the holder that told so last, while nothing of it is here.
     pub(in crate::core) removed: Option<Box<(Time, PeerRef)>>,
     pub(in crate::core) phase: Phase,
@@ -541,6 +541,13 @@ mod tests {
         let stall = Duration::from_secs(600);
         let (name, layout, ticket) = (name.into(), Layout::Flat, None);
         Wish { name, layout, size_claimed: 1, stall, began: Time::ZERO, ticket, renewed: 0 }
+    }
+
+    #[test]
+    fn a_download_that_waits_is_small() {
+        // A search begins 100,000 of them, and what only an active one needs is elsewhere or not there yet.
+        assert!(size_of::<Download>() <= 496, "{} bytes", size_of::<Download>());
+        assert!(size_of::<Wish>() <= 72, "{} bytes", size_of::<Wish>());
     }
 
     #[test]

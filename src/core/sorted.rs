@@ -47,7 +47,8 @@ pub struct Entry<'a, K, V> {
 }
 
 impl<K, V> SortedMap<K, V> {
-    /// How many entries a block holds at most.
+    /// How many entries a block holds at most: a number at which the room of a vector arrives by doubling, so that a full block
+    /// has no more of it.
     const BLOCK: usize = {
         let bytes = size_of::<(K, V)>();
         let most = BLOCK_BYTES / if bytes == 0 { 1 } else { bytes };
@@ -56,7 +57,7 @@ impl<K, V> SortedMap<K, V> {
         } else if most > 256 {
             256
         } else {
-            most
+            1 << most.ilog2()
         }
     };
 
@@ -160,12 +161,7 @@ impl<K, V> SortedMap<K, V> {
         if self.blocks[spot.block].len() >= Self::BLOCK {
             spot = self.make_room(spot);
         }
-        let block = &mut self.blocks[spot.block];
-        // A vector doubles its room, and a block is never to have more than it may hold.
-        if block.len() == block.capacity() && block.len() > Self::BLOCK / 2 {
-            block.reserve_exact(Self::BLOCK - block.len());
-        }
-        block.insert(spot.at, entry);
+        self.blocks[spot.block].insert(spot.at, entry);
         self.len += 1;
         self.last.set((spot.block as u32, spot.at as u32));
         spot
@@ -177,19 +173,14 @@ impl<K, V> SortedMap<K, V> {
         let full = self.blocks[block].len();
         // What comes in order fills its blocks: the last one is left as it is, and the next one begun.
         let last = block + 1 == self.blocks.len() && at == full;
-        // The same where something greater is there already: the half that the last cut left is filled before the next cut.
-        if !last && block > 0 {
-            let moved = (Self::BLOCK - self.blocks[block - 1].len()).min(at).min(full / 2);
-            if moved > 0 {
-                let (before, from) = self.blocks.split_at_mut(block);
-                before[block - 1].reserve_exact(moved);
-                before[block - 1].extend(from[0].drain(..moved));
-                return Spot { block, at: at - moved };
-            }
-        }
         let cut = if last { full } else { full / 2 };
-        let mut rest = Vec::with_capacity(Self::BLOCK);
-        rest.extend(self.blocks[block].drain(cut..));
+        let rest = self.blocks[block].split_off(cut);
+        // The same where something greater is there already: what the last cut left half empty is filled by this one.
+        if at >= cut && block > 0 && self.blocks[block - 1].len() + cut <= Self::BLOCK {
+            let mut half = std::mem::replace(&mut self.blocks[block], rest);
+            self.blocks[block - 1].append(&mut half);
+            return Spot { block, at: at - cut };
+        }
         self.blocks.insert(block + 1, rest);
         if last || at > cut { Spot { block: block + 1, at: at - cut } } else { spot }
     }

@@ -389,5 +389,9 @@ fn a_file_in_the_way_of_a_folder_is_told_of_once() {
         .run()
         .expect(7);
     assert_eq!(ended.stderr.matches("is no folder").count(), 1, "{}", ended.stderr);
-    assert!(ended.stderr.contains("4 more files were not fetched for the same reason"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("4 more files were not fetched for the same reason as notes/"),
+        "{}",
+        ended.stderr
+    );
 }

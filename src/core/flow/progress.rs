@@ -9,8 +9,9 @@ use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::flow::receive::delivery_of;
 use crate::core::id::ContentId;
-use crate::core::name::{Layout, destination};
+use crate::core::name::Layout;
 use crate::core::peer::Peer;
+use crate::core::searches::title;
 use crate::core::status::DownloadStatus;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -206,7 +207,7 @@ impl Peer {
         let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
         let files = followers.iter().map(|wish| (&wish.name, wish.layout));
         for (name, layout) in files.chain([(&download.name, download.layout)]) {
-            self.searches.note_failed((content, destination(name, layout).into()));
+            self.searches.note_failed(title(content, name, layout));
         }
         let followers = followers.len();
         let mut failed = followers.saturating_add(1);

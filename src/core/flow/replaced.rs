@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
 use crate::core::id::{ContentId, PeerId};
-use crate::core::name::{Layout, destination};
+use crate::core::name::Layout;
 use crate::core::peer::Peer;
-use crate::core::searches::{Asked, Purpose};
+use crate::core::searches::{Asked, Purpose, title};
 use crate::core::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -27,7 +27,8 @@ impl Peer {
         let comes = offered.iter().all(|(entry, _)| self.comes(entry, layout));
         let Some(download) = self.downloader.get_mut(&content) else { return false };
         if is_begun || !asked.by_name {
-            if download.replaced_by.replace(entry.id) != Some(entry.id) {
+            if download.replaced_by.as_deref() != Some(&entry.id) {
+                download.replaced_by = Some(Box::new(entry.id));
                 self.event(Event::Replaced { content, by: entry, from, begun: false });
             }
             return false;
@@ -49,10 +50,9 @@ impl Peer {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.followers = followers;
         }
-        let path: Arc<str> = destination(&name, layout).into();
-        self.searches.note_replaced((content, Arc::clone(&path)));
+        self.searches.note_replaced(title(content, &name, layout));
         if !comes {
-            self.searches.note_renewed((id, path));
+            self.searches.note_renewed(title(id, &name, layout));
             let name: Arc<str> = name.into();
             self.event(Event::Resolved { ticket, content: id, name: Arc::clone(&name), size });
             let ticket = Some(ticket);
@@ -102,7 +102,7 @@ impl Peer {
     fn comes(&self, entry: &Entry, layout: Layout) -> bool {
         let whole = self.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
         self.downloader.is_under(&entry.id, &entry.name, layout)
-            || self.searches.comes(&(entry.id, destination(&entry.name, layout).into()))
+            || self.searches.comes(&title(entry.id, &entry.name, layout))
             || (whole && self.catalogue.names(&entry.id).any(|name| *name == entry.name))
     }
 

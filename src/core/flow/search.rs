@@ -8,8 +8,9 @@ use crate::core::downloader::Wish;
 use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::id::{ContentId, PeerId};
+use crate::core::name::destination;
 use crate::core::peer::Peer;
-use crate::core::searches::{Asked, Purpose, Search, Step, Title, similar};
+use crate::core::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::sorted::SortedMap;
 use crate::core::time::Time;
 use crate::core::timers::Timer;
@@ -127,12 +128,10 @@ impl Peer {
             let Entry { id, name, size, .. } = entry;
             if anew && !room {
                 search.cut_short = true;
-            } else if search.begin(title.clone(), &name, &self.config.limits) && anew {
+            } else if search.begin(title, &name, &self.config.limits) && anew {
                 *names = names.saturating_add(1);
                 let Purpose::Get { ticket, layout, stall, .. } = search.purpose else { continue };
-                // Most files are called as they are offered: one text serves all who keep it.
-                let name = if *title.1 == *name { Arc::clone(&title.1) } else { name.into() };
-                let ticket = Some(ticket);
+                let (name, ticket) = (name.into(), Some(ticket));
                 let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
                 found.push((id, wish));
                 self.searches.note_begun_anew(&title);
@@ -315,7 +314,7 @@ impl Peer {
     /// fetched, each file; else each content once, with its first name.
     pub(in crate::core) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
         let wanted = &search.wanted;
-        let mut found: SortedMap<Title, (Entry, PeerRef)> = SortedMap::new();
+        let mut found: SortedMap<(ContentId, String), (Entry, PeerRef)> = SortedMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {
@@ -323,11 +322,13 @@ impl Peer {
             if !search.purpose.is_about(&holder) {
                 continue;
             }
-            let title = if search.takes_all() { search.title(&entry) } else { (entry.id, Arc::default()) };
             // Nothing begins twice, and of a long catalogue this would be another copy.
-            if search.has_begun(&title) {
+            if search.has_begun(&search.title(&entry)) {
                 continue;
             }
+            let path =
+                if search.takes_all() { destination(&entry.name, search.layout()) } else { String::new() };
+            let title = (entry.id, path);
             match found.get(&title) {
                 Some((best, _)) if (exact(best), best.have) >= (exact(&entry), entry.have) => {}
                 _ => {

@@ -152,9 +152,9 @@ fn keys_in_order_before_a_greater_one_fill_their_blocks() {
 
 #[test]
 fn a_block_has_no_more_room_than_it_may_use() {
-    // Of these a block holds a number that no doubling arrives at.
+    // Of these more would fit: ten.
     let map: SortedMap<u16, [u16; 200]> = (0..100).map(|key| (key, [key; 200])).collect();
-    assert_eq!(SortedMap::<u16, [u16; 200]>::BLOCK, 10);
+    assert_eq!(SortedMap::<u16, [u16; 200]>::BLOCK, 8);
     check(&map);
 }
 
