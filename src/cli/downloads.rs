@@ -486,13 +486,18 @@ impl Downloads {
 
     fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
         self.failures.push(failure.exit);
-        if self.failures.len() <= FAILURES_TOLD_MAX || run.out.is_json() {
+        if self.told() <= FAILURES_TOLD_MAX || run.out.is_json() {
             return failure.tell_of(run.out, of);
         }
-        if self.failures.len() == FAILURES_TOLD_MAX + 1 {
+        if self.told() == FAILURES_TOLD_MAX + 1 {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
         }
         run.out.shown.add(failure, of);
+    }
+
+    /// How many failures were told, each by itself.
+    fn told(&self) -> usize {
+        self.failures.len() - self.repeated.iter().map(|known| known.more).sum::<usize>()
     }
 
     /// Whether people were told that this happened to another file. The first few such reasons are remembered.
@@ -646,6 +651,8 @@ mod tests {
         let told = ["a is no folder", "b is no folder", "a is no folder", "a is no folder"];
         assert_eq!(told.map(|why| downloads.is_repeated(why, &name)), [false, false, true, true]);
         assert_eq!(downloads.repeated.iter().map(|known| known.more).collect::<Vec<_>>(), [2, 0]);
+        downloads.failures = vec![Exit::Storage; told.len()];
+        assert_eq!(downloads.told(), 2, "what is repeated keeps nothing else from being told");
         // As many others as are told one by one are remembered.
         let others: Vec<String> = (0..2 * FAILURES_TOLD_MAX).map(|at| at.to_string()).collect();
         others.iter().for_each(|why| assert!(!downloads.is_repeated(why, &name)));
