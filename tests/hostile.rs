@@ -417,8 +417,7 @@ fn a_whole_name_is_meant_before_a_last_component_whoever_has_more() {
         &announcement(3, 1, vec![entry(CONTENT, "a/talk.mkv", 7), entry(other, "b/talk.mkv", 7)]),
     );
     bench.get_known(Wanted::Name("talk.mkv".into()));
-    let resolved =
-        |event: &Event| matches!(event, Event::Resolved { content: CONTENT, name, .. } if name == "talk.mkv");
+    let resolved = |event: &Event| matches!(event, Event::Resolved { content: CONTENT, name, .. } if **name == *"talk.mkv");
     assert_eq!(bench.count(resolved), 1, "{:?}", bench.events);
 }
 

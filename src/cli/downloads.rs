@@ -1,11 +1,14 @@
 //! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
 //! of them; when to end is the command's business.
 
+mod account;
 mod classic;
 mod shown;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
@@ -44,7 +47,16 @@ pub(crate) struct Downloads {
     target: Target,
     done: usize,
     bytes: u64,
+    /// Files that were left alone because others were in their place.
+    left_alone: usize,
+    /// When the first download was found, and when the last was complete.
+    began: Option<Instant>,
+    ended: Option<Instant>,
+    /// Where chunks came from.
+    sources: BTreeSet<SocketAddr>,
     failures: Vec<Exit>,
+    /// The faults of the store that were told.
+    repeated: Vec<Repeated>,
     /// What people read below a failure, in place of the same command again.
     advice: Option<&'static str>,
     wait: Duration,
@@ -67,12 +79,12 @@ struct Search {
 #[derive(Debug)]
 struct Item {
     /// The name that it is being written under.
-    name: String,
+    name: Arc<str>,
     layout: Layout,
     /// The names that it is written under after that.
-    further: VecDeque<(String, Layout)>,
+    further: VecDeque<(Arc<str>, Layout)>,
     /// The first name that it was written under.
-    first: Option<String>,
+    first: Option<Arc<str>>,
     size: u64,
     began: Instant,
     chunks: u32,
@@ -82,9 +94,26 @@ struct Item {
     bytes_before: u64,
     ended: bool,
     /// What a peer offers in its place, and which peer: the download waits for others.
-    replaced_by: Option<(ContentId, PeerRef)>,
+    replaced_by: Option<Box<(ContentId, PeerRef)>>,
+    /// How fast it comes, once its turn has come: of very many most wait.
+    flow: Option<Box<Flow>>,
+}
+
+/// How fast a download comes, and when that was told last.
+#[derive(Debug)]
+struct Flow {
     pace: Pace,
     line: Every,
+}
+
+/// A failure of several files that has one reason.
+#[derive(Debug)]
+struct Repeated {
+    /// What happened, as it was told of the first of them.
+    happened: String,
+    first: Arc<str>,
+    /// How many files had it after that.
+    more: usize,
 }
 
 impl Downloads {
@@ -109,7 +138,12 @@ impl Downloads {
             target,
             done: 0,
             bytes: 0,
+            left_alone: 0,
+            began: None,
+            ended: None,
+            sources: BTreeSet::new(),
             failures: Vec::new(),
+            repeated: Vec::new(),
             advice: None,
             wait,
             stall,
@@ -203,7 +237,7 @@ impl Downloads {
                     item.bytes_before = (u64::from(*had) * u64::from(geometry.chunk_bytes())).min(item.size);
                     item.bytes = item.bytes_before;
                     let now = Instant::now();
-                    item.pace.begin(now, 0);
+                    item.flow_mut().pace.begin(now, 0);
                     if !std::mem::replace(&mut self.is_paced, true) {
                         // The rate of the first line is that since its first byte could come, not since the search began.
                         self.pace.begin(now, 0);
@@ -211,7 +245,8 @@ impl Downloads {
                     self.announce(run, content);
                 }
             }
-            Event::ChunkReceived { content, .. } => {
+            Event::ChunkReceived { content, from, .. } => {
+                self.sources.insert(from.addr);
                 if let Some(item) = self.items.get_mut(content) {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
@@ -219,7 +254,7 @@ impl Downloads {
             Event::Replaced { content, begun: true, .. } => self.forget_replaced(content),
             Event::Replaced { content, by, from, begun: false } => {
                 if let Some(item) = self.items.get_mut(content) {
-                    item.replaced_by = Some((by.id, from.clone()));
+                    item.replaced_by = Some(Box::new((by.id, from.clone())));
                 }
             }
             Event::Waiting { content, missing, missing_count } => {
@@ -265,7 +300,7 @@ impl Downloads {
     pub(crate) fn open_replaced(&self) -> Option<(&ContentId, &PeerRef)> {
         let mut open = self.items.values().filter(|item| !item.ended);
         let (item, None) = (open.next()?, open.next()) else { return None };
-        item.replaced_by.as_ref().map(|(by, from)| (by, from))
+        item.replaced_by.as_deref().map(|(by, from)| (by, from))
     }
 
     /// What is kept of the downloads that have not ended; `None`: nothing.
@@ -281,13 +316,13 @@ impl Downloads {
         }
     }
 
-    fn begin(&mut self, ticket: u32, content: ContentId, name: &str, size: u64) {
+    fn begin(&mut self, ticket: u32, content: ContentId, name: &Arc<str>, size: u64) {
         let search = self.searches.get(ticket as usize);
         let layout = search.map_or(Layout::Flat, |search| search.request.layout);
         if let Some(item) = self.items.get_mut(&content) {
             // A content without a search was accepted from a sender; accepted twice, it comes once.
             if search.is_some() {
-                item.further.push_back((name.to_owned(), layout));
+                item.further.push_back((Arc::clone(name), layout));
                 self.files += 1;
                 self.open_files += 1;
                 if item.ended {
@@ -297,7 +332,7 @@ impl Downloads {
             return;
         }
         let item = Item {
-            name: name.to_owned(),
+            name: Arc::clone(name),
             layout,
             further: VecDeque::new(),
             first: None,
@@ -309,10 +344,10 @@ impl Downloads {
             bytes_before: 0,
             ended: false,
             replaced_by: None,
-            pace: Pace::default(),
-            line: Every::new(PROGRESS_LINE_INTERVAL),
+            flow: None,
         };
         self.items.insert(content, item);
+        self.began.get_or_insert_with(Instant::now);
         self.files += 1;
         self.open_files += 1;
     }
@@ -322,7 +357,7 @@ impl Downloads {
         if let (Some(item), Some(known)) = (self.items.get(content), run.known.get_mut(content))
             && known.name != item.name
         {
-            known.name.clone_from(&item.name);
+            known.name = Arc::clone(&item.name);
         }
     }
 
@@ -416,13 +451,22 @@ impl Downloads {
         if let Some(advice) = self.advice {
             failure.next = vec![advice.to_owned()];
         } else if let (Some((by, from)), FailReason::Stalled { .. } | FailReason::Integrity { .. }) =
-            (&replaced_by, reason)
+            (replaced_by.as_deref(), reason)
         {
             failure.replaced(by, from);
         }
         run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
         let path = Some(self.target.path(Some(&name), layout));
-        self.fail(run, &failure, &Subject { id: Some(*content), name: Some(&name), path });
+        let of = Subject { id: Some(*content), name: Some(&name), path };
+        // What is wrong with a folder is wrong for each file in it.
+        if layout == Layout::Tree
+            && failure.exit == Exit::Storage
+            && self.is_repeated(&failure.happened, &name)
+        {
+            self.failures.push(failure.exit);
+            return failure.list(run.out, &of);
+        }
+        self.fail(run, &failure, &of);
     }
 
     /// What of the downloads that have not ended is known, as far as it is the same of all of them.
@@ -430,7 +474,7 @@ impl Downloads {
         let searches = self.searches.iter().filter(|search| !search.ended);
         let searches = searches.map(|search| (None, search.request.text.as_str(), Layout::Flat));
         let items = self.items.iter().filter(|(_, item)| !item.ended);
-        let items = items.map(|(id, item)| (Some(*id), item.name.as_str(), item.layout));
+        let items = items.map(|(id, item)| (Some(*id), &*item.name, item.layout));
         let mut open = items.chain(searches);
         match (open.next(), open.next()) {
             (Some((id, name, layout)), None) => {
@@ -442,13 +486,30 @@ impl Downloads {
 
     fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
         self.failures.push(failure.exit);
-        if self.failures.len() <= FAILURES_TOLD_MAX || run.out.is_json() {
+        if self.told() <= FAILURES_TOLD_MAX || run.out.is_json() {
             return failure.tell_of(run.out, of);
         }
-        if self.failures.len() == FAILURES_TOLD_MAX + 1 {
+        if self.told() == FAILURES_TOLD_MAX + 1 {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
         }
         run.out.shown.add(failure, of);
+    }
+
+    /// How many failures were told, each by itself.
+    fn told(&self) -> usize {
+        self.failures.len() - self.repeated.iter().map(|known| known.more).sum::<usize>()
+    }
+
+    /// Whether people were told that this happened to another file. The first few such reasons are remembered.
+    fn is_repeated(&mut self, happened: &str, name: &Arc<str>) -> bool {
+        if let Some(known) = self.repeated.iter_mut().find(|known| known.happened == happened) {
+            known.more += 1;
+            return true;
+        }
+        if self.repeated.len() < FAILURES_TOLD_MAX {
+            self.repeated.push(Repeated { happened: happened.to_owned(), first: Arc::clone(name), more: 0 });
+        }
+        false
     }
 
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {
@@ -485,6 +546,7 @@ impl Downloads {
         item.go_on();
         self.open_files = self.open_files.saturating_sub(1);
         self.done += 1;
+        self.ended = Some(Instant::now());
         self.bytes = self.bytes.saturating_add(bytes);
         run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
         run.out.json(&Line::Done {
@@ -522,6 +584,7 @@ impl Downloads {
         item.go_on();
         self.open_files = self.open_files.saturating_sub(1);
         self.done += 1;
+        self.left_alone += 1;
         let took = Duration::ZERO;
         run.log(&Record::Done { name, id: *content, bytes: 0, took, peers: 0, word: "skipped" });
         run.out.json(&Line::Done {
@@ -556,5 +619,43 @@ impl Item {
     /// Bytes that came over the network.
     fn fetched(&self) -> u64 {
         self.bytes.saturating_sub(self.bytes_before)
+    }
+
+    fn flow_mut(&mut self) -> &mut Flow {
+        let begin = || Flow { pace: Pace::default(), line: Every::new(PROGRESS_LINE_INTERVAL) };
+        self.flow.get_or_insert_with(|| Box::new(begin()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_that_waits_is_small_and_shares_its_name() {
+        // A get begins 100,000 of them.
+        assert!(size_of::<Item>() <= 152, "{} bytes", size_of::<Item>());
+        let requests = vec![Request::parse("*").unwrap()];
+        let mut downloads = Downloads::new(requests, Target::default(), Duration::ZERO, Duration::ZERO, 7117);
+        let (content, name) = (ContentId([1; 32]), Arc::from("talk.mkv"));
+        downloads.begin(0, content, &name, 1);
+        let item = downloads.items.get(&content).unwrap();
+        assert!(Arc::ptr_eq(&item.name, &name) && item.flow.is_none());
+    }
+
+    #[test]
+    fn a_reason_is_repeated_as_often_as_files_have_it() {
+        let mut downloads =
+            Downloads::new(Vec::new(), Target::default(), Duration::ZERO, Duration::ZERO, 7117);
+        let name = Arc::from("a/talk.mkv");
+        let told = ["a is no folder", "b is no folder", "a is no folder", "a is no folder"];
+        assert_eq!(told.map(|why| downloads.is_repeated(why, &name)), [false, false, true, true]);
+        assert_eq!(downloads.repeated.iter().map(|known| known.more).collect::<Vec<_>>(), [2, 0]);
+        downloads.failures = vec![Exit::Storage; told.len()];
+        assert_eq!(downloads.told(), 2, "what is repeated keeps nothing else from being told");
+        // As many others as are told one by one are remembered.
+        let others: Vec<String> = (0..2 * FAILURES_TOLD_MAX).map(|at| at.to_string()).collect();
+        others.iter().for_each(|why| assert!(!downloads.is_repeated(why, &name)));
+        assert_eq!(downloads.repeated.len(), FAILURES_TOLD_MAX);
     }
 }

@@ -181,6 +181,17 @@ impl Failure {
 
     /// The same, of a subject of which more may be known.
     pub(crate) fn tell_of(&self, out: &mut Output, of: &Subject<'_>) {
+        self.tell_scripts(out, of);
+        self.show(out, of);
+    }
+
+    /// Tells of it wherever each failure is told by itself; who reads stderr knows it already.
+    pub(crate) fn list(&self, out: &mut Output, of: &Subject<'_>) {
+        self.tell_scripts(out, of);
+        out.shown.add(self, of);
+    }
+
+    fn tell_scripts(&self, out: &mut Output, of: &Subject<'_>) {
         let next = self.next.join("; ");
         let message = self.message();
         out.json(&Line::Error {
@@ -191,7 +202,6 @@ impl Failure {
             message: &message,
             next: Some(&next).filter(|next| !next.is_empty()).map(String::as_str),
         });
-        self.show(out, of);
     }
 
     /// Title and what happened, in a sentence.

@@ -225,8 +225,11 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let end = until_over(run, downloads, deadline);
     run.out.clear();
-    if end == End::Over && downloads.done() > 0 {
-        seed(args, run);
+    if end == End::Over {
+        downloads.close(run);
+        if downloads.done() > 0 {
+            seed(args, run);
+        }
     }
     if let End::Broken(exit) = end {
         return exit;

@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
 
     /// Forgets the name of a content, if it is this one: no more will be told of it.
     pub(crate) fn forget(&mut self, content: &ContentId, name: &str) {
-        if self.known.get(content).is_some_and(|known| known.name == name) {
+        if self.known.get(content).is_some_and(|known| *known.name == *name) {
             self.known.remove(content);
         }
     }

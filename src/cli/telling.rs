@@ -2,6 +2,7 @@
 //! not depend on the command.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::failure::command_for;
@@ -26,7 +27,7 @@ const UNSETTLED_TOLD_MAX: usize = 5;
 /// What is known of a content that events name by its id.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Chunks there are; 0 when not known.
     pub(crate) chunks: u32,
 }
@@ -97,10 +98,8 @@ impl Run<'_> {
                 self.out.note(&format!("{} is no longer asked: {why}", human::peer(peer)));
                 self.tell_peer(PeerEvent::Struck, peer, Some(why));
             }
-            Event::Offered { content, name, size } | Event::Resolved { content, name, size, .. } => {
-                let chunks = Geometry::native(*size).map_or(0, |geometry| geometry.chunks());
-                self.known.insert(*content, Known { name: name.clone(), chunks });
-            }
+            Event::Offered { content, name, size } => self.know(content, name.as_str().into(), *size),
+            Event::Resolved { content, name, size, .. } => self.know(content, Arc::clone(name), *size),
             Event::Started { content, geometry, had } => self.tell_started(content, geometry, *had),
             Event::ChunkReceived { content, chunk, bytes, from, from_complete, took } => {
                 let of = self.known(content).chunks;
@@ -186,7 +185,16 @@ impl Run<'_> {
 
     /// What is known of a content; its id for a name when nothing is.
     pub(crate) fn known(&self, content: &ContentId) -> Known {
-        self.known.get(content).cloned().unwrap_or_else(|| Known { name: content.to_string(), chunks: 0 })
+        self.known
+            .get(content)
+            .cloned()
+            .unwrap_or_else(|| Known { name: content.to_string().into(), chunks: 0 })
+    }
+
+    /// A content can be spoken of by its name from now on.
+    fn know(&mut self, content: &ContentId, name: Arc<str>, size: u64) {
+        let chunks = Geometry::native(size).map_or(0, |geometry| geometry.chunks());
+        self.known.insert(*content, Known { name, chunks });
     }
 
     fn tell_stranger(&mut self, addr: SocketAddr, said: &[u8]) {

@@ -347,9 +347,9 @@ impl Peer {
         self.timers.first().map(|(at, timer)| (at, timer.name()))
     }
 
-    /// How far the downloads are that are not over, in the order they were begun.
+    /// How far the downloads are that are not over and whose turn has come, in the order they were begun.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.download_statuses()
+        self.download_statuses(false)
     }
 
     /// How an arrangement of neighbours stands; `None` in a mesh.
@@ -380,7 +380,7 @@ impl Peer {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
             classic: self.classic_contents(),
-            downloads: self.download_statuses(),
+            downloads: self.download_statuses(true),
             connections: self.links.open(),
             channels: self.links.channels(),
             uploads: self.uploader.len(),

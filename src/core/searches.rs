@@ -53,8 +53,9 @@ impl Purpose {
     }
 }
 
-/// A file that is fetched: a content, and where below the target folder it goes.
-pub(in crate::core) type Title = (ContentId, String);
+/// A file that is fetched: a content, and the hash of where below the target folder it goes. The path itself would be one more
+/// copy of each name.
+pub(in crate::core) type Title = (ContentId, [u8; 16]);
 
 /// One search.
 #[derive(Debug)]
@@ -146,13 +147,17 @@ impl Search {
         matches!(self.purpose, Purpose::Get { .. }) && matches!(self.wanted, Wanted::All | Wanted::Glob(_))
     }
 
-    /// The file that an entry becomes.
-    pub(in crate::core) fn title(&self, entry: &Entry) -> Title {
-        let layout = match self.purpose {
+    /// What becomes of the folders in a name.
+    pub(in crate::core) fn layout(&self) -> Layout {
+        match self.purpose {
             Purpose::Get { layout, .. } => layout,
             Purpose::Look => Layout::Flat,
-        };
-        (entry.id, destination(&entry.name, layout))
+        }
+    }
+
+    /// The file that an entry becomes.
+    pub(in crate::core) fn title(&self, entry: &Entry) -> Title {
+        title(entry.id, &entry.name, self.layout())
     }
 
     /// Whether a file is being fetched for it.
@@ -391,6 +396,12 @@ impl Searches {
     }
 }
 
+/// The file that a content becomes which is offered under `name`.
+pub(in crate::core) fn title(content: ContentId, name: &str, layout: Layout) -> Title {
+    let path = blake3::hash(destination(name, layout).as_bytes());
+    (content, path.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
 /// The names among `names` that look most like `wanted`, at most `count`: those that contain it or are contained in
 /// it, or differ in few letters, regardless of case.
 pub(in crate::core) fn similar<'a>(
@@ -553,7 +564,7 @@ mod tests {
             ..Limits::default()
         };
         let conn = ConnId { slot: 0, generation: 0 };
-        let title = |id: u8| (ContentId([id; 32]), String::new());
+        let title = |id: u8| (ContentId([id; 32]), [0; 16]);
         let get = || {
             let purpose = Purpose::Get { ticket: 0, at: None, layout: Layout::Flat, stall: Duration::ZERO };
             Search::new(purpose, Wanted::All, Duration::from_secs(1), Time::ZERO)

@@ -332,7 +332,7 @@ impl Reactor {
         event
     }
 
-    /// How far the downloads are that are not over, in the order they were begun.
+    /// How far the downloads are that are not over and whose turn has come, in the order they were begun.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
         self.peer.downloads()
     }

@@ -260,7 +260,7 @@ impl Oracle {
             }
             Event::Resolved { content, name, .. } => {
                 // Asked for anew, or under another name, it may be finished anew.
-                self.watches[host].wanted.entry(*content).or_default().insert(name.clone());
+                self.watches[host].wanted.entry(*content).or_default().insert(name.to_string());
             }
             Event::PeerStruck { peer, why } => {
                 let struck = hosts.iter().position(|other| other.ip == peer.addr.ip());

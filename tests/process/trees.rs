@@ -335,3 +335,63 @@ fn a_download_in_a_folder_resumes() {
     assert_eq!(below(&folder), ["films/new/talk.mkv"]);
     assert!(resumed.chunks().len() < 2048 - before + 256, "{} after {before}", resumed.chunks().len());
 }
+
+/// `share` of so many small files in a folder of the tree; returns once all of them are offered.
+fn share_many(lan: &Lan, count: usize) -> Child {
+    let shared = lan.folder("shared");
+    fs::create_dir(shared.join("notes")).unwrap();
+    for number in 0..count {
+        fs::write(shared.join(format!("notes/{number:02}.txt")), format!("{number:02}")).unwrap();
+    }
+    let mut sharer = lan.launch("sharer", &["share".as_ref(), shared.as_os_str()]).json_chunks().start();
+    let mut left = count;
+    sharer.wait_json("all offers", |line| {
+        left -= usize::from(line["t"] == "content");
+        (left == 0).then_some(())
+    });
+    sharer
+}
+
+#[test]
+fn a_get_of_many_files_ends_with_what_became_of_them() {
+    let lan = Lan::new();
+    let _sharer = share_many(&lan, 30);
+    let folder = lan.folder("all");
+    let last = |ended: &Ended| ended.stderr.lines().last().unwrap_or_default().to_owned();
+    let get =
+        || lan.launch("getter", &["get".as_ref(), "*".as_ref(), "-o".as_ref(), folder.as_os_str()]).run();
+    let ended = get().expect(0);
+    assert!(last(&ended).starts_with("30 files, 60 B in "), "{}", ended.stderr);
+    assert!(last(&ended).ends_with(" from 1 peer, all verified"), "{}", ended.stderr);
+    let again = get().expect(0);
+    assert_eq!(last(&again), "30 files, 60 B: all here already, verified", "{}", again.stderr);
+    // One of them is in the way of itself, as a folder.
+    fs::remove_file(folder.join("notes/07.txt")).unwrap();
+    fs::create_dir(folder.join("notes/07.txt")).unwrap();
+    let partly = get().expect(10);
+    let lines: Vec<&str> = partly.stderr.lines().rev().take(2).collect();
+    assert!(
+        lines[1].starts_with("29 of 30 files, 58 B: ") && lines[1].ends_with("; 1 failed"),
+        "{}",
+        partly.stderr
+    );
+    assert!(lines[0].contains("chunkcast get '*'"), "{}", partly.stderr);
+}
+
+#[test]
+fn a_file_in_the_way_of_a_folder_is_told_of_once() {
+    let lan = Lan::new();
+    let _sharer = share_many(&lan, 5);
+    let folder = lan.folder("all");
+    fs::write(folder.join("notes"), "a file").unwrap();
+    let ended = lan
+        .launch("getter", &["get".as_ref(), "*".as_ref(), "-o".as_ref(), folder.as_os_str()])
+        .run()
+        .expect(7);
+    assert_eq!(ended.stderr.matches("is no folder").count(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("4 more files were not fetched for the same reason as notes/"),
+        "{}",
+        ended.stderr
+    );
+}

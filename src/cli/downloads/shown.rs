@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::downloads::{Downloads, Item};
+use crate::cli::downloads::{Downloads, Flow, Item};
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::progress::Pace;
@@ -34,7 +34,7 @@ impl Downloads {
     /// Tells how far things are, as often as is due.
     pub(crate) fn tick(&mut self, run: &mut Run<'_>, now: Instant) {
         let live = run.out.is_live() && self.live.is_due(now);
-        let plain = !run.out.is_live() && !run.out.is_quiet() && self.plain.is_due(now);
+        let plain = !run.out.is_live() && !run.out.is_quiet() && self.is_plain_due(now);
         let json = run.out.is_json() && self.json.is_due(now);
         if !live && !plain && !json {
             return;
@@ -46,17 +46,24 @@ impl Downloads {
             };
             item.bytes = download.bytes.min(item.size);
             item.have = download.have;
-            item.pace.add(now, item.fetched());
-            if json && item.line.is_due(now) {
+            let fetched = item.fetched();
+            let flow = item.flow_mut();
+            flow.pace.add(now, fetched);
+            if json && flow.line.is_due(now) {
                 item.tell(run, download);
             }
         }
         self.pace.add(now, self.items.values().map(Item::fetched).fold(0, u64::saturating_add));
         if live {
             run.out.show(&self.line(&downloads, connected));
-        } else if plain && self.items.values().any(|item| !item.ended) {
+        } else if plain {
             run.out.note(&self.line(&downloads, connected));
         }
+    }
+
+    /// Whether it is time to say, where there is no terminal, that something is looked for or on its way.
+    fn is_plain_due(&mut self, now: Instant) -> bool {
+        self.plain.is_due(now) && !self.are_over()
     }
 
     /// How far everything is, in a line.
@@ -104,6 +111,7 @@ fn flow(pace: &Pace, left: u64, peers: usize) -> String {
 
 impl Item {
     fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
+        let Some(Flow { pace, .. }) = self.flow.as_deref() else { return };
         run.out.json(&Line::Progress {
             id: download.content,
             name: &self.name,
@@ -112,8 +120,8 @@ impl Item {
             have: download.have,
             chunks: download.chunks,
             in_flight: download.in_flight,
-            rate: self.pace.bytes_per_s(),
-            eta: self.pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
+            rate: pace.bytes_per_s(),
+            eta: pace.eta(self.size.saturating_sub(self.bytes)).map(|eta| eta.as_secs()),
             peers: download.sources,
         });
     }
@@ -122,6 +130,22 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::run::Target;
+    use crate::cli::wanted::Request;
+
+    #[test]
+    fn what_is_looked_for_is_told_where_there_is_no_terminal() {
+        let requests = vec![Request::parse("talk.mkv").unwrap()];
+        let (wait, stall) = (Duration::from_secs(60), Duration::from_secs(600));
+        let mut downloads = Downloads::new(requests, Target::default(), wait, stall, 7117);
+        let start = Instant::now();
+        let told: Vec<u64> =
+            (0..=20).filter(|s| downloads.is_plain_due(start + Duration::from_secs(*s))).collect();
+        assert_eq!(told, [5, 10, 15, 20]);
+        assert_eq!(downloads.line(&[], 0), "looking for it");
+        downloads.searches[0].ended = true;
+        assert!(!downloads.is_plain_due(start + Duration::from_secs(30)), "it is over");
+    }
 
     #[test]
     fn a_rate_is_for_who_has_a_peer() {

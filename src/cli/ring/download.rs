@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::exit::Exit;
@@ -77,7 +78,7 @@ impl Download {
                 self.content = Some(*content);
                 self.bytes = *size;
                 let chunks = run.held(content).map_or(0, |(cut, _)| cut.chunks());
-                run.known.insert(*content, Known { name: name.clone(), chunks });
+                run.known.insert(*content, Known { name: Arc::clone(name), chunks });
                 run.out.note(&format!("getting {} ({})", human::label(name), human::size(*size)));
             }
             Event::Started { content, geometry, had } => {
@@ -180,7 +181,8 @@ impl Download {
 
     fn failed(&self, run: &mut Run<'_>, reason: &FailReason) -> Exit {
         let content = self.content;
-        let name = content.map_or_else(|| "the owner's file".to_owned(), |content| run.known(&content).name);
+        let name = content
+            .map_or_else(|| "the owner's file".to_owned(), |content| run.known(&content).name.to_string());
         let around =
             Circumstances { wait: Duration::ZERO, stall: self.stall, port: run.tcp_port(), had: self.had() };
         let mut failure = Failure::of(&name, reason, &around);
@@ -258,7 +260,7 @@ impl Download {
 
     /// Tells of what it failed of.
     fn tell(&self, run: &mut Run<'_>, failure: &Failure) {
-        let name = self.content.map(|content| run.known(&content).name);
+        let name = self.content.map(|content| run.known(&content).name.to_string());
         let name = name.as_deref();
         let path = Some(self.target.path(name, Layout::Flat));
         failure.tell_of(run.out, &Subject { id: self.content, name, path });

@@ -177,7 +177,7 @@ fn offered(args: &OwnerArgs, run: &mut Run<'_>, content: ContentId, name: &str, 
             return None;
         }
     };
-    run.known.insert(content, Known { name: name.to_owned(), chunks: cut.chunks() });
+    run.known.insert(content, Known { name: name.into(), chunks: cut.chunks() });
     run.out.json(&Line::Content {
         event: ContentEvent::Shared,
         id: content,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{ClassicEvent, Fault, ForeignEvent, PushEvent, SpanFault};
@@ -129,7 +130,7 @@ pub enum Event {
         /// The content.
         content: ContentId,
         /// The name it was found under.
-        name: String,
+        name: Arc<str>,
         /// Its size in bytes, as claimed.
         size: u64,
     },

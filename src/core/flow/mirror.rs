@@ -181,7 +181,7 @@ impl Peer {
     fn begin_for_mirror(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
         let Some(mirror) = &self.mirror else { return };
         let ticket = mirror.ticket;
-        self.event(Event::Resolved { ticket, content, name: name.to_owned(), size });
+        self.event(Event::Resolved { ticket, content, name: name.into(), size });
         self.begin_download(now, content, name, size, MIRROR_STALL);
     }
 

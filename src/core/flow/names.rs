@@ -64,7 +64,7 @@ impl Peer {
         else {
             return;
         };
-        download.removed = from.filter(|_| reason == RefuseReason::Gone).map(|from| (now, from));
+        download.removed = from.filter(|_| reason == RefuseReason::Gone).map(|from| Box::new((now, from)));
         let asked = download.ticket.and_then(|ticket| self.searches.asked(ticket));
         if asked.is_some_and(|asked| asked.by_name) {
             self.directory.name_only(content, &download.name);
@@ -74,10 +74,8 @@ impl Peer {
     /// The only holder of a download removed the file, and nothing of it is here: the download fails soon. True when it
     /// has.
     pub(in crate::core) fn review_removed(&mut self, now: Time, content: ContentId) -> bool {
-        let Some((since, from)) = self.downloader.get(&content).and_then(|download| download.removed.clone())
-        else {
-            return false;
-        };
+        let removed = self.downloader.get(&content).and_then(|download| download.removed.as_deref());
+        let Some((since, from)) = removed.cloned() else { return false };
         let is_begun = self.catalogue.get(&content).is_some_and(|holding| holding.count() > 0);
         let is_over = !is_begun && now.since(since) >= REMOVED_GRACE && self.name_to_ask(&content).is_some();
         if is_over {

@@ -155,7 +155,7 @@ impl Peer {
         if let Some(cut) = cut.filter(|_| expected && self.part_at(conn).owner) {
             self.neighbourhood.cut = Some(cut);
             let (name, size) = (self.neighbourhood.name.clone(), cut.size_bytes());
-            self.event(Event::Resolved { ticket: 0, content, name: name.clone(), size });
+            self.event(Event::Resolved { ticket: 0, content, name: name.as_str().into(), size });
             self.begin_download(now, content, &name, size, stall);
         }
     }

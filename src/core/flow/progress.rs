@@ -9,10 +9,11 @@ use crate::core::flow::manifest::PAGE_DEADLINE;
 use crate::core::flow::neighbours::NEIGHBOURS_WAITING_AFTER;
 use crate::core::flow::receive::delivery_of;
 use crate::core::peer::Peer;
+use crate::core::searches::title;
 use crate::core::status::DownloadStatus;
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
-use crate::types::name::{Layout, destination};
+use crate::types::name::Layout;
 use crate::types::time::Time;
 use crate::wire::message::{RefuseReason, Wanted};
 
@@ -37,8 +38,8 @@ impl Peer {
         size: u64,
         stall: Duration,
     ) {
-        let (name, layout, ticket) = (name.to_owned(), Layout::Flat, None);
-        self.note_seekers(&content, &name);
+        self.note_seekers(&content, name);
+        let (name, layout, ticket) = (name.into(), Layout::Flat, None);
         let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
         if self.downloader.add(content, wish) {
             self.activate_downloads(now);
@@ -62,7 +63,7 @@ impl Peer {
         }
         while let Some(content) = self.downloader.activate(now) {
             let Some(download) = self.downloader.get(&content) else { continue };
-            let (name, layout, size) = (download.name.clone(), download.layout, download.size_claimed);
+            let (name, layout, size) = (download.name.to_string(), download.layout, download.size_claimed);
             self.output(Output::Store(StoreJob::OpenPart { content, name, layout, size }));
             self.timers.set(Timer::Download(content), now + FIRST_REVIEW);
             if self.is_copied(&content) {
@@ -206,7 +207,7 @@ impl Peer {
         let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
         let files = followers.iter().map(|wish| (&wish.name, wish.layout));
         for (name, layout) in files.chain([(&download.name, download.layout)]) {
-            self.searches.note_failed((content, destination(name, layout)));
+            self.searches.note_failed(title(content, name, layout));
         }
         let followers = followers.len();
         let mut failed = followers.saturating_add(1);
@@ -241,7 +242,7 @@ impl Peer {
         if matches!(download.phase, Phase::Opening) || self.catalogue.get(&content).is_none() {
             return;
         }
-        if self.catalogue.names(&content).any(|name| *name != download.name) {
+        if self.catalogue.names(&content).any(|name| **name != *download.name) {
             self.catalogue.remove_name(&content, &download.name);
             return;
         }
@@ -253,9 +254,11 @@ impl Peer {
         self.fail_download(now, content, FailReason::Cancelled);
     }
 
-    /// Downloads as people see them.
-    pub(in crate::core) fn download_statuses(&self) -> Vec<DownloadStatus> {
-        let mut downloads: Vec<(ContentId, &Download)> = self.downloader.iter().collect();
+    /// Downloads as people see them, with those that wait for their turn or without.
+    pub(in crate::core) fn download_statuses(&self, with_queued: bool) -> Vec<DownloadStatus> {
+        let is_queued = |download: &Download| matches!(download.phase, Phase::Queued);
+        let downloads = self.downloader.iter().filter(|(_, download)| with_queued || !is_queued(download));
+        let mut downloads: Vec<(ContentId, &Download)> = downloads.collect();
         downloads.sort_unstable_by_key(|(_, download)| download.number);
         downloads.into_iter().map(|(content, download)| self.download_status(content, download)).collect()
     }
@@ -281,7 +284,7 @@ impl Peer {
         let bytes = if whole { size } else { here.min(size) };
         DownloadStatus {
             content,
-            name: download.name.clone(),
+            name: download.name.to_string(),
             size,
             chunks,
             have,

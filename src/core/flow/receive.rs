@@ -62,7 +62,7 @@ impl Peer {
         offered.accepted = true;
         let (content, name, size) = (offered.content, offered.name.clone(), offered.size);
         self.say(now, conn, Frame::OfferAnswer(OfferAnswer { offer: theirs, answer: Answer::Accepted }));
-        self.event(Event::Resolved { ticket, content, name: name.clone(), size });
+        self.event(Event::Resolved { ticket, content, name: name.as_str().into(), size });
         self.forget_whole(now, content);
         self.begin_download(now, content, &name, size, stall);
         self.believe_sender(now, conn, content, &name, size);

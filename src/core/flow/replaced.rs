@@ -1,11 +1,13 @@
 //! A content that its last holder replaced: the file was edited while somebody began to fetch it.
 
+use std::sync::Arc;
+
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::downloader::Wish;
 use crate::core::peer::Peer;
-use crate::core::searches::{Asked, Purpose};
+use crate::core::searches::{Asked, Purpose, title};
 use crate::types::id::{ContentId, PeerId};
-use crate::types::name::{Layout, destination};
+use crate::types::name::Layout;
 use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
@@ -25,7 +27,8 @@ impl Peer {
         let comes = offered.iter().all(|(entry, _)| self.comes(entry, layout));
         let Some(download) = self.downloader.get_mut(&content) else { return false };
         if is_begun || !asked.by_name {
-            if download.replaced_by.replace(entry.id) != Some(entry.id) {
+            if download.replaced_by.as_deref() != Some(&entry.id) {
+                download.replaced_by = Some(Box::new(entry.id));
                 self.event(Event::Replaced { content, by: entry, from, begun: false });
             }
             return false;
@@ -47,11 +50,11 @@ impl Peer {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.followers = followers;
         }
-        let path = destination(&name, layout);
-        self.searches.note_replaced((content, path.clone()));
+        self.searches.note_replaced(title(content, &name, layout));
         if !comes {
-            self.searches.note_renewed((id, path));
-            self.event(Event::Resolved { ticket, content: id, name: name.clone(), size });
+            self.searches.note_renewed(title(id, &name, layout));
+            let name: Arc<str> = name.into();
+            self.event(Event::Resolved { ticket, content: id, name: Arc::clone(&name), size });
             let ticket = Some(ticket);
             let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed };
             self.begin_file(now, id, wish);
@@ -92,14 +95,14 @@ impl Peer {
         let asked = self.searches.asked(download.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(conn, content));
         let is_orphan = self.directory.holder_count(content) == 0 && !serves;
-        is_orphan.then(|| (download.name.clone(), asked))
+        is_orphan.then(|| (download.name.to_string(), asked))
     }
 
     /// Whether a file that is offered is here or being fetched already, or its end was told.
     fn comes(&self, entry: &Entry, layout: Layout) -> bool {
         let whole = self.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
         self.downloader.is_under(&entry.id, &entry.name, layout)
-            || self.searches.comes(&(entry.id, destination(&entry.name, layout)))
+            || self.searches.comes(&title(entry.id, &entry.name, layout))
             || (whole && self.catalogue.names(&entry.id).any(|name| *name == entry.name))
     }
 

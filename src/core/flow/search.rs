@@ -1,6 +1,7 @@
 //! Searches: asked, answered, walked through catalogues, decided.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
@@ -8,9 +9,10 @@ use crate::core::downloader::Wish;
 use crate::core::flow::mirror::MIRROR_KEY;
 use crate::core::flow::neighbours::NEIGHBOUR_WALK;
 use crate::core::peer::Peer;
-use crate::core::searches::{Asked, Purpose, Search, Step, Title, similar};
+use crate::core::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
+use crate::types::name::destination;
 use crate::types::time::Time;
 use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};
 
@@ -123,11 +125,15 @@ impl Peer {
             let names = names.entry(entry.id).or_default();
             let room = self.downloader.follower_count(&entry.id).saturating_add(*names) < names_max;
             let Some(search) = self.searches.get_mut(key) else { continue };
+            let Entry { id, name, size, .. } = entry;
             if anew && !room {
                 search.cut_short = true;
-            } else if search.begin(title.clone(), &entry.name, &self.config.limits) && anew {
+            } else if search.begin(title, &name, &self.config.limits) && anew {
                 *names = names.saturating_add(1);
-                found.push((search.purpose.clone(), entry));
+                let Purpose::Get { ticket, layout, stall, .. } = search.purpose else { continue };
+                let (name, ticket) = (name.into(), Some(ticket));
+                let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
+                found.push((id, wish));
                 self.searches.note_begun_anew(&title);
             }
         }
@@ -135,21 +141,15 @@ impl Peer {
     }
 
     /// Says what was found, and only then begins to fetch it.
-    fn begin_found(&mut self, now: Time, mut found: Vec<(Purpose, Entry)>) {
+    fn begin_found(&mut self, now: Time, mut found: Vec<(ContentId, Wish)>) {
         // Each file that is told of as found ends once, so it is not told of again while it is fetched.
-        found.retain(|(purpose, entry)| match purpose {
-            Purpose::Get { layout, .. } => !self.downloader.is_under(&entry.id, &entry.name, *layout),
-            Purpose::Look => false,
-        });
-        for (purpose, Entry { id, name, size, .. }) in &found {
-            let Purpose::Get { ticket, .. } = *purpose else { continue };
-            self.event(Event::Resolved { ticket, content: *id, name: name.clone(), size: *size });
+        found.retain(|(content, wish)| !self.downloader.is_under(content, &wish.name, wish.layout));
+        for (content, Wish { name, size_claimed: size, ticket, .. }) in &found {
+            let Some(ticket) = *ticket else { continue };
+            self.event(Event::Resolved { ticket, content: *content, name: Arc::clone(name), size: *size });
         }
-        for (purpose, Entry { id, name, size, .. }) in found {
-            let Purpose::Get { ticket, layout, stall, .. } = purpose else { continue };
-            let ticket = Some(ticket);
-            let wish = Wish { name, layout, size_claimed: size, stall, began: now, ticket, renewed: 0 };
-            self.begin_file(now, id, wish);
+        for (content, wish) in found {
+            self.begin_file(now, content, wish);
         }
     }
 
@@ -318,11 +318,11 @@ impl Peer {
         self.event(Event::SearchDone { ticket, found, cut_short });
     }
 
-    /// What is known of what is wanted, with the most complete holder of each: where all that matches is fetched, each file;
-    /// else each content once, with its first name.
+    /// What is known of what is wanted and not begun yet, with the most complete holder of each: where all that matches is
+    /// fetched, each file; else each content once, with its first name.
     pub(in crate::core) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
         let wanted = &search.wanted;
-        let mut found: BTreeMap<Title, (Entry, PeerRef)> = BTreeMap::new();
+        let mut found: BTreeMap<(ContentId, String), (Entry, PeerRef)> = BTreeMap::new();
         // A whole path is meant before a last component.
         let exact = |entry: &Entry| matches!(wanted, Wanted::Name(name) if entry.name == *name);
         for (peer, entry) in self.directory.matching(wanted) {
@@ -330,7 +330,13 @@ impl Peer {
             if !search.purpose.is_about(&holder) {
                 continue;
             }
-            let title = if search.takes_all() { search.title(&entry) } else { (entry.id, String::new()) };
+            // Nothing begins twice, and of a long catalogue this would be another copy.
+            if search.has_begun(&search.title(&entry)) {
+                continue;
+            }
+            let path =
+                if search.takes_all() { destination(&entry.name, search.layout()) } else { String::new() };
+            let title = (entry.id, path);
             match found.get(&title) {
                 Some((best, _)) if (exact(best), best.have) >= (exact(&entry), entry.have) => {}
                 _ => {
