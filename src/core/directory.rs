@@ -4,6 +4,9 @@
 
 mod entries;
 mod interned;
+mod listings;
+mod room;
+mod seekers;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -16,7 +19,7 @@ use std::time::Duration;
 use crate::core::door::{IfaceId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::core::status::{ContentStatus, PeerStatus};
+use crate::core::status::PeerStatus;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
@@ -205,14 +208,6 @@ impl Directory {
         self.peers.len()
     }
 
-    /// Whether a peer at this address is more than an invention may be: it is connected, answered, said hello or announces
-    /// itself regularly. Looks at no more peers than an address may have.
-    pub(in crate::core) fn is_proven_at(&self, ip: &IpAddr) -> bool {
-        let mut peers = self.at_address(*ip).take(self.limits.peers_per_address_max);
-        let is_proven = |known: &Known| known.connections > 0 || known.standing >= Standing::Answered;
-        peers.any(|peer| self.get(peer).is_some_and(is_proven))
-    }
-
     /// A peer.
     pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&Known> {
         self.peers.get(peer).map(Box::as_ref)
@@ -306,167 +301,6 @@ impl Directory {
         self.list_unconnected(&peer);
     }
 
-    /// Makes room for a peer that is new, if there is none: returns the peers that had to go.
-    fn make_room(&mut self, new: &Heard, rng: &mut Rng) -> Result<Vec<PeerRef>, &'static str> {
-        let mut gone = Vec::new();
-        let ip = new.addr.ip();
-        let bounded = !(ip.is_loopback() || self.own_addresses.contains(&ip));
-        if bounded && self.at_address(ip).count() >= self.limits.peers_per_address_max {
-            let weakest = self.weakest_at(ip, new.by, rng).ok_or("too many peers of one address")?;
-            gone.extend(self.give_way(&weakest));
-        }
-        if new.by != By::Hello && self.unconnected.only_heard() >= self.limits.peers_max {
-            let best = Standing::gives_way_to(new.by);
-            let weakest = self.unconnected.draw_weakest(best, rng).ok_or("peer table full")?;
-            gone.extend(self.give_way(&weakest));
-        }
-        // A peer that said hello and is gone keeps nobody out either.
-        if self.unconnected.greeted() >= self.limits.connections_max
-            && let Some(one) = self.unconnected.draw_greeted(rng)
-        {
-            gone.extend(self.give_way(&one));
-        }
-        Ok(gone)
-    }
-
-    /// Of the peers at an address that have no connection, one of those for which least is known. A peer that only asked
-    /// takes the place of nobody but another that only asked.
-    fn weakest_at(&self, ip: IpAddr, by: By, rng: &mut Rng) -> Option<PeerId> {
-        let unconnected = self.at_address(ip).filter_map(|peer| {
-            let known = self.peers.get(peer).filter(|known| known.connections == 0)?;
-            Some((known.standing, *peer))
-        });
-        let mut unconnected: Vec<(Standing, PeerId)> = unconnected.collect();
-        let least = unconnected.iter().map(|(standing, _)| *standing).min()?;
-        unconnected.retain(|(standing, _)| *standing == least);
-        let drawn = unconnected.get(rng.below(unconnected.len()))?.1;
-        (by != By::Question || least <= Standing::gives_way_to(by)).then_some(drawn)
-    }
-
-    fn give_way(&mut self, peer: &PeerId) -> Option<PeerRef> {
-        let gone = self.peer_ref(peer);
-        self.remove(peer);
-        gone
-    }
-
-    /// The peers that are known at an address.
-    fn at_address(&self, ip: IpAddr) -> impl Iterator<Item = &PeerId> {
-        let ends = (ip, PeerId([0; 16]))..=(ip, PeerId([u8::MAX; 16]));
-        self.at_address.range(ends).map(|(_, peer)| peer)
-    }
-
-    /// The peers that are known at an endpoint.
-    pub(in crate::core) fn peers_at(&self, endpoint: &SocketAddr) -> Vec<PeerId> {
-        let at_endpoint = |peer: &&PeerId| self.peers.get(peer).is_some_and(|known| known.addr == *endpoint);
-        self.at_address(endpoint.ip()).filter(at_endpoint).copied().collect()
-    }
-
-    /// The peers without a connection that are known at an endpoint where another is.
-    pub(in crate::core) fn impostors(&self, endpoint: &SocketAddr, there: &PeerId) -> Vec<PeerId> {
-        let others = self.at_address(endpoint.ip()).filter(|peer| *peer != there);
-        let at_endpoint = |known: &Known| known.addr == *endpoint && known.connections == 0;
-        others.filter(|peer| self.get(peer).is_some_and(at_endpoint)).copied().collect()
-    }
-
-    /// Where a peer is known to be, unless it has been silent for so long that it may have moved.
-    pub(in crate::core) fn settled(&self, now: Time, peer: &PeerId) -> Option<SocketAddr> {
-        let known = self.peers.get(peer)?;
-        let silence_max = known.interval().saturating_add(self.limits.announce_jitter_max);
-        let settled = known.connections > 0 || now.since(known.heard) < silence_max;
-        settled.then_some(known.addr)
-    }
-
-    /// A known peer tells some entries of its catalogue of `catalogue` entries (`None`: it does not say), in the
-    /// state of `generation`. Once all entries of one generation are here, those of older ones go. Returns the
-    /// contents that this peer was not known to hold before.
-    pub(in crate::core) fn list(
-        &mut self,
-        peer: &PeerId,
-        generation: u64,
-        catalogue: Option<u32>,
-        entries: Vec<Entry>,
-    ) -> Vec<ContentId> {
-        let mut news = Vec::new();
-        let Some(known) = self.peers.get_mut(peer) else { return news };
-        if generation < known.generation {
-            return news;
-        }
-        if generation > known.generation {
-            known.generation = generation;
-            known.fresh = 0;
-            known.overfull = false;
-        }
-        known.catalogue =
-            catalogue.unwrap_or(known.catalogue.max(u32::try_from(entries.len()).unwrap_or(u32::MAX)));
-        for entry in entries {
-            if !is_named(&self.named_only, &entry) {
-                continue;
-            }
-            let cost = cost_of(&entry.name);
-            let content = entry.id;
-            let key = self.titles.keep((content, entry.name));
-            let Entry { size, have, of, .. } = entry;
-            let mut listed = Listed { size, have, of, generation, since: generation };
-            let is_new = known.entries.get(&key).is_none_or(|present| present.have == 0);
-            if is_new {
-                self.news = self.news.saturating_add(1);
-                known.news = self.news;
-            }
-            let fresh_before = match known.entries.get_mut(&key) {
-                Some(present) => {
-                    listed.since = present.since;
-                    let before = std::mem::replace(present, listed);
-                    self.titles.release(key);
-                    before.generation == generation
-                }
-                None => {
-                    let bytes_of_peer = known.entry_bytes.saturating_add(cost);
-                    let bytes_of_all = self.entry_bytes.saturating_add(cost);
-                    let room = known.entries.len() < self.limits.entries_per_peer_max
-                        && bytes_of_peer <= self.limits.entry_bytes_per_peer_max
-                        && bytes_of_all <= self.limits.entry_bytes_max;
-                    if !room {
-                        known.overfull = true;
-                        self.titles.release(key);
-                        continue;
-                    }
-                    known.entry_bytes = bytes_of_peer;
-                    self.entry_bytes = bytes_of_all;
-                    if self.holders.entry(content).or_default().insert(*peer) {
-                        news.push(content);
-                    }
-                    known.entries.insert(key, listed);
-                    false
-                }
-            };
-            known.fresh = known.fresh.saturating_add(u32::from(!fresh_before));
-        }
-        if known.fresh >= known.catalogue && (known.entries.len() as u64) > u64::from(known.fresh) {
-            self.drop_entries(peer, |_, listed| listed.generation < generation);
-        }
-        news
-    }
-
-    /// A peer says that it does not hold a content (any more).
-    pub(in crate::core) fn unlist(&mut self, peer: &PeerId, content: &ContentId) {
-        self.drop_entries(peer, |key, _| key.0 == *content);
-    }
-
-    /// What is heard of a content from now on counts only where it is offered under this name.
-    pub(in crate::core) fn name_only(&mut self, content: ContentId, name: &str) {
-        self.named_only.insert(content, name.to_owned());
-    }
-
-    /// Whether an entry counts.
-    pub(in crate::core) fn counts(&self, entry: &Entry) -> bool {
-        is_named(&self.named_only, entry)
-    }
-
-    /// A content counts as held under any name again.
-    pub(in crate::core) fn any_name(&mut self, content: &ContentId) {
-        self.named_only.remove(content);
-    }
-
     /// Something came from a peer over a connection.
     pub(in crate::core) fn touch(&mut self, now: Time, peer: &PeerId) {
         if let Some(known) = self.peers.get_mut(peer) {
@@ -518,152 +352,6 @@ impl Directory {
         (known.connections == 0).then(|| known.heard + silence_max)
     }
 
-    /// The peers that hold some of a content.
-    pub(in crate::core) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
-        self.holders.get(content).into_iter().flatten()
-    }
-
-    /// Whether a peer told that it holds a content wholly.
-    pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
-        let Some(known) = self.peers.get(peer) else { return false };
-        let from = (*content, String::new());
-        let mut of_content = known.entries.from(&from).take_while(|(key, _)| key.0 == *content);
-        of_content.any(|(_, listed)| listed.have >= listed.of)
-    }
-
-    /// Of the peers that hold a content, some that told that they hold it wholly, each with the state of its catalogue
-    /// in which it last said so.
-    pub(in crate::core) fn whole_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
-        let from = (*content, String::new());
-        self.holders(content).take(HOLDERS_LOOKED_AT).filter_map(move |peer| {
-            let entries = self.peers.get(peer)?.entries.from(&from);
-            let mut entries = entries.take_while(|(title, _)| title.0 == from.0).take(NAMES_LOOKED_AT);
-            entries.find(|(_, listed)| listed.have >= listed.of).map(|(_, listed)| (*peer, listed.generation))
-        })
-    }
-
-    /// The peers of another id that are known at an endpoint.
-    pub(in crate::core) fn others_at(&self, endpoint: &SocketAddr, peer: &PeerId) -> Vec<PeerId> {
-        let others = self.at_address(endpoint.ip()).filter(|other| *other != peer);
-        others
-            .filter(|other| self.peers.get(other).is_some_and(|known| known.addr == *endpoint))
-            .copied()
-            .collect()
-    }
-
-    /// When a peer last offered something new, of all that any peer offered, and how many entries of it are known.
-    pub(in crate::core) fn news_of(&self, peer: &PeerId) -> Option<(u64, usize)> {
-        self.peers.get(peer).map(|known| (known.news, known.entries.len()))
-    }
-
-    /// What a peer offers under exactly this name, and began to offer after a state of its catalogue: the latest of it.
-    /// Looks at all its entries.
-    pub(in crate::core) fn named_since(
-        &self,
-        peer: &PeerId,
-        name: &str,
-        after: Option<u64>,
-    ) -> Option<Entry> {
-        let known = self.peers.get(peer)?;
-        let named = known.entries.iter().filter(|(title, listed)| {
-            // An empty file has no chunks to have.
-            let can_be_fetched = listed.have > 0 || (listed.size == 0 && listed.of == 0);
-            title.1 == name && can_be_fetched && after.is_none_or(|after| listed.since > after)
-        });
-        named.max_by_key(|(_, listed)| listed.since).map(|(title, listed)| listed.entry(title))
-    }
-
-    /// How many peers hold some of a content.
-    pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
-        self.holders.get(content).map_or(0, BTreeSet::len)
-    }
-
-    /// A known peer looks for one thing, or for many.
-    pub(in crate::core) fn seeks(&mut self, peer: &PeerId, wanted: Option<Wanted>) {
-        let Some(known) = self.peers.get_mut(peer) else { return };
-        if known.seeks.as_deref() == wanted.as_ref() {
-            return;
-        }
-        if let Some(former) = known.seeks.take() {
-            self.seekers.release(former);
-        }
-        known.seeks = wanted.map(|wanted| self.seekers.keep(wanted));
-        self.set_standing(peer, Standing::Seeks, Standing::Asked);
-    }
-
-    /// This peer looks for or holds what another one looks for: that one stays, though it may never have announced itself.
-    pub(in crate::core) fn is_of_use(&mut self, peer: &PeerId) {
-        self.set_standing(peer, Standing::Asked, Standing::Seeks);
-    }
-
-    /// Something is looked for or held here from now on: who looks for it is of use.
-    pub(in crate::core) fn is_here(&mut self, wanted: &Wanted) {
-        if self.seeker_count(wanted) > 0 {
-            let seekers = self.peers.iter().filter(|(_, known)| known.seeks.as_deref() == Some(wanted));
-            let seekers: Vec<PeerId> = seekers.map(|(peer, _)| *peer).collect();
-            seekers.iter().for_each(|peer| self.is_of_use(peer));
-        }
-    }
-
-    /// Whether a peer looked for a content last, by its id or by this name.
-    pub(in crate::core) fn is_seeker(&self, peer: &PeerId, content: &ContentId, name: &str) -> bool {
-        match self.peers.get(peer).and_then(|known| known.seeks.as_deref()) {
-            Some(Wanted::Id(id)) => id == content,
-            Some(Wanted::Name(wanted)) => wanted == name,
-            _ => false,
-        }
-    }
-
-    /// How many peers looked for a content last: by its id, or by this name, whichever are more.
-    pub(in crate::core) fn seekers_of(&self, content: &ContentId, name: &str) -> usize {
-        let by_name = self.seeker_count(&Wanted::Name(name.to_owned()));
-        by_name.max(self.seeker_count(&Wanted::Id(*content)))
-    }
-
-    /// Whether a peer told that it holds some of a content.
-    pub(in crate::core) fn is_holder(&self, peer: &PeerId, content: &ContentId) -> bool {
-        self.holders.get(content).is_some_and(|holders| holders.contains(peer))
-    }
-
-    /// How many peers looked for this, and for nothing after that.
-    fn seeker_count(&self, wanted: &Wanted) -> usize {
-        self.seekers.keepers(wanted)
-    }
-
-    /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
-    pub(in crate::core) fn matching<'a>(
-        &'a self,
-        wanted: &'a Wanted,
-    ) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
-        self.peers.iter().flat_map(move |(peer, known)| {
-            known
-                .entries
-                .iter()
-                .filter(|(title, _)| wanted.matches(&title.1, &title.0))
-                .map(|(title, listed)| (*peer, listed.entry(title)))
-        })
-    }
-
-    /// Whether a peer told more than is kept of it.
-    pub(in crate::core) fn is_overfull(&self) -> bool {
-        self.peers.values().any(|known| known.overfull)
-    }
-
-    /// The entries of a peer that are known, from a place in its catalogue on.
-    pub(in crate::core) fn entries_from<'a>(
-        &'a self,
-        peer: &PeerId,
-        from: &'a (ContentId, String),
-    ) -> impl Iterator<Item = Entry> + 'a {
-        let known = self.peers.get(peer).map(|known| known.entries.from(from));
-        known.into_iter().flatten().map(|(title, listed)| listed.entry(title))
-    }
-
-    /// Whether fewer entries of a peer are known than it says it has.
-    pub(in crate::core) fn is_partly_known(&self, peer: &PeerId) -> bool {
-        self.peers.get(peer).is_some_and(|known| known.fresh < known.catalogue)
-    }
-
     /// The peers, for people.
     pub(in crate::core) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
         let status = |(id, known): (&PeerId, &Known)| PeerStatus {
@@ -673,86 +361,6 @@ impl Directory {
             connected: known.connections > 0,
         };
         self.peers().map(status).collect()
-    }
-
-    /// What is offered, for people, in the order of (name, id).
-    pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
-        let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
-        for (peer, known) in self.peers.iter() {
-            for (title, listed) in known.entries.iter() {
-                let (id, name) = &**title;
-                let status = contents.entry((name, *id)).or_insert_with(|| ContentStatus {
-                    id: *id,
-                    name: name.clone(),
-                    size: listed.size,
-                    of: listed.of,
-                    holders: Vec::new(),
-                });
-                let user = known.user.to_string();
-                let holder = PeerRef { id: Some(*peer), addr: known.addr, user };
-                status.holders.push((holder, listed.have));
-            }
-        }
-        contents.into_values().collect()
-    }
-
-    /// Gives a peer that stands so another standing.
-    fn set_standing(&mut self, peer: &PeerId, from: Standing, to: Standing) {
-        if self.peers.get(peer).is_some_and(|known| known.standing == from) {
-            self.unlist_unconnected(peer);
-            if let Some(known) = self.peers.get_mut(peer) {
-                known.standing = to;
-            }
-            self.list_unconnected(peer);
-        }
-    }
-
-    /// Puts a peer among those without a connection, if it has none.
-    fn list_unconnected(&mut self, peer: &PeerId) {
-        if let Some(known) = self.peers.get_mut(peer).filter(|known| known.connections == 0) {
-            known.place = self.unconnected.add(known.standing, *peer);
-        }
-    }
-
-    /// Takes a peer out from among those without a connection, before its standing or its connections change.
-    fn unlist_unconnected(&mut self, peer: &PeerId) {
-        let Some(known) = self.peers.get(peer).filter(|known| known.connections == 0) else { return };
-        let place = known.place;
-        if let Some(moved) = self.unconnected.take(known.standing, place)
-            && let Some(known) = self.peers.get_mut(&moved)
-        {
-            known.place = place;
-        }
-    }
-
-    fn drop_entries(&mut self, peer: &PeerId, goes: impl Fn(&Title, &Listed) -> bool) {
-        let Some(known) = self.peers.get_mut(peer) else { return };
-        let mut dropped = Vec::new();
-        let (mut bytes, mut fresh) = (0_usize, 0_u32);
-        known.entries.retain(|key, listed| {
-            let keep = !goes(key, listed);
-            if !keep {
-                bytes = bytes.saturating_add(cost_of(&key.1));
-                fresh = fresh.saturating_add(u32::from(listed.generation == known.generation));
-                dropped.push(Arc::clone(key));
-            }
-            keep
-        });
-        known.entry_bytes = known.entry_bytes.saturating_sub(bytes);
-        known.fresh = known.fresh.saturating_sub(fresh);
-        self.entry_bytes = self.entry_bytes.saturating_sub(bytes);
-        for title in dropped {
-            let content = title.0;
-            self.titles.release(title);
-            let from = (content, String::new());
-            let still = known.entries.from(&from).next().is_some_and(|(key, _)| key.0 == content);
-            if !still && let Some(holders) = self.holders.get_mut(&content) {
-                holders.remove(peer);
-                if holders.is_empty() {
-                    self.holders.remove(&content);
-                }
-            }
-        }
     }
 
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
