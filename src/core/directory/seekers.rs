@@ -48,7 +48,7 @@ impl Directory {
     }
 
     /// How many peers looked for this, and for nothing after that.
-    fn seeker_count(&self, wanted: &Wanted) -> usize {
+    pub(super) fn seeker_count(&self, wanted: &Wanted) -> usize {
         self.seekers.keepers(wanted)
     }
 }

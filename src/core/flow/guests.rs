@@ -44,7 +44,7 @@ impl Peer {
         }
         let host = |conn| self.connections.native(conn).map(|connection| connection.transport.addr.ip());
         let ip = host(conn);
-        let of_this_host = ip.is_some_and(|ip| ip.is_loopback() || self.config.own_addresses.contains(&ip));
+        let of_this_host = ip.is_some_and(|ip| self.config.is_own(ip));
         let of_address = self.links.guests().filter(|(_, guest)| host(*guest) == ip).count();
         if !of_this_host && of_address >= self.config.limits.peers_per_address_max {
             return self.turn_away(now, conn, Some("no room for another peer"));

@@ -139,7 +139,7 @@ impl Peer {
     fn claims_of(&self, peer: &PeerId) -> Option<Claimant> {
         let ip = self.directory.get(peer)?.addr.ip();
         let connected = self.links.to_peer(peer).is_some();
-        (!ip.is_loopback() && !self.config.own_addresses.contains(&ip)).then_some(Claimant { ip, connected })
+        (!self.config.is_own(ip)).then_some(Claimant { ip, connected })
     }
 
     /// A peer is connected: what of its contents waited for that begins, and what was put off may be claimed.

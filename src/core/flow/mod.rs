@@ -28,6 +28,7 @@ mod replaced;
 mod room;
 pub(in crate::core) mod search;
 pub(in crate::core) mod serve;
+mod sniffing;
 pub(in crate::core) mod sources;
 pub(in crate::core) mod storage;
 mod whole;

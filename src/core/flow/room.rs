@@ -31,7 +31,7 @@ impl Peer {
     /// When all are of use, an address that has none gets a place of the one that has most.
     pub(in crate::core) fn make_room(&mut self, now: Time, ip: IpAddr) -> bool {
         let limits = &self.config.limits;
-        let of_this_host = ip.is_loopback() || self.config.own_addresses.contains(&ip);
+        let of_this_host = self.config.is_own(ip);
         let held = self.connections.places.of(ip);
         let reserved = limits.connections_reserved.min(limits.connections_max / 8);
         let kept = if of_this_host || held == 0 { 0 } else { reserved };
@@ -70,7 +70,7 @@ impl Peer {
     /// A connection of the address that has most, if that is many.
     fn one_of_a_crowd(&self) -> Option<ConnId> {
         let (ip, count) = self.connections.places.most_crowded()?;
-        let is_own = ip.is_loopback() || self.config.own_addresses.contains(&ip);
+        let is_own = self.config.is_own(ip);
         let (conn, _) = self.connections.places.oldest(Some(ip))?;
         (count > PLACES_FEW && !is_own).then_some(conn)
     }
