@@ -2,7 +2,10 @@
 //!
 //! Owns the state of the conversation. What a message means is decided in `flow/`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,10 +14,7 @@ use crate::core::connection::Transport;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::rates::Allowance;
-use crate::core::shown::Shown;
 use crate::core::uploader::is_progress;
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 use crate::wire::frame::{self, Decoder};
@@ -104,56 +104,6 @@ pub(in crate::core) struct Outgoing {
     pub(in crate::core) began: Time,
 }
 
-/// One content that this connection has named.
-#[derive(Debug)]
-pub(in crate::core) struct Channel {
-    /// They refused or withdrew it: nothing can be asked of them.
-    pub(in crate::core) refused: bool,
-    /// We refused or withdrew it.
-    pub(in crate::core) withdrawn: bool,
-    /// We named it to them by our number. What was refused at once was not.
-    pub(in crate::core) opened: bool,
-    /// Their number for it, once they named it.
-    pub(in crate::core) theirs: Option<u32>,
-    /// The cut they told us, once they know it.
-    pub(in crate::core) their_cut: Option<Geometry>,
-    pub(in crate::core) content: ContentId,
-    /// What they have, once they said.
-    pub(in crate::core) remote: Option<Bitfield>,
-    /// The cut we told them, once we know it.
-    pub(in crate::core) our_cut: Option<Geometry>,
-    /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
-    pub(in crate::core) told: Option<usize>,
-    /// What they are shown of what we have; `None`: all of it. The cursor then counts into this.
-    pub(in crate::core) shown: Option<Shown>,
-    /// So many pages of its manifest did not come in time.
-    pub(in crate::core) pages_late: u32,
-}
-
-impl Channel {
-    /// A channel of which nothing is known but its content.
-    pub(in crate::core) fn new(content: ContentId) -> Channel {
-        Channel {
-            content,
-            our_cut: None,
-            theirs: None,
-            their_cut: None,
-            remote: None,
-            told: None,
-            shown: None,
-            refused: false,
-            pages_late: 0,
-            withdrawn: false,
-            opened: false,
-        }
-    }
-
-    /// Whether what the other side has counts for a download in this cut: it is a source, and cuts the content alike.
-    pub(in crate::core) fn counts_for(&self, cut: Option<Geometry>) -> bool {
-        !self.refused && self.their_cut.is_some() && self.their_cut == cut
-    }
-}
-
 /// News of what we have that stand in the outbox.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct ListOut {
@@ -207,8 +157,6 @@ pub(in crate::core) struct Session {
     pub(in crate::core) pace: Option<Duration>,
     /// Channels that were refused here when they were named, and are remembered with their content.
     pub(in crate::core) refused_kept: u32,
-    /// Their numbers to ours.
-    pub(in crate::core) theirs: BTreeMap<u32, u32>,
     /// Catalogue pages the other side asked for.
     pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
     /// One of those is being looked for.
@@ -222,7 +170,6 @@ pub(in crate::core) struct Session {
     pub(in crate::core) payload: Option<Time>,
     pub(in crate::core) identity: Option<Identity>,
     pub(in crate::core) claim: Claim,
-    by_content: BTreeMap<ContentId, u32>,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
     pub(in crate::core) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
@@ -254,8 +201,6 @@ impl Session {
             outgoing: None,
             channels: Channels::new(),
             refused_kept: 0,
-            theirs: BTreeMap::new(),
-            by_content: BTreeMap::new(),
             stale_haves: BTreeSet::new(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
@@ -310,60 +255,12 @@ impl Session {
         self.identity.as_ref().filter(|identity| !identity.guest).map(|identity| identity.peer)
     }
 
-    /// Our channel for a content, if it was named.
-    pub(in crate::core) fn channel_of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
-        let number = self.number_of(content)?;
-        Some((number, self.channels.get(number)?))
-    }
-
-    /// Our channel for a content, to change it.
-    pub(in crate::core) fn channel_of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
-        let number = self.number_of(content)?;
-        Some((number, self.channels.get_mut(number)?))
-    }
-
-    /// Our number for a content. Most connections name one content, and most of the time it is the last.
-    fn number_of(&self, content: &ContentId) -> Option<u32> {
-        match self.channels.last() {
-            // The last channel of a content is its present one.
-            Some((number, last)) if last.content == *content => Some(number),
-            _ => self.by_content.get(content).copied(),
-        }
-    }
-
-    /// Our channel that answers to their number.
-    pub(in crate::core) fn channel_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
-        // Most of the time both sides name contents in the same order.
-        match self.channels.get(theirs) {
-            Some(channel) if channel.theirs == Some(theirs) => Some((theirs, channel)),
-            _ => {
-                let number = *self.theirs.get(&theirs)?;
-                Some((number, self.channels.get(number)?))
-            }
-        }
-    }
-
-    /// Whether a channel of ours was replaced by another for the same content.
-    pub(in crate::core) fn is_former(&self, number: u32, channel: &Channel) -> bool {
-        self.number_of(&channel.content).is_some_and(|current| current != number)
-    }
-
-    /// Makes our next channel, for a content that has none or whose former one is over.
-    pub(in crate::core) fn add_channel(&mut self, content: ContentId) -> u32 {
-        let number = self.channels.push(Channel::new(content));
-        self.by_content.insert(content, number);
-        number
-    }
-
     /// The channel of a content is over: nothing more comes of it, and of it a bit remains. What concerns that channel and is
     /// still on its way is passed over.
     pub(in crate::core) fn end_channel(&mut self, content: &ContentId) {
-        let Some(number) = self.number_of(content) else { return };
-        if let Some(theirs) = self.channels.end(number).and_then(|channel| channel.theirs) {
-            self.theirs.remove(&theirs);
+        if let Some(number) = self.channels.end(content) {
+            self.stale_haves.remove(&number);
         }
-        self.by_content.remove(content);
-        self.stale_haves.remove(&number);
     }
 
     /// Whether a chunk of this content was cancelled that may still come.
@@ -552,53 +449,5 @@ impl Session {
                 Expect::Payload { sink, left: u64::from(len.saturating_sub(*at)) }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connection(dialled: bool) -> Session {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let transport = if dialled { Transport::dialled(addr) } else { Transport::accepted(addr) };
-        Session::new(transport, &Limits::default(), Time::ZERO)
-    }
-
-    #[test]
-    fn that_a_chunk_was_bad_is_said_before_the_end() {
-        let mut connection = connection(true);
-        connection.phase = Phase::Open;
-        let bad = |chunk| Frame::Bad { channel: 0, chunk };
-        connection.push(Frame::Ping);
-        connection.push(bad(1));
-        connection.push(bad(2));
-        let bye = Frame::Bye { reason: "sent bad chunks".into() };
-        connection.begin_closing(Some(bye.clone()));
-        let mut said = Vec::new();
-        [bad(1), bad(2), bye].iter().for_each(|frame| frame::encode(frame, &mut said));
-        assert_eq!(connection.segment(), Segment::Bytes { bytes: &said, span_of: None });
-    }
-
-    #[test]
-    fn a_chunk_is_cut_short_by_closing_without_a_false_promise() {
-        let mut connection = connection(false);
-        let content = ContentId([0; 32]);
-        let out = Outgoing { content, chunk: 0, of: 1, offset: 0, len: 10, sent: 0, began: Time::ZERO };
-        connection.begin_chunk(0, out);
-        assert!(matches!(connection.segment(), Segment::Bytes { span_of: Some(_), .. }));
-        connection.begin_closing(Some(Frame::Ping));
-        assert_eq!(connection.segment(), Segment::Close);
-    }
-
-    #[test]
-    fn a_long_connection_still_knows_what_it_cancelled_last() {
-        let mut connection = connection(false);
-        let content = ContentId([0; 32]);
-        for chunk in 0..1_000 {
-            connection.note_cancelled(content, chunk);
-        }
-        assert!(connection.forget_cancelled(content, 999) && !connection.forget_cancelled(content, 999));
-        assert!(!connection.forget_cancelled(content, 0));
     }
 }

@@ -228,7 +228,8 @@ impl Peer {
         let idle = open
             && !download.flights.is_late_at(conn)
             && connection
-                .channel_of(content)
+                .channels
+                .of(content)
                 .is_some_and(|(_, channel)| channel.counts_for(download.geometry))
             && self.is_to_ask(conn);
         idle.then_some(connection.asked)
@@ -240,7 +241,7 @@ impl Peer {
     }
 
     pub(in crate::core) fn remote_has(&self, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
-        let remote = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        let remote = self.connections.native(conn).and_then(|c| c.channels.of(content)?.1.remote.as_ref());
         remote.is_some_and(|remote| remote.get(chunk))
     }
 
@@ -262,7 +263,7 @@ impl Peer {
         conn: ConnId,
         open: &Bitfield,
     ) -> Option<u32> {
-        let remote = self.connections.native(conn)?.channel_of(content)?.1.remote.as_ref()?;
+        let remote = self.connections.native(conn)?.channels.of(content)?.1.remote.as_ref()?;
         if self.config.topology.is_mesh() && self.config.limits.tactics.rarest_first {
             let download = self.downloader.get(content)?;
             return picker::rarest_first(remote, open, &download.availability, &mut self.rng);
@@ -281,7 +282,7 @@ impl Peer {
         chunk: u32,
         conn: ConnId,
     ) -> bool {
-        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_of(&content)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channels.of(&content)) else {
             return false;
         };
         let Some(len) = self.chunk_len(&content, chunk) else { return false };

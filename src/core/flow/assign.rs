@@ -17,7 +17,7 @@ impl Peer {
             return;
         };
         let (cut, chunks) = (holding.geometry, holding.geometry.chunks());
-        let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content))
         else {
             return;
         };
@@ -89,7 +89,7 @@ impl Peer {
         }
         for show in news {
             let (Show::One(conn, _) | Show::All(conn)) = show;
-            let channel = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content));
+            let channel = self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content));
             let Some(shown) = channel.and_then(|(_, channel)| channel.shown.as_mut()) else { continue };
             match show {
                 Show::One(_, chunk) => shown.add(chunk),

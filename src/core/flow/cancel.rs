@@ -36,7 +36,7 @@ impl Peer {
         self.unseat(now, conn, content);
         let Some(connection) = self.connections.native_mut(conn) else { return };
         let lost = connection.phase == ConnectionPhase::Closing;
-        if let Some((_, channel)) = connection.channel_of_mut(&content) {
+        if let Some((_, channel)) = connection.channels.of_mut(&content) {
             channel.remote = None;
             channel.refused = true;
         }
@@ -73,7 +73,7 @@ impl Peer {
         }
         let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.note_cancelled(content, chunk);
-        if let Some((number, _)) = connection.channel_of(&content) {
+        if let Some((number, _)) = connection.channels.of(&content) {
             self.say(now, conn, Frame::Cancel { channel: number, chunk });
         }
     }

@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use crate::core::channels::Channel;
 use crate::core::door::{ConnId, Event};
 use crate::core::flow::room::KEPT;
 use crate::core::peer::Peer;
-use crate::core::session::{Channel, Phase, Session};
+use crate::core::session::{Phase, Session};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -26,17 +27,17 @@ impl Peer {
         if connection.phase != Phase::Open {
             return;
         }
-        let number = match connection.channel_of(&content) {
+        let number = match connection.channels.of(&content) {
             Some((_, channel)) if channel.withdrawn || channel.refused => {
                 if connection.channels.numbers() >= channels_max {
                     return;
                 }
-                connection.add_channel(content)
+                connection.channels.add(content)
             }
             Some((_, channel)) if channel.opened && (channel.our_cut.is_some() || cut.is_none()) => return,
             Some((number, _)) => number,
             None if connection.channels.numbers() >= channels_max => return,
-            None => connection.add_channel(content),
+            None => connection.channels.add(content),
         };
         if let Some(channel) = connection.channels.get_mut(number) {
             channel.our_cut = cut;
@@ -85,7 +86,8 @@ impl Peer {
             self.look_at_names(content);
             return;
         };
-        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        if let Some((_, channel)) =
+            self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content))
         {
             channel.withdrawn = true;
         }
@@ -98,7 +100,7 @@ impl Peer {
     fn keep_refused(&mut self, conn: ConnId, content: &ContentId) {
         let most = self.config.limits.channels_refused_kept_max;
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        if connection.channel_of(content).is_none_or(|(_, channel)| channel.opened) {
+        if connection.channels.of(content).is_none_or(|(_, channel)| channel.opened) {
             return;
         }
         if connection.refused_kept < most {
@@ -112,7 +114,7 @@ impl Peer {
     fn end_channel(&mut self, conn: ConnId, content: &ContentId) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.end_channel(content);
-        if connection.channel_of(content).is_none() {
+        if connection.channels.of(content).is_none() {
             self.links.unnamed(content, conn);
         }
     }
@@ -120,7 +122,8 @@ impl Peer {
     /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
     pub(in crate::core) fn end_sated_channels(&mut self, now: Time, content: &ContentId) {
         for conn in self.links.on(content).collect::<Vec<_>>() {
-            let channel = self.connections.native(conn).and_then(|connection| connection.channel_of(content));
+            let channel =
+                self.connections.native(conn).and_then(|connection| connection.channels.of(content));
             let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
             let is_agreed = |channel: &Channel| channel.opened && !channel.withdrawn && !channel.refused;
             if channel.is_some_and(|(_, channel)| has_all(channel) && is_agreed(channel)) {
@@ -143,7 +146,7 @@ impl Peer {
         self.open_channel(now, conn, *content);
         let Some(holding) = self.catalogue.get(content) else { return };
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((channel, state)) = connection.channel_of_mut(content) else { return };
+        let Some((channel, state)) = connection.channels.of_mut(content) else { return };
         let Some(cut) = state.our_cut else { return };
         state.told = Some(holding.logged());
         self.say(now, conn, Frame::Have { channel, first: 0, count: cut.chunks() });
@@ -155,7 +158,7 @@ impl Peer {
         if connection.channels.numbers() <= self.config.limits.channels_unused_max {
             return;
         }
-        let Some((_, channel)) = connection.channel_of(content) else { return };
+        let Some((_, channel)) = connection.channels.of(content) else { return };
         let is_agreed = channel.opened && channel.theirs.is_some() && !channel.withdrawn && !channel.refused;
         let is_quiet = !self.uploader.asks_for(conn, content)
             && connection.outgoing.is_none_or(|out| out.content != *content)
@@ -175,7 +178,7 @@ impl Peer {
     fn no_channel_left(&mut self, now: Time, conn: ConnId, content: &ContentId) -> Option<RefuseReason> {
         let limits = &self.config.limits;
         let (most, unused_max) = (limits.channels_open_max, limits.channels_unused_max);
-        let is_open = self.connections.native(conn)?.channel_of(content)?.1.opened;
+        let is_open = self.connections.native(conn)?.channels.of(content)?.1.opened;
         if is_open || self.links.channels() <= most {
             return None;
         }
@@ -211,7 +214,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        if connection.channel_of(&content).is_none() {
+        if connection.channels.of(&content).is_none() {
             return self.close_for_fault(now, conn, "refused what was not named");
         }
         self.unlist(now, conn, content, reason);
@@ -227,7 +230,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((_, channel)) = connection.channel_theirs(theirs) else {
+        let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(now, conn, "withdrew what it did not name");
         };
         let content = channel.content;
@@ -246,7 +249,7 @@ impl Peer {
     ) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(connection) = self.connections.native_mut(conn) else { continue };
-            let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
+            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
             if channel.withdrawn || channel.our_cut.is_none() {
                 continue;
             }
@@ -278,7 +281,7 @@ impl Peer {
         let is_whole = self.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         self.uncount_former(conn, &content);
         let Some(connection) = self.connections.native_mut(conn) else { return Ok(()) };
-        if let Some((number, channel)) = connection.channel_theirs(theirs) {
+        if let Some((number, channel)) = connection.channels.of_theirs(theirs) {
             let again = channel.content == content && channel.their_cut.is_none() && their_cut.is_some();
             if !again {
                 return Err("named a content twice");
@@ -291,7 +294,7 @@ impl Peer {
         if theirs as usize >= channels_max {
             return Err("numbered its channels wrongly");
         }
-        let number = match connection.channel_of(&content) {
+        let number = match connection.channels.of(&content) {
             // What they refused under our number stays refused: it is named to them anew.
             Some((number, channel)) if channel.theirs.is_none() && !channel.refused => number,
             // Of what is whole here, a side that has it whole as well may end the channel, and name it anew when it lost it.
@@ -308,12 +311,11 @@ impl Peer {
                 if connection.channels.numbers() >= channels_max {
                     return Err("named too many contents");
                 }
-                connection.add_channel(content)
+                connection.channels.add(content)
             }
         };
-        connection.theirs.insert(theirs, number);
+        connection.channels.note_theirs(number, theirs);
         if let Some(channel) = connection.channels.get_mut(number) {
-            channel.theirs = Some(theirs);
             channel.their_cut = their_cut;
             channel.refused = false;
         }
@@ -322,11 +324,11 @@ impl Peer {
 
     /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
     fn uncount_former(&mut self, conn: ConnId, content: &ContentId) {
-        let withdrawn = |peer: &Peer| Some(peer.connections.native(conn)?.channel_of(content)?.1.withdrawn);
+        let withdrawn = |peer: &Peer| Some(peer.connections.native(conn)?.channels.of(content)?.1.withdrawn);
         if withdrawn(self) == Some(true) {
             self.count_remote(conn, content, false);
             if let Some((_, channel)) =
-                self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(content))
+                self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(content))
             {
                 channel.remote = None;
             }
@@ -349,7 +351,7 @@ impl Peer {
                 || self.downloader.get(content).is_some_and(|download| download.wants_peers());
             return (!wanted).then_some(self.catalogue.why_gone(content));
         }
-        let told = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.our_cut);
+        let told = self.connections.native(conn).and_then(|c| c.channels.of(content)?.1.our_cut);
         match (their_cut, told.or_else(|| self.cut_to_tell(conn, content))) {
             (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => {
                 Some(RefuseReason::Unknown)
@@ -366,14 +368,14 @@ impl Peer {
         // An owner's peers have to agree, so that they can serve each other.
         let complete = self.catalogue.get(content).is_some_and(|holding| holding.is_complete())
             && self.config.topology.is_mesh();
-        let theirs = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.their_cut);
+        let theirs = self.connections.native(conn).and_then(|c| c.channels.of(content)?.1.their_cut);
         theirs.filter(|_| complete).or(Some(cut))
     }
 
     /// A peer does not hold a content after all.
     fn unlist(&mut self, now: Time, conn: ConnId, content: ContentId, reason: RefuseReason) {
         let Some(connection) = self.connections.native(conn) else { return };
-        if connection.channel_of(&content).is_none_or(|(_, channel)| channel.refused) {
+        if connection.channels.of(&content).is_none_or(|(_, channel)| channel.refused) {
             // Said once is enough.
             return;
         }

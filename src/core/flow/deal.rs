@@ -23,7 +23,7 @@ impl Peer {
         };
         let geometry = holding.geometry;
         let chunks = geometry.chunks();
-        let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content))
         else {
             return;
         };
@@ -42,7 +42,7 @@ impl Peer {
     pub(in crate::core) fn show_dealt(&mut self, now: Time, content: ContentId) {
         let Some(dealer) = self.dealers.get_mut(&content) else { return };
         for (conn, chunk) in dealer.take_news() {
-            let channel = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content));
+            let channel = self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content));
             let Some(shown) = channel.and_then(|(_, channel)| channel.shown.as_mut()) else { continue };
             shown.add(chunk);
             self.note_stale_haves(now, conn, content);
@@ -84,7 +84,7 @@ impl Peer {
     /// Somebody asks to be shown all there is, for want of another source.
     pub(in crate::core) fn on_show(&mut self, now: Time, conn: ConnId, theirs: u32) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((number, channel)) = connection.channel_theirs(theirs) else {
+        let Some((number, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(now, conn, "asked to be shown nothing");
         };
         let content = channel.content;

@@ -22,7 +22,8 @@ impl Peer {
         chunk: u32,
         bytes: u32,
     ) {
-        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channels.of_theirs(theirs))
+        else {
             return self.close_for_fault(now, conn, "sent a chunk of nothing");
         };
         let content = channel.content;
@@ -63,7 +64,7 @@ impl Peer {
             let from = connection.peer_ref();
             // A seed that assigns shows only some of what it has.
             let told = from.id.is_some_and(|peer| self.directory.holds_all(&peer, &content));
-            let remote = connection.channel_of(&content).and_then(|(_, channel)| channel.remote.as_ref());
+            let remote = connection.channels.of(&content).and_then(|(_, channel)| channel.remote.as_ref());
             let from_complete = told || remote.is_some_and(Bitfield::is_full);
             connection.asked = connection.asked.saturating_sub(1);
             let pace = &mut connection.pace;
@@ -110,7 +111,7 @@ impl Peer {
         reason: RefuseReason,
     ) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((_, channel)) = connection.channel_theirs(theirs) else {
+        let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(now, conn, "rejected a chunk of nothing");
         };
         let content = channel.content;
@@ -136,7 +137,7 @@ impl Peer {
         if reason != RefuseReason::Busy {
             self.count_remote(conn, &content, false);
             if let Some((_, channel)) =
-                self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+                self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content))
                 && let Some(remote) = &mut channel.remote
             {
                 remote.clear(chunk);
@@ -167,8 +168,10 @@ impl Peer {
             if download.is_running() {
                 let mut counts = vec![0u16; download.availability.len()];
                 for conn in self.links.on(&content).filter(|conn| self.is_counted(*conn, &content)) {
-                    let remote =
-                        self.connections.native(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+                    let remote = self
+                        .connections
+                        .native(conn)
+                        .and_then(|c| c.channels.of(&content)?.1.remote.as_ref());
                     for chunk in remote.into_iter().flat_map(Bitfield::iter) {
                         let Some(count) = counts.get_mut(chunk as usize) else { continue };
                         *count = count.saturating_add(1);

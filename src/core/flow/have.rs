@@ -1,9 +1,10 @@
 //! Who has which chunks: what others tell, and what they are told.
 
 use crate::core::catalogue::Holding;
+use crate::core::channels::Channel;
 use crate::core::door::ConnId;
 use crate::core::peer::Peer;
-use crate::core::session::{Channel, ListOut, Session};
+use crate::core::session::{ListOut, Session};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -25,7 +26,7 @@ impl Peer {
             });
         }
         let told = self.connections.native(conn).and_then(|connection| {
-            let (_, channel) = connection.channel_theirs(theirs)?;
+            let (_, channel) = connection.channels.of_theirs(theirs)?;
             Some((channel.content, Bitfield::from_bytes(channel.their_cut?.chunks(), bits)?))
         });
         let Some((content, bits)) = told else {
@@ -33,7 +34,8 @@ impl Peer {
         };
         self.count_remote(conn, &content, false);
         let listed = (!self.config.topology.is_mesh()).then(|| bits.iter().collect());
-        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(&content))
+        if let Some((_, channel)) =
+            self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(&content))
         {
             channel.remote = Some(bits);
         }
@@ -43,7 +45,7 @@ impl Peer {
         }
         if self.assigners.contains_key(&content) {
             let remote =
-                self.connections.native(conn).and_then(|c| c.channel_of(&content)?.1.remote.as_ref());
+                self.connections.native(conn).and_then(|c| c.channels.of(&content)?.1.remote.as_ref());
             let had: Vec<u32> = remote.map_or(Vec::new(), |remote| remote.iter().collect());
             self.note_spread(now, conn, content, had);
         }
@@ -56,7 +58,7 @@ impl Peer {
             return self.note_no_haves(conn, theirs, |chunks| first == 0 && count == chunks);
         }
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let told = connection.channel_theirs(theirs).and_then(|(_, channel)| {
+        let told = connection.channels.of_theirs(theirs).and_then(|(_, channel)| {
             let chunks = channel.their_cut?.chunks();
             let end = first.checked_add(count).filter(|end| count > 0 && *end <= chunks)?;
             Some((channel.content, chunks, end))
@@ -67,7 +69,7 @@ impl Peer {
         let lists = !self.config.topology.is_mesh();
         let mut listed = Vec::new();
         let mut again = connection.haves_again;
-        let Some((_, channel)) = connection.channel_of_mut(&content) else { return };
+        let Some((_, channel)) = connection.channels.of_mut(&content) else { return };
         let mut download = self.downloader.get_mut(&content);
         let mut download = download.as_mut().filter(|download| channel.counts_for(download.geometry));
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
@@ -105,9 +107,9 @@ impl Peer {
     /// withdrawn here, or is here whole, or the channel was replaced.
     fn needs_no_haves(&self, conn: ConnId, theirs: u32) -> bool {
         let Some(connection) = self.connections.native(conn) else { return false };
-        let Some((number, channel)) = connection.channel_theirs(theirs) else { return false };
+        let Some((number, channel)) = connection.channels.of_theirs(theirs) else { return false };
         let content = channel.content;
-        if channel.withdrawn || connection.is_former(number, channel) {
+        if channel.withdrawn || connection.channels.is_former(number, channel) {
             return true;
         }
         // Among neighbours who has everything wants to know when the others do.
@@ -125,7 +127,7 @@ impl Peer {
         if connection.channels.numbers() <= self.config.limits.channels_unused_max {
             return;
         }
-        let Some((_, channel)) = connection.channel_theirs(theirs) else { return };
+        let Some((_, channel)) = connection.channels.of_theirs(theirs) else { return };
         if channel.their_cut.is_some_and(|cut| is_all(cut.chunks())) && !channel.withdrawn {
             let content = channel.content;
             self.end_sated_channel(conn, &content);
@@ -136,8 +138,8 @@ impl Peer {
     /// again on the new one.
     pub(in crate::core) fn is_former_channel(&self, conn: ConnId, theirs: u32) -> bool {
         self.connections.native(conn).is_some_and(|connection| {
-            let named = connection.channel_theirs(theirs);
-            named.is_some_and(|(number, channel)| connection.is_former(number, channel))
+            let named = connection.channels.of_theirs(theirs);
+            named.is_some_and(|(number, channel)| connection.channels.is_former(number, channel))
         })
     }
 
@@ -162,7 +164,7 @@ impl Peer {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(holding) = self.catalogue.get(&content) else { return };
             let Some(connection) = self.connections.native(conn) else { continue };
-            let Some((number, channel)) = connection.channel_of(&content) else { continue };
+            let Some((number, channel)) = connection.channels.of(&content) else { continue };
             if connection.stale_haves.contains(&number) && !is_no_news(holding, channel, &[]) {
                 self.wake(now, conn);
             }
@@ -171,7 +173,7 @@ impl Peer {
 
     fn note_stale(&mut self, now: Time, conn: ConnId, content: ContentId) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((number, channel)) = connection.channel_of(&content) else { return };
+        let Some((number, channel)) = connection.channels.of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
         let sated = self.config.topology.is_mesh()
             && channel.told.is_some()
@@ -230,7 +232,7 @@ impl Peer {
         if !self.is_counted(conn, content) {
             return;
         }
-        let remote = self.connections.native(conn).and_then(|c| c.channel_of(content)?.1.remote.as_ref());
+        let remote = self.connections.native(conn).and_then(|c| c.channels.of(content)?.1.remote.as_ref());
         let (Some(remote), Some(download)) = (remote, self.downloader.get_mut(content)) else { return };
         for chunk in remote.iter() {
             if let Some(holders) = download.availability.get_mut(chunk as usize) {
@@ -251,7 +253,7 @@ impl Peer {
 
     /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
     pub(in crate::core) fn is_counted(&self, conn: ConnId, content: &ContentId) -> bool {
-        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channel_of(content)) else {
+        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channels.of(content)) else {
             return false;
         };
         let Some(download) = self.downloader.get(content) else { return false };

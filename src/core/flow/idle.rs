@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use crate::core::channels::Channel;
 use crate::core::door::ConnId;
 use crate::core::peer::Peer;
-use crate::core::session::Channel;
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
@@ -77,7 +77,8 @@ impl Peer {
 
     /// A holder has nothing to send: it is asked for a chunk, beyond the window if need be, or for one that waits elsewhere.
     pub(in crate::core) fn on_idle(&mut self, now: Time, conn: ConnId, theirs: u32) {
-        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((_, channel)) = self.connections.native(conn).and_then(|c| c.channels.of_theirs(theirs))
+        else {
             return self.close_for_fault(now, conn, "offers chunks of nothing");
         };
         let content = channel.content;
@@ -116,7 +117,7 @@ impl Peer {
 
     /// The channel on which a connection is told of a content of which it lacks something that it is shown.
     fn channel_of_lacking(&self, conn: ConnId, content: &ContentId) -> Option<u32> {
-        let (number, channel) = self.connections.native(conn)?.channel_of(content)?;
+        let (number, channel) = self.connections.native(conn)?.channels.of(content)?;
         let holding = self.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;
         let Channel { remote, shown, .. } = channel;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::directory::{By, Heard};
-use crate::core::door::{BrokenWhy, ConnId, Event, Output, PeerRef};
+use crate::core::door::{BrokenWhy, ConnId, Event, Output};
 use crate::core::peer::Peer;
 use crate::core::session::{Identity, Phase, Session};
 use crate::core::timers::Timer;
@@ -16,34 +16,6 @@ use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 pub(super) const SECOND: &str = "a second connection";
 
 impl Peer {
-    /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
-    pub(in crate::core) fn dial(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
-        if self.is_connected(&to) { None } else { self.dial_though_connected(now, to) }
-    }
-
-    /// The same, whoever is connected and says that it listens there.
-    pub(super) fn dial_though_connected(&mut self, now: Time, to: SocketAddr) -> Option<ConnId> {
-        let own = to.port() == self.config.tcp_port && self.config.own_addresses.contains(&to.ip());
-        if own
-            || self.leaving.is_some()
-            || self.links.to_endpoint(&to).is_some()
-            || !self.dialer.may_dial(now, &to)
-            || !self.make_room(now, to.ip())
-        {
-            return None;
-        }
-        let conn = self.connections.dial(to, &self.config.limits, now);
-        self.links.dialled(to, conn);
-        self.timers.set(Timer::Connection(conn), now + self.config.limits.dial_deadline);
-        self.output(Output::Dial { conn, to });
-        Some(conn)
-    }
-
-    /// Whether a connection stands to who listens at this endpoint, whoever dialled.
-    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
-        self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
-    }
-
     pub(in crate::core) fn on_connected(&mut self, now: Time, conn: ConnId) {
         let hello = self.hello();
         let deadline = now + self.config.limits.handshake_deadline;
@@ -305,52 +277,6 @@ impl Peer {
         if connection.is_sending() { heard.min(connection.moved + limits.send_stall_max) } else { heard }
     }
 
-    /// A connection that was dialled is over, whoever ended it: its endpoint is dialled again after a wait, which grows each
-    /// time unless the connection was of use or stood for a while. A hello alone is of no use: whoever greets and closes
-    /// would be dialled for ever.
-    fn note_dial_over(&mut self, now: Time, conn: ConnId, was: Phase) {
-        let Some(connection) = self.connections.native_mut(conn) else { return };
-        let (addr, since) = (connection.transport.addr, connection.since);
-        let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
-        if was == Phase::Dialling || said.is_some() {
-            self.dialer.unanswered(addr);
-            self.test_claims_at(&addr, None);
-        }
-        if was == Phase::Open && now.since(since) >= self.config.limits.redial_forgives {
-            self.dialer.succeeded(&addr);
-        }
-        self.dialer.failed(now, addr);
-        if let Some(said) = said {
-            self.note_stranger(addr, said);
-        }
-        self.note_away(conn);
-    }
-
-    /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
-    /// may be killed, or be full, before it says a word; so that is told when it happens again.
-    fn note_stranger(&mut self, addr: SocketAddr, said: Vec<u8>) {
-        let named = self.config.fixed_peers.contains(&addr)
-            || self.neighbourhood.ends().any(|end| end.addr == addr)
-            || self.pusher.is_for(&addr);
-        let sure = !said.is_empty() || self.dialer.failures(&addr) > 1;
-        if named && sure && self.dialer.note_stranger(addr) {
-            // That it is away is told with it.
-            let ends = self.neighbourhood.ends_mut().filter(|end| end.addr == addr);
-            ends.for_each(|end| end.away = true);
-            self.event(Event::NotAPeer { addr, said });
-        }
-    }
-
-    /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.
-    pub(in crate::core) fn note_use(&mut self, conn: ConnId, from: &PeerRef) {
-        self.dialer.succeeded(&from.addr);
-        if let Some(connection) =
-            self.connections.native(conn).filter(|connection| connection.transport.dialled)
-        {
-            self.dialer.succeeded(&connection.transport.addr);
-        }
-    }
-
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
     fn close_second(&mut self, now: Time, conn: ConnId) {
         if let Some(connection) =
@@ -451,7 +377,7 @@ impl Peer {
         assert_eq!(count, self.links.open(), "one open connection a peer");
         for (conn, connection) in self.connections.natives().filter(|(_, connection)| open(connection)) {
             for channel in connection.channels.iter() {
-                let is_present = connection.channel_of(&channel.content).is_some();
+                let is_present = connection.channels.of(&channel.content).is_some();
                 assert!(
                     !is_present || self.links.on(&channel.content).any(|named| named == conn),
                     "{conn} is indexed"

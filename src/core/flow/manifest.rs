@@ -28,7 +28,7 @@ impl Peer {
         else {
             return;
         };
-        let Some((number, channel)) = connection.channel_of(&content) else { return };
+        let Some((number, channel)) = connection.channels.of(&content) else { return };
         // A manifest proves the unit, not how many units make a chunk. All native holders cut alike; one that does not
         // would lead this peer away from the others. Among neighbours it is the owner's cut that all use.
         let agreed = match self.neighbourhood.cut {
@@ -61,7 +61,7 @@ impl Peer {
         let mut conns: Vec<ConnId> = self.links.on(&content).collect();
         let late = |conn: &ConnId| {
             let connection = self.connections.native(*conn)?;
-            Some((connection.channel_of(&content)?.1.pages_late, connection.asked))
+            Some((connection.channels.of(&content)?.1.pages_late, connection.asked))
         };
         conns.sort_by_key(late);
         for conn in conns {
@@ -86,7 +86,7 @@ impl Peer {
 
     pub(in crate::core) fn on_manifest_page(&mut self, now: Time, conn: ConnId, page: ManifestPage) {
         let channel =
-            self.connections.native(conn).and_then(|connection| connection.channel_theirs(page.channel));
+            self.connections.native(conn).and_then(|connection| connection.channels.of_theirs(page.channel));
         let Some((number, channel)) = channel else {
             return self.close_for_fault(now, conn, "sent a manifest of nothing");
         };
@@ -136,7 +136,7 @@ impl Peer {
 
     pub(in crate::core) fn on_manifest_request(&mut self, now: Time, conn: ConnId, theirs: u32, first: u32) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
-        let Some((number, channel)) = connection.channel_theirs(theirs) else {
+        let Some((number, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(now, conn, "asked for the manifest of nothing");
         };
         if channel.withdrawn || channel.our_cut.is_none() {
@@ -160,7 +160,7 @@ impl Peer {
     ) {
         let Some(connection) = self.connections.native_mut(conn) else { return };
         connection.manifest_job = false;
-        match (page, connection.channel_of_mut(&content)) {
+        match (page, connection.channels.of_mut(&content)) {
             (Some(page), Some(_)) => self.say(now, conn, Frame::ManifestPage(*page)),
             (None, Some((number, channel))) if !channel.withdrawn => {
                 channel.withdrawn = true;

@@ -191,7 +191,7 @@ impl Peer {
         let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
         let is_source = |conn| {
             let Some(connection) = self.connections.native(conn) else { return false };
-            let Some((_, channel)) = connection.channel_of(content) else { return false };
+            let Some((_, channel)) = connection.channels.of(content) else { return false };
             // While it sends something else, it cannot say so.
             !channel.refused && !channel.withdrawn && (channel.opened || connection.incoming.is_some())
         };

@@ -7,6 +7,7 @@ pub(in crate::core) mod channel;
 pub(in crate::core) mod classic;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod deal;
+mod dialling;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;
 mod foreign_push;

@@ -34,7 +34,7 @@ impl Peer {
             let asks = self.uploader.asks_for(conn, &content);
             let Some(connection) = self.connections.native_mut(conn) else { continue };
             let sends = connection.outgoing.is_some_and(|out| out.content == content);
-            let Some((number, channel)) = connection.channel_of_mut(&content) else { continue };
+            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
             let begun = asks || sends || channel.remote.as_ref().is_some_and(|remote| remote.count() > 0);
             if begun || channel.withdrawn || channel.our_cut.is_none() || channel.theirs.is_none() {
                 continue;

@@ -148,7 +148,7 @@ impl Peer {
 
     /// The owner tells how it cuts the content: the download can begin.
     pub(in crate::core) fn on_owner_cut(&mut self, now: Time, conn: ConnId, content: ContentId) {
-        let channel = self.connections.native(conn).and_then(|connection| connection.channel_of(&content));
+        let channel = self.connections.native(conn).and_then(|connection| connection.channels.of(&content));
         let cut = channel.and_then(|(_, channel)| channel.their_cut);
         let Topology::Neighbours(Place::Peer { stall, .. }) = self.config.topology else { return };
         let expected = self.neighbourhood.content == Some(content) && self.neighbourhood.cut.is_none();
@@ -213,7 +213,7 @@ impl Peer {
             return;
         }
         let Some(connection) = self.connections.native(conn) else { return };
-        let Some((_, channel)) = connection.channel_of(&content) else { return };
+        let Some((_, channel)) = connection.channels.of(&content) else { return };
         let Some(remote) = &channel.remote else { return };
         let (have, of, whole) = (remote.count(), remote.len(), remote.is_full());
         let from = connection.peer_ref();
@@ -232,7 +232,7 @@ impl Peer {
     pub(in crate::core) fn note_empty(&mut self, conn: ConnId, content: &ContentId) {
         let Some(connection) = self.connections.native(conn) else { return };
         let empty = |cut: Geometry| cut.chunks() == 0;
-        let channel = connection.channel_of(content);
+        let channel = connection.channels.of(content);
         if channel.is_some_and(|(_, channel)| channel.their_cut.is_some_and(empty))
             && let PeerRef { id: Some(peer), addr, .. } = connection.peer_ref()
         {
@@ -251,7 +251,7 @@ impl Peer {
         });
         let owner = self.neighbourhood.owner.as_ref().and_then(|end| self.links.to_peer(&end.peer?));
         let Some(conn) = owner.filter(|_| idle) else { return };
-        let Some((number, channel)) = self.connections.native(conn).and_then(|c| c.channel_of(&content))
+        let Some((number, channel)) = self.connections.native(conn).and_then(|c| c.channels.of(&content))
         else {
             return;
         };
@@ -269,7 +269,7 @@ impl Peer {
         let end = |end: &End| {
             let conn = end.peer.and_then(|peer| self.links.to_peer(&peer));
             let content = self.neighbourhood.content;
-            let channel = conn.and_then(|conn| self.connections.native(conn)?.channel_of(&content?));
+            let channel = conn.and_then(|conn| self.connections.native(conn)?.channels.of(&content?));
             EndStatus {
                 addr: end.addr,
                 peer: end.peer,
@@ -306,7 +306,7 @@ impl Peer {
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
     fn name_content(&mut self, now: Time, conn: ConnId) {
         let Some(content) = self.neighbourhood.content else { return };
-        let named = |peer: &Peer| Some(peer.connections.native(conn)?.channel_of(&content)?.1.opened);
+        let named = |peer: &Peer| Some(peer.connections.native(conn)?.channels.of(&content)?.1.opened);
         if named(self) != Some(true) {
             self.open_channel(now, conn, content);
         }

@@ -98,7 +98,7 @@ impl Peer {
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
     fn recall(&mut self, now: Time, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
-        let channel = self.connections.native(from).and_then(|connection| connection.channel_of(&content));
+        let channel = self.connections.native(from).and_then(|connection| connection.channels.of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
         };

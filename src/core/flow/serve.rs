@@ -96,7 +96,8 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_request(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, channel)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs))
+        let Some((number, channel)) =
+            self.connections.native(conn).and_then(|c| c.channels.of_theirs(theirs))
         else {
             return self.close_for_fault(now, conn, "asked for a chunk of nothing");
         };
@@ -138,7 +139,8 @@ impl Peer {
     }
 
     pub(in crate::core) fn on_cancel(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channels.of_theirs(theirs))
+        else {
             return self.close_for_fault(now, conn, "cancelled a chunk of nothing");
         };
         self.uploader.cancel(conn, number, chunk);
@@ -147,7 +149,8 @@ impl Peer {
 
     /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
     pub(in crate::core) fn on_recall(&mut self, now: Time, conn: ConnId, theirs: u32, chunk: u32) {
-        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channel_theirs(theirs)) else {
+        let Some((number, _)) = self.connections.native(conn).and_then(|c| c.channels.of_theirs(theirs))
+        else {
             return self.close_for_fault(now, conn, "recalled a chunk of nothing");
         };
         if self.uploader.cancel(conn, number, chunk) {
@@ -168,7 +171,7 @@ impl Peer {
         if connection.bad_claims > BAD_CLAIMS_MAX {
             return self.close_for_fault(now, conn, "finds too many chunks bad");
         }
-        let Some((_, channel)) = connection.channel_theirs(theirs) else {
+        let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(now, conn, "found a chunk of nothing bad");
         };
         let content = channel.content;
@@ -195,7 +198,7 @@ impl Peer {
         let reason = reason_of(why);
         let Some(connection) = self.connections.native_mut(conn) else { return };
         let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };
-        let channel = connection.channel_of(&content).map(|(number, _)| number);
+        let channel = connection.channels.of(&content).map(|(number, _)| number);
         match (connection.take_back_chunk(), channel) {
             (Some(_), Some(channel)) => {
                 self.uploader.end_turn(conn);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::core::channels::Channel;
 use crate::core::circles::Circles;
 use crate::core::door::ConnId;
 use crate::core::downloader::Phase;
 use crate::core::peer::Peer;
-use crate::core::session::Channel;
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
@@ -194,7 +194,7 @@ impl Peer {
 
     /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
     fn is_neighbour(&self, conn: ConnId, content: &ContentId) -> bool {
-        let channel = self.connections.native(conn).and_then(|connection| connection.channel_of(content));
+        let channel = self.connections.native(conn).and_then(|connection| connection.channels.of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
             return false;
         };
@@ -220,7 +220,7 @@ impl Peer {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel =
-                self.connections.native(conn).and_then(|connection| connection.channel_of(&content));
+                self.connections.native(conn).and_then(|connection| connection.channels.of(&content));
             let named = channel.is_some_and(|(_, channel)| stands(channel));
             // Who only looks for it, too, and refused it names it as soon as it knows it.
             let named = named || (channel.is_some() && !self.directory.is_holder(peer, &content));

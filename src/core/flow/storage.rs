@@ -200,7 +200,7 @@ impl Peer {
             let from = storing.from;
             self.event(Event::ChunkMissed { content, chunk, from: from.clone(), why: "hash-mismatch" });
             let number =
-                self.connections.native(storing.conn).and_then(|c| c.channel_of(&content)).map(|(n, _)| n);
+                self.connections.native(storing.conn).and_then(|c| c.channels.of(&content)).map(|(n, _)| n);
             if let Some(channel) = number {
                 self.say(now, storing.conn, Frame::Bad { channel, chunk });
             }

@@ -122,7 +122,7 @@ impl Peer {
     fn tell_seekers(&mut self, now: Time, content: ContentId) {
         let has_all = |conn: &ConnId| {
             let channel =
-                self.connections.native(*conn).and_then(|connection| connection.channel_of(&content));
+                self.connections.native(*conn).and_then(|connection| connection.channels.of(&content));
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))
         };
         for conn in self.links.on(&content).filter(|conn| !has_all(conn)).collect::<Vec<_>>() {
@@ -132,7 +132,7 @@ impl Peer {
 
     /// A source did not give what proves a content.
     pub(in crate::core) fn note_pages_late(&mut self, conn: ConnId, content: &ContentId) {
-        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channel_of_mut(content))
+        if let Some((_, channel)) = self.connections.native_mut(conn).and_then(|c| c.channels.of_mut(content))
         {
             channel.pages_late = channel.pages_late.saturating_add(1);
         }
