@@ -55,6 +55,8 @@ fn chunkcast(args: &[impl AsRef<OsStr>]) -> Command {
     }
     // Who runs the tests on a desktop is not to be shown what they make fail.
     command.env("CHUNKCAST_DIALOG", "never");
+    // A command that is not refused, as it should be, must not reach beyond this machine.
+    command.env("CHUNKCAST_BROADCAST", "127.255.255.255");
     command
 }
 
@@ -111,6 +113,84 @@ fn every_command_has_help() {
         }
     }
     assert!(text(&run(&["--version"], 0).stdout).starts_with("chunkcast 0."));
+}
+
+#[test]
+fn short_help_has_the_flags_of_the_command_alone_and_points_to_the_others() {
+    let programs =
+        ["announce", "discover", "upload", "download", "peer"].map(|program| vec!["classic", program]);
+    let ring = ["owner", "peer"].map(|program| vec!["ring", program]);
+    let commands = COMMANDS.map(|command| vec![command]);
+    for mut args in commands.into_iter().chain(programs).chain(ring) {
+        let long = format!("chunkcast {} --help", args.join(" "));
+        args.push("-h");
+        let help = text(&run(&args, 0).stdout);
+        let pointers = help.lines().filter(|line| line.ends_with(&long)).count();
+        assert_eq!(pointers, 1, "{args:?}: {help}");
+        for flag in [
+            "      --port <PORT>",
+            "      --announce-interval",
+            "      --state-dir",
+            "      --dialog",
+            "--quiet  ",
+        ] {
+            assert!(!help.contains(flag), "{args:?} has {flag}: {help}");
+        }
+        args.pop();
+        args.push("--help");
+        let help = text(&run(&args, 0).stdout);
+        assert!(help.contains("--state-dir") && !help.lines().any(|line| line.ends_with(&long)), "{help}");
+    }
+    let help = text(&run(&["get", "-h"], 0).stdout);
+    assert!(help.contains("--stall") && help.contains("Examples:"), "{help}");
+}
+
+#[test]
+fn commands_without_network_have_no_flags_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let abc = folder.path().join("abc");
+    fs::write(&abc, "abc").unwrap();
+    let state = ["--state-dir", word(folder.path())];
+    for args in [
+        &["hash", word(&abc)][..],
+        &["verify", word(&abc), ID_OF_ABC],
+        &["log", state[0], state[1]],
+        &["man"],
+        &["completions", "bash"],
+        &["simulate", "--peers", "2", "--size", "1MiB"],
+    ] {
+        run(args, 0);
+        let help = text(&run(&[args[0], "--help"], 0).stdout);
+        for flag in [
+            &["--port", "9000"][..],
+            &["--bind", "127.0.0.1"],
+            &["--iface", "lo"],
+            &["--broadcast", "127.255.255.255"],
+            &["--no-broadcast"],
+            &["--no-http"],
+            &["--announce-interval", "5s"],
+            &["--peer", "127.0.0.1"],
+            &["--name", "me"],
+        ] {
+            // These two are filters of the log.
+            if args[0] == "log" && ["--peer", "--name"].contains(&flag[0]) {
+                continue;
+            }
+            let has_it = help.lines().any(|line| line.split_whitespace().next() == Some(flag[0]));
+            assert!(!has_it, "{}: {help}", args[0]);
+            for args in [[args, flag].concat(), [flag, args].concat()] {
+                let output = run(&args, 2);
+                let said = text(&output.stderr);
+                assert!(output.stdout.is_empty(), "{output:?}");
+                assert!(said.contains(flag[0]) && said.contains("no network"), "{args:?}: {said}");
+            }
+        }
+        assert!(help.contains("--state-dir") && help.contains("--json"), "{help}");
+        // The environment is that of other commands too.
+        let mut command = chunkcast(args);
+        let output = command.env("CHUNKCAST_PORT", "9000").env("CHUNKCAST_PEER", "h").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
 }
 
 #[test]
