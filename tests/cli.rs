@@ -194,6 +194,37 @@ fn commands_without_network_have_no_flags_of_it() {
 }
 
 #[test]
+fn a_value_that_cannot_be_read_is_blamed_on_what_gave_it() {
+    let said = |args: &[&str], vars: &[(&str, &str)]| {
+        let output = chunkcast(args).envs(vars.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        text(&output.stderr)
+    };
+    for (name, flag, value) in [
+        ("CHUNKCAST_PORT", "--port", "abc"),
+        ("CHUNKCAST_PORT", "--port", "70000"),
+        ("CHUNKCAST_BIND", "--bind", "nowhere"),
+        ("CHUNKCAST_ANNOUNCE_INTERVAL", "--announce-interval", "5"),
+        ("CHUNKCAST_JSON", "--json", "xml"),
+        ("CHUNKCAST_DIALOG", "--dialog", "perhaps"),
+    ] {
+        let from_variable = said(&["ls"], &[(name, value)]);
+        let first = from_variable.lines().next().unwrap();
+        assert!(first.contains(name) && first.contains(value), "{from_variable}");
+        assert!(!first.contains(&format!("'{flag}")) && !first.contains("--peer"), "{from_variable}");
+        // The flag goes over the variable, also where both are wrong.
+        let typed = format!("{flag}={value}");
+        for vars in [&[][..], &[(name, "wrong too")], &[(name, value)]] {
+            let from_flag = said(&["ls", &typed], vars);
+            let first = from_flag.lines().next().unwrap();
+            assert!(first.contains(flag) && !first.contains(name), "{from_flag}");
+        }
+    }
+    let said = said(&["ls", "--port", "abc"], &[]);
+    assert!(said.contains("a port is a number from 1 to 65535"), "{said}");
+}
+
+#[test]
 fn a_command_of_commands_without_one_shows_its_own_help() {
     let output = run(&["classic"], 2);
     let help = text(&output.stderr);

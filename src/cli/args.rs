@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, StyledStr};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -86,7 +86,7 @@ pub(crate) enum Action {
 pub(crate) struct Global {
     /// Discovery port (UDP), shared by all peers; for TCP it is preferred, else one of the next 16
     #[arg(long, global = true, value_name = "PORT", env = "CHUNKCAST_PORT", hide_env = true, hide_short_help = true, help_heading = NETWORK,
-          default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+          default_value_t = DEFAULT_PORT, value_parser = parse_port)]
     pub(crate) port: u16,
     /// Bind TCP and the senders to this address of this host
     #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BIND", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
@@ -225,7 +225,8 @@ fn without(command: Command, flags: &[Arg]) -> Command {
 
 /// Reads the arguments.
 pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(args)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let matches = command().try_get_matches_from(&args).map_err(|error| blamed(error, &args))?;
     let typed = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
     let mut cli = Cli::from_arg_matches(&matches)?;
     if WITHOUT_NETWORK.contains(&cli.action.name()) {
@@ -243,6 +244,35 @@ pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli,
     Ok(cli)
 }
 
+/// An error about a value, blamed on the variable where that gave it and not the flag.
+fn blamed(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let of = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let what = |error: &clap::Error| {
+        [ContextKind::InvalidArg, ContextKind::InvalidValue].map(|kind| of(error, kind))
+    };
+    let [Some(flag), Some(_)] = what(&error) else { return error };
+    let mut program = command();
+    program.build();
+    let given_by = |arg: &&Arg| {
+        arg.to_string() == flag && arg.get_env().is_some_and(|name| std::env::var_os(name).is_some())
+    };
+    let Some(arg) = program.get_arguments().find(given_by) else { return error };
+    let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // The flag goes over the variable: what is still wrong without variables was typed.
+    let typed = without_variables(command()).try_get_matches_from(args);
+    if typed.err().is_none_or(|other| what(&other) != what(&error)) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+fn without_variables(command: Command) -> Command {
+    command.mut_args(|arg| arg.env(None::<&str>)).mut_subcommands(without_variables)
+}
+
 /// Refuses flags of the network that were typed for a command without one.
 fn refused(name: &str, typed: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
     let mut program = command();
@@ -253,6 +283,11 @@ fn refused(name: &str, typed: impl Fn(&str) -> bool) -> Result<(), clap::Error> 
     let Some(flag) = given else { return Ok(()) };
     let why = format!("'{name}' uses no network, so it does not take '--{flag}'; leave that out");
     Err(command.error(ErrorKind::UnknownArgument, why))
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 impl Action {
