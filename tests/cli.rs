@@ -207,6 +207,7 @@ fn a_value_that_cannot_be_read_is_blamed_on_what_gave_it() {
         ("CHUNKCAST_ANNOUNCE_INTERVAL", "--announce-interval", "5"),
         ("CHUNKCAST_JSON", "--json", "xml"),
         ("CHUNKCAST_DIALOG", "--dialog", "perhaps"),
+        ("CHUNKCAST_PEER", "--peer", "[::1]:9000"),
     ] {
         let from_variable = said(&["ls"], &[(name, value)]);
         let first = from_variable.lines().next().unwrap();
@@ -222,6 +223,20 @@ fn a_value_that_cannot_be_read_is_blamed_on_what_gave_it() {
     }
     let said = said(&["ls", "--port", "abc"], &[]);
     assert!(said.contains("a port is a number from 1 to 65535"), "{said}");
+}
+
+#[test]
+fn a_peer_by_an_ipv6_address_is_usage() {
+    for peer in ["::1", "[::1]", "[::1]:9000", "127.0.0.1,[fe80::1]:9000"] {
+        for args in
+            [&["ls", "--peer", peer][..], &["get", "x", "--peer", peer], &["--peer", peer, "share", "x"]]
+        {
+            let output = run(args, 2);
+            let said = text(&output.stderr);
+            assert!(output.stdout.is_empty(), "{output:?}");
+            assert!(said.contains("--peer") && said.contains("IPv4"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -111,6 +111,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true, hide_short_help = true,
           help_heading = NETWORK, value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
+    /// What gave the peers: the flag, or its variable.
+    #[arg(skip = "--peer")]
+    pub(crate) peer_from: &'static str,
     /// Your name, as others see it [default: this host's name]
     #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
     pub(crate) name: Option<String>,
@@ -231,6 +234,11 @@ pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli,
     let mut cli = Cli::from_arg_matches(&matches)?;
     if WITHOUT_NETWORK.contains(&cli.action.name()) {
         refused(cli.action.name(), typed)?;
+    } else {
+        if !typed("peer") {
+            cli.global.peer_from = "CHUNKCAST_PEER";
+        }
+        over_ipv4(&cli.global)?;
     }
     // `log` uses two global flags as filters; what the environment says about the network filters nothing.
     if let Action::Log(filter) = &mut cli.action {
@@ -283,6 +291,22 @@ fn refused(name: &str, typed: impl Fn(&str) -> bool) -> Result<(), clap::Error> 
     let Some(flag) = given else { return Ok(()) };
     let why = format!("'{name}' uses no network, so it does not take '--{flag}'; leave that out");
     Err(command.error(ErrorKind::UnknownArgument, why))
+}
+
+/// Refuses peers by addresses that nothing here reaches.
+fn over_ipv4(global: &Global) -> Result<(), clap::Error> {
+    let Some(peer) = global.peer.iter().find(|peer| is_ipv6(peer)) else { return Ok(()) };
+    let (from, shown) = (global.peer_from, peer.escape_debug());
+    let why = format!(
+        "{from} names {shown}, an IPv6 address, and peers are reached over IPv4 alone\n\n  \
+         tip: name the peer's host or its IPv4 address, for example 192.168.1.27"
+    );
+    Err(command().error(ErrorKind::ValueValidation, why))
+}
+
+/// Whether an endpoint is written with an IPv6 address: `HOST:PORT` has one colon.
+fn is_ipv6(text: &str) -> bool {
+    text.matches(':').count() > 1
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
@@ -425,6 +449,7 @@ mod tests {
             "verify x abcd",
             "ls --announce-interval 0",
             "ls --broadcast lan",
+            "ls --peer [::1]:9",
             "hash x --port 9",
             "log --bind 127.0.0.1",
             "classic",
