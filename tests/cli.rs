@@ -357,6 +357,35 @@ fn verify_tells_whether_a_file_is_that_content() {
 }
 
 #[test]
+fn verify_takes_the_beginning_of_an_id_as_get_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let abc = folder.path().join("abc");
+    fs::write(&abc, "abc").unwrap();
+    for id in [&ID_OF_ABC[..8], &ID_OF_ABC[..63], ID_OF_ABC, &ID_OF_ABC[..8].to_uppercase()] {
+        let output = run(&["verify", word(&abc), &format!("id:{id}")], 0);
+        let said = text(&output.stdout);
+        assert!(said.contains("is that content"), "{said}");
+        let lines = json(&run(&["verify", "--json", word(&abc), &format!("id:{id}")], 0));
+        assert_eq!((&lines[0]["t"], &lines[0]["id"]), (&"done".into(), &ID_OF_ABC.into()));
+    }
+    // The beginning of another id, however short.
+    for id in ["0", &ID_OF_NOTHING[..8], &ID_OF_NOTHING[..63]] {
+        let said = text(&run(&["verify", word(&abc), &format!("id:{id}")], 6).stderr);
+        assert!(said.contains("is not that content") && said.contains(ID_OF_ABC), "{said}");
+        assert!(said.contains(&format!("chunkcast get id:{id}")), "{said}");
+    }
+    // Too short to say which content is meant.
+    for id in ["6", &ID_OF_ABC[..7]] {
+        let said = text(&run(&["verify", word(&abc), &format!("id:{id}")], 8).stderr);
+        assert!(said.contains("8 digits") && said.contains(ID_OF_ABC), "{said}");
+    }
+    for id in ["id:", "id:xyz", "abc", "6437b3ac", "*"] {
+        let said = text(&run(&["verify", word(&abc), id], 2).stderr);
+        assert!(said.contains("id:") && said.contains("hexadecimal digits"), "{said}");
+    }
+}
+
+#[test]
 fn the_log_is_printed_and_filtered() {
     let folder = tempfile::tempdir().unwrap();
     let state = word(folder.path());
