@@ -111,10 +111,14 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
+    let is_new = !args.dir.exists();
     if let Err(fault) = run.open_target() {
         run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
         run.leave(|_, _| {});
         return Outcome::of(Exit::of_fault(&fault));
+    }
+    if is_new {
+        run.out.note(&format!("created the folder {}", crate::types::name::quoted(&args.dir.to_string_lossy())));
     }
     let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
     downloads.advise(SENT_AGAIN);

@@ -48,6 +48,23 @@ pub(crate) fn source(lan: &Lan, name: &str, bytes: u64, seed: u64) -> PathBuf {
 }
 
 #[test]
+fn a_receiver_says_that_it_made_its_folder() {
+    let lan = Lan::new();
+    let folder = lan.path("in box");
+    let said = || {
+        let args = ["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()];
+        let mut receiver = lan.launch("receiver", &args).start();
+        receiver.wait_stderr(&["receiving into"]);
+        receiver.interrupt().expect(0).stderr
+    };
+    let made = format!("created the folder \"{}\"", folder.display());
+    let first = said();
+    assert!(first.lines().any(|line| line == made), "{first}");
+    let second = said();
+    assert!(!second.contains("created"), "{second}");
+}
+
+#[test]
 fn a_file_is_sent_verified_and_told_on_both_sides() {
     let lan = Lan::new();
     let path = source(&lan, "notes.pdf", 3 * MIB, 500);
