@@ -240,6 +240,35 @@ fn a_peer_by_an_ipv6_address_is_usage() {
 }
 
 #[test]
+fn names_in_sentences_are_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my \"own\" file");
+    fs::write(&file, "abc").unwrap();
+    let quoted = format!("\"{}\"", word(&file).replace('"', "\\\""));
+    let state = ["--state-dir", word(folder.path())];
+    for (args, exit) in [
+        (&["verify", word(&file), ID_OF_ABC][..], 0),
+        (&["verify", word(&file), ID_OF_NOTHING], 6),
+        (&["serve", word(&file)], 2),
+        (&["ring", "owner", word(folder.path()), "--listen", "7200"], 2),
+    ] {
+        let output = run(args, exit);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        let name = if exit == 2 && args[0] == "ring" {
+            format!("\"{}\"", word(folder.path()))
+        } else {
+            quoted.clone()
+        };
+        assert!(said.contains(&name), "{args:?}: {said}");
+    }
+    let said = text(&run(&["log", state[0], state[1]], 0).stderr);
+    assert!(said.contains(&format!("\"{}\"", word(&folder.path().join("transfers.log")))), "{said}");
+    let said = text(&run(&["get", "a", "b", "-o", "my file"], 2).stderr);
+    assert!(said.contains("-o 'my file': several files cannot become one file"), "{said}");
+    assert!(said.contains("to make a folder: -o 'my file/'"), "{said}");
+}
+
+#[test]
 fn a_command_of_commands_without_one_shows_its_own_help() {
     let output = run(&["classic"], 2);
     let help = text(&output.stderr);

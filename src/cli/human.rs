@@ -1,11 +1,12 @@
 //! Numbers, names and tables for people.
 
+use std::path::Path;
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::core::PeerRef;
-use crate::types::name::printable;
+use crate::types::name::{self, printable};
 
 /// The most columns a name from the network takes in a sentence.
 const LABEL_COLUMNS_MAX: usize = 72;
@@ -86,6 +87,16 @@ pub(crate) fn percent(part: u64, whole: u64) -> u64 {
 /// Text from the network: escaped, and shortened in the middle.
 pub(crate) fn label(text: &str) -> String {
     shortened(&printable(text), LABEL_COLUMNS_MAX)
+}
+
+/// A name or a pattern of somebody's in a sentence, told from it by quotes: escaped, and shortened in the middle.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", label(text).replace('"', "\\\""))
+}
+
+/// A path of this machine in a sentence: quoted and escaped, in full.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    name::quoted(&path.to_string_lossy())
 }
 
 /// A peer: its user name and address, or its address alone.
@@ -213,6 +224,9 @@ mod tests {
         assert_eq!(width(&long), LABEL_COLUMNS_MAX);
         assert!(long.ends_with(".mkv"));
         assert_eq!(shortened("漢字漢字漢字", 7), "漢…字");
+        assert_eq!(quoted("a \"b\"\n"), r#""a \"b\"\n""#);
+        assert_eq!(width(&quoted(&"x".repeat(500))), LABEL_COLUMNS_MAX + 2);
+        assert_eq!(quoted_path(Path::new("in \"box\"")), r#""in \"box\"""#);
     }
 
     #[test]

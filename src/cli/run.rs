@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
     pub(crate) fn reading(&self) -> Option<String> {
         let (name, done, size) = self.reactor.hashing()?;
         let (percent, size) = (human::percent(done, size), human::size(size));
-        Some(format!("reading \"{}\": {percent} % of {size}", human::label(&name)))
+        Some(format!("reading {}: {percent} % of {size}", human::quoted(&name)))
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.

@@ -62,7 +62,7 @@ impl AskedId {
 }
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
-    let shown = printable(&args.path.to_string_lossy());
+    let shown = human::quoted_path(&args.path);
     let (id, bytes) = match hash::hashed(&args.path, out) {
         Ok(hashed) => hashed,
         Err(fault) => {

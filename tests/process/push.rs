@@ -335,12 +335,12 @@ fn at_a_terminal_it_is_asked_about() {
     receiver.wait_stdout("receiving into");
 
     let first = send(&lan, &paths[0], &["receiver"]).start();
-    receiver.wait_stdout("sends 0.txt");
+    receiver.wait_stdout("sends \"0.txt\"");
     typed.write_all(b"perhaps\nd\n").unwrap();
     first.end().expect(9);
 
     let mut gone = send(&lan, &paths[1], &["receiver"]).start();
-    receiver.wait_stdout("sends 1.txt");
+    receiver.wait_stdout("sends \"1.txt\"");
     gone.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
     gone.signal(Signal::INT);
     gone.end().expect(130);
