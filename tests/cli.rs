@@ -55,6 +55,8 @@ fn chunkcast(args: &[impl AsRef<OsStr>]) -> Command {
     }
     // Who runs the tests on a desktop is not to be shown what they make fail.
     command.env("CHUNKCAST_DIALOG", "never");
+    // A command that is not refused, as it should be, must not reach beyond this machine.
+    command.env("CHUNKCAST_BROADCAST", "127.255.255.255");
     command
 }
 
@@ -111,6 +113,159 @@ fn every_command_has_help() {
         }
     }
     assert!(text(&run(&["--version"], 0).stdout).starts_with("chunkcast 0."));
+}
+
+#[test]
+fn short_help_has_the_flags_of_the_command_alone_and_points_to_the_others() {
+    let programs =
+        ["announce", "discover", "upload", "download", "peer"].map(|program| vec!["classic", program]);
+    let ring = ["owner", "peer"].map(|program| vec!["ring", program]);
+    let commands = COMMANDS.map(|command| vec![command]);
+    for mut args in commands.into_iter().chain(programs).chain(ring) {
+        let long = format!("chunkcast {} --help", args.join(" "));
+        args.push("-h");
+        let help = text(&run(&args, 0).stdout);
+        let pointers = help.lines().filter(|line| line.ends_with(&long)).count();
+        assert_eq!(pointers, 1, "{args:?}: {help}");
+        for flag in [
+            "      --port <PORT>",
+            "      --announce-interval",
+            "      --state-dir",
+            "      --dialog",
+            "--quiet  ",
+        ] {
+            assert!(!help.contains(flag), "{args:?} has {flag}: {help}");
+        }
+        args.pop();
+        args.push("--help");
+        let help = text(&run(&args, 0).stdout);
+        assert!(help.contains("--state-dir") && !help.lines().any(|line| line.ends_with(&long)), "{help}");
+    }
+    let help = text(&run(&["get", "-h"], 0).stdout);
+    assert!(help.contains("--stall") && help.contains("Examples:"), "{help}");
+}
+
+#[test]
+fn commands_without_network_have_no_flags_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let abc = folder.path().join("abc");
+    fs::write(&abc, "abc").unwrap();
+    let state = ["--state-dir", word(folder.path())];
+    for args in [
+        &["hash", word(&abc)][..],
+        &["verify", word(&abc), ID_OF_ABC],
+        &["log", state[0], state[1]],
+        &["man"],
+        &["completions", "bash"],
+        &["simulate", "--peers", "2", "--size", "1MiB"],
+    ] {
+        run(args, 0);
+        let help = text(&run(&[args[0], "--help"], 0).stdout);
+        for flag in [
+            &["--port", "9000"][..],
+            &["--bind", "127.0.0.1"],
+            &["--iface", "lo"],
+            &["--broadcast", "127.255.255.255"],
+            &["--no-broadcast"],
+            &["--no-http"],
+            &["--announce-interval", "5s"],
+            &["--peer", "127.0.0.1"],
+            &["--name", "me"],
+        ] {
+            // These two are filters of the log.
+            if args[0] == "log" && ["--peer", "--name"].contains(&flag[0]) {
+                continue;
+            }
+            let has_it = help.lines().any(|line| line.split_whitespace().next() == Some(flag[0]));
+            assert!(!has_it, "{}: {help}", args[0]);
+            for args in [[args, flag].concat(), [flag, args].concat()] {
+                let output = run(&args, 2);
+                let said = text(&output.stderr);
+                assert!(output.stdout.is_empty(), "{output:?}");
+                assert!(said.contains(flag[0]) && said.contains("no network"), "{args:?}: {said}");
+            }
+        }
+        assert!(help.contains("--state-dir") && help.contains("--json"), "{help}");
+        // The environment is that of other commands too.
+        let mut command = chunkcast(args);
+        let output = command.env("CHUNKCAST_PORT", "9000").env("CHUNKCAST_PEER", "h").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_blamed_on_what_gave_it() {
+    let said = |args: &[&str], vars: &[(&str, &str)]| {
+        let output = chunkcast(args).envs(vars.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        text(&output.stderr)
+    };
+    for (name, flag, value) in [
+        ("CHUNKCAST_PORT", "--port", "abc"),
+        ("CHUNKCAST_PORT", "--port", "70000"),
+        ("CHUNKCAST_BIND", "--bind", "nowhere"),
+        ("CHUNKCAST_ANNOUNCE_INTERVAL", "--announce-interval", "5"),
+        ("CHUNKCAST_JSON", "--json", "xml"),
+        ("CHUNKCAST_DIALOG", "--dialog", "perhaps"),
+        ("CHUNKCAST_PEER", "--peer", "[::1]:9000"),
+    ] {
+        let from_variable = said(&["ls"], &[(name, value)]);
+        let first = from_variable.lines().next().unwrap();
+        assert!(first.contains(name) && first.contains(value), "{from_variable}");
+        assert!(!first.contains(&format!("'{flag}")) && !first.contains("--peer"), "{from_variable}");
+        // The flag goes over the variable, also where both are wrong.
+        let typed = format!("{flag}={value}");
+        for vars in [&[][..], &[(name, "wrong too")], &[(name, value)]] {
+            let from_flag = said(&["ls", &typed], vars);
+            let first = from_flag.lines().next().unwrap();
+            assert!(first.contains(flag) && !first.contains(name), "{from_flag}");
+        }
+    }
+    let said = said(&["ls", "--port", "abc"], &[]);
+    assert!(said.contains("a port is a number from 1 to 65535"), "{said}");
+}
+
+#[test]
+fn a_peer_by_an_ipv6_address_is_usage() {
+    for peer in ["::1", "[::1]", "[::1]:9000", "127.0.0.1,[fe80::1]:9000"] {
+        for args in
+            [&["ls", "--peer", peer][..], &["get", "x", "--peer", peer], &["--peer", peer, "share", "x"]]
+        {
+            let output = run(args, 2);
+            let said = text(&output.stderr);
+            assert!(output.stdout.is_empty(), "{output:?}");
+            assert!(said.contains("--peer") && said.contains("IPv4"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn names_in_sentences_are_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my \"own\" file");
+    fs::write(&file, "abc").unwrap();
+    let quoted = format!("\"{}\"", word(&file).replace('"', "\\\""));
+    let state = ["--state-dir", word(folder.path())];
+    for (args, exit) in [
+        (&["verify", word(&file), ID_OF_ABC][..], 0),
+        (&["verify", word(&file), ID_OF_NOTHING], 6),
+        (&["serve", word(&file)], 2),
+        (&["ring", "owner", word(folder.path()), "--listen", "7200"], 2),
+    ] {
+        let output = run(args, exit);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        let name = if exit == 2 && args[0] == "ring" {
+            format!("\"{}\"", word(folder.path()))
+        } else {
+            quoted.clone()
+        };
+        assert!(said.contains(&name), "{args:?}: {said}");
+    }
+    let said = text(&run(&["log", state[0], state[1]], 0).stderr);
+    assert!(said.contains(&format!("\"{}\"", word(&folder.path().join("transfers.log")))), "{said}");
+    let said = text(&run(&["get", "a", "b", "-o", "my file"], 2).stderr);
+    assert!(said.contains("-o 'my file': several files cannot become one file"), "{said}");
+    assert!(said.contains("to make a folder: -o 'my file/'"), "{said}");
 }
 
 #[test]
@@ -228,6 +383,35 @@ fn verify_tells_whether_a_file_is_that_content() {
     let said = text(&output.stderr);
     assert!(said.contains("is not that content") && said.contains(ID_OF_ABC), "{said}");
     run(&["verify", word(&folder.path().join("missing")), ID_OF_ABC], 7);
+}
+
+#[test]
+fn verify_takes_the_beginning_of_an_id_as_get_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let abc = folder.path().join("abc");
+    fs::write(&abc, "abc").unwrap();
+    for id in [&ID_OF_ABC[..8], &ID_OF_ABC[..63], ID_OF_ABC, &ID_OF_ABC[..8].to_uppercase()] {
+        let output = run(&["verify", word(&abc), &format!("id:{id}")], 0);
+        let said = text(&output.stdout);
+        assert!(said.contains("is that content"), "{said}");
+        let lines = json(&run(&["verify", "--json", word(&abc), &format!("id:{id}")], 0));
+        assert_eq!((&lines[0]["t"], &lines[0]["id"]), (&"done".into(), &ID_OF_ABC.into()));
+    }
+    // The beginning of another id, however short.
+    for id in ["0", &ID_OF_NOTHING[..8], &ID_OF_NOTHING[..63]] {
+        let said = text(&run(&["verify", word(&abc), &format!("id:{id}")], 6).stderr);
+        assert!(said.contains("is not that content") && said.contains(ID_OF_ABC), "{said}");
+        assert!(said.contains(&format!("chunkcast get id:{id}")), "{said}");
+    }
+    // Too short to say which content is meant.
+    for id in ["6", &ID_OF_ABC[..7]] {
+        let said = text(&run(&["verify", word(&abc), &format!("id:{id}")], 8).stderr);
+        assert!(said.contains("8 digits") && said.contains(ID_OF_ABC), "{said}");
+    }
+    for id in ["id:", "id:xyz", "abc", "6437b3ac", "*"] {
+        let said = text(&run(&["verify", word(&abc), id], 2).stderr);
+        assert!(said.contains("id:") && said.contains("hexadecimal digits"), "{said}");
+    }
 }
 
 #[test]

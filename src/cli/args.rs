@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, StyledStr};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::exit::Exit;
 use crate::cli::output::JsonMode;
@@ -28,6 +28,9 @@ const HELP_COLUMNS_MAX: usize = 100;
 const NETWORK: &str = "Network";
 pub(crate) const COMMON: &str = "Everywhere";
 
+/// The commands that have no flags of the network.
+const WITHOUT_NETWORK: [&str; 6] = ["hash", "verify", "log", "simulate", "completions", "man"];
+
 const EXAMPLES: &str = "\
 Examples:
   chunkcast share ~/Videos/talk.mkv     offer a file until Ctrl-C
@@ -36,7 +39,7 @@ Examples:
   chunkcast send notes.pdf --to lab-7   send it to who runs chunkcast receive
   chunkcast demo                        all of that on this machine alone
 
-More: chunkcast COMMAND --help, chunkcast --help for the flags of all commands, chunkcast man.
+More: chunkcast COMMAND -h; chunkcast COMMAND --help for the flags of all commands; chunkcast man.
 Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
 
 /// Share files on the local network: found without configuration, fetched from every peer that has a part, verified
@@ -82,59 +85,62 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Discovery port (UDP), shared by all peers; for TCP it is preferred, else one of the next 16
-    #[arg(long, global = true, value_name = "PORT", env = "CHUNKCAST_PORT", hide_env = true, help_heading = NETWORK,
-          default_value_t = DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "PORT", env = "CHUNKCAST_PORT", hide_env = true, hide_short_help = true, help_heading = NETWORK,
+          default_value_t = DEFAULT_PORT, value_parser = parse_port)]
     pub(crate) port: u16,
     /// Bind TCP and the senders to this address of this host
-    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BIND", hide_env = true, help_heading = NETWORK)]
+    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BIND", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
     pub(crate) bind: Option<IpAddr>,
     /// Use only this interface (several times, or with commas)
-    #[arg(long, global = true, value_name = "NAME", env = "CHUNKCAST_IFACE", hide_env = true, help_heading = NETWORK,
+    #[arg(long, global = true, value_name = "NAME", env = "CHUNKCAST_IFACE", hide_env = true, hide_short_help = true, help_heading = NETWORK,
           value_delimiter = ',')]
     pub(crate) iface: Vec<String>,
     /// Broadcast to this address alone, and ignore everything from outside its network
-    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BROADCAST", hide_env = true,
+    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BROADCAST", hide_env = true, hide_short_help = true,
           help_heading = NETWORK)]
     pub(crate) broadcast: Option<Ipv4Addr>,
     /// Neither send broadcasts nor listen for them; --peer names the others
-    #[arg(long, global = true, env = "CHUNKCAST_NO_BROADCAST", hide_env = true, help_heading = NETWORK,
+    #[arg(long, global = true, env = "CHUNKCAST_NO_BROADCAST", hide_env = true, hide_short_help = true, help_heading = NETWORK,
           action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) no_broadcast: bool,
     /// Do not let browsers read what is shared
-    #[arg(long, global = true, env = "CHUNKCAST_NO_HTTP", hide_env = true, help_heading = NETWORK,
+    #[arg(long, global = true, env = "CHUNKCAST_NO_HTTP", hide_env = true, hide_short_help = true, help_heading = NETWORK,
           action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) no_http: bool,
     /// A peer that broadcasts do not reach (several times, or with commas)
-    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true,
+    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true, hide_short_help = true,
           help_heading = NETWORK, value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
+    /// What gave the peers: the flag, or its variable.
+    #[arg(skip = "--peer")]
+    pub(crate) peer_from: &'static str,
     /// Your name, as others see it [default: this host's name]
-    #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, help_heading = NETWORK)]
+    #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
     pub(crate) name: Option<String>,
     /// How often to announce what is shared
-    #[arg(long, global = true, value_name = "TIME", env = "CHUNKCAST_ANNOUNCE_INTERVAL", hide_env = true,
+    #[arg(long, global = true, value_name = "TIME", env = "CHUNKCAST_ANNOUNCE_INTERVAL", hide_env = true, hide_short_help = true,
           help_heading = NETWORK, default_value = "60s", value_parser = parse_interval)]
     pub(crate) announce_interval: Duration,
     /// Where to remember hashes and transfers [default: $XDG_STATE_HOME/chunkcast]
-    #[arg(long, global = true, value_name = "DIR", env = "CHUNKCAST_STATE_DIR", hide_env = true, help_heading = COMMON)]
+    #[arg(long, global = true, value_name = "DIR", env = "CHUNKCAST_STATE_DIR", hide_env = true, hide_short_help = true, help_heading = COMMON)]
     pub(crate) state_dir: Option<PathBuf>,
     /// The transfer log [default: transfers.log in the state directory]
-    #[arg(long, global = true, value_name = "FILE", env = "CHUNKCAST_LOG_FILE", hide_env = true,
+    #[arg(long, global = true, value_name = "FILE", env = "CHUNKCAST_LOG_FILE", hide_env = true, hide_short_help = true,
           help_heading = COMMON)]
     pub(crate) log_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shown: shown::ShownArgs,
     /// One JSON object a line on stdout; with =chunks one for each chunk too
-    #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, help_heading = COMMON,
+    #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, hide_short_help = true, help_heading = COMMON,
           num_args = 0..=1, require_equals = true, default_value = "off", default_missing_value = "lines",
           hide_default_value = true, value_parser = JsonMode::parse)]
     pub(crate) json: JsonMode,
     /// Only results and failures
-    #[arg(short, long, global = true, env = "CHUNKCAST_QUIET", hide_env = true, help_heading = COMMON,
+    #[arg(short, long, global = true, env = "CHUNKCAST_QUIET", hide_env = true, hide_short_help = true, help_heading = COMMON,
           action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,
     /// Tell more (-vv, -vvv: still more)
-    #[arg(short, long, global = true, env = "CHUNKCAST_VERBOSE", hide_env = true, help_heading = COMMON,
+    #[arg(short, long, global = true, env = "CHUNKCAST_VERBOSE", hide_env = true, hide_short_help = true, help_heading = COMMON,
           action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// End when the process that started this one does
@@ -169,9 +175,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
 
 /// What a newcomer sees: the commands and examples, without the flags.
 fn short_help() -> StyledStr {
-    let command = Cli::command()
-        .mut_args(|arg| arg.hide(true))
-        .override_usage("chunkcast COMMAND [OPTIONS] [ARGUMENTS]");
+    let command =
+        command().mut_args(|arg| arg.hide(true)).override_usage("chunkcast COMMAND [OPTIONS] [ARGUMENTS]");
     command.disable_help_flag(true).disable_version_flag(true).render_help()
 }
 
@@ -181,13 +186,62 @@ fn is_without_command(error: &clap::Error) -> bool {
         && error.render().to_string().contains("Usage: chunkcast [")
 }
 
+/// The definition of the command line. The short help of a command has its own flags alone.
+pub(crate) fn command() -> Command {
+    let program = Cli::command();
+    let network: Vec<Arg> = program.get_arguments().filter(|arg| is_of_network(arg)).cloned().collect();
+    program.mut_subcommands(|command| {
+        let (command, others) = if WITHOUT_NETWORK.contains(&command.get_name()) {
+            (without(command, &network), "--json, -q, ...")
+        } else {
+            (command, "--port, --peer, --json, -q, ...")
+        };
+        pointing("chunkcast", others, command)
+    })
+}
+
+/// Adds to the short help of a command, and of those below it, where the flags are that all commands take.
+fn pointing(parents: &str, others: &str, command: Command) -> Command {
+    let name = format!("{parents} {}", command.get_name());
+    let pointer = format!("Flags of all commands ({others}): {name} --help");
+    let command = match command.get_after_help().cloned() {
+        Some(examples) => {
+            let short = format!("{pointer}\n\n{examples}");
+            command.after_help(short).after_long_help(examples)
+        }
+        None => command.after_help(pointer).after_long_help(""),
+    };
+    command.mut_subcommands(|below| pointing(&name, others, below))
+}
+
+fn is_of_network(arg: &Arg) -> bool {
+    arg.is_global_set() && arg.get_help_heading() == Some(NETWORK)
+}
+
+/// Hides flags from all help of a command; one of its own by the same name stays. [`refused`] keeps them from being given.
+fn without(command: Command, flags: &[Arg]) -> Command {
+    let is_own = |flag: &&Arg| command.get_arguments().any(|arg| arg.get_id() == flag.get_id());
+    let others = flags.iter().filter(|flag| !is_own(flag));
+    let hidden: Vec<Arg> = others.map(|flag| flag.clone().hide(true)).collect();
+    command.args(hidden)
+}
+
 /// Reads the arguments.
 pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let matches = Cli::command().try_get_matches_from(args)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let matches = command().try_get_matches_from(&args).map_err(|error| blamed(error, &args))?;
+    let typed = |flag: &str| matches.value_source(flag) == Some(ValueSource::CommandLine);
     let mut cli = Cli::from_arg_matches(&matches)?;
+    if WITHOUT_NETWORK.contains(&cli.action.name()) {
+        refused(cli.action.name(), typed)?;
+    } else {
+        if !typed("peer") {
+            cli.global.peer_from = "CHUNKCAST_PEER";
+        }
+        over_ipv4(&cli.global)?;
+    }
     // `log` uses two global flags as filters; what the environment says about the network filters nothing.
     if let Action::Log(filter) = &mut cli.action {
-        let typed = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
         if !typed("peer") {
             filter.peer.clear();
         }
@@ -196,6 +250,68 @@ pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli,
         }
     }
     Ok(cli)
+}
+
+/// An error about a value, blamed on the variable where that gave it and not the flag.
+fn blamed(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let of = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let what = |error: &clap::Error| {
+        [ContextKind::InvalidArg, ContextKind::InvalidValue].map(|kind| of(error, kind))
+    };
+    let [Some(flag), Some(_)] = what(&error) else { return error };
+    let mut program = command();
+    program.build();
+    let given_by = |arg: &&Arg| {
+        arg.to_string() == flag && arg.get_env().is_some_and(|name| std::env::var_os(name).is_some())
+    };
+    let Some(arg) = program.get_arguments().find(given_by) else { return error };
+    let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    // The flag goes over the variable: what is still wrong without variables was typed.
+    let typed = without_variables(command()).try_get_matches_from(args);
+    if typed.err().is_none_or(|other| what(&other) != what(&error)) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+fn without_variables(command: Command) -> Command {
+    command.mut_args(|arg| arg.env(None::<&str>)).mut_subcommands(without_variables)
+}
+
+/// Refuses flags of the network that were typed for a command without one.
+fn refused(name: &str, typed: impl Fn(&str) -> bool) -> Result<(), clap::Error> {
+    let mut program = command();
+    program.build();
+    let Some(command) = program.find_subcommand_mut(name) else { return Ok(()) };
+    let is_refused = |arg: &&Arg| is_of_network(arg) && typed(arg.get_id().as_str());
+    let given = command.get_arguments().find(is_refused).and_then(Arg::get_long);
+    let Some(flag) = given else { return Ok(()) };
+    let why = format!("'{name}' uses no network, so it does not take '--{flag}'; leave that out");
+    Err(command.error(ErrorKind::UnknownArgument, why))
+}
+
+/// Refuses peers by addresses that nothing here reaches.
+fn over_ipv4(global: &Global) -> Result<(), clap::Error> {
+    let Some(peer) = global.peer.iter().find(|peer| is_ipv6(peer)) else { return Ok(()) };
+    let (from, shown) = (global.peer_from, peer.escape_debug());
+    let why = format!(
+        "{from} names {shown}, an IPv6 address, and peers are reached over IPv4 alone\n\n  \
+         tip: name the peer's host or its IPv4 address, for example 192.168.1.27"
+    );
+    Err(command().error(ErrorKind::ValueValidation, why))
+}
+
+/// Whether an endpoint is written with an IPv6 address: `HOST:PORT` has one colon.
+fn is_ipv6(text: &str) -> bool {
+    text.matches(':').count() > 1
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 impl Action {
@@ -267,12 +383,12 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn examples_and_exit_codes_fit_the_width_of_help() {
-        let program = Cli::command();
+        let program = command();
         let commands = std::iter::once(&program).chain(program.get_subcommands());
         for command in commands.flat_map(|command| std::iter::once(command).chain(command.get_subcommands()))
         {
@@ -333,6 +449,9 @@ mod tests {
             "verify x abcd",
             "ls --announce-interval 0",
             "ls --broadcast lan",
+            "ls --peer [::1]:9",
+            "hash x --port 9",
+            "log --bind 127.0.0.1",
             "classic",
             "classic serve",
             "classic discover --dialect F",

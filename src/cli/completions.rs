@@ -1,10 +1,10 @@
 //! `completions` and `man`: generated from the same definition as the command line itself.
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::cli::Outcome;
-use crate::cli::args::Cli;
+use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 
@@ -26,13 +26,13 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn completions(args: &CompletionsArgs, out: &mut Output) -> Outcome {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), PROGRAM, &mut text);
+    clap_complete::generate(args.shell, &mut args::command(), PROGRAM, &mut text);
     print(&text, out)
 }
 
 /// The manual page of the program, then those of its commands.
 pub(crate) fn man(out: &mut Output) -> Outcome {
-    let mut program = Cli::command();
+    let mut program = args::command();
     program.build();
     let mut text = Vec::new();
     for command in with_commands(&program) {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_command_has_its_page() {
-        let mut program = Cli::command();
+        let mut program = args::command();
         program.build();
         let commands = with_commands(&program);
         for command in &commands {

@@ -188,7 +188,7 @@ fn next_told(
 fn check(original: &Path, targets: &[PathBuf], id: &str) -> Result<ContentId, Broken> {
     let id: ContentId = id.parse().map_err(|_| Broken::Failed(format!("the sharer named no id but {id}")))?;
     for target in targets {
-        let shown = target.display();
+        let shown = human::quoted_path(target);
         if !scratch::same_bytes(original, target)? {
             return Err(Broken::Failed(format!("{shown} differs from what was shared")));
         }

@@ -377,7 +377,7 @@ impl Downloads {
         if self.files > ANNOUNCED_MAX || item.first.is_some() {
             return;
         }
-        let mut text = format!("getting {} ({})", human::label(&item.name), human::size(item.size));
+        let mut text = format!("getting {} ({})", human::quoted(&item.name), human::size(item.size));
         if item.have > 0 {
             let (have, chunks) = (human::count(item.have.into()), human::count(item.chunks.into()));
             text += &format!(", {have} of {chunks} chunks are here already");

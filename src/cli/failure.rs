@@ -102,7 +102,7 @@ impl Failure {
                     format!(
                         "{} no longer has {}: the file was removed there",
                         human::peer(from),
-                        human::label(what)
+                        human::quoted(what)
                     ),
                     vec![next],
                 )
@@ -117,7 +117,7 @@ impl Failure {
         let exit = Exit::of_reason(reason);
         Failure {
             exit,
-            title: format!("{} was not fetched", human::label(what)),
+            title: format!("{} was not fetched", human::quoted(what)),
             happened,
             kept: around.had.map(|(have, of)| kept(have, of)),
             next,
@@ -129,7 +129,7 @@ impl Failure {
         let found = human::counted(found, "file", "files");
         Failure {
             exit: Exit::Partial,
-            title: format!("{} was not fetched completely", human::label(what)),
+            title: format!("{} was not fetched completely", human::quoted(what)),
             happened: format!(
                 "it stands for more than the {found} that are fetched; the others are left out"
             ),
@@ -317,7 +317,7 @@ fn nobody(peers: usize, similar: &[String], around: &Circumstances) -> (String, 
     let happened = format!("nobody offers it: asked the network for {}, {heard}", human::span(around.wait));
     let mut next = Vec::new();
     if !similar.is_empty() {
-        let names: Vec<String> = similar.iter().take(LISTED_MAX).map(|name| human::label(name)).collect();
+        let names: Vec<String> = similar.iter().take(LISTED_MAX).map(|name| human::quoted(name)).collect();
         next.push(format!("names on offer that look alike: {}", names.join(", ")));
     }
     next.push(match peers {
@@ -360,9 +360,9 @@ mod tests {
     fn nobody_offers_it_says_what_was_tried_and_what_is_similar() {
         let reason = FailReason::NobodyOffers { peers: 2, similar: vec!["talk.mp4".into()] };
         let text = Failure::of("talk.mkv", &reason, &around(None)).plain();
-        assert!(text.contains("talk.mkv was not fetched: nobody offers it"), "{text}");
+        assert!(text.contains("\"talk.mkv\" was not fetched: nobody offers it"), "{text}");
         assert!(
-            text.contains("3.0 s") && text.contains("heard 2 peers") && text.contains("talk.mp4"),
+            text.contains("3.0 s") && text.contains("heard 2 peers") && text.contains("\"talk.mp4\""),
             "{text}"
         );
         let reason = FailReason::NobodyOffers { peers: 0, similar: vec![] };

@@ -1,12 +1,17 @@
 //! Numbers, names and tables for people.
 
+use std::path::Path;
 use std::time::Duration;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use crate::core::PeerRef;
-use crate::types::name::printable;
+use crate::types::name::{self, printable};
 
 /// The most columns a name from the network takes in a sentence.
 const LABEL_COLUMNS_MAX: usize = 72;
+/// More characters than that for each column are no text: a letter has few marks, and a picture is made of few others.
+const CHARS_PER_COLUMN_MAX: usize = 8;
 
 /// A size such as `512 B`, `1.0 KiB`, `23.4 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
@@ -84,6 +89,16 @@ pub(crate) fn label(text: &str) -> String {
     shortened(&printable(text), LABEL_COLUMNS_MAX)
 }
 
+/// A name or a pattern of somebody's in a sentence, told from it by quotes: escaped, and shortened in the middle.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", label(text).replace('"', "\\\""))
+}
+
+/// A path of this machine in a sentence: quoted and escaped, in full.
+pub(crate) fn quoted_path(path: &Path) -> String {
+    name::quoted(&path.to_string_lossy())
+}
+
 /// A peer: its user name and address, or its address alone.
 pub(crate) fn peer(peer: &PeerRef) -> String {
     match peer.user.as_str() {
@@ -108,19 +123,32 @@ pub(crate) fn shortened(text: &str, columns: usize) -> String {
         return text.to_owned();
     }
     let room = columns.saturating_sub(1);
-    let head = taken(text.chars(), room.div_ceil(2));
-    let tail: Vec<char> = taken(text.chars().rev(), room / 2).chars().rev().collect();
-    head + "…" + &tail.into_iter().collect::<String>()
+    [cut(text, room.div_ceil(2)).as_str(), "…", tail(text, room / 2)].concat()
 }
 
 /// Cuts a line at `columns` of a terminal.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
-    taken(text.chars(), columns)
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8()).take(chars_max(columns));
+    let end = ends.take_while(|end| width(&text[..*end]) <= columns).last().unwrap_or(0);
+    text[..end].to_owned()
 }
 
-/// Columns that a text takes on a terminal, taking every wide script as two.
+/// The longest end of a text that fits into `columns`. It does not begin with a mark, which would combine with what
+/// stands before it.
+fn tail(text: &str, columns: usize) -> &str {
+    let begins = text.char_indices().rev().map(|(at, _)| at).take(chars_max(columns));
+    let begin = begins.take_while(|begin| width(&text[*begin..]) <= columns).last().unwrap_or(text.len());
+    text[begin..].trim_start_matches(|c: char| c.width() == Some(0))
+}
+
+/// How many characters are looked at to fill some columns: a stranger's text may have any number that take none.
+fn chars_max(columns: usize) -> usize {
+    columns.saturating_mul(CHARS_PER_COLUMN_MAX)
+}
+
+/// Columns that a text takes on a terminal.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(columns_of).sum()
+    text.width()
 }
 
 /// Rows under their headings, columns two spaces apart; a column named in `right` stands right.
@@ -151,27 +179,6 @@ pub(crate) fn table(headings: &[&str], right: &[usize], rows: &[Vec<String>]) ->
 fn tenths(bytes: u64, unit: usize) -> u128 {
     let one = 1u128 << (10 * (unit + 1));
     (u128::from(bytes) * 10 + one / 2) / one
-}
-
-fn taken(chars: impl Iterator<Item = char>, columns: usize) -> String {
-    let mut left = columns;
-    chars
-        .take_while(|c| {
-            let fits = columns_of(*c) <= left;
-            left = left.saturating_sub(columns_of(*c));
-            fits
-        })
-        .collect()
-}
-
-/// Scripts that begin above U+1100 are mostly wide; taking a narrow character for a wide one only wastes a column.
-/// The exceptions are punctuation and lines, as this program itself prints them.
-fn columns_of(c: char) -> usize {
-    match c {
-        '\u{2000}'..='\u{2bff}' => 1,
-        c if c >= '\u{1100}' => 2,
-        _ => 1,
-    }
 }
 
 #[cfg(test)]
@@ -217,6 +224,42 @@ mod tests {
         assert_eq!(width(&long), LABEL_COLUMNS_MAX);
         assert!(long.ends_with(".mkv"));
         assert_eq!(shortened("漢字漢字漢字", 7), "漢…字");
+        assert_eq!(quoted("a \"b\"\n"), r#""a \"b\"\n""#);
+        assert_eq!(width(&quoted(&"x".repeat(500))), LABEL_COLUMNS_MAX + 2);
+        assert_eq!(quoted_path(Path::new("in \"box\"")), r#""in \"box\"""#);
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        for (text, columns) in [
+            ("talk.mkv", 8),
+            ("cafe\u{301}", 4),
+            ("漢字", 4),
+            ("हिन्दी", 5),
+            ("ไทย", 3),
+            ("ಕನ್ನಡ", 4),
+            ("한글", 4),
+            ("─…", 2),
+            ("👍🏽", 2),
+            ("👩\u{200d}👩\u{200d}👧", 2),
+        ] {
+            assert_eq!(width(text), columns, "{text}");
+        }
+        let rows = [vec!["हिन्दी".into(), "1".into()], vec!["e\u{301}".into(), "2".into()]];
+        assert_eq!(table(&["NAME", "N"], &[1], &rows), "NAME   N\nहिन्दी  1\ne\u{301}      2\n");
+    }
+
+    #[test]
+    fn shortened_text_keeps_marks_with_their_letters_and_fits() {
+        assert_eq!(shortened("e\u{301}e\u{301}e\u{301}e\u{301}", 3), "e\u{301}…e\u{301}");
+        assert_eq!(cut("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}e\u{301}");
+        for text in ["हिन्दी".repeat(40), "👩\u{200d}👩\u{200d}👧".repeat(40), "❤\u{fe0f}🇩🇪".repeat(40)]
+        {
+            for columns in 0..20 {
+                assert!(width(&shortened(&text, columns)) <= columns.max(1), "{text} in {columns}");
+                assert!(width(&cut(&text, columns)) <= columns, "{text} in {columns}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::exit::Exit;
+use crate::cli::human;
 use crate::cli::json::{Direction, Line};
 use crate::cli::output::Output;
 use crate::cli::transfer_log::{Kind, Logged};
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
     });
     match read {
         Ok(()) if lines == 0 => {
-            out.note(&format!("no such transfers in {}", printable(&path.to_string_lossy())));
+            out.note(&format!("no such transfers in {}", human::quoted_path(&path)));
             Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 }
         }
         Ok(()) => Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 },

@@ -181,7 +181,7 @@ fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Res
     let next =
         "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
     if let Some(asked) = args.asked.as_ref().filter(|_| !args.peers) {
-        let message = format!("nobody offers {}; {heard}", human::label(&asked.text));
+        let message = format!("nobody offers {}; {heard}", human::quoted(&asked.text));
         run.out.error(Exit::Nobody, &message, Some("see what is on offer: chunkcast ls"));
         return Err(Exit::Nobody);
     }

@@ -111,10 +111,14 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
+    let is_new = !args.dir.exists();
     if let Err(fault) = run.open_target() {
         run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
         run.leave(|_, _| {});
         return Outcome::of(Exit::of_fault(&fault));
+    }
+    if is_new {
+        run.out.note(&format!("created the folder {}", human::quoted_path(&args.dir)));
     }
     let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
     downloads.advise(SENT_AGAIN);
@@ -131,7 +135,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     };
     run.command(Command::Receive);
     let name = global.name.clone().unwrap_or_else(host::name);
-    let dir = printable(&args.dir.to_string_lossy());
+    let dir = human::quoted_path(&args.dir);
     run.out.note(&format!(
         "receiving into {dir} as {}; Ctrl-C ends\n  on the other machine: chunkcast send FILE --to {}",
         human::label(&name),

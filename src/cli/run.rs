@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
     pub(crate) fn reading(&self) -> Option<String> {
         let (name, done, size) = self.reactor.hashing()?;
         let (percent, size) = (human::percent(done, size), human::size(size));
-        Some(format!("reading \"{}\": {percent} % of {size}", human::label(&name)))
+        Some(format!("reading {}: {percent} % of {size}", human::quoted(&name)))
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
@@ -334,10 +334,18 @@ fn config(
     let mut peers = Vec::new();
     for text in &global.peer {
         let peer = host::resolve(text, global.port).map_err(|error| {
-            let shown = text.escape_debug();
+            let (from, shown) = (global.peer_from, text.escape_debug());
             let next = "name a host that resolves, or an address: --peer 192.168.1.27".to_owned();
-            (Exit::Network, format!("--peer {shown} leads nowhere: {error}"), Some(next))
+            (Exit::Network, format!("{from} {shown} leads nowhere: {error}"), Some(next))
         })?;
+        if peer.is_ipv6() {
+            let (from, shown) = (global.peer_from, text.escape_debug());
+            let next = "name the peer's IPv4 address, for example --peer 192.168.1.27".to_owned();
+            let why = format!(
+                "{from} {shown} leads nowhere: it has no IPv4 address, and peers are reached over IPv4 alone"
+            );
+            return Err((Exit::Network, why, Some(next)));
+        }
         peers.push(peer);
     }
     let (ports, kept) = standing.classic.map(|classic| (classic.ports, classic.store)).unzip();

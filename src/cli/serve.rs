@@ -16,7 +16,7 @@ use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing, Target};
 use crate::cli::serve::account::Account;
 use crate::cli::units::{parse_interval, parse_size};
-use crate::cli::wanted::wanted;
+use crate::cli::wanted::{shell_quoted, wanted};
 use crate::core::{Command, Fault};
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
@@ -74,8 +74,8 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcome {
     if let Some(file) = args.folders().iter().find(|path| path.is_file()) {
-        let shown = printable(&file.to_string_lossy());
-        let next = format!("share a single file with: chunkcast share {shown}");
+        let (shown, word) = (human::quoted_path(file), printable(&shell_quoted(&file.to_string_lossy())));
+        let next = format!("share a single file with: chunkcast share {word}");
         out.error(Exit::Usage, &format!("{shown} is a file, and serve takes folders"), Some(&next));
         return Outcome::of(Exit::Usage);
     }
@@ -154,7 +154,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) {
     let target = args.target();
     let here_bytes = run.bytes_below(target);
     let room_bytes = args.mirror_max.saturating_sub(here_bytes);
-    let shown = printable(&target.to_string_lossy());
+    let shown = human::quoted_path(target);
     if room_bytes == 0 {
         run.out.note(&format!(
             "warning: {} are in {shown} already, as much as --mirror-max allows: nothing is fetched",

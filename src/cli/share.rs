@@ -204,7 +204,7 @@ impl Shares {
 }
 
 fn withdrawn(run: &mut Run<'_>, content: &ContentId, name: &str, why: SpanFault) {
-    run.out.note(&format!("no longer shared: {}: {why}", human::label(name)));
+    run.out.note(&format!("no longer shared: {}: {why}", human::quoted(name)));
     run.out.json(&Line::Content {
         event: ContentEvent::Withdrawn,
         id: *content,

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::run::Target;
+use crate::cli::wanted::shell_quoted;
 use crate::store::OnConflict;
-use crate::types::name::{Layout, local_file_name, local_path};
+use crate::types::name::{Layout, local_file_name, local_path, printable};
 
 impl Target {
     /// As `-o` says; `single`: whether all that is asked for is one content, which alone can have a file name.
@@ -22,9 +23,10 @@ impl Target {
             return Ok(Target { dir: output.to_owned(), name: None, on_conflict });
         }
         if !single {
-            let shown = text.escape_debug();
+            let [file, folder] =
+                [text.to_string(), format!("{text}/")].map(|word| printable(&shell_quoted(&word)));
             return Err(format!(
-                "-o {shown} is a file name, which only one name or id can have; for a folder: -o {shown}/"
+                "-o {file}: several files cannot become one file; to make a folder: -o {folder}"
             ));
         }
         let name = output.file_name().and_then(|name| name.to_str());

@@ -60,17 +60,13 @@ impl Run<'_> {
         match event {
             ShellEvent::Core(event) => self.tell_core(event),
             ShellEvent::Skipped { path, why } => {
-                self.out.note(&format!(
-                    "left out {}: {}",
-                    printable(&path.to_string_lossy()),
-                    printable(why)
-                ));
+                self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
             }
             ShellEvent::Unsettled { name } => {
                 self.unsettled += 1;
                 if self.unsettled <= UNSETTLED_TOLD_MAX {
-                    let name = human::label(name);
-                    self.out.note(&format!("waiting for \"{name}\": it was written to less than 2 s ago"));
+                    let name = human::quoted(name);
+                    self.out.note(&format!("waiting for {name}: it was written to less than 2 s ago"));
                 }
             }
             ShellEvent::ScanDone { .. } => {
@@ -125,7 +121,7 @@ impl Run<'_> {
             }
             Event::Replaced { content, by, from, begun } => {
                 let Known { name, .. } = self.known(content);
-                let (who, shown) = (human::peer(from), human::label(&name));
+                let (who, shown) = (human::peer(from), human::quoted(&name));
                 let next = match begun {
                     true => "getting what is there now".to_owned(),
                     false => format!(
@@ -133,7 +129,7 @@ impl Run<'_> {
                         command_for(&by.id)
                     ),
                 };
-                self.out.note(&format!("{who} replaced \"{shown}\": {next}"));
+                self.out.note(&format!("{who} replaced {shown}: {next}"));
                 self.out.json(&Line::Retry {
                     id: *content,
                     name: &name,

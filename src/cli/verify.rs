@@ -7,25 +7,62 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::hash;
+use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
-use crate::types::ContentId;
+use crate::cli::wanted::wanted;
 use crate::types::name::printable;
+use crate::wire::message::Wanted;
+
+/// Fewer digits of an id than these do not say which content is meant.
+const DIGITS_MIN: usize = 8;
 
 /// Tell whether a file is the content with an id
 #[derive(Debug, Args)]
-#[command(after_help = "Exit: 0 it is, 6 it is not, 7 it cannot be read.")]
+#[command(after_help = "\
+Examples:
+  chunkcast verify talk.mkv id:3f9a1c7e
+
+Exit: 0 it is, 6 it is not, 7 it cannot be read, 8 it may be: fewer than 8 digits do not say.")]
 pub(crate) struct VerifyArgs {
     /// The file
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The id: 64 hexadecimal digits
-    #[arg(value_name = "ID")]
-    id: ContentId,
+    /// The id: 64 hexadecimal digits, or id: and the first of them
+    #[arg(value_name = "ID", value_parser = AskedId::parse)]
+    id: AskedId,
+}
+
+/// The id, or the beginning of one, that a file is compared with.
+#[derive(Debug, Clone)]
+struct AskedId {
+    /// As it was written, for messages.
+    text: String,
+    wanted: Wanted,
+}
+
+impl AskedId {
+    fn parse(text: &str) -> Result<AskedId, String> {
+        let not_an_id = "not an id: write its 64 hexadecimal digits, or id: and the digits that it begins with, for \
+                         example id:3f9a1c7e";
+        match wanted(text) {
+            Ok(wanted @ (Wanted::Id(_) | Wanted::Prefix(_))) => Ok(AskedId { text: text.to_owned(), wanted }),
+            Err(why) if text.starts_with("id:") => Err(why),
+            _ => Err(not_an_id.to_owned()),
+        }
+    }
+
+    /// How many digits are given, where these are too few to say which content is meant.
+    fn too_few_digits(&self) -> Option<usize> {
+        match &self.wanted {
+            Wanted::Prefix(digits) => Some(digits.len()).filter(|given| *given < DIGITS_MIN),
+            _ => None,
+        }
+    }
 }
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
-    let shown = printable(&args.path.to_string_lossy());
+    let shown = human::quoted_path(&args.path);
     let (id, bytes) = match hash::hashed(&args.path, out) {
         Ok(hashed) => hashed,
         Err(fault) => {
@@ -34,13 +71,22 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
             return Outcome::of(exit);
         }
     };
-    if id != args.id {
+    if !args.id.wanted.matches("", &id) {
         out.error(
             Exit::Integrity,
             &format!("{shown} is not that content: its id is {id}"),
-            Some(&format!("fetch the right one: chunkcast get {}", args.id)),
+            Some(&format!("fetch the right one: chunkcast get {}", args.id.text)),
         );
         return Outcome { bytes, ..Outcome::of(Exit::Integrity) };
+    }
+    if let Some(given) = args.id.too_few_digits() {
+        let given = human::counted(given, "digit does", "digits do");
+        out.error(
+            Exit::Ambiguous,
+            &format!("the id of {shown} begins so, but {given} not say which content is meant"),
+            Some(&format!("give at least {DIGITS_MIN} digits; the whole id of the file is {id}")),
+        );
+        return Outcome { bytes, ..Outcome::of(Exit::Ambiguous) };
     }
     out.json(&Line::Done {
         id,
@@ -52,6 +98,12 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         verified: true,
         skipped: false,
     });
-    out.result(&format!("{shown} is that content"));
+    match &args.id.wanted {
+        Wanted::Prefix(digits) => out.result(&format!(
+            "{shown} is that content, as far as {} digits of its id say; the id is {id}",
+            digits.len()
+        )),
+        _ => out.result(&format!("{shown} is that content")),
+    }
     Outcome { bytes, ..Outcome::of(Exit::Ok) }
 }

@@ -126,7 +126,7 @@ fn receivers_that_are_cut_are_told_of_in_every_form() {
                 reason.contains("broke") || reason.contains("without saying"),
                 "{dialect} {percent}: {reason}"
             );
-            assert!(ended.stderr.contains("x.png was not sent to"), "{}", ended.stderr);
+            assert!(ended.stderr.contains("\"x.png\" was not sent to"), "{}", ended.stderr);
         }
     }
 }

@@ -113,7 +113,11 @@ fn what_its_only_holder_removed_is_given_up_soon() {
         fs::remove_file(folder.join("F9")).unwrap();
         // By itself it would wait for ten minutes.
         let ended = lan.get("getter", "F9", &lan.folder("got")).run().expect(3);
-        assert!(ended.stderr.contains(") no longer has F9: the file was removed there"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(") no longer has \"F9\": the file was removed there"),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("see what is on offer: chunkcast ls"), "{}", ended.stderr);
         assert!(names_in(&lan.folder("got")).is_empty());
         sharer.interrupt().expect(0);
@@ -275,7 +279,7 @@ fn a_file_that_vanishes_before_it_is_shared_is_named() {
     let mut sharer = lan.launch("sharer", &["share".as_ref(), folder.as_os_str()]).start();
     sharer.wait_stderr(&["1 more once it is written"]);
     fs::remove_file(folder.join("old.txt")).unwrap();
-    sharer.wait_stderr(&["old.txt: it was removed before it could be shared"]);
+    sharer.wait_stderr(&["old.txt\": it was removed before it could be shared"]);
     sharer.interrupt().expect(0);
 }
 

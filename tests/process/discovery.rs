@@ -23,7 +23,7 @@ fn a_large_file_is_found_and_arrives_byte_equal() {
     assert_eq!(ended.lines.last().unwrap()["t"], "summary");
     assert_eq!(chunk_lines(&ended.lines).map(|line| line["bytes"].as_u64().unwrap()).sum::<u64>(), 256 * MIB);
 
-    let hashed = lan.launch("hash", &["hash".as_ref(), target.as_os_str()]).run().expect(0);
+    let hashed = Launch::new("hash").args(&["hash".as_ref(), target.as_os_str()]).run().expect(0);
     assert_eq!(hashed.stdout.split_whitespace().next(), Some(id.to_string().as_str()));
     match Command::new("b3sum").arg(&target).output() {
         Ok(b3sum) => assert_eq!(String::from_utf8(b3sum.stdout).unwrap(), hashed.stdout),
@@ -129,6 +129,6 @@ fn verify_tells_whether_a_file_is_that_content() {
     let id = random_file(&source, 100_000, 7).to_string();
     let other = "00".repeat(32);
     let args = |id: &str| ["verify".into(), source.clone().into_os_string(), id.into()];
-    lan.launch("verify", &args(&id)).run().expect(0);
-    lan.launch("verify", &args(&other)).run().expect(6);
+    Launch::new("verify").args(&args(&id)).run().expect(0);
+    Launch::new("verify").args(&args(&other)).run().expect(6);
 }

@@ -48,6 +48,23 @@ pub(crate) fn source(lan: &Lan, name: &str, bytes: u64, seed: u64) -> PathBuf {
 }
 
 #[test]
+fn a_receiver_says_that_it_made_its_folder() {
+    let lan = Lan::new();
+    let folder = lan.path("in box");
+    let said = || {
+        let args = ["receive".as_ref(), "--dir".as_ref(), folder.as_os_str()];
+        let mut receiver = lan.launch("receiver", &args).start();
+        receiver.wait_stderr(&["receiving into"]);
+        receiver.interrupt().expect(0).stderr
+    };
+    let made = format!("created the folder \"{}\"", folder.display());
+    let first = said();
+    assert!(first.lines().any(|line| line == made), "{first}");
+    let second = said();
+    assert!(!second.contains("created"), "{second}");
+}
+
+#[test]
 fn a_file_is_sent_verified_and_told_on_both_sides() {
     let lan = Lan::new();
     let path = source(&lan, "notes.pdf", 3 * MIB, 500);
@@ -318,12 +335,12 @@ fn at_a_terminal_it_is_asked_about() {
     receiver.wait_stdout("receiving into");
 
     let first = send(&lan, &paths[0], &["receiver"]).start();
-    receiver.wait_stdout("sends 0.txt");
+    receiver.wait_stdout("sends \"0.txt\"");
     typed.write_all(b"perhaps\nd\n").unwrap();
     first.end().expect(9);
 
     let mut gone = send(&lan, &paths[1], &["receiver"]).start();
-    receiver.wait_stdout("sends 1.txt");
+    receiver.wait_stdout("sends \"1.txt\"");
     gone.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
     gone.signal(Signal::INT);
     gone.end().expect(130);

@@ -70,12 +70,12 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
 
     // A question about an offer, and one about a push that waits behind it.
     let mut offer = send(&lan, &paths[0], &["receiver"]).start();
-    receiver.wait_stdout("sends 0.bin");
+    receiver.wait_stdout("sends \"0.bin\"");
     let push = describe(field, "a.csv");
     offer.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
     typed.write_all(b"perhaps\na\n").unwrap();
     offer.end().expect(0);
-    receiver.wait_stdout("sends a.csv (size not told; json, unverified)");
+    receiver.wait_stdout("sends \"a.csv\" (size not told; json, unverified)");
     // The other way round.
     let mut second = send(&lan, &paths[1], &["receiver"]).start();
     second.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
@@ -83,18 +83,18 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
     SockRef::from(&push).set_linger(Some(Duration::ZERO)).unwrap();
     drop(push);
     receiver.wait_stdout("is gone, and its offer with it");
-    receiver.wait_stdout("sends 1.bin");
+    receiver.wait_stdout("sends \"1.bin\"");
     typed.write_all(b"x\nd\n").unwrap();
     second.end().expect(9);
 
     // Everything else from a sender of the field, and nothing from others.
     let push = describe(field, "b.csv");
-    receiver.wait_stdout("sends b.csv");
+    receiver.wait_stdout("sends \"b.csv\"");
     typed.write_all(b"x\ns\n").unwrap();
     assert!(sends(push, b"a,b\n1,2\n"));
     assert!(sends(describe(field, "c.csv"), b"a,b\n3,4\n"));
     let third = send(&lan, &paths[2], &["receiver"]).start();
-    receiver.wait_stdout("sends 2.bin");
+    receiver.wait_stdout("sends \"2.bin\"");
     typed.write_all(b"x\nd\n").unwrap();
     third.end().expect(9);
     typed.write_all(b"\x03").unwrap();
@@ -115,12 +115,12 @@ fn a_question_is_asked_again_after_what_took_its_place() {
     let (mut receiver, mut typed) = at_a_terminal(&lan, launch.args(&["--from", "friend"]));
     receiver.wait_stdout("receiving into");
     let mut asking = send(&lan, &paths[0], &["receiver"]).start();
-    receiver.wait_stdout("sends 0.bin");
+    receiver.wait_stdout("sends \"0.bin\"");
     asking.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
     // What comes without a question takes the place of the one that stands.
     let words = ["send".as_ref(), paths[1].as_os_str(), "--to".as_ref(), "receiver".as_ref()];
     lan.launch("friend", &words).run().expect(0);
-    receiver.wait_stdout_after("received 1.bin from friend", "sends 0.bin");
+    receiver.wait_stdout_after("received \"1.bin\" from friend", "sends \"0.bin\"");
     typed.write_all(b"a\n").unwrap();
     asking.end().expect(0);
     typed.write_all(b"\x03").unwrap();
@@ -128,7 +128,7 @@ fn a_question_is_asked_again_after_what_took_its_place() {
     assert_eq!(names_in(&folder), ["0.bin", "1.bin"]);
     // What takes its place begins at the beginning of the line, not behind it; the answer is typed behind the last one.
     assert!(!said.contains("always? getting"), "{said}");
-    let asked = said.matches("sends 0.bin").count();
+    let asked = said.matches("sends \"0.bin\"").count();
     assert_eq!(said.matches("accept from this [s]ender always? ").count(), asked, "{said}");
 }
 
@@ -257,8 +257,8 @@ fn a_menu_sends_to_receivers_of_the_field_too() {
     let (notes, shown) = (notes.display(), cars.display());
     let typed = format!("alice\na\n{notes}\n{shown}\nno.such.host.invalid\n{field}\ne\n");
     let said = menu(&lan, &["--dialect", "json"], &typed);
-    assert!(said.contains("notes.pdf cannot be sent with --dialect json"), "{said}");
-    assert!(said.contains("leads nowhere") && said.contains("sent cars.csv"), "{said}");
+    assert!(said.contains("\"notes.pdf\" cannot be sent with --dialect json"), "{said}");
+    assert!(said.contains("leads nowhere") && said.contains("sent \"cars.csv\""), "{said}");
     let ended = receiver.interrupt().expect(0);
     assert_eq!(ended.of_type("foreign").iter().filter(|line| is_received(line)).count(), 1);
     assert_same(&cars, &lan.path("receiver/cars.csv"));

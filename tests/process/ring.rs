@@ -216,7 +216,7 @@ fn without_a_way_the_chunks_that_are_missing_are_named() {
     second.wait_stderr(&["waiting for chunks"]);
     let ended = second.end().expect(5);
     // While it waits, and when it gives up.
-    for said in ["waiting for ", "talk.mkv was not fetched: "] {
+    for said in ["waiting for ", "\"talk.mkv\" was not fetched: "] {
         let line = ended.stderr.lines().find_map(|line| line.split_once(said)).expect(said).1;
         // Its share is every second one.
         assert!(line.starts_with("chunks 1, 3, 5") || line.starts_with("chunks 0, 2, 4"), "{line}");

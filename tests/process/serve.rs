@@ -73,9 +73,9 @@ fn people_read_one_line_a_change() {
     let mut server = lan.launch("server", &["serve", word(&folder), "--rescan", "100ms"]).start();
     server.wait_stdout("serving 1 file, 1.0 MiB\n");
     random_file(&folder.join("second"), 1024, 2);
-    server.wait_stdout("shared: second, 1.0 KiB\n");
+    server.wait_stdout("shared: \"second\", 1.0 KiB\n");
     fs::remove_file(folder.join("second")).unwrap();
-    server.wait_stdout("no longer shared: second: the file is gone\n");
+    server.wait_stdout("no longer shared: \"second\": the file is gone\n");
     for number in 0..50 {
         random_file(&folder.join(format!("{number:02}")), 10, 100 + number);
     }
@@ -107,9 +107,9 @@ fn a_folder_goes_away_and_comes_back() {
     wait_content(&mut server, "shared", "there", there);
     fs::rename(&stick, lan.path("pulled")).unwrap();
     wait_content(&mut server, "withdrawn", "there", there);
-    server.wait_stderr(&["stick is away"]);
+    server.wait_stderr(&["stick\" is away"]);
     fs::rename(lan.path("pulled"), &stick).unwrap();
-    server.wait_stderr(&["stick is back"]);
+    server.wait_stderr(&["stick\" is back"]);
     let got = lan.folder("got");
     for id in [there, here] {
         lan.get("getter", &id.to_string(), &got).args(&["--wait", "60s"]).run().expect(0);

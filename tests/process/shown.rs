@@ -46,12 +46,16 @@ fn several_failures_make_one_dialog_that_outlives_the_run() {
     let launch = launch.var("DISPLAY", ":4711").var("SSH_CONNECTION", "").var("SSH_CLIENT", "");
     // It ends although the dialog does not.
     let ended = launch.var("SSH_TTY", "").run().expect(3);
-    assert!(ended.stderr.contains("talk.mkv was not fetched"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\"talk.mkv\" was not fetched"), "{}", ended.stderr);
     let call = fakes.next_call();
     let text = call.text();
-    for part in
-        ["3 downloads failed.", "talk.mkv was", "<b>&\\u{1b}[2J was", "notes.pdf was", "nobody offers it"]
-    {
+    for part in [
+        "3 downloads failed.",
+        "\"talk.mkv\" was",
+        "<b>&\\u{1b}[2J\" was",
+        "\"notes.pdf\" was",
+        "nobody offers it",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(call.words.contains(&"--no-markup".to_owned()) && !text.contains('\u{1b}'), "{text}");
@@ -141,7 +145,7 @@ fn where_nothing_shows_it_that_is_noticed() {
     // The download fails as it would without a dialog; the frame is there instead.
     let empty = Fakes::new(lan.folder("empty"));
     let ended = empty.found_by(get(&lan, &["talk.mkv"], &["--dialog=always"])).run().expect(3);
-    assert!(ended.stderr.contains("┌ talk.mkv was not fetched"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("┌ \"talk.mkv\" was not fetched"), "{}", ended.stderr);
     assert!(ended.stderr.contains("│ happened  nobody offers it"), "{}", ended.stderr);
     assert!(lan.transfer_log("getter").contains("FAIL \"talk.mkv\""));
 }
@@ -150,9 +154,12 @@ fn where_nothing_shows_it_that_is_noticed() {
 fn a_frame_or_a_plain_line_as_asked() {
     let lan = Lan::new();
     let framed = get(&lan, &["talk.mkv"], &["--dialog=terminal"]).run().expect(3).stderr;
-    assert!(framed.contains("┌ talk.mkv") && framed.contains("│ next"), "{framed}");
+    assert!(framed.contains("┌ \"talk.mkv\"") && framed.contains("│ next"), "{framed}");
     let plain = get(&lan, &["talk.mkv"], &[]).run().expect(3).stderr;
-    assert!(plain.contains("chunkcast: talk.mkv was not fetched: nobody") && !plain.contains('┌'), "{plain}");
+    assert!(
+        plain.contains("chunkcast: \"talk.mkv\" was not fetched: nobody") && !plain.contains('┌'),
+        "{plain}"
+    );
     // What ends the whole command is shown like a download's failure.
     let whole = get(&lan, &["talk.mkv"], &["--bind=192.0.2.1", "--dialog=terminal"]).run().expect(4).stderr;
     assert!(whole.contains("┌ the download failed") && whole.contains("192.0.2.1"), "{whole}");
@@ -248,6 +255,6 @@ fn on_a_terminal_the_message_is_framed_and_no_dialog_comes() {
     terminal.stdin.take().unwrap().flush().unwrap();
     let output = terminal.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("┌ talk.mkv was not fetched"), "{said}");
+    assert!(said.contains("┌ \"talk.mkv\" was not fetched"), "{said}");
     assert_eq!(output.status.code(), Some(3), "{said}");
 }

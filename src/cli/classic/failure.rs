@@ -71,7 +71,7 @@ pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>
             format!("its chunks are not of one file, so they were not joined: {}", printable(text)),
             vec![format!(
                 "find out who has the right ones, remove the others from {}, and run the same command again",
-                printable(&around.chunk_dir.to_string_lossy())
+                human::quoted_path(around.chunk_dir)
             )],
         ),
         // The fault itself says what to do; then the same command goes on, unless something has to be decided.
@@ -83,7 +83,7 @@ pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>
     };
     Failure {
         exit: exit_of(reason),
-        title: format!("{} was not fetched from classic peers", human::label(what)),
+        title: format!("{} was not fetched from classic peers", human::quoted(what)),
         happened,
         kept: kept(around.kept, around.chunk_dir),
         next,
@@ -111,7 +111,7 @@ pub(crate) fn tell(failure: &Failure, of: &Subject<'_>, reason: &ClassicFailure,
 
 /// What is left of a download that ended; `None`: nothing.
 pub(crate) fn kept(chunks: u32, chunk_dir: &Path) -> Option<String> {
-    let dir = printable(&chunk_dir.to_string_lossy());
+    let dir = human::quoted_path(chunk_dir);
     (chunks > 0)
         .then(|| format!("{}, unverified, in {dir}", human::counted(chunks as usize, "chunk", "chunks")))
 }
@@ -147,7 +147,7 @@ fn nobody(peers: usize, files: &[String], around: &Circumstances<'_>) -> (String
 }
 
 fn listed(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(LISTED_MAX).map(|name| human::label(name)).collect();
+    let shown: Vec<String> = names.iter().take(LISTED_MAX).map(|name| human::quoted(name)).collect();
     let more = names.len().saturating_sub(LISTED_MAX);
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{and}", shown.join(", "))
@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn what_is_missing_and_what_is_kept_is_named() {
         let failure = of("forest", &missing(), &around(Looked::Itself, 3));
-        assert!(failure.happened.contains("forest_3, forest_5"), "{failure:?}");
-        assert_eq!(failure.kept.as_deref(), Some("3 chunks, unverified, in d/chunks"));
+        assert!(failure.happened.contains("\"forest_3\", \"forest_5\""), "{failure:?}");
+        assert_eq!(failure.kept.as_deref(), Some("3 chunks, unverified, in \"d/chunks\""));
         let conflict = ClassicFailure::Conflict { text: "chunk 2 has 9 bytes where others have 8".into() };
         let failure = of("forest", &conflict, &around(Looked::Itself, 2));
         assert!(failure.happened.contains("chunk 2 has 9 bytes") && failure.next[0].contains("d/chunks"));
         let several = ClassicFailure::Ambiguous { files: vec!["f.png".into(), "f.jpg".into()] };
         let failure = of("f", &several, &around(Looked::Itself, 0));
-        assert!(failure.happened.contains("f.png, f.jpg") && failure.next[0].contains("f.png"));
+        assert!(failure.happened.contains("\"f.png\", \"f.jpg\"") && failure.next[0].contains("f.png"));
     }
 }

@@ -160,7 +160,7 @@ impl Fetches {
             _ => format!(", {} here already", human::counted(had as usize, "chunk is", "chunks are")),
         };
         let peers = human::counted(holders, "classic peer", "classic peers");
-        run.out.note(&format!("getting {} from {peers}{here}; nothing verifies it", human::label(name)));
+        run.out.note(&format!("getting {} from {peers}{here}; nothing verifies it", human::quoted(name)));
     }
 
     fn waiting(&self, run: &mut Run<'_>, ticket: u32, missing: &[u32]) {
@@ -183,7 +183,7 @@ impl Fetches {
         let path_told = path_text(path);
         let line = Line::Done { name, path: path_told, bytes: 0, dur: 0.0, peers: 0, skipped: true };
         run.out.json(&line.marked());
-        let path = printable(&path.to_string_lossy());
+        let path = human::quoted_path(path);
         run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let fetches = fetches(&[(true, 5, true), (true, 3, false), (false, 0, false)]);
         assert!(!fetches.are_over());
         assert_eq!(fetches.open(), 2);
-        assert_eq!(fetches.kept().as_deref(), Some("3 chunks, unverified, in chunks"));
+        assert_eq!(fetches.kept().as_deref(), Some("3 chunks, unverified, in \"chunks\""));
         let line = fetches.line().unwrap();
         assert!(
             line.starts_with("file-1") && line.ends_with("3 chunks, 2.0 KiB fetched, classic, unverified")

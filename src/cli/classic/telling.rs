@@ -93,7 +93,7 @@ impl Run<'_> {
     /// People hear once of each peer, the log of every chunk.
     fn tell_classic_miss(&mut self, name: &ChunkName, from: SocketAddr, dialect: Dialect, why: &str) {
         if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from, MISSED)) {
-            let (name, why) = (human::label(&name.to_string()), printable(why));
+            let (name, why) = (human::quoted(&name.to_string()), printable(why));
             self.out.note(&format!("{name} did not come from {from} ({dialect}): {why}, asked elsewhere"));
         }
         let dir = Direction::Down;

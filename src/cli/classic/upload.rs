@@ -6,10 +6,10 @@ use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, Diary, until_ended};
+use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::core::ClassicEvent;
-use crate::types::name::printable;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic upload";
@@ -70,7 +70,11 @@ impl Sent {
             }
             ClassicEvent::ChunkUnsent { name, to, why } => {
                 self.failed += 1;
-                run.out.note(&format!("{} was not sent to {}: {why}", printable(&name.to_string()), to.ip()));
+                run.out.note(&format!(
+                    "{} was not sent to {}: {why}",
+                    human::quoted(&name.to_string()),
+                    to.ip()
+                ));
             }
             _ => {}
         }

@@ -30,7 +30,7 @@ impl Downloads {
     pub(crate) fn close(&self, run: &mut Run<'_>) {
         for repeated in self.repeated.iter().filter(|repeated| repeated.more > 0) {
             let files = human::counted(repeated.more, "more file was", "more files were");
-            let first = human::label(&repeated.first);
+            let first = human::quoted(&repeated.first);
             run.out.fail(&format!("chunkcast: {files} not fetched for the same reason as {first}"));
         }
         if self.files <= ANNOUNCED_MAX {

@@ -61,7 +61,7 @@ impl Push {
     /// What wants to come, safe to print.
     pub(crate) fn what(&self) -> String {
         let Announced { form, name, size, .. } = &self.said;
-        let name = name.as_deref().map_or_else(|| "a file without a name".to_owned(), human::label);
+        let name = name.as_deref().map_or_else(|| "a file without a name".to_owned(), human::quoted);
         let size = size.map_or_else(|| "size not told".to_owned(), human::size);
         format!("{name} ({size}; {form}, unverified)")
     }
@@ -169,7 +169,7 @@ impl Receiving {
 
     fn failed(&mut self, run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) {
         let why = told_failed(run, from, name, reason);
-        let what = name.map_or_else(|| "a file".to_owned(), human::label);
+        let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
         let exit = exit_of(reason);
         self.failures.push(exit);
         run.log(&Record::Failed { name: name.unwrap_or("?"), id: None, took: Duration::ZERO, why: &why });
@@ -194,7 +194,7 @@ impl Receiving {
         let why = told_failed(run, from, name, reason);
         // Whoever declined it said so.
         if *reason != ForeignFailure::Declined {
-            let what = name.map_or_else(|| "a file".to_owned(), human::label);
+            let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
             run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
         }
     }
@@ -237,7 +237,7 @@ impl Received<'_> {
         let (size, sender) = (human::size(self.bytes), sender(self.said, self.from));
         format!(
             "received {} from {sender}\n  type {kind}, {size}, latency {:.3} s, {}; {}, unverified",
-            human::label(name),
+            human::quoted(name),
             self.latency.as_secs_f64(),
             human::rate(rate),
             self.said.form,

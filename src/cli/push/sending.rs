@@ -140,7 +140,7 @@ fn sender(global: &Global) -> String {
 /// Whether the form can say what is to be said of a file.
 pub(crate) fn usable(form: Form, path: &Path, sender: &str) -> Result<(), String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let shown = human::label(&name);
+    let shown = human::quoted(&name);
     let outgoing = Outgoing { form, sender: sender.to_owned(), name, size: 0 };
     match outgoing.steps() {
         Ok(_) => Ok(()),
@@ -229,12 +229,12 @@ impl Sending {
         match event {
             ForeignEvent::SendBegun { ticket } => {
                 if let Some(errand) = self.under_way.get(ticket) {
-                    run.out.show(&format!("sending {} to {}", human::label(&errand.name), errand.to));
+                    run.out.show(&format!("sending {} to {}", human::quoted(&errand.name), errand.to));
                 }
             }
             ForeignEvent::SendProgress { ticket, bytes, of } => {
                 if let Some(errand) = self.under_way.get(ticket) {
-                    let (name, percent) = (human::label(&errand.name), human::percent(*bytes, *of));
+                    let (name, percent) = (human::quoted(&errand.name), human::percent(*bytes, *of));
                     run.out.show(&format!("sending {name} to {}: {percent} %", errand.to));
                 }
             }
@@ -253,7 +253,7 @@ impl Sending {
                 run.log(&Record::Pushed { dir, name, bytes: *bytes, peer: *to, form, took: *took });
                 let said =
                     if *acknowledged { "the receiver has it" } else { "not acknowledged, by its nature" };
-                let (name, size) = (human::label(name), human::size(*bytes));
+                let (name, size) = (human::quoted(name), human::size(*bytes));
                 run.out.result(&format!("sent {name} ({size}) to {to} in {}: {said}", human::span(*took)));
                 self.begin_next(run);
             }
@@ -298,7 +298,7 @@ impl Sending {
         };
         let failure = Failure {
             exit,
-            title: format!("{} was not sent to {}", human::label(&errand.name), errand.to),
+            title: format!("{} was not sent to {}", human::quoted(&errand.name), errand.to),
             happened: why,
             kept: None,
             next: vec![next],

@@ -53,7 +53,7 @@ impl Arrivals {
         tell_offer(run, &offer, PushLine::Received, None, Some(line));
         run.out.note(&format!(
             "received {} from {}\n  type {}, {}, latency {:.3} s, {}; verified",
-            human::label(&offer.name),
+            human::quoted(&offer.name),
             human::peer(&offer.from),
             kind_words(look.as_ref()),
             human::size(offer.size),

@@ -54,7 +54,7 @@ impl Incoming {
     /// What is sent, safe to print.
     pub(super) fn what(&self) -> String {
         match self {
-            Incoming::Offer(offer) => format!("{} ({})", human::label(&offer.name), human::size(offer.size)),
+            Incoming::Offer(offer) => format!("{} ({})", human::quoted(&offer.name), human::size(offer.size)),
             Incoming::Push(push) => push.what(),
         }
     }

@@ -79,7 +79,7 @@ impl Download {
                 self.bytes = *size;
                 let chunks = run.held(content).map_or(0, |(cut, _)| cut.chunks());
                 run.known.insert(*content, Known { name: Arc::clone(name), chunks });
-                run.out.note(&format!("getting {} ({})", human::label(name), human::size(*size)));
+                run.out.note(&format!("getting {} ({})", human::quoted(name), human::size(*size)));
             }
             Event::Started { content, geometry, had } => {
                 if *had > 0 {
@@ -116,7 +116,7 @@ impl Download {
                     happened: format!(
                         "{} offers {theirs} ({}), and the owner {wanted}",
                         human::peer(from),
-                        human::label(name)
+                        human::quoted(name)
                     ),
                     kept: self.had().map(|(have, of)| kept(have, of)),
                     next: vec!["name a neighbour that has the same owner".to_owned()],
@@ -186,6 +186,9 @@ impl Download {
         let around =
             Circumstances { wait: Duration::ZERO, stall: self.stall, port: run.tcp_port(), had: self.had() };
         let mut failure = Failure::of(&name, reason, &around);
+        if content.is_none() {
+            failure.title = format!("{name} was not fetched");
+        }
         match reason {
             FailReason::Stalled { .. } => {
                 failure.happened = format!("{}; {}", self.missing(), self.sources(run));

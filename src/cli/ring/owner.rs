@@ -77,7 +77,7 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Outcome::of(exit)
     };
     if args.file.is_dir() {
-        let shown = printable(&args.file.to_string_lossy());
+        let shown = human::quoted_path(&args.file);
         return refused(out, Exit::Usage, &format!("{shown} is a folder"), "name one file in it");
     }
     let listen = match args.listen.listen(global) {

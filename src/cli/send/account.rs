@@ -233,7 +233,7 @@ impl Account {
                 item.peer = Some(to.clone());
                 self.by_peer.insert((item.content, to.addr), at);
                 if !again {
-                    let (name, size) = (human::label(&item.name), human::size(item.size));
+                    let (name, size) = (human::quoted(&item.name), human::size(item.size));
                     run.out.note(&format!("offered to {}: {name} ({size})", human::peer(to)));
                 }
                 self.tell(run, at, PushLine::Offered, None);
@@ -246,7 +246,7 @@ impl Account {
                 }
                 let Some(item) = self.items.get_mut(at) else { return };
                 if !std::mem::replace(&mut item.accepted, true) {
-                    run.out.note(&format!("{} accepts {}", human::peer(to), human::label(&item.name)));
+                    run.out.note(&format!("{} accepts {}", human::peer(to), human::quoted(&item.name)));
                 }
                 self.tell(run, at, PushLine::Accepted, None);
             }

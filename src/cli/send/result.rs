@@ -63,7 +63,7 @@ pub(super) fn failure_of(
         PushEnd::Lost => (format!("{who} went away and did not come back"), vec![again()]),
         PushEnd::Withdrawn => ("the file changed or vanished while it was sent".to_owned(), vec![again()]),
     };
-    let title = format!("{} was not sent to {}", human::label(name), human::label(to));
+    let title = format!("{} was not sent to {}", human::quoted(name), human::label(to));
     Failure { exit: exit_of(end), title, happened, kept: None, next }
 }
 

@@ -14,7 +14,6 @@ use crate::cli::transfer_log::Record;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::{Event, FailReason};
 use crate::shell::ShellEvent;
-use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
 
 /// More changes than this in one interval are counted, not told one by one, to people.
@@ -110,7 +109,7 @@ impl Account {
             Event::Offered { content, name, size } => {
                 shared(run, content, name, *size);
                 if self.started {
-                    self.change(run, &format!("shared: {}, {}", human::label(name), human::size(*size)));
+                    self.change(run, &format!("shared: {}, {}", human::quoted(name), human::size(*size)));
                 }
             }
             Event::Withdrawn { content, name, why } => {
@@ -124,7 +123,7 @@ impl Account {
                     holders: &[],
                     reason: Some(reason.clone()),
                 });
-                self.change(run, &format!("no longer shared: {}: {reason}", human::label(name)));
+                self.change(run, &format!("no longer shared: {}: {reason}", human::quoted(name)));
                 run.forget(content, name);
             }
             Event::Resolved { content, .. } => {
@@ -165,7 +164,7 @@ impl Account {
         });
         shared(run, content, &name, bytes);
         let from = human::counted(peers, "peer", "peers");
-        let path = printable(&path.to_string_lossy());
+        let path = human::quoted_path(path);
         self.change(run, &format!("mirrored: {path}, {}, from {from}, verified", human::size(bytes)));
     }
 
@@ -215,7 +214,7 @@ fn shared(run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
 }
 
 fn folder(run: &mut Run<'_>, path: &Path, away: Option<&str>) {
-    let shown = printable(&path.to_string_lossy());
+    let shown = human::quoted_path(path);
     match away {
         Some(why) => {
             let message = format!("the folder {shown} is away ({why}): what is in it is not shared");

@@ -27,11 +27,11 @@ use report::Report;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShownArgs {
     /// How a failed download is shown: by a dialog, or framed on stderr
-    #[arg(long, global = true, value_name = "WHEN", env = "CHUNKCAST_DIALOG", hide_env = true,
+    #[arg(long, global = true, value_name = "WHEN", env = "CHUNKCAST_DIALOG", hide_env = true, hide_short_help = true,
           help_heading = crate::cli::args::COMMON, default_value = "auto")]
     dialog: DialogMode,
     /// Run this by sh for each failed download; CHUNKCAST_ERROR_NAME, _ID, _REASON, _PATH, _EXIT tell of it
-    #[arg(long, global = true, value_name = "CMD", env = hook::VARIABLE, hide_env = true,
+    #[arg(long, global = true, value_name = "CMD", env = hook::VARIABLE, hide_env = true, hide_short_help = true,
           help_heading = crate::cli::args::COMMON)]
     on_error: Option<String>,
 }
