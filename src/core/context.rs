@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::core::catalogue::{Catalogue, LOOK_STEPS};
+use crate::core::connection::Transport;
 use crate::core::counters::Counters;
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::flow::look::Sought;
@@ -40,6 +41,8 @@ pub(in crate::core) struct Context<'p> {
 pub(in crate::core) struct After {
     /// Who waits for an upload, or has one, changed.
     pub(in crate::core) grant_uploads: bool,
+    /// A connection that the driver does not know any more, and whose state may go.
+    pub(in crate::core) forget: Option<ConnId>,
     /// Something is over that a peer that leaves may have waited for.
     pub(in crate::core) review_leaving: bool,
 }
@@ -59,6 +62,12 @@ impl Context<'_> {
     /// Whether an address is this host's, which limits by address except.
     pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
         self.config.is_own(ip)
+    }
+
+    /// Tells the driver to visit a connection that has something to send, to read or to close, whether or not it is asleep.
+    pub(in crate::core) fn wake(&mut self, conn: ConnId, transport: &mut Transport) {
+        transport.asleep = false;
+        self.outputs.push(Output::Wake(conn));
     }
 
     /// Whether all names may be looked at once for an address, which then pays for it.

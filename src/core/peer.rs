@@ -84,6 +84,12 @@ impl Config {
     }
 }
 
+/// Who speaks the protocols that have an engine of their own.
+#[derive(Debug, Default)]
+struct Engines {
+    http: http::Engine,
+}
+
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
 pub struct Peer {
@@ -107,7 +113,7 @@ pub struct Peer {
     pub(in crate::core) directory: Directory,
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
-    http: http::Engine,
+    engines: Engines,
     /// What is pushed here, and from here, in the dialects of the field.
     pub(in crate::core) pushes: Pushes,
     pub(in crate::core) spools: Spools,
@@ -163,7 +169,7 @@ impl Peer {
             catalogue: Catalogue::default(),
             announcer,
             classic: Classic::new(&limits),
-            http: http::Engine::default(),
+            engines: Engines::default(),
             pushes: Pushes::default(),
             spools: Spools::default(),
             classic_announcer,
@@ -210,7 +216,7 @@ impl Peer {
             Input::EndOfStream { conn } => match self.connections.kind(conn) {
                 Some(Kind::Sniffing) => self.end_sniffing(conn),
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
-                Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.ended(ctx, conn, reader)),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::ended),
                 Some(Kind::Classic) => self.on_classic_end(now, conn),
                 Some(Kind::Transfer) => self.on_push_end(now, conn),
                 None => {}
@@ -221,7 +227,7 @@ impl Peer {
                     self.on_sniffing_gone(now, conn);
                 }
                 Some(Kind::Native) => self.on_broken(now, conn, why),
-                Some(Kind::Http) => self.on_reader_gone(now, conn),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
                 Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
                 None => {}
@@ -229,7 +235,7 @@ impl Peer {
             Input::Closed { conn } => match self.note_gone(conn) {
                 Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
                 Some(Kind::Native) => self.on_closed(now, conn),
-                Some(Kind::Http) => self.on_reader_gone(now, conn),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_closed(now, conn),
                 Some(Kind::Transfer) => self.on_push_closed(now, conn),
                 None => {}
@@ -287,7 +293,7 @@ impl Peer {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
             Some(Kind::Native) => self.on_bytes(now, conn, bytes),
             Some(Kind::Http) => {
-                self.http(now, conn, |http, ctx, reader| http.received(ctx, conn, reader, bytes))
+                self.http(now, conn, |http, ctx, conn, reader| http.received(ctx, conn, reader, bytes))
             }
             Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
             Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
@@ -311,7 +317,7 @@ impl Peer {
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.refill(now, conn),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.refill(ctx, conn, reader)),
+            Some(Kind::Http) => self.http(now, conn, http::Engine::refill),
             Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
@@ -330,7 +336,9 @@ impl Peer {
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.sent(ctx, conn, reader, bytes)),
+            Some(Kind::Http) => {
+                self.http(now, conn, |http, ctx, conn, reader| http.sent(ctx, conn, reader, bytes));
+            }
             Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
             Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
             Some(Kind::Sniffing) | None => {}
@@ -399,7 +407,7 @@ impl Peer {
         self.check_links();
         self.check_flights();
         self.check_classic();
-        self.http.check(&self.uploader, self.connections.readers());
+        self.engines.http.check(&self.uploader, self.connections.readers());
         self.check_pushes();
     }
 
@@ -419,9 +427,13 @@ impl Peer {
         self.output(Output::Event(event));
     }
 
-    /// What the engines share, beside the HTTP engine and the connections.
-    fn lend(&mut self, now: Time) -> (Context<'_>, &mut http::Engine, &mut Connections) {
-        let ctx = Context {
+    /// Lends what the engines share, the engines and the connections; sees to what is left to be done afterwards.
+    fn lend<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut Context<'_>, &mut Engines, &mut Connections) -> T,
+    ) -> T {
+        let mut ctx = Context {
             now,
             config: &self.config,
             is_leaving: self.leaving.is_some(),
@@ -433,17 +445,18 @@ impl Peer {
             looks: &mut self.looks,
             after: After::default(),
         };
-        (ctx, &mut self.http, &mut self.connections)
-    }
-
-    /// Sees to what an engine left to be done.
-    fn after(&mut self, now: Time, after: After) {
+        let value = act(&mut ctx, &mut self.engines, &mut self.connections);
+        let after = ctx.after;
         if after.grant_uploads {
             self.grant_uploads(now);
+        }
+        if let Some(conn) = after.forget {
+            self.connections.remove(conn);
         }
         if after.review_leaving {
             self.review_leaving(now, false);
         }
+        value
     }
 
     /// Has the HTTP engine do something with a reader, if there is one.
@@ -451,43 +464,35 @@ impl Peer {
         &mut self,
         now: Time,
         conn: ConnId,
-        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, &mut Reader) -> T,
+        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, ConnId, &mut Reader) -> T,
     ) -> T {
-        let (mut ctx, http, connections) = self.lend(now);
-        let Some(reader) = connections.http_mut(conn) else { return T::default() };
-        let value = act(http, &mut ctx, reader);
-        let after = ctx.after;
-        self.after(now, after);
-        value
+        self.lend(now, |ctx, engines, connections| match connections.http_mut(conn) {
+            Some(reader) => act(&mut engines.http, ctx, conn, reader),
+            None => T::default(),
+        })
     }
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
     pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
-        let (mut ctx, http, connections) = self.lend(now);
-        let transport = sniffing.transport;
-        let may = http.admits(&ctx, transport.addr);
-        if may {
-            let reader = http.accept(&mut ctx, conn, transport, sniffing.since);
-            connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
-        }
-        may
-    }
-
-    fn on_reader_gone(&mut self, now: Time, conn: ConnId) {
-        self.http(now, conn, |http, ctx, reader| http.gone(ctx, conn, reader));
-        self.connections.remove(conn);
-        self.review_leaving(now, false);
+        self.lend(now, |ctx, engines, connections| {
+            let may = engines.http.admits(ctx, sniffing.transport.addr);
+            if may {
+                let reader = engines.http.accept(ctx, conn, sniffing.transport, sniffing.since);
+                connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
+            }
+            may
+        })
     }
 
     /// A file that a reader is being sent is not what it was.
     pub(in crate::core) fn lose_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
-        self.http(now, conn, |http, ctx, reader| http.lose(ctx, conn, reader, why));
+        self.http(now, conn, |http, ctx, conn, reader| http.lose(ctx, conn, reader, why));
     }
 
     /// Closes the readers that are not being answered, or all.
     pub(in crate::core) fn close_readers(&mut self, now: Time, all: bool) {
-        for conn in self.http.open() {
-            self.http(now, conn, |http, ctx, reader| {
+        for conn in self.engines.http.open() {
+            self.http(now, conn, |http, ctx, conn, reader| {
                 if all || !reader.is_busy() {
                     http.close(ctx, conn, reader, "this peer leaves");
                 }
@@ -527,9 +532,7 @@ impl Peer {
                 Timer::Connection(conn) => match self.connections.kind(conn) {
                     Some(Kind::Sniffing) => self.review_sniffing(now, conn),
                     Some(Kind::Native) => self.review_connection(now, conn),
-                    Some(Kind::Http) => {
-                        self.http(now, conn, |http, ctx, reader| http.review(ctx, conn, reader))
-                    }
+                    Some(Kind::Http) => self.http(now, conn, http::Engine::review),
                     Some(Kind::Classic) => self.review_classic(now, conn),
                     Some(Kind::Transfer) => self.review_push(now, conn),
                     None => {}

@@ -129,7 +129,7 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Sniffing) => self.end_sniffing(conn),
             Some(Kind::Native) => self.close(now, conn, Some("idle, and others wait for a connection")),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| {
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, reader| {
                 http.close(ctx, conn, reader, "others waited for its place");
             }),
             Some(Kind::Classic) => self.close_classic(now, conn),
