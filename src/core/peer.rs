@@ -415,10 +415,11 @@ impl Peer {
         self.outputs.push(output);
     }
 
-    /// Has the driver visit a connection, which has something to send, to read or to close, whether or not it is asleep.
+    /// Has the driver visit a connection that it still knows, which has something to send, to read or to close.
     pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.transport_mut().asleep = false;
+        let transport = self.connections.get_mut(conn).map(Protocol::transport_mut);
+        if let Some(transport) = transport.filter(|transport| !transport.gone) {
+            transport.asleep = false;
             self.output(Output::Wake(conn));
         }
     }
