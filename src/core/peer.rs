@@ -16,7 +16,8 @@ use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
 use crate::core::door::{
-    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, HttpConfig, Input, Output, Segment,
+    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, ForeignFailure, ForeignReply, HttpConfig,
+    Input, Output, Segment,
 };
 use crate::core::downloader::Downloader;
 use crate::core::flow::idle::Idleness;
@@ -30,7 +31,6 @@ use crate::core::links::Links;
 use crate::core::looks::Looks;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
-use crate::core::push::Pushes;
 use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
@@ -39,6 +39,7 @@ use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::timers::{Timer, Timers};
 use crate::core::topology::Topology;
+use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
@@ -88,6 +89,7 @@ impl Config {
 #[derive(Debug, Default)]
 struct Engines {
     http: http::Engine,
+    transfer: transfer::Engine,
 }
 
 /// A chunkcast peer without sockets, files, clock or threads.
@@ -114,8 +116,6 @@ pub struct Peer {
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
     engines: Engines,
-    /// What is pushed here, and from here, in the dialects of the field.
-    pub(in crate::core) pushes: Pushes,
     pub(in crate::core) spools: Spools,
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
@@ -170,7 +170,6 @@ impl Peer {
             announcer,
             classic: Classic::new(&limits),
             engines: Engines::default(),
-            pushes: Pushes::default(),
             spools: Spools::default(),
             classic_announcer,
             searches: Searches::default(),
@@ -209,7 +208,7 @@ impl Peer {
             Input::Connected { conn } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_connected(now, conn),
                 Some(Kind::Classic) => self.on_classic_connected(now, conn),
-                Some(Kind::Transfer) => self.on_push_connected(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::connected),
                 // These came in, or are gone.
                 Some(Kind::Sniffing | Kind::Http) | None => {}
             },
@@ -218,7 +217,7 @@ impl Peer {
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::ended),
                 Some(Kind::Classic) => self.on_classic_end(now, conn),
-                Some(Kind::Transfer) => self.on_push_end(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::ended),
                 None => {}
             },
             Input::Broken { conn, why } => match self.note_gone(conn) {
@@ -229,7 +228,9 @@ impl Peer {
                 Some(Kind::Native) => self.on_broken(now, conn, why),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
-                Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
+                Some(Kind::Transfer) => {
+                    self.transfer(now, conn, |engine, ctx, conn, it| engine.broken(ctx, conn, it, why))
+                }
                 None => {}
             },
             Input::Closed { conn } => match self.note_gone(conn) {
@@ -237,14 +238,14 @@ impl Peer {
                 Some(Kind::Native) => self.on_closed(now, conn),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_closed(now, conn),
-                Some(Kind::Transfer) => self.on_push_closed(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::closed),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
                 Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
                 Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
-                Some(Kind::Transfer) => self.on_push_span_failed(conn, why),
+                Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::File(why)),
                 Some(Kind::Sniffing) | None => {}
             },
             Input::Stored(reply) => self.on_stored(now, reply),
@@ -267,7 +268,7 @@ impl Peer {
         let form = foreign.and_then(|foreign| foreign.doors.get(&local_port).copied());
         let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
         let conn = match (form, dialect) {
-            (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
+            (Some(is_named), _) => self.accept_transfer(now, from, is_named),
             (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
             (None, None) => self.on_accepted(now, from),
         };
@@ -293,10 +294,12 @@ impl Peer {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
             Some(Kind::Native) => self.on_bytes(now, conn, bytes),
             Some(Kind::Http) => {
-                self.http(now, conn, |http, ctx, conn, reader| http.received(ctx, conn, reader, bytes))
+                self.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
             Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes))
+            }
             None => 0,
         }
     }
@@ -306,7 +309,9 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_payload(now, conn, bytes),
             Some(Kind::Classic) => self.on_classic_payload(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_payload(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
+            }
             // Neither expects payload.
             Some(Kind::Sniffing | Kind::Http) | None => {}
         }
@@ -336,11 +341,11 @@ impl Peer {
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
-            Some(Kind::Http) => {
-                self.http(now, conn, |http, ctx, conn, reader| http.sent(ctx, conn, reader, bytes));
-            }
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes)),
             Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
+            }
             Some(Kind::Sniffing) | None => {}
         }
     }
@@ -367,7 +372,7 @@ impl Peer {
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
     pub fn foreign_bytes(&self) -> u64 {
-        self.pushes.taken_bytes
+        self.engines.transfer.charged_bytes()
     }
 
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.
@@ -408,7 +413,7 @@ impl Peer {
         self.check_flights();
         self.check_classic();
         self.engines.http.check(&self.uploader, self.connections.readers());
-        self.check_pushes();
+        self.engines.transfer.check(&self.spools, self.connections.transfers());
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
@@ -444,6 +449,8 @@ impl Peer {
             catalogue: &self.catalogue,
             uploads: &mut self.uploader,
             looks: &mut self.looks,
+            dialer: &mut self.dialer,
+            spools: &mut self.spools,
             after: After::default(),
         };
         let value = act(&mut ctx, &mut self.engines, &mut self.connections);
@@ -487,7 +494,7 @@ impl Peer {
 
     /// A file that a reader is being sent is not what it was.
     pub(in crate::core) fn lose_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
-        self.http(now, conn, |http, ctx, conn, reader| http.lose(ctx, conn, reader, why));
+        self.http(now, conn, |http, ctx, conn, it| http.lose(ctx, conn, it, why));
     }
 
     /// Closes the readers that are not being answered, or all.
@@ -499,6 +506,69 @@ impl Peer {
                 }
             });
         }
+    }
+
+    /// Has the transfer engine do something with a transfer, if there is one.
+    fn transfer<T: Default>(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        act: impl FnOnce(&mut transfer::Engine, &mut Context<'_>, ConnId, &mut Transfer) -> T,
+    ) -> T {
+        self.lend(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
+            Some(transfer) => act(&mut engines.transfer, ctx, conn, transfer),
+            None => T::default(),
+        })
+    }
+
+    fn accept_transfer(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Option<ConnId> {
+        let may = self.lend(now, |ctx, engines, connections| {
+            engines.transfer.admits(ctx, from, connections.transfers())
+        });
+        if !may || !self.make_room(now, from.ip()) {
+            self.counters.add("pushes refused");
+            return None;
+        }
+        let transfer = self.engines.transfer.accept(now, from, is_named);
+        Some(self.begin_transfer(now, transfer))
+    }
+
+    fn send_transfer(&mut self, now: Time, order: Order) {
+        let has_room = self.connections.len() < self.config.limits.connections_max;
+        let transfer = self.lend(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
+        if let Some(transfer) = transfer {
+            self.begin_transfer(now, transfer);
+        }
+    }
+
+    fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
+        let conn = self.connections.insert(Protocol::Transfer(Box::new(transfer)), now);
+        self.transfer(now, conn, transfer::Engine::begin);
+        conn
+    }
+
+    /// What the store says of what came.
+    pub(in crate::core) fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
+        self.lend(now, |ctx, engines, connections| {
+            engines.transfer.stored(ctx, reply, |conn| connections.transfer_mut(conn));
+        });
+    }
+
+    /// A file does not come, or does not go.
+    pub(in crate::core) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: ForeignFailure) {
+        self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
+    }
+
+    /// Cancels the transfers that end first when this peer leaves, or all.
+    pub(in crate::core) fn cancel_transfers(&mut self, now: Time, all: bool) {
+        let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
+        let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
+        conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, ForeignFailure::Cancelled));
+    }
+
+    /// Whether a file comes, goes or is being stored, that a peer that leaves waits for.
+    pub(in crate::core) fn is_transfer_busy(&self) -> bool {
+        self.engines.transfer.is_storing() || self.connections.transfers().any(|(_, it)| it.is_busy())
     }
 
     fn on_command(&mut self, now: Time, command: Command) {
@@ -516,10 +586,18 @@ impl Peer {
                 self.on_answer_command(now, offer, decision, ticket, stall);
             }
             Command::SendForeign { ticket, to, form, content, name, sender } => {
-                self.on_send_foreign(now, ticket, to, content, Outgoing { form, sender, name, size: 0 })
+                let file = Outgoing { form, sender, name, size: 0 };
+                self.send_transfer(now, Order { ticket, to, content, file });
             }
-            Command::AnswerForeign { push, accept } => self.on_answer_foreign(now, push, accept),
-            Command::LimitForeign { quota_bytes } => self.on_limit_foreign(quota_bytes),
+            Command::AnswerForeign { push, accept } => self.lend(now, |ctx, engines, connections| {
+                engines.transfer.answer(ctx, (push, accept), |conn| connections.transfer_mut(conn));
+            }),
+            // What was let come already may come.
+            Command::LimitForeign { quota_bytes } => {
+                if let Some(foreign) = &mut self.config.foreign {
+                    foreign.quota_bytes = quota_bytes;
+                }
+            }
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -535,7 +613,7 @@ impl Peer {
                     Some(Kind::Native) => self.review_connection(now, conn),
                     Some(Kind::Http) => self.http(now, conn, http::Engine::review),
                     Some(Kind::Classic) => self.review_classic(now, conn),
-                    Some(Kind::Transfer) => self.review_push(now, conn),
+                    Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
                 Timer::Acquaint => self.acquaint(now),

@@ -9,7 +9,6 @@ pub(in crate::core) mod conversation;
 pub(in crate::core) mod deal;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;
-mod foreign_push;
 mod guests;
 pub(in crate::core) mod have;
 pub(in crate::core) mod idle;

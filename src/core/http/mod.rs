@@ -120,9 +120,7 @@ impl Engine {
             // What it had of turns before is forgotten with it.
             ctx.uploads.remove(conn);
             ctx.timers.clear(Timer::Connection(conn));
-            if !reader.transport.gone {
-                wake(ctx, conn, reader);
-            }
+            wake(ctx, conn, reader);
         }
     }
 
