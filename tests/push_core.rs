@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent, ForeignFailure,
-    ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault, SpanSource, SpoolId,
-    StoreJob, StoreReply, Topology,
+    BrokenWhy, Command, Config, ConnId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
+    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
+    SpanSource, SpoolId, StoreJob, StoreReply, Topology,
 };
 use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::push::Form;
@@ -25,6 +25,7 @@ struct Bench {
     now: Time,
     events: VecDeque<ForeignEvent>,
     dials: Vec<ConnId>,
+    woken: Vec<ConnId>,
     spools: BTreeMap<SpoolId, Vec<u8>>,
     /// Files under their final names.
     kept: BTreeMap<String, Vec<u8>>,
@@ -54,6 +55,7 @@ impl Bench {
             now: Time::ZERO,
             events: VecDeque::new(),
             dials: Vec::new(),
+            woken: Vec::new(),
             spools: BTreeMap::new(),
             kept: BTreeMap::new(),
             disk_is_full: false,
@@ -70,6 +72,7 @@ impl Bench {
             match output {
                 Output::Event(Event::Foreign(event)) => self.events.push_back(event),
                 Output::Dial { conn, .. } => self.dials.push(conn),
+                Output::Wake(conn) => self.woken.push(conn),
                 Output::Store(StoreJob::Foreign(job)) => {
                     if let Some(reply) = self.store(job) {
                         self.peer.handle(self.now, Input::Stored(StoreReply::Foreign(reply)));
@@ -471,4 +474,18 @@ fn a_receiver_that_fails_is_dialled_for_the_next_file_after_a_wait() {
     bench.tell(Input::Command(Command::Leave));
     assert_eq!(bench.failure(), ForeignFailure::Cancelled);
     assert!(bench.dials.is_empty());
+}
+
+#[test]
+fn a_connection_that_the_driver_has_closed_is_not_woken() {
+    let mut bench = Bench::new(1 << 20);
+    for gone in [|conn| Input::Closed { conn }, |conn| Input::Broken { conn, why: BrokenWhy::Reset }] {
+        let conn = bench.accept(PORT);
+        bench.says(conn, b"20");
+        assert_eq!(bench.woken, [conn]);
+        bench.woken.clear();
+        bench.tell(gone(conn));
+        assert_eq!(bench.woken, []);
+        assert!(matches!(bench.events.pop_front(), Some(ForeignEvent::Failed { .. })));
+    }
 }

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use crate::core::classic::conversation::Conversation;
 use crate::core::door::{ConnId, Expect, Segment};
 use crate::core::http::Reader;
-use crate::core::push::conversation::Conversation as Transfer;
 use crate::core::session::Session;
+use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
 /// What is known of every connection.

@@ -10,8 +10,8 @@ use crate::core::door::ConnId;
 use crate::core::http::Reader;
 use crate::core::limits::Limits;
 use crate::core::places::Places;
-use crate::core::push::conversation::Conversation as Transfer;
 use crate::core::session::Session;
+use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
 /// All connections, behind ids that are never used twice.
@@ -53,11 +53,6 @@ impl Connections {
     /// A classic connection, dialled or at a port of the dialects.
     pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation, now: Time) -> ConnId {
         self.insert(Protocol::Classic(Box::new(conversation)), now)
-    }
-
-    /// A transfer, dialled or at a port for transfers.
-    pub(in crate::core) fn insert_transfer(&mut self, transfer: Transfer, now: Time) -> ConnId {
-        self.insert(Protocol::Transfer(Box::new(transfer)), now)
     }
 
     /// It is known now what is spoken on a connection. It keeps its id.
@@ -140,15 +135,7 @@ impl Connections {
         }
     }
 
-    /// The transfer, unless it is gone.
-    pub(in crate::core) fn transfer(&self, conn: ConnId) -> Option<&Transfer> {
-        match self.get(conn)? {
-            Protocol::Transfer(found) => Some(found),
-            _ => None,
-        }
-    }
-
-    /// The same, to change it.
+    /// The transfer, to change it, unless it is gone.
     pub(in crate::core) fn transfer_mut(&mut self, conn: ConnId) -> Option<&mut Transfer> {
         match self.get_mut(conn)? {
             Protocol::Transfer(found) => Some(found),

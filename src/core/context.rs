@@ -7,11 +7,14 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::core::catalogue::{Catalogue, LOOK_STEPS};
+use crate::core::connection::Transport;
 use crate::core::counters::Counters;
+use crate::core::dialer::Dialer;
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::flow::look::Sought;
 use crate::core::looks::Looks;
 use crate::core::peer::Config;
+use crate::core::spools::Spools;
 use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
 use crate::types::time::Time;
@@ -32,6 +35,8 @@ pub(in crate::core) struct Context<'p> {
     pub(in crate::core) catalogue: &'p Catalogue,
     pub(in crate::core) uploads: &'p mut Uploader,
     pub(in crate::core) looks: &'p mut Looks<Sought>,
+    pub(in crate::core) dialer: &'p mut Dialer,
+    pub(in crate::core) spools: &'p mut Spools,
     pub(in crate::core) after: After,
 }
 
@@ -40,6 +45,8 @@ pub(in crate::core) struct Context<'p> {
 pub(in crate::core) struct After {
     /// Who waits for an upload, or has one, changed.
     pub(in crate::core) grant_uploads: bool,
+    /// A connection that the driver does not know any more, and whose state may go.
+    pub(in crate::core) forget: Option<ConnId>,
     /// Something is over that a peer that leaves may have waited for.
     pub(in crate::core) review_leaving: bool,
 }
@@ -59,6 +66,14 @@ impl Context<'_> {
     /// Whether an address is this host's, which limits by address except.
     pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
         self.config.is_own(ip)
+    }
+
+    /// Tells the driver to visit a connection that has something to send, to read or to close, if it still knows it.
+    pub(in crate::core) fn wake(&mut self, conn: ConnId, transport: &mut Transport) {
+        if !transport.gone {
+            transport.asleep = false;
+            self.outputs.push(Output::Wake(conn));
+        }
     }
 
     /// Whether all names may be looked at once for an address, which then pays for it.

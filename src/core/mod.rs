@@ -35,7 +35,6 @@ mod neighbourhood;
 pub mod peer;
 pub mod picker;
 mod places;
-mod push;
 mod pusher;
 mod rates;
 pub mod rng;
@@ -47,6 +46,7 @@ pub mod status;
 pub mod tactics;
 mod timers;
 pub mod topology;
+mod transfer;
 mod uploader;
 
 pub use door::{

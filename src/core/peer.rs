@@ -16,7 +16,8 @@ use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
 use crate::core::directory::Directory;
 use crate::core::door::{
-    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, HttpConfig, Input, Output, Segment,
+    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, ForeignFailure, ForeignReply, HttpConfig,
+    Input, Output, Segment,
 };
 use crate::core::downloader::Downloader;
 use crate::core::flow::idle::Idleness;
@@ -30,7 +31,6 @@ use crate::core::links::Links;
 use crate::core::looks::Looks;
 use crate::core::mirror::Mirror;
 use crate::core::neighbourhood::Neighbourhood;
-use crate::core::push::Pushes;
 use crate::core::pusher::Pusher;
 use crate::core::rates::{Allowance, Rates};
 use crate::core::rng::Rng;
@@ -39,6 +39,7 @@ use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::timers::{Timer, Timers};
 use crate::core::topology::Topology;
+use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
@@ -84,6 +85,13 @@ impl Config {
     }
 }
 
+/// Who speaks the protocols that have an engine of their own.
+#[derive(Debug, Default)]
+struct Engines {
+    http: http::Engine,
+    transfer: transfer::Engine,
+}
+
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
 pub struct Peer {
@@ -107,9 +115,7 @@ pub struct Peer {
     pub(in crate::core) directory: Directory,
     pub(in crate::core) announcer: Announcer,
     pub(in crate::core) classic: Classic,
-    http: http::Engine,
-    /// What is pushed here, and from here, in the dialects of the field.
-    pub(in crate::core) pushes: Pushes,
+    engines: Engines,
     pub(in crate::core) spools: Spools,
     /// The rhythm of announcements in the classic dialects.
     pub(in crate::core) classic_announcer: Announcer,
@@ -163,8 +169,7 @@ impl Peer {
             catalogue: Catalogue::default(),
             announcer,
             classic: Classic::new(&limits),
-            http: http::Engine::default(),
-            pushes: Pushes::default(),
+            engines: Engines::default(),
             spools: Spools::default(),
             classic_announcer,
             searches: Searches::default(),
@@ -203,16 +208,16 @@ impl Peer {
             Input::Connected { conn } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_connected(now, conn),
                 Some(Kind::Classic) => self.on_classic_connected(now, conn),
-                Some(Kind::Transfer) => self.on_push_connected(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::connected),
                 // These came in, or are gone.
                 Some(Kind::Sniffing | Kind::Http) | None => {}
             },
             Input::EndOfStream { conn } => match self.connections.kind(conn) {
                 Some(Kind::Sniffing) => self.end_sniffing(conn),
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
-                Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.ended(ctx, conn, reader)),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::ended),
                 Some(Kind::Classic) => self.on_classic_end(now, conn),
-                Some(Kind::Transfer) => self.on_push_end(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::ended),
                 None => {}
             },
             Input::Broken { conn, why } => match self.note_gone(conn) {
@@ -221,24 +226,26 @@ impl Peer {
                     self.on_sniffing_gone(now, conn);
                 }
                 Some(Kind::Native) => self.on_broken(now, conn, why),
-                Some(Kind::Http) => self.on_reader_gone(now, conn),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
-                Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
+                Some(Kind::Transfer) => {
+                    self.transfer(now, conn, |engine, ctx, conn, it| engine.broken(ctx, conn, it, why))
+                }
                 None => {}
             },
             Input::Closed { conn } => match self.note_gone(conn) {
                 Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
                 Some(Kind::Native) => self.on_closed(now, conn),
-                Some(Kind::Http) => self.on_reader_gone(now, conn),
+                Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.on_classic_closed(now, conn),
-                Some(Kind::Transfer) => self.on_push_closed(now, conn),
+                Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::closed),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
                 Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
                 Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
-                Some(Kind::Transfer) => self.on_push_span_failed(conn, why),
+                Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::File(why)),
                 Some(Kind::Sniffing) | None => {}
             },
             Input::Stored(reply) => self.on_stored(now, reply),
@@ -261,7 +268,7 @@ impl Peer {
         let form = foreign.and_then(|foreign| foreign.doors.get(&local_port).copied());
         let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
         let conn = match (form, dialect) {
-            (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
+            (Some(is_named), _) => self.accept_transfer(now, from, is_named),
             (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
             (None, None) => self.on_accepted(now, from),
         };
@@ -287,10 +294,12 @@ impl Peer {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
             Some(Kind::Native) => self.on_bytes(now, conn, bytes),
             Some(Kind::Http) => {
-                self.http(now, conn, |http, ctx, reader| http.received(ctx, conn, reader, bytes))
+                self.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
             Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes))
+            }
             None => 0,
         }
     }
@@ -300,7 +309,9 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_payload(now, conn, bytes),
             Some(Kind::Classic) => self.on_classic_payload(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_payload(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
+            }
             // Neither expects payload.
             Some(Kind::Sniffing | Kind::Http) | None => {}
         }
@@ -311,7 +322,7 @@ impl Peer {
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.refill(now, conn),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.refill(ctx, conn, reader)),
+            Some(Kind::Http) => self.http(now, conn, http::Engine::refill),
             Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
@@ -330,9 +341,11 @@ impl Peer {
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.sent(ctx, conn, reader, bytes)),
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes)),
             Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
-            Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
+            Some(Kind::Transfer) => {
+                self.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
+            }
             Some(Kind::Sniffing) | None => {}
         }
     }
@@ -359,7 +372,7 @@ impl Peer {
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
     pub fn foreign_bytes(&self) -> u64 {
-        self.pushes.taken_bytes
+        self.engines.transfer.charged_bytes()
     }
 
     /// The cut of a content that is here, wholly or in part, and which of its chunks are.
@@ -399,18 +412,19 @@ impl Peer {
         self.check_links();
         self.check_flights();
         self.check_classic();
-        self.http.check(&self.uploader, self.connections.readers());
-        self.check_pushes();
+        self.engines.http.check(&self.uploader, self.connections.readers());
+        self.engines.transfer.check(&self.spools, self.connections.transfers());
     }
 
     pub(in crate::core) fn output(&mut self, output: Output) {
         self.outputs.push(output);
     }
 
-    /// Has the driver visit a connection, which has something to send, to read or to close, whether or not it is asleep.
+    /// Has the driver visit a connection that it still knows, which has something to send, to read or to close.
     pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.transport_mut().asleep = false;
+        let transport = self.connections.get_mut(conn).map(Protocol::transport_mut);
+        if let Some(transport) = transport.filter(|transport| !transport.gone) {
+            transport.asleep = false;
             self.output(Output::Wake(conn));
         }
     }
@@ -419,9 +433,13 @@ impl Peer {
         self.output(Output::Event(event));
     }
 
-    /// What the engines share, beside the HTTP engine and the connections.
-    fn lend(&mut self, now: Time) -> (Context<'_>, &mut http::Engine, &mut Connections) {
-        let ctx = Context {
+    /// Lends what the engines share, the engines and the connections; sees to what is left to be done afterwards.
+    fn lend<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut Context<'_>, &mut Engines, &mut Connections) -> T,
+    ) -> T {
+        let mut ctx = Context {
             now,
             config: &self.config,
             is_leaving: self.leaving.is_some(),
@@ -431,19 +449,22 @@ impl Peer {
             catalogue: &self.catalogue,
             uploads: &mut self.uploader,
             looks: &mut self.looks,
+            dialer: &mut self.dialer,
+            spools: &mut self.spools,
             after: After::default(),
         };
-        (ctx, &mut self.http, &mut self.connections)
-    }
-
-    /// Sees to what an engine left to be done.
-    fn after(&mut self, now: Time, after: After) {
+        let value = act(&mut ctx, &mut self.engines, &mut self.connections);
+        let after = ctx.after;
         if after.grant_uploads {
             self.grant_uploads(now);
+        }
+        if let Some(conn) = after.forget {
+            self.connections.remove(conn);
         }
         if after.review_leaving {
             self.review_leaving(now, false);
         }
+        value
     }
 
     /// Has the HTTP engine do something with a reader, if there is one.
@@ -451,48 +472,103 @@ impl Peer {
         &mut self,
         now: Time,
         conn: ConnId,
-        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, &mut Reader) -> T,
+        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, ConnId, &mut Reader) -> T,
     ) -> T {
-        let (mut ctx, http, connections) = self.lend(now);
-        let Some(reader) = connections.http_mut(conn) else { return T::default() };
-        let value = act(http, &mut ctx, reader);
-        let after = ctx.after;
-        self.after(now, after);
-        value
+        self.lend(now, |ctx, engines, connections| match connections.http_mut(conn) {
+            Some(reader) => act(&mut engines.http, ctx, conn, reader),
+            None => T::default(),
+        })
     }
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
     pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
-        let (mut ctx, http, connections) = self.lend(now);
-        let transport = sniffing.transport;
-        let may = http.admits(&ctx, transport.addr);
-        if may {
-            let reader = http.accept(&mut ctx, conn, transport, sniffing.since);
-            connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
-        }
-        may
-    }
-
-    fn on_reader_gone(&mut self, now: Time, conn: ConnId) {
-        self.http(now, conn, |http, ctx, reader| http.gone(ctx, conn, reader));
-        self.connections.remove(conn);
-        self.review_leaving(now, false);
+        self.lend(now, |ctx, engines, connections| {
+            let may = engines.http.admits(ctx, sniffing.transport.addr);
+            if may {
+                let reader = engines.http.accept(ctx, conn, sniffing.transport, sniffing.since);
+                connections.become_protocol(conn, Protocol::Http(Box::new(reader)));
+            }
+            may
+        })
     }
 
     /// A file that a reader is being sent is not what it was.
     pub(in crate::core) fn lose_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
-        self.http(now, conn, |http, ctx, reader| http.lose(ctx, conn, reader, why));
+        self.http(now, conn, |http, ctx, conn, it| http.lose(ctx, conn, it, why));
     }
 
     /// Closes the readers that are not being answered, or all.
     pub(in crate::core) fn close_readers(&mut self, now: Time, all: bool) {
-        for conn in self.http.open() {
-            self.http(now, conn, |http, ctx, reader| {
+        for conn in self.engines.http.open() {
+            self.http(now, conn, |http, ctx, conn, reader| {
                 if all || !reader.is_busy() {
                     http.close(ctx, conn, reader, "this peer leaves");
                 }
             });
         }
+    }
+
+    /// Has the transfer engine do something with a transfer, if there is one.
+    fn transfer<T: Default>(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        act: impl FnOnce(&mut transfer::Engine, &mut Context<'_>, ConnId, &mut Transfer) -> T,
+    ) -> T {
+        self.lend(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
+            Some(transfer) => act(&mut engines.transfer, ctx, conn, transfer),
+            None => T::default(),
+        })
+    }
+
+    fn accept_transfer(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Option<ConnId> {
+        let may = self.lend(now, |ctx, engines, connections| {
+            engines.transfer.admits(ctx, from, connections.transfers())
+        });
+        if !may || !self.make_room(now, from.ip()) {
+            self.counters.add("pushes refused");
+            return None;
+        }
+        let transfer = self.engines.transfer.accept(now, from, is_named);
+        Some(self.begin_transfer(now, transfer))
+    }
+
+    fn send_transfer(&mut self, now: Time, order: Order) {
+        let has_room = self.connections.len() < self.config.limits.connections_max;
+        let transfer = self.lend(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
+        if let Some(transfer) = transfer {
+            self.begin_transfer(now, transfer);
+        }
+    }
+
+    fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
+        let conn = self.connections.insert(Protocol::Transfer(Box::new(transfer)), now);
+        self.transfer(now, conn, transfer::Engine::begin);
+        conn
+    }
+
+    /// What the store says of what came.
+    pub(in crate::core) fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
+        self.lend(now, |ctx, engines, connections| {
+            engines.transfer.stored(ctx, reply, |conn| connections.transfer_mut(conn));
+        });
+    }
+
+    /// A file does not come, or does not go.
+    pub(in crate::core) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: ForeignFailure) {
+        self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
+    }
+
+    /// Cancels the transfers that end first when this peer leaves, or all.
+    pub(in crate::core) fn cancel_transfers(&mut self, now: Time, all: bool) {
+        let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
+        let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
+        conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, ForeignFailure::Cancelled));
+    }
+
+    /// Whether a file comes, goes or is being stored, that a peer that leaves waits for.
+    pub(in crate::core) fn is_transfer_busy(&self) -> bool {
+        self.engines.transfer.is_storing() || self.connections.transfers().any(|(_, it)| it.is_busy())
     }
 
     fn on_command(&mut self, now: Time, command: Command) {
@@ -510,10 +586,18 @@ impl Peer {
                 self.on_answer_command(now, offer, decision, ticket, stall);
             }
             Command::SendForeign { ticket, to, form, content, name, sender } => {
-                self.on_send_foreign(now, ticket, to, content, Outgoing { form, sender, name, size: 0 })
+                let file = Outgoing { form, sender, name, size: 0 };
+                self.send_transfer(now, Order { ticket, to, content, file });
             }
-            Command::AnswerForeign { push, accept } => self.on_answer_foreign(now, push, accept),
-            Command::LimitForeign { quota_bytes } => self.on_limit_foreign(quota_bytes),
+            Command::AnswerForeign { push, accept } => self.lend(now, |ctx, engines, connections| {
+                engines.transfer.answer(ctx, (push, accept), |conn| connections.transfer_mut(conn));
+            }),
+            // What was let come already may come.
+            Command::LimitForeign { quota_bytes } => {
+                if let Some(foreign) = &mut self.config.foreign {
+                    foreign.quota_bytes = quota_bytes;
+                }
+            }
             Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
             Command::Cancel { content } => self.cancel_download(now, content),
             Command::Leave => self.on_leave(now),
@@ -527,11 +611,9 @@ impl Peer {
                 Timer::Connection(conn) => match self.connections.kind(conn) {
                     Some(Kind::Sniffing) => self.review_sniffing(now, conn),
                     Some(Kind::Native) => self.review_connection(now, conn),
-                    Some(Kind::Http) => {
-                        self.http(now, conn, |http, ctx, reader| http.review(ctx, conn, reader))
-                    }
+                    Some(Kind::Http) => self.http(now, conn, http::Engine::review),
                     Some(Kind::Classic) => self.review_classic(now, conn),
-                    Some(Kind::Transfer) => self.review_push(now, conn),
+                    Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
                 Timer::Acquaint => self.acquaint(now),

@@ -24,8 +24,8 @@ pub(super) struct Listeners {
     native: Option<u16>,
     /// The classic ports, each with the dialects' own port that it stands in for.
     doors: BTreeMap<u16, u16>,
-    /// The ports for pushes, each with whether a digit begins the named form there.
-    push_doors: BTreeMap<u16, bool>,
+    /// The ports for pushes in the order of the settings, each with whether a digit begins the named form there.
+    push_doors: Vec<(u16, bool)>,
 }
 
 impl Listeners {
@@ -45,7 +45,7 @@ impl Listeners {
             first_token: first_token.0,
             native: None,
             doors: BTreeMap::new(),
-            push_doors: BTreeMap::new(),
+            push_doors: Vec::new(),
         };
         if listen != Listen::Nowhere {
             let listener = Listener::bind(bind, listen)?;
@@ -67,11 +67,11 @@ impl Listeners {
             }
         }
         for &(port, is_named) in foreign.iter().flat_map(|foreign| &foreign.tcp) {
-            if port != 0 && listeners.push_doors.contains_key(&port) {
+            if port != 0 && listeners.push_doors.iter().any(|door| door.0 == port) {
                 continue;
             }
             let port = listeners.add_door(bind, port, "--listen").map_err(ShellError::Network)?;
-            listeners.push_doors.insert(port, is_named);
+            listeners.push_doors.push((port, is_named));
         }
         Ok(listeners)
     }
@@ -94,8 +94,8 @@ impl Listeners {
         &self.doors
     }
 
-    /// The ports for pushes, each with whether a digit begins the named form there.
-    pub(super) fn push_doors(&self) -> &BTreeMap<u16, bool> {
+    /// The ports for pushes in the order of the settings, each with whether a digit begins the named form there.
+    pub(super) fn push_doors(&self) -> &[(u16, bool)] {
         &self.push_doors
     }
 

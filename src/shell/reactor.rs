@@ -172,9 +172,10 @@ impl Reactor {
                 .classic
                 .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
             http: config.http.then(|| HttpConfig { names: host::names() }),
-            foreign: config
-                .foreign
-                .map(|foreign| ForeignConfig { doors: listeners.push_doors().clone(), ..foreign.config }),
+            foreign: config.foreign.map(|foreign| ForeignConfig {
+                doors: listeners.push_doors().iter().copied().collect(),
+                ..foreign.config
+            }),
             fixed_peers: config.peers,
             own_addresses,
             agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -226,10 +227,10 @@ impl Reactor {
         self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
     }
 
-    /// The TCP ports on which pushes in the field's dialects are taken in, each with whether a digit begins the named form
-    /// there.
+    /// The TCP ports on which pushes in the field's dialects are taken in, in the order of the settings, each with whether a
+    /// digit begins the named form there.
     pub fn push_ports(&self) -> Vec<(u16, bool)> {
-        self.listeners.push_doors().iter().map(|(local, is_named)| (*local, *is_named)).collect()
+        self.listeners.push_doors().to_vec()
     }
 
     /// The UDP ports on which classic peers are heard.

@@ -47,7 +47,7 @@ impl Peer {
         }
         self.leave_classic(now);
         self.close_readers(now, false);
-        self.leave_pushes();
+        self.cancel_transfers(now, false);
         self.review_leaving(now, false);
     }
 
@@ -57,7 +57,7 @@ impl Peer {
         let over = late || now >= leaving.deadline;
         let busy = self.is_classic_busy()
             || self.connections.readers().any(|(_, reader)| reader.is_busy())
-            || self.is_push_busy();
+            || self.is_transfer_busy();
         let idle = self.uploader.is_idle() && self.downloader.all_done() && !busy;
         if !leaving.closing && (idle || over) {
             self.leaving = Some(Leaving { closing: true, ..leaving });
@@ -71,7 +71,7 @@ impl Peer {
             }
             self.close_all_classic(now);
             self.close_readers(now, true);
-            self.close_all_pushes();
+            self.cancel_transfers(now, true);
         }
         let Some(leaving) = self.leaving.filter(|leaving| leaving.closing && !leaving.said) else { return };
         let gone = self.connections.len() == 0 && self.downloader.all_done();

@@ -10,7 +10,6 @@ pub(in crate::core) mod deal;
 mod dialling;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod fetch;
-mod foreign_push;
 mod guests;
 pub(in crate::core) mod have;
 pub(in crate::core) mod idle;

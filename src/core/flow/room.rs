@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use crate::core::classic::conversation::Side as ClassicSide;
 use crate::core::connection::{Kind, Protocol};
-use crate::core::door::ConnId;
+use crate::core::door::{ConnId, ForeignFailure};
 use crate::core::peer::Peer;
-use crate::core::push::conversation::Side as PushSide;
 use crate::core::session::Phase;
 use crate::types::time::Time;
 
@@ -97,10 +96,7 @@ impl Peer {
                 ClassicSide::Serving(serving) => while_busy(serving.is_busy(), serving.moved),
                 ClassicSide::Asking(_) | ClassicSide::Closing => None,
             },
-            Protocol::Transfer(transfer) => match &transfer.side {
-                PushSide::Taking(taking) if taking.is_silent() => Some(taking.began + GRACE),
-                PushSide::Taking(_) | PushSide::Giving(_) | PushSide::Closing(_) | PushSide::Aborting => None,
-            },
+            Protocol::Transfer(transfer) => transfer.silent_since().map(|since| since + GRACE),
         }
     }
 
@@ -129,11 +125,11 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Sniffing) => self.end_sniffing(conn),
             Some(Kind::Native) => self.close(now, conn, Some("idle, and others wait for a connection")),
-            Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| {
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, reader| {
                 http.close(ctx, conn, reader, "others waited for its place");
             }),
             Some(Kind::Classic) => self.close_classic(now, conn),
-            Some(Kind::Transfer) => self.cancel_push(conn),
+            Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::Cancelled),
             None => {}
         }
     }

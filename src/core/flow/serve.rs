@@ -221,7 +221,7 @@ impl Peer {
             self.uploader.grant(now, |content| copies(&self.downloader, scarce_first, content))
         {
             self.wake(now, conn);
-            self.http(now, conn, |_, ctx, reader| http::wake(ctx, conn, reader));
+            self.http(now, conn, |_, ctx, conn, reader| http::wake(ctx, conn, reader));
         }
         match self.uploader.deadline(now) {
             Some(at) => self.timers.set(Timer::UploadSlot, at),

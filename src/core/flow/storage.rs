@@ -36,7 +36,7 @@ impl Peer {
             }
             StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(now, content, chunk, good),
             StoreReply::Classic(reply) => self.on_classic_stored(now, reply),
-            StoreReply::Foreign(reply) => self.on_push_stored(now, reply),
+            StoreReply::Foreign(reply) => self.on_transfer_stored(now, reply),
         }
     }
 

@@ -98,6 +98,8 @@ impl Engine {
     pub(in crate::core) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         self.close(ctx, conn, reader, "the connection broke");
         ctx.timers.clear(Timer::Connection(conn));
+        ctx.after.forget = Some(conn);
+        ctx.after.review_leaving = true;
     }
 
     /// A reader is not served any more; the driver closes the connection.
@@ -118,9 +120,7 @@ impl Engine {
             // What it had of turns before is forgotten with it.
             ctx.uploads.remove(conn);
             ctx.timers.clear(Timer::Connection(conn));
-            if !reader.transport.gone {
-                wake(ctx, conn, reader);
-            }
+            wake(ctx, conn, reader);
         }
     }
 
@@ -290,9 +290,8 @@ impl Engine {
 
 /// Tells the driver to visit a reader that has something to send or to read again.
 pub(in crate::core) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
-    reader.transport.asleep = false;
     reader.moved = ctx.now;
-    ctx.outputs.push(Output::Wake(conn));
+    ctx.wake(conn, &mut reader.transport);
 }
 
 fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static str) {

@@ -1,25 +1,28 @@
-//! The side of a push that gives a file: its script, how far it is in it, and how long each step may take.
+//! The side that sends a file: its script, how far it is in it, and how long each step may take.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
-use crate::core::door::{BrokenWhy, Expect, ForeignFailure, Segment, Sink, SpanSource};
+use super::{Order, Turn};
+use crate::core::door::{BrokenWhy, Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::push::{OkHearing, Step};
 
-/// The side that gives.
+/// The side that sends.
 #[derive(Debug)]
-pub(in crate::core) struct Giving {
+pub(super) struct Sending {
     /// The ticket of the command.
-    pub(in crate::core) ticket: u32,
-    pub(in crate::core) content: ContentId,
+    pub(super) ticket: u32,
+    to: SocketAddr,
+    content: ContentId,
     /// The file's size in bytes.
-    pub(in crate::core) size: u64,
+    size: u64,
     /// When it was dialled.
-    pub(in crate::core) began: Time,
+    began: Time,
     /// Whether the receiver says at the end that it has the file.
-    pub(in crate::core) acknowledged: bool,
+    acknowledged: bool,
     is_dialling: bool,
     /// Until when it is not even dialled, because its receiver failed just before.
     waits_until: Option<Time>,
@@ -36,43 +39,18 @@ pub(in crate::core) struct Giving {
     told: Time,
 }
 
-/// What bytes, silence or an end brought about.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) enum Turn {
-    /// Nothing to do.
-    Nothing,
-    /// The receiver is to be dialled.
-    Dial,
-    /// The next step has begun.
-    Wake,
-    /// So has the file.
-    Begun,
-    /// So many bytes of the file went.
-    Moved(u64),
-    /// All is done.
-    Done,
-    /// It failed.
-    Failed(ForeignFailure),
-}
-
-impl Giving {
-    /// What is to be done with a file of `size` bytes, once a connection stands.
-    pub(in crate::core) fn new(
-        ticket: u32,
-        content: ContentId,
-        size: u64,
-        steps: Vec<Step>,
-        acknowledged: bool,
-        now: Time,
-    ) -> Giving {
-        Giving {
-            ticket,
-            content,
+impl Sending {
+    /// A file of `size` bytes with its script; the receiver is not dialled before `again`.
+    pub(super) fn new(order: &Order, size: u64, steps: Vec<Step>, now: Time, again: Option<Time>) -> Sending {
+        Sending {
+            ticket: order.ticket,
+            to: order.to,
+            content: order.content,
             size,
             began: now,
-            acknowledged,
+            acknowledged: order.file.form.is_acknowledged(),
             is_dialling: true,
-            waits_until: None,
+            waits_until: again,
             // A file without a byte has none to be sent.
             steps: steps.into_iter().filter(|step| *step != Step::File(0)).collect(),
             sent: 0,
@@ -84,24 +62,19 @@ impl Giving {
         }
     }
 
-    /// The receiver is not dialled before this.
-    pub(in crate::core) fn wait_until(&mut self, at: Time) {
-        self.waits_until = Some(at);
-    }
-
     /// Whether the receiver was not dialled yet.
-    pub(in crate::core) fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.waits_until.is_some()
     }
 
     /// The connection stands.
-    pub(in crate::core) fn connected(&mut self, now: Time) {
+    pub(super) fn connected(&mut self, now: Time) {
         self.is_dialling = false;
         self.moved = now;
     }
 
     /// Takes what the receiver says.
-    pub(in crate::core) fn push(&mut self, now: Time, bytes: &[u8]) -> Turn {
+    pub(super) fn received(&mut self, now: Time, bytes: &[u8]) -> Turn {
         match (self.steps.front(), self.ok.push(bytes)) {
             (Some(Step::HearOk), Ok(false)) => Turn::Nothing,
             (Some(Step::HearOk), Ok(true)) => {
@@ -113,7 +86,7 @@ impl Giving {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64, limits: &Limits) -> Turn {
+    pub(super) fn sent(&mut self, now: Time, bytes: u64, limits: &Limits) -> Turn {
         self.moved = now;
         self.sent = self.sent.saturating_add(bytes);
         match self.steps.front() {
@@ -129,10 +102,9 @@ impl Giving {
     }
 
     /// The receiver will say nothing more.
-    pub(in crate::core) fn end(&self) -> Turn {
+    pub(super) fn ended(&self, now: Time) -> Turn {
         match self.steps.front() {
-            None => Turn::Done,
-            Some(Step::HearEnd) => Turn::Done,
+            Some(Step::HearEnd) | None => self.done(now),
             _ if self.file_out => Turn::Failed(ForeignFailure::Unacknowledged),
             _ if self.begun => Turn::Failed(ForeignFailure::Broken(BrokenWhy::Reset)),
             _ => Turn::Failed(ForeignFailure::Refused),
@@ -140,7 +112,7 @@ impl Giving {
     }
 
     /// The connection broke, or never stood.
-    pub(in crate::core) fn broken(&self, why: BrokenWhy) -> ForeignFailure {
+    pub(super) fn broken(&self, why: BrokenWhy) -> ForeignFailure {
         match self.steps.front() {
             _ if self.is_dialling => ForeignFailure::NoConnection(why),
             Some(Step::HearOk) if !self.begun => ForeignFailure::Refused,
@@ -150,7 +122,7 @@ impl Giving {
     }
 
     /// Time has passed.
-    pub(in crate::core) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
+    pub(super) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
         if now < self.deadline(limits) {
             return Turn::Nothing;
         }
@@ -162,13 +134,13 @@ impl Giving {
             _ if self.is_dialling => Turn::Failed(ForeignFailure::NoConnection(BrokenWhy::Unreachable)),
             Some(Step::HearOk) => Turn::Failed(ForeignFailure::NoOk),
             // Not all who have everything close.
-            Some(Step::HearEnd) | None => Turn::Done,
+            Some(Step::HearEnd) | None => self.done(now),
             Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => Turn::Failed(ForeignFailure::Stalled),
         }
     }
 
-    /// When [`Giving::review`] will find something, if nothing happens until then.
-    pub(in crate::core) fn deadline(&self, limits: &Limits) -> Time {
+    /// When [`Sending::review`] will find something, if nothing happens until then.
+    pub(super) fn deadline(&self, limits: &Limits) -> Time {
         if let Some(at) = self.waits_until {
             return at;
         }
@@ -181,7 +153,7 @@ impl Giving {
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(super) fn expects(&self) -> Expect {
         match self.steps.front() {
             Some(Step::HearOk) if !self.is_dialling => Expect::Control,
             Some(Step::HearEnd) => Expect::Payload { sink: Sink::Discard, left: u64::MAX },
@@ -190,7 +162,7 @@ impl Giving {
     }
 
     /// What is to be sent next.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(super) fn segment(&self) -> Segment<'_> {
         if self.is_dialling {
             return Segment::Nothing;
         }
@@ -211,7 +183,7 @@ impl Giving {
 
     /// Whether a receiver would take a connection that ends now for a file that is whole: some of it may have gone, and its
     /// end is to be the end of what is sent.
-    pub(in crate::core) fn would_look_whole(&self) -> bool {
+    pub(super) fn would_look_whole(&self) -> bool {
         (self.begun || self.sent > 0) && self.steps.contains(&Step::HalfClose)
     }
 
@@ -219,10 +191,10 @@ impl Giving {
         self.steps.pop_front();
         (self.sent, self.moved) = (0, now);
         match self.steps.front() {
-            None => Turn::Done,
+            None => self.done(now),
             Some(Step::File(_)) if !self.begun => {
                 self.begun = true;
-                Turn::Begun
+                Turn::Begun(ForeignEvent::SendBegun { ticket: self.ticket })
             }
             _ => Turn::Wake,
         }
@@ -233,6 +205,12 @@ impl Giving {
             return Turn::Nothing;
         }
         self.told = now;
-        Turn::Moved(self.sent)
+        Turn::Moved(ForeignEvent::SendProgress { ticket: self.ticket, bytes: self.sent, of: self.size })
+    }
+
+    fn done(&self, now: Time) -> Turn {
+        let took = now.since(self.began);
+        let (ticket, to, acknowledged) = (self.ticket, self.to, self.acknowledged);
+        Turn::Done(ForeignEvent::Sent { ticket, to, bytes: self.size, took, acknowledged })
     }
 }

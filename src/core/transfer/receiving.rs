@@ -1,24 +1,28 @@
-//! The side of a push that takes a file in: what is heard of it, how much of it came, and how long that may take.
+//! The side that receives a file: what is heard of it, how much of it came, and how long that may take.
 //!
 //! Owns where the file begins and ends in the stream. Its bytes go into a spool, unseen.
 
-use crate::core::door::{Expect, ForeignFailure, Segment, Sink, SpoolId};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Turn;
+use crate::core::door::{Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpoolId};
 use crate::core::limits::Limits;
 use crate::types::time::Time;
 use crate::wire::push::{Announced, Heard, Hearing, OK, Patience, PushError};
 
-/// The side that takes.
+/// The side that receives.
 #[derive(Debug)]
-pub(in crate::core) struct Taking {
-    /// The number of this push.
-    pub(in crate::core) push: u32,
+pub(super) struct Receiving {
+    /// The number of this transfer.
+    pub(super) number: u32,
     /// When the connection came.
-    pub(in crate::core) began: Time,
+    pub(super) began: Time,
     /// What the sender said, once it has.
-    pub(in crate::core) said: Option<Announced>,
-    pub(in crate::core) stage: Stage,
+    pub(super) said: Option<Announced>,
+    pub(super) stage: Stage,
     /// Bytes of the file that came.
-    pub(in crate::core) came: u64,
+    pub(super) came: u64,
     /// When the stage, or a message in it, began.
     since: Time,
     /// When a byte last came.
@@ -34,7 +38,7 @@ pub(in crate::core) struct Taking {
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Stage {
+pub(super) enum Stage {
     /// The file is described.
     Hearing,
     /// A person says whether it may come.
@@ -49,26 +53,11 @@ pub(in crate::core) enum Stage {
     Storing,
 }
 
-/// What bytes, silence or an end brought about.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) enum Turn {
-    /// Nothing to do.
-    Nothing,
-    /// There is something to say, or to read again.
-    Wake,
-    /// The file is described: it has to be decided whether it may come.
-    Described,
-    /// The whole file is in this spool.
-    Whole(SpoolId),
-    /// It failed.
-    Failed(ForeignFailure),
-}
-
-impl Taking {
+impl Receiving {
     /// A connection that came in, where a digit begins the named form or the short one.
-    pub(in crate::core) fn new(push: u32, is_named: bool, now: Time) -> Taking {
-        Taking {
-            push,
+    pub(super) fn new(number: u32, is_named: bool, now: Time) -> Receiving {
+        Receiving {
+            number,
             began: now,
             said: None,
             stage: Stage::Hearing,
@@ -83,17 +72,17 @@ impl Taking {
     }
 
     /// Whether the other side has said nothing at all.
-    pub(in crate::core) fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.stage == Stage::Hearing && self.hearing.is_silent()
     }
 
     /// Goes on to another stage.
-    pub(in crate::core) fn enter(&mut self, now: Time, stage: Stage) {
+    pub(super) fn enter(&mut self, now: Time, stage: Stage) {
         (self.stage, self.since) = (stage, now);
     }
 
     /// The file may come: says so where that is said.
-    pub(in crate::core) fn begin(&mut self, now: Time, spool: SpoolId, bytes_max: u64) {
+    pub(super) fn begin(&mut self, now: Time, spool: SpoolId, bytes_max: u64) {
         let size = self.size();
         if self.said.as_ref().is_some_and(|said| said.form.is_answered()) {
             self.unsaid = OK.len();
@@ -107,13 +96,8 @@ impl Taking {
         (self.told, self.accepted) = (now, now);
     }
 
-    /// When it was let come.
-    pub(in crate::core) fn accepted(&self) -> Time {
-        self.accepted
-    }
-
     /// Takes bytes of what is said: how many were used.
-    pub(in crate::core) fn push(&mut self, now: Time, bytes: &[u8]) -> (usize, Turn) {
+    pub(super) fn received(&mut self, now: Time, bytes: &[u8]) -> (usize, Turn) {
         match self.stage {
             Stage::Hearing => {
                 self.moved = now;
@@ -138,14 +122,14 @@ impl Taking {
                 Turn::Wake
             }
             Heard::Announced(said) => {
-                self.said = Some(said);
-                Turn::Described
+                self.said = Some(said.clone());
+                Turn::Described(said)
             }
         }
     }
 
     /// So many bytes of the file went into the spool.
-    pub(in crate::core) fn stored(&mut self, now: Time, bytes: u64) -> Turn {
+    pub(super) fn stored(&mut self, now: Time, bytes: u64) -> Turn {
         self.moved = now;
         self.came = self.came.saturating_add(bytes);
         match (self.stage, self.size()) {
@@ -161,7 +145,7 @@ impl Taking {
     }
 
     /// The other side will send nothing more.
-    pub(in crate::core) fn end(&mut self) -> Turn {
+    pub(super) fn ended(&mut self) -> Turn {
         match (self.stage, self.size()) {
             (Stage::Hearing | Stage::Asked | Stage::Opening(_), _) => {
                 Turn::Failed(ForeignFailure::Unclear(PushError::CutShort))
@@ -176,7 +160,7 @@ impl Taking {
     }
 
     /// Time has passed.
-    pub(in crate::core) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
+    pub(super) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
         if self.deadline(limits).is_none_or(|deadline| now < deadline) {
             return Turn::Nothing;
         }
@@ -195,8 +179,8 @@ impl Taking {
         }
     }
 
-    /// When [`Taking::review`] will find something, if nothing happens until then.
-    pub(in crate::core) fn deadline(&self, limits: &Limits) -> Option<Time> {
+    /// When [`Receiving::review`] will find something, if nothing happens until then.
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Time> {
         match self.stage {
             Stage::Hearing => {
                 let pause = self.hearing.patience().map(|patience| match patience {
@@ -214,16 +198,22 @@ impl Taking {
     }
 
     /// How far it is, if it is time to tell.
-    pub(in crate::core) fn news(&mut self, now: Time, limits: &Limits) -> Option<(u64, Option<u64>)> {
+    pub(super) fn news(&mut self, now: Time, limits: &Limits) -> Option<ForeignEvent> {
         let is_due = now.since(self.told) >= limits.push_progress_interval;
         is_due.then(|| {
             self.told = now;
-            (self.came, self.size())
+            ForeignEvent::Progress { push: self.number, bytes: self.came, of: self.size() }
         })
     }
 
+    /// It failed.
+    pub(super) fn failed(&self, from: SocketAddr, reason: ForeignFailure) -> ForeignEvent {
+        let name = self.said.as_ref().and_then(|said| said.name.clone());
+        ForeignEvent::Failed { push: self.number, from, name, reason }
+    }
+
     /// The spool that it has.
-    pub(in crate::core) fn spool(&self) -> Option<SpoolId> {
+    pub(super) fn spool(&self) -> Option<SpoolId> {
         match self.stage {
             Stage::Opening(spool) | Stage::Coming { spool, .. } | Stage::Counting(spool) => Some(spool),
             Stage::Hearing | Stage::Asked | Stage::Storing => None,
@@ -231,17 +221,17 @@ impl Taking {
     }
 
     /// Bytes of the quota that are set aside for it.
-    pub(in crate::core) fn reserved(&self) -> u64 {
+    pub(super) fn reserved(&self) -> u64 {
         self.spool().and(self.size()).unwrap_or(self.came)
     }
 
-    /// When the last byte of the file came.
-    pub(in crate::core) fn last_byte(&self) -> Time {
-        self.moved
+    /// From the connection to the last byte of the file, and from when it was let come.
+    pub(super) fn durations(&self) -> (Duration, Duration) {
+        (self.moved.since(self.began), self.moved.since(self.accepted))
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(super) fn expects(&self) -> Expect {
         match self.stage {
             Stage::Hearing | Stage::Counting(_) => Expect::Control,
             Stage::Coming { spool, bytes_max } => {
@@ -254,7 +244,7 @@ impl Taking {
     }
 
     /// What is to be sent next.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(super) fn segment(&self) -> Segment<'_> {
         match OK.len().checked_sub(self.unsaid).and_then(|said| OK.get(said..)) {
             Some(bytes) if !bytes.is_empty() => Segment::Bytes { bytes, span_of: None },
             _ => Segment::Nothing,
@@ -262,11 +252,12 @@ impl Taking {
     }
 
     /// So many bytes of it are in the kernel.
-    pub(in crate::core) fn sent(&mut self, bytes: u64) {
+    pub(super) fn sent(&mut self, bytes: u64) {
         self.unsaid = self.unsaid.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
 
-    fn size(&self) -> Option<u64> {
+    /// How many bytes the file has, where that was said.
+    pub(super) fn size(&self) -> Option<u64> {
         self.said.as_ref()?.size
     }
 }

@@ -1,0 +1,421 @@
+//! Transfers: files that a sender hands to a receiver in the four forms of the field, which know neither hashes nor requests.
+//!
+//! Owns which files are received, what of them is being stored, and how much was let come. What comes goes into spools, unseen; what
+//! goes is a span of what is shared. Knows no other protocol, and holds no file.
+//!
+//! Of each connection the calls come in this order: [`Engine::accept`] or [`Engine::send`] makes its state, [`Engine::begin`] knows
+//! its id; then [`Engine::received`], [`Engine::payload`] and [`Engine::sent`] as the driver reads and writes, [`Engine::answer`]
+//! and [`Engine::stored`] for what people and the store say, [`Engine::review`] when its deadline comes; at last
+//! [`Engine::broken`] or [`Engine::closed`].
+
+mod arrivals;
+mod receiving;
+mod sending;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::connection::Transport;
+use crate::core::context::Context;
+use crate::core::door::{
+    BrokenWhy, ConnId, Event, Expect, ForeignEvent, ForeignFailure, ForeignJob, Output, Segment, SpoolId,
+    StoreJob,
+};
+use crate::core::spools::Spools;
+use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::time::Time;
+use crate::wire::push::{Announced, Outgoing, Step};
+use arrivals::Arrival;
+use receiving::{Receiving, Stage};
+use sending::Sending;
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub(in crate::core) struct Engine {
+    /// So many have come in so far.
+    numbered: u32,
+    /// The connections on which something is received, by the number of the transfer.
+    receiving: BTreeMap<u32, ConnId>,
+    /// The connection that fills each spool.
+    filling: BTreeMap<SpoolId, ConnId>,
+    /// What has come whole, and is on its way to its name.
+    storing: BTreeMap<SpoolId, Arrival>,
+    /// Bytes of all that was received, and of what was let come.
+    charged_bytes: u64,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(in crate::core) struct Transfer {
+    pub(in crate::core) transport: Transport,
+    side: Side,
+}
+
+/// Which side this peer is on.
+#[derive(Debug)]
+enum Side {
+    Receiving(Receiving),
+    Sending(Sending),
+    /// Neither any more: once these bytes are out, it is to be closed.
+    Closing(&'static [u8]),
+    /// What went out is not the whole file, and must not end like one.
+    Aborting,
+}
+
+/// What bytes, silence or an end brought about.
+#[derive(Debug)]
+enum Turn {
+    Nothing,
+    /// There is something to say, or to read again.
+    Wake,
+    /// What would come is described: it has to be decided whether it may.
+    Described(Announced),
+    /// The whole file is in this spool.
+    Whole(SpoolId),
+    /// The receiver is to be dialled.
+    Dial,
+    /// The file begins to go.
+    Begun(ForeignEvent),
+    /// It goes.
+    Moved(ForeignEvent),
+    /// All of it went.
+    Done(ForeignEvent),
+    Failed(ForeignFailure),
+}
+
+/// A file that is to be sent.
+#[derive(Debug)]
+pub(in crate::core) struct Order {
+    pub(in crate::core) ticket: u32,
+    pub(in crate::core) to: SocketAddr,
+    pub(in crate::core) content: ContentId,
+    /// What is said of it; its size is known here.
+    pub(in crate::core) file: Outgoing,
+}
+
+impl Transfer {
+    /// What the next bytes are.
+    pub(in crate::core) fn expects(&self) -> Expect {
+        match &self.side {
+            Side::Receiving(receiving) => receiving.expects(),
+            Side::Sending(sending) => sending.expects(),
+            Side::Closing(_) | Side::Aborting => Expect::Nothing,
+        }
+    }
+
+    /// What is to be sent next.
+    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+        match &self.side {
+            Side::Receiving(receiving) => receiving.segment(),
+            Side::Sending(sending) => sending.segment(),
+            Side::Aborting => Segment::Abort,
+            Side::Closing([]) => Segment::Close,
+            Side::Closing(last) => Segment::Bytes { bytes: last, span_of: None },
+        }
+    }
+
+    /// Since when the other side has said nothing at all, if it is its turn to speak.
+    pub(in crate::core) fn silent_since(&self) -> Option<Time> {
+        match &self.side {
+            Side::Receiving(receiving) => receiving.is_silent().then_some(receiving.began),
+            Side::Sending(_) | Side::Closing(_) | Side::Aborting => None,
+        }
+    }
+
+    /// Whether a peer that leaves waits for it.
+    pub(in crate::core) fn is_busy(&self) -> bool {
+        match &self.side {
+            Side::Receiving(receiving) => receiving.spool().is_some(),
+            Side::Sending(_) | Side::Closing(_) | Side::Aborting => true,
+        }
+    }
+
+    /// Whether a peer that leaves ends it at once: it has not begun, or would look whole if this process ended in its midst.
+    pub(in crate::core) fn ends_first(&self) -> bool {
+        match &self.side {
+            Side::Receiving(receiving) => matches!(receiving.stage, Stage::Hearing | Stage::Asked),
+            Side::Sending(sending) => sending.would_look_whole() || sending.is_waiting(),
+            Side::Closing(_) | Side::Aborting => false,
+        }
+    }
+}
+
+impl Engine {
+    /// The state of a connection on which a file is sent, unless it cannot be.
+    pub(in crate::core) fn send(
+        &mut self,
+        ctx: &mut Context<'_>,
+        order: Order,
+        has_room: bool,
+    ) -> Option<Transfer> {
+        let (ticket, to) = (order.ticket, order.to);
+        match script(ctx, &order, has_room) {
+            Ok((size, steps)) => {
+                let sending = Sending::new(&order, size, steps, ctx.now, ctx.dialer.again(ctx.now, &to));
+                Some(Transfer { transport: Transport::dialled(to), side: Side::Sending(sending) })
+            }
+            Err(reason) => {
+                tell(ctx, ForeignEvent::SendFailed { ticket, to, reason });
+                None
+            }
+        }
+    }
+
+    /// A transfer has its connection.
+    pub(in crate::core) fn begin(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+        let turn = match &transfer.side {
+            Side::Receiving(receiving) => {
+                self.receiving.insert(receiving.number, conn);
+                Turn::Wake
+            }
+            Side::Sending(sending) if !sending.is_waiting() => Turn::Dial,
+            Side::Sending(_) | Side::Closing(_) | Side::Aborting => Turn::Nothing,
+        };
+        self.turn(ctx, conn, transfer, turn);
+    }
+
+    /// The receiver that was dialled is there.
+    pub(in crate::core) fn connected(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transfer: &mut Transfer,
+    ) {
+        if let Side::Sending(sending) = &mut transfer.side {
+            sending.connected(ctx.now);
+            self.turn(ctx, conn, transfer, Turn::Wake);
+        }
+    }
+
+    /// Takes bytes of what is said; returns how many.
+    pub(in crate::core) fn received(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transfer: &mut Transfer,
+        bytes: &[u8],
+    ) -> usize {
+        let (used, turn) = match &mut transfer.side {
+            Side::Receiving(receiving) => receiving.received(ctx.now, bytes),
+            Side::Sending(sending) => (bytes.len(), sending.received(ctx.now, bytes)),
+            Side::Closing(_) | Side::Aborting => (0, Turn::Nothing),
+        };
+        self.turn(ctx, conn, transfer, turn);
+        used
+    }
+
+    /// So many bytes of the segment are in the kernel.
+    pub(in crate::core) fn sent(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transfer: &mut Transfer,
+        bytes: u64,
+    ) {
+        let mut turn = Turn::Nothing;
+        match &mut transfer.side {
+            Side::Receiving(receiving) => receiving.sent(bytes),
+            Side::Sending(sending) => turn = sending.sent(ctx.now, bytes, &ctx.config.limits),
+            Side::Closing(last) => {
+                *last = last.get(usize::try_from(bytes).unwrap_or(usize::MAX)..).unwrap_or_default();
+            }
+            Side::Aborting => {}
+        }
+        self.turn(ctx, conn, transfer, turn);
+    }
+
+    /// The other side will send nothing more.
+    pub(in crate::core) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+        let turn = match &mut transfer.side {
+            Side::Receiving(receiving) => receiving.ended(),
+            Side::Sending(sending) => sending.ended(ctx.now),
+            Side::Closing(_) | Side::Aborting => Turn::Nothing,
+        };
+        self.turn(ctx, conn, transfer, turn);
+    }
+
+    /// The connection broke, or never stood; its state may go.
+    pub(in crate::core) fn broken(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transfer: &mut Transfer,
+        why: BrokenWhy,
+    ) {
+        let reason = match &transfer.side {
+            Side::Sending(sending) => sending.broken(why),
+            Side::Receiving(_) | Side::Closing(_) | Side::Aborting => ForeignFailure::Broken(why),
+        };
+        self.turn(ctx, conn, transfer, Turn::Failed(reason));
+        self.closed(ctx, conn, transfer);
+    }
+
+    /// The driver has closed the connection; its state may go.
+    pub(in crate::core) fn closed(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+        self.fail(ctx, conn, transfer, ForeignFailure::Cancelled);
+        ctx.timers.clear(Timer::Connection(conn));
+        ctx.after.forget = Some(conn);
+        ctx.after.review_leaving = true;
+    }
+
+    /// The deadline of a transfer came.
+    pub(in crate::core) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+        let limits = &ctx.config.limits;
+        let turn = match &mut transfer.side {
+            Side::Receiving(receiving) => receiving.review(ctx.now, limits),
+            Side::Sending(sending) => sending.review(ctx.now, limits),
+            // The last word found no way out in time.
+            Side::Closing(last) => {
+                *last = &[];
+                Turn::Wake
+            }
+            Side::Aborting => Turn::Nothing,
+        };
+        if matches!(turn, Turn::Failed(_)) && transfer.silent_since().is_some() {
+            ctx.counters.add("connections for a push that said nothing");
+        }
+        self.turn(ctx, conn, transfer, turn);
+    }
+
+    /// A file does not come, or does not go. Nothing is left of what came of it; its sender learns it by the connection's end.
+    pub(in crate::core) fn fail(
+        &mut self,
+        ctx: &mut Context<'_>,
+        conn: ConnId,
+        transfer: &mut Transfer,
+        reason: ForeignFailure,
+    ) {
+        let addr = transfer.transport.addr;
+        let mut last = Side::Closing(&[]);
+        match &transfer.side {
+            // One that said nothing failed at nothing. One that has sent everything may end: the store tells what became of it.
+            Side::Receiving(receiving) if receiving.is_silent() || receiving.stage == Stage::Storing => {}
+            Side::Receiving(receiving) => {
+                if let Some(spool) = receiving.spool() {
+                    self.drop_spool(ctx, spool, receiving.reserved());
+                }
+                tell(ctx, receiving.failed(addr, reason));
+            }
+            Side::Sending(sending) => {
+                tell(ctx, ForeignEvent::SendFailed { ticket: sending.ticket, to: addr, reason });
+                if sending.is_waiting() {
+                    // The driver was not told of it.
+                    transfer.transport.gone = true;
+                    ctx.after.forget = Some(conn);
+                } else if sending.would_look_whole() {
+                    last = Side::Aborting;
+                }
+            }
+            Side::Closing(_) | Side::Aborting => return,
+        }
+        self.end(ctx, conn, transfer, last);
+    }
+
+    /// Bytes that were received, or are let come.
+    pub(in crate::core) fn charged_bytes(&self) -> u64 {
+        self.charged_bytes
+    }
+
+    /// Whether a file that came is being stored.
+    pub(in crate::core) fn is_storing(&self) -> bool {
+        !self.storing.is_empty()
+    }
+
+    /// Panics when transfers, their index and their spools do not hang together.
+    pub(in crate::core) fn check<'t>(
+        &self,
+        spools: &Spools,
+        transfers: impl Iterator<Item = (ConnId, &'t Transfer)>,
+    ) {
+        let (mut receiving, mut filling) = (BTreeMap::new(), BTreeMap::new());
+        for (conn, transfer) in transfers {
+            if let Side::Receiving(side) = &transfer.side {
+                receiving.insert(side.number, conn);
+                filling.extend(side.spool().map(|spool| (spool, conn)));
+            }
+        }
+        assert_eq!(self.receiving, receiving, "connections on which something is received");
+        assert_eq!(self.filling, filling, "connections that fill a spool");
+        for spool in self.filling.keys().chain(self.storing.keys()) {
+            assert!(spools.contains(*spool), "{spool} is in use");
+        }
+    }
+
+    /// Does what follows, and sets the moment at which the transfer is looked at again.
+    fn turn(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, turn: Turn) {
+        let to = transfer.transport.addr;
+        match turn {
+            Turn::Nothing => {}
+            Turn::Wake => ctx.wake(conn, &mut transfer.transport),
+            Turn::Described(said) => self.described(ctx, conn, transfer, said),
+            Turn::Whole(spool) => self.whole(ctx, conn, transfer, spool),
+            Turn::Dial => ctx.outputs.push(Output::Dial { conn, to }),
+            Turn::Begun(event) => {
+                tell(ctx, event);
+                ctx.wake(conn, &mut transfer.transport);
+            }
+            Turn::Moved(event) => tell(ctx, event),
+            Turn::Done(event) => {
+                ctx.dialer.succeeded(&to);
+                tell(ctx, event);
+                self.end(ctx, conn, transfer, Side::Closing(&[]));
+            }
+            Turn::Failed(reason) => {
+                if matches!(transfer.side, Side::Sending(_)) {
+                    // The next file is sent to this receiver after a wait.
+                    ctx.dialer.failed_at_most(ctx.now, to, ctx.config.limits.push_redial_wait_max);
+                }
+                self.fail(ctx, conn, transfer, reason);
+            }
+        }
+        time(ctx, conn, transfer);
+    }
+
+    /// Nothing more is received or sent on a connection; the driver closes it as `last` says.
+    fn end(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, last: Side) {
+        if let Side::Receiving(receiving) = &transfer.side {
+            self.receiving.remove(&receiving.number);
+        }
+        transfer.side = last;
+        ctx.wake(conn, &mut transfer.transport);
+        time(ctx, conn, transfer);
+    }
+}
+
+/// Sets the moment at which a transfer is looked at again.
+fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
+    let limits = &ctx.config.limits;
+    let next = match &transfer.side {
+        Side::Receiving(receiving) => receiving.deadline(limits),
+        Side::Sending(sending) => Some(sending.deadline(limits)),
+        Side::Closing(last) => (!last.is_empty()).then(|| ctx.now + limits.push_ok_wait),
+        Side::Aborting => None,
+    };
+    match next {
+        Some(next) => {
+            ctx.timers.set(Timer::Connection(conn), next.max(ctx.now + Duration::from_millis(1)));
+        }
+        None => ctx.timers.clear(Timer::Connection(conn)),
+    }
+}
+
+/// The size of a file that is to be sent, and what is said and heard with it.
+fn script(ctx: &Context<'_>, order: &Order, has_room: bool) -> Result<(u64, Vec<Step>), ForeignFailure> {
+    if ctx.is_leaving || !has_room {
+        return Err(ForeignFailure::Cancelled);
+    }
+    let whole = ctx.catalogue.get(&order.content).filter(|holding| holding.is_complete());
+    let size = whole.ok_or(ForeignFailure::NotShared)?.geometry.size_bytes();
+    let steps = Outgoing { size, ..order.file.clone() }.steps().map_err(ForeignFailure::Form)?;
+    Ok((size, steps))
+}
+
+fn tell(ctx: &mut Context<'_>, event: ForeignEvent) {
+    ctx.outputs.event(Event::Foreign(event));
+}
+
+fn ask_store(ctx: &mut Context<'_>, job: ForeignJob) {
+    ctx.outputs.push(Output::Store(StoreJob::Foreign(job)));
+}
