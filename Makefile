@@ -1,6 +1,6 @@
 # The menu of what can be run. `make` alone prints it. Nothing here is needed: each line is a command to type as well.
 .DEFAULT_GOAL := help
-.PHONY: help build test check demo install docs lint format fuzz campaign bench lan swarm-lan hostile
+.PHONY: help build test check demo install docs lint format wrap fuzz campaign bench lan swarm-lan hostile
 
 help: ## print this menu
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,9 @@ lint: ## run the compiler's lints, warnings denied
 
 format: ## format the source
 	cargo fmt --all
+
+wrap: ## wrap the documents at 100 columns
+	scripts/wrap-docs.py
 
 fuzz: ## fuzz each decoder for a minute (needs cargo-fuzz and a nightly toolchain)
 	scripts/fuzz.sh
