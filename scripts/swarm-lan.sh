@@ -24,7 +24,7 @@ usage() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2
     exit 2
 }
-numbers=() programs=() slow= out=() rounds=1 late=0
+numbers=() programs=() slow='' out=() rounds=1 late=0
 while [ $# -gt 0 ]; do
     case "$1" in
         --late) late=${2:-}; shift 2 || usage ;;
@@ -37,9 +37,12 @@ while [ $# -gt 0 ]; do
     esac
 done
 case "$late$slow$rounds" in *[!0-9]*) usage ;; esac
-[ ${#numbers[@]} = 3 ] && [ "${numbers[0]}" -ge 1 ] && [ "${numbers[0]}" -le 100 ] || usage
+[ ${#numbers[@]} = 3 ] || usage
 hosts=${numbers[0]} rate=${numbers[1]} size=${numbers[2]}
-[ "$rate" -ge 1 ] && [ "$size" -ge 1 ] && [ "${slow:-1}" -ge 1 ] && [ "$rounds" -ge 1 ] || usage
+[ "$hosts" -le 100 ] || usage
+for number in "$hosts" "$rate" "$size" "${slow:-1}" "$rounds"; do
+    [ "$number" -ge 1 ] || usage
+done
 [ ${#programs[@]} -gt 0 ] || programs=(chunkcast)
 need_hosts
 if ! command -v tc >/dev/null || ! command -v python3 >/dev/null; then

@@ -1,5 +1,5 @@
 //! The laws of the house, read off the source: who may import whom, what the core may not name, where `unsafe` may
-//! stand, and that no line knows the machine it was written on.
+//! stand, that no line knows the machine it was written on, and how wide documents are.
 //!
 //! Comments and literals are blanked before rules on code are asked, so that prose may speak of what code may not.
 
@@ -12,7 +12,11 @@ use std::path::{Path, PathBuf};
 #[path = "laws/scan.rs"]
 mod scan;
 
+#[path = "laws/width.rs"]
+mod width;
+
 use scan::{Path as CodePath, paths};
+use width::{WIDTH_MAX, too_wide};
 
 /// Which rooms each room of `src` may name.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -124,6 +128,13 @@ fn the_source_keeps_the_laws() {
 /// Every law that applies to a file, asked of its text. `file` is relative to the crate, with `/`.
 fn check(file: &str, text: &str) -> Vec<Violation> {
     let mut broken = machine_paths(file, text);
+    if file.ends_with(".md") {
+        broken.extend(too_wide(text).map(|line| Violation {
+            file: file.to_owned(),
+            line,
+            law: format!("documents wrap at {WIDTH_MAX} columns (scripts/wrap-docs.py)"),
+        }));
+    }
     if file.ends_with(".rs") {
         let found = paths(text);
         broken.extend(no_unsafe(file, &found));
@@ -482,6 +493,28 @@ fn paths_of_a_machine_are_found_everywhere() {
         lines("README.md", "the frame/work/order, ~/Videos, $X/home/y, example.org/home/ and /etc/passwd\n"),
         []
     );
+}
+
+#[test]
+fn wide_lines_of_documents_are_found() {
+    let wide = "word ".repeat(21);
+    let code = "a".repeat(120);
+    let fine = [
+        "word ".repeat(20),
+        format!("| {wide}|"),
+        format!("* `{code} {code}`"),
+        format!("[{wide}](x.md),"),
+        code.clone(),
+        format!("```\n{wide}\n```"),
+    ];
+    for text in fine {
+        assert_eq!(lines("docs/x.md", &text), [], "{text}");
+    }
+    for text in [wide.clone(), format!("* {wide}"), format!("{code} `a`"), format!("see [a](b.md) {wide}")] {
+        assert_eq!(lines("README.md", &format!("fine\n{text}\n")), [2], "{text}");
+        assert_eq!(lines("src/lib.rs", &format!("//! {text}\n")), [], "{text}");
+    }
+    assert_eq!(lines("docs/x.md", &format!("```\n```\n{wide}\n")), [3]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(in crate::core) fn any(
 }
 
 /// How many chunks of a content with `chunks` chunks are asked for at once: half of their square root, but not less than
-/// [`WINDOW_FEW`] nor more than [`WINDOW_USUAL`]; of very many a 128th, at most `max`; of the smallest an eighth, at least one.
+/// `WINDOW_FEW` nor more than `WINDOW_USUAL`; of very many a 128th, at most `max`; of the smallest an eighth, at least one.
 ///
 /// What is asked for is not asked elsewhere: with many under way the last ones are late, and with few there is little to send.
 pub fn window(chunks: u32, max: u32) -> usize {

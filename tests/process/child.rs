@@ -369,10 +369,24 @@ fn chunk_bytes(line: &Value, direction: &str) -> Option<u64> {
     line["bytes"].as_u64().filter(|_| went)
 }
 
-/// Says, past the test's own capture, that something could not be tested here.
-pub(crate) fn skip(what: &str) {
+/// The programs and rights without which a test fails instead of being skipped: a list of words, set by `.ci/run`.
+const REQUIRED: &str = "CHUNKCAST_TESTS_REQUIRE";
+
+/// Says, past the test's own capture, that a test was skipped because a program or a right is missing.
+///
+/// # Panics
+///
+/// Panics when [`REQUIRED`] lists what is missing.
+pub(crate) fn skip(missing: &str, consequence: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+    let required = std::env::var(REQUIRED).unwrap_or_default();
+    assert!(!lists(&required, missing), "{REQUIRED} lists {missing}, which is missing: {consequence}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {missing} is missing: {consequence}");
+}
+
+/// Whether a list of words, separated by spaces, has this one.
+fn lists(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|each| each == word)
 }
 
 fn tail(text: &str) -> String {
@@ -431,4 +445,10 @@ fn read_err(mut err: impl Read, tell: &Sender<Said>) {
         }
         let _ = tell.send(Said::Err(String::from_utf8_lossy(&bytes[..len]).into_owned()));
     }
+}
+
+#[test]
+fn what_is_required_is_listed_as_a_whole_word() {
+    assert!(lists("b3sum  Xvfb", "Xvfb") && lists("b3sum", "b3sum"));
+    assert!(!lists("", "b3sum") && !lists("b3sum2", "b3sum"));
 }

@@ -33,7 +33,7 @@ fn a_disk_that_fails_for_good_costs_at_most_the_same_command_again() {
 /// Downloads with a fault at call after call, drawn by `seed`, each time followed by a download without one.
 fn survives(fault: &str, from_then_on: &str, seed: u64, may_end_with: impl Fn(Option<i32>) -> bool) {
     if !cfg!(debug_assertions) {
-        return skip("faults can be planned in debug builds alone");
+        return skip("a debug build", "no faults were planned");
     }
     let lan = Lan::new();
     let source = lan.path("talk.mkv");

@@ -36,7 +36,7 @@ impl Hosts {
         let possible = ip(&["netns", "add", &switch]) && ip(&["-n", &switch, "link", "show"]);
         let hosts = Hosts { name, count, folder: TempDir::new().unwrap() };
         if !possible {
-            skip("no network namespaces can be made here (root and the command ip are needed)");
+            skip("netns", "no hosts can be made here (root and the command ip are needed)");
             return None;
         }
         must(&["-n", &switch, "link", "add", "switch", "type", "bridge"]);

@@ -71,7 +71,7 @@ fn on_a_network_the_address_is_the_one_that_others_reach() {
 #[test]
 fn share_says_what_it_reads() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let source = lan.path("talk.mkv");
@@ -285,7 +285,7 @@ fn without_http_a_reader_is_as_any_stranger() {
 #[test]
 fn curl_fetches_and_resumes() {
     if Command::new("curl").arg("--version").output().is_err() {
-        return skip("curl is not installed");
+        return skip("curl", "it fetched nothing");
     }
     let lan = Lan::new();
     let source = lan.path("my talk.mkv");

@@ -10,7 +10,9 @@ use crate::lan::Lan;
 
 #[test]
 fn without_an_interface() {
-    let Some(unshare) = unshare("--net") else { return skip("no network namespace can be made here") };
+    let Some(unshare) = unshare("--net") else {
+        return skip("unshare", "no network namespace can be made here");
+    };
     let lan = Lan::new();
     let ended = lan.get("getter", "talk.mkv", &lan.folder("got")).through(&unshare).run().expect(4);
     assert_eq!(ended.of_type("error").len(), 1, "{}", ended.text());
@@ -21,7 +23,9 @@ fn without_an_interface() {
 
 #[test]
 fn into_a_read_only_folder() {
-    let Some(unshare) = unshare("--mount") else { return skip("no mount namespace can be made here") };
+    let Some(unshare) = unshare("--mount") else {
+        return skip("unshare", "no mount namespace can be made here");
+    };
     let lan = Lan::new();
     let source = lan.path("talk.mkv");
     random_file(&source, MIB, 91);
@@ -42,7 +46,9 @@ fn into_a_read_only_folder() {
 
 #[test]
 fn onto_a_full_disk() {
-    let Some(unshare) = unshare("--mount") else { return skip("no mount namespace can be made here") };
+    let Some(unshare) = unshare("--mount") else {
+        return skip("unshare", "no mount namespace can be made here");
+    };
     let lan = Lan::new();
     let source = lan.path("talk.mkv");
     random_file(&source, 4 * MIB, 92);

@@ -308,7 +308,7 @@ pub(crate) fn at_a_terminal(lan: &Lan, launch: Launch) -> (Child, fs::File) {
 #[test]
 fn a_menu_asks_for_name_file_and_recipient() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let path = source(&lan, "notes.pdf", 20_000, 530);
@@ -325,7 +325,7 @@ fn a_menu_asks_for_name_file_and_recipient() {
 #[test]
 fn at_a_terminal_it_is_asked_about() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let paths: Vec<PathBuf> = (0..3).map(|at| source(&lan, &format!("{at}.txt"), 20_000, 520 + at)).collect();

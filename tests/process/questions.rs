@@ -51,7 +51,7 @@ fn opening(lan: &Lan, fakes: &Fakes, args: &[&str]) -> (Child, SocketAddr) {
 #[test]
 fn offers_and_pushes_are_asked_about_one_after_the_other() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let paths: Vec<_> = (0..3).map(|at| source(&lan, &format!("{at}.bin"), 20_000, 550 + at)).collect();
@@ -105,7 +105,7 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
 #[test]
 fn a_question_is_asked_again_after_what_took_its_place() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let paths = ["0.bin", "1.bin"].map(|name| source(&lan, name, 20_000, 570));
@@ -223,7 +223,7 @@ fn menu(lan: &Lan, args: &[&str], typed: &str) -> String {
 #[test]
 fn a_menu_asks_again_what_it_cannot_use() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let path = source(&lan, "notes.pdf", 20_000, 580);
@@ -248,7 +248,7 @@ fn a_menu_asks_again_what_it_cannot_use() {
 #[test]
 fn a_menu_sends_to_receivers_of_the_field_too() {
     if !has_script() {
-        return skip("script(1) is not installed");
+        return skip("script", "no terminal can be made");
     }
     let lan = Lan::new();
     let [notes, cars] = ["notes.pdf", "cars.csv"].map(|name| source(&lan, name, 2_000, 590));

@@ -19,7 +19,7 @@ fn script(lan: &Lan, args: &[&str]) -> Option<Command> {
     command.env("RING_DIR", folder(lan)).env("RING_PORT", lan.port.to_string());
     let bash = Command::new("bash").arg("--version").stdout(Stdio::null()).status();
     if !bash.is_ok_and(|status| status.success()) {
-        skip("no bash: scripts/ring.sh");
+        skip("bash", "scripts/ring.sh was not run");
         return None;
     }
     Some(command)

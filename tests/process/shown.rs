@@ -210,9 +210,9 @@ fn a_command_of_on_error_that_hangs_is_left_by_a_signal() {
 
 #[test]
 fn xmessage_shows_it_for_real() {
-    let Some(xmessage) = installed("xmessage") else { return skip("no xmessage: dialogs for real") };
-    let Some(screen) = Screen::start() else { return skip("no Xvfb: dialogs for real") };
-    let Some(empty) = screen.drawn_pixels() else { return skip("no xwd: dialogs for real") };
+    let Some(xmessage) = installed("xmessage") else { return skip("xmessage", "no real dialog was shown") };
+    let Some(screen) = Screen::start() else { return skip("Xvfb", "no real dialog was shown") };
+    let Some(empty) = screen.drawn_pixels() else { return skip("xwd", "no real dialog was shown") };
     assert_eq!(empty, 0);
     let lan = Lan::new();
     let fakes = Fakes::new(lan.folder("bin"));
@@ -232,7 +232,7 @@ fn xmessage_shows_it_for_real() {
 
 #[test]
 fn on_a_terminal_the_message_is_framed_and_no_dialog_comes() {
-    let Some(script) = installed("script") else { return skip("no script(1): a real terminal") };
+    let Some(script) = installed("script") else { return skip("script", "no terminal can be made") };
     let lan = Lan::new();
     let folder = lan.folder("got");
     let command = format!(
