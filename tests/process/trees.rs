@@ -390,7 +390,7 @@ fn a_file_in_the_way_of_a_folder_is_told_of_once() {
         .expect(7);
     assert_eq!(ended.stderr.matches("is no folder").count(), 1, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("4 more files were not fetched for the same reason as notes/"),
+        ended.stderr.contains("4 more files were not fetched for the same reason as \"notes/"),
         "{}",
         ended.stderr
     );
