@@ -237,7 +237,7 @@ impl Directory {
         heard: Heard,
         rng: &mut Rng,
     ) -> Result<Taken, &'static str> {
-        if self.peers.get(&heard.peer).is_some() {
+        if self.peers.contains_key(&heard.peer) {
             self.heard_again(now, heard);
             return Ok(Taken { new: false, gone: Vec::new() });
         }
