@@ -38,6 +38,7 @@ mod places;
 mod push;
 mod pusher;
 mod rates;
+mod rhythm;
 pub mod rng;
 mod searches;
 mod session;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::core::announcer::Announcer;
 use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
-use crate::core::classic::Classic;
+use crate::core::classic;
 use crate::core::connection::{Kind, Protocol, Sniffing};
-use crate::core::connections::Connections;
+use crate::core::connections::{Classics, Connections};
 use crate::core::context::{After, Context, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
@@ -106,13 +106,11 @@ pub struct Peer {
     pub(in crate::core) dialer: Dialer,
     pub(in crate::core) directory: Directory,
     pub(in crate::core) announcer: Announcer,
-    pub(in crate::core) classic: Classic,
+    classic: classic::Engine,
     http: http::Engine,
     /// What is pushed here, and from here, in the dialects of the field.
     pub(in crate::core) pushes: Pushes,
     pub(in crate::core) spools: Spools,
-    /// The rhythm of announcements in the classic dialects.
-    pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) mirror: Option<Mirror>,
     /// Dials for all that the mirror wants.
@@ -138,15 +136,10 @@ impl Peer {
         let limits = config.limits.clone();
         let broadcasts = config.broadcast && config.discovers;
         let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, &mut rng);
-        let classic_interval =
-            config.classic.as_ref().map_or(config.announce_interval, |c| c.announce_interval);
-        let classic_announcer = Announcer::new(classic_interval, limits.clone(), broadcasts, now, &mut rng);
         let mut timers = Timers::default();
-        if config.classic.as_ref().is_some_and(|classic| !classic.voices.is_empty()) {
-            timers.set(Timer::ClassicAnnounce, classic_announcer.next_round());
-        }
+        let classic = classic::Engine::new(&config, now, &mut rng, &mut timers);
         if config.discovers {
-            timers.set(Timer::Announce, announcer.next_round());
+            timers.set(Timer::Announce, announcer.rhythm.next());
             timers.set(Timer::Acquaint, now + limits.newcomer_asks.first().copied().unwrap_or_default());
         }
         let neighbourhood = Neighbourhood::new(&config.topology);
@@ -162,11 +155,10 @@ impl Peer {
             directory: Directory::new(limits.clone(), config.own_addresses.clone()),
             catalogue: Catalogue::default(),
             announcer,
-            classic: Classic::new(&limits),
+            classic,
             http: http::Engine::default(),
             pushes: Pushes::default(),
             spools: Spools::default(),
-            classic_announcer,
             searches: Searches::default(),
             mirror: None,
             mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
@@ -199,10 +191,12 @@ impl Peer {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
-            Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
+            Input::ClassicDatagram { from, bytes, .. } => {
+                self.classic(now, |classic, ctx| classic.heard(ctx, from, bytes));
+            }
             Input::Connected { conn } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_connected(now, conn),
-                Some(Kind::Classic) => self.on_classic_connected(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.connected(ctx, conn)),
                 Some(Kind::Transfer) => self.on_push_connected(now, conn),
                 // These came in, or are gone.
                 Some(Kind::Sniffing | Kind::Http) | None => {}
@@ -211,7 +205,7 @@ impl Peer {
                 Some(Kind::Sniffing) => self.end_sniffing(conn),
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
                 Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.ended(ctx, conn, reader)),
-                Some(Kind::Classic) => self.on_classic_end(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.ended(ctx, conn)),
                 Some(Kind::Transfer) => self.on_push_end(now, conn),
                 None => {}
             },
@@ -222,7 +216,7 @@ impl Peer {
                 }
                 Some(Kind::Native) => self.on_broken(now, conn, why),
                 Some(Kind::Http) => self.on_reader_gone(now, conn),
-                Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.broken(ctx, conn, why)),
                 Some(Kind::Transfer) => self.on_push_broken(now, conn, why),
                 None => {}
             },
@@ -230,14 +224,17 @@ impl Peer {
                 Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
                 Some(Kind::Native) => self.on_closed(now, conn),
                 Some(Kind::Http) => self.on_reader_gone(now, conn),
-                Some(Kind::Classic) => self.on_classic_closed(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.closed(ctx, conn)),
                 Some(Kind::Transfer) => self.on_push_closed(now, conn),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
                 Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
-                Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
+                Some(Kind::Classic) => {
+                    let why = reason_of(why).text();
+                    self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why))
+                }
                 Some(Kind::Transfer) => self.on_push_span_failed(conn, why),
                 Some(Kind::Sniffing) | None => {}
             },
@@ -262,7 +259,7 @@ impl Peer {
         let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
         let conn = match (form, dialect) {
             (Some(is_named), _) => self.on_push_accepted(now, from, is_named),
-            (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
+            (None, Some(tcp_port)) => self.accept_classic(now, from, tcp_port),
             (None, None) => self.on_accepted(now, from),
         };
         self.run_timers(now);
@@ -289,7 +286,7 @@ impl Peer {
             Some(Kind::Http) => {
                 self.http(now, conn, |http, ctx, reader| http.received(ctx, conn, reader, bytes))
             }
-            Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.received(ctx, conn, bytes)),
             Some(Kind::Transfer) => self.on_push_bytes(now, conn, bytes),
             None => 0,
         }
@@ -299,7 +296,7 @@ impl Peer {
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_payload(now, conn, bytes),
-            Some(Kind::Classic) => self.on_classic_payload(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
             Some(Kind::Transfer) => self.on_push_payload(now, conn, bytes),
             // Neither expects payload.
             Some(Kind::Sniffing | Kind::Http) | None => {}
@@ -331,7 +328,7 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
             Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.sent(ctx, conn, reader, bytes)),
-            Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
             Some(Kind::Transfer) => self.on_push_sent(now, conn, bytes),
             Some(Kind::Sniffing) | None => {}
         }
@@ -379,7 +376,7 @@ impl Peer {
         Status {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
-            classic: self.classic_contents(),
+            classic: self.classic.contents(),
             downloads: self.download_statuses(),
             connections: self.links.open(),
             channels: self.links.channels(),
@@ -398,7 +395,7 @@ impl Peer {
         self.assigners.values().for_each(Assigner::check);
         self.check_links();
         self.check_flights();
-        self.check_classic();
+        self.classic.check(&self.spools, self.connections.classics());
         self.http.check(&self.uploader, self.connections.readers());
         self.check_pushes();
     }
@@ -419,8 +416,13 @@ impl Peer {
         self.output(Output::Event(event));
     }
 
-    /// What the engines share, beside the HTTP engine and the connections.
-    fn lend(&mut self, now: Time) -> (Context<'_>, &mut http::Engine, &mut Connections) {
+    /// What the engines share, the engines, and the connections: what `split` makes of them for the context, and for beside it.
+    fn lend<'p, C, R>(
+        &'p mut self,
+        now: Time,
+        split: impl FnOnce(&'p mut Connections) -> (C, R),
+    ) -> (Context<'p, C>, (&'p mut http::Engine, &'p mut classic::Engine), R) {
+        let (conns, rest) = split(&mut self.connections);
         let ctx = Context {
             now,
             config: &self.config,
@@ -431,9 +433,14 @@ impl Peer {
             catalogue: &self.catalogue,
             uploads: &mut self.uploader,
             looks: &mut self.looks,
+            rng: &mut self.rng,
+            rates: &mut self.rates,
+            dialer: &mut self.dialer,
+            spools: &mut self.spools,
+            conns,
             after: After::default(),
         };
-        (ctx, &mut self.http, &mut self.connections)
+        (ctx, (&mut self.http, &mut self.classic), rest)
     }
 
     /// Sees to what an engine left to be done.
@@ -453,8 +460,8 @@ impl Peer {
         conn: ConnId,
         act: impl FnOnce(&mut http::Engine, &mut Context<'_>, &mut Reader) -> T,
     ) -> T {
-        let (mut ctx, http, connections) = self.lend(now);
-        let Some(reader) = connections.http_mut(conn) else { return T::default() };
+        let (mut ctx, (http, _), reader) = self.lend(now, |connections| ((), connections.http_mut(conn)));
+        let Some(reader) = reader else { return T::default() };
         let value = act(http, &mut ctx, reader);
         let after = ctx.after;
         self.after(now, after);
@@ -463,7 +470,7 @@ impl Peer {
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
     pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
-        let (mut ctx, http, connections) = self.lend(now);
+        let (mut ctx, (http, _), connections) = self.lend(now, |connections| ((), connections));
         let transport = sniffing.transport;
         let may = http.admits(&ctx, transport.addr);
         if may {
@@ -495,12 +502,40 @@ impl Peer {
         }
     }
 
+    /// Has the classic engine do something.
+    pub(in crate::core) fn classic<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
+    ) -> T {
+        let (mut ctx, (_, classic), ()) = self.lend(now, |connections| (Classics(connections), ()));
+        let value = act(classic, &mut ctx);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    fn accept_classic(&mut self, now: Time, from: SocketAddr, tcp_port: u16) -> Option<ConnId> {
+        if !self.classic(now, |classic, ctx| classic.admits(ctx, from)) || !self.make_room(now, from.ip()) {
+            self.counters.add("classic connections refused");
+            return None;
+        }
+        Some(self.classic(now, |classic, ctx| classic.accept(ctx, from, tcp_port)))
+    }
+
+    /// Whether classic peers are served, or a classic file is fetched, that a peer that leaves waits for.
+    pub(in crate::core) fn is_classic_busy(&self) -> bool {
+        self.classic.is_busy(self.connections.classics())
+    }
+
     fn on_command(&mut self, now: Time, command: Command) {
         match command {
             Command::Get { ticket, wanted, at, layout, wait, stall } => {
                 self.on_get(now, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
             }
-            Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
+            Command::GetClassic { ticket, name, wait } => {
+                self.classic(now, |classic, ctx| classic.fetch(ctx, ticket, name, wait))
+            }
             Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),
             Command::Offer { ticket, content, name, to, wait } => {
                 self.on_offer_command(now, ticket, content, name, to, wait);
@@ -530,7 +565,7 @@ impl Peer {
                     Some(Kind::Http) => {
                         self.http(now, conn, |http, ctx, reader| http.review(ctx, conn, reader))
                     }
-                    Some(Kind::Classic) => self.review_classic(now, conn),
+                    Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.review(ctx, conn)),
                     Some(Kind::Transfer) => self.review_push(now, conn),
                     None => {}
                 },
@@ -550,10 +585,15 @@ impl Peer {
                 Timer::Assign => self.review_assigning(now),
                 Timer::Idle => self.tell_idle(now),
                 Timer::Leave => self.review_leaving(now, true),
-                Timer::ClassicAnnounce => self.begin_classic_round(now),
-                Timer::ClassicExpiry => self.expire_classic(now),
-                Timer::ClassicDictionary => self.keep_dictionary(now),
-                Timer::ClassicFetch(ticket) => self.review_fetch(now, ticket),
+                Timer::ClassicAnnounce => self.classic(now, |classic, ctx| classic.begin_round(ctx)),
+                Timer::ClassicExpiry => self.classic(now, |classic, ctx| classic.expire(ctx)),
+                Timer::ClassicDictionary => {
+                    let is_searching = self.searches.len() > 0;
+                    self.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
+                }
+                Timer::ClassicFetch(ticket) => {
+                    self.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
+                }
                 Timer::Look => self.look_on(now),
             }
         }

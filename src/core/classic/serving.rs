@@ -3,9 +3,9 @@
 //! Owns how far an answer is. What is served, and from where, it is told.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
+use crate::core::limits::Limits;
 use crate::core::uploader::is_progress;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
@@ -15,22 +15,22 @@ use crate::wire::classic::{ChunkName, Dialect};
 
 /// The side that serves.
 #[derive(Debug)]
-pub(in crate::core) struct Serving {
-    pub(in crate::core) stage: Stage,
+pub(super) struct Serving {
+    pub(super) stage: Stage,
     decoder: RequestDecoder,
     /// When the stage or a step of it began, or a good part of a chunk last went.
-    pub(in crate::core) moved: Time,
+    pub(super) moved: Time,
     /// It answered a request before.
-    pub(in crate::core) answered: bool,
+    pub(super) answered: bool,
     /// The other side will send nothing more.
-    pub(in crate::core) ended: bool,
+    pub(super) ended: bool,
     /// So many requests were for what is not here.
-    pub(in crate::core) missed: u32,
+    pub(super) missed: u32,
 }
 
 /// How far it is.
 #[derive(Debug)]
-pub(in crate::core) enum Stage {
+pub(super) enum Stage {
     /// The next request is to come.
     Listening,
     /// The store looks for the chunk.
@@ -43,15 +43,15 @@ pub(in crate::core) enum Stage {
 
 /// What somebody asked for.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Sought {
-    pub(in crate::core) name: ChunkName,
-    pub(in crate::core) dialect: Dialect,
-    pub(in crate::core) began: Time,
+pub(super) struct Sought {
+    pub(super) name: ChunkName,
+    pub(super) dialect: Dialect,
+    pub(super) began: Time,
 }
 
 /// Where the bytes of an answer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Source {
+pub(super) enum Source {
     /// In a shared file, from this byte on.
     Content(ContentId, u64),
     /// In the kept chunk that the store opened.
@@ -60,20 +60,20 @@ pub(in crate::core) enum Source {
 
 /// An answer on its way.
 #[derive(Debug)]
-pub(in crate::core) struct Answer {
-    pub(in crate::core) sought: Sought,
-    pub(in crate::core) bytes: u64,
-    pub(in crate::core) source: Option<Source>,
+pub(super) struct Answer {
+    pub(super) sought: Sought,
+    pub(super) bytes: u64,
+    pub(super) source: Option<Source>,
     steps: VecDeque<AnswerStep>,
     /// Of the first of the steps.
     sent: u64,
     /// The first of the steps is a pause that is over then.
-    pub(in crate::core) pause_end: Option<Time>,
+    pub(super) pause_end: Option<Time>,
 }
 
 /// What became of an answer with some bytes sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Sent {
+pub(super) enum Sent {
     /// More is to come.
     Some,
     /// The last byte of the chunk is out.
@@ -82,7 +82,7 @@ pub(in crate::core) enum Sent {
 
 impl Serving {
     /// At a door of the dialects whose own port is `tcp_port`.
-    pub(in crate::core) fn new(tcp_port: u16, now: Time) -> Serving {
+    pub(super) fn new(tcp_port: u16, now: Time) -> Serving {
         Serving {
             stage: Stage::Listening,
             decoder: RequestDecoder::new(tcp_port),
@@ -94,7 +94,7 @@ impl Serving {
     }
 
     /// Takes bytes of a request as they come, none while one is answered.
-    pub(in crate::core) fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
         match self.stage {
             Stage::Listening => self.decoder.push(bytes),
             _ => Ok((0, None)),
@@ -102,7 +102,7 @@ impl Serving {
     }
 
     /// Answers with a chunk of so many bytes, or says that it is missing.
-    pub(in crate::core) fn answer(&mut self, now: Time, sought: Sought, found: Option<(Source, u64)>) {
+    pub(super) fn answer(&mut self, now: Time, sought: Sought, found: Option<(Source, u64)>) {
         let found = found.filter(|(_, bytes)| *bytes > 0);
         let steps = match found {
             Some((_, bytes)) => answer::found(sought.dialect, &sought.name, bytes),
@@ -123,7 +123,7 @@ impl Serving {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
+    pub(super) fn sent(&mut self, now: Time, bytes: u64) -> Sent {
         let Stage::Answering(answer) = &mut self.stage else { return Sent::Some };
         let steps = answer.steps.len();
         let progress = is_progress(answer.sent, bytes);
@@ -135,7 +135,7 @@ impl Serving {
     }
 
     /// Goes on with what the answer's next step is, if that is not something to send. True when the stage changed.
-    pub(in crate::core) fn turn(&mut self, now: Time) -> bool {
+    pub(super) fn turn(&mut self, now: Time) -> bool {
         let Stage::Answering(answer) = &mut self.stage else { return false };
         if answer.pause_end.is_some_and(|end| end <= now) {
             answer.next_step(now);
@@ -150,12 +150,12 @@ impl Serving {
     }
 
     /// Whether a chunk is looked for or on its way.
-    pub(in crate::core) fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         matches!(self.stage, Stage::Looking(_) | Stage::Answering(_))
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(super) fn expects(&self) -> Expect {
         match self.stage {
             Stage::Listening => Expect::Control,
             // A close with unread input would reset the connection, and the receiver lose the tail.
@@ -165,40 +165,28 @@ impl Serving {
     }
 
     /// What is to be sent next.
-    pub(in crate::core) fn segment(&self, conn: ConnId) -> Segment<'_> {
+    pub(super) fn segment(&self, conn: ConnId) -> Segment<'_> {
         match &self.stage {
             Stage::Answering(answer) => answer.segment(conn),
             _ => Segment::Nothing,
         }
     }
 
-    /// When this has taken too long, if nothing moves until then.
-    pub(in crate::core) fn deadline(&self, waits: &Waits) -> Time {
-        match &self.stage {
-            Stage::Listening if self.answered => self.moved + waits.idle,
-            Stage::Listening => self.moved + waits.request,
-            Stage::Lingering => self.moved + waits.linger,
-            Stage::Looking(_) | Stage::Answering(_) => self.moved + waits.stall,
-        }
+    /// When this has taken too long, if nothing moves until then. Bytes of a first request do not extend its deadline.
+    pub(super) fn deadline(&self, limits: &Limits) -> Time {
+        let wait = match &self.stage {
+            Stage::Listening if self.answered => limits.classic_idle_max,
+            Stage::Listening => limits.handshake_deadline,
+            Stage::Lingering => limits.classic_linger,
+            Stage::Looking(_) | Stage::Answering(_) => limits.send_stall_max,
+        };
+        self.moved + wait
     }
-}
-
-/// How long a side that serves waits for what.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct Waits {
-    /// From the connection's first moment to a complete request; bytes do not extend it.
-    pub(in crate::core) request: Duration,
-    /// For another request.
-    pub(in crate::core) idle: Duration,
-    /// For room to send.
-    pub(in crate::core) stall: Duration,
-    /// For the other side's end.
-    pub(in crate::core) linger: Duration,
 }
 
 impl Answer {
     /// Whether bytes of a chunk are still to go.
-    pub(in crate::core) fn is_owing(&self) -> bool {
+    pub(super) fn is_owing(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, AnswerStep::Payload(_)))
     }
 
