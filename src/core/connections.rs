@@ -107,15 +107,7 @@ impl Connections {
         }
     }
 
-    /// The reader by HTTP, unless it is gone.
-    pub(in crate::core) fn http(&self, conn: ConnId) -> Option<&Reader> {
-        match self.get(conn)? {
-            Protocol::Http(found) => Some(found),
-            _ => None,
-        }
-    }
-
-    /// The same, to change it.
+    /// The reader by HTTP, to change it, unless it is gone.
     pub(in crate::core) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
         match self.get_mut(conn)? {
             Protocol::Http(found) => Some(found),

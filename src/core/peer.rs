@@ -309,7 +309,8 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.refill(now, conn),
             Some(Kind::Http) => self.http(now, conn, |http, ctx, reader| http.refill(ctx, conn, reader)),
-            Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.refill(ctx, conn)),
+            Some(Kind::Sniffing | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
         let asleep = matches!(connection.segment(conn), Segment::Nothing);
@@ -395,7 +396,7 @@ impl Peer {
         self.assigners.values().for_each(Assigner::check);
         self.check_links();
         self.check_flights();
-        self.classic.check(&self.spools, self.connections.classics());
+        self.classic.check(&self.spools, &self.uploader, self.connections.classics());
         self.http.check(&self.uploader, self.connections.readers());
         self.check_pushes();
     }

@@ -1,11 +1,11 @@
 //! The classic dialects: what is heard and announced in them, served and fetched.
 //!
 //! Owns who announced which chunk ([`Directory`]), what is offered here ([`Catalogue`]), what is fetched ([`Fetches`]), and the
-//! index of connections that are served. A fetch dials connections of its own, so the engine is lent all classic connections, not
+//! index of connections that are served, whose chunks stand in the one line of uploads, as those of native peers do. A fetch dials connections of its own, so the engine is lent all classic connections, not
 //! only the one in question. Chunks go through the store's spools, whose numbers transfers use too. Knows no other protocol.
 //!
 //! Of each connection the calls come in this order: [`Engine::accept`], or [`Engine::connected`] where a fetch has dialled it; then
-//! [`Engine::received`], [`Engine::stored`] and [`Engine::sent`] as the driver reads and writes, [`Engine::review`] when its
+//! [`Engine::received`], [`Engine::stored`], [`Engine::refill`] and [`Engine::sent`] as the driver reads and writes, [`Engine::review`] when its
 //! deadline comes; at last [`Engine::broken`] or [`Engine::closed`]. What the store answers comes by [`Engine::replied`].
 
 mod announce;
@@ -38,6 +38,7 @@ use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::{Timer, Timers};
+use crate::core::uploader::Uploader;
 use crate::types::time::Time;
 use asking::QUIET_BEGIN;
 use catalogue::Catalogue;
@@ -261,6 +262,7 @@ impl Engine {
     pub(in crate::core) fn check<'c>(
         &self,
         spools: &Spools,
+        uploads: &Uploader,
         all: impl Iterator<Item = (ConnId, &'c Conversation)>,
     ) {
         self.directory.check();
@@ -269,7 +271,10 @@ impl Engine {
         let (mut served, mut asks) = (BTreeSet::new(), BTreeSet::new());
         for (conn, conversation) in all {
             match &conversation.side {
-                Side::Serving(_) => _ = served.insert((conversation.transport.addr.ip(), conn)),
+                Side::Serving(serving) => {
+                    served.insert((conversation.transport.addr.ip(), conn));
+                    assert_eq!(uploads.queued(conn), usize::from(serving.ask().is_some()), "{conn} waits");
+                }
                 Side::Asking(asking) => _ = asks.insert((conn, asking.ticket, asking.index)),
                 Side::Closing => {}
             }
@@ -313,7 +318,7 @@ impl Ctx<'_> {
     }
 
     /// Tells the driver to visit a connection that has something to send, to read or to close.
-    fn wake(&mut self, conn: ConnId) {
+    pub(in crate::core) fn wake(&mut self, conn: ConnId) {
         if let Some(conversation) = self.conns.get_mut(conn) {
             conversation.transport.asleep = false;
             self.outputs.push(Output::Wake(conn));

@@ -99,7 +99,19 @@ impl Engine {
         let Some(conversation) = ctx.conns.get_mut(conn) else { return };
         let to = conversation.transport.addr;
         let Some(serving) = conversation.as_serving() else { return };
-        let sent = serving.sent(ctx.now, bytes);
+        let had_slot = serving.has_slot();
+        let mut sent = serving.sent(ctx.now, bytes);
+        ctx.uploads.carried(ctx.now, bytes);
+        if sent == Sent::Some && had_slot && !ctx.uploads.moved(conn, ctx.now) && serving.cut_turn() {
+            sent = Sent::Turn;
+        }
+        match sent {
+            Sent::Turn | Sent::Payload if had_slot => ctx.uploads.end_turn(conn),
+            // The last bytes went while it stood in line for them.
+            Sent::Payload => ctx.uploads.remove(conn),
+            Sent::Some | Sent::Turn => {}
+        }
+        ctx.after.grant_uploads |= sent != Sent::Some;
         let Stage::Answering(answer) = &serving.stage else { return };
         if sent == Sent::Payload {
             let (sought, bytes) = (answer.sought.clone(), answer.bytes);
@@ -118,6 +130,14 @@ impl Engine {
         self.go_on_serving(ctx, conn);
     }
 
+    /// If it is this receiver's turn, bytes of its chunk may go.
+    pub(in crate::core) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+        let Some(serving) = ctx.conns.get_mut(conn).and_then(Conversation::as_serving) else { return };
+        if serving.ask().is_some() && ctx.uploads.begin(conn, ctx.now, |_| None).is_some() {
+            serving.begin_turn(ctx.now);
+        }
+    }
+
     /// Takes an answer's next step, where it is none that sends.
     fn go_on_serving(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(serving) = ctx.conns.get_mut(conn).and_then(Conversation::as_serving) else {
@@ -127,6 +147,10 @@ impl Engine {
         let over = turned && (serving.ended || (ctx.is_leaving && !serving.is_busy()));
         if over {
             return self.end_serving(ctx, conn, "the connection ended");
+        }
+        if let Some(ask) = serving.ask().filter(|_| ctx.uploads.queued(conn) == 0) {
+            ctx.uploads.push_outside(conn, ask);
+            ctx.after.grant_uploads = true;
         }
         self.review(ctx, conn);
         // A new stage may mean to read again, which a driver that only writes would not notice.
@@ -155,6 +179,10 @@ impl Engine {
             ctx.store(ClassicJob::CloseChunk { conn });
         }
         self.served.remove(&(to.ip(), conn));
+        if ctx.uploads.serves(conn) {
+            ctx.after.grant_uploads = true;
+        }
+        ctx.uploads.remove(conn);
         ctx.end(conn);
     }
 
@@ -169,9 +197,13 @@ impl Engine {
             self.go_on_serving(ctx, conn);
             return None;
         }
-        let deadline = pause_end.unwrap_or_else(|| serving.deadline(&ctx.config.limits));
+        let deadline = pause_end.unwrap_or_else(|| serving.deadline(ctx.now, &ctx.config.limits));
         if deadline > ctx.now {
             return Some(deadline);
+        }
+        if serving.send_meanwhile(ctx.now) {
+            ctx.wake(conn);
+            return Some(ctx.now + ctx.config.limits.send_stall_max);
         }
         if matches!(serving.stage, Stage::Listening) && !serving.answered {
             ctx.counters.add("classic connections without a request");

@@ -1,17 +1,30 @@
 //! The side of a classic connection that serves: requests in, answers out, one after the other.
 //!
-//! Owns how far an answer is. What is served, and from where, it is told.
+//! Owns how far an answer is. What is served, and from where, it is told, and so is when it is its turn to send a chunk's bytes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
-use crate::core::uploader::is_progress;
+use crate::core::uploader::{Ask, TURN_BYTES, is_progress};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::classic::answer::{self, AnswerStep};
 use crate::wire::classic::request::{Request, RequestDecoder, RequestError};
 use crate::wire::classic::{ChunkName, Dialect};
+
+/// A turn is so many bytes of a chunk; over a fast link, as many as come to [`TURN_BYTES`]. There are receivers that take what one
+/// read gives them for the whole chunk, so that a short answer, and each chunk that has a fixed size, is one turn.
+const ANSWER_TURN_BYTES: u64 = 128 << 10;
+/// Receivers that are used to peers which do not close take a silence for the end of an answer, after
+/// [`QUIET_END`](crate::wire::classic::QUIET_END) at the earliest. Who waits in the middle of a chunk for so long is sent so many bytes meanwhile.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+const MEANWHILE_BYTES: u64 = 4 << 10;
+/// Chunks that are kept have no id. In line they count as one content.
+const KEPT: ContentId = ContentId([0; 32]);
+/// Classic chunks are cut otherwise than native ones: none of those is meant.
+const NO_CHUNK: u32 = u32::MAX;
 
 /// The side that serves.
 #[derive(Debug)]
@@ -67,6 +80,12 @@ pub(super) struct Answer {
     steps: VecDeque<AnswerStep>,
     /// Of the first of the steps.
     sent: u64,
+    /// It is this receiver's turn.
+    has_slot: bool,
+    /// Up to here the chunk may go.
+    turn_end: u64,
+    /// Up to here it may in any case.
+    turn_end_min: u64,
     /// The first of the steps is a pause that is over then.
     pub(super) pause_end: Option<Time>,
 }
@@ -76,6 +95,8 @@ pub(super) struct Answer {
 pub(super) enum Sent {
     /// More is to come.
     Some,
+    /// The turn is over, the chunk is not.
+    Turn,
     /// The last byte of the chunk is out.
     Payload,
 }
@@ -114,6 +135,9 @@ impl Serving {
             source: found.map(|(source, _)| source),
             steps: steps.into(),
             sent: 0,
+            has_slot: false,
+            turn_end: 0,
+            turn_end_min: 0,
             pause_end: None,
         };
         answer.begin_step(now);
@@ -134,6 +158,11 @@ impl Serving {
         sent
     }
 
+    /// Whether it is this receiver's turn.
+    pub(super) fn has_slot(&self) -> bool {
+        matches!(&self.stage, Stage::Answering(answer) if answer.has_slot)
+    }
+
     /// Goes on with what the answer's next step is, if that is not something to send. True when the stage changed.
     pub(super) fn turn(&mut self, now: Time) -> bool {
         let Stage::Answering(answer) = &mut self.stage else { return false };
@@ -147,6 +176,46 @@ impl Serving {
         };
         self.moved = now;
         true
+    }
+
+    /// What stands in line for the next bytes of a chunk.
+    pub(super) fn ask(&self) -> Option<Ask> {
+        let Stage::Answering(answer) = &self.stage else { return None };
+        let Some(AnswerStep::Payload(len)) = answer.steps.front() else { return None };
+        let content = match answer.source? {
+            Source::Content(content, _) => content,
+            Source::Kept => KEPT,
+        };
+        let bytes = u32::try_from(len.saturating_sub(answer.sent).min(ANSWER_TURN_BYTES)).unwrap_or(u32::MAX);
+        (!answer.has_slot).then_some(Ask { channel: 0, content, chunk: NO_CHUNK, bytes })
+    }
+
+    /// It may send bytes of its chunk.
+    pub(super) fn begin_turn(&mut self, now: Time) {
+        self.moved = now;
+        if let Stage::Answering(answer) = &mut self.stage {
+            answer.has_slot = true;
+            answer.turn_end = answer.sent.saturating_add(TURN_BYTES);
+            answer.turn_end_min = answer.sent.saturating_add(ANSWER_TURN_BYTES);
+        }
+    }
+
+    /// Its turn ends where it may in any case. True when that is now.
+    pub(super) fn cut_turn(&mut self) -> bool {
+        let Stage::Answering(answer) = &mut self.stage else { return false };
+        answer.turn_end = answer.turn_end.min(answer.turn_end_min);
+        answer.has_slot && answer.end_turn()
+    }
+
+    /// Who waits in the middle of a chunk may send a little. False where nobody does.
+    pub(super) fn send_meanwhile(&mut self, now: Time) -> bool {
+        let Stage::Answering(answer) = &mut self.stage else { return false };
+        let waits = answer.is_waiting() && answer.sent > 0;
+        if waits {
+            self.moved = now;
+            answer.turn_end = answer.sent.saturating_add(MEANWHILE_BYTES);
+        }
+        waits
     }
 
     /// Whether a chunk is looked for or on its way.
@@ -173,8 +242,13 @@ impl Serving {
     }
 
     /// When this has taken too long, if nothing moves until then. Bytes of a first request do not extend its deadline.
-    pub(super) fn deadline(&self, limits: &Limits) -> Time {
+    pub(super) fn deadline(&self, now: Time, limits: &Limits) -> Time {
         let wait = match &self.stage {
+            // Who waits for a turn cannot be blamed.
+            Stage::Answering(answer) if answer.is_waiting() && answer.sent == 0 => {
+                return now + limits.send_stall_max;
+            }
+            Stage::Answering(answer) if answer.is_waiting() => SILENCE_MAX,
             Stage::Listening if self.answered => limits.classic_idle_max,
             Stage::Listening => limits.handshake_deadline,
             Stage::Lingering => limits.classic_linger,
@@ -199,10 +273,23 @@ impl Answer {
             Some(AnswerStep::Pause(_) | AnswerStep::KeepOpen) | None => return Sent::Some,
         };
         if self.sent < len {
-            return Sent::Some;
+            return if is_payload && self.end_turn() { Sent::Turn } else { Sent::Some };
         }
         self.next_step(now);
         if is_payload { Sent::Payload } else { Sent::Some }
+    }
+
+    /// Whether bytes of a chunk wait for a turn.
+    fn is_waiting(&self) -> bool {
+        let is_payload = matches!(self.steps.front(), Some(AnswerStep::Payload(_)));
+        is_payload && !self.has_slot && self.sent >= self.turn_end
+    }
+
+    /// The turn ends if all that may go is out. True when it did.
+    fn end_turn(&mut self) -> bool {
+        let is_over = self.sent >= self.turn_end;
+        self.has_slot &= !is_over;
+        is_over
     }
 
     fn next_step(&mut self, now: Time) {
@@ -211,7 +298,7 @@ impl Answer {
     }
 
     fn begin_step(&mut self, now: Time) {
-        self.sent = 0;
+        (self.sent, self.turn_end, self.has_slot) = (0, 0, false);
         self.pause_end = match self.steps.front() {
             Some(AnswerStep::Pause(pause)) => Some(now + *pause),
             _ => None,
@@ -232,7 +319,8 @@ impl Answer {
                         Source::Kept => 0,
                     };
                     let offset = begin.saturating_add(self.sent);
-                    Segment::Span { source, offset, len: len.saturating_sub(self.sent) }
+                    let len = (*len).min(self.turn_end).saturating_sub(self.sent);
+                    if len == 0 { Segment::Nothing } else { Segment::Span { source, offset, len } }
                 }
                 _ => Segment::Nothing,
             },
@@ -272,6 +360,8 @@ mod tests {
         assert_eq!(serving.segment(CONN), Segment::Nothing);
         let now = Time::from_millis(50);
         serving.turn(now);
+        assert!(serving.segment(CONN) == Segment::Nothing && serving.ask().is_some());
+        serving.begin_turn(now);
         serving.sent(now, 3);
         let rest = Segment::Span { source: SpanSource::Kept(CONN), offset: 3, len: 4 };
         assert_eq!(serving.segment(CONN), rest);
@@ -292,10 +382,33 @@ mod tests {
         assert!(!serving.turn(Time::from_millis(49)));
         assert_eq!(serving.segment(CONN), Segment::Nothing);
         serving.turn(Time::from_millis(50));
+        serving.begin_turn(Time::from_millis(50));
         let source = SpanSource::Content(ContentId([1; 32]));
         assert_eq!(serving.segment(CONN), Segment::Span { source, offset: 100, len: 7 });
         serving.sent(Time::from_millis(50), 7);
         assert!(serving.turn(Time::from_millis(50)));
         assert_eq!(serving.expects(), Expect::Control);
+    }
+
+    #[test]
+    fn a_turn_is_cut_where_others_wait_and_a_short_answer_has_one() {
+        for (bytes, cuts) in [(65_536, 0), (102_400, 0), (300_000, 2)] {
+            let mut serving = Serving::new(8000, Time::ZERO);
+            serving.answer(Time::ZERO, sought(Dialect::B), Some((Source::Kept, bytes)));
+            let (mut turns, mut went) = (0, 0);
+            while let Some(ask) = serving.ask() {
+                assert_eq!(u64::from(ask.bytes), (bytes - went).min(ANSWER_TURN_BYTES));
+                serving.begin_turn(Time::ZERO);
+                assert!(!serving.cut_turn());
+                let Segment::Span { len, .. } = serving.segment(CONN) else { panic!("it is its turn") };
+                went += len;
+                match serving.sent(Time::ZERO, len) {
+                    Sent::Payload => break,
+                    sent => assert_eq!(sent, Sent::Turn),
+                }
+                turns += 1;
+            }
+            assert_eq!((turns, went), (cuts, bytes));
+        }
     }
 }
