@@ -34,18 +34,22 @@ const ROLES: &[&str] =
     &["announcer", "dealer", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
 
 /// Engines of the core. Each names of the core only itself and [`SHARED`], so none knows another.
-const ENGINES: &[&str] = &["http", "transfer"];
+const ENGINES: &[&str] = &["classic", "http", "transfer"];
 
 /// What the core lends to its engines, and what a connection is to all of them.
 const SHARED: &[&str] = &[
     "catalogue",
     "connection",
+    "connections",
     "context",
     "counters",
     "dialer",
     "door",
     "limits",
     "peer",
+    "rates",
+    "rhythm",
+    "rng",
     "spools",
     "timers",
     "uploader",
@@ -405,6 +409,7 @@ fn engines_know_only_what_they_are_lent() {
     assert_eq!(lines("src/core/http/mod.rs", "use crate::core::session::Session;"), [1]);
     assert_eq!(lines("src/core/http/meaning.rs", "fn f(x: super::super::classic::Conversation) {}"), [1]);
     assert_eq!(lines("src/core/transfer/arrivals.rs", "use crate::core::http::Reader;"), [1]);
+    assert_eq!(lines("src/core/classic/ask.rs", "use crate::core::http::Reader;"), [1]);
     assert_eq!(lines("src/core/http/mod.rs", "use crate::core::{context::Context, http::reader};"), []);
     assert_eq!(lines("src/core/peer.rs", "use crate::core::{http, session::Session};"), []);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::core::door::IfaceId;
 use crate::core::limits::Limits;
+use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
@@ -57,15 +58,13 @@ pub(in crate::core) struct Answer {
     pub(in crate::core) crowd: bool,
 }
 
-/// The rhythm of what this peer says of itself.
+/// What this peer says of itself, and when.
 #[derive(Debug)]
 pub(in crate::core) struct Announcer {
-    interval: Duration,
+    pub(in crate::core) rhythm: Rhythm,
     limits: Limits,
     /// Whether a datagram can go to everybody.
     broadcasts: bool,
-    next_round: Time,
-    last_round: Option<Time>,
     /// The entry that the last round ended with; the next one goes on behind it.
     pub(in crate::core) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
@@ -85,24 +84,16 @@ impl Announcer {
         now: Time,
         rng: &mut Rng,
     ) -> Announcer {
-        let next_round = now + rng.duration_below(limits.announce_jitter_max);
         Announcer {
-            interval,
+            rhythm: Rhythm::new(interval, &limits, now, rng),
             limits,
             broadcasts,
-            next_round,
-            last_round: None,
             cursor: None,
             answers: VecDeque::new(),
             answered: BTreeMap::new(),
             crowd_answered: None,
             questions: VecDeque::new(),
         }
-    }
-
-    /// When the next round is due.
-    pub(in crate::core) fn next_round(&self) -> Time {
-        self.next_round
     }
 
     /// A question of this peer's own with this number goes out.
@@ -121,24 +112,6 @@ impl Announcer {
     /// Whether this is the number of a question that this peer asked a moment ago.
     pub(in crate::core) fn is_answer(&self, now: Time, nonce: u64) -> bool {
         self.questions.iter().any(|(at, asked)| *asked == nonce && now.since(*at) < ANSWERS_TAKE_MAX)
-    }
-
-    /// What is offered changed: the next round comes soon, but not too soon after the last one.
-    pub(in crate::core) fn changed(&mut self, now: Time, rng: &mut Rng) {
-        let earliest = self.last_round.map_or(now, |last| last + self.limits.announce_gap_min);
-        let soon = earliest.max(now) + rng.duration_below(self.limits.change_jitter_max);
-        self.next_round = self.next_round.min(soon);
-    }
-
-    /// A round was sent.
-    pub(in crate::core) fn round_sent(&mut self, now: Time, rng: &mut Rng) {
-        self.last_round = Some(now);
-        self.next_round = now + self.interval + rng.duration_below(self.limits.announce_jitter_max);
-    }
-
-    /// A round that would say nothing is not sent, so that it does not hold up the one that will.
-    pub(in crate::core) fn put_off(&mut self, now: Time) {
-        self.next_round = now + self.limits.announce_gap_min;
     }
 
     /// Whether an asker was not answered for long enough, nor too many at its address, and there is room for another
@@ -253,31 +226,6 @@ mod tests {
         let answers = |nonce, ms| announcer.is_answer(Time::from_millis(ms), nonce);
         assert!(answers(69, 0) && answers(6, 4_999));
         assert!(!answers(5, 0) && !answers(70, 0) && !answers(69, 5_000));
-    }
-
-    #[test]
-    fn changes_never_make_more_than_a_round_in_five_seconds() {
-        let mut rng = Rng::new(1);
-        let mut announcer = announcer(&mut rng);
-        let first = announcer.next_round();
-        assert!(first < Time::from_millis(1000));
-        announcer.round_sent(first, &mut rng);
-        announcer.changed(first + Duration::from_millis(10), &mut rng);
-        let second = announcer.next_round().since(first);
-        assert!(second >= Duration::from_secs(5) && second < Duration::from_secs(6), "{second:?}");
-        announcer.round_sent(first + second, &mut rng);
-        let third = announcer.next_round().since(first + second);
-        assert!(third >= Duration::from_secs(60) && third < Duration::from_secs(61), "{third:?}");
-    }
-
-    #[test]
-    fn a_round_that_is_put_off_holds_up_nothing() {
-        let mut rng = Rng::new(1);
-        let mut announcer = announcer(&mut rng);
-        announcer.put_off(Time::ZERO);
-        assert_eq!(announcer.next_round(), Time::from_millis(5_000));
-        announcer.changed(Time::from_millis(10), &mut rng);
-        assert!(announcer.next_round() <= Time::from_millis(60));
     }
 
     #[test]

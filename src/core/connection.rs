@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use crate::core::classic::conversation::Conversation;
+use crate::core::classic::Conversation;
 use crate::core::door::{ConnId, Expect, Segment};
 use crate::core::http::Reader;
 use crate::core::session::Session;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use slab::Slab;
 
-use crate::core::classic::conversation::Conversation;
+use crate::core::classic::Conversation;
 use crate::core::connection::{Kind, Protocol, Sniffing, Transport};
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
@@ -13,6 +13,10 @@ use crate::core::places::Places;
 use crate::core::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;
+
+/// The classic connections alone, lent to their engine.
+#[derive(Debug)]
+pub(in crate::core) struct Classics<'p>(pub(in crate::core) &'p mut Connections);
 
 /// All connections, behind ids that are never used twice.
 #[derive(Debug, Default)]
@@ -48,11 +52,6 @@ impl Connections {
     pub(in crate::core) fn dial(&mut self, to: SocketAddr, limits: &Limits, now: Time) -> ConnId {
         let session = Session::new(Transport::dialled(to), limits, now);
         self.insert(Protocol::Native(Box::new(session)), now)
-    }
-
-    /// A classic connection, dialled or at a port of the dialects.
-    pub(in crate::core) fn insert_classic(&mut self, conversation: Conversation, now: Time) -> ConnId {
-        self.insert(Protocol::Classic(Box::new(conversation)), now)
     }
 
     /// It is known now what is spoken on a connection. It keeps its id.
@@ -103,31 +102,7 @@ impl Connections {
         }
     }
 
-    /// The classic conversation, unless it is gone.
-    pub(in crate::core) fn classic(&self, conn: ConnId) -> Option<&Conversation> {
-        match self.get(conn)? {
-            Protocol::Classic(found) => Some(found),
-            _ => None,
-        }
-    }
-
-    /// The same, to change it.
-    pub(in crate::core) fn classic_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
-        match self.get_mut(conn)? {
-            Protocol::Classic(found) => Some(found),
-            _ => None,
-        }
-    }
-
-    /// The reader by HTTP, unless it is gone.
-    pub(in crate::core) fn http(&self, conn: ConnId) -> Option<&Reader> {
-        match self.get(conn)? {
-            Protocol::Http(found) => Some(found),
-            _ => None,
-        }
-    }
-
-    /// The same, to change it.
+    /// The reader by HTTP, to change it, unless it is gone.
     pub(in crate::core) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
         match self.get_mut(conn)? {
             Protocol::Http(found) => Some(found),
@@ -170,7 +145,7 @@ impl Connections {
         })
     }
 
-    /// All classic conversations, in the order of their slots.
+    /// All classic connections, in the order of their slots.
     pub(in crate::core) fn classics(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.iter().filter_map(|(conn, connection)| match connection {
             Protocol::Classic(found) => Some((conn, &**found)),
@@ -197,6 +172,49 @@ impl Connections {
     /// How many there are, of all kinds.
     pub(in crate::core) fn len(&self) -> usize {
         self.slots.len()
+    }
+}
+
+impl Classics<'_> {
+    /// A new one, dialled or at a port of the dialects.
+    pub(in crate::core) fn insert(&mut self, conversation: Conversation, now: Time) -> ConnId {
+        self.0.insert(Protocol::Classic(Box::new(conversation)), now)
+    }
+
+    /// A connection that had said nothing is a classic one. It keeps its id.
+    pub(in crate::core) fn replace(&mut self, conn: ConnId, conversation: Conversation) {
+        self.0.become_protocol(conn, Protocol::Classic(Box::new(conversation)));
+    }
+
+    /// One of them, unless it is gone.
+    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Conversation> {
+        match self.0.get(conn)? {
+            Protocol::Classic(found) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
+        match self.0.get_mut(conn)? {
+            Protocol::Classic(found) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// All of them, in the order of their slots.
+    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
+        self.0.classics()
+    }
+
+    /// Takes one out.
+    pub(in crate::core) fn remove(&mut self, conn: ConnId) {
+        self.0.remove(conn);
+    }
+
+    /// Whether there is room for one more connection, of any kind.
+    pub(in crate::core) fn has_room(&self, limits: &Limits) -> bool {
+        self.0.len() < limits.connections_max
     }
 }
 
@@ -230,9 +248,9 @@ mod tests {
         assert!(connections.native(conn).is_none() && connections.kind(conn) == Some(Kind::Sniffing));
         let conversation = Conversation::serving(transport, 5001, Time::ZERO);
         connections.become_protocol(conn, Protocol::Classic(Box::new(conversation)));
-        assert!(connections.native(conn).is_none() && connections.classic(conn).is_some());
+        assert!(connections.native(conn).is_none() && Classics(&mut connections).get(conn).is_some());
         assert_eq!((connections.natives().count(), connections.classics().count()), (0, 1));
         connections.remove(conn);
-        assert!(connections.classic(conn).is_none() && connections.len() == 0);
+        assert!(Classics(&mut connections).get(conn).is_none() && connections.len() == 0);
     }
 }

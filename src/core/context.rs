@@ -14,6 +14,8 @@ use crate::core::door::{ConnId, Event, Output};
 use crate::core::flow::look::Sought;
 use crate::core::looks::Looks;
 use crate::core::peer::Config;
+use crate::core::rates::Rates;
+use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
@@ -22,9 +24,9 @@ use crate::types::time::Time;
 /// So many instructions have room without asking for memory.
 const OUTPUTS_KEPT: usize = 1_024;
 
-/// See the file's head.
+/// See the file's head. `C`: the connections of the engine that is called, where it needs others than the one in question.
 #[derive(Debug)]
-pub(in crate::core) struct Context<'p> {
+pub(in crate::core) struct Context<'p, C = ()> {
     pub(in crate::core) now: Time,
     pub(in crate::core) config: &'p Config,
     /// This peer is about to leave: nothing new begins.
@@ -35,8 +37,11 @@ pub(in crate::core) struct Context<'p> {
     pub(in crate::core) catalogue: &'p Catalogue,
     pub(in crate::core) uploads: &'p mut Uploader,
     pub(in crate::core) looks: &'p mut Looks<Sought>,
+    pub(in crate::core) rng: &'p mut Rng,
+    pub(in crate::core) rates: &'p mut Rates,
     pub(in crate::core) dialer: &'p mut Dialer,
     pub(in crate::core) spools: &'p mut Spools,
+    pub(in crate::core) conns: C,
     pub(in crate::core) after: After,
 }
 
@@ -62,7 +67,7 @@ enum Queued {
     Other(Box<Output>),
 }
 
-impl Context<'_> {
+impl<C> Context<'_, C> {
     /// Whether an address is this host's, which limits by address except.
     pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
         self.config.is_own(ip)

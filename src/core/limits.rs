@@ -56,7 +56,8 @@ pub struct Limits {
     pub channels_unused_max: usize,
     /// Refused channels of one connection that are remembered with their content; of the others a bit remains.
     pub channels_refused_kept_max: u32,
-    /// Chunks that are being sent at once, over all connections.
+    /// Chunks that are being sent at once, over all connections. While native peers are served or wait for it, no more than half of
+    /// them go to readers by HTTP and classic peers.
     pub upload_slots: usize,
     /// An upload that moves nothing for this long lends its slot to another.
     pub upload_slot_stall: Duration,

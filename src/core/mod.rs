@@ -37,6 +37,7 @@ pub mod picker;
 mod places;
 mod pusher;
 mod rates;
+mod rhythm;
 pub mod rng;
 mod searches;
 mod session;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::core::announcer::Announcer;
 use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
-use crate::core::classic::Classic;
+use crate::core::classic;
 use crate::core::connection::{Kind, Protocol, Sniffing};
-use crate::core::connections::Connections;
+use crate::core::connections::{Classics, Connections};
 use crate::core::context::{After, Context, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
@@ -86,8 +86,9 @@ impl Config {
 }
 
 /// Who speaks the protocols that have an engine of their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Engines {
+    classic: classic::Engine,
     http: http::Engine,
     transfer: transfer::Engine,
 }
@@ -114,11 +115,8 @@ pub struct Peer {
     pub(in crate::core) dialer: Dialer,
     pub(in crate::core) directory: Directory,
     pub(in crate::core) announcer: Announcer,
-    pub(in crate::core) classic: Classic,
     engines: Engines,
     pub(in crate::core) spools: Spools,
-    /// The rhythm of announcements in the classic dialects.
-    pub(in crate::core) classic_announcer: Announcer,
     pub(in crate::core) searches: Searches,
     pub(in crate::core) mirror: Option<Mirror>,
     /// Dials for all that the mirror wants.
@@ -144,15 +142,10 @@ impl Peer {
         let limits = config.limits.clone();
         let broadcasts = config.broadcast && config.discovers;
         let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, &mut rng);
-        let classic_interval =
-            config.classic.as_ref().map_or(config.announce_interval, |c| c.announce_interval);
-        let classic_announcer = Announcer::new(classic_interval, limits.clone(), broadcasts, now, &mut rng);
         let mut timers = Timers::default();
-        if config.classic.as_ref().is_some_and(|classic| !classic.voices.is_empty()) {
-            timers.set(Timer::ClassicAnnounce, classic_announcer.next_round());
-        }
+        let classic = classic::Engine::new(&config, now, &mut rng, &mut timers);
         if config.discovers {
-            timers.set(Timer::Announce, announcer.next_round());
+            timers.set(Timer::Announce, announcer.rhythm.next());
             timers.set(Timer::Acquaint, now + limits.newcomer_asks.first().copied().unwrap_or_default());
         }
         let neighbourhood = Neighbourhood::new(&config.topology);
@@ -168,10 +161,12 @@ impl Peer {
             directory: Directory::new(limits.clone(), config.own_addresses.clone()),
             catalogue: Catalogue::default(),
             announcer,
-            classic: Classic::new(&limits),
-            engines: Engines::default(),
+            engines: Engines {
+                classic,
+                http: http::Engine::default(),
+                transfer: transfer::Engine::default(),
+            },
             spools: Spools::default(),
-            classic_announcer,
             searches: Searches::default(),
             mirror: None,
             mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
@@ -204,10 +199,12 @@ impl Peer {
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
             Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
-            Input::ClassicDatagram { from, bytes, .. } => self.on_classic_datagram(now, from, bytes),
+            Input::ClassicDatagram { from, bytes, .. } => {
+                self.classic(now, |classic, ctx| classic.heard(ctx, from, bytes));
+            }
             Input::Connected { conn } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_connected(now, conn),
-                Some(Kind::Classic) => self.on_classic_connected(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.connected(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::connected),
                 // These came in, or are gone.
                 Some(Kind::Sniffing | Kind::Http) | None => {}
@@ -216,7 +213,7 @@ impl Peer {
                 Some(Kind::Sniffing) => self.end_sniffing(conn),
                 Some(Kind::Native) => self.on_end_of_stream(now, conn),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::ended),
-                Some(Kind::Classic) => self.on_classic_end(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.ended(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::ended),
                 None => {}
             },
@@ -227,7 +224,7 @@ impl Peer {
                 }
                 Some(Kind::Native) => self.on_broken(now, conn, why),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
-                Some(Kind::Classic) => self.on_classic_broken(now, conn, why),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.broken(ctx, conn, why)),
                 Some(Kind::Transfer) => {
                     self.transfer(now, conn, |engine, ctx, conn, it| engine.broken(ctx, conn, it, why))
                 }
@@ -237,14 +234,17 @@ impl Peer {
                 Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
                 Some(Kind::Native) => self.on_closed(now, conn),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
-                Some(Kind::Classic) => self.on_classic_closed(now, conn),
+                Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.closed(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::closed),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
                 Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
                 Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
-                Some(Kind::Classic) => self.on_classic_span_failed(conn, source, why),
+                Some(Kind::Classic) => {
+                    let why = reason_of(why).text();
+                    self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why))
+                }
                 Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::File(why)),
                 Some(Kind::Sniffing) | None => {}
             },
@@ -269,7 +269,7 @@ impl Peer {
         let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
         let conn = match (form, dialect) {
             (Some(is_named), _) => self.accept_transfer(now, from, is_named),
-            (None, Some(tcp_port)) => self.on_classic_accepted(now, from, tcp_port),
+            (None, Some(tcp_port)) => self.accept_classic(now, from, tcp_port),
             (None, None) => self.on_accepted(now, from),
         };
         self.run_timers(now);
@@ -296,7 +296,7 @@ impl Peer {
             Some(Kind::Http) => {
                 self.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
-            Some(Kind::Classic) => self.on_classic_bytes(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.received(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
                 self.transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes))
             }
@@ -308,7 +308,7 @@ impl Peer {
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_payload(now, conn, bytes),
-            Some(Kind::Classic) => self.on_classic_payload(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
                 self.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
             }
@@ -323,7 +323,8 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.refill(now, conn),
             Some(Kind::Http) => self.http(now, conn, http::Engine::refill),
-            Some(Kind::Sniffing | Kind::Classic | Kind::Transfer) | None => {}
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.refill(ctx, conn)),
+            Some(Kind::Sniffing | Kind::Transfer) | None => {}
         }
         let Some(connection) = self.connections.get_mut(conn) else { return Segment::Nothing };
         let asleep = matches!(connection.segment(conn), Segment::Nothing);
@@ -342,7 +343,7 @@ impl Peer {
         match self.connections.kind(conn) {
             Some(Kind::Native) => self.on_sent(now, conn, bytes),
             Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes)),
-            Some(Kind::Classic) => self.on_classic_sent(now, conn, bytes),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
                 self.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
             }
@@ -392,7 +393,7 @@ impl Peer {
         Status {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
-            classic: self.classic_contents(),
+            classic: self.engines.classic.contents(),
             downloads: self.download_statuses(true),
             connections: self.links.open(),
             channels: self.links.channels(),
@@ -411,7 +412,7 @@ impl Peer {
         self.assigners.values().for_each(Assigner::check);
         self.check_links();
         self.check_flights();
-        self.check_classic();
+        self.engines.classic.check(&self.spools, &self.uploader, self.connections.classics());
         self.engines.http.check(&self.uploader, self.connections.readers());
         self.engines.transfer.check(&self.spools, self.connections.transfers());
     }
@@ -433,13 +434,14 @@ impl Peer {
         self.output(Output::Event(event));
     }
 
-    /// Lends what the engines share, the engines and the connections; sees to what is left to be done afterwards.
-    fn lend<T>(
-        &mut self,
+    /// What the engines share, the engines, and the connections: what `split` makes of them for the context, and for beside it.
+    fn lend<'p, C, R>(
+        &'p mut self,
         now: Time,
-        act: impl FnOnce(&mut Context<'_>, &mut Engines, &mut Connections) -> T,
-    ) -> T {
-        let mut ctx = Context {
+        split: impl FnOnce(&'p mut Connections) -> (C, R),
+    ) -> (Context<'p, C>, &'p mut Engines, R) {
+        let (conns, rest) = split(&mut self.connections);
+        let ctx = Context {
             now,
             config: &self.config,
             is_leaving: self.leaving.is_some(),
@@ -449,12 +451,31 @@ impl Peer {
             catalogue: &self.catalogue,
             uploads: &mut self.uploader,
             looks: &mut self.looks,
+            rng: &mut self.rng,
+            rates: &mut self.rates,
             dialer: &mut self.dialer,
             spools: &mut self.spools,
+            conns,
             after: After::default(),
         };
-        let value = act(&mut ctx, &mut self.engines, &mut self.connections);
+        (ctx, &mut self.engines, rest)
+    }
+
+    /// Has engines do something with what they share and the connections, and sees to what is left to be done.
+    fn with_engines<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut Context<'_>, &mut Engines, &mut Connections) -> T,
+    ) -> T {
+        let (mut ctx, engines, connections) = self.lend(now, |connections| ((), connections));
+        let value = act(&mut ctx, engines, connections);
         let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    /// Sees to what an engine left to be done.
+    fn after(&mut self, now: Time, after: After) {
         if after.grant_uploads {
             self.grant_uploads(now);
         }
@@ -464,7 +485,6 @@ impl Peer {
         if after.review_leaving {
             self.review_leaving(now, false);
         }
-        value
     }
 
     /// Has the HTTP engine do something with a reader, if there is one.
@@ -474,7 +494,7 @@ impl Peer {
         conn: ConnId,
         act: impl FnOnce(&mut http::Engine, &mut Context<'_>, ConnId, &mut Reader) -> T,
     ) -> T {
-        self.lend(now, |ctx, engines, connections| match connections.http_mut(conn) {
+        self.with_engines(now, |ctx, engines, connections| match connections.http_mut(conn) {
             Some(reader) => act(&mut engines.http, ctx, conn, reader),
             None => T::default(),
         })
@@ -482,7 +502,7 @@ impl Peer {
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
     pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
-        self.lend(now, |ctx, engines, connections| {
+        self.with_engines(now, |ctx, engines, connections| {
             let may = engines.http.admits(ctx, sniffing.transport.addr);
             if may {
                 let reader = engines.http.accept(ctx, conn, sniffing.transport, sniffing.since);
@@ -515,14 +535,14 @@ impl Peer {
         conn: ConnId,
         act: impl FnOnce(&mut transfer::Engine, &mut Context<'_>, ConnId, &mut Transfer) -> T,
     ) -> T {
-        self.lend(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
+        self.with_engines(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
             Some(transfer) => act(&mut engines.transfer, ctx, conn, transfer),
             None => T::default(),
         })
     }
 
     fn accept_transfer(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Option<ConnId> {
-        let may = self.lend(now, |ctx, engines, connections| {
+        let may = self.with_engines(now, |ctx, engines, connections| {
             engines.transfer.admits(ctx, from, connections.transfers())
         });
         if !may || !self.make_room(now, from.ip()) {
@@ -535,7 +555,7 @@ impl Peer {
 
     fn send_transfer(&mut self, now: Time, order: Order) {
         let has_room = self.connections.len() < self.config.limits.connections_max;
-        let transfer = self.lend(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
+        let transfer = self.with_engines(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
         if let Some(transfer) = transfer {
             self.begin_transfer(now, transfer);
         }
@@ -549,7 +569,7 @@ impl Peer {
 
     /// What the store says of what came.
     pub(in crate::core) fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
-        self.lend(now, |ctx, engines, connections| {
+        self.with_engines(now, |ctx, engines, connections| {
             engines.transfer.stored(ctx, reply, |conn| connections.transfer_mut(conn));
         });
     }
@@ -571,12 +591,40 @@ impl Peer {
         self.engines.transfer.is_storing() || self.connections.transfers().any(|(_, it)| it.is_busy())
     }
 
+    /// Has the classic engine do something.
+    pub(in crate::core) fn classic<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
+    ) -> T {
+        let (mut ctx, engines, ()) = self.lend(now, |connections| (Classics(connections), ()));
+        let value = act(&mut engines.classic, &mut ctx);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    fn accept_classic(&mut self, now: Time, from: SocketAddr, tcp_port: u16) -> Option<ConnId> {
+        if !self.classic(now, |classic, ctx| classic.admits(ctx, from)) || !self.make_room(now, from.ip()) {
+            self.counters.add("classic connections refused");
+            return None;
+        }
+        Some(self.classic(now, |classic, ctx| classic.accept(ctx, from, tcp_port)))
+    }
+
+    /// Whether classic peers are served, or a classic file is fetched, that a peer that leaves waits for.
+    pub(in crate::core) fn is_classic_busy(&self) -> bool {
+        self.engines.classic.is_busy(self.connections.classics())
+    }
+
     fn on_command(&mut self, now: Time, command: Command) {
         match command {
             Command::Get { ticket, wanted, at, layout, wait, stall } => {
                 self.on_get(now, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
             }
-            Command::GetClassic { ticket, name, wait } => self.on_get_classic(now, ticket, name, wait),
+            Command::GetClassic { ticket, name, wait } => {
+                self.classic(now, |classic, ctx| classic.fetch(ctx, ticket, name, wait))
+            }
             Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),
             Command::Offer { ticket, content, name, to, wait } => {
                 self.on_offer_command(now, ticket, content, name, to, wait);
@@ -589,7 +637,7 @@ impl Peer {
                 let file = Outgoing { form, sender, name, size: 0 };
                 self.send_transfer(now, Order { ticket, to, content, file });
             }
-            Command::AnswerForeign { push, accept } => self.lend(now, |ctx, engines, connections| {
+            Command::AnswerForeign { push, accept } => self.with_engines(now, |ctx, engines, connections| {
                 engines.transfer.answer(ctx, (push, accept), |conn| connections.transfer_mut(conn));
             }),
             // What was let come already may come.
@@ -612,7 +660,7 @@ impl Peer {
                     Some(Kind::Sniffing) => self.review_sniffing(now, conn),
                     Some(Kind::Native) => self.review_connection(now, conn),
                     Some(Kind::Http) => self.http(now, conn, http::Engine::review),
-                    Some(Kind::Classic) => self.review_classic(now, conn),
+                    Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.review(ctx, conn)),
                     Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
@@ -632,10 +680,15 @@ impl Peer {
                 Timer::Assign => self.review_assigning(now),
                 Timer::Idle => self.tell_idle(now),
                 Timer::Leave => self.review_leaving(now, true),
-                Timer::ClassicAnnounce => self.begin_classic_round(now),
-                Timer::ClassicExpiry => self.expire_classic(now),
-                Timer::ClassicDictionary => self.keep_dictionary(now),
-                Timer::ClassicFetch(ticket) => self.review_fetch(now, ticket),
+                Timer::ClassicAnnounce => self.classic(now, |classic, ctx| classic.begin_round(ctx)),
+                Timer::ClassicExpiry => self.classic(now, |classic, ctx| classic.expire(ctx)),
+                Timer::ClassicDictionary => {
+                    let is_searching = self.searches.len() > 0;
+                    self.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
+                }
+                Timer::ClassicFetch(ticket) => {
+                    self.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
+                }
                 Timer::Look => self.look_on(now),
             }
         }

@@ -1,5 +1,6 @@
 //! Whom to serve next: all contents alike; of one content who asks for what few have, then who is far behind, among equals a
-//! newcomer.
+//! newcomer. Everybody who is served stands in this one line, whatever they speak; while native peers are served or wait, who
+//! speaks something else has half of the slots at most, for such receivers pass nothing on, and are often slow.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
@@ -15,7 +16,7 @@ use crate::core::door::ConnId;
 use crate::core::limits::Limits;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
-use line::{Line, Standing};
+use line::{Line, Standing, Whom};
 use uplink::Uplink;
 
 /// Who is less behind than one of so many parts of the file counts as equal.
@@ -73,6 +74,8 @@ struct Asker {
     queue: VecDeque<Queued>,
     /// Whether it was served before.
     served: bool,
+    /// It speaks another protocol than the native one.
+    is_outside: bool,
     /// In whose line it stands, and as what.
     waits: Option<(ContentId, Standing)>,
 }
@@ -123,6 +126,13 @@ impl Uploader {
             }
             Some(_) => {}
         }
+    }
+
+    /// Queues a request of a receiver outside the native protocol. None goes before another, wherever in a file it reads and
+    /// however often it comes back; among peers it counts as half done. Follow with [`Uploader::grant`].
+    pub(in crate::core) fn push_outside(&mut self, conn: ConnId, ask: Ask) {
+        self.askers.entry(conn).or_default().is_outside = true;
+        self.push(conn, ask, 1, 2);
     }
 
     /// How many requests of `conn` are queued.
@@ -200,15 +210,16 @@ impl Uploader {
         now: Time,
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
     ) -> Option<ConnId> {
-        if self.moving(now) >= self.slots || self.waits_for_link(now) {
+        let whom = self.whom(now)?;
+        if self.moving(now) >= self.slots || self.waits_for_link(now, whom) {
             return None;
         }
-        let conn = match copies(self.line.next()?) {
-            Some(copies) => self.line.pop_where(|conn| {
+        let conn = match copies(self.line.next(whom)?) {
+            Some(copies) => self.line.pop_where(whom, |conn| {
                 let queue = self.askers.get(conn).map(|asker| &asker.queue);
                 queue.into_iter().flatten().any(|queued| copies_of(copies, &queued.ask) <= SCARCE)
             })?,
-            None => self.line.pop()?,
+            None => self.line.pop(whom)?,
         };
         let asker = self.askers.get_mut(&conn)?;
         asker.waits = None;
@@ -220,6 +231,22 @@ impl Uploader {
         let active = Active { moved: now, begun: false, since: now, bytes: 0, len, lent: false };
         self.active.insert(conn, active);
         Some(conn)
+    }
+
+    /// Who may have the next slot. While native peers are served or wait, no more than half of the slots are with others.
+    fn whom(&self, now: Time) -> Option<Whom> {
+        let is_outside = |conn: &ConnId| self.askers.get(conn).is_some_and(|asker| asker.is_outside);
+        let moving = self.active.iter().filter(|(_, active)| now.since(active.moved) < self.slot_stall);
+        let (outside, natives) =
+            moving.fold((0_usize, 0_usize), |(outside, natives), (conn, _)| match is_outside(conn) {
+                true => (outside.saturating_add(1), natives),
+                false => (outside, natives.saturating_add(1)),
+            });
+        match (outside < (self.slots / 2).max(1), self.line.has_natives()) {
+            (true, _) => Some(Whom::All),
+            (false, true) => Some(Whom::Natives),
+            (false, false) => (natives == 0).then_some(Whom::All),
+        }
     }
 
     /// Another goes beside those that are being served: who should be through by now waits for its receiver.
@@ -240,8 +267,8 @@ impl Uploader {
 
     /// Whether who is next had better wait because one of those that are being served takes all that the link carries. What
     /// takes no time need not wait.
-    fn waits_for_link(&self, now: Time) -> bool {
-        let next = self.line.first().and_then(|conn| self.askers.get(&conn)?.queue.front());
+    fn waits_for_link(&self, now: Time, whom: Whom) -> bool {
+        let next = self.line.first(whom).and_then(|conn| self.askers.get(&conn)?.queue.front());
         let takes = next.map_or(Duration::ZERO, |next| self.uplink.takes(u64::from(next.ask.bytes)));
         takes > TURN_QUICK && self.active.values().any(|active| self.fills_until(now, active) > Some(now))
     }
@@ -377,7 +404,7 @@ impl Uploader {
         if let Some(Queued { ask, part }) = asker.queue.front() {
             let standing = Standing { part: *part, served: asker.served };
             asker.waits = Some((ask.content, standing));
-            self.line.push(conn, ask.content, standing);
+            self.line.push(conn, ask.content, standing, asker.is_outside);
         }
     }
 

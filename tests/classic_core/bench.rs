@@ -80,6 +80,10 @@ pub(crate) fn part(file: &[u8], rule: ChunkRule, index: u32) -> Option<&[u8]> {
 
 impl Bench {
     pub(crate) fn new(classic: ClassicConfig) -> Bench {
+        Bench::limited(classic, Limits::default())
+    }
+
+    pub(crate) fn limited(classic: ClassicConfig, limits: Limits) -> Bench {
         let config = Config {
             user: "alice".into(),
             tcp_port: 7117,
@@ -93,7 +97,7 @@ impl Bench {
             fixed_peers: Vec::new(),
             own_addresses: vec![HERE.into()],
             agent: "bench".into(),
-            limits: Limits::default(),
+            limits,
         };
         Bench {
             peer: Peer::new(config, 1, Time::ZERO),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chunkcast::core::{ClassicEvent, Input, Segment, SpanFault, SpanSource};
+use chunkcast::core::{ClassicEvent, ConnId, Input, Limits, Segment, SpanFault, SpanSource, StoreReply};
 use chunkcast::types::ContentId;
 use chunkcast::wire::classic::answer::{self, AnswerStep};
 use chunkcast::wire::classic::{ChunkName, Dialect, request};
@@ -177,4 +177,138 @@ fn asking_again_and_again_for_what_is_not_here_ends() {
     });
     assert!(closed);
     assert!(bench.count(|event| matches!(event, ClassicEvent::ChunkUnsent { .. })) < 100);
+}
+
+/// Asks on a new connection of dialect B, whose answer is the bare chunk, as it stands in line from then on.
+fn begins(bench: &mut Bench, index: u32) -> ConnId {
+    let conn = bench.accept(8000);
+    bench.says(conn, &request::encode(Dialect::B, &name(Dialect::B, index)), 1_000);
+    conn
+}
+
+/// How many bytes the peer would send on a connection now.
+fn offered(bench: &mut Bench, conn: ConnId) -> u64 {
+    match bench.peer.next_segment(bench.now, conn) {
+        Segment::Span { len, .. } => len,
+        _ => 0,
+    }
+}
+
+/// Takes so many bytes of an answer.
+fn takes(bench: &mut Bench, conn: ConnId, bytes: u64) {
+    assert!(offered(bench, conn) >= bytes, "{conn} is offered less");
+    bench.peer.sent(bench.now, conn, bytes);
+    bench.wait(0);
+}
+
+#[test]
+fn answers_take_turns_from_shared_files_and_from_kept_chunks() {
+    for is_kept in [false, true] {
+        let (mut bench, file) = (Bench::new(config()), content(5 * 600_000));
+        if is_kept {
+            let chunk = part(&file, Dialect::B.chunk_rule(), 1).expect("there");
+            bench.kept.insert(name(Dialect::B, 1), chunk.to_vec());
+        } else {
+            bench.share("forest.png", file);
+        }
+        let conns: Vec<ConnId> = (0..8).map(|_| begins(&mut bench, 1)).collect();
+        let mut sent = [0; 8];
+        // The first could take all of its answer before another has a tenth; it is ahead by no more than its two turns.
+        while sent.iter().any(|sent| *sent < 600_000) {
+            let mut moved = false;
+            for at in [0; 9].into_iter().chain(0..8) {
+                bench.wait(3);
+                let bytes = offered(&mut bench, conns[at]).min(40_000);
+                if bytes > 0 {
+                    takes(&mut bench, conns[at], bytes);
+                    sent[at] += bytes;
+                    moved = true;
+                }
+            }
+            assert!(moved, "somebody has a turn");
+            let (least, most) = (sent.iter().min().expect("some"), sent.iter().max().expect("some"));
+            assert!(most - least <= 2 * (128 << 10), "{sent:?}");
+        }
+        assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkSent { .. })), 8);
+        assert_eq!(bench.peer.status(bench.now).uploads, 0);
+    }
+}
+
+#[test]
+fn no_more_answers_go_at_once_than_there_are_slots_and_a_short_one_goes_at_once() {
+    let mut bench = Bench::new(config());
+    bench.share("forest.png", content(5 * 65_536));
+    let conns: Vec<ConnId> = (0..6).map(|_| begins(&mut bench, 2)).collect();
+    for _ in 0..3 {
+        // An answer that takes so long does not take all of the link: another goes beside it.
+        conns.iter().for_each(|conn| _ = offered(&mut bench, *conn));
+        bench.wait(45);
+    }
+    let lens: Vec<u64> = conns.iter().map(|conn| offered(&mut bench, *conn)).collect();
+    assert_eq!(lens, [65_536, 65_536, 65_536, 65_536, 0, 0]);
+    takes(&mut bench, conns[1], 65_536);
+    assert_eq!(offered(&mut bench, conns[4]), 65_536);
+}
+
+#[test]
+fn a_pause_holds_no_slot() {
+    let limits = Limits { upload_slots: 1, ..Limits::default() };
+    let (mut bench, file) = (Bench::limited(config(), limits), content(300_000));
+    bench.share("forest.png", file.clone());
+    let conn = bench.accept(5000);
+    bench.says(conn, &request::encode(Dialect::D, &name(Dialect::D, 1)), 1_000);
+    assert_eq!(bench.pull(conn).bytes, b"102400\n");
+    let other = begins(&mut bench, 1);
+    assert_eq!(offered(&mut bench, other), 60_000);
+    // The pause is over, and the slot is taken.
+    bench.wait(50);
+    assert_eq!(offered(&mut bench, conn), 0);
+    takes(&mut bench, other, 60_000);
+    assert_eq!(offered(&mut bench, conn), 102_400);
+}
+
+#[test]
+fn who_waits_for_a_turn_is_told_when_the_file_is_gone() {
+    let limits = Limits { upload_slots: 1, ..Limits::default() };
+    let mut bench = Bench::limited(config(), limits);
+    bench.share("forest.png", content(500_000));
+    let (first, second) = (begins(&mut bench, 1), begins(&mut bench, 2));
+    assert_eq!((offered(&mut bench, first), offered(&mut bench, second)), (100_000, 0));
+    let (gone, name) = (ContentId([0; 32]), "forest.png".to_owned());
+    bench.tell(Input::Stored(StoreReply::Withdrawn { content: gone, name, why: SpanFault::Gone }));
+    assert_eq!(bench.pull(second), Said { closed: true, ..Said::default() });
+    bench.tell(Input::SpanFailed { conn: first, source: SpanSource::Content(gone), why: SpanFault::Gone });
+    assert_eq!(bench.pull(first), Said { closed: true, ..Said::default() });
+    assert_eq!(bench.peer.status(bench.now).uploads, 0);
+}
+
+#[test]
+fn who_waits_in_the_middle_of_a_chunk_hears_something_now_and_then() {
+    let limits = Limits { upload_slots: 1, ..Limits::default() };
+    let mut bench = Bench::limited(config(), limits);
+    bench.share("forest.png", content(5 * 600_000));
+    let conns = [1, 2].map(|index| begins(&mut bench, index));
+    assert_eq!(conns.map(|conn| offered(&mut bench, conn)), [600_000, 0]);
+    bench.wait(3);
+    takes(&mut bench, conns[0], 100_000);
+    takes(&mut bench, conns[0], (128 << 10) - 100_000);
+    // The other is slow, and keeps its slot.
+    let mut silent = 0;
+    for _ in 0..50 {
+        takes(&mut bench, conns[1], 1_000);
+        bench.wait(100);
+        let meanwhile = offered(&mut bench, conns[0]);
+        silent = if meanwhile > 0 { 0 } else { silent + 100 };
+        assert!(silent < 1_400, "a receiver would take that for the end");
+        assert!(meanwhile <= 4 << 10);
+        if meanwhile > 0 {
+            takes(&mut bench, conns[0], meanwhile);
+        }
+    }
+    takes(&mut bench, conns[1], (128 << 10) - 50_000);
+    assert!(offered(&mut bench, conns[0]) > 64 << 10);
+    assert_eq!(offered(&mut bench, conns[1]), 0);
+    bench.ends(conns[0]);
+    bench.tell(Input::Closed { conn: conns[0] });
+    assert!(offered(&mut bench, conns[1]) > 64 << 10);
 }

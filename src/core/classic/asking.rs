@@ -5,30 +5,31 @@
 
 use std::time::Duration;
 
+use crate::core::classic::fetches::Route;
 use crate::core::door::{Expect, Segment, Sink, SpoolId};
 use crate::core::limits::Limits;
 use crate::types::time::Time;
 use crate::wire::classic::answer::{
     self, AnswerDecoder, AnswerError, AnswerHead, Asked, PayloadExtent, SIZE_DIGITS_MAX,
 };
-use crate::wire::classic::{ChunkName, Dialect, QUIET_END, request};
+use crate::wire::classic::{Dialect, QUIET_END, request};
 
 /// When a peer that does not close may have said everything: then the next connection may make it close this one.
-pub(in crate::core) const QUIET_BEGIN: Duration = Duration::from_millis(200);
+pub(super) const QUIET_BEGIN: Duration = Duration::from_millis(200);
 
 /// The side that asks.
 #[derive(Debug)]
-pub(in crate::core) struct Asking {
+pub(super) struct Asking {
     /// For which fetch.
-    pub(in crate::core) ticket: u32,
+    pub(super) ticket: u32,
     /// For which of its chunks.
-    pub(in crate::core) index: u32,
+    pub(super) index: u32,
     /// Where the data goes.
-    pub(in crate::core) spool: SpoolId,
+    pub(super) spool: SpoolId,
     /// In which dialect the answer is, as far as it is known by now.
-    pub(in crate::core) dialect: Dialect,
+    pub(super) dialect: Dialect,
     /// The answer seems to be over, but its end did not come.
-    pub(in crate::core) quiet: bool,
+    pub(super) quiet: bool,
     /// When the connection was dialled, then when it stood, then when a byte last came.
     heard: Time,
     first_byte: Option<Time>,
@@ -54,7 +55,7 @@ enum Stage {
 
 /// How an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::core) enum Outcome {
+pub(super) enum Outcome {
     /// The spool holds the chunk, behind so many bytes that are not the chunk's.
     Complete {
         /// So many.
@@ -68,26 +69,25 @@ pub(in crate::core) enum Outcome {
 
 /// What became of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) struct Taken {
+pub(super) struct Taken {
     /// So many were control bytes.
-    pub(in crate::core) used: usize,
+    pub(super) used: usize,
     /// These belong to the spool.
-    pub(in crate::core) spooled: Vec<u8>,
+    pub(super) spooled: Vec<u8>,
     /// The answer is over.
-    pub(in crate::core) outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Asking {
-    /// Asks for a chunk of a fetch in a dialect. `may_be_json`: of those that announce as B some answer as B-json.
-    pub(in crate::core) fn new(
+    /// Asks for a chunk of a fetch.
+    pub(super) fn new(
         now: Time,
         (ticket, index): (u32, u32),
-        name: &ChunkName,
-        dialect: Dialect,
-        may_be_json: bool,
+        route: Route,
         asked: Asked,
         spool: SpoolId,
     ) -> Asking {
+        let dialect = route.dialect;
         let bytes_max = asked.bytes_max;
         Asking {
             ticket,
@@ -98,10 +98,10 @@ impl Asking {
             heard: now,
             first_byte: None,
             stage: Stage::Dialling,
-            request: request::encode(dialect, name),
+            request: request::encode(dialect, &asked.name),
             request_sent: 0,
             half_close_due: dialect.half_closes_after_request(),
-            decoder: if may_be_json {
+            decoder: if route.may_be_json {
                 AnswerDecoder::raw_or_json(asked)
             } else {
                 AnswerDecoder::new(dialect, asked)
@@ -113,7 +113,7 @@ impl Asking {
     }
 
     /// The connection stands. False when it did before.
-    pub(in crate::core) fn connected(&mut self, now: Time) -> bool {
+    pub(super) fn connected(&mut self, now: Time) -> bool {
         if self.stage != Stage::Dialling {
             return false;
         }
@@ -123,17 +123,17 @@ impl Asking {
     }
 
     /// Whether the connection does not stand yet.
-    pub(in crate::core) fn is_dialling(&self) -> bool {
+    pub(super) fn is_dialling(&self) -> bool {
         self.stage == Stage::Dialling
     }
 
     /// Whether a byte came.
-    pub(in crate::core) fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         self.first_byte.is_some()
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(super) fn expects(&self) -> Expect {
         match self.stage {
             Stage::Dialling => Expect::Nothing,
             Stage::Head | Stage::Sizing => Expect::Control,
@@ -142,7 +142,7 @@ impl Asking {
     }
 
     /// What is to be sent next.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(super) fn segment(&self) -> Segment<'_> {
         if self.stage == Stage::Dialling {
             return Segment::Nothing;
         }
@@ -154,7 +154,7 @@ impl Asking {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(&mut self, bytes: u64) {
+    pub(super) fn sent(&mut self, bytes: u64) {
         if self.request_sent < self.request.len() {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             self.request_sent = self.request_sent.saturating_add(bytes).min(self.request.len());
@@ -164,7 +164,7 @@ impl Asking {
     }
 
     /// Takes control bytes up to where data begins.
-    pub(in crate::core) fn push(&mut self, now: Time, bytes: &[u8]) -> Taken {
+    pub(super) fn push(&mut self, now: Time, bytes: &[u8]) -> Taken {
         self.note_byte(now);
         match self.stage {
             Stage::Head => self.push_head(bytes),
@@ -215,7 +215,7 @@ impl Asking {
     }
 
     /// So many bytes went into the spool past the core.
-    pub(in crate::core) fn stored(&mut self, now: Time, bytes: u64) -> Option<Outcome> {
+    pub(super) fn stored(&mut self, now: Time, bytes: u64) -> Option<Outcome> {
         self.note_byte(now);
         self.took(bytes)
     }
@@ -232,7 +232,7 @@ impl Asking {
     }
 
     /// The other side will send nothing more: bytes that belong to the spool, and how the answer ended.
-    pub(in crate::core) fn end(&mut self) -> (Vec<u8>, Outcome) {
+    pub(super) fn end(&mut self) -> (Vec<u8>, Outcome) {
         let mut spooled = Vec::new();
         let outcome = match self.stage {
             Stage::Dialling => Outcome::Missing,
@@ -274,7 +274,7 @@ impl Asking {
     }
 
     /// Silence has lasted until now: what follows from it, and when to look again.
-    pub(in crate::core) fn review(&mut self, now: Time, limits: &Limits) -> Review {
+    pub(super) fn review(&mut self, now: Time, limits: &Limits) -> Review {
         let silent = now.since(self.heard);
         let wait = match self.stage {
             Stage::Dialling => limits.dial_deadline,
@@ -350,7 +350,7 @@ impl Asking {
 
 /// What follows from silence.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) enum Review {
+pub(super) enum Review {
     /// Nothing; look again then.
     Wait(Time),
     /// The answer seems to be over; look again then.

@@ -10,12 +10,12 @@ use crate::types::time::Time;
 #[derive(Debug)]
 pub(in crate::core) struct Conversation {
     pub(in crate::core) transport: Transport,
-    pub(in crate::core) side: Side,
+    pub(super) side: Side,
 }
 
 /// Which side this peer is on.
 #[derive(Debug)]
-pub(in crate::core) enum Side {
+pub(super) enum Side {
     /// Somebody asks here.
     Serving(Serving),
     /// This peer asks.
@@ -31,12 +31,12 @@ impl Conversation {
     }
 
     /// One that is dialled, to ask for a chunk.
-    pub(in crate::core) fn asking(transport: Transport, asking: Asking) -> Conversation {
+    pub(super) fn asking(transport: Transport, asking: Asking) -> Conversation {
         Conversation { transport, side: Side::Asking(asking) }
     }
 
     /// The side that serves, if this is one.
-    pub(in crate::core) fn as_serving(&mut self) -> Option<&mut Serving> {
+    pub(super) fn as_serving(&mut self) -> Option<&mut Serving> {
         match &mut self.side {
             Side::Serving(serving) => Some(serving),
             Side::Asking(_) | Side::Closing => None,
@@ -44,15 +44,28 @@ impl Conversation {
     }
 
     /// The side that asks, if this is one.
-    pub(in crate::core) fn as_asking(&mut self) -> Option<&mut Asking> {
+    pub(super) fn as_asking(&mut self) -> Option<&mut Asking> {
         match &mut self.side {
             Side::Asking(asking) => Some(asking),
             Side::Serving(_) | Side::Closing => None,
         }
     }
 
+    /// Whether a chunk is looked for or sent.
+    pub(in crate::core) fn is_serving(&self) -> bool {
+        matches!(&self.side, Side::Serving(serving) if serving.is_busy())
+    }
+
+    /// When the side that serves last moved, if this is one.
+    pub(in crate::core) fn moved(&self) -> Option<Time> {
+        match &self.side {
+            Side::Serving(serving) => Some(serving.moved),
+            Side::Asking(_) | Side::Closing => None,
+        }
+    }
+
     /// Whether the answer that is read seems to be over, but its end did not come.
-    pub(in crate::core) fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         matches!(&self.side, Side::Asking(asking) if asking.quiet)
     }
 

@@ -13,46 +13,44 @@ use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// All files that are fetched.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Fetches {
+pub(super) struct Fetches {
     fetches: BTreeMap<u32, Fetch>,
-    /// Connections on which something is asked.
-    asks: BTreeSet<ConnId>,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(in crate::core) struct Fetch {
-    pub(in crate::core) wanted: String,
-    pub(in crate::core) wait: Duration,
-    pub(in crate::core) began: Time,
+pub(super) struct Fetch {
+    pub(super) wanted: String,
+    pub(super) wait: Duration,
+    pub(super) began: Time,
     /// When something last came, or somebody was heard to have something of it.
-    pub(in crate::core) progress: Time,
+    pub(super) progress: Time,
     /// Which file it is, once somebody announced it.
-    pub(in crate::core) file: Option<FileKey>,
+    pub(super) file: Option<FileKey>,
     /// How it is cut.
-    pub(in crate::core) rule: ChunkRule,
+    pub(super) rule: ChunkRule,
     /// It was begun in another cut, which nobody could complete.
-    pub(in crate::core) cut_changed: bool,
-    pub(in crate::core) chunks: BTreeMap<u32, Chunk>,
+    pub(super) cut_changed: bool,
+    pub(super) chunks: BTreeMap<u32, Chunk>,
     /// Everything is had, and the store joins it.
-    pub(in crate::core) merging: bool,
+    pub(super) merging: bool,
     /// The store said what is kept.
-    pub(in crate::core) listed: bool,
+    pub(super) listed: bool,
     /// Whether the store lets a file of its name be made; `None`: it was not asked yet.
-    pub(in crate::core) target: Option<TargetLook>,
+    pub(super) target: Option<TargetLook>,
     /// It was said that it begins.
-    pub(in crate::core) told_begun: bool,
+    pub(super) told_begun: bool,
     /// What was last said to be announced by nobody.
-    pub(in crate::core) told_missing: Vec<u32>,
+    pub(super) told_missing: Vec<u32>,
     /// Who delivered something.
-    pub(in crate::core) contributors: BTreeSet<IpAddr>,
+    pub(super) contributors: BTreeSet<IpAddr>,
     /// Kept chunks that were replaced, for their sizes cannot be right.
-    pub(in crate::core) replaced: BTreeSet<ChunkName>,
+    pub(super) replaced: BTreeSet<ChunkName>,
 }
 
 /// How far the question is whether a file may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum TargetLook {
+pub(super) enum TargetLook {
     /// The store looks.
     Asked,
     /// It may.
@@ -61,23 +59,23 @@ pub(in crate::core) enum TargetLook {
 
 /// One chunk of a file that is fetched.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Chunk {
-    pub(in crate::core) state: State,
+pub(super) struct Chunk {
+    pub(super) state: State,
     /// Who was heard to have it while the file was fetched.
-    pub(in crate::core) offered_by: BTreeSet<IpAddr>,
+    pub(super) offered_by: BTreeSet<IpAddr>,
     /// So often each holder failed, and when it last did.
-    pub(in crate::core) failures: BTreeMap<IpAddr, (u32, Time)>,
-    /// Holders whose chunk has a size that cannot be right.
-    pub(in crate::core) distrusted: BTreeSet<IpAddr>,
+    pub(super) failures: BTreeMap<IpAddr, (u32, Time)>,
+    /// Directory whose chunk has a size that cannot be right.
+    pub(super) distrusted: BTreeSet<IpAddr>,
     /// It was said that nobody delivers it.
-    pub(in crate::core) told_failed: bool,
+    pub(super) told_failed: bool,
     /// What was here of it and cannot be right, so that it is fetched again.
-    pub(in crate::core) misfit: Option<Had>,
+    pub(super) misfit: Option<Had>,
 }
 
 /// How far a chunk is.
 #[derive(Debug, Default)]
-pub(in crate::core) enum State {
+pub(super) enum State {
     /// Nobody is asked for it.
     #[default]
     Wanted,
@@ -91,52 +89,52 @@ pub(in crate::core) enum State {
 
 /// The asking of one holder, over as many connections as that takes.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Attempt {
-    pub(in crate::core) ip: IpAddr,
-    pub(in crate::core) name: ChunkName,
+pub(super) struct Attempt {
+    pub(super) ip: IpAddr,
+    pub(super) name: ChunkName,
     /// Its size in bytes, where announced.
-    pub(in crate::core) size: Option<u64>,
-    pub(in crate::core) routes: Vec<Route>,
+    pub(super) size: Option<u64>,
+    pub(super) routes: Vec<Route>,
     /// Which of them is gone now.
-    pub(in crate::core) route: usize,
+    pub(super) route: usize,
     /// So often all of them were refused.
-    pub(in crate::core) retries: u32,
-    pub(in crate::core) conn: Option<ConnId>,
+    pub(super) retries: u32,
+    pub(super) conn: Option<ConnId>,
     /// While there is no connection: when the next one is dialled.
-    pub(in crate::core) again: Time,
-    pub(in crate::core) began: Time,
+    pub(super) again: Time,
+    pub(super) began: Time,
 }
 
 /// A way to ask a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Route {
-    pub(in crate::core) dialect: Dialect,
-    pub(in crate::core) port: u16,
+pub(super) struct Route {
+    pub(super) dialect: Dialect,
+    pub(super) port: u16,
     /// Who announces like this may answer as B-json does.
-    pub(in crate::core) may_be_json: bool,
+    pub(super) may_be_json: bool,
 }
 
 /// A chunk that came.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Arrival {
-    pub(in crate::core) from: SocketAddr,
-    pub(in crate::core) dialect: Dialect,
-    pub(in crate::core) spool: SpoolId,
-    pub(in crate::core) began: Time,
+pub(super) struct Arrival {
+    pub(super) from: SocketAddr,
+    pub(super) dialect: Dialect,
+    pub(super) spool: SpoolId,
+    pub(super) began: Time,
 }
 
 /// A chunk that is kept.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Had {
-    pub(in crate::core) name: ChunkName,
-    pub(in crate::core) bytes: u64,
+pub(super) struct Had {
+    pub(super) name: ChunkName,
+    pub(super) bytes: u64,
     /// From whom, unless it was here before.
-    pub(in crate::core) from: Option<SocketAddr>,
+    pub(super) from: Option<SocketAddr>,
 }
 
 impl Fetch {
     /// Wanted from `now` on; `wait`: for somebody who announces what is missing.
-    pub(in crate::core) fn new(wanted: String, wait: Duration, now: Time) -> Fetch {
+    pub(super) fn new(wanted: String, wait: Duration, now: Time) -> Fetch {
         Fetch {
             wanted,
             wait,
@@ -157,22 +155,22 @@ impl Fetch {
     }
 
     /// Whether there is anything to be decided about it now.
-    pub(in crate::core) fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.listed && !self.merging
     }
 
     /// How many chunks are asked for.
-    pub(in crate::core) fn asking(&self) -> usize {
+    pub(super) fn asking(&self) -> usize {
         self.chunks.values().filter(|chunk| matches!(chunk.state, State::Asking(_))).count()
     }
 
     /// Whether something is asked for or stored.
-    pub(in crate::core) fn is_moving(&self) -> bool {
+    pub(super) fn is_moving(&self) -> bool {
         self.chunks.values().any(|chunk| matches!(chunk.state, State::Asking(_) | State::Storing(_)))
     }
 
     /// The chunks that are had.
-    pub(in crate::core) fn had(&self) -> impl Iterator<Item = (u32, &Had)> {
+    pub(super) fn had(&self) -> impl Iterator<Item = (u32, &Had)> {
         self.chunks.iter().filter_map(|(index, chunk)| match &chunk.state {
             State::Had(had) => Some((*index, had)),
             _ => None,
@@ -180,20 +178,12 @@ impl Fetch {
     }
 
     /// Their sizes.
-    pub(in crate::core) fn sizes(&self) -> BTreeMap<u32, u64> {
+    pub(super) fn sizes(&self) -> BTreeMap<u32, u64> {
         self.had().map(|(index, had)| (index, had.bytes)).collect()
     }
 
-    /// The attempt to get a chunk.
-    pub(in crate::core) fn attempt_mut(&mut self, index: u32) -> Option<&mut Attempt> {
-        match &mut self.chunks.get_mut(&index)?.state {
-            State::Asking(attempt) => Some(attempt),
-            _ => None,
-        }
-    }
-
     /// Chunks whose size cannot be right if that of most others is: those that differ, or a last one that is longer.
-    pub(in crate::core) fn misfits(&self) -> Vec<u32> {
+    pub(super) fn misfits(&self) -> Vec<u32> {
         let sizes = self.sizes();
         if self.rule.agree(&sizes).is_ok() {
             return Vec::new();
@@ -218,39 +208,60 @@ impl Fetch {
     }
 }
 
+impl Chunk {
+    /// Whether a holder has not failed too often, nor delivered what cannot be right.
+    pub(super) fn may_ask(&self, ip: IpAddr, rounds_max: u32) -> bool {
+        let failed = self.failures.get(&ip).is_some_and(|(count, _)| *count >= rounds_max);
+        !failed && !self.distrusted.contains(&ip)
+    }
+}
+
 impl Fetches {
     /// One that begins; another one of this ticket gives way.
-    pub(in crate::core) fn insert(&mut self, ticket: u32, fetch: Fetch) {
+    pub(super) fn insert(&mut self, ticket: u32, fetch: Fetch) {
         self.fetches.insert(ticket, fetch);
     }
 
     /// One of them.
-    pub(in crate::core) fn get(&self, ticket: u32) -> Option<&Fetch> {
+    pub(super) fn get(&self, ticket: u32) -> Option<&Fetch> {
         self.fetches.get(&ticket)
     }
 
     /// One of them, to change it.
-    pub(in crate::core) fn get_mut(&mut self, ticket: u32) -> Option<&mut Fetch> {
+    pub(super) fn get_mut(&mut self, ticket: u32) -> Option<&mut Fetch> {
         self.fetches.get_mut(&ticket)
     }
 
+    /// One of the chunks of one of them.
+    pub(super) fn chunk_mut(&mut self, ticket: u32, index: u32) -> Option<&mut Chunk> {
+        self.fetches.get_mut(&ticket)?.chunks.get_mut(&index)
+    }
+
+    /// The attempt to get a chunk.
+    pub(super) fn attempt_mut(&mut self, ticket: u32, index: u32) -> Option<&mut Attempt> {
+        match &mut self.chunk_mut(ticket, index)?.state {
+            State::Asking(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
     /// Takes one out.
-    pub(in crate::core) fn remove(&mut self, ticket: u32) -> Option<Fetch> {
+    pub(super) fn remove(&mut self, ticket: u32) -> Option<Fetch> {
         self.fetches.remove(&ticket)
     }
 
     /// The tickets of all.
-    pub(in crate::core) fn tickets(&self) -> Vec<u32> {
+    pub(super) fn tickets(&self) -> Vec<u32> {
         self.fetches.keys().copied().collect()
     }
 
     /// Whether nothing is fetched.
-    pub(in crate::core) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.fetches.is_empty()
     }
 
     /// The fetch and the chunk that a spool is stored for.
-    pub(in crate::core) fn storing(&self, spool: SpoolId) -> Option<(u32, u32)> {
+    pub(super) fn storing(&self, spool: SpoolId) -> Option<(u32, u32)> {
         self.fetches.iter().find_map(|(ticket, fetch)| {
             let mut chunks = fetch.chunks.iter();
             let is_it =
@@ -260,22 +271,12 @@ impl Fetches {
     }
 
     /// Whether a chunk that is kept under this name is of use to one of them.
-    pub(in crate::core) fn are_with(&self, name: &ChunkName) -> bool {
+    pub(super) fn are_with(&self, name: &ChunkName) -> bool {
         self.fetches.values().any(|fetch| fetch.had().any(|(_, had)| had.name == *name))
     }
 
-    /// Something is asked on a connection.
-    pub(in crate::core) fn asked(&mut self, conn: ConnId) {
-        self.asks.insert(conn);
-    }
-
-    /// Nothing is asked on it any more.
-    pub(in crate::core) fn unasked(&mut self, conn: ConnId) {
-        self.asks.remove(&conn);
-    }
-
     /// The attempts under way: of which fetch, for which chunk.
-    pub(in crate::core) fn attempts(&self) -> impl Iterator<Item = (u32, u32, &Attempt)> {
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (u32, u32, &Attempt)> {
         self.fetches.iter().flat_map(|(ticket, fetch)| {
             fetch.chunks.iter().filter_map(move |(index, chunk)| match &chunk.state {
                 State::Asking(attempt) => Some((*ticket, *index, attempt)),
@@ -285,18 +286,12 @@ impl Fetches {
     }
 
     /// The spools that become chunks.
-    pub(in crate::core) fn spools(&self) -> impl Iterator<Item = SpoolId> {
+    pub(super) fn spools(&self) -> impl Iterator<Item = SpoolId> {
         let chunks = self.fetches.values().flat_map(|fetch| fetch.chunks.values());
         chunks.filter_map(|chunk| match &chunk.state {
             State::Storing(arrival) => Some(arrival.spool),
             _ => None,
         })
-    }
-
-    /// Panics when what is asked does not agree with the index.
-    pub(in crate::core) fn check(&self) {
-        let conns: BTreeSet<ConnId> = self.attempts().filter_map(|(_, _, attempt)| attempt.conn).collect();
-        assert_eq!(conns, self.asks, "connections on which something is asked");
     }
 }
 

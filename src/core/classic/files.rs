@@ -9,13 +9,13 @@ use crate::wire::classic::ChunkName;
 
 /// The files that some names of chunks stand for.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Files {
+pub(super) struct Files {
     stems: BTreeMap<String, BTreeSet<Option<String>>>,
 }
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::core) struct FileKey {
+pub(super) struct FileKey {
     stem: String,
     extension: Option<String>,
     /// Names that tell no extension are of this file.
@@ -24,7 +24,7 @@ pub(in crate::core) struct FileKey {
 
 /// What a wanted name stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) enum Match {
+pub(super) enum Match {
     /// Nothing that is known.
     Nothing,
     /// One file.
@@ -35,7 +35,7 @@ pub(in crate::core) enum Match {
 
 impl Files {
     /// Takes in a name.
-    pub(in crate::core) fn add(&mut self, name: &ChunkName) {
+    pub(super) fn add(&mut self, name: &ChunkName) {
         let extension = name.extension().map(str::to_owned);
         match self.stems.get_mut(name.stem()) {
             Some(extensions) => extensions.insert(extension),
@@ -44,12 +44,12 @@ impl Files {
     }
 
     /// All files.
-    pub(in crate::core) fn all(&self) -> Vec<FileKey> {
+    pub(super) fn all(&self) -> Vec<FileKey> {
         self.stems.keys().flat_map(|stem| self.of_stem(stem)).collect()
     }
 
     /// What a name, with or without extension, stands for.
-    pub(in crate::core) fn find(&self, wanted: &str) -> Match {
+    pub(super) fn find(&self, wanted: &str) -> Match {
         let bare = wanted.rsplit_once('.').map_or(wanted, |(stem, _)| stem);
         let mut keys: BTreeSet<FileKey> = self.of_stem(wanted).into_iter().collect();
         keys.extend(self.of_stem(bare).into_iter().filter(|key| {
@@ -68,7 +68,7 @@ impl Files {
     }
 
     /// A file by what is known now: its extension may have been told since, or proven not to be the only one.
-    pub(in crate::core) fn renew(&self, key: &FileKey) -> FileKey {
+    pub(super) fn renew(&self, key: &FileKey) -> FileKey {
         let keys = self.of_stem(&key.stem);
         let same = |found: &&FileKey| key.extension.is_none() || found.extension == key.extension;
         match keys.as_slice() {
@@ -91,12 +91,12 @@ impl Files {
 
 impl FileKey {
     /// The part of the name that stands in every form.
-    pub(in crate::core) fn stem(&self) -> &str {
+    pub(super) fn stem(&self) -> &str {
         &self.stem
     }
 
     /// Whether a chunk is of this file.
-    pub(in crate::core) fn takes(&self, name: &ChunkName) -> bool {
+    pub(super) fn takes(&self, name: &ChunkName) -> bool {
         name.stem() == self.stem
             && match name.extension() {
                 Some(extension) => self.extension.as_deref() == Some(extension),
@@ -105,7 +105,7 @@ impl FileKey {
     }
 
     /// The file's name as far as it is told.
-    pub(in crate::core) fn file_name(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         match &self.extension {
             Some(extension) => format!("{}.{extension}", self.stem),
             None => self.stem.clone(),
@@ -114,7 +114,7 @@ impl FileKey {
 
     /// The name that the file will have: with the extension that was told, or that was wanted, or else the one that
     /// receivers of the dialects take.
-    pub(in crate::core) fn merged_name(&self, wanted: &str) -> String {
+    pub(super) fn merged_name(&self, wanted: &str) -> String {
         let by_wanted = || wanted.strip_prefix(self.stem.as_str())?.strip_prefix('.');
         match (&self.extension, by_wanted()) {
             (Some(_), _) => self.file_name(),

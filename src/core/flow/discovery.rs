@@ -216,11 +216,11 @@ impl Peer {
         // Who looks for something has said that it is there, and will soon have something to offer.
         let seeks = self.searches.len() > 0 || !self.downloader.all_done();
         if self.catalogue.len() == 0 && seeks {
-            self.announcer.put_off(now);
-            return self.timers.set(Timer::Announce, self.announcer.next_round());
+            self.announcer.rhythm.put_off(now);
+            return self.timers.set(Timer::Announce, self.announcer.rhythm.next());
         }
-        self.announcer.round_sent(now, &mut self.rng);
-        self.timers.set(Timer::Announce, self.announcer.next_round());
+        self.announcer.rhythm.round_sent(now, &mut self.rng);
+        self.timers.set(Timer::Announce, self.announcer.rhythm.next());
         if self.leaving.is_some() {
             return;
         }
@@ -245,8 +245,8 @@ impl Peer {
         if !self.config.discovers {
             return;
         }
-        self.announcer.changed(now, &mut self.rng);
-        self.timers.set(Timer::Announce, self.announcer.next_round());
+        self.announcer.rhythm.changed(now, &mut self.rng);
+        self.timers.set(Timer::Announce, self.announcer.rhythm.next());
     }
 
     /// Sends the answers that are due.

@@ -45,7 +45,7 @@ impl Peer {
                 }
             }
         }
-        self.leave_classic(now);
+        self.classic(now, |classic, ctx| classic.leave(ctx));
         self.close_readers(now, false);
         self.cancel_transfers(now, false);
         self.review_leaving(now, false);
@@ -69,7 +69,7 @@ impl Peer {
                     Kind::Http | Kind::Classic | Kind::Transfer => {}
                 }
             }
-            self.close_all_classic(now);
+            self.classic(now, |classic, ctx| classic.close_all(ctx));
             self.close_readers(now, true);
             self.cancel_transfers(now, true);
         }

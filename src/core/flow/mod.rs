@@ -4,7 +4,6 @@ pub(in crate::core) mod ask;
 mod assign;
 pub(in crate::core) mod cancel;
 pub(in crate::core) mod channel;
-pub(in crate::core) mod classic;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod deal;
 mod dialling;

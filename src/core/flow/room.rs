@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::core::classic::conversation::Side as ClassicSide;
 use crate::core::connection::{Kind, Protocol};
 use crate::core::door::{ConnId, ForeignFailure};
 use crate::core::peer::Peer;
@@ -92,10 +91,9 @@ impl Peer {
                 }
             },
             Protocol::Http(reader) => while_busy(reader.is_busy(), reader.moved),
-            Protocol::Classic(conversation) => match &conversation.side {
-                ClassicSide::Serving(serving) => while_busy(serving.is_busy(), serving.moved),
-                ClassicSide::Asking(_) | ClassicSide::Closing => None,
-            },
+            Protocol::Classic(conversation) => {
+                conversation.moved().and_then(|moved| while_busy(conversation.is_serving(), moved))
+            }
             Protocol::Transfer(transfer) => transfer.silent_since().map(|since| since + GRACE),
         }
     }
@@ -128,7 +126,7 @@ impl Peer {
             Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, reader| {
                 http.close(ctx, conn, reader, "others waited for its place");
             }),
-            Some(Kind::Classic) => self.close_classic(now, conn),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.close(ctx, conn)),
             Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::Cancelled),
             None => {}
         }

@@ -34,7 +34,8 @@ impl Peer {
 
     pub(in crate::core) fn on_look(&mut self, now: Time, wanted: Wanted, wait: Duration) {
         self.begin_search(now, Search::new(Purpose::Look, wanted, wait, now));
-        self.read_dictionary(now);
+        let is_searching = self.searches.len() > 0;
+        self.classic(now, |classic, ctx| classic.read_dictionary(ctx, is_searching));
     }
 
     /// Takes the next step of a search.

@@ -1,5 +1,6 @@
 //! Serving: requests in, chunks and pages out.
 
+use crate::core::connection::Kind;
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::downloader::Downloader;
 use crate::core::http;
@@ -220,8 +221,13 @@ impl Peer {
         while let Some(conn) =
             self.uploader.grant(now, |content| copies(&self.downloader, scarce_first, content))
         {
-            self.wake(now, conn);
-            self.http(now, conn, |_, ctx, conn, reader| http::wake(ctx, conn, reader));
+            match self.connections.kind(conn) {
+                Some(Kind::Http) => {
+                    self.http(now, conn, |_, ctx, conn, reader| http::wake(ctx, conn, reader))
+                }
+                Some(Kind::Classic) => self.classic(now, |_, ctx| ctx.rouse(conn)),
+                _ => self.wake(now, conn),
+            }
         }
         match self.uploader.deadline(now) {
             Some(at) => self.timers.set(Timer::UploadSlot, at),
@@ -263,11 +269,15 @@ impl Peer {
         chunk: u32,
         reason: RefuseReason,
     ) {
-        if self.connections.http(conn).is_some() {
-            return self.lose_reader(now, conn, reason.text());
+        let why = reason.text();
+        match self.connections.kind(conn) {
+            Some(Kind::Http) => return self.lose_reader(now, conn, why),
+            Some(Kind::Classic) => {
+                return self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why));
+            }
+            _ => {}
         }
         let Some(connection) = self.connections.native(conn) else { return };
-        let why = reason.text();
         let to = connection.peer_ref();
         let opened = connection.channels.get(channel).is_some_and(|channel| channel.opened);
         self.event(Event::ChunkUnsent { content, chunk, to, why });

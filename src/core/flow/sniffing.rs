@@ -42,9 +42,9 @@ impl Peer {
         };
         let Sniffing { transport, since, .. } = sniffing;
         match Sniffed::of(*first) {
-            Sniffed::Classic if self.may_become_classic(transport.addr) => {
-                self.become_classic(now, conn, transport);
-                self.on_classic_bytes(now, conn, bytes)
+            Sniffed::Classic if self.classic(now, |classic, ctx| classic.take_over(ctx, conn, transport)) => {
+                self.links.half_open_remove(&transport.addr.ip());
+                self.received(now, conn, bytes)
             }
             Sniffed::Http if self.become_http(now, conn, &sniffing) => {
                 self.links.half_open_remove(&transport.addr.ip());

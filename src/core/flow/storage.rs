@@ -35,7 +35,7 @@ impl Peer {
                 self.on_manifest_read(now, conn, content, page)
             }
             StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(now, content, chunk, good),
-            StoreReply::Classic(reply) => self.on_classic_stored(now, reply),
+            StoreReply::Classic(reply) => self.classic(now, |classic, ctx| classic.replied(ctx, reply)),
             StoreReply::Foreign(reply) => self.on_transfer_stored(now, reply),
         }
     }
@@ -60,7 +60,7 @@ impl Peer {
         }
         self.tell_haves(now, content);
         self.announce_soon(now);
-        self.shelve(now, content, &name, size);
+        self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, size));
         self.event(Event::Offered { content, name, size });
     }
 
@@ -77,7 +77,7 @@ impl Peer {
             self.withdraw_from_beginners(now, content, reason);
         }
         self.announce_soon(now);
-        self.unshelve(now, content, &name);
+        self.classic(now, |classic, ctx| classic.withdraw(ctx, content, &name));
         self.event(Event::Withdrawn { content, name, why });
     }
 
@@ -120,7 +120,7 @@ impl Peer {
                 self.catalogue.add_complete(content, &name, geometry);
                 self.announce_soon(now);
                 let bytes = geometry.size_bytes();
-                self.shelve(now, content, &name, bytes);
+                self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
                 self.mirror_finished(now, &content, None);
                 self.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.conclude_offers(now, content, Delivery::Verified);
@@ -233,7 +233,7 @@ impl Peer {
         let (took, peers) = (now.since(download.began), download.contributors.len());
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         self.catalogue.add_complete(content, &name, geometry);
-        self.shelve(now, content, &name, bytes);
+        self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
         self.mirror_finished(now, &content, Some(bytes));
         self.event(Event::Finished { content, path, bytes, took, peers });
         self.conclude_offers(now, content, Delivery::Verified);

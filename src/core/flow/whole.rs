@@ -108,7 +108,7 @@ impl Peer {
             took: now.since(storing.asked),
         });
         self.announce_soon(now);
-        self.shelve(now, content, &name, bytes);
+        self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
         self.mirror_finished(now, &content, Some(bytes));
         self.event(Event::Finished { content, path, bytes, took, peers: 1 });
         self.conclude_offers(now, content, Delivery::Verified);

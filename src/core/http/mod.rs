@@ -258,9 +258,7 @@ impl Engine {
         let into_chunk = at.checked_rem(chunk_bytes).unwrap_or(0);
         let bytes = chunk_bytes.saturating_sub(into_chunk).min(body.range.end.saturating_sub(at));
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        // Readers pass nothing on, so none goes before another, wherever in the file it reads and however often it comes back;
-        // among peers they count as half done.
-        ctx.uploads.push(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes }, 1, 2);
+        ctx.uploads.push_outside(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes });
         ctx.after.grant_uploads = true;
     }
 

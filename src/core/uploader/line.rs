@@ -19,6 +19,14 @@ pub(super) struct Standing {
     pub(super) served: bool,
 }
 
+/// Who may have the next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whom {
+    All,
+    /// No receivers outside the native protocol.
+    Natives,
+}
+
 /// All who wait.
 ///
 /// A ticket is for a content, not for a connection: that a connection waits for a file gives a turn to who is furthest behind
@@ -31,6 +39,8 @@ pub(super) struct Line {
     newcomers: usize,
     /// Who waits for each content, in the order of standing; of the same standing, who came first.
     waiting: BTreeMap<ContentId, VecDeque<Waiting>>,
+    /// How many of them are native peers, for each content that any of those waits for.
+    natives: BTreeMap<ContentId, usize>,
     /// How many turns there were.
     turns: u64,
 }
@@ -39,9 +49,17 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     standing: Standing,
+    /// It is a receiver outside the native protocol.
+    is_outside: bool,
     conn: ConnId,
     /// How many turns there had been before.
     since: u64,
+}
+
+impl Whom {
+    fn takes(self, waiting: &Waiting) -> bool {
+        self == Whom::All || !waiting.is_outside
+    }
 }
 
 impl Line {
@@ -58,49 +76,66 @@ impl Line {
         self.newcomers > 0
     }
 
-    pub(super) fn push(&mut self, conn: ConnId, content: ContentId, standing: Standing) {
+    /// Whether a native peer waits.
+    pub(super) fn has_natives(&self) -> bool {
+        !self.natives.is_empty()
+    }
+
+    pub(super) fn push(&mut self, conn: ConnId, content: ContentId, standing: Standing, is_outside: bool) {
         if standing.served {
             self.tickets.push_back(content);
         } else {
             self.tickets.insert(self.newcomers, content);
             self.newcomers = self.newcomers.saturating_add(1);
         }
-        self.stand(&content, Waiting { standing, conn, since: self.turns });
+        self.stand(&content, Waiting { standing, is_outside, conn, since: self.turns });
     }
 
     /// Who is next, as long as nobody is taken before.
-    pub(super) fn first(&self) -> Option<ConnId> {
-        self.waiting.get(self.next()?)?.front().map(|waiting| waiting.conn)
+    pub(super) fn first(&self, whom: Whom) -> Option<ConnId> {
+        let waiting = self.waiting.get(self.next(whom)?)?;
+        waiting.iter().find(|waiting| whom.takes(waiting)).map(|waiting| waiting.conn)
     }
 
     /// What the next ticket is for.
-    pub(super) fn next(&self) -> Option<&ContentId> {
-        self.tickets.front()
+    pub(super) fn next(&self, whom: Whom) -> Option<&ContentId> {
+        self.tickets.get(self.next_ticket(whom)?)
+    }
+
+    fn next_ticket(&self, whom: Whom) -> Option<usize> {
+        match whom {
+            Whom::All => (!self.tickets.is_empty()).then_some(0),
+            Whom::Natives if self.natives.is_empty() => None,
+            Whom::Natives => self.tickets.iter().position(|content| self.natives.contains_key(content)),
+        }
     }
 
     /// Takes the one who is next.
-    pub(super) fn pop(&mut self) -> Option<ConnId> {
-        self.pop_where(|_| true)
+    pub(super) fn pop(&mut self, whom: Whom) -> Option<ConnId> {
+        self.pop_where(whom, |_| true)
     }
 
     /// Takes the first of those who wait for what the next ticket is for and are preferred; if none is, who is next.
-    pub(super) fn pop_where(&mut self, preferred: impl Fn(&ConnId) -> bool) -> Option<ConnId> {
-        let content = self.tickets.pop_front()?;
-        self.newcomers = self.newcomers.saturating_sub(1);
+    pub(super) fn pop_where(&mut self, whom: Whom, preferred: impl Fn(&ConnId) -> bool) -> Option<ConnId> {
+        let ticket = self.next_ticket(whom)?;
+        let content = self.tickets.remove(ticket)?;
+        self.newcomers = self.newcomers.saturating_sub(usize::from(ticket < self.newcomers));
         self.turns = self.turns.saturating_add(1);
         let waiting = self.waiting.get(&content)?;
-        let preferred = || waiting.iter().position(|waiting| preferred(&waiting.conn));
-        let at = self.passed_over(waiting).or_else(preferred).unwrap_or(0);
+        let first = || waiting.iter().position(|waiting| whom.takes(waiting));
+        let preferred = || waiting.iter().position(|waiting| whom.takes(waiting) && preferred(&waiting.conn));
+        let at = self.passed_over(waiting, whom).or_else(preferred).or_else(first)?;
         self.leave(&content, at).map(|waiting| waiting.conn)
     }
 
     /// The place of who was passed over for too long, now and then: being behind must not keep anybody away for ever.
-    fn passed_over(&self, waiting: &VecDeque<Waiting>) -> Option<usize> {
+    fn passed_over(&self, waiting: &VecDeque<Waiting>, whom: Whom) -> Option<usize> {
         if !self.turns.is_multiple_of(LOOK_EVERY) {
             return None;
         }
         let patience = ROUNDS_MAX.saturating_mul((self.tickets.len() as u64).saturating_add(1));
-        let (at, longest) = waiting.iter().enumerate().min_by_key(|(_, waiting)| waiting.since)?;
+        let those = waiting.iter().enumerate().filter(|(_, waiting)| whom.takes(waiting));
+        let (at, longest) = those.min_by_key(|(_, waiting)| waiting.since)?;
         (self.turns.saturating_sub(longest.since) > patience).then_some(at)
     }
 
@@ -130,6 +165,10 @@ impl Line {
         let waiting = self.waiting.entry(*content).or_default();
         let at = waiting.partition_point(|other| other.standing <= who.standing);
         waiting.insert(at, who);
+        if !who.is_outside {
+            let natives = self.natives.entry(*content).or_default();
+            *natives = natives.saturating_add(1);
+        }
     }
 
     fn find(&self, conn: ConnId, content: &ContentId, standing: Standing) -> Option<usize> {
@@ -144,6 +183,14 @@ impl Line {
         let who = waiting.remove(at);
         if waiting.is_empty() {
             self.waiting.remove(content);
+        }
+        if who.is_some_and(|who| !who.is_outside)
+            && let Some(natives) = self.natives.get_mut(content)
+        {
+            *natives = natives.saturating_sub(1);
+            if *natives == 0 {
+                self.natives.remove(content);
+            }
         }
         who
     }
@@ -161,6 +208,11 @@ impl Line {
                 line.len(),
                 "{content}"
             );
+        }
+        for (content, natives) in &self.natives {
+            let waiting = self.waiting.get(content).into_iter().flatten();
+            let those = waiting.filter(|waiting| !waiting.is_outside).count();
+            assert!(*natives == those && those > 0, "native peers that wait for {content}");
         }
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
         assert_eq!(waiting, self.tickets.len(), "tickets for nobody");

@@ -317,3 +317,30 @@ fn over_a_fast_link_chunks_go_side_by_side() {
     }
     assert_eq!(granted, Limits::default().upload_slots);
 }
+
+#[test]
+fn receivers_outside_the_native_protocol_have_half_of_the_slots_beside_native_peers() {
+    let mut uploader = uploader(4);
+    let now = Time::ZERO;
+    let grant = |uploader: &mut Uploader| {
+        let granted = uploader.grant(now, |_| None);
+        uploader.check();
+        granted.map(|conn| conn.slot)
+    };
+    // Where no native peer asks they have all of them.
+    (1..=6).for_each(|slot| uploader.push_outside(conn(slot), ask(0)));
+    assert_eq!([(); 5].map(|()| grant(&mut uploader)), [Some(1), Some(2), Some(3), Some(4), None]);
+    (1..=4).for_each(|slot| _ = uploader.begin(conn(slot), now, |_| None));
+    // A native peer has the next slot, whatever it asks for and however far it is, and so has another.
+    uploader.push(conn(7), ask(1), 9, 9);
+    uploader.push(conn(8), ask_of(1, 1), 9, 9);
+    uploader.push(conn(9), ask(2), 9, 9);
+    for (over, next) in [(1, Some(7)), (2, Some(9)), (3, Some(5)), (7, Some(8)), (9, None)] {
+        uploader.begin(conn(over), now, |_| None);
+        uploader.finish(conn(over), now, CHUNK);
+        assert_eq!(grant(&mut uploader), next, "when {over} is through");
+    }
+    // With the last native peer gone, none is kept for any.
+    uploader.remove(conn(8));
+    assert_eq!([(); 2].map(|()| grant(&mut uploader)), [Some(6), None]);
+}

@@ -9,7 +9,7 @@ use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 
 /// All that is offered.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Shelf {
+pub(super) struct Catalogue {
     /// By the file's name. Of several files of one name the first is served.
     files: BTreeMap<String, BTreeMap<ContentId, Shared>>,
     /// (stem, file name), of the same files.
@@ -27,9 +27,9 @@ struct Shared {
     names: BTreeSet<String>,
 }
 
-impl Shelf {
+impl Catalogue {
     /// A file is shared. True when its chunks are offered from now on and were not before.
-    pub(in crate::core) fn add_file(&mut self, name: &str, content: ContentId, size: u64) -> bool {
+    pub(super) fn add_file(&mut self, name: &str, content: ContentId, size: u64) -> bool {
         let file = last_component(name);
         let Some(stem) = stem_of(file).filter(|_| size > 0) else { return false };
         let contents = self.files.entry(file.to_owned()).or_default();
@@ -41,7 +41,7 @@ impl Shelf {
     }
 
     /// A file is no longer shared under this name. True when something was offered because of it.
-    pub(in crate::core) fn remove_file(&mut self, name: &str, content: &ContentId) -> bool {
+    pub(super) fn remove_file(&mut self, name: &str, content: &ContentId) -> bool {
         let file = last_component(name);
         let Some(contents) = self.files.get_mut(file) else { return false };
         let Some(shared) = contents.get_mut(content) else { return false };
@@ -59,7 +59,7 @@ impl Shelf {
     }
 
     /// These chunks are kept, and no others. True when that is news.
-    pub(in crate::core) fn set_kept(&mut self, chunks: Vec<(ChunkName, u64)>) -> bool {
+    pub(super) fn set_kept(&mut self, chunks: Vec<(ChunkName, u64)>) -> bool {
         let kept: BTreeMap<ChunkName, u64> = chunks.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
         let news = kept != self.kept;
         self.kept = kept;
@@ -68,7 +68,7 @@ impl Shelf {
     }
 
     /// One more chunk is kept, cut like this where that is known.
-    pub(in crate::core) fn keep(&mut self, name: ChunkName, bytes: u64, rule: Option<ChunkRule>) {
+    pub(super) fn keep(&mut self, name: ChunkName, bytes: u64, rule: Option<ChunkRule>) {
         if let Some(rule) = rule {
             self.cuts.insert(name.clone(), rule);
         }
@@ -76,23 +76,23 @@ impl Shelf {
     }
 
     /// A chunk is kept no longer.
-    pub(in crate::core) fn drop_kept(&mut self, name: &ChunkName) {
+    pub(super) fn drop_kept(&mut self, name: &ChunkName) {
         self.kept.remove(name);
         self.cuts.remove(name);
     }
 
     /// The chunks that are kept, with their bytes.
-    pub(in crate::core) fn kept(&self) -> impl Iterator<Item = (&ChunkName, u64)> {
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&ChunkName, u64)> {
         self.kept.iter().map(|(name, bytes)| (name, *bytes))
     }
 
     /// Whether a kept chunk may be one of a file that was cut by this rule.
-    pub(in crate::core) fn may_be_cut_by(&self, name: &ChunkName, rule: ChunkRule) -> bool {
+    pub(super) fn may_be_cut_by(&self, name: &ChunkName, rule: ChunkRule) -> bool {
         self.cuts.get(name).is_none_or(|cut| *cut == rule)
     }
 
     /// The shared file that a chunk is of: of the whole name, or else of the stem.
-    pub(in crate::core) fn find(&self, name: &ChunkName) -> Option<(ContentId, u64)> {
+    pub(super) fn find(&self, name: &ChunkName) -> Option<(ContentId, u64)> {
         let file = name.file_name();
         let whole = self.files.get(&file);
         // A stem may look as if it had an extension: `a.tar` of `a.tar.gz`.
@@ -104,7 +104,7 @@ impl Shelf {
     }
 
     /// The names under which all is announced in a dialect, no name twice.
-    pub(in crate::core) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
+    pub(super) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
         let form = dialect.name_form();
         let mut names: BTreeSet<ChunkName> = BTreeSet::new();
         for file in self.files.keys() {
@@ -131,7 +131,7 @@ impl Shelf {
     }
 
     /// Where the bytes of a chunk are that is announced under this name in a dialect that cuts by this rule.
-    pub(in crate::core) fn bytes_of(&self, name: &ChunkName, rule: ChunkRule) -> ChunkBytes {
+    pub(super) fn bytes_of(&self, name: &ChunkName, rule: ChunkRule) -> ChunkBytes {
         let shared = self.find(name).and_then(|(content, size)| {
             let range = rule.range(size, name.index())?;
             let bytes = range.end.checked_sub(range.start)?;
@@ -141,7 +141,7 @@ impl Shelf {
     }
 
     /// The names of the chunks of a shared file.
-    pub(in crate::core) fn names_of(&self, name: &str, form: NameForm, rule: ChunkRule) -> Vec<ChunkName> {
+    pub(super) fn names_of(&self, name: &str, form: NameForm, rule: ChunkRule) -> Vec<ChunkName> {
         let file = last_component(name);
         let Some(size) = self.files.get(file).and_then(|contents| Some(contents.first_key_value()?.1.size))
         else {
@@ -152,7 +152,7 @@ impl Shelf {
     }
 
     /// Panics when what is indexed is not what is there.
-    pub(in crate::core) fn check(&self) {
+    pub(super) fn check(&self) {
         assert_eq!(self.stems.len(), self.files.len(), "each file has one stem");
         assert!(self.files.values().flat_map(BTreeMap::values).all(|shared| !shared.names.is_empty()));
         assert!(self.cuts.keys().all(|name| self.kept.contains_key(name)));
@@ -176,56 +176,56 @@ mod tests {
     const A: ContentId = ContentId([1; 32]);
     const B: ContentId = ContentId([2; 32]);
 
-    fn found(shelf: &Shelf, name: &str) -> Option<ContentId> {
-        shelf.find(&ChunkName::parse(name).unwrap()).map(|(content, _)| content)
+    fn found(catalogue: &Catalogue, name: &str) -> Option<ContentId> {
+        catalogue.find(&ChunkName::parse(name).unwrap()).map(|(content, _)| content)
     }
 
     #[test]
     fn a_shared_file_is_found_by_every_form_of_its_chunks_names() {
-        let mut shelf = Shelf::default();
-        assert!(shelf.add_file("pictures/forest.png", A, 60_001));
-        assert!(!shelf.add_file("again/forest.png", A, 60_001));
-        shelf.add_file("a.tar.gz", B, 9);
+        let mut catalogue = Catalogue::default();
+        assert!(catalogue.add_file("pictures/forest.png", A, 60_001));
+        assert!(!catalogue.add_file("again/forest.png", A, 60_001));
+        catalogue.add_file("a.tar.gz", B, 9);
         for form in ["forest_1", "forest.png_1", "forest_1.png", "forest.png_1_temp", "forest_1.png_temp"] {
-            assert_eq!(found(&shelf, form), Some(A), "{form}");
+            assert_eq!(found(&catalogue, form), Some(A), "{form}");
         }
-        assert_eq!(found(&shelf, "a.tar_2"), Some(B));
-        assert_eq!(found(&shelf, "forest.jpg_1"), None);
-        assert!(shelf.remove_file("pictures/forest.png", &A));
-        assert_eq!(found(&shelf, "forest_1"), Some(A));
-        shelf.remove_file("again/forest.png", &A);
-        assert_eq!(found(&shelf, "forest_1"), None);
-        shelf.check();
+        assert_eq!(found(&catalogue, "a.tar_2"), Some(B));
+        assert_eq!(found(&catalogue, "forest.jpg_1"), None);
+        assert!(catalogue.remove_file("pictures/forest.png", &A));
+        assert_eq!(found(&catalogue, "forest_1"), Some(A));
+        catalogue.remove_file("again/forest.png", &A);
+        assert_eq!(found(&catalogue, "forest_1"), None);
+        catalogue.check();
     }
 
     #[test]
     fn what_is_announced_is_found_under_that_name() {
-        let mut shelf = Shelf::default();
-        shelf.add_file("forest.png", A, 60_001);
-        shelf.add_file("forest.jpg", B, 13);
-        shelf.add_file("README", A, 6);
-        shelf.add_file("empty", B, 0);
-        shelf.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
+        let mut catalogue = Catalogue::default();
+        catalogue.add_file("forest.png", A, 60_001);
+        catalogue.add_file("forest.jpg", B, 13);
+        catalogue.add_file("README", A, 6);
+        catalogue.add_file("empty", B, 0);
+        catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
         for dialect in Dialect::ALL {
-            let names = shelf.names(dialect);
+            let names = catalogue.names(dialect);
             for name in &names {
                 let kept = name.stem() == "sea";
-                assert!(kept || shelf.find(name).is_some(), "{name}");
+                assert!(kept || catalogue.find(name).is_some(), "{name}");
             }
             let readme = names.iter().filter(|name| name.stem() == "README").count();
             let sea = names.iter().filter(|name| name.stem() == "sea").count();
             let (three, kept) = if dialect == Dialect::D { (1, 0) } else { (3, 1) };
             assert_eq!((readme, sea), (three, kept), "{dialect}");
         }
-        shelf.check();
+        catalogue.check();
     }
 
     #[test]
     fn chunks_of_the_other_cut_are_not_announced() {
-        let mut shelf = Shelf::default();
+        let mut catalogue = Catalogue::default();
         let names = (1..=6).map(|index| (ChunkName::parse(&format!("forest_{index}.png")).unwrap(), 102_400));
-        assert!(shelf.set_kept(names.collect()));
-        assert_eq!(shelf.names(Dialect::A), []);
-        assert_eq!(shelf.names(Dialect::D).len(), 6);
+        assert!(catalogue.set_kept(names.collect()));
+        assert_eq!(catalogue.names(Dialect::A), []);
+        assert_eq!(catalogue.names(Dialect::D).len(), 6);
     }
 }

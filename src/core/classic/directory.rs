@@ -6,14 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::core::classic::files::{FileKey, Files};
+use crate::core::door::ClassicContent;
 use crate::core::limits::Limits;
 use crate::types::time::Time;
 use crate::wire::classic::records::{Dictionary, Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
 
+/// Files on offer that are named when a wanted one is not among them.
+const FILES_TOLD_MAX: usize = 256;
+
 /// Everybody who announced something.
 #[derive(Debug)]
-pub(in crate::core) struct Holders {
+pub(super) struct Directory {
     peers: BTreeMap<IpAddr, Holder>,
     name_bytes: usize,
     peers_max: usize,
@@ -34,18 +39,18 @@ struct Holder {
 
 /// One chunk that somebody has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::core) struct Held {
+pub(super) struct Held {
     /// What its holder may speak.
-    pub(in crate::core) dialects: BTreeSet<Dialect>,
+    pub(super) dialects: BTreeSet<Dialect>,
     /// Its size in bytes, where announced.
-    pub(in crate::core) size: Option<u64>,
+    pub(super) size: Option<u64>,
     heard: Time,
     origin: Origin,
 }
 
 /// From where it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::core) enum Origin {
+pub(super) enum Origin {
     /// From a datagram.
     Announcement,
     /// From the file that another process writes.
@@ -54,25 +59,38 @@ pub(in crate::core) enum Origin {
 
 /// One chunk, as it is taken in.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Told {
-    pub(in crate::core) name: ChunkName,
-    pub(in crate::core) dialects: BTreeSet<Dialect>,
-    pub(in crate::core) size: Option<u64>,
+pub(super) struct Told {
+    pub(super) name: ChunkName,
+    pub(super) dialects: BTreeSet<Dialect>,
+    pub(super) size: Option<u64>,
 }
 
 /// What was new in what was taken in.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::core) struct Taken {
+pub(super) struct Taken {
     /// Chunks that were not known of the peer.
-    pub(in crate::core) new: Vec<ChunkName>,
+    pub(super) new: Vec<ChunkName>,
     /// So many had no room.
-    pub(in crate::core) left_out: usize,
+    pub(super) left_out: usize,
 }
 
-impl Holders {
+/// A chunk as one peer offers it.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) ip: IpAddr,
+    pub(super) name: ChunkName,
+    pub(super) dialects: BTreeSet<Dialect>,
+    /// Its size in bytes, where announced.
+    pub(super) size: Option<u64>,
+}
+
+/// Who offers which chunk of a file, by the chunk's number.
+pub(super) type Offers = BTreeMap<u32, Vec<Offer>>;
+
+impl Directory {
     /// Nobody yet.
-    pub(in crate::core) fn new(limits: &Limits) -> Holders {
-        Holders {
+    pub(super) fn new(limits: &Limits) -> Directory {
+        Directory {
             peers: BTreeMap::new(),
             name_bytes: 0,
             peers_max: limits.classic_peers_max,
@@ -82,7 +100,7 @@ impl Holders {
     }
 
     /// A peer told of some of its chunks.
-    pub(in crate::core) fn hear(
+    pub(super) fn hear(
         &mut self,
         now: Time,
         from: IpAddr,
@@ -130,65 +148,124 @@ impl Holders {
     }
 
     /// A peer told all that it has in this dialect: what else it announced in it is gone.
-    pub(in crate::core) fn retain(&mut self, from: IpAddr, dialect: Dialect, told: &BTreeSet<ChunkName>) {
+    pub(super) fn retain(&mut self, from: IpAddr, dialect: Dialect, told: &BTreeSet<ChunkName>) {
         let only = BTreeSet::from([dialect]);
         self.forget_where(|ip, name, held| *ip == from && held.dialects == only && !told.contains(name));
     }
 
     /// Forgets what was read from the file of another process and did not stand in it the last time.
-    pub(in crate::core) fn forget_read_before(&mut self, now: Time) {
+    pub(super) fn forget_read_before(&mut self, now: Time) {
         self.forget_where(|_, _, held| held.origin == Origin::Dictionary && held.heard < now);
     }
 
     /// Forgets what was not announced for too long: who has nothing any more, and how much that was.
-    pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<(IpAddr, usize)> {
+    pub(super) fn expire(&mut self, now: Time) -> Vec<(IpAddr, usize)> {
         self.forget_where(|_, _, held| held.heard + ANNOUNCEMENT_EXPIRY <= now)
     }
 
     /// When the next thing is forgotten.
-    pub(in crate::core) fn expiry(&self) -> Option<Time> {
+    pub(super) fn expiry(&self) -> Option<Time> {
         let held = self.peers.values().flat_map(|holder| holder.files.values()).flat_map(BTreeMap::values);
         held.map(|held| held.heard + ANNOUNCEMENT_EXPIRY).min()
     }
 
     /// A peer delivered something in this dialect, or did not any more.
-    pub(in crate::core) fn prove(&mut self, ip: IpAddr, dialect: Option<Dialect>) {
+    pub(super) fn prove(&mut self, ip: IpAddr, dialect: Option<Dialect>) {
         if let Some(holder) = self.peers.get_mut(&ip) {
             holder.proven = dialect;
         }
     }
 
     /// In which dialect a peer delivered something.
-    pub(in crate::core) fn proven(&self, ip: IpAddr) -> Option<Dialect> {
+    pub(super) fn proven(&self, ip: IpAddr) -> Option<Dialect> {
         self.peers.get(&ip)?.proven
     }
 
     /// How many peers are known.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.peers.len()
     }
 
     /// Their addresses.
-    pub(in crate::core) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.peers.keys().copied()
     }
 
     /// Everything that is known, peer by peer.
-    pub(in crate::core) fn all(&self) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
         self.peers.iter().flat_map(|(ip, holder)| {
             holder.files.values().flatten().map(move |(name, held)| (*ip, name, held))
         })
     }
 
     /// What is known of files with this stem, peer by peer.
-    pub(in crate::core) fn of_stem(&self, stem: &str) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
+    pub(super) fn of_stem(&self, stem: &str) -> impl Iterator<Item = (IpAddr, &ChunkName, &Held)> {
         self.peers.iter().flat_map(move |(ip, holder)| {
             holder.files.get(stem).into_iter().flatten().map(move |(name, held)| (*ip, name, held))
         })
     }
 
+    /// What classic peers offer, in the order of names.
+    pub(super) fn contents(&self) -> Vec<ClassicContent> {
+        let mut contents: Vec<ClassicContent> =
+            self.files().all().iter().map(|file| self.content(file)).collect();
+        contents.sort_by(|a, b| a.file.cmp(&b.file));
+        contents
+    }
+
+    fn files(&self) -> Files {
+        let mut files = Files::default();
+        self.all().for_each(|(_, name, _)| files.add(name));
+        files
+    }
+
+    fn content(&self, file: &FileKey) -> ClassicContent {
+        let mut chunks: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+        let mut dialects = BTreeSet::new();
+        let mut sizes = BTreeMap::new();
+        for (ip, name, held) in self.of_stem(file.stem()) {
+            if !file.takes(name) {
+                continue;
+            }
+            let holders = chunks.entry(name.index()).or_default();
+            if !holders.contains(&ip) {
+                holders.push(ip);
+            }
+            dialects.extend(held.dialects.iter().copied());
+            sizes.extend(held.size.map(|size| (name.index(), size)));
+        }
+        let size = if sizes.len() == chunks.len() { ChunkRule::Fixed.whole(&sizes) } else { None };
+        ClassicContent {
+            file: file.merged_name(&file.file_name()),
+            chunks,
+            dialects: dialects.into_iter().collect(),
+            size,
+        }
+    }
+
+    /// The names of the files on offer.
+    pub(super) fn file_names(&self) -> Vec<String> {
+        let files = self.files();
+        let names: BTreeSet<String> =
+            files.all().iter().map(|file| file.merged_name(&file.file_name())).collect();
+        names.into_iter().take(FILES_TOLD_MAX).collect()
+    }
+
+    /// Who offers which chunk of a file that is cut by this rule.
+    pub(super) fn offers_of(&self, file: &FileKey, rule: ChunkRule) -> Offers {
+        let mut offers = Offers::new();
+        for (ip, name, held) in self.of_stem(file.stem()) {
+            let dialects = held.dialects_of(rule);
+            if file.takes(name) && rule.may_have(name.index()) && !dialects.is_empty() {
+                let offer = Offer { ip, name: name.clone(), dialects, size: held.size };
+                offers.entry(name.index()).or_default().push(offer);
+            }
+        }
+        offers
+    }
+
     /// Who has what, as other processes read it.
-    pub(in crate::core) fn records(&self) -> (Dictionary, Tags) {
+    pub(super) fn records(&self) -> (Dictionary, Tags) {
         let (mut dictionary, mut tags) = (Dictionary::new(), Tags::new());
         for (ip, name, _) in self.all() {
             dictionary.entry(name.clone()).or_default().push(ip);
@@ -222,7 +299,7 @@ impl Holders {
     }
 
     /// Panics when the sums are not those of what is there.
-    pub(in crate::core) fn check(&self) {
+    pub(super) fn check(&self) {
         let bytes: usize = self.all().map(|(_, name, _)| cost(name)).sum();
         assert_eq!(bytes, self.name_bytes, "bytes of names of classic peers");
         assert!(bytes <= self.name_bytes_max && self.peers.len() <= self.peers_max);
@@ -236,9 +313,15 @@ impl Holders {
 
 impl Held {
     /// What its holder may speak, of the dialects that cut files by this rule.
-    pub(in crate::core) fn dialects_of(&self, rule: ChunkRule) -> BTreeSet<Dialect> {
+    pub(super) fn dialects_of(&self, rule: ChunkRule) -> BTreeSet<Dialect> {
         self.dialects.iter().copied().filter(|dialect| dialect.chunk_rule() == rule).collect()
     }
+}
+
+/// Whether sizes tell that these are all the chunks of a file.
+pub(super) fn is_sized(offers: &Offers) -> bool {
+    let sizes = offers.iter().filter_map(|(index, of)| Some((*index, of.iter().find_map(|o| o.size)?)));
+    ChunkRule::Fixed.whole(&sizes.collect()).is_some()
 }
 
 /// The bytes that a name is counted as.
@@ -266,35 +349,35 @@ mod tests {
 
     #[test]
     fn what_is_announced_again_stays_and_the_rest_is_forgotten() {
-        let mut holders = Holders::new(&Limits::default());
+        let mut directory = Directory::new(&Limits::default());
         let mut hear = |ms, host, names: &[&str]| {
             let told = told(names, Dialect::A);
-            let taken = holders.hear(Time::from_millis(ms), host, None, told, Origin::Announcement);
-            holders.check();
+            let taken = directory.hear(Time::from_millis(ms), host, None, told, Origin::Announcement);
+            directory.check();
             taken.new.len()
         };
         assert_eq!(hear(0, host(1), &["a_1", "a_2"]), 2);
         assert_eq!(hear(0, host(2), &["a_1"]), 1);
         assert_eq!(hear(1_000, host(1), &["a_1", "b_1"]), 1);
-        assert_eq!(holders.expire(Time::from_millis(179_999)), []);
-        assert_eq!(holders.expire(Time::from_millis(180_000)), [(host(2), 1)]);
-        holders.check();
-        assert_eq!(holders.all().count(), 2);
-        assert_eq!(holders.expiry(), Some(Time::from_millis(181_000)));
-        assert_eq!(holders.expire(Time::from_millis(181_000)), [(host(1), 2)]);
-        assert_eq!(holders.len(), 0);
+        assert_eq!(directory.expire(Time::from_millis(179_999)), []);
+        assert_eq!(directory.expire(Time::from_millis(180_000)), [(host(2), 1)]);
+        directory.check();
+        assert_eq!(directory.all().count(), 2);
+        assert_eq!(directory.expiry(), Some(Time::from_millis(181_000)));
+        assert_eq!(directory.expire(Time::from_millis(181_000)), [(host(1), 2)]);
+        assert_eq!(directory.len(), 0);
     }
 
     #[test]
     fn who_says_all_it_has_takes_back_the_rest_of_that_dialect() {
-        let mut holders = Holders::new(&Limits::default());
+        let mut directory = Directory::new(&Limits::default());
         let now = Time::ZERO;
-        holders.hear(now, host(1), None, told(&["a_1.png", "a_2.png"], Dialect::D), Origin::Announcement);
-        holders.hear(now, host(1), None, told(&["a_1"], Dialect::A), Origin::Announcement);
+        directory.hear(now, host(1), None, told(&["a_1.png", "a_2.png"], Dialect::D), Origin::Announcement);
+        directory.hear(now, host(1), None, told(&["a_1"], Dialect::A), Origin::Announcement);
         let all = BTreeSet::from([ChunkName::parse("a_2.png").unwrap()]);
-        holders.retain(host(1), Dialect::D, &all);
-        holders.check();
-        let names: Vec<String> = holders.all().map(|(_, name, _)| name.to_string()).collect();
+        directory.retain(host(1), Dialect::D, &all);
+        directory.check();
+        let names: Vec<String> = directory.all().map(|(_, name, _)| name.to_string()).collect();
         assert_eq!(names, ["a_1", "a_2.png"]);
     }
 
@@ -306,11 +389,11 @@ mod tests {
             classic_name_bytes_max: 5 * cost(&ChunkName::parse("a_1").unwrap()),
             ..Limits::default()
         };
-        let mut holders = Holders::new(&limits);
+        let mut directory = Directory::new(&limits);
         let mut left_out = |host| {
             let told = told(&["a_1", "a_2", "a_3", "a_4"], Dialect::A);
-            let taken = holders.hear(Time::ZERO, host, None, told, Origin::Announcement);
-            holders.check();
+            let taken = directory.hear(Time::ZERO, host, None, told, Origin::Announcement);
+            directory.check();
             taken.left_out
         };
         assert_eq!([left_out(host(1)), left_out(host(2)), left_out(host(3))], [1, 2, 4]);
