@@ -9,7 +9,7 @@ build: ## build the released program, target/release/chunkcast
 	cargo build --release --locked
 
 test: ## run all tests
-	cargo test --locked
+	cargo test --all-features
 
 check: ## run everything that must hold for a change
 	.ci/run
