@@ -16,7 +16,7 @@ use crate::types::time::Time;
 
 /// The classic connections alone, lent to their engine.
 #[derive(Debug)]
-pub(in crate::core) struct Classics<'p>(pub(in crate::core) &'p mut Connections);
+pub(in crate::core) struct Classics<'p>(&'p mut Connections);
 
 /// All connections, behind ids that are never used twice.
 #[derive(Debug, Default)]
@@ -59,6 +59,11 @@ impl Connections {
         if let Some(connection) = self.get_mut(conn) {
             *connection = protocol;
         }
+    }
+
+    /// The classic connections alone.
+    pub(in crate::core) fn classics_alone(&mut self) -> Classics<'_> {
+        Classics(self)
     }
 
     /// The connection, unless it is gone.

@@ -9,7 +9,7 @@ use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic;
 use crate::core::connection::{Kind, Protocol, Sniffing};
-use crate::core::connections::{Classics, Connections};
+use crate::core::connections::Connections;
 use crate::core::context::{After, Context, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dealer::Dealer;
@@ -597,7 +597,7 @@ impl Peer {
         now: Time,
         act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
     ) -> T {
-        let (mut ctx, engines, ()) = self.lend(now, |connections| (Classics(connections), ()));
+        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections.classics_alone(), ()));
         let value = act(&mut engines.classic, &mut ctx);
         let after = ctx.after;
         self.after(now, after);

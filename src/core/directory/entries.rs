@@ -11,8 +11,10 @@ use super::{Listed, Title};
 #[derive(Debug)]
 pub(super) enum Entries {
     One(Option<(Arc<Title>, Listed)>),
-    Many(BTreeMap<Arc<Title>, Listed>),
+    Many(Map),
 }
+
+type Map = BTreeMap<Arc<Title>, Listed>;
 
 impl Entries {
     pub(super) const fn new() -> Entries {
@@ -58,7 +60,8 @@ impl Entries {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<Title>, &Listed)> {
-        self.parts().0.into_iter().chain(self.parts().1.into_iter().flatten())
+        let (one, many) = self.parts();
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// The entries whose titles do not stand before `first`.
@@ -78,8 +81,8 @@ impl Entries {
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "the two places an entry can be in")]
-    fn parts(&self) -> (Option<(&Arc<Title>, &Listed)>, Option<&BTreeMap<Arc<Title>, Listed>>) {
+    /// The one entry, or the many.
+    fn parts(&self) -> (Option<(&Arc<Title>, &Listed)>, Option<&Map>) {
         match self {
             Entries::One(one) => (one.as_ref().map(|(title, listed)| (title, listed)), None),
             Entries::Many(many) => (None, Some(many)),
