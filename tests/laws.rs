@@ -29,16 +29,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["cli", "shell", "sim", "store", "core", "wire", "types"]),
 ];
 
-/// Roles of the core: none names another; only `peer.rs` and `flow/` know several.
+/// Roles of the native engine: none names another; what concerns several stands beside them.
 const ROLES: &[&str] =
     &["announcer", "dealer", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
 
 /// Engines of the core. Each names of the core only itself and [`SHARED`], so none knows another.
-const ENGINES: &[&str] = &["classic", "http", "transfer"];
+const ENGINES: &[&str] = &["classic", "http", "native", "transfer"];
 
 /// What the core lends to its engines, and what a connection is to all of them.
 const SHARED: &[&str] = &[
     "catalogue",
+    "config",
     "connection",
     "connections",
     "context",
@@ -46,12 +47,17 @@ const SHARED: &[&str] = &[
     "dialer",
     "door",
     "limits",
-    "peer",
+    "looks",
+    "picker",
     "rates",
     "rhythm",
     "rng",
+    "room",
     "spools",
+    "status",
+    "tactics",
     "timers",
+    "topology",
     "uploader",
 ];
 
@@ -173,8 +179,8 @@ fn imports(file: &str, module: &[String], found: &[CodePath]) -> Vec<Violation> 
         }];
     };
     let role = |module: &[String]| {
-        let name = module.get(1).filter(|_| module[0] == "core")?;
-        ROLES.iter().find(|role| *role == name).copied()
+        let mut names = module.iter().filter(|_| module[0] == "core");
+        names.find_map(|name| ROLES.iter().find(|role| *role == name).copied())
     };
     let mut broken = Vec::new();
     for path in found {
@@ -371,7 +377,7 @@ fn imports_across_rooms_are_found() {
         lines("src/core/peer.rs", "\nuse crate::{\n    wire::frame,\n    shell::{self, Reactor},\n};\n"),
         [4, 4]
     );
-    assert_eq!(lines("src/core/flow/chunk.rs", "fn f() { super::super::super::sim::run() }"), [1]);
+    assert_eq!(lines("src/core/native/chunk.rs", "fn f() { super::super::super::sim::run() }"), [1]);
     assert_eq!(lines("src/wire/mod.rs", "fn f(x: chunkcast::cli::Args) {}"), [1]);
     assert_eq!(lines("src/shell/mod.rs", "fn f() {}\npub(crate) use crate::sim as world;"), [2]);
     assert_eq!(lines("src/sim/disk.rs", "type S = crate :: store\n :: Store;"), [1]);
@@ -393,15 +399,23 @@ fn imports_that_the_law_allows_pass() {
 
 #[test]
 fn roles_do_not_know_each_other() {
-    assert_eq!(lines("src/core/uploader.rs", "use crate::core::downloader::Downloader;"), [1]);
-    assert_eq!(lines("src/core/directory/expiry.rs", "use super::super::announcer;"), [1]);
+    let native = "src/core/native";
+    let downloader = "use crate::core::native::download::downloader::Downloader;";
+    assert_eq!(lines(&format!("{native}/upload/dealer.rs"), downloader), [1]);
+    assert_eq!(lines("src/core/uploader.rs", downloader), [1]);
     assert_eq!(
-        lines("src/core/downloader/mod.rs", "mod request;\nuse super::{picker, uploader::Uploader};"),
+        lines(&format!("{native}/discovery/directory/expiry.rs"), "use super::super::announcer;"),
+        [1]
+    );
+    assert_eq!(
+        lines(
+            &format!("{native}/download/downloader.rs"),
+            "mod request;\nuse crate::core::{picker, uploader::Uploader};"
+        ),
         [2]
     );
-    assert_eq!(lines("src/core/downloader.rs", "use crate::core::picker::pick;"), []);
-    assert_eq!(lines("src/core/peer.rs", "use crate::core::{announcer::Announcer, uploader::Uploader};"), []);
-    assert_eq!(lines("src/core/flow/found.rs", "use crate::core::{announcer, directory};"), []);
+    assert_eq!(lines(&format!("{native}/download/downloader.rs"), "use crate::core::picker::pick;"), []);
+    assert_eq!(lines(&format!("{native}/discovery/found.rs"), "use super::{announcer, directory};"), []);
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! One connection, whatever is spoken on it: the transport's state, which is the same for all, and the protocol's.
 //!
 //! A connection that came in at the peer's own port is [`Protocol::Sniffing`] until its first byte says what it is. Everything
-//! else is known when it is made. What the messages of a protocol mean is decided in `flow/`.
+//! else is known when it is made. What the messages of a protocol mean is its engine's to say.
 
 use std::net::SocketAddr;
 
 use crate::core::classic::Conversation;
 use crate::core::door::{ConnId, Expect, Segment};
 use crate::core::http::Reader;
-use crate::core::session::Session;
+use crate::core::native::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
@@ -113,6 +113,13 @@ impl Protocol {
             Protocol::Http(reader) => &mut reader.transport,
             Protocol::Classic(conversation) => &mut conversation.transport,
             Protocol::Transfer(transfer) => &mut transfer.transport,
+        }
+    }
+
+    /// Its turn to be served has come: until now it waited for others.
+    pub(in crate::core) fn note_turn(&mut self, now: Time) {
+        if let Protocol::Http(reader) = self {
+            reader.moved = now;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The slab of connections. Owns their ids, which are never used twice, and their places.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use slab::Slab;
 
@@ -9,8 +10,8 @@ use crate::core::connection::{Kind, Protocol, Sniffing, Transport};
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
 use crate::core::limits::Limits;
+use crate::core::native::session::Session;
 use crate::core::places::Places;
-use crate::core::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
@@ -25,6 +26,8 @@ pub(in crate::core) struct Connections {
     generations: Vec<u32>,
     /// The connections that have a place, of all kinds.
     pub(in crate::core) places: Places,
+    /// Of each address, the connections that came in and have not said what they are.
+    half_open: BTreeMap<IpAddr, usize>,
 }
 
 impl Connections {
@@ -172,6 +175,27 @@ impl Connections {
             Protocol::Transfer(found) => Some((conn, &**found)),
             _ => None,
         })
+    }
+
+    /// Connections of one address that came in and have not said hello.
+    pub(in crate::core) fn half_open(&self, ip: &IpAddr) -> usize {
+        self.half_open.get(ip).copied().unwrap_or(0)
+    }
+
+    /// One more of them.
+    pub(in crate::core) fn half_open_add(&mut self, ip: IpAddr) {
+        let count = self.half_open.entry(ip).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// One less of them.
+    pub(in crate::core) fn half_open_remove(&mut self, ip: &IpAddr) {
+        if let Some(count) = self.half_open.get_mut(ip) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.half_open.remove(ip);
+            }
+        }
     }
 
     /// How many there are, of all kinds.

@@ -7,18 +7,19 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::core::catalogue::{Catalogue, LOOK_STEPS};
-use crate::core::connection::Transport;
+use crate::core::config::Config;
+use crate::core::connection::{Protocol, Transport};
+use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
 use crate::core::door::{ConnId, Event, Output};
-use crate::core::flow::look::Sought;
-use crate::core::looks::Looks;
-use crate::core::peer::Config;
+use crate::core::looks::{Looks, Sought};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
+use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 
 /// So many instructions have room without asking for memory.
@@ -28,13 +29,15 @@ const OUTPUTS_KEPT: usize = 1_024;
 #[derive(Debug)]
 pub(in crate::core) struct Context<'p, C = ()> {
     pub(in crate::core) now: Time,
+    /// Who this peer is.
+    pub(in crate::core) id: PeerId,
     pub(in crate::core) config: &'p Config,
     /// This peer is about to leave: nothing new begins.
     pub(in crate::core) is_leaving: bool,
     pub(in crate::core) timers: &'p mut Timers,
     pub(in crate::core) outputs: &'p mut Outputs,
     pub(in crate::core) counters: &'p mut Counters,
-    pub(in crate::core) catalogue: &'p Catalogue,
+    pub(in crate::core) catalogue: &'p mut Catalogue,
     pub(in crate::core) uploads: &'p mut Uploader,
     pub(in crate::core) looks: &'p mut Looks<Sought>,
     pub(in crate::core) rng: &'p mut Rng,
@@ -46,7 +49,7 @@ pub(in crate::core) struct Context<'p, C = ()> {
 }
 
 /// What is to be done when the call is over.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(in crate::core) struct After {
     /// Who waits for an upload, or has one, changed.
     pub(in crate::core) grant_uploads: bool,
@@ -54,6 +57,12 @@ pub(in crate::core) struct After {
     pub(in crate::core) forget: Option<ConnId>,
     /// Something is over that a peer that leaves may have waited for.
     pub(in crate::core) review_leaving: bool,
+    /// Connections that lost their places to others, and are to be closed.
+    pub(in crate::core) give_way: Vec<ConnId>,
+    /// Connections outside of the native protocol that are served what is not here any more, and why.
+    pub(in crate::core) unserved: Vec<(ConnId, &'static str)>,
+    /// Contents that are here whole from now on, each with a name and its size in bytes.
+    pub(in crate::core) whole: Vec<(ContentId, String, u64)>,
 }
 
 /// Instructions that wait for the driver.
@@ -90,6 +99,18 @@ impl<C> Context<'_, C> {
             self.counters.add_many("steps of looking through names", steps);
         }
         may
+    }
+}
+
+impl Context<'_, &mut Connections> {
+    /// Has the driver visit a connection that it still knows, which has something to send, to read or to close.
+    pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
+        if let Some(transport) = self.conns.get_mut(conn).map(Protocol::transport_mut)
+            && !transport.gone
+        {
+            transport.asleep = false;
+            self.outputs.push(Output::Wake(conn));
+        }
     }
 }
 

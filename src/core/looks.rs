@@ -5,15 +5,42 @@
 //! many connections has no more of them. So no number of them keeps the loop for longer than the budget.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::door::{ConnId, IfaceId};
 use crate::core::limits::Limits;
+use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
+use crate::wire::message::{CatalogueRequest, Wanted};
 
 /// The most addresses that are counted; in a second in which more ask, no others are looked for.
 const SOURCES_MAX: usize = 8_192;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Who asked, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::core) struct Asker {
+    pub(in crate::core) peer: PeerId,
+    /// From where.
+    pub(in crate::core) addr: SocketAddr,
+    /// By which interface.
+    pub(in crate::core) iface: IfaceId,
+    /// What comes back to the asker.
+    pub(in crate::core) nonce: u64,
+}
+
+/// A name of a content.
+pub(in crate::core) type Title = (ContentId, String);
+
+/// What is looked for, and for what.
+#[derive(Debug)]
+pub(in crate::core) enum Sought {
+    /// An answer to a query: the first name behind `after` that matches.
+    Answer { asker: Asker, wanted: Wanted, after: Option<Title> },
+    /// A page for a connection: the names behind the request's cursor that match.
+    Page { conn: ConnId, request: CatalogueRequest },
+}
 
 /// The budgets, and what waits: `T`s, each with the address that pays for it.
 #[derive(Debug)]

@@ -27,13 +27,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::config::Config;
 use crate::core::connection::Transport;
 use crate::core::connections::Classics;
 use crate::core::context::Context;
 use crate::core::door::{
     BrokenWhy, ClassicContent, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob,
 };
-use crate::core::peer::Config;
 use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
 use crate::core::spools::Spools;

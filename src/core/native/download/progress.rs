@@ -1,0 +1,335 @@
+//! A download's way: begun, reviewed, finished, failed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::catalogue::Catalogue;
+use crate::core::connections::Connections;
+use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
+use crate::core::native::discovery::searches::title;
+use crate::core::native::download::downloader::{Download, Phase, Wish};
+use crate::core::native::download::manifest::PAGE_DEADLINE;
+use crate::core::native::neighbours::NEIGHBOURS_WAITING_AFTER;
+use crate::core::native::offer::receiving::delivery_of;
+use crate::core::native::{Ctx, Engine};
+use crate::core::status::DownloadStatus;
+use crate::core::timers::Timer;
+use crate::types::id::ContentId;
+use crate::types::name::Layout;
+use crate::wire::message::{RefuseReason, Wanted};
+
+/// How often a download that is under way is looked at without other cause.
+const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
+/// One that has just begun is looked at sooner: its first sources may be too few.
+const FIRST_REVIEW: Duration = Duration::from_millis(250);
+/// A download without sources for so long says what it waits for.
+const WAITING_AFTER: Duration = Duration::from_millis(900);
+/// After the last holder was struck, another may still turn up within this time.
+const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
+/// The first few missing chunks that are named.
+const MISSING_NAMED_MAX: usize = 8;
+
+impl Engine {
+    /// Begins a download of a content that somebody offers, when its turn comes.
+    pub(in crate::core) fn begin_download(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        name: &str,
+        size: u64,
+        stall: Duration,
+    ) {
+        self.note_seekers(&content, name);
+        let (name, layout, ticket) = (name.into(), Layout::Flat, None);
+        let wish = Wish { name, layout, size_claimed: size, stall, began: ctx.now, ticket, renewed: 0 };
+        if self.downloader.add(content, wish) {
+            self.activate_downloads(ctx);
+        }
+    }
+
+    /// Begins a download as [`Peer::begin_download`] does; of a content that is fetched already, once that is here.
+    pub(in crate::core) fn begin_file(&mut self, ctx: &mut Ctx<'_>, content: ContentId, wish: Wish) {
+        self.note_seekers(&content, &wish.name);
+        let is_queued = self.downloader.add_or_follow(content, wish);
+        self.note_owners(&content);
+        if is_queued {
+            self.activate_downloads(ctx);
+        }
+    }
+
+    /// Begins the downloads whose turn has come.
+    pub(in crate::core) fn activate_downloads(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.is_leaving {
+            return;
+        }
+        while let Some(content) = self.downloader.activate(ctx.now) {
+            let Some(download) = self.downloader.get(&content) else { continue };
+            let (name, layout, size) = (download.name.to_string(), download.layout, download.size_claimed);
+            ctx.outputs.push(Output::Store(StoreJob::OpenPart { content, name, layout, size }));
+            ctx.timers.set(Timer::Download(content), ctx.now + FIRST_REVIEW);
+            if self.is_copied(ctx, &content) {
+                continue;
+            }
+            // Connecting takes as long as opening; they need not wait for each other.
+            self.seek_sources(ctx, content);
+            self.open_to_companions(ctx, content);
+        }
+    }
+
+    /// Whether the store fills a download from what is here under another name, so that no other peer is needed.
+    pub(in crate::core) fn is_copied(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+        let opens = |download: &Download| matches!(download.phase, Phase::Opening);
+        self.downloader.get(content).is_some_and(opens)
+            && ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
+    }
+
+    /// Looks at a download: what is late, whether it can get on, whether it has waited too long.
+    pub(in crate::core) fn review_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers())
+        else {
+            return;
+        };
+        let young = ctx.now.since(download.began) < REVIEW_INTERVAL;
+        ctx.timers
+            .set(Timer::Download(content), ctx.now + if young { FIRST_REVIEW } else { REVIEW_INTERVAL });
+        let connections = &ctx.conns;
+        let heard = |conn| connections.native(conn).map(|connection| connection.heard);
+        let late = download.mark_late(ctx.now, &ctx.config.limits, heard);
+        self.review_manifest(ctx, content);
+        for (chunk, conn) in late {
+            self.miss(ctx, content, chunk, conn, "late");
+        }
+        self.ask_for_chunks(ctx, content);
+        self.tell_what_waits(ctx, content);
+        self.widen(ctx, content);
+        self.seek_sources(ctx, content);
+        self.review_supply(ctx, content);
+        self.fall_back(ctx, content);
+    }
+
+    /// Can this download get on with the peers that are connected?
+    fn review_supply(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let idle_for = ctx.now.since(download.supplied);
+        let (missing_count, missing) = match &download.phase {
+            // Until it is late, a page that was asked for is on its way.
+            Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
+            Phase::Manifest(None) if self.downloader.starving.contains(&content) => {
+                return self.note_supplied(ctx, content);
+            }
+            Phase::Manifest(_) => (0, Vec::new()),
+            Phase::Running | Phase::Proving(_) => {
+                let coming = download.flights.values().flatten().any(|flight| !flight.late);
+                // For want of buffers or of room at a source it waits for itself, not for others.
+                let starving = self.downloader.starving.contains(&content);
+                if coming || starving || !download.storing.is_empty() {
+                    return self.note_supplied(ctx, content);
+                }
+                let missing = self.missing_chunks(ctx, &content);
+                let named = missing.iter().copied().take(MISSING_NAMED_MAX).collect();
+                (u32::try_from(missing.len()).unwrap_or(u32::MAX), named)
+            }
+            _ => return,
+        };
+        if self.review_replaced(ctx, content) {
+            return;
+        }
+        if self.review_removed(ctx, content) {
+            return;
+        }
+        let Some(download) = self.downloader.get(&content) else { return };
+        if self.all_struck(ctx, &content) && idle_for >= INTEGRITY_GRACE {
+            let struck = download.struck.clone();
+            return self.fail_download(ctx, content, FailReason::Integrity { struck });
+        }
+        if idle_for >= self.stall_of(ctx, &content) {
+            let of = download.geometry.map_or(0, |geometry| geometry.chunks());
+            let have = ctx.catalogue.get(&content).map_or(0, |holding| holding.count());
+            return self.fail_download(
+                ctx,
+                content,
+                FailReason::Stalled { missing: of.saturating_sub(have), of },
+            );
+        }
+        let ask_again = download.next_query <= ctx.now;
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if ask_again {
+            download.queried(ctx.now);
+        }
+        let waiting_after =
+            if ctx.config.topology.is_mesh() { WAITING_AFTER } else { NEIGHBOURS_WAITING_AFTER };
+        let say = !download.waiting && idle_for >= waiting_after;
+        download.waiting |= say;
+        if say {
+            ctx.outputs.event(Event::Waiting { content, missing, missing_count });
+        }
+        if ask_again {
+            self.query(ctx, Wanted::Id(content));
+            if let Some(name) = self.name_to_ask(ctx, &content) {
+                self.query(ctx, name);
+            }
+        }
+    }
+
+    /// A download gets on.
+    pub(in crate::core) fn note_supplied(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        download.got_on(ctx.now);
+        if std::mem::take(&mut download.waiting) {
+            ctx.outputs.event(Event::Resumed { content });
+        }
+    }
+
+    /// A download is over with the file in place.
+    pub(in crate::core) fn end_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        self.cancel_all(ctx, content);
+        ctx.timers.clear(Timer::Download(content));
+        self.directory.any_name(&content);
+        self.downloader.finish(&content);
+        self.activate_downloads(ctx);
+        ctx.after.review_leaving = true;
+    }
+
+    /// A download is over without the file; its part is kept, unless the mirror has no room for that.
+    pub(in crate::core) fn fail_download(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        reason: FailReason,
+    ) {
+        let drops_part = self.mirror_failed(ctx, content, &reason);
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if matches!(download.phase, Phase::ClosingPart) && reason != FailReason::Cancelled {
+            // It has failed already, and only who gives up means those that follow.
+            return;
+        }
+        // A fault of one name or place need not keep the content from its other names.
+        let alone = match &reason {
+            FailReason::Storage(fault) => fault.kind.is_of_place(),
+            FailReason::KeepsChanging { .. } | FailReason::Ambiguous { .. } | FailReason::Removed { .. } => {
+                true
+            }
+            _ => false,
+        };
+        let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
+        let files = followers.iter().map(|wish| (&wish.name, wish.layout));
+        for (name, layout) in files.chain([(&download.name, download.layout)]) {
+            self.searches.note_failed(title(content, name, layout));
+        }
+        let followers = followers.len();
+        let mut failed = followers.saturating_add(1);
+        match download.phase {
+            Phase::ClosingPart if followers == 0 => return,
+            Phase::ClosingPart => failed = followers,
+            Phase::Queued => self.end_download(ctx, content),
+            _ => {
+                self.cancel_all(ctx, content);
+                self.forget_part(ctx, content);
+                ctx.timers.clear(Timer::Download(content));
+                self.downloader.starving.remove(&content);
+                if let Some(download) = self.downloader.get_mut(&content) {
+                    download.phase = Phase::ClosingPart;
+                }
+                let job =
+                    if drops_part { StoreJob::DropPart { content } } else { StoreJob::ClosePart { content } };
+                ctx.outputs.push(Output::Store(job));
+            }
+        }
+        self.conclude_offers(ctx, content, delivery_of(&reason));
+        for _ in 1..failed {
+            ctx.outputs.event(Event::Failed { content, reason: reason.clone() });
+        }
+        ctx.outputs.event(Event::Failed { content, reason });
+    }
+
+    /// What a download that fails had of its content is offered no more. A content that was here before it, under another
+    /// name, still is.
+    fn forget_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
+            return;
+        }
+        if ctx.catalogue.names(&content).any(|name| **name != *download.name) {
+            ctx.catalogue.remove_name(&content, &download.name);
+            return;
+        }
+        self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
+        ctx.catalogue.remove(&content);
+    }
+
+    pub(in crate::core) fn cancel_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+        self.fail_download(ctx, content, FailReason::Cancelled);
+    }
+
+    /// Downloads as people see them, with those that wait for their turn or without.
+    pub(in crate::core) fn download_statuses(
+        &self,
+        conns: &Connections,
+        catalogue: &Catalogue,
+        with_queued: bool,
+    ) -> Vec<DownloadStatus> {
+        let is_queued = |download: &Download| matches!(download.phase, Phase::Queued);
+        let downloads = self.downloader.iter().filter(|(_, download)| with_queued || !is_queued(download));
+        let mut downloads: Vec<(ContentId, &Download)> = downloads.collect();
+        downloads.sort_unstable_by_key(|(_, download)| download.number);
+        downloads
+            .into_iter()
+            .map(|(content, download)| self.download_status(conns, catalogue, content, download))
+            .collect()
+    }
+
+    fn download_status(
+        &self,
+        conns: &Connections,
+        catalogue: &Catalogue,
+        content: ContentId,
+        download: &Download,
+    ) -> DownloadStatus {
+        let holding = catalogue.get(&content);
+        let (chunks, chunk_bytes) =
+            download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
+        let size = download.geometry.map_or(download.size_claimed, |geometry| geometry.size_bytes());
+        let have = holding.map_or(0, |holding| holding.count());
+        let coming = |conn| conns.native(conn).and_then(|connection| connection.incoming);
+        let partly: u64 = download
+            .flights
+            .values()
+            .flatten()
+            .filter(|flight| flight.begun.is_some())
+            .filter_map(|flight| coming(flight.conn).filter(|incoming| incoming.content == content))
+            .map(|incoming| u64::from(incoming.at))
+            .sum();
+        let written_or_writing = u64::from(have).saturating_add(download.storing.len() as u64);
+        let here = written_or_writing.saturating_mul(chunk_bytes).saturating_add(partly);
+        let whole = holding.is_some_and(|holding| holding.is_complete());
+        let bytes = if whole { size } else { here.min(size) };
+        DownloadStatus {
+            content,
+            name: download.name.to_string(),
+            size,
+            chunks,
+            have,
+            bytes,
+            in_flight: download.flights.len(),
+            sources: self.links.on(&content).filter(|conn| self.is_counted(conns, *conn, &content)).count(),
+            contributors: download.contributors.len(),
+        }
+    }
+
+    /// The chunks that are not had.
+    fn missing_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<u32> {
+        let bits = ctx.catalogue.get(content).and_then(|holding| holding.bits());
+        bits.map_or(Vec::new(), |bits| bits.missing().collect())
+    }
+
+    /// Whether somebody was struck over a download and every holder that is known is struck.
+    fn all_struck(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+        let struck = |peer: &PeerRef| ctx.dialer.is_struck(ctx.now, &peer.addr);
+        self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
+            && self
+                .directory
+                .holders(content)
+                .filter_map(|peer| self.directory.peer_ref(peer))
+                .all(|peer| struck(&peer))
+    }
+}

@@ -1,0 +1,86 @@
+//! Dials: when an endpoint is dialled, and what its answer, or the lack of one, says of it.
+
+use std::net::SocketAddr;
+
+use crate::core::door::{ConnId, Event, Output, PeerRef};
+use crate::core::native::session::Phase;
+use crate::core::native::{Ctx, Engine};
+use crate::core::timers::Timer;
+
+impl Engine {
+    /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
+    pub(in crate::core) fn dial(&mut self, ctx: &mut Ctx<'_>, to: SocketAddr) -> Option<ConnId> {
+        if self.is_connected(&to) { None } else { self.dial_though_connected(ctx, to) }
+    }
+
+    /// The same, whoever is connected and says that it listens there.
+    pub(in crate::core) fn dial_though_connected(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        to: SocketAddr,
+    ) -> Option<ConnId> {
+        let own = to.port() == ctx.config.tcp_port && ctx.config.own_addresses.contains(&to.ip());
+        if own
+            || ctx.is_leaving
+            || self.links.to_endpoint(&to).is_some()
+            || !ctx.dialer.may_dial(ctx.now, &to)
+            || !self.make_room(ctx, to.ip())
+        {
+            return None;
+        }
+        let conn = ctx.conns.dial(to, &ctx.config.limits, ctx.now);
+        self.links.dialled(to, conn);
+        ctx.timers.set(Timer::Connection(conn), ctx.now + ctx.config.limits.dial_deadline);
+        ctx.outputs.push(Output::Dial { conn, to });
+        Some(conn)
+    }
+
+    /// Whether a connection stands to who listens at this endpoint, whoever dialled.
+    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+        self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
+    }
+
+    /// A connection that was dialled is over, whoever ended it: its endpoint is dialled again after a wait, which grows each
+    /// time unless the connection was of use or stood for a while. A hello alone is of no use: whoever greets and closes
+    /// would be dialled for ever.
+    pub(in crate::core) fn note_dial_over(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, was: Phase) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let (addr, since) = (connection.transport.addr, connection.since);
+        let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
+        if was == Phase::Dialling || said.is_some() {
+            ctx.dialer.unanswered(addr);
+            self.test_claims_at(ctx, &addr, None);
+        }
+        if was == Phase::Open && ctx.now.since(since) >= ctx.config.limits.redial_forgives {
+            ctx.dialer.succeeded(&addr);
+        }
+        ctx.dialer.failed(ctx.now, addr);
+        if let Some(said) = said {
+            self.note_stranger(ctx, addr, said);
+        }
+        self.note_away(ctx, conn);
+    }
+
+    /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
+    /// may be killed, or be full, before it says a word; so that is told when it happens again.
+    fn note_stranger(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr, said: Vec<u8>) {
+        let named = ctx.config.fixed_peers.contains(&addr)
+            || self.neighbourhood.ends().any(|end| end.addr == addr)
+            || self.pusher.is_for(&addr);
+        let sure = !said.is_empty() || ctx.dialer.failures(&addr) > 1;
+        if named && sure && ctx.dialer.note_stranger(addr) {
+            // That it is away is told with it.
+            let ends = self.neighbourhood.ends_mut().filter(|end| end.addr == addr);
+            ends.for_each(|end| end.away = true);
+            ctx.outputs.event(Event::NotAPeer { addr, said });
+        }
+    }
+
+    /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.
+    pub(in crate::core) fn note_use(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, from: &PeerRef) {
+        ctx.dialer.succeeded(&from.addr);
+        if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
+            ctx.dialer.succeeded(&connection.transport.addr);
+        }
+    }
+}
