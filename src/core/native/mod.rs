@@ -181,16 +181,8 @@ impl Engine {
     }
 
     /// Whether there is a place for one more connection with this address; see [`room::make`].
-    pub(in crate::core) fn make_room(&mut self, ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
-        let r = room::make(ctx, |ctx, conn| self.of_use_until(ctx, conn), ip);
-        for conn in std::mem::take(&mut ctx.after.give_way) {
-            if ctx.conns.native(conn).is_some() {
-                self.close(ctx, conn, Some("idle, and others wait for a connection"));
-            } else {
-                ctx.after.give_way.push(conn)
-            }
-        }
-        r
+    pub(in crate::core) fn make_room(&self, ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
+        room::make(ctx, |ctx, conn| self.of_use_until(ctx, conn), ip)
     }
 
     /// What is known of peers and what they offer, for people.
