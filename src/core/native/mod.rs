@@ -7,13 +7,15 @@
 //! `download`, `upload` (with super-seeding), `offer` (files sent to somebody), `mirror`, and `neighbours` (an arrangement in which each peer
 //! has its place).
 
+mod arrangement;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod download;
 mod mirror;
-mod neighbours;
 mod offer;
+mod peers;
 pub(in crate::core) mod session;
+mod topology;
 pub(in crate::core) mod upload;
 
 use std::collections::BTreeMap;
@@ -32,15 +34,15 @@ use crate::types::id::ContentId;
 use crate::types::time::Time;
 pub(in crate::core) use conversation::LEAVING;
 use discovery::announcer::Announcer;
-use discovery::directory::Directory;
 use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
 use mirror::state::Mirror;
-use neighbours::neighbourhood::Neighbourhood;
 use offer::pusher::Pusher;
+use peers::directory::Directory;
 use session::Phase as SessionPhase;
 pub(in crate::core) use session::Session;
 use session::links::Links;
+use topology::neighbourhood::Neighbourhood;
 use upload::assigner::Assigner;
 use upload::dealer::Dealer;
 use upload::idle::Idleness;

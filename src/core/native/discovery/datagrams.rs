@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::looks::Asker;
-use crate::core::native::discovery::directory::{By, Heard, Taken};
 use crate::core::native::discovery::look::is_found_at_once;
+use crate::core::native::peers::directory::{By, Heard, Taken};
 use crate::core::native::{Ctx, Engine};
 use crate::core::rates::Standing;
 use crate::core::timers::Timer;

@@ -1,6 +1,5 @@
 pub(in crate::core) mod announcer;
 pub(in crate::core) mod datagrams;
-pub(in crate::core) mod directory;
 pub(in crate::core) mod look;
 pub(in crate::core) mod names;
 pub(in crate::core) mod replaced;

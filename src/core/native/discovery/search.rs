@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
+use crate::core::native::arrangement::NEIGHBOUR_WALK;
 use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::native::download::downloader::Wish;
 use crate::core::native::mirror::MIRROR_KEY;
-use crate::core::native::neighbours::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};

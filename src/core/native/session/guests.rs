@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 
 use crate::core::door::{ConnId, Event, PeerRef};
-use crate::core::native::discovery::directory::{By, Heard};
 use crate::core::native::discovery::searches::Search;
+use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::Claim;
 use crate::core::native::session::life::SECOND;
 use crate::core::native::{Ctx, Engine};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::connections::Connections;
 use crate::core::door::{BrokenWhy, ConnId, Event, Output};
-use crate::core::native::discovery::directory::{By, Heard};
+use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::{Identity, Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;

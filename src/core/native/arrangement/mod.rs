@@ -1,7 +1,5 @@
 //! An arrangement of neighbours: who was named is dialled and asked, the owner for its share alone; and who comes is served.
 
-pub(in crate::core) mod neighbourhood;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use crate::core::config::Config;
 use crate::core::connections::Connections;
 use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind, PeerRef};
 use crate::core::native::download::downloader::Phase;
-use crate::core::native::neighbours::neighbourhood::{End, Part};
+use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::{EndStatus, NeighboursStatus};
 use crate::core::timers::Timer;

@@ -1,6 +1,6 @@
 //! How much is known for it that a peer is one, and which of those without a connection gives way to another.
 
-use crate::core::native::discovery::directory::By;
+use crate::core::native::peers::directory::By;
 use crate::core::rng::Rng;
 use crate::types::id::PeerId;
 
