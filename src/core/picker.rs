@@ -1,7 +1,9 @@
 //! Which chunk next: a pure function of who has what.
 
+use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
 
 /// Fewer chunks are not asked for at once, where there are enough.
 const WINDOW_FEW: u32 = 8;
@@ -58,6 +60,14 @@ pub(in crate::core) fn any(
 pub fn window(chunks: u32, max: u32) -> usize {
     let usual = (chunks.isqrt() / 2).clamp(WINDOW_FEW, WINDOW_USUAL);
     (chunks / 8).min(usual.max(chunks / 128)).clamp(1, max.max(1)) as usize
+}
+
+/// How many chunks of a download are asked for at once, as far as the memory for chunks allows.
+pub(in crate::core) fn window_of(limits: &Limits, geometry: &Geometry) -> usize {
+    // Others have to find room in the pool, too.
+    let share = (limits.buffer_pool_bytes / 4).saturating_mul(3);
+    let room = share.checked_div(u64::from(geometry.chunk_bytes())).unwrap_or(0);
+    window(geometry.chunks(), limits.window_chunks_max.min(u32::try_from(room).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Engine {
         bytes.len().saturating_sub(rest.len())
     }
 
-    fn on_garbage(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, error: &FrameError) {
+    pub(in crate::core) fn on_garbage(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, error: &FrameError) {
         let fault = match error {
             FrameError::Dialect(_) => "speaks no dialect of ours",
             FrameError::Length { .. } => "sent a frame of impossible length",
@@ -56,7 +56,7 @@ impl Engine {
         self.close_for_fault(ctx, conn, fault);
     }
 
-    fn on_frame(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    pub(in crate::core) fn on_frame(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Greeting {
             connection.first_words = None;
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    fn on_message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    pub(in crate::core) fn on_message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
         let is_over = |theirs| ctx.conns.native(conn).is_some_and(|c| c.channels.is_over(theirs));
         if channel_of(&frame).is_some_and(is_over) {
             return self.on_frame_too_late(ctx, conn, &frame);
@@ -106,7 +106,7 @@ impl Engine {
 
     /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
     /// now. One connection may not do so for ever.
-    fn on_frame_too_late(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: &Frame) {
+    pub(in crate::core) fn on_frame_too_late(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: &Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let asks = match *frame {
             // A cut is told once.
@@ -121,7 +121,7 @@ impl Engine {
         }
     }
 
-    fn on_ping(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn on_ping(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.pong = true;
             self.wake(ctx, conn);
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
-    fn on_bye(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, reason: &str) {
+    pub(in crate::core) fn on_bye(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, reason: &str) {
         let peer = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(ctx, conn).owner;
         self.note_second(ctx, conn, reason);
@@ -142,17 +142,42 @@ impl Engine {
         }
     }
 
-    /// Queues a frame and sees to it that it is sent; who asks faster than it reads is closed.
-    pub(in crate::core) fn say(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
+    pub(in crate::core) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        if connection.phase != Phase::Open {
+        if !connection.outbox_is_empty() || !matches!(connection.phase, Phase::Greeting | Phase::Open) {
             return;
         }
-        if connection.queued_frames() >= crate::core::native::session::QUEUED_FRAMES_MAX {
-            return self.close_for_fault(ctx, conn, "asks faster than it reads");
+        if connection.pong {
+            connection.pong = false;
+            connection.encode(&Frame::Pong);
         }
-        connection.push(frame);
-        self.wake(ctx, conn);
+        if !connection.encode_queue() || connection.phase != Phase::Open {
+            return;
+        }
+        if !connection.page_waits
+            && let Some(request) = connection.catalogue_asks.pop_front()
+            && let Some(page) = self.look_for_page(ctx, conn, request)
+            && let Some(connection) = ctx.conns.native_mut(conn)
+        {
+            connection.encode(&Frame::CataloguePage(page));
+        }
+        self.encode_haves(ctx, conn);
+        self.begin_upload(ctx, conn);
+    }
+
+    /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
+    pub(in crate::core) fn seek_all_sources(&mut self, ctx: &mut Ctx<'_>) {
+        if !ctx.config.topology.is_mesh() {
+            return self.seek_neighbours(ctx);
+        }
+        for content in self.downloader.wanting() {
+            self.seek_sources(ctx, content);
+        }
+        if self.searches.len() > 0 {
+            self.dial_fixed_peers(ctx);
+        }
+        self.walk_all_for_mirror(ctx);
     }
 }
 

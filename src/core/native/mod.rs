@@ -8,13 +8,16 @@
 //! has its place).
 
 mod arrangement;
+mod claims;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod download;
 mod mirror;
+mod naming;
 mod offer;
 mod peers;
 pub(in crate::core) mod session;
+mod stored;
 mod topology;
 pub(in crate::core) mod upload;
 
@@ -38,6 +41,7 @@ use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
 use mirror::state::Mirror;
 use offer::pusher::Pusher;
+use peers::copies::Copies;
 use peers::directory::Directory;
 use session::Phase as SessionPhase;
 pub(in crate::core) use session::Session;
@@ -61,6 +65,7 @@ pub(in crate::core) struct Engine {
     channels_looked_at: Time,
     announcer: Announcer,
     directory: Directory,
+    copies: Copies,
     searches: Searches,
     /// Entries of others' catalogues that may be looked at for what replaced something.
     replaced_looks: Allowance,
@@ -98,6 +103,7 @@ impl Engine {
             channels_looked_at: Time::ZERO,
             announcer,
             directory: Directory::new(limits.clone(), config.own_addresses.clone()),
+            copies: Copies::default(),
             searches: Searches::default(),
             replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
             acquaintances: 0,
@@ -209,7 +215,7 @@ impl Engine {
     }
 
     /// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
-    fn of_use_until(&self, ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
+    pub(in crate::core) fn of_use_until(&self, ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
         let session = ctx.conns.native(conn)?;
         match session.phase {
             SessionPhase::Dialling | SessionPhase::Closing => None,
@@ -225,7 +231,7 @@ impl Engine {
     }
 
     /// Whether this peer takes chunks on an open connection, or will soon, or offers are open on it.
-    fn is_used(&self, now: Time, session: &Session, conn: ConnId) -> bool {
+    pub(in crate::core) fn is_used(&self, now: Time, session: &Session, conn: ConnId) -> bool {
         let takes = session.asked > 0 || session.incoming.is_some();
         let offers = self.pusher.count_on(conn) > 0 || self.pusher.offered_on(conn).next().is_some();
         if takes || offers || (session.transport.dialled && !session.walks.is_empty()) {

@@ -49,7 +49,7 @@ impl Engine {
         }
     }
 
-    fn drop_datagram(&mut self, ctx: &mut Ctx<'_>, why: DatagramError) {
+    pub(in crate::core) fn drop_datagram(&mut self, ctx: &mut Ctx<'_>, why: DatagramError) {
         ctx.counters.add(match why {
             DatagramError::Size => "datagrams of wrong size",
             DatagramError::Malformed => "datagrams malformed",
@@ -58,7 +58,13 @@ impl Engine {
         });
     }
 
-    fn on_announcement(&mut self, ctx: &mut Ctx<'_>, iface: IfaceId, from: SocketAddr, said: Announcement) {
+    pub(in crate::core) fn on_announcement(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        iface: IfaceId,
+        from: SocketAddr,
+        said: Announcement,
+    ) {
         let Announcement {
             peer,
             user,
@@ -88,7 +94,13 @@ impl Engine {
         }
     }
 
-    fn on_query(&mut self, ctx: &mut Ctx<'_>, iface: IfaceId, from: SocketAddr, query: Query) {
+    pub(in crate::core) fn on_query(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        iface: IfaceId,
+        from: SocketAddr,
+        query: Query,
+    ) {
         let addr = SocketAddr::new(from.ip(), query.port);
         let heard = Heard {
             peer: query.peer,
@@ -141,7 +153,7 @@ impl Engine {
 
     /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
     /// is not believed. Nor is one from where another peer answered. A peer on several networks is known by the first address it was heard from.
-    fn is_believed(&mut self, ctx: &mut Ctx<'_>, heard: &Heard) -> bool {
+    pub(in crate::core) fn is_believed(&mut self, ctx: &mut Ctx<'_>, heard: &Heard) -> bool {
         let dialled = self.links.to_endpoint(&heard.addr).and_then(|conn| ctx.conns.native(conn));
         let anothers = dialled
             .and_then(|connection| connection.identity.as_ref())
@@ -280,7 +292,7 @@ impl Engine {
     }
 
     /// How much an answer may look for what else matches; no more than a first slice while others wait for theirs.
-    fn steps_for_answer(&mut self, ctx: &mut Ctx<'_>, wanted: &Wanted) -> Option<u32> {
+    pub(in crate::core) fn steps_for_answer(&mut self, ctx: &mut Ctx<'_>, wanted: &Wanted) -> Option<u32> {
         let first = ctx.config.limits.look_first_steps;
         if is_found_at_once(wanted) {
             return Some(first);
@@ -322,15 +334,6 @@ impl Engine {
         }
     }
 
-    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
-    /// is over, sees to that for itself.
-    pub(in crate::core) fn await_expiry(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
-        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
-        if let Some(expiry) = expiry {
-            ctx.timers.set_no_later(Timer::Expiry, expiry);
-        }
-    }
-
     /// Forgets the peers that were silent for too long.
     pub(in crate::core) fn expire_peers(&mut self, ctx: &mut Ctx<'_>) {
         for peer in self.directory.expire(ctx.now) {
@@ -342,7 +345,12 @@ impl Engine {
         }
     }
 
-    fn announcement(&self, ctx: &Ctx<'_>, entries: Vec<Entry>, answers: Option<u64>) -> Announcement {
+    pub(in crate::core) fn announcement(
+        &self,
+        ctx: &Ctx<'_>,
+        entries: Vec<Entry>,
+        answers: Option<u64>,
+    ) -> Announcement {
         Announcement {
             peer: ctx.id,
             user: ctx.config.user.clone(),
@@ -357,12 +365,12 @@ impl Engine {
     }
 
     /// The next `count` entries behind the announcer's cursor, from the start again after the last one.
-    fn entries_from_cursor(&self, ctx: &Ctx<'_>, count: usize) -> Vec<Entry> {
+    pub(in crate::core) fn entries_from_cursor(&self, ctx: &Ctx<'_>, count: usize) -> Vec<Entry> {
         let behind = ctx.catalogue.entries_after(self.announcer.cursor.clone());
         behind.chain(ctx.catalogue.entries_after(None)).take(count).collect()
     }
 
-    fn send_to_all(&mut self, ctx: &mut Ctx<'_>, bytes: Vec<u8>) {
+    pub(in crate::core) fn send_to_all(&mut self, ctx: &mut Ctx<'_>, bytes: Vec<u8>) {
         if !ctx.config.discovers {
             return;
         }

@@ -56,7 +56,11 @@ impl Engine {
     }
 
     /// The same, for a connection that is about to write: its page is not queued.
-    fn look_on_for(&mut self, ctx: &mut Ctx<'_>, writing: Option<ConnId>) -> Option<CataloguePage> {
+    pub(in crate::core) fn look_on_for(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        writing: Option<ConnId>,
+    ) -> Option<CataloguePage> {
         ctx.looks.renew(ctx.now);
         let mut page_of_writing = None;
         while let Some(Turn { source, sought, taken, steps }) = ctx.looks.next(ctx.now) {
@@ -82,14 +86,20 @@ impl Engine {
         ctx.counters.add_many("steps of looking through names", steps);
     }
 
-    fn await_looks(&mut self, ctx: &mut Ctx<'_>) {
+    pub(in crate::core) fn await_looks(&mut self, ctx: &mut Ctx<'_>) {
         if let Some(at) = ctx.looks.due(ctx.now) {
             ctx.timers.set_no_later(Timer::Look, at);
         }
     }
 
     /// Looks through names for about so many steps, which `source` pays for.
-    fn look(&mut self, ctx: &mut Ctx<'_>, source: IpAddr, sought: Sought, steps: u32) -> Slice {
+    pub(in crate::core) fn look(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        source: IpAddr,
+        sought: Sought,
+        steps: u32,
+    ) -> Slice {
         let admitted = ctx.looks.admits(ctx.now, source);
         match sought {
             Sought::Answer { .. } if !admitted => {
@@ -131,7 +141,7 @@ impl Engine {
     }
 
     /// The first name behind `after` that matches, or behind which name to go on; and what that took.
-    fn look_for_first(
+    pub(in crate::core) fn look_for_first(
         &mut self,
         ctx: &mut Ctx<'_>,
         source: IpAddr,
@@ -147,7 +157,13 @@ impl Engine {
         (found, after, steps)
     }
 
-    fn answer_found(&mut self, ctx: &mut Ctx<'_>, asker: Asker, wanted: Wanted, found: Option<Title>) {
+    pub(in crate::core) fn answer_found(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        asker: Asker,
+        wanted: Wanted,
+        found: Option<Title>,
+    ) {
         if found.is_some() || wanted == Wanted::All {
             self.answer(ctx, asker, wanted, found);
         }

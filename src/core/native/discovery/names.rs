@@ -1,49 +1,18 @@
 //! A content under several names, of which one is withdrawn: its file was edited or removed, and others with the same bytes are
 //! still there.
 
+use crate::core::door::Event;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, FailReason, Output, StoreJob};
+use crate::core::door::{ConnId, FailReason};
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
-use crate::wire::message::{Frame, RefuseReason};
+use crate::wire::message::RefuseReason;
 
 /// What its only holder removed may be on offer again within this time: some programs save a file so.
 const REMOVED_GRACE: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Somebody opens a content: if its files have several names, the store looks at each, for the bytes come from one of
-    /// them only.
-    pub(in crate::core) fn look_at_names(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
-        let is_whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        if is_whole && ctx.catalogue.names(&content).nth(1).is_some() {
-            ctx.outputs.push(Output::Store(StoreJob::Look { content }));
-        }
-    }
-
-    /// A content is offered under one name less: a peer that has nothing of it yet may want it under that name. It hears that
-    /// the content is withdrawn, and looks again at what is on offer.
-    pub(in crate::core) fn withdraw_from_beginners(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        reason: RefuseReason,
-    ) {
-        for conn in self.links.on(&content).collect::<Vec<_>>() {
-            let asks = ctx.uploads.asks_for(conn, &content);
-            let Some(connection) = ctx.conns.native_mut(conn) else { continue };
-            let sends = connection.outgoing.is_some_and(|out| out.content == content);
-            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
-            let begun = asks || sends || channel.remote.as_ref().is_some_and(|remote| remote.count() > 0);
-            if begun || channel.withdrawn || channel.our_cut.is_none() || channel.theirs.is_none() {
-                continue;
-            }
-            channel.withdrawn = true;
-            connection.stale_haves.remove(&number);
-            self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
-        }
-    }
-
     /// A holder withdrew a content because its file changed or is gone. A download that was asked for by name, and of which
     /// nothing is here, counts on nobody any more who offers the content under other names only.
     pub(in crate::core) fn note_changed(
@@ -83,5 +52,39 @@ impl Engine {
             self.fail_download(ctx, content, FailReason::Removed { from });
         }
         is_over
+    }
+
+    /// A peer does not hold a content after all.
+    pub(in crate::core) fn unlist(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        content: ContentId,
+        reason: RefuseReason,
+    ) {
+        let Some(connection) = ctx.conns.native(conn) else { return };
+        if connection.channels.of(&content).is_none_or(|(_, channel)| channel.refused) {
+            // Said once is enough.
+            return;
+        }
+        let (from, known) = (connection.peer_ref(), connection.known_peer());
+        // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
+        let holds = known.is_some_and(|peer| self.directory.is_holder(&peer, &content));
+        let seeks = known.is_some_and(|peer| self.is_companion(ctx, &peer, &content)) && !holds;
+        let not_yet = reason == RefuseReason::Unknown && (seeks || !ctx.config.topology.is_mesh());
+        if let Some(peer) = known {
+            self.directory.unlist(&peer, &content);
+        }
+        if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {
+            ctx.outputs.event(Event::SourceLost { content, from, why: reason.text() });
+        }
+        self.note_changed(ctx, conn, content, reason);
+        self.lose_source(ctx, conn, content);
+        if self.name_to_ask(ctx, &content).is_some()
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            // The next review asks who has the name now, whenever the last question was.
+            download.next_query = ctx.now;
+        }
     }
 }

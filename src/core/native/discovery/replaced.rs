@@ -6,7 +6,7 @@ use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, title};
 use crate::core::native::download::downloader::Wish;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::{ContentId, PeerId};
+use crate::types::id::ContentId;
 use crate::types::name::Layout;
 use crate::wire::message::{Entry, Wanted};
 
@@ -61,35 +61,13 @@ impl Engine {
         true
     }
 
-    /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
-    pub(in crate::core) fn note_owners(&mut self, content: &ContentId) {
-        let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
-        else {
-            return;
-        };
-        for (peer, generation) in self.directory.whole_holders(content) {
-            if let Some(known) = self.directory.get(&peer) {
-                download.note_owner(peer, known.addr, generation);
-            }
-        }
-    }
-
-    /// A peer told that it offers a content wholly.
-    pub(in crate::core) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
-        if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
-            && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
-        {
-            download.note_owner(*peer, known.addr, generation);
-        }
-    }
-
     /// The name that a download is to be asked for under because nobody offers its content any more.
     pub(in crate::core) fn name_to_ask(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Wanted> {
         self.orphan(ctx, content).map(|(name, _)| Wanted::Name(name))
     }
 
     /// The name of a download that somebody asked for and that nobody can serve, and what was asked for.
-    fn orphan(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<(String, Asked)> {
+    pub(in crate::core) fn orphan(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<(String, Asked)> {
         let download = self.downloader.get(content)?;
         let asked = self.searches.asked(download.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(ctx.conns, conn, content));
@@ -98,7 +76,7 @@ impl Engine {
     }
 
     /// Whether a file that is offered is here or being fetched already, or its end was told.
-    fn comes(&self, ctx: &Ctx<'_>, entry: &Entry, layout: Layout) -> bool {
+    pub(in crate::core) fn comes(&self, ctx: &Ctx<'_>, entry: &Entry, layout: Layout) -> bool {
         let whole = ctx.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
         self.downloader.is_under(&entry.id, &entry.name, layout)
             || self.searches.comes(&title(entry.id, &entry.name, layout))
@@ -107,7 +85,7 @@ impl Engine {
 
     /// What the peers that offered a content have begun to offer since under exactly its name, of the peer that was asked
     /// for, if one was; nothing when there is no news of them.
-    fn offered_instead(
+    pub(in crate::core) fn offered_instead(
         &mut self,
         ctx: &mut Ctx<'_>,
         content: &ContentId,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
-use crate::core::native::arrangement::NEIGHBOUR_WALK;
 use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::native::download::downloader::Wish;
 use crate::core::native::mirror::MIRROR_KEY;
+use crate::core::native::topology::roles::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
@@ -146,7 +146,7 @@ impl Engine {
     }
 
     /// Says what was found, and only then begins to fetch it.
-    fn begin_found(&mut self, ctx: &mut Ctx<'_>, mut found: Vec<(ContentId, Wish)>) {
+    pub(in crate::core) fn begin_found(&mut self, ctx: &mut Ctx<'_>, mut found: Vec<(ContentId, Wish)>) {
         // Each file that is told of as found ends once, so it is not told of again while it is fetched.
         found.retain(|(content, wish)| !self.downloader.is_under(content, &wish.name, wish.layout));
         for (content, Wish { name, size_claimed: size, ticket, .. }) in &found {
@@ -244,7 +244,7 @@ impl Engine {
         }
     }
 
-    fn begin_search(&mut self, ctx: &mut Ctx<'_>, search: Search) {
+    pub(in crate::core) fn begin_search(&mut self, ctx: &mut Ctx<'_>, search: Search) {
         if ctx.is_leaving {
             return;
         }
@@ -260,7 +260,7 @@ impl Engine {
 
     /// A peer that somebody named may not hear what is broadcast, and what it offers may have grown: its catalogue is
     /// walked at each question.
-    fn walk_fixed_again(&mut self, ctx: &mut Ctx<'_>, key: u32) {
+    pub(in crate::core) fn walk_fixed_again(&mut self, ctx: &mut Ctx<'_>, key: u32) {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_fixed(ctx, &peer)
@@ -275,15 +275,13 @@ impl Engine {
         }
     }
 
-    /// Whether somebody named this peer by its address.
-    pub(in crate::core) fn is_fixed(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
-        let listens = self.directory.get(peer).map(|known| known.addr);
-        let conn = self.links.to_peer(peer).and_then(|conn| ctx.conns.native(conn));
-        let dialled = conn.map(|connection| connection.transport.addr);
-        ctx.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
-    }
-
-    fn request_page(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, key: u32, request: CatalogueRequest) {
+    pub(in crate::core) fn request_page(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        key: u32,
+        request: CatalogueRequest,
+    ) {
         if let (Some(search), Some(connection)) = (self.searches.get_mut(key), ctx.conns.native_mut(conn)) {
             search.walks.entry(conn).or_default().over = false;
             connection.walks.push_back(key);
@@ -291,14 +289,14 @@ impl Engine {
         }
     }
 
-    fn query_all(&mut self, ctx: &mut Ctx<'_>) {
+    pub(in crate::core) fn query_all(&mut self, ctx: &mut Ctx<'_>) {
         if self.searches.asked_all.is_none_or(|last| ctx.now.since(last) >= ASK_ALL_GAP) {
             self.searches.asked_all = Some(ctx.now);
             self.query(ctx, Wanted::All);
         }
     }
 
-    fn decide_search(&mut self, ctx: &mut Ctx<'_>, key: u32) {
+    pub(in crate::core) fn decide_search(&mut self, ctx: &mut Ctx<'_>, key: u32) {
         ctx.timers.clear(Timer::Search(key));
         let Some(search) = self.searches.get(key) else { return };
         // The holder whose offer settled the search may be gone by now. Others have all of the time to answer.
@@ -363,7 +361,7 @@ impl Engine {
         found.into_values().collect()
     }
 
-    fn nobody_offers(&self, search: &Search) -> FailReason {
+    pub(in crate::core) fn nobody_offers(&self, search: &Search) -> FailReason {
         let similar = match &search.wanted {
             Wanted::Name(name) | Wanted::Glob(name) => {
                 let contents = self.directory.content_statuses();

@@ -10,7 +10,6 @@ use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker;
 use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::message::Frame;
@@ -25,7 +24,7 @@ impl Engine {
             return;
         };
         let Some(geometry) = download.geometry else { return };
-        let window = self.window_of(ctx, &geometry);
+        let window = picker::window_of(&ctx.config.limits, &geometry);
         let mut room = window.saturating_sub(download.window_used());
         self.downloader.starving.remove(&content);
         if room == 0 {
@@ -72,7 +71,7 @@ impl Engine {
 
     /// Whether something of a download is asked of nobody because a source of it has as many requests as it takes, over
     /// all downloads: with many small files that is the usual case.
-    fn waits_for_room(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(in crate::core) fn waits_for_room(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
         let (Some(download), Some(holding)) = (self.downloader.get(content), ctx.catalogue.get(content))
         else {
             return false;
@@ -81,7 +80,7 @@ impl Engine {
         let is_full = |conn: ConnId| {
             ctx.conns.native(conn).is_some_and(|connection| connection.asked >= self.requests_max(ctx))
         };
-        under_way.saturating_add(holding.count() as usize) < download.availability.len()
+        under_way.saturating_add(holding.count() as usize) < self.copies.of(content).len()
             && self.links.on(content).any(|conn| is_full(conn) && self.is_counted(ctx.conns, conn, content))
     }
 
@@ -101,7 +100,7 @@ impl Engine {
                 return;
             };
             let Some(geometry) = download.geometry.filter(|_| download.is_running()) else { return };
-            let window = self.window_of(ctx, &geometry);
+            let window = picker::window_of(&ctx.config.limits, &geometry);
             if download.window_used() >= window {
                 return;
             }
@@ -127,7 +126,7 @@ impl Engine {
     }
 
     /// All that is missing is in flight: what is late, or has not begun while sources idle, is asked of one more.
-    fn ask_twice(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn ask_twice(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         // In a mesh who idles says so.
         let mesh = ctx.config.topology.is_mesh();
@@ -165,7 +164,7 @@ impl Engine {
 
     /// Where both requests of a chunk are late and another source has it, one that was not begun moves there. Its source
     /// has shown that it does not answer and is left alone for a while.
-    fn move_late(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn move_late(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let both_late =
             |flights: &&Vec<Flight>| flights.len() > 1 && flights.iter().all(|flight| flight.late);
@@ -191,20 +190,8 @@ impl Engine {
         }
     }
 
-    /// How many chunks of a download are asked for at once.
-    pub(in crate::core) fn window_of(&self, ctx: &Ctx<'_>, geometry: &Geometry) -> usize {
-        let limits = &ctx.config.limits;
-        // Others have to find room in the pool, too.
-        let share = (limits.buffer_pool_bytes / 4).saturating_mul(3);
-        let room = share.checked_div(u64::from(geometry.chunk_bytes())).unwrap_or(0);
-        picker::window(
-            geometry.chunks(),
-            limits.window_chunks_max.min(u32::try_from(room).unwrap_or(u32::MAX)),
-        )
-    }
-
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
-    fn idle_sources(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<(usize, ConnId)> {
+    pub(in crate::core) fn idle_sources(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<(usize, ConnId)> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         self.links
             .on(content)
@@ -220,7 +207,7 @@ impl Engine {
     }
 
     /// How many requests a connection has from us, if it may be asked for more chunks of a download.
-    fn idle_load(
+    pub(in crate::core) fn idle_load(
         &self,
         ctx: &Ctx<'_>,
         content: &ContentId,
@@ -246,17 +233,6 @@ impl Engine {
         ctx.config.limits.queued_requests_max.saturating_sub(4).max(1)
     }
 
-    pub(in crate::core) fn remote_has(
-        &self,
-        ctx: &Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-        chunk: u32,
-    ) -> bool {
-        let remote = ctx.conns.native(conn).and_then(|c| c.channels.of(content)?.1.remote.as_ref());
-        remote.is_some_and(|remote| remote.get(chunk))
-    }
-
     /// The chunks of a download that are missing and asked of nobody.
     pub(in crate::core) fn open_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Bitfield> {
         let download = self.downloader.get(content)?;
@@ -278,8 +254,8 @@ impl Engine {
     ) -> Option<u32> {
         let remote = ctx.conns.native(conn)?.channels.of(content)?.1.remote.as_ref()?;
         if ctx.config.topology.is_mesh() && ctx.config.limits.tactics.rarest_first {
-            let download = self.downloader.get(content)?;
-            return picker::rarest_first(remote, open, &download.availability, ctx.rng);
+            self.downloader.get(content)?;
+            return picker::rarest_first(remote, open, self.copies.of(content), ctx.rng);
         }
         let mut rng = ctx.rng.clone();
         let chunk = picker::any(remote, open, |chunk| self.offers(ctx, conn, content, chunk), &mut rng);
@@ -321,7 +297,7 @@ impl Engine {
 
     /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
     /// `bytes` bytes elsewhere, and who was asked is left alone for a while. False when that does not make enough room.
-    fn reclaim(&mut self, ctx: &mut Ctx<'_>, bytes: u32) -> bool {
+    pub(in crate::core) fn reclaim(&mut self, ctx: &mut Ctx<'_>, bytes: u32) -> bool {
         let hopeless = |flight: &Flight| {
             flight.late && flight.begun.is_none_or(|begun| ctx.now.since(begun) >= TRICKLE_MAX)
         };

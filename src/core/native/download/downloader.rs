@@ -122,8 +122,6 @@ pub(in crate::core) struct Download {
     pub(in crate::core) flights: Flights,
     /// Chunks on their way to the disk.
     pub(in crate::core) storing: BTreeMap<u32, Storing>,
-    /// How many connected peers have each chunk.
-    pub(in crate::core) availability: Vec<u16>,
     /// Peers that chunks came from.
     pub(in crate::core) contributors: BTreeSet<SocketAddr>,
     /// Peers that were struck over it.
@@ -171,7 +169,6 @@ impl Download {
             geometry: None,
             flights: Flights::default(),
             storing: BTreeMap::new(),
-            availability: Vec::new(),
             contributors: BTreeSet::new(),
             struck: Vec::new(),
             supplied: now,

@@ -166,7 +166,7 @@ impl Engine {
                 );
             }
             if download.is_running() {
-                let mut counts = vec![0u16; download.availability.len()];
+                let mut counts = vec![0u16; self.copies.of(&content).len()];
                 for conn in self.links.on(&content).filter(|conn| self.is_counted(conns, *conn, &content)) {
                     let remote = conns.native(conn).and_then(|c| c.channels.of(&content)?.1.remote.as_ref());
                     for chunk in remote.into_iter().flat_map(Bitfield::iter) {
@@ -174,7 +174,11 @@ impl Engine {
                         *count = count.saturating_add(1);
                     }
                 }
-                assert_eq!(counts, download.availability, "{content:?}: availability is what the peers have");
+                assert_eq!(
+                    counts,
+                    self.copies.of(&content),
+                    "{content:?}: availability is what the peers have"
+                );
             }
         }
         for (conn, connection) in conns.natives().filter(|(_, c)| c.phase == ConnectionPhase::Open) {

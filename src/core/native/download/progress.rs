@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Can this download get on with the peers that are connected?
-    fn review_supply(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn review_supply(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let idle_for = ctx.now.since(download.supplied);
         let (missing_count, missing) = match &download.phase {
@@ -185,6 +185,7 @@ impl Engine {
         self.cancel_all(ctx, content);
         ctx.timers.clear(Timer::Download(content));
         self.directory.any_name(&content);
+        self.copies.end(&content);
         self.downloader.finish(&content);
         self.activate_downloads(ctx);
         ctx.after.review_leaving = true;
@@ -244,7 +245,7 @@ impl Engine {
 
     /// What a download that fails had of its content is offered no more. A content that was here before it, under another
     /// name, still is.
-    fn forget_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn forget_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
             return;
@@ -278,7 +279,7 @@ impl Engine {
             .collect()
     }
 
-    fn download_status(
+    pub(in crate::core) fn download_status(
         &self,
         conns: &Connections,
         catalogue: &Catalogue,
@@ -317,13 +318,13 @@ impl Engine {
     }
 
     /// The chunks that are not had.
-    fn missing_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<u32> {
+    pub(in crate::core) fn missing_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<u32> {
         let bits = ctx.catalogue.get(content).and_then(|holding| holding.bits());
         bits.map_or(Vec::new(), |bits| bits.missing().collect())
     }
 
     /// Whether somebody was struck over a download and every holder that is known is struck.
-    fn all_struck(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(in crate::core) fn all_struck(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
         let struck = |peer: &PeerRef| ctx.dialer.is_struck(ctx.now, &peer.addr);
         self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
             && self

@@ -3,6 +3,7 @@
 //! Whoever was asked first is asked not to send, and says so if it has not begun: only then is another asked, so that nothing
 //! comes twice.
 
+use crate::core::picker;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
@@ -27,6 +28,10 @@ const ANSWER_MAX: Duration = Duration::from_millis(50);
 /// A holder of which so much was asked since it said that it idles gets nothing more in the place of another; what nobody was asked
 /// for it gets a little longer (`upload/idle.rs`).
 const ASKED_FEW: usize = 2;
+
+/// A holder of which so much was asked does not idle any more. Over a slow link it is heard late that one idles, and several times
+/// at once: without this bound, most of what is asked for at all would soon wait at the slowest.
+const ASKED_MAX: usize = 3;
 
 impl Engine {
     /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
@@ -82,20 +87,27 @@ impl Engine {
 
     /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
     /// be late, and what waits behind that has not been begun.
-    fn is_asked_first(&self, ctx: &Ctx<'_>, flight: &Flight) -> bool {
+    pub(in crate::core) fn is_asked_first(&self, ctx: &Ctx<'_>, flight: &Flight) -> bool {
         let sends = ctx.conns.native(flight.conn).is_some_and(|connection| connection.incoming.is_some());
         let waits = flight.begun.is_none() && flight.recalled.is_none();
         ctx.config.limits.tactics.recalls && waits && !sends
     }
 
-    fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
+    pub(in crate::core) fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.flights.note_moved(chunk, conn);
         }
     }
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
-    fn recall(&mut self, ctx: &mut Ctx<'_>, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
+    pub(in crate::core) fn recall(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        chunk: u32,
+        from: ConnId,
+        to: ConnId,
+    ) {
         let channel = ctx.conns.native(from).and_then(|connection| connection.channels.of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
@@ -126,7 +138,7 @@ impl Engine {
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.
-    fn wait_left(&self, ctx: &Ctx<'_>, flight: &Flight) -> Duration {
+    pub(in crate::core) fn wait_left(&self, ctx: &Ctx<'_>, flight: &Flight) -> Duration {
         let waited = ctx.now.since(flight.asked);
         let usual = ctx.conns.native(flight.conn).and_then(|connection| connection.turn);
         match usual {
@@ -137,7 +149,13 @@ impl Engine {
     }
 
     /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
-    fn rest_left(&self, ctx: &Ctx<'_>, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
+    pub(in crate::core) fn rest_left(
+        &self,
+        ctx: &Ctx<'_>,
+        chunk: u32,
+        flight: &Flight,
+        usual: Duration,
+    ) -> Duration {
         let incoming = ctx.conns.native(flight.conn).and_then(|connection| connection.incoming.as_ref());
         let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
             return Duration::ZERO;
@@ -147,5 +165,35 @@ impl Engine {
             true => taken.saturating_mul(len.saturating_sub(at)).checked_div(at).unwrap_or(Duration::MAX),
             false => Duration::ZERO,
         }
+    }
+
+    /// A holder has nothing to send: it is asked for a chunk, beyond the window if need be, or for one that waits elsewhere.
+    pub(in crate::core) fn on_idle(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32) {
+        let Some((_, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
+            return self.close_for_fault(ctx, conn, "offers chunks of nothing");
+        };
+        let content = channel.content;
+        let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
+            return;
+        };
+        let Some(geometry) = download.geometry else { return };
+        if !self.is_idle_source(ctx, &content, conn) {
+            return;
+        }
+        let is_free = ctx.conns.native(conn).is_some_and(|connection| connection.asked < ASKED_MAX);
+        let window = picker::window_of(&ctx.config.limits, &geometry);
+        let room = download.window_used() < window.saturating_add(window.div_ceil(2));
+        match self.open_chunks(ctx, &content).and_then(|open| self.pick(ctx, &content, conn, &open)) {
+            Some(chunk) if room && (is_free || self.is_there_alone(&content, chunk)) => {
+                self.request(ctx, content, chunk, conn);
+            }
+            None if is_free => self.move_to(ctx, content, conn),
+            _ => {}
+        }
+    }
+
+    /// Whether a chunk is to be had of one holder only, as far as is known here: waiting for another would be worse.
+    pub(in crate::core) fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
+        self.copies.of(content).get(chunk as usize).is_some_and(|copies| *copies <= 1)
     }
 }

@@ -9,7 +9,6 @@ use crate::core::native::download::circles::Circles;
 use crate::core::native::download::downloader::Phase;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
-use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
 use crate::wire::message::Wanted;
 
@@ -94,7 +93,7 @@ impl Engine {
     }
 
     /// Who has some of a content that is fetched here, or looks for it, too.
-    fn companions(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
+    pub(in crate::core) fn companions(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         if self.directory.seekers_of(content, &download.name) == 0 {
             return self.directory.holders(content).copied().collect();
@@ -104,14 +103,14 @@ impl Engine {
     }
 
     /// Those of them who stand next to this peer on a circle; where they are many it connects to nobody else.
-    fn on_circles(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
+    pub(in crate::core) fn on_circles(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(ctx, peer, content));
         neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
     /// Whether more have or want a content that is fetched here than all connect to.
-    fn are_many(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(in crate::core) fn are_many(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         // This peer is one of them.
         let others = ctx.config.limits.neighbours_max.saturating_sub(1);
@@ -121,7 +120,7 @@ impl Engine {
 
     /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
     /// there any more.
-    fn draw_circles(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(in crate::core) fn draw_circles(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         // A circle gives two neighbours.
         let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
@@ -142,7 +141,7 @@ impl Engine {
     }
 
     /// Whether a peer has or wants a content and is connected, or can be dialled.
-    fn is_there(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
+    pub(in crate::core) fn is_there(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
         let dialled = |addr: &SocketAddr| ctx.dialer.again(ctx.now, addr).is_none();
         self.is_companion(ctx, peer, content)
             && (self.links.to_peer(peer).is_some()
@@ -151,7 +150,7 @@ impl Engine {
 
     /// Whether a download connects to somebody who has or wants the same: to each where they are few, and of many to those
     /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
-    fn is_to_connect(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
+    pub(in crate::core) fn is_to_connect(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         if !self.are_many(ctx, content) {
             // Of two who look for it one dials.
@@ -173,29 +172,8 @@ impl Engine {
         }
     }
 
-    /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
-    pub(in crate::core) fn seek_all_sources(&mut self, ctx: &mut Ctx<'_>) {
-        if !ctx.config.topology.is_mesh() {
-            return self.seek_neighbours(ctx);
-        }
-        for content in self.downloader.wanting() {
-            self.seek_sources(ctx, content);
-        }
-        if self.searches.len() > 0 {
-            self.dial_fixed_peers(ctx);
-        }
-        self.walk_all_for_mirror(ctx);
-    }
-
-    /// Dials the peers that somebody named.
-    pub(in crate::core) fn dial_fixed_peers(&mut self, ctx: &mut Ctx<'_>) {
-        for addr in ctx.config.fixed_peers.clone() {
-            self.dial_or_wait(ctx, addr);
-        }
-    }
-
     /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
-    fn is_neighbour(&self, ctx: &Ctx<'_>, conn: ConnId, content: &ContentId) -> bool {
+    pub(in crate::core) fn is_neighbour(&self, ctx: &Ctx<'_>, conn: ConnId, content: &ContentId) -> bool {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
             return false;
@@ -218,7 +196,12 @@ impl Engine {
     }
 
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
-    fn seek_source(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId, content: ContentId) -> bool {
+    pub(in crate::core) fn seek_source(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        peer: &PeerId,
+        content: ContentId,
+    ) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
@@ -237,11 +220,25 @@ impl Engine {
         }
     }
 
-    /// Dials an endpoint, or sees to it that it is dialled once its wait is over.
-    pub(in crate::core) fn dial_or_wait(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
-        if let Some(again) = ctx.dialer.again(ctx.now, &addr) {
-            ctx.timers.set_no_later(Timer::Dial, again);
+    /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
+    pub(in crate::core) fn note_owners(&mut self, content: &ContentId) {
+        let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+        else {
+            return;
+        };
+        for (peer, generation) in self.directory.whole_holders(content) {
+            if let Some(known) = self.directory.get(&peer) {
+                download.note_owner(peer, known.addr, generation);
+            }
         }
-        self.dial(ctx, addr).is_some()
+    }
+
+    /// A peer told that it offers a content wholly.
+    pub(in crate::core) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
+        if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+            && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
+        {
+            download.note_owner(*peer, known.addr, generation);
+        }
     }
 }

@@ -37,58 +37,12 @@ impl Engine {
         }
     }
 
-    /// A shared file is offered from now on. False when its size is impossible.
-    pub(in crate::core) fn on_offered(
+    pub(in crate::core) fn on_part_opened(
         &mut self,
         ctx: &mut Ctx<'_>,
         content: ContentId,
-        name: &str,
-        size: u64,
-    ) -> bool {
-        let Ok(geometry) = ctx.config.topology.cut(size, ctx.config.limits.tactics.chunk_bytes) else {
-            return false;
-        };
-        ctx.catalogue.add_complete(content, name, geometry);
-        self.note_seekers(&content, name);
-        if let Some(mirror) = &mut self.mirror {
-            mirror.returned(&content);
-        }
-        if ctx.config.topology.is_owner() {
-            // Who asked before it was hashed was told that it is not here.
-            self.tell_cut(ctx, content);
-            self.links
-                .on(&content)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|conn| self.seat(ctx, conn, content));
-        }
-        self.tell_haves(ctx, content);
-        self.announce_soon(ctx);
-        true
-    }
-
-    /// A shared file is not offered any more.
-    pub(in crate::core) fn on_withdrawn(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        name: &str,
-        reason: RefuseReason,
+        state: PartState,
     ) {
-        if ctx.catalogue.remove_name(&content, name) {
-            ctx.catalogue.note_gone(content, reason);
-            self.withdraw_everywhere(ctx, content, reason);
-            self.withdraw_pushes(ctx, &content);
-            if let Some(mirror) = &mut self.mirror {
-                mirror.gone(content);
-            }
-        } else {
-            self.withdraw_from_beginners(ctx, content, reason);
-        }
-        self.announce_soon(ctx);
-    }
-
-    fn on_part_opened(&mut self, ctx: &mut Ctx<'_>, content: ContentId, state: PartState) {
         let state = match state {
             PartState::Complete { geometry, path } => {
                 PartState::Complete { geometry: self.owners_cut(geometry, true).unwrap_or(geometry), path }
@@ -142,7 +96,7 @@ impl Engine {
         }
     }
 
-    fn on_part_created(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn on_part_created(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if let (Phase::Creating, Some(geometry)) = (&download.phase, download.geometry) {
             self.run_download(ctx, content, Bitfield::empty(geometry.chunks()));
@@ -150,7 +104,7 @@ impl Engine {
     }
 
     /// The part is open and the manifest verified: chunks can come.
-    fn run_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId, have: Bitfield) {
+    pub(in crate::core) fn run_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId, have: Bitfield) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         let Some(geometry) = download.geometry else { return };
         download.phase = Phase::Running;
@@ -169,7 +123,13 @@ impl Engine {
         self.seek_sources(ctx, content);
     }
 
-    fn on_chunk_stored(&mut self, ctx: &mut Ctx<'_>, content: ContentId, chunk: u32, buffer: BufferId) {
+    pub(in crate::core) fn on_chunk_stored(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+    ) {
         self.downloader.free_buffer(buffer);
         let stored = self.downloader.get_mut(&content).and_then(|download| {
             let storing = download.storing.remove(&chunk)?;
@@ -200,7 +160,13 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    fn on_chunk_bad(&mut self, ctx: &mut Ctx<'_>, content: ContentId, chunk: u32, buffer: BufferId) {
+    pub(in crate::core) fn on_chunk_bad(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+    ) {
         self.downloader.free_buffer(buffer);
         let storing = self.downloader.get_mut(&content).and_then(|download| download.storing.remove(&chunk));
         if let Some(storing) = storing {
@@ -225,7 +191,7 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    fn on_chunk_failed(
+    pub(in crate::core) fn on_chunk_failed(
         &mut self,
         ctx: &mut Ctx<'_>,
         content: ContentId,
@@ -241,11 +207,16 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    fn on_part_failed(&mut self, ctx: &mut Ctx<'_>, content: ContentId, fault: Fault) {
+    pub(in crate::core) fn on_part_failed(&mut self, ctx: &mut Ctx<'_>, content: ContentId, fault: Fault) {
         self.fail_download(ctx, content, FailReason::Storage(fault));
     }
 
-    fn on_published(&mut self, ctx: &mut Ctx<'_>, content: ContentId, path: std::path::PathBuf) {
+    pub(in crate::core) fn on_published(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        path: std::path::PathBuf,
+    ) {
         let Some(download) = self.downloader.get(&content) else { return };
         let (Phase::Publishing, Some(geometry)) = (&download.phase, download.geometry) else { return };
         let (took, peers) = (ctx.now.since(download.began), download.contributors.len());
@@ -259,7 +230,7 @@ impl Engine {
         self.end_sated_channels(ctx, &content);
     }
 
-    fn on_part_closed(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn on_part_closed(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let closing = |download: &crate::core::native::download::downloader::Download| {
             matches!(download.phase, Phase::ClosingPart)
         };
@@ -269,7 +240,13 @@ impl Engine {
     }
 
     /// Of a part, a chunk that is not right any more is fetched again; a shared file is withdrawn by the store.
-    fn on_rechecked(&mut self, ctx: &mut Ctx<'_>, content: ContentId, chunk: u32, good: bool) {
+    pub(in crate::core) fn on_rechecked(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        chunk: u32,
+        good: bool,
+    ) {
         if good {
             return;
         }
@@ -287,14 +264,14 @@ impl Engine {
     }
 
     /// Everybody who named the content before its cut was known hears it now.
-    fn tell_cut(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn tell_cut(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             self.open_channel(ctx, conn, content);
         }
     }
 
     /// Has the store publish a download that has every chunk. True when it has.
-    fn publish_if_complete(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
+    pub(in crate::core) fn publish_if_complete(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
         let complete = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if complete && self.downloader.publish(&content) {
             ctx.outputs.push(Output::Store(StoreJob::Publish { content }));

@@ -2,6 +2,7 @@
 
 pub(in crate::core) mod state;
 
+use crate::core::native::session::dialling::DIALS_PAUSE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,8 +28,6 @@ const REVIEW_INTERVAL: Duration = Duration::from_secs(30);
 const PUT_OFF_LOOKS: usize = 1_000;
 /// The pause after that.
 const PUT_OFF_PAUSE: Duration = Duration::from_millis(50);
-/// Endpoints that are not dialled at once are drawn after this time.
-const DIALS_PAUSE: Duration = Duration::from_secs(1);
 /// Holders of a content that may be dialled at once when it is heard of.
 const HOLDERS_DIALLED: usize = 8;
 
@@ -95,7 +94,7 @@ impl Engine {
     }
 
     /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others.
-    fn fetch_or_put_off(
+    pub(in crate::core) fn fetch_or_put_off(
         &mut self,
         ctx: &mut Ctx<'_>,
         peer: &PeerId,
@@ -138,7 +137,7 @@ impl Engine {
     }
 
     /// Whose a peer's claims are; `None`: many honest peers may be at its address.
-    fn claims_of(&self, ctx: &Ctx<'_>, peer: &PeerId) -> Option<Claimant> {
+    pub(in crate::core) fn claims_of(&self, ctx: &Ctx<'_>, peer: &PeerId) -> Option<Claimant> {
         let ip = self.directory.get(peer)?.addr.ip();
         let connected = self.links.to_peer(peer).is_some();
         (!ctx.config.is_own(ip)).then_some(Claimant { ip, connected })
@@ -157,7 +156,13 @@ impl Engine {
 
     /// Begins to fetch a content that a peer offers who is connected. Another takes no place among the active downloads, and its
     /// holders are dialled.
-    fn begin_or_park(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str, size: u64) {
+    pub(in crate::core) fn begin_or_park(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        name: &str,
+        size: u64,
+    ) {
         let is_open = self.directory.holders(&content).any(|peer| self.links.to_peer(peer).is_some());
         if is_open || !ctx.config.topology.is_mesh() {
             return self.begin_for_mirror(ctx, content, name, size);
@@ -173,14 +178,20 @@ impl Engine {
     }
 
     /// A content of which a peer is connected that offers it begins, if it waited for that.
-    fn unpark_for_mirror(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(in crate::core) fn unpark_for_mirror(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some((name, size)) = mirror.unpark(content) {
             self.begin_for_mirror(ctx, *content, &name, size);
         }
     }
 
-    fn begin_for_mirror(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str, size: u64) {
+    pub(in crate::core) fn begin_for_mirror(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        name: &str,
+        size: u64,
+    ) {
         let Some(mirror) = &self.mirror else { return };
         let ticket = mirror.ticket;
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.into(), size });
@@ -302,44 +313,23 @@ impl Engine {
         }
     }
 
-    fn is_to_walk(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
+    pub(in crate::core) fn is_to_walk(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
         let (Some(mirror), Some(known)) = (&self.mirror, self.directory.get(peer)) else { return false };
         let worth_it = self.directory.is_partly_known(peer) || self.is_fixed(ctx, peer);
         // A peer that was never told of by datagram is not known to have a state at all.
         !ctx.is_leaving && worth_it && mirror.may_walk(ctx.now, peer, known.generation())
     }
 
-    fn begin_walk(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, peer: &PeerId) {
+    pub(in crate::core) fn begin_walk(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, peer: &PeerId) {
         if let Some(mirror) = &self.mirror {
             let request = CatalogueRequest { wanted: mirror.asks_for(), after: None };
             self.ask_page_for_mirror(ctx, conn, peer, request);
         }
     }
 
-    /// Dials an endpoint that the mirror wants something of, within one bound for all of them: anybody can announce what it
-    /// wants, in the name of any address. Half of that is not for who was heard last but for those that are drawn.
-    pub(in crate::core) fn dial_for_mirror(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
-        if ctx.config.fixed_peers.contains(&addr) || ctx.dialer.again(ctx.now, &addr).is_some() {
-            return self.dial_or_wait(ctx, addr);
-        }
-        if !self.mirror_dials.has_above(ctx.now, ctx.config.limits.mirror_dials_at_once / 2) {
-            ctx.timers.set_no_later(Timer::Dial, ctx.now + DIALS_PAUSE);
-            return false;
-        }
-        self.dial_counted(ctx, addr)
-    }
-
-    fn dial_counted(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
-        let dialled = self.dial(ctx, addr).is_some();
-        if dialled {
-            self.mirror_dials.take(ctx.now);
-        }
-        dialled
-    }
-
     /// Dials peers of which the mirror wants something, as chance has it: whoever invents peers cannot come before all others.
     /// Half of the allowance is for those that are known better, and most of the rest for those that did not fail yet.
-    fn dial_drawn(&mut self, ctx: &mut Ctx<'_>) {
+    pub(in crate::core) fn dial_drawn(&mut self, ctx: &mut Ctx<'_>) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some(drawn) = mirror.drawn.filter(|drawn| ctx.now.since(*drawn) < DIALS_PAUSE) {
             return ctx.timers.set_no_later(Timer::Dial, drawn + DIALS_PAUSE);
@@ -361,7 +351,7 @@ impl Engine {
     }
 
     /// The endpoints that may be dialled for the mirror: of peers that are known better, of others, and of those that failed.
-    fn draws_for_mirror(&mut self, ctx: &mut Ctx<'_>) -> [Draw; 3] {
+    pub(in crate::core) fn draws_for_mirror(&mut self, ctx: &mut Ctx<'_>) -> [Draw; 3] {
         let mut draws = [const { Draw::new() }; 3];
         let Some(mirror) = &self.mirror else { return draws };
         let mut peers: BTreeSet<PeerId> = mirror.peers_put_off().copied().collect();
@@ -448,7 +438,7 @@ impl Engine {
         self.ask_page_for_mirror(ctx, conn, peer, request);
     }
 
-    fn ask_page_for_mirror(
+    pub(in crate::core) fn ask_page_for_mirror(
         &mut self,
         ctx: &mut Ctx<'_>,
         conn: ConnId,
@@ -464,7 +454,7 @@ impl Engine {
     }
 
     /// Begins to fetch a content, unless that is refused; then gives why.
-    fn fetch_for_mirror(
+    pub(in crate::core) fn fetch_for_mirror(
         &mut self,
         ctx: &mut Ctx<'_>,
         content: ContentId,
@@ -506,17 +496,17 @@ impl Draw {
         Draw { at: BTreeMap::new(), left: None }
     }
 
-    fn add(&mut self, endpoint: SocketAddr) {
+    pub(in crate::core) fn add(&mut self, endpoint: SocketAddr) {
         self.at.entry(endpoint.ip()).or_default().push(endpoint);
     }
 
     /// Whether none was left to draw.
-    fn is_empty(&self) -> bool {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         self.left.as_ref().map_or(self.at.is_empty(), Vec::is_empty)
     }
 
     /// An endpoint at an address of which none was drawn.
-    fn next(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
+    pub(in crate::core) fn next(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
         let left = self.left.get_or_insert_with(|| self.at.keys().copied().collect());
         if left.is_empty() {
             return None;

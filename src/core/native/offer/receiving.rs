@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// A content that was received before is looked for on disk again: it may be gone, or be wanted under another name.
-    fn forget_whole(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn forget_whole(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if whole && self.downloader.get(&content).is_none() {
             self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
@@ -72,7 +72,14 @@ impl Engine {
     }
 
     /// Who offers a content has it, whatever was heard of its catalogue.
-    fn believe_sender(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId, name: &str, size: u64) {
+    pub(in crate::core) fn believe_sender(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        content: ContentId,
+        name: &str,
+        size: u64,
+    ) {
         let known = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         let Some(peer) = known else {
             // Nothing is known of who it is, but it can be asked.
@@ -149,7 +156,7 @@ impl Engine {
     }
 
     /// Declines an offer. Whoever goes on offering what is declined is closed.
-    fn decline(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, answer: Answer) {
+    pub(in crate::core) fn decline(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, answer: Answer) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if !connection.declines.take(ctx.now) {
             return self.close_for_fault(ctx, conn, "offers what is declined again and again");

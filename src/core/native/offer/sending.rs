@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Offers a file to its recipient if it can be reached, or sees to it that it is.
-    fn seek_recipient(&mut self, ctx: &mut Ctx<'_>, ticket: u32) {
+    pub(in crate::core) fn seek_recipient(&mut self, ctx: &mut Ctx<'_>, ticket: u32) {
         let Some(push) = self.pusher.get_mut(ticket) else { return };
         let Stage::Seeking { until, .. } = push.stage else { return };
         let (to, is_lost) = (push.to.clone(), push.peer.is_some());
@@ -102,7 +102,7 @@ impl Engine {
 
     /// Where who is called so listens; `None` as long as nobody is known, or others may still be heard. An error with
     /// all who are called so when these are several.
-    fn recipient_called(
+    pub(in crate::core) fn recipient_called(
         &mut self,
         ctx: &mut Ctx<'_>,
         ticket: u32,
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// The open connection to who listens at an address, whoever dialled.
-    fn open_to(&self, ctx: &Ctx<'_>, addr: &SocketAddr) -> Option<ConnId> {
+    pub(in crate::core) fn open_to(&self, ctx: &Ctx<'_>, addr: &SocketAddr) -> Option<ConnId> {
         let is_open = |conn: &ConnId| ctx.conns.native(*conn).is_some_and(|c| c.phase == Phase::Open);
         let dialled = self.links.to_endpoint(addr).filter(is_open);
         let known = || {
@@ -156,7 +156,7 @@ impl Engine {
     }
 
     /// Says an offer, if not too many are open there.
-    fn offer(&mut self, ctx: &mut Ctx<'_>, ticket: u32, conn: ConnId) {
+    pub(in crate::core) fn offer(&mut self, ctx: &mut Ctx<'_>, ticket: u32, conn: ConnId) {
         if self.pusher.count_on(conn) >= ctx.config.limits.offers_made_max {
             // Its turn comes when one of those has ended; until then nobody is to be looked for.
             if let Some(Push { stage: Stage::Seeking { until, .. }, .. }) = self.pusher.get_mut(ticket) {
@@ -221,7 +221,7 @@ impl Engine {
         }
     }
 
-    fn end_push(&mut self, ctx: &mut Ctx<'_>, ticket: u32, end: PushEnd) {
+    pub(in crate::core) fn end_push(&mut self, ctx: &mut Ctx<'_>, ticket: u32, end: PushEnd) {
         let Some(push) = self.pusher.remove(ticket) else { return };
         ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: push.peer, end }));
         // Another may have waited for its place.

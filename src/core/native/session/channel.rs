@@ -3,12 +3,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event};
-use crate::core::native::session::channels::Channel;
+use crate::core::door::ConnId;
 use crate::core::native::session::{Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::room::KEPT;
-use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
@@ -51,51 +49,9 @@ impl Engine {
         self.request_manifest(ctx, conn, content);
     }
 
-    /// The other side names a content.
-    pub(in crate::core) fn on_open(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        theirs: u32,
-        content: ContentId,
-        size: u64,
-        chunk_bytes: u32,
-    ) {
-        let their_cut = match (size, chunk_bytes) {
-            (0, 0) => None,
-            _ => match Geometry::new(size, chunk_bytes) {
-                Ok(cut) => Some(cut),
-                Err(_) => return self.close_for_fault(ctx, conn, "named an impossible size"),
-            },
-        };
-        if let Err(fault) = self.note_their_channel(ctx, conn, theirs, content, their_cut) {
-            return self.close_for_fault(ctx, conn, fault);
-        }
-        self.links.named(content, conn);
-        let reason = self.why_not(ctx, conn, &content, their_cut);
-        let Some(reason) = reason.or_else(|| self.no_channel_left(ctx, conn, &content)) else {
-            self.open_channel(ctx, conn, content);
-            self.seat(ctx, conn, content);
-            self.note_stale_haves(ctx, conn, content);
-            self.on_owner_cut(ctx, conn, content);
-            self.request_manifest(ctx, conn, content);
-            if ctx.conns.native(conn).is_some_and(|connection| !connection.transport.dialled) {
-                self.note_taker(ctx, conn);
-            }
-            self.note_empty(ctx, conn, &content);
-            self.look_at_names(ctx, content);
-            return;
-        };
-        if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(&content)) {
-            channel.withdrawn = true;
-        }
-        self.say(ctx, conn, Frame::Refuse { content, reason });
-        self.keep_refused(ctx, conn, &content);
-    }
-
     /// A content was refused when it was named. Of a few it is remembered that they were named, for this peer may want them
     /// soon; anybody can name many.
-    fn keep_refused(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(in crate::core) fn keep_refused(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
         let most = ctx.config.limits.channels_refused_kept_max;
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.channels.of(content).is_none_or(|(_, channel)| channel.opened) {
@@ -109,7 +65,7 @@ impl Engine {
     }
 
     /// The channel of a content is over on one connection.
-    fn end_channel(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(in crate::core) fn end_channel(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         connection.end_channel(content);
         if connection.channels.of(content).is_none() {
@@ -117,67 +73,8 @@ impl Engine {
         }
     }
 
-    /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
-    pub(in crate::core) fn end_sated_channels(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
-        for conn in self.links.on(content).collect::<Vec<_>>() {
-            let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
-            let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
-            let is_agreed = |channel: &Channel| channel.opened && !channel.withdrawn && !channel.refused;
-            if channel.is_some_and(|(_, channel)| has_all(channel) && is_agreed(channel)) {
-                self.tell_sated(ctx, conn, content);
-                self.end_sated_channel(ctx, conn, content);
-            }
-        }
-    }
-
-    /// Who has all of a content is told that it is here whole, too, though it needs no chunk: else the channel would never be
-    /// over there. On connections of few channels that is not worth a frame.
-    fn tell_sated(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
-        let Some(connection) = ctx.conns.native(conn) else { return };
-        if connection.channels.numbers() <= ctx.config.limits.channels_unused_max
-            || !ctx.config.topology.is_mesh()
-        {
-            return;
-        }
-        // They have to know the cut first.
-        self.open_channel(ctx, conn, *content);
-        let Some(holding) = ctx.catalogue.get(content) else { return };
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        let Some((channel, state)) = connection.channels.of_mut(content) else { return };
-        let Some(cut) = state.our_cut else { return };
-        state.told = Some(holding.logged());
-        self.say(ctx, conn, Frame::Have { channel, first: 0, count: cut.chunks() });
-    }
-
-    /// The other side has all of a content: if it is here whole, too, and nothing more is to come of it, the channel is over.
-    pub(in crate::core) fn end_sated_channel(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-    ) {
-        let Some(connection) = ctx.conns.native(conn) else { return };
-        if connection.channels.numbers() <= ctx.config.limits.channels_unused_max {
-            return;
-        }
-        let Some((_, channel)) = connection.channels.of(content) else { return };
-        let is_agreed = channel.opened && channel.theirs.is_some() && !channel.withdrawn && !channel.refused;
-        let is_quiet = !ctx.uploads.asks_for(conn, content)
-            && connection.outgoing.is_none_or(|out| out.content != *content)
-            && connection.incoming.is_none_or(|incoming| incoming.content != *content)
-            && !connection.awaits_cancelled(content)
-            && connection.manifest_asks.is_empty()
-            && !connection.manifest_job;
-        let is_whole = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete());
-        // Where chunks are dealt or assigned, it matters who has which.
-        let is_dealt = !ctx.config.topology.is_mesh() || self.assigners.contains_key(content);
-        if is_agreed && is_quiet && is_whole && !is_dealt && self.downloader.get(content).is_none() {
-            self.end_channel(ctx, conn, content);
-        }
-    }
-
     /// Why a content that is known here cannot be named on a connection, if there are too many channels.
-    fn no_channel_left(
+    pub(in crate::core) fn no_channel_left(
         &mut self,
         ctx: &mut Ctx<'_>,
         conn: ConnId,
@@ -212,64 +109,6 @@ impl Engine {
         Some(RefuseReason::Busy)
     }
 
-    /// The other side does not offer a content that we named.
-    pub(in crate::core) fn on_refuse(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        reason: RefuseReason,
-    ) {
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        if connection.channels.of(&content).is_none() {
-            return self.close_for_fault(ctx, conn, "refused what was not named");
-        }
-        self.unlist(ctx, conn, content, reason);
-        self.on_neighbour_refusal(ctx, conn, content, reason);
-    }
-
-    /// The other side no longer offers what it named.
-    pub(in crate::core) fn on_withdraw(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        theirs: u32,
-        reason: RefuseReason,
-    ) {
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
-            return self.close_for_fault(ctx, conn, "withdrew what it did not name");
-        };
-        let content = channel.content;
-        if self.is_former_channel(ctx, conn, theirs) {
-            return;
-        }
-        self.unlist(ctx, conn, content, reason);
-    }
-
-    /// This peer no longer offers a content: whoever it was named to hears so.
-    pub(in crate::core) fn withdraw_everywhere(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        reason: RefuseReason,
-    ) {
-        for conn in self.links.on(&content).collect::<Vec<_>>() {
-            let Some(connection) = ctx.conns.native_mut(conn) else { continue };
-            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
-            if channel.withdrawn || channel.our_cut.is_none() {
-                continue;
-            }
-            channel.withdrawn = true;
-            connection.stale_haves.remove(&number);
-            self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
-        }
-        for (conn, ask) in ctx.uploads.cancel_content(&content) {
-            self.give_request_back(ctx, conn);
-            self.reject(ctx, conn, ask.channel, ask.content, ask.chunk, reason);
-        }
-    }
-
     /// The cut of a content that this peer can prove.
     pub(in crate::core) fn cut_of(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Geometry> {
         ctx.catalogue.get(content).map(|holding| holding.geometry)
@@ -277,7 +116,7 @@ impl Engine {
 
     /// Keeps their number and cut. Their numbers are their own choice; the number of a content they named before may come
     /// once more, with the cut that they did not know then.
-    fn note_their_channel(
+    pub(in crate::core) fn note_their_channel(
         &mut self,
         ctx: &mut Ctx<'_>,
         conn: ConnId,
@@ -331,7 +170,7 @@ impl Engine {
     }
 
     /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
-    fn uncount_former(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(in crate::core) fn uncount_former(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         if channel.is_some_and(|(_, channel)| channel.withdrawn) {
             self.count_remote(ctx, conn, content, false);
@@ -341,36 +180,14 @@ impl Engine {
         }
     }
 
-    /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
-    fn why_not(
+    /// The cut this peer tells for a content: a complete holder serves any legal one, so it takes over what the other
+    /// side has.
+    pub(in crate::core) fn cut_to_tell(
         &self,
         ctx: &Ctx<'_>,
         conn: ConnId,
         content: &ContentId,
-        their_cut: Option<Geometry>,
-    ) -> Option<RefuseReason> {
-        if ctx.is_leaving {
-            return Some(RefuseReason::Unknown);
-        }
-        if self.cut_of(ctx, content).is_none() {
-            let wanted = self.neighbourhood.content == Some(*content)
-                || self.searches.iter().any(|(_, search)| search.fetches(content))
-                || self.downloader.get(content).is_some_and(|download| download.wants_peers());
-            return (!wanted).then_some(ctx.catalogue.why_gone(content));
-        }
-        let told = ctx.conns.native(conn).and_then(|c| c.channels.of(content)?.1.our_cut);
-        match (their_cut, told.or_else(|| self.cut_to_tell(ctx, conn, content))) {
-            (Some(theirs), Some(ours)) if theirs.size_bytes() != ours.size_bytes() => {
-                Some(RefuseReason::Unknown)
-            }
-            (Some(theirs), Some(ours)) if theirs != ours => Some(RefuseReason::ChunkSize),
-            _ => None,
-        }
-    }
-
-    /// The cut this peer tells for a content: a complete holder serves any legal one, so it takes over what the other
-    /// side has.
-    fn cut_to_tell(&self, ctx: &Ctx<'_>, conn: ConnId, content: &ContentId) -> Option<Geometry> {
+    ) -> Option<Geometry> {
         let cut = self.cut_of(ctx, content)?;
         // An owner's peers have to agree, so that they can serve each other.
         let complete = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
@@ -379,31 +196,23 @@ impl Engine {
         theirs.filter(|_| complete).or(Some(cut))
     }
 
-    /// A peer does not hold a content after all.
-    fn unlist(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId, reason: RefuseReason) {
-        let Some(connection) = ctx.conns.native(conn) else { return };
-        if connection.channels.of(&content).is_none_or(|(_, channel)| channel.refused) {
-            // Said once is enough.
-            return;
-        }
-        let (from, known) = (connection.peer_ref(), connection.known_peer());
-        // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
-        let holds = known.is_some_and(|peer| self.directory.is_holder(&peer, &content));
-        let seeks = known.is_some_and(|peer| self.is_companion(ctx, &peer, &content)) && !holds;
-        let not_yet = reason == RefuseReason::Unknown && (seeks || !ctx.config.topology.is_mesh());
-        if let Some(peer) = known {
-            self.directory.unlist(&peer, &content);
-        }
-        if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) && !not_yet {
-            ctx.outputs.event(Event::SourceLost { content, from, why: reason.text() });
-        }
-        self.note_changed(ctx, conn, content, reason);
-        self.lose_source(ctx, conn, content);
-        if self.name_to_ask(ctx, &content).is_some()
-            && let Some(download) = self.downloader.get_mut(&content)
-        {
-            // The next review asks who has the name now, whenever the last question was.
-            download.next_query = ctx.now;
-        }
+    pub(in crate::core) fn remote_has(
+        &self,
+        ctx: &Ctx<'_>,
+        conn: ConnId,
+        content: &ContentId,
+        chunk: u32,
+    ) -> bool {
+        let remote = ctx.conns.native(conn).and_then(|c| c.channels.of(content)?.1.remote.as_ref());
+        remote.is_some_and(|remote| remote.get(chunk))
+    }
+
+    /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
+    /// again on the new one.
+    pub(in crate::core) fn is_former_channel(&self, ctx: &Ctx<'_>, conn: ConnId, theirs: u32) -> bool {
+        ctx.conns.native(conn).is_some_and(|connection| {
+            let named = connection.channels.of_theirs(theirs);
+            named.is_some_and(|(number, channel)| connection.channels.is_former(number, channel))
+        })
     }
 }

@@ -1,11 +1,15 @@
 //! Dials: when an endpoint is dialled, and what its answer, or the lack of one, says of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, Output, PeerRef};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
+
+/// Endpoints that are not dialled at once are drawn after this time.
+pub(in crate::core) const DIALS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
@@ -36,7 +40,7 @@ impl Engine {
     }
 
     /// Whether a connection stands to who listens at this endpoint, whoever dialled.
-    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+    pub(in crate::core) fn is_connected(&self, endpoint: &SocketAddr) -> bool {
         self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 
@@ -63,7 +67,7 @@ impl Engine {
 
     /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
     /// may be killed, or be full, before it says a word; so that is told when it happens again.
-    fn note_stranger(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr, said: Vec<u8>) {
+    pub(in crate::core) fn note_stranger(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr, said: Vec<u8>) {
         let named = ctx.config.fixed_peers.contains(&addr)
             || self.neighbourhood.ends().any(|end| end.addr == addr)
             || self.pusher.is_for(&addr);
@@ -82,5 +86,41 @@ impl Engine {
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             ctx.dialer.succeeded(&connection.transport.addr);
         }
+    }
+
+    /// Dials an endpoint, or sees to it that it is dialled once its wait is over.
+    pub(in crate::core) fn dial_or_wait(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+        if let Some(again) = ctx.dialer.again(ctx.now, &addr) {
+            ctx.timers.set_no_later(Timer::Dial, again);
+        }
+        self.dial(ctx, addr).is_some()
+    }
+
+    /// Dials the peers that somebody named.
+    pub(in crate::core) fn dial_fixed_peers(&mut self, ctx: &mut Ctx<'_>) {
+        for addr in ctx.config.fixed_peers.clone() {
+            self.dial_or_wait(ctx, addr);
+        }
+    }
+
+    /// Dials an endpoint that the mirror wants something of, within one bound for all of them: anybody can announce what it
+    /// wants, in the name of any address. Half of that is not for who was heard last but for those that are drawn.
+    pub(in crate::core) fn dial_for_mirror(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+        if ctx.config.fixed_peers.contains(&addr) || ctx.dialer.again(ctx.now, &addr).is_some() {
+            return self.dial_or_wait(ctx, addr);
+        }
+        if !self.mirror_dials.has_above(ctx.now, ctx.config.limits.mirror_dials_at_once / 2) {
+            ctx.timers.set_no_later(Timer::Dial, ctx.now + DIALS_PAUSE);
+            return false;
+        }
+        self.dial_counted(ctx, addr)
+    }
+
+    pub(in crate::core) fn dial_counted(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+        let dialled = self.dial(ctx, addr).is_some();
+        if dialled {
+            self.mirror_dials.take(ctx.now);
+        }
+        dialled
     }
 }

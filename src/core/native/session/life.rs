@@ -273,7 +273,7 @@ impl Engine {
     }
 
     /// When an open connection's silence or stall would next matter.
-    fn next_review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) -> Time {
+    pub(in crate::core) fn next_review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) -> Time {
         let limits = &ctx.config.limits;
         let Some(connection) = ctx.conns.native(conn) else { return Time::ZERO };
         if let Some(peer) = connection.known_peer() {
@@ -285,7 +285,7 @@ impl Engine {
     }
 
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
-    fn close_second(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn close_second(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             self.links.undialled(&connection.transport.addr, conn);
         }
@@ -294,7 +294,13 @@ impl Engine {
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
     /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
-    fn is_surplus(&self, ctx: &Ctx<'_>, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
+    pub(in crate::core) fn is_surplus(
+        &self,
+        ctx: &Ctx<'_>,
+        older: ConnId,
+        newer: ConnId,
+        peer: &PeerId,
+    ) -> bool {
         let dialled = |conn| ctx.conns.native(conn).is_some_and(|connection| connection.transport.dialled);
         let host = |conn| ctx.conns.native(conn).map(|connection| connection.transport.addr.ip());
         if !dialled(newer) && host(newer) != host(older) {
@@ -305,7 +311,7 @@ impl Engine {
     }
 
     /// Takes a connection out of everything it takes part in.
-    fn detach(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn detach(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Closing {
             return;
@@ -348,12 +354,12 @@ impl Engine {
         }
     }
 
-    fn forget(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn forget(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         ctx.timers.clear(Timer::Connection(conn));
         ctx.conns.remove(conn);
     }
 
-    fn hello(&self, ctx: &Ctx<'_>) -> Frame {
+    pub(in crate::core) fn hello(&self, ctx: &Ctx<'_>) -> Frame {
         Frame::Hello(Hello {
             v: PROTOCOL_VERSION,
             peer: ctx.id,
@@ -387,6 +393,36 @@ impl Engine {
                     "{conn} is indexed"
                 );
             }
+        }
+    }
+
+    /// Queues a frame and sees to it that it is sent; who asks faster than it reads is closed.
+    pub(in crate::core) fn say(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        if connection.queued_frames() >= crate::core::native::session::QUEUED_FRAMES_MAX {
+            return self.close_for_fault(ctx, conn, "asks faster than it reads");
+        }
+        connection.push(frame);
+        self.wake(ctx, conn);
+    }
+
+    /// Whether somebody named this peer by its address.
+    pub(in crate::core) fn is_fixed(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
+        let listens = self.directory.get(peer).map(|known| known.addr);
+        let conn = self.links.to_peer(peer).and_then(|conn| ctx.conns.native(conn));
+        let dialled = conn.map(|connection| connection.transport.addr);
+        ctx.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
+    }
+
+    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
+    /// is over, sees to that for itself.
+    pub(in crate::core) fn await_expiry(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
+        if let Some(expiry) = expiry {
+            ctx.timers.set_no_later(Timer::Expiry, expiry);
         }
     }
 }

@@ -4,9 +4,8 @@
 
 mod channel;
 pub(in crate::core) mod channels;
-mod dialling;
+pub(in crate::core) mod dialling;
 mod guests;
-mod have;
 pub(in crate::core) mod life;
 pub(in crate::core) mod links;
 pub(in crate::core) mod shown;

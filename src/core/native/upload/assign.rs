@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Tells each connection what it may be shown by now.
-    fn show_assigned(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(in crate::core) fn show_assigned(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         let Some(assigner) = self.assigners.get_mut(&content) else { return };
         let mut news = assigner.take_news();
         if assigner.is_over() {

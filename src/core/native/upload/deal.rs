@@ -1,9 +1,11 @@
 //! An owner's part in an arrangement of neighbours: each connection is shown what it was dealt, and nothing else.
 
 use crate::core::door::ConnId;
+use crate::core::door::Event;
 use crate::core::native::session::shown::Shown;
 use crate::core::native::upload::dealer::Dealer;
 use crate::core::native::{Ctx, Engine};
+use crate::core::picker;
 use crate::core::picker::WINDOW_USUAL;
 use crate::core::timers::Timer;
 use crate::core::topology::{Place, Topology};
@@ -30,7 +32,8 @@ impl Engine {
         }
         channel.shown = Some(Shown::nothing(chunks));
         // One more than is asked for at once, so that there always is something to ask for.
-        let shown_max = self.window_of(ctx, &geometry).max(WINDOW_USUAL as usize).saturating_add(1);
+        let shown_max =
+            picker::window_of(&ctx.config.limits, &geometry).max(WINDOW_USUAL as usize).saturating_add(1);
         let dealer = self.dealers.entry(content);
         dealer.or_insert_with(|| Dealer::new(chunks, peers, deal_after, shown_max)).arrive(ctx.now, conn);
         self.show_dealt(ctx, content);
@@ -96,5 +99,32 @@ impl Engine {
             shown.add_all();
             self.note_stale_haves(ctx, conn, content);
         }
+    }
+
+    /// Somebody told which chunks it has: so many more than before.
+    pub(in crate::core) fn note_list(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        content: ContentId,
+        new: Vec<u32>,
+    ) {
+        if ctx.config.topology.is_mesh() {
+            return;
+        }
+        let Some(connection) = ctx.conns.native(conn) else { return };
+        let Some((_, channel)) = connection.channels.of(&content) else { return };
+        let Some(remote) = &channel.remote else { return };
+        let (have, of, whole) = (remote.count(), remote.len(), remote.is_full());
+        let from = connection.peer_ref();
+        if let Some(peer) = from.id.filter(|_| whole) {
+            self.neighbourhood.is_done(&from.addr, &peer);
+        }
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        if let Some(dealer) = self.dealers.get_mut(&content) {
+            new.into_iter().for_each(|chunk| dealer.note_has(conn, chunk));
+            self.show_dealt(ctx, content);
+        }
+        ctx.outputs.event(Event::ListReceived { content, new: count, have, of, from });
     }
 }

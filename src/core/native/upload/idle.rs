@@ -19,10 +19,6 @@ const UNDER_WAY_FEW: usize = 2;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// A holder of which so much was asked does not idle any more. Over a slow link it is heard late that one idles, and several times
-/// at once: without this bound, most of what is asked for at all would soon wait at the slowest.
-const ASKED_MAX: usize = 3;
-
 /// What an idle peer remembers.
 #[derive(Debug)]
 pub(in crate::core) struct Idleness {
@@ -74,39 +70,7 @@ impl Engine {
         }
     }
 
-    /// A holder has nothing to send: it is asked for a chunk, beyond the window if need be, or for one that waits elsewhere.
-    pub(in crate::core) fn on_idle(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32) {
-        let Some((_, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
-            return self.close_for_fault(ctx, conn, "offers chunks of nothing");
-        };
-        let content = channel.content;
-        let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
-            return;
-        };
-        let Some(geometry) = download.geometry else { return };
-        if !self.is_idle_source(ctx, &content, conn) {
-            return;
-        }
-        let is_free = ctx.conns.native(conn).is_some_and(|connection| connection.asked < ASKED_MAX);
-        let window = self.window_of(ctx, &geometry);
-        let room = download.window_used() < window.saturating_add(window.div_ceil(2));
-        match self.open_chunks(ctx, &content).and_then(|open| self.pick(ctx, &content, conn, &open)) {
-            Some(chunk) if room && (is_free || self.is_there_alone(&content, chunk)) => {
-                self.request(ctx, content, chunk, conn);
-            }
-            None if is_free => self.move_to(ctx, content, conn),
-            _ => {}
-        }
-    }
-
-    /// Whether a chunk is to be had of one holder only, as far as is known here: waiting for another would be worse.
-    fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
-        let copies =
-            self.downloader.get(content).and_then(|download| download.availability.get(chunk as usize));
-        copies.is_some_and(|copies| *copies <= 1)
-    }
-
-    fn is_idle(&self, ctx: &Ctx<'_>) -> bool {
+    pub(in crate::core) fn is_idle(&self, ctx: &Ctx<'_>) -> bool {
         ctx.config.topology.is_mesh()
             && !ctx.is_leaving
             && ctx.uploads.waiting() == 0
@@ -114,7 +78,12 @@ impl Engine {
     }
 
     /// The channel on which a connection is told of a content of which it lacks something that it is shown.
-    fn channel_of_lacking(&self, ctx: &Ctx<'_>, conn: ConnId, content: &ContentId) -> Option<u32> {
+    pub(in crate::core) fn channel_of_lacking(
+        &self,
+        ctx: &Ctx<'_>,
+        conn: ConnId,
+        content: &ContentId,
+    ) -> Option<u32> {
         let (number, channel) = ctx.conns.native(conn)?.channels.of(content)?;
         let holding = ctx.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;

@@ -1,8 +1,7 @@
 //! Serving: requests in, chunks and pages out.
 
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
-use crate::core::native::download::downloader::Downloader;
-use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing, Phase};
+use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
@@ -14,30 +13,6 @@ use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 const BAD_CLAIMS_MAX: u32 = 8;
 
 impl Engine {
-    /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
-    pub(in crate::core) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        if !connection.outbox_is_empty() || !matches!(connection.phase, Phase::Greeting | Phase::Open) {
-            return;
-        }
-        if connection.pong {
-            connection.pong = false;
-            connection.encode(&Frame::Pong);
-        }
-        if !connection.encode_queue() || connection.phase != Phase::Open {
-            return;
-        }
-        if !connection.page_waits
-            && let Some(request) = connection.catalogue_asks.pop_front()
-            && let Some(page) = self.look_for_page(ctx, conn, request)
-            && let Some(connection) = ctx.conns.native_mut(conn)
-        {
-            connection.encode(&Frame::CataloguePage(page));
-        }
-        self.encode_haves(ctx, conn);
-        self.begin_upload(ctx, conn);
-    }
-
     pub(in crate::core) fn on_sent(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let done = connection.sent(ctx.now, bytes);
@@ -71,7 +46,7 @@ impl Engine {
     }
 
     /// What a connection's outbox told of what is here is out.
-    fn tell_lists(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn tell_lists(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
         for ListOut { content, new, have, of } in lists {
@@ -217,7 +192,7 @@ impl Engine {
     pub(in crate::core) fn grant_uploads(&mut self, ctx: &mut Ctx<'_>) {
         let scarce_first = ctx.config.limits.tactics.scarce_first;
         while let Some(conn) =
-            ctx.uploads.grant(ctx.now, |content| copies(&self.downloader, scarce_first, content))
+            ctx.uploads.grant(ctx.now, |content| self.copies.find(content).filter(|_| scarce_first))
         {
             if ctx.conns.native(conn).is_some() {
                 self.wake(ctx, conn);
@@ -233,7 +208,7 @@ impl Engine {
     }
 
     /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
-    fn reject_request(
+    pub(in crate::core) fn reject_request(
         &mut self,
         ctx: &mut Ctx<'_>,
         conn: ConnId,
@@ -280,9 +255,10 @@ impl Engine {
     }
 
     /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
-    fn begin_upload(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(in crate::core) fn begin_upload(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let scarce_first = ctx.config.limits.tactics.scarce_first;
-        let ask = ctx.uploads.begin(conn, ctx.now, |content| copies(&self.downloader, scarce_first, content));
+        let copies = |content: &ContentId| self.copies.find(content).filter(|_| scarce_first);
+        let ask = ctx.uploads.begin(conn, ctx.now, copies);
         let Some(ask) = ask else { return };
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
@@ -297,10 +273,4 @@ impl Engine {
         );
         self.note_room(ctx, content);
     }
-}
-
-/// How many neighbours have each chunk of a content that is being fetched here, if that is to matter to who is served.
-fn copies<'a>(downloader: &'a Downloader, scarce_first: bool, content: &ContentId) -> Option<&'a [u16]> {
-    let download = downloader.get(content).filter(|_| scarce_first)?;
-    Some(&download.availability)
 }
