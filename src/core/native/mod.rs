@@ -12,6 +12,7 @@ mod claims;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod download;
+mod ledger;
 mod mirror;
 mod naming;
 mod offer;
@@ -39,7 +40,7 @@ pub(in crate::core) use conversation::LEAVING;
 use discovery::announcer::Announcer;
 use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
-use mirror::state::Mirror;
+use ledger::mirror::Mirror;
 use offer::pusher::Pusher;
 use peers::copies::Copies;
 use peers::directory::Directory;
@@ -147,7 +148,10 @@ impl Engine {
             Timer::Answer => self.send_answers(ctx),
             Timer::Search(key) => self.step_search(ctx, key),
             Timer::Mirror => self.review_mirror(ctx),
-            Timer::Download(content) => self.review_download(ctx, content),
+            Timer::Download(content) => {
+                self.review_download(ctx, content);
+                self.fall_back(ctx, content);
+            }
             Timer::Push => self.review_pushes(ctx),
             Timer::MirrorNext => self.fetch_what_was_put_off(ctx),
             Timer::Dial => self.seek_all_sources(ctx),

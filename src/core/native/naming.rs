@@ -25,13 +25,14 @@ impl Engine {
                 Err(_) => return self.close_for_fault(ctx, conn, "named an impossible size"),
             },
         };
+        self.uncount_former(ctx, conn, &content);
         if let Err(fault) = self.note_their_channel(ctx, conn, theirs, content, their_cut) {
             return self.close_for_fault(ctx, conn, fault);
         }
         self.links.named(content, conn);
         let reason = self.why_not(ctx, conn, &content, their_cut);
         let Some(reason) = reason.or_else(|| self.no_channel_left(ctx, conn, &content)) else {
-            self.open_channel(ctx, conn, content);
+            self.name_on(ctx, conn, content);
             self.seat(ctx, conn, content);
             self.note_stale_haves(ctx, conn, content);
             self.on_owner_cut(ctx, conn, content);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::catalogue::Catalogue;
 use crate::core::config::Config;
 use crate::core::connections::Connections;
-use crate::core::door::{ConnId, Event, FailReason, Fault, FaultKind};
+use crate::core::door::{ConnId, Event, FailReason};
 use crate::core::native::download::downloader::Phase;
 use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
@@ -74,17 +74,6 @@ impl Engine {
             RefuseReason::ChunkSize if owner => self.refuse_part(ctx, content),
             _ => {}
         }
-    }
-
-    /// The part that is here is of no use.
-    pub(in crate::core) fn refuse_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
-        let kib = self.neighbourhood.cut.map_or(0, |cut| cut.chunk_bytes() >> 10);
-        let text = format!(
-            "a part of this file is here in chunks of another size than the owner's {kib} KiB; move the .part file away, \
-             or use another folder (-o)"
-        );
-        let fault = Fault { kind: FaultKind::Denied, text };
-        self.fail_download(ctx, content, FailReason::Storage(fault));
     }
 
     /// If a download has not got on for long enough, the owner is asked to show all it has.
@@ -172,5 +161,11 @@ impl Engine {
         if let Some(conn) = owner.filter(|_| self.neighbourhood.content.is_none()) {
             self.look_at_neighbour(ctx, conn);
         }
+    }
+
+    /// Whether what the owner offers is here whole, and published.
+    pub(in crate::core) fn holds_all(&self, catalogue: &Catalogue) -> bool {
+        let published = |content| self.downloader.get(&content).is_none();
+        !self.lacks_chunks(catalogue) && self.neighbourhood.content.is_some_and(published)
     }
 }

@@ -309,6 +309,8 @@ pub(in crate::core) struct Downloader {
     downloads: BTreeMap<ContentId, Download>,
     begun: u64,
     queue: VecDeque<ContentId>,
+    /// The sizes that contents were offered with which were accepted, in bytes.
+    sizes_offered: BTreeMap<ContentId, Vec<u64>>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
     pub(in crate::core) starving: BTreeSet<ContentId>,
     active: usize,
@@ -326,6 +328,7 @@ impl Downloader {
             downloads: BTreeMap::new(),
             begun: 0,
             queue: VecDeque::new(),
+            sizes_offered: BTreeMap::new(),
             starving: BTreeSet::new(),
             active: 0,
             active_max: active_max.max(1),
@@ -333,6 +336,21 @@ impl Downloader {
             pool_bytes_left: pool_bytes,
             buffers: Slab::new(),
         }
+    }
+
+    /// A content was offered to this peer with this size, in bytes, and that was accepted.
+    pub(in crate::core) fn note_offered(&mut self, content: ContentId, size: u64) {
+        self.sizes_offered.entry(content).or_default().push(size);
+    }
+
+    /// Those who offered a content hear how its download ended.
+    pub(in crate::core) fn forget_offered(&mut self, content: &ContentId) {
+        self.sizes_offered.remove(content);
+    }
+
+    /// Another size than this one with which a content was offered and accepted.
+    pub(in crate::core) fn other_size_offered(&self, content: &ContentId, size: u64) -> Option<u64> {
+        self.sizes_offered.get(content)?.iter().copied().find(|offered| *offered != size)
     }
 
     /// A download.

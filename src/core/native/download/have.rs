@@ -10,6 +10,15 @@ use crate::types::id::ContentId;
 const HAVES_AGAIN_MAX: u32 = 4 << 20;
 
 impl Engine {
+    /// Names a content on a connection, tells what is here of it, and asks for what it takes to fetch it.
+    pub(in crate::core) fn name_on(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+        self.uncount_former(ctx, conn, &content);
+        if self.open_channel(ctx, conn, content) {
+            self.note_stale_haves(ctx, conn, content);
+            self.request_manifest(ctx, conn, content);
+        }
+    }
+
     pub(in crate::core) fn on_have_map(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, bits: &[u8]) {
         if self.needs_no_haves(ctx, conn, theirs) {
             return self.note_no_haves(ctx, conn, theirs, |chunks| {
@@ -169,5 +178,16 @@ impl Engine {
         };
         let Some(download) = self.downloader.get(content) else { return false };
         channel.counts_for(download.geometry)
+    }
+
+    /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
+    pub(in crate::core) fn uncount_former(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+        let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
+        if channel.is_some_and(|(_, channel)| channel.withdrawn) {
+            self.count_remote(ctx, conn, content, false);
+            if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(content)) {
+                channel.remote = None;
+            }
+        }
     }
 }

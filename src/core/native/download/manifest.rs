@@ -1,5 +1,6 @@
 //! Manifests: fetched whole from one peer, verified against the id; and given to who asks.
 
+use crate::core::door::FailReason;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Output, StoreJob};
@@ -129,5 +130,18 @@ impl Engine {
                 self.request_manifest_anywhere(ctx, content);
             }
         }
+    }
+
+    /// A manifest is verified. False when it tells another size than an offer that was accepted: what was asked of
+    /// whoever accepted it was another thing.
+    pub(in crate::core) fn is_as_offered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        size: u64,
+    ) -> bool {
+        let Some(claimed) = self.downloader.other_size_offered(&content, size) else { return true };
+        self.fail_download(ctx, content, FailReason::OtherSize { claimed, size });
+        false
     }
 }

@@ -6,6 +6,8 @@ pub(in crate::core) mod fetch;
 pub(in crate::core) mod flights;
 mod have;
 pub(in crate::core) mod manifest;
+mod mirrored;
+mod neighbours;
 pub(in crate::core) mod progress;
 pub(in crate::core) mod relocate;
 mod sated;

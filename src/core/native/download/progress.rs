@@ -1,5 +1,6 @@
 //! A download's way: begun, reviewed, finished, failed.
 
+use crate::core::limits::MIRROR_SOURCE_WAIT;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -104,7 +105,6 @@ impl Engine {
         self.widen(ctx, content);
         self.seek_sources(ctx, content);
         self.review_supply(ctx, content);
-        self.fall_back(ctx, content);
     }
 
     /// Can this download get on with the peers that are connected?
@@ -332,5 +332,22 @@ impl Engine {
                 .holders(content)
                 .filter_map(|peer| self.directory.peer_ref(peer))
                 .all(|peer| struck(&peer))
+    }
+
+    /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
+    /// when nothing of it came and nobody who is connected says that it has it.
+    pub(in crate::core) fn stall_of(&self, ctx: &Ctx<'_>, content: &ContentId) -> Duration {
+        let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
+        let is_source = |conn| {
+            let Some(connection) = ctx.conns.native(conn) else { return false };
+            let Some((_, channel)) = connection.channels.of(content) else { return false };
+            // While it sends something else, it cannot say so.
+            !channel.refused && !channel.withdrawn && (channel.opened || connection.incoming.is_some())
+        };
+        let awaits_first = self.mirror.as_ref().is_some_and(|mirror| mirror.awaits_first(content));
+        match awaits_first && !self.links.on(content).any(is_source) {
+            true => stall.min(MIRROR_SOURCE_WAIT),
+            false => stall,
+        }
     }
 }

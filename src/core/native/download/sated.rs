@@ -31,7 +31,7 @@ impl Engine {
             return;
         }
         // They have to know the cut first.
-        self.open_channel(ctx, conn, *content);
+        self.name_on(ctx, conn, *content);
         let Some(holding) = ctx.catalogue.get(content) else { return };
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((channel, state)) = connection.channels.of_mut(content) else { return };

@@ -190,7 +190,7 @@ impl Engine {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_companion(ctx, &peer, &content) {
-                self.open_channel(ctx, conn, content);
+                self.name_on(ctx, conn, content);
             }
         }
     }
@@ -209,7 +209,7 @@ impl Engine {
             // Who only looks for it, too, and refused it names it as soon as it knows it.
             let named = named || (channel.is_some() && !self.directory.is_holder(peer, &content));
             if !named {
-                self.open_channel(ctx, conn, content);
+                self.name_on(ctx, conn, content);
             }
             return !named;
         }

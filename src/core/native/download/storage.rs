@@ -266,7 +266,7 @@ impl Engine {
     /// Everybody who named the content before its cut was known hears it now.
     pub(in crate::core) fn tell_cut(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
-            self.open_channel(ctx, conn, content);
+            self.name_on(ctx, conn, content);
         }
     }
 

@@ -17,7 +17,7 @@ impl Engine {
         ctx.config.topology.is_mesh()
             && cut.chunks() == 1
             && self.downloader.get(content).is_some_and(|download| download.size_claimed == size)
-            && self.pusher.accepted(content).all(|(_, offer)| offer.size == size)
+            && self.downloader.other_size_offered(content, size).is_none()
     }
 
     /// Asks a holder for the one chunk of a download, which was cut so by it and is asked of nobody.
@@ -124,7 +124,7 @@ impl Engine {
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))
         };
         for conn in self.links.on(&content).filter(|conn| !has_all(conn)).collect::<Vec<_>>() {
-            self.open_channel(ctx, conn, content);
+            self.name_on(ctx, conn, content);
         }
     }
 

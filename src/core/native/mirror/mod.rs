@@ -1,16 +1,14 @@
 //! Mirroring: what others offer and is wanted here is fetched, and what appears later too.
 
-pub(in crate::core) mod state;
-
 use crate::core::native::session::dialling::DIALS_PAUSE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason};
-use crate::core::limits::{MIRROR_SOURCE_WAIT, MIRROR_STALL};
+use crate::core::limits::MIRROR_STALL;
 use crate::core::native::download::downloader::Phase;
-use crate::core::native::mirror::state::{Claimant, Mirror, Refusal};
+use crate::core::native::ledger::mirror::{Claimant, Mirror, Refusal};
 use crate::core::native::{Ctx, Engine};
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
@@ -198,23 +196,6 @@ impl Engine {
         self.begin_download(ctx, content, name, size, MIRROR_STALL);
     }
 
-    /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
-    /// when nothing of it came and nobody who is connected says that it has it.
-    pub(in crate::core) fn stall_of(&self, ctx: &Ctx<'_>, content: &ContentId) -> Duration {
-        let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
-        let is_source = |conn| {
-            let Some(connection) = ctx.conns.native(conn) else { return false };
-            let Some((_, channel)) = connection.channels.of(content) else { return false };
-            // While it sends something else, it cannot say so.
-            !channel.refused && !channel.withdrawn && (channel.opened || connection.incoming.is_some())
-        };
-        let awaits_first = self.mirror.as_ref().is_some_and(|mirror| mirror.awaits_first(content));
-        match awaits_first && !self.links.on(content).any(is_source) {
-            true => stall.min(MIRROR_SOURCE_WAIT),
-            false => stall,
-        }
-    }
-
     /// A content is here wholly that was fetched, with so many bytes, or (`None`) was found here.
     pub(in crate::core) fn mirror_finished(
         &mut self,
@@ -225,15 +206,6 @@ impl Engine {
         if let Some(mirror) = &mut self.mirror {
             mirror.finished(content, fetched);
             self.fetch_what_was_put_off(ctx);
-        }
-    }
-
-    /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.
-    pub(in crate::core) fn mirror_reserves(&mut self, content: &ContentId) -> bool {
-        let geometry = self.downloader.get(content).and_then(|download| download.geometry);
-        match (&mut self.mirror, geometry) {
-            (Some(mirror), Some(geometry)) => mirror.reserve(content, geometry.size_bytes()),
-            _ => true,
         }
     }
 
@@ -279,23 +251,6 @@ impl Engine {
         }
         self.fetch_what_was_put_off(ctx);
         failure.is_some_and(|failure| failure.drops_part)
-    }
-
-    /// The true size of a download is known. False when the mirror fetches it and has no room for that now.
-    pub(in crate::core) fn mirror_has_room(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: &ContentId,
-        size: u64,
-    ) -> bool {
-        let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
-        let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
-        if !has_room && grew {
-            let text =
-                format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
-            ctx.outputs.event(Event::Warning(text));
-        }
-        has_room
     }
 
     /// Walks the catalogue of a peer of which only some is known, connecting to it first if need be.
@@ -384,11 +339,6 @@ impl Engine {
             ctx.timers.set_no_later(Timer::Dial, again.max(ctx.now + DIALS_PAUSE));
         }
         draws
-    }
-
-    /// Whether a content is fetched for the mirror.
-    pub(in crate::core) fn is_for_mirror(&self, content: &ContentId) -> bool {
-        self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
     }
 
     /// Whether the mirror wants some of this that is not here.

@@ -58,6 +58,7 @@ impl Engine {
         self.say(ctx, conn, Frame::OfferAnswer(OfferAnswer { offer: theirs, answer: Answer::Accepted }));
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.as_str().into(), size });
         self.forget_whole(ctx, content);
+        self.downloader.note_offered(content, size);
         self.begin_download(ctx, content, &name, size, stall);
         self.believe_sender(ctx, conn, content, &name, size);
     }
@@ -83,29 +84,12 @@ impl Engine {
         let known = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         let Some(peer) = known else {
             // Nothing is known of who it is, but it can be asked.
-            return self.open_channel(ctx, conn, content);
+            return self.name_on(ctx, conn, content);
         };
         let of = Geometry::native(size).map_or(0, |geometry| geometry.chunks());
         let entry = Entry { id: content, name: name.to_owned(), size, have: of, of };
         let generation = self.directory.get(&peer).map_or(0, |known| known.generation());
         self.on_catalogue(ctx, &peer, generation, None, vec![entry], 0);
-    }
-
-    /// A manifest is verified. False when it tells another size than an offer that was accepted: what was asked of
-    /// whoever accepted it was another thing.
-    pub(in crate::core) fn is_as_offered(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        size: u64,
-    ) -> bool {
-        let Some(claimed) =
-            self.pusher.accepted(&content).map(|(_, o)| o.size).find(|claimed| *claimed != size)
-        else {
-            return true;
-        };
-        self.fail_download(ctx, content, FailReason::OtherSize { claimed, size });
-        false
     }
 
     /// What was accepted can be fetched: others who fetch it too are looked for at once.
@@ -124,6 +108,7 @@ impl Engine {
         outcome: Delivery,
     ) {
         self.pusher.end_swarm(&content);
+        self.downloader.forget_offered(&content);
         let offers: Vec<u32> = self.pusher.accepted(&content).map(|(offer, _)| offer).collect();
         for offer in offers {
             match self.pusher.drop_offered(offer) {

@@ -16,25 +16,32 @@ use crate::wire::message::{Frame, RefuseReason};
 const CHANNELS_LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Names a content to the other side, if that was not done yet, or tells its cut once that is known.
-    pub(in crate::core) fn open_channel(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    /// Names a content to the other side, if that was not done yet, or tells its cut once that is known. False when there was
+    /// nothing to say.
+    pub(in crate::core) fn open_channel(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        content: ContentId,
+    ) -> bool {
         let cut = self.cut_to_tell(ctx, conn, &content);
         let channels_max = ctx.config.limits.channels_max;
-        self.uncount_former(ctx, conn, &content);
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let Some(connection) = ctx.conns.native_mut(conn) else { return false };
         if connection.phase != Phase::Open {
-            return;
+            return false;
         }
         let number = match connection.channels.of(&content) {
             Some((_, channel)) if channel.withdrawn || channel.refused => {
                 if connection.channels.numbers() >= channels_max {
-                    return;
+                    return false;
                 }
                 connection.channels.add(content)
             }
-            Some((_, channel)) if channel.opened && (channel.our_cut.is_some() || cut.is_none()) => return,
+            Some((_, channel)) if channel.opened && (channel.our_cut.is_some() || cut.is_none()) => {
+                return false;
+            }
             Some((number, _)) => number,
-            None if connection.channels.numbers() >= channels_max => return,
+            None if connection.channels.numbers() >= channels_max => return false,
             None => connection.channels.add(content),
         };
         if let Some(channel) = connection.channels.get_mut(number) {
@@ -45,8 +52,7 @@ impl Engine {
         self.links.named(content, conn);
         let (size, chunk_bytes) = cut.map_or((0, 0), |cut| (cut.size_bytes(), cut.chunk_bytes()));
         self.say(ctx, conn, Frame::Open { channel: number, content, size, chunk_bytes });
-        self.note_stale_haves(ctx, conn, content);
-        self.request_manifest(ctx, conn, content);
+        true
     }
 
     /// A content was refused when it was named. Of a few it is remembered that they were named, for this peer may want them
@@ -126,7 +132,6 @@ impl Engine {
     ) -> Result<(), &'static str> {
         let channels_max = ctx.config.limits.channels_max;
         let is_whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
-        self.uncount_former(ctx, conn, &content);
         let Some(connection) = ctx.conns.native_mut(conn) else { return Ok(()) };
         if let Some((number, channel)) = connection.channels.of_theirs(theirs) {
             let again = channel.content == content && channel.their_cut.is_none() && their_cut.is_some();
@@ -167,17 +172,6 @@ impl Engine {
             channel.refused = false;
         }
         Ok(())
-    }
-
-    /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
-    pub(in crate::core) fn uncount_former(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
-        let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
-        if channel.is_some_and(|(_, channel)| channel.withdrawn) {
-            self.count_remote(ctx, conn, content, false);
-            if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(content)) {
-                channel.remote = None;
-            }
-        }
     }
 
     /// The cut this peer tells for a content: a complete holder serves any legal one, so it takes over what the other

@@ -127,7 +127,7 @@ impl Engine {
         self.meet_for_mirror(ctx, peer);
         for content in self.downloader.wanting() {
             if self.is_companion(ctx, peer, &content) {
-                self.open_channel(ctx, conn, content);
+                self.name_on(ctx, conn, content);
             }
         }
     }

@@ -20,20 +20,6 @@ use std::net::SocketAddr;
 pub(in crate::core) const NEIGHBOUR_WALK: u32 = u32::MAX - 1;
 
 impl Engine {
-    /// Sees to it that this peer is connected to who was named, as far as it needs them.
-    pub(in crate::core) fn seek_neighbours(&mut self, ctx: &mut Ctx<'_>) {
-        let ends = self.neighbourhood.ends().filter(|end| self.needs(ctx, end.addr));
-        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|end| (end.addr, end.peer)).collect();
-        for (addr, peer) in ends {
-            match peer.and_then(|peer| self.links.to_peer(&peer)) {
-                Some(conn) => self.name_content(ctx, conn),
-                None => {
-                    self.dial_or_wait(ctx, addr);
-                }
-            }
-        }
-    }
-
     /// Whether this peer wants to be connected to who was named at an endpoint: to everybody while it lacks chunks, and
     /// after that to the owner, which wants to know, until either leaves.
     pub(in crate::core) fn needs(&self, ctx: &Ctx<'_>, addr: SocketAddr) -> bool {
@@ -63,16 +49,6 @@ impl Engine {
         }
         for addr in back {
             ctx.outputs.event(Event::NeighbourBack { addr });
-        }
-    }
-
-    /// A connection to one of those that were named is open.
-    pub(in crate::core) fn greet_neighbour(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let Part { owner, upstream } = self.part_at(ctx, conn);
-        if owner && self.neighbourhood.content.is_none() {
-            self.look_at_neighbour(ctx, conn);
-        } else if owner || upstream {
-            self.name_content(ctx, conn);
         }
     }
 
@@ -162,25 +138,10 @@ impl Engine {
         }
     }
 
-    /// Whether what the owner offers is here whole, and published.
-    pub(in crate::core) fn holds_all(&self, catalogue: &Catalogue) -> bool {
-        let published = |content| self.downloader.get(&content).is_none();
-        !self.lacks_chunks(catalogue) && self.neighbourhood.content.is_some_and(published)
-    }
-
     /// Whether some of what the owner offers is not here, or it is not known what that is.
     pub(in crate::core) fn lacks_chunks(&self, catalogue: &Catalogue) -> bool {
         let whole = |content| catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         !self.neighbourhood.content.is_some_and(whole)
-    }
-
-    /// Names the content on a connection where it never was. Who refused it names it once it has it.
-    pub(in crate::core) fn name_content(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let Some(content) = self.neighbourhood.content else { return };
-        let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
-        if channel.is_none_or(|(_, channel)| !channel.opened) {
-            self.open_channel(ctx, conn, content);
-        }
     }
 
     pub(in crate::core) fn look_at_neighbour(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
