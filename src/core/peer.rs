@@ -24,6 +24,7 @@ use crate::core::native::discovery::searches::Purpose;
 use crate::core::native::{self, Session};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
+use crate::core::room;
 use crate::core::sniffing;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
@@ -396,7 +397,7 @@ impl Peer {
 
     /// Whether there is a place for one more connection with this address.
     fn make_room(&mut self, now: Time, ip: IpAddr) -> bool {
-        self.native(now, |native, ctx| native.make_room(ctx, ip))
+        self.native(now, |_, ctx| room::make(ctx, ip))
     }
 
     /// A connection is closed to make room for another.

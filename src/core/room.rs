@@ -26,13 +26,8 @@ type Ctx<'p> = Context<'p, &'p mut Connections>;
 
 /// Whether there is a place for one more connection with this address. When places are short, the connection that was
 /// of no use for longest gives its place to an address that has few, and to another only if it is of the same address.
-/// When all are of use, an address that has none gets a place of the one that has most. `native_until` tells until when a native
-/// connection is, or was, of use; `None`: it stays, or closes anyway.
-pub(in crate::core) fn make(
-    ctx: &mut Ctx<'_>,
-    native_until: impl Fn(&Ctx<'_>, ConnId) -> Option<Time>,
-    ip: IpAddr,
-) -> bool {
+/// When all are of use, an address that has none gets a place of the one that has most.
+pub(in crate::core) fn make(ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
     let limits = &ctx.config.limits;
     let of_this_host = ctx.is_own(ip);
     let held = ctx.conns.places.of(ip);
@@ -45,7 +40,7 @@ pub(in crate::core) fn make(
         return false;
     }
     let of = (!of_this_host && held >= PLACES_FEW).then_some(ip);
-    let unused = least_used(ctx, native_until, of);
+    let unused = least_used(ctx, of);
     let conn = unused.or_else(|| if held == 0 { one_of_a_crowd(ctx) } else { None });
     if let Some(conn) = conn {
         ctx.counters.add("connections that gave way to others");
@@ -56,15 +51,11 @@ pub(in crate::core) fn make(
 }
 
 /// The connection that was of no use for longest, of all or of one address.
-fn least_used(
-    ctx: &mut Ctx<'_>,
-    native_until: impl Fn(&Ctx<'_>, ConnId) -> Option<Time>,
-    of: Option<IpAddr>,
-) -> Option<ConnId> {
+fn least_used(ctx: &mut Ctx<'_>, of: Option<IpAddr>) -> Option<ConnId> {
     let mut least: Option<(Time, ConnId)> = None;
     for _ in 0..LOOKS_MAX {
         let Some((conn, known)) = ctx.conns.places.oldest(of) else { break };
-        let until = of_use_until(ctx, &native_until, conn).filter(|until| *until <= ctx.now);
+        let until = of_use_until(ctx, conn).filter(|until| *until <= ctx.now);
         if let Some(until) = until {
             least = Some(least.map_or((until, conn), |least| least.min((until, conn))));
         }
@@ -84,14 +75,13 @@ fn one_of_a_crowd(ctx: &Ctx<'_>) -> Option<ConnId> {
 }
 
 /// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
-fn of_use_until(
-    ctx: &Ctx<'_>,
-    native_until: impl Fn(&Ctx<'_>, ConnId) -> Option<Time>,
-    conn: ConnId,
-) -> Option<Time> {
+fn of_use_until(ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
     match ctx.conns.get(conn)? {
         Protocol::Sniffing(sniffing) => (!sniffing.closing).then_some(sniffing.since + GRACE),
-        Protocol::Native(_) => native_until(ctx, conn),
+        Protocol::Native(session) => {
+            let is_served = ctx.uploads.serves(conn);
+            session.of_use_until(ctx.now, &ctx.config.topology, ctx.catalogue, is_served)
+        }
         Protocol::Http(reader) => Some(while_busy(reader.is_busy(), reader.moved)),
         Protocol::Classic(conversation) => {
             conversation.moved().map(|moved| while_busy(conversation.is_serving(), moved))

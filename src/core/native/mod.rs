@@ -23,15 +23,13 @@ mod topology;
 pub(in crate::core) mod upload;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use crate::core::config::Config;
 use crate::core::connections::Connections;
 use crate::core::context::Context;
-use crate::core::door::{ConnId, Event, FailReason};
+use crate::core::door::{Event, FailReason};
 use crate::core::rates::Allowance;
 use crate::core::rng::Rng;
-use crate::core::room::{self, KEPT};
 use crate::core::status::Status;
 use crate::core::timers::{Timer, Timers};
 use crate::types::id::ContentId;
@@ -44,16 +42,12 @@ use ledger::mirror::Mirror;
 use offer::pusher::Pusher;
 use peers::copies::Copies;
 use peers::directory::Directory;
-use session::Phase as SessionPhase;
 pub(in crate::core) use session::Session;
 use session::links::Links;
 use topology::neighbourhood::Neighbourhood;
 use upload::assigner::Assigner;
 use upload::dealer::Dealer;
 use upload::idle::Idleness;
-
-/// Channels of one connection that are looked at for a download that goes on.
-const CHANNELS_LOOKED_AT: usize = 64;
 
 /// What the engine is lent for one call.
 pub(in crate::core) type Ctx<'p> = Context<'p, &'p mut Connections>;
@@ -192,11 +186,6 @@ impl Engine {
         }
     }
 
-    /// Whether there is a place for one more connection with this address; see [`room::make`].
-    pub(in crate::core) fn make_room(&self, ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
-        room::make(ctx, |ctx, conn| self.of_use_until(ctx, conn), ip)
-    }
-
     /// What is known of peers and what they offer, for people.
     pub(in crate::core) fn status(&self, now: Time) -> Status {
         Status {
@@ -216,38 +205,5 @@ impl Engine {
         self.assigners.values().for_each(Assigner::check);
         self.check_links(conns);
         self.check_flights(conns);
-    }
-
-    /// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
-    pub(in crate::core) fn of_use_until(&self, ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
-        let session = ctx.conns.native(conn)?;
-        match session.phase {
-            SessionPhase::Dialling | SessionPhase::Closing => None,
-            SessionPhase::Greeting => (!session.transport.dialled).then_some(session.since + room::GRACE),
-            // Whom an arrangement of neighbours names is part of it.
-            SessionPhase::Open if session.transport.dialled && !ctx.config.topology.is_mesh() => None,
-            SessionPhase::Open if self.is_used(ctx.now, session, conn) => None,
-            SessionPhase::Open => {
-                let is_served = session.outgoing.is_some() || ctx.uploads.serves(conn);
-                Some(room::while_busy(is_served, session.payload.unwrap_or(session.since)))
-            }
-        }
-    }
-
-    /// Whether this peer takes chunks on an open connection, or will soon, or offers are open on it.
-    pub(in crate::core) fn is_used(&self, now: Time, session: &Session, conn: ConnId) -> bool {
-        let takes = session.asked > 0 || session.incoming.is_some();
-        let offers = self.pusher.count_on(conn) > 0 || self.pusher.offered_on(conn).next().is_some();
-        if takes || offers || (session.transport.dialled && !session.walks.is_empty()) {
-            return true;
-        }
-        // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.
-        let lately = |at: Time| now.since(at) < KEPT;
-        (session.transport.dialled || session.payload.is_some_and(lately))
-            && session.channels.iter().take(CHANNELS_LOOKED_AT).any(|channel| {
-                !channel.refused
-                    && channel.theirs.is_some()
-                    && self.downloader.get(&channel.content).is_some_and(|download| download.wants_peers())
-            })
     }
 }

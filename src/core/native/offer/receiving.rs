@@ -34,6 +34,7 @@ impl Engine {
         let offered =
             Offered { conn: Some(conn), theirs, content, name: name.clone(), size, accepted: false };
         let offer = self.pusher.keep(offered);
+        self.count_offers(ctx, conn);
         ctx.outputs.event(Event::Push(PushEvent::Came { offer, from, content, name, size }));
     }
 
@@ -51,6 +52,7 @@ impl Engine {
         let (Some(conn), theirs) = (offered.conn, offered.theirs) else { return };
         if let Decision::Decline(answer) = decision {
             self.pusher.drop_offered(offer);
+            self.count_offers(ctx, conn);
             return self.decline(ctx, conn, theirs, answer);
         }
         offered.accepted = true;
@@ -113,6 +115,7 @@ impl Engine {
         for offer in offers {
             match self.pusher.drop_offered(offer) {
                 Some(Offered { conn: Some(conn), theirs, .. }) => {
+                    self.count_offers(ctx, conn);
                     self.say(ctx, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
                 }
                 Some(_) if outcome == Delivery::Verified => {

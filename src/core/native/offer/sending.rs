@@ -172,6 +172,7 @@ impl Engine {
         let offer = Offer { offer: number, id: push.content, name: push.name.clone(), size: push.size };
         ctx.outputs.event(Event::Push(PushEvent::Offered { ticket, to }));
         self.say(ctx, conn, Frame::Offer(offer));
+        self.count_offers(ctx, conn);
     }
 
     pub(in crate::core) fn on_offer_answer(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, said: OfferAnswer) {
@@ -223,8 +224,19 @@ impl Engine {
 
     pub(in crate::core) fn end_push(&mut self, ctx: &mut Ctx<'_>, ticket: u32, end: PushEnd) {
         let Some(push) = self.pusher.remove(ticket) else { return };
+        if let Some(conn) = push.stage.conn() {
+            self.count_offers(ctx, conn);
+        }
         ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: push.peer, end }));
         // Another may have waited for its place.
         self.note_recipient(ctx);
+    }
+
+    /// An offer was made or ended on a connection.
+    pub(in crate::core) fn count_offers(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+        if let Some(connection) = ctx.conns.native_mut(conn) {
+            connection.offers =
+                self.pusher.count_on(conn).saturating_add(self.pusher.offered_on(conn).count());
+        }
     }
 }

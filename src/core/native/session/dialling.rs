@@ -1,5 +1,6 @@
 //! Dials: when an endpoint is dialled, and what its answer, or the lack of one, says of it.
 
+use crate::core::room;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Engine {
             || ctx.is_leaving
             || self.links.to_endpoint(&to).is_some()
             || !ctx.dialer.may_dial(ctx.now, &to)
-            || !self.make_room(ctx, to.ip())
+            || !room::make(ctx, to.ip())
         {
             return None;
         }

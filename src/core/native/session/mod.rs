@@ -16,11 +16,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::core::catalogue::Catalogue;
 use crate::core::connection::Transport;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::native::session::channels::Channels;
 use crate::core::rates::Allowance;
+use crate::core::room;
+use crate::core::topology::Topology;
 use crate::core::uploader::is_progress;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
@@ -46,6 +49,9 @@ const OUTBOX_GOAL_BYTES: usize = 32 << 10;
 
 /// So many of the first bytes that came on a connection that was dialled are kept, to tell who answers there.
 const FIRST_WORDS_BYTES: usize = 64;
+
+/// Channels of one connection that are looked at for a download that goes on.
+const CHANNELS_LOOKED_AT: usize = 64;
 
 /// An outbox keeps so many bytes of memory while it is empty.
 const OUTBOX_KEPT_BYTES: usize = 1 << 10;
@@ -136,6 +142,8 @@ pub(in crate::core) struct Session {
     pub(in crate::core) haves_again: u32,
     /// So often the other side said that a chunk from here was bad.
     pub(in crate::core) bad_claims: u32,
+    /// Files that are offered on it, in either direction, and whose outcome is not known.
+    pub(in crate::core) offers: usize,
     /// Requests of ours that are out, over all contents.
     pub(in crate::core) asked: usize,
     /// When a byte last came.
@@ -222,6 +230,7 @@ impl Session {
             pace: None,
             turn: None,
             asked: 0,
+            offers: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
             recalls: Allowance::new(limits.recalls_at_once_max, limits.recalls_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
@@ -235,6 +244,43 @@ impl Session {
             outbox_sent: 0,
             promise_at: 0,
         }
+    }
+
+    /// Until when it is, or was, of use; `None`: it stays, or closes anyway. `is_served`: a chunk is on its way, or its turn has come.
+    pub(in crate::core) fn of_use_until(
+        &self,
+        now: Time,
+        topology: &Topology,
+        catalogue: &Catalogue,
+        is_served: bool,
+    ) -> Option<Time> {
+        match self.phase {
+            Phase::Dialling | Phase::Closing => None,
+            Phase::Greeting => (!self.transport.dialled).then_some(self.since + room::GRACE),
+            // Whom an arrangement of neighbours names is part of it.
+            Phase::Open if self.transport.dialled && !topology.is_mesh() => None,
+            Phase::Open if self.is_used(now, catalogue) => None,
+            Phase::Open => {
+                let is_served = self.outgoing.is_some() || is_served;
+                Some(room::while_busy(is_served, self.payload.unwrap_or(self.since)))
+            }
+        }
+    }
+
+    /// Whether this peer takes chunks on it, or will soon, or offers are open on it.
+    fn is_used(&self, now: Time, catalogue: &Catalogue) -> bool {
+        let takes = self.asked > 0 || self.incoming.is_some();
+        if takes || self.offers > 0 || (self.transport.dialled && !self.walks.is_empty()) {
+            return true;
+        }
+        // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.
+        let lately = |at: Time| now.since(at) < room::KEPT;
+        (self.transport.dialled || self.payload.is_some_and(lately))
+            && self.channels.iter().take(CHANNELS_LOOKED_AT).any(|channel| {
+                let stands = channel.opened && !channel.refused && !channel.withdrawn;
+                let is_whole = catalogue.get(&channel.content).is_some_and(|holding| holding.is_complete());
+                stands && channel.theirs.is_some() && !is_whole
+            })
     }
 
     /// Keeps the first bytes that came, as long as they are not known to be a peer's.
