@@ -128,7 +128,10 @@ impl Peer {
                     self.counters.add(why.counter());
                     self.end_gone_sniffing(now, conn);
                 }
-                Some(Kind::Native) => self.native(now, |native, ctx| native.on_broken(ctx, conn, why)),
+                Some(Kind::Native) => {
+                    self.counters.add(why.counter());
+                    self.native(now, |native, ctx| native.on_gone(ctx, conn));
+                }
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.broken(ctx, conn, why)),
                 Some(Kind::Transfer) => {
@@ -138,7 +141,7 @@ impl Peer {
             },
             Input::Closed { conn } => match self.note_gone(conn) {
                 Some(Kind::Sniffing) => self.end_gone_sniffing(now, conn),
-                Some(Kind::Native) => self.native(now, |native, ctx| native.on_closed(ctx, conn)),
+                Some(Kind::Native) => self.native(now, |native, ctx| native.on_gone(ctx, conn)),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.closed(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::closed),
@@ -390,6 +393,7 @@ impl Peer {
     ) -> T {
         let (mut ctx, engines, ()) = self.lend(now, |connections| (connections, ()));
         let value = act(&mut engines.native, &mut ctx);
+        engines.native.drain(&mut ctx);
         let after = ctx.after;
         self.after(now, after);
         value

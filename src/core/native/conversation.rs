@@ -1,9 +1,13 @@
 //! Bytes of a connection to messages, and each message to the flow that it concerns.
 
 use crate::core::door::{ConnId, Event, Expect};
+use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
+use crate::core::native::topology::roles::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
 use crate::wire::frame::{Decoded, FrameError};
+use crate::wire::message::CataloguePage;
+use crate::wire::message::CatalogueRequest;
 use crate::wire::message::Frame;
 
 /// The reason in the last frame of a peer that leaves the LAN.
@@ -36,6 +40,7 @@ impl Engine {
                         None if taken == 0 => break,
                         None => {}
                     }
+                    self.drain(ctx);
                 }
                 Err(error) => {
                     self.on_garbage(ctx, conn, &error);
@@ -178,6 +183,36 @@ impl Engine {
             self.dial_fixed_peers(ctx);
         }
         self.walk_all_for_mirror(ctx);
+    }
+
+    pub(in crate::core) fn on_catalogue_page(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        conn: ConnId,
+        page: CataloguePage,
+    ) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
+            return self.close_for_fault(ctx, conn, "sent a catalogue page nobody asked for");
+        };
+        if key == NEIGHBOUR_WALK {
+            return self.on_neighbour_page(ctx, conn, page);
+        }
+        let peer = identity.peer;
+        let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
+        // The last page, or one that pretends that more follows nothing, ends the walk.
+        let next = last.filter(|_| page.more);
+        let (generation, entries) = (page.generation, page.entries.len());
+        self.on_catalogue(ctx, &peer, generation, None, page.entries, 0);
+        if key == MIRROR_KEY {
+            return self.on_mirror_page(ctx, conn, &peer, generation, entries, next);
+        }
+        let Some(search) = self.searches.get_mut(key) else { return };
+        if search.walked(ctx.now, conn, entries, next.is_some(), &ctx.config.limits) {
+            let wanted = search.wanted.clone();
+            return self.request_page(ctx, conn, key, CatalogueRequest { wanted, after: next });
+        }
+        self.step_search(ctx, key);
     }
 }
 

@@ -7,11 +7,14 @@
 //! `download`, `upload` (with super-seeding), `offer` (files sent to somebody), `mirror`, and `neighbours` (an arrangement in which each peer
 //! has its place).
 
+mod announcer;
 mod arrangement;
 mod claims;
 pub(in crate::core) mod conversation;
 pub(in crate::core) mod discovery;
 pub(in crate::core) mod download;
+mod drain;
+pub(in crate::core) mod effects;
 mod ledger;
 mod mirror;
 mod naming;
@@ -34,10 +37,11 @@ use crate::core::status::Status;
 use crate::core::timers::{Timer, Timers};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
+use announcer::state::Announcer;
 pub(in crate::core) use conversation::LEAVING;
-use discovery::announcer::Announcer;
 use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
+use effects::Effects;
 use ledger::mirror::Mirror;
 use offer::pusher::Pusher;
 use peers::copies::Copies;
@@ -55,6 +59,7 @@ pub(in crate::core) type Ctx<'p> = Context<'p, &'p mut Connections>;
 /// See the file's head.
 #[derive(Debug)]
 pub(in crate::core) struct Engine {
+    effects: Effects,
     links: Links,
     /// When all connections were last looked at for one that gives its channels to others, in vain.
     channels_looked_at: Time,
@@ -94,6 +99,7 @@ impl Engine {
             timers.set(Timer::Dial, now);
         }
         Engine {
+            effects: Effects::default(),
             links: Links::default(),
             channels_looked_at: Time::ZERO,
             announcer,
@@ -143,8 +149,10 @@ impl Engine {
             Timer::Search(key) => self.step_search(ctx, key),
             Timer::Mirror => self.review_mirror(ctx),
             Timer::Download(content) => {
-                self.review_download(ctx, content);
-                self.fall_back(ctx, content);
+                if self.review_download(ctx, content) {
+                    self.review_supply(ctx, content);
+                    self.fall_back(ctx, content);
+                }
             }
             Timer::Push => self.review_pushes(ctx),
             Timer::MirrorNext => self.fetch_what_was_put_off(ctx),

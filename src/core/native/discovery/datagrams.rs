@@ -1,5 +1,6 @@
 //! Datagrams in and out: announcements, queries and their answers.
 
+use crate::core::native::effects::Effect;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::core::door::{DatagramTo, Event, IfaceId, Output};
 use crate::core::looks::Asker;
 use crate::core::native::discovery::look::is_found_at_once;
-use crate::core::native::peers::directory::{By, Heard, Taken};
+use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::{Ctx, Engine};
 use crate::core::rates::Standing;
 use crate::core::timers::Timer;
@@ -86,7 +87,7 @@ impl Engine {
             by: if answers_this { By::Answer } else { By::Announcement },
         };
         if !self.is_believed(ctx, &heard) {
-            return self.test_where_known(ctx, &heard, &entries);
+            return self.effects.push(Effect::HeardElsewhere { heard, entries });
         }
         if self.hear(ctx, heard) {
             self.believe_guest(ctx, &peer);
@@ -168,36 +169,6 @@ impl Engine {
         believed
     }
 
-    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
-    pub(in crate::core) fn hear(&mut self, ctx: &mut Ctx<'_>, heard: Heard) -> bool {
-        if heard.peer == ctx.id {
-            ctx.counters.add("own datagrams heard");
-            return false;
-        }
-        let peer = heard.peer;
-        match self.directory.heard(ctx.now, heard, ctx.rng) {
-            Ok(Taken { new, gone }) => {
-                for gone in gone {
-                    ctx.counters.add("peers that gave way to another");
-                    ctx.outputs.event(Event::PeerLost(gone));
-                }
-                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
-                    // Who was there before may have failed for long; this one has just begun.
-                    ctx.dialer.newcomer(&peer_ref.addr);
-                    ctx.outputs.event(Event::PeerFound(peer_ref));
-                }
-                self.await_expiry(ctx, &peer);
-                self.note_heard(&peer);
-                self.note_recipient(ctx);
-                true
-            }
-            Err(why) => {
-                ctx.counters.add(why);
-                false
-            }
-        }
-    }
-
     /// A known peer told some of its catalogue.
     pub(in crate::core) fn on_catalogue(
         &mut self,
@@ -212,11 +183,12 @@ impl Engine {
         let counting = entries.iter().filter(|entry| self.directory.counts(entry));
         let listed: Vec<(ContentId, bool)> =
             counting.map(|entry| (entry.id, entry.have >= entry.of)).collect();
-        let offered = if self.mirror.is_some() { entries.clone() } else { Vec::new() };
+        if self.mirror.is_some() {
+            self.effects.push(Effect::Listed { peer: *peer, entries: entries.clone() });
+        }
         let matching = self.matching_at_once(peer, &entries);
         self.directory.list(peer, generation, catalogue, entries);
         self.begin_matching(ctx, matching);
-        self.mirror_matches(ctx, peer, &offered);
         self.walk_catalogue(ctx, peer);
         for (content, whole) in listed {
             if whole {
@@ -258,15 +230,6 @@ impl Engine {
         }
     }
 
-    /// What is offered changed; tell the others soon.
-    pub(in crate::core) fn announce_soon(&mut self, ctx: &mut Ctx<'_>) {
-        if !ctx.config.discovers {
-            return;
-        }
-        self.announcer.rhythm.changed(ctx.now, ctx.rng);
-        ctx.timers.set(Timer::Announce, self.announcer.rhythm.next());
-    }
-
     /// Sends the answers that are due.
     pub(in crate::core) fn send_answers(&mut self, ctx: &mut Ctx<'_>) {
         while let Some(answer) = self.announcer.due_answer(ctx.now) {
@@ -301,24 +264,6 @@ impl Engine {
         Some(if ctx.looks.is_idle() { slice } else { first })
     }
 
-    /// Asks everybody, and the peers that somebody named, for something.
-    pub(in crate::core) fn query(&mut self, ctx: &mut Ctx<'_>, wanted: Wanted) {
-        let query = Query {
-            peer: ctx.id,
-            user: ctx.config.user.clone(),
-            port: ctx.config.tcp_port,
-            nonce: ctx.rng.next_u64(),
-            wanted,
-        };
-        match datagram::encode_query(&query) {
-            Some(bytes) => {
-                self.announcer.ask(ctx.now, query.nonce);
-                self.send_to_all(ctx, bytes);
-            }
-            None => ctx.counters.add("queries too long for a datagram"),
-        }
-    }
-
     /// A newcomer does not wait for the minute: it asks who is there, unless a search of its own asked already. Who has found
     /// what it looks for and asks for everything would be taken for one who looks for it no more.
     pub(in crate::core) fn acquaint(&mut self, ctx: &mut Ctx<'_>) {
@@ -342,44 +287,6 @@ impl Engine {
         if let Some(expiry) = self.directory.expiry() {
             // All are looked at each time; thousands that asked at about the same time are looked at together.
             ctx.timers.set(Timer::Expiry, expiry.max(ctx.now + EXPIRY_GAP));
-        }
-    }
-
-    pub(in crate::core) fn announcement(
-        &self,
-        ctx: &Ctx<'_>,
-        entries: Vec<Entry>,
-        answers: Option<u64>,
-    ) -> Announcement {
-        Announcement {
-            peer: ctx.id,
-            user: ctx.config.user.clone(),
-            port: ctx.config.tcp_port,
-            interval_ms: u64::try_from(ctx.config.announce_interval.as_millis()).unwrap_or(u64::MAX),
-            known_peers: u32::try_from(self.directory.len()).unwrap_or(u32::MAX),
-            generation: ctx.catalogue.generation(),
-            catalogue: u32::try_from(ctx.catalogue.len()).unwrap_or(u32::MAX),
-            entries,
-            answers,
-        }
-    }
-
-    /// The next `count` entries behind the announcer's cursor, from the start again after the last one.
-    pub(in crate::core) fn entries_from_cursor(&self, ctx: &Ctx<'_>, count: usize) -> Vec<Entry> {
-        let behind = ctx.catalogue.entries_after(self.announcer.cursor.clone());
-        behind.chain(ctx.catalogue.entries_after(None)).take(count).collect()
-    }
-
-    pub(in crate::core) fn send_to_all(&mut self, ctx: &mut Ctx<'_>, bytes: Vec<u8>) {
-        if !ctx.config.discovers {
-            return;
-        }
-        for addr in ctx.config.fixed_peers.clone() {
-            let to = DatagramTo::One { iface: None, addr };
-            ctx.outputs.push(Output::Datagram { to, bytes: bytes.clone() });
-        }
-        if ctx.config.broadcast {
-            ctx.outputs.push(Output::Datagram { to: DatagramTo::Everybody, bytes });
         }
     }
 }

@@ -7,13 +7,11 @@ use std::time::Duration;
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::native::download::downloader::Wish;
-use crate::core::native::mirror::MIRROR_KEY;
-use crate::core::native::topology::roles::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::name::destination;
-use crate::wire::message::{CataloguePage, CatalogueRequest, Entry, Frame, Wanted};
+use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// So many names that look alike are told when a name was not found.
 const SIMILAR_NAMES: usize = 5;
@@ -165,7 +163,6 @@ impl Engine {
 
     /// Asks a peer for the pages of its catalogue that a search needs, connecting to it first if need be.
     pub(in crate::core) fn walk_catalogue(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
-        self.walk_for_mirror(ctx, peer);
         let Some(addr) = self.directory.get(peer).map(|known| known.addr) else { return };
         let conn = self.links.to_peer(peer);
         let fixed = self.is_fixed(ctx, peer);
@@ -187,36 +184,6 @@ impl Engine {
         for (key, wanted) in asks {
             self.request_page(ctx, conn, key, CatalogueRequest { wanted, after: None });
         }
-    }
-
-    pub(in crate::core) fn on_catalogue_page(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        page: CataloguePage,
-    ) {
-        let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
-            return self.close_for_fault(ctx, conn, "sent a catalogue page nobody asked for");
-        };
-        if key == NEIGHBOUR_WALK {
-            return self.on_neighbour_page(ctx, conn, page);
-        }
-        let peer = identity.peer;
-        let last = page.entries.last().map(|entry| (entry.id, entry.name.clone()));
-        // The last page, or one that pretends that more follows nothing, ends the walk.
-        let next = last.filter(|_| page.more);
-        let (generation, entries) = (page.generation, page.entries.len());
-        self.on_catalogue(ctx, &peer, generation, None, page.entries, 0);
-        if key == MIRROR_KEY {
-            return self.on_mirror_page(ctx, conn, &peer, generation, entries, next);
-        }
-        let Some(search) = self.searches.get_mut(key) else { return };
-        if search.walked(ctx.now, conn, entries, next.is_some(), &ctx.config.limits) {
-            let wanted = search.wanted.clone();
-            return self.request_page(ctx, conn, key, CatalogueRequest { wanted, after: next });
-        }
-        self.step_search(ctx, key);
     }
 
     /// A connection is over: no more pages come from it.

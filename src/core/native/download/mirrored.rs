@@ -1,7 +1,11 @@
 //! Downloads for the mirror: room is reserved before a chunk is written.
 
 use crate::core::door::Event;
+use crate::core::door::FailReason;
+use crate::core::native::download::downloader::Phase;
+use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
+use crate::core::timers::Timer;
 use crate::types::id::ContentId;
 
 impl Engine {
@@ -34,5 +38,62 @@ impl Engine {
     /// Whether a content is fetched for the mirror.
     pub(in crate::core) fn is_for_mirror(&self, content: &ContentId) -> bool {
         self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
+    }
+
+    /// A content is here wholly that was fetched, with so many bytes, or (`None`) was found here.
+    pub(in crate::core) fn mirror_finished(
+        &mut self,
+        _ctx: &mut Ctx<'_>,
+        content: &ContentId,
+        fetched: Option<u64>,
+    ) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.finished(content, fetched);
+            self.effects.push(Effect::MirrorFreed);
+        }
+    }
+
+    /// A chunk of a content came and was right.
+    pub(in crate::core) fn mirror_came(&mut self, _ctx: &mut Ctx<'_>, content: &ContentId) {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.came(content);
+            self.effects.push(Effect::MirrorFreed);
+        }
+    }
+
+    /// A chunk was not right: when it was the first, its content has no room.
+    pub(in crate::core) fn mirror_missed(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+        let has_some = ctx.catalogue.get(content).is_some_and(|holding| holding.count() > 0)
+            || self.downloader.get(content).is_some_and(|download| !download.storing.is_empty());
+        if let Some(mirror) = self.mirror.as_mut().filter(|_| !has_some) {
+            mirror.nothing_there(content);
+            self.effects.push(Effect::MirrorFreed);
+        }
+    }
+
+    /// A download ended without the file: if the mirror wanted it, it is tried again. Says whether its part is to be deleted.
+    pub(in crate::core) fn mirror_failed(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        content: ContentId,
+        reason: &FailReason,
+    ) -> bool {
+        let Some(download) = self.downloader.get(&content) else { return false };
+        let part_bytes = match download.phase {
+            Phase::Running | Phase::Publishing => ctx.catalogue.get(&content).map(|holding| {
+                let (count, geometry) = (u64::from(holding.count()), holding.geometry);
+                count.saturating_mul(geometry.chunk_bytes().into()).min(geometry.size_bytes())
+            }),
+            Phase::Proving(_) => Some(0),
+            _ => None,
+        };
+        let (name, size) = (&download.name, download.size_claimed);
+        let failure =
+            self.mirror.as_mut().and_then(|mirror| mirror.failed(ctx.now, content, name, size, part_bytes));
+        if let Some(failure) = failure.filter(|_| !ctx.is_leaving && *reason != FailReason::Cancelled) {
+            ctx.timers.set_no_later(Timer::Mirror, failure.again);
+        }
+        self.effects.push(Effect::MirrorFreed);
+        failure.is_some_and(|failure| failure.drops_part)
     }
 }

@@ -1,35 +1,25 @@
 //! A download's way: begun, reviewed, finished, failed.
 
 use crate::core::limits::MIRROR_SOURCE_WAIT;
+use crate::core::native::effects::Effect;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
 use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
-use crate::core::native::arrangement::NEIGHBOURS_WAITING_AFTER;
-use crate::core::native::discovery::searches::title;
 use crate::core::native::download::downloader::{Download, Phase, Wish};
-use crate::core::native::download::manifest::PAGE_DEADLINE;
-use crate::core::native::offer::receiving::delivery_of;
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::DownloadStatus;
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
 use crate::types::name::Layout;
-use crate::wire::message::{RefuseReason, Wanted};
+use crate::wire::message::RefuseReason;
 
 /// How often a download that is under way is looked at without other cause.
 const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
 /// One that has just begun is looked at sooner: its first sources may be too few.
 const FIRST_REVIEW: Duration = Duration::from_millis(250);
-/// A download without sources for so long says what it waits for.
-const WAITING_AFTER: Duration = Duration::from_millis(900);
-/// After the last holder was struck, another may still turn up within this time.
-const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
-/// The first few missing chunks that are named.
-const MISSING_NAMED_MAX: usize = 8;
-
 impl Engine {
     /// Begins a download of a content that somebody offers, when its turn comes.
     pub(in crate::core) fn begin_download(
@@ -84,11 +74,11 @@ impl Engine {
             && ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
     }
 
-    /// Looks at a download: what is late, whether it can get on, whether it has waited too long.
-    pub(in crate::core) fn review_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    /// Looks at a download: what is late, whether it can get on. False when it wants nothing of others.
+    pub(in crate::core) fn review_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
         let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers())
         else {
-            return;
+            return false;
         };
         let young = ctx.now.since(download.began) < REVIEW_INTERVAL;
         ctx.timers
@@ -104,71 +94,7 @@ impl Engine {
         self.tell_what_waits(ctx, content);
         self.widen(ctx, content);
         self.seek_sources(ctx, content);
-        self.review_supply(ctx, content);
-    }
-
-    /// Can this download get on with the peers that are connected?
-    pub(in crate::core) fn review_supply(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
-        let Some(download) = self.downloader.get(&content) else { return };
-        let idle_for = ctx.now.since(download.supplied);
-        let (missing_count, missing) = match &download.phase {
-            // Until it is late, a page that was asked for is on its way.
-            Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
-            Phase::Manifest(None) if self.downloader.starving.contains(&content) => {
-                return self.note_supplied(ctx, content);
-            }
-            Phase::Manifest(_) => (0, Vec::new()),
-            Phase::Running | Phase::Proving(_) => {
-                let coming = download.flights.values().flatten().any(|flight| !flight.late);
-                // For want of buffers or of room at a source it waits for itself, not for others.
-                let starving = self.downloader.starving.contains(&content);
-                if coming || starving || !download.storing.is_empty() {
-                    return self.note_supplied(ctx, content);
-                }
-                let missing = self.missing_chunks(ctx, &content);
-                let named = missing.iter().copied().take(MISSING_NAMED_MAX).collect();
-                (u32::try_from(missing.len()).unwrap_or(u32::MAX), named)
-            }
-            _ => return,
-        };
-        if self.review_replaced(ctx, content) {
-            return;
-        }
-        if self.review_removed(ctx, content) {
-            return;
-        }
-        let Some(download) = self.downloader.get(&content) else { return };
-        if self.all_struck(ctx, &content) && idle_for >= INTEGRITY_GRACE {
-            let struck = download.struck.clone();
-            return self.fail_download(ctx, content, FailReason::Integrity { struck });
-        }
-        if idle_for >= self.stall_of(ctx, &content) {
-            let of = download.geometry.map_or(0, |geometry| geometry.chunks());
-            let have = ctx.catalogue.get(&content).map_or(0, |holding| holding.count());
-            return self.fail_download(
-                ctx,
-                content,
-                FailReason::Stalled { missing: of.saturating_sub(have), of },
-            );
-        }
-        let ask_again = download.next_query <= ctx.now;
-        let Some(download) = self.downloader.get_mut(&content) else { return };
-        if ask_again {
-            download.queried(ctx.now);
-        }
-        let waiting_after =
-            if ctx.config.topology.is_mesh() { WAITING_AFTER } else { NEIGHBOURS_WAITING_AFTER };
-        let say = !download.waiting && idle_for >= waiting_after;
-        download.waiting |= say;
-        if say {
-            ctx.outputs.event(Event::Waiting { content, missing, missing_count });
-        }
-        if ask_again {
-            self.query(ctx, Wanted::Id(content));
-            if let Some(name) = self.name_to_ask(ctx, &content) {
-                self.query(ctx, name);
-            }
-        }
+        true
     }
 
     /// A download gets on.
@@ -214,9 +140,8 @@ impl Engine {
         };
         let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
         let files = followers.iter().map(|wish| (&wish.name, wish.layout));
-        for (name, layout) in files.chain([(&download.name, download.layout)]) {
-            self.searches.note_failed(title(content, name, layout));
-        }
+        let files = files.chain([(&download.name, download.layout)]);
+        let names = files.map(|(name, layout)| (name.to_string(), layout)).collect();
         let followers = followers.len();
         let mut failed = followers.saturating_add(1);
         match download.phase {
@@ -236,7 +161,7 @@ impl Engine {
                 ctx.outputs.push(Output::Store(job));
             }
         }
-        self.conclude_offers(ctx, content, delivery_of(&reason));
+        self.effects.push(Effect::Failed { content, names, reason: reason.clone() });
         for _ in 1..failed {
             ctx.outputs.event(Event::Failed { content, reason: reason.clone() });
         }
@@ -348,6 +273,16 @@ impl Engine {
         match awaits_first && !self.links.on(content).any(is_source) {
             true => stall.min(MIRROR_SOURCE_WAIT),
             false => stall,
+        }
+    }
+
+    /// A peer was banned which had named these contents: those that are fetched remember it.
+    pub(in crate::core) fn note_banned(&mut self, peer: &PeerRef, contents: &[ContentId]) {
+        for content in contents {
+            let download = self.downloader.get_mut(content);
+            if let Some(download) = download.filter(|download| download.wants_peers()) {
+                download.struck.push(peer.clone());
+            }
         }
     }
 }

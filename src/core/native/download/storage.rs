@@ -2,6 +2,7 @@
 
 use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, StoreJob, StoreReply};
 use crate::core::native::download::downloader::Phase;
+use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
 use crate::types::id::ContentId;
@@ -84,13 +85,13 @@ impl Engine {
                 ctx.after.whole.push((content, name.to_string(), bytes));
                 self.mirror_finished(ctx, &content, None);
                 ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 0 });
-                self.conclude_offers(ctx, content, Delivery::Verified);
+                self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
                 self.end_download(ctx, content);
                 self.tell_cut(ctx, content);
             }
             PartState::Skipped { path } => {
                 ctx.outputs.event(Event::Skipped { content, path });
-                self.conclude_offers(ctx, content, Delivery::Cancelled);
+                self.effects.push(Effect::Ended { content, outcome: Delivery::Cancelled });
                 self.end_download(ctx, content);
             }
         }
@@ -113,7 +114,7 @@ impl Engine {
         ctx.catalogue.add_part(content, &name, geometry, have);
         ctx.outputs.event(Event::Started { content, geometry, had });
         self.announce_soon(ctx);
-        self.seek_receivers(ctx, content);
+        self.effects.push(Effect::Started(content));
         self.count_all_remotes(ctx, &content);
         self.tell_cut(ctx, content);
         if self.publish_if_complete(ctx, content) {
@@ -225,7 +226,7 @@ impl Engine {
         ctx.after.whole.push((content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
         ctx.outputs.event(Event::Finished { content, path, bytes, took, peers });
-        self.conclude_offers(ctx, content, Delivery::Verified);
+        self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
         self.end_download(ctx, content);
         self.end_sated_channels(ctx, &content);
     }

@@ -3,6 +3,7 @@
 
 use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::native::download::downloader::Phase;
+use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
@@ -110,7 +111,7 @@ impl Engine {
         ctx.after.whole.push((content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
         ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 1 });
-        self.conclude_offers(ctx, content, Delivery::Verified);
+        self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
         self.end_download(ctx, content);
         self.tell_seekers(ctx, content);
         self.end_sated_channels(ctx, &content);

@@ -1,10 +1,11 @@
 //! Dials: when an endpoint is dialled, and what its answer, or the lack of one, says of it.
 
+use crate::core::native::effects::Effect;
 use crate::core::room;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event, Output, PeerRef};
+use crate::core::door::{ConnId, Output, PeerRef};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
@@ -60,25 +61,7 @@ impl Engine {
             ctx.dialer.succeeded(&addr);
         }
         ctx.dialer.failed(ctx.now, addr);
-        if let Some(said) = said {
-            self.note_stranger(ctx, addr, said);
-        }
-        self.note_away(ctx, conn);
-    }
-
-    /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
-    /// may be killed, or be full, before it says a word; so that is told when it happens again.
-    pub(in crate::core) fn note_stranger(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr, said: Vec<u8>) {
-        let named = ctx.config.fixed_peers.contains(&addr)
-            || self.neighbourhood.ends().any(|end| end.addr == addr)
-            || self.pusher.is_for(&addr);
-        let sure = !said.is_empty() || ctx.dialer.failures(&addr) > 1;
-        if named && sure && ctx.dialer.note_stranger(addr) {
-            // That it is away is told with it.
-            let ends = self.neighbourhood.ends_mut().filter(|end| end.addr == addr);
-            ends.for_each(|end| end.away = true);
-            ctx.outputs.event(Event::NotAPeer { addr, said });
-        }
+        self.effects.push(Effect::DialOver { conn, addr, said });
     }
 
     /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.

@@ -3,6 +3,7 @@
 //! An id is public, so that a hello is a claim. Somebody who says it from elsewhere may be the peer itself, with a second interface
 //! or a new address, or anybody. A guest is served; nothing that it says changes what the peer is known to be.
 
+use crate::core::native::effects::Effect;
 use std::net::SocketAddr;
 
 use crate::core::door::{ConnId, Event, PeerRef};
@@ -53,7 +54,7 @@ impl Engine {
         self.open(ctx, conn, hello, true);
         self.review_connection(ctx, conn);
         self.wake(ctx, conn);
-        self.note_recipient(ctx);
+        self.effects.push(Effect::GuestCame);
         self.test_claims(ctx, &peer);
     }
 

@@ -1,10 +1,12 @@
 //! A connection's life: dialled or accepted, greeted, kept alive, closed or lost.
 
+use crate::core::native::effects::Effect;
+use crate::core::native::peers::directory::Taken;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connections::Connections;
-use crate::core::door::{BrokenWhy, ConnId, Event, Output};
+use crate::core::door::{ConnId, Event, Output};
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::{Identity, Phase, Session};
 use crate::core::native::{Ctx, Engine};
@@ -57,10 +59,10 @@ impl Engine {
                 self.end_refuted_claim(ctx, &endpoint, &hello.peer);
             }
         }
-        self.meet(ctx, dialled.then_some(addr), endpoint, hello.peer);
+        self.effects.push(Effect::Met { dialled_to: dialled.then_some(addr), endpoint, peer: hello.peer });
         if dialled {
             ctx.dialer.note_peer(&addr);
-            self.pusher.meet(addr, hello.peer);
+            self.effects.push(Effect::Answered { at: addr, peer: hello.peer });
         }
         let elsewhere = self.is_elsewhere(ctx, &hello.peer, dialled.then_some(addr), &endpoint);
         if elsewhere {
@@ -121,15 +123,7 @@ impl Engine {
         self.directory.connected(peer, true);
         self.review_connection(ctx, conn);
         self.wake(ctx, conn);
-        self.walk_catalogue(ctx, peer);
-        self.greet_neighbour(ctx, conn);
-        self.note_recipient(ctx);
-        self.meet_for_mirror(ctx, peer);
-        for content in self.downloader.wanting() {
-            if self.is_companion(ctx, peer, &content) {
-                self.name_on(ctx, conn, content);
-            }
-        }
+        self.effects.push(Effect::Connected { conn, peer: *peer });
     }
 
     /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were. One of them
@@ -152,21 +146,6 @@ impl Engine {
     /// The other side will send nothing more. A native peer that has said its last word wants nothing either.
     pub(in crate::core) fn on_end_of_stream(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         self.close(ctx, conn, None);
-    }
-
-    pub(in crate::core) fn on_broken(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: BrokenWhy) {
-        ctx.counters.add(why.counter());
-        self.detach(ctx, conn);
-        self.forget(ctx, conn);
-        self.seek_neighbours(ctx);
-        ctx.after.review_leaving = true;
-    }
-
-    pub(in crate::core) fn on_closed(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        self.detach(ctx, conn);
-        self.forget(ctx, conn);
-        self.seek_neighbours(ctx);
-        ctx.after.review_leaving = true;
     }
 
     /// Closes a connection; `why` is told to the other side.
@@ -202,13 +181,7 @@ impl Engine {
         let peer = connection.peer_ref();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
         ctx.dialer.strike(ctx.now, peer.addr, ctx.now + ctx.config.limits.strike_duration);
-        for content in contents {
-            if let Some(download) =
-                self.downloader.get_mut(&content).filter(|download| download.wants_peers())
-            {
-                download.struck.push(peer.clone());
-            }
-        }
+        self.effects.push(Effect::Banned { peer: peer.clone(), contents });
         ctx.outputs.event(Event::PeerStruck { peer, why });
         self.close(ctx, conn, Some(why));
     }
@@ -225,7 +198,7 @@ impl Engine {
 
     /// A connection's deadline came: is it still alive?
     pub(in crate::core) fn review_connection(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let limits = ctx.config.limits.clone();
+        let limits = &ctx.config.limits;
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let next = match connection.phase {
             Phase::Dialling => {
@@ -320,12 +293,7 @@ impl Engine {
         let (addr, dialled) = (connection.transport.addr, connection.transport.dialled);
         let identity = connection.identity.clone();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
-        if let Some(incoming) = connection.incoming.take()
-            && let Some(buffer) = incoming.buffer
-        {
-            self.downloader.free_buffer(buffer);
-            ctx.outputs.push(Output::Release(buffer));
-        }
+        let buffer = connection.incoming.take().and_then(|incoming| incoming.buffer);
         if !dialled && was == Phase::Greeting {
             ctx.conns.half_open_remove(&addr.ip());
         }
@@ -341,22 +309,7 @@ impl Engine {
             self.note_dial_over(ctx, conn, was);
         }
         ctx.uploads.remove(conn);
-        self.grant_uploads(ctx);
-        self.end_walks(ctx, conn);
-        self.lose_recipient(ctx, conn);
-        self.lose_sender(ctx, conn);
-        for content in contents {
-            self.lose_source(ctx, conn, content);
-        }
-        self.feed_starving(ctx);
-        if dialled {
-            self.review_guests(ctx);
-        }
-    }
-
-    pub(in crate::core) fn forget(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        ctx.timers.clear(Timer::Connection(conn));
-        ctx.conns.remove(conn);
+        self.effects.push(Effect::Disconnected { conn, dialled, buffer, contents });
     }
 
     pub(in crate::core) fn hello(&self, ctx: &Ctx<'_>) -> Frame {
@@ -423,6 +376,35 @@ impl Engine {
         let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
         if let Some(expiry) = expiry {
             ctx.timers.set_no_later(Timer::Expiry, expiry);
+        }
+    }
+
+    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
+    pub(in crate::core) fn hear(&mut self, ctx: &mut Ctx<'_>, heard: Heard) -> bool {
+        if heard.peer == ctx.id {
+            ctx.counters.add("own datagrams heard");
+            return false;
+        }
+        let peer = heard.peer;
+        match self.directory.heard(ctx.now, heard, ctx.rng) {
+            Ok(Taken { new, gone }) => {
+                for gone in gone {
+                    ctx.counters.add("peers that gave way to another");
+                    ctx.outputs.event(Event::PeerLost(gone));
+                }
+                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
+                    // Who was there before may have failed for long; this one has just begun.
+                    ctx.dialer.newcomer(&peer_ref.addr);
+                    ctx.outputs.event(Event::PeerFound(peer_ref));
+                }
+                self.await_expiry(ctx, &peer);
+                self.effects.push(Effect::Heard(peer));
+                true
+            }
+            Err(why) => {
+                ctx.counters.add(why);
+                false
+            }
         }
     }
 }
