@@ -51,8 +51,59 @@
 //! # }
 //! ```
 //!
-//! `examples/embed.rs` is a program that does so; `examples/custom_loop.rs` drives the bare [`core::Peer`] with a network
-//! and a disk of its own.
+//! `examples/embed.rs` is a program that does so.
+//!
+//! # The bare core
+//!
+//! A [`core::Peer`] knows no socket, file or clock. What happened goes in, and instructions come out. The one law: after each
+//! call that changes the peer, `poll` is drained. `examples/custom_loop.rs` is a whole driver, with a network and a disk of its
+//! own.
+//!
+//! ```
+//! use std::time::Duration;
+//! use chunkcast::core::{Config, DatagramTo, Input, Limits, Output, Peer, Topology};
+//! use chunkcast::types::Time;
+//!
+//! let config = Config {
+//!     topology: Topology::Mesh,
+//!     limits: Limits::default(),
+//!     user: "alice".to_owned(),
+//!     tcp_port: 7117,
+//!     announce_interval: Duration::from_secs(60),
+//!     discovers: true,
+//!     broadcast: true,
+//!     classic: None,
+//!     http: None,
+//!     foreign: None,
+//!     fixed_peers: Vec::new(),
+//!     own_addresses: Vec::new(),
+//!     agent: "mine/1.0".to_owned(),
+//! };
+//! let mut peer = Peer::new(config, 7, Time::ZERO);
+//! let (first, _) = peer.deadline().expect("it announces itself");
+//! peer.handle(first, Input::Tick);
+//! while let Some(output) = peer.poll() {
+//!     assert!(matches!(output, Output::Datagram { to: DatagramTo::Everybody, .. }));
+//! }
+//! ```
+//!
+//! # A swarm in virtual time
+//!
+//! [`sim`] drives many cores in one process. The same seed gives the same run.
+//!
+//! ```
+//! use std::time::Duration;
+//! use chunkcast::sim::{HostSpec, Outcome, Scenario, Simulation, Target};
+//! use chunkcast::types::Time;
+//!
+//! let mut scenario = Scenario::new(1);
+//! let film = scenario.content("talk.mkv", 8 << 20);
+//! scenario.host(HostSpec::default().shares(film));
+//! scenario.host(HostSpec::default().gets(Target::Name("talk.mkv".to_owned())));
+//! let mut swarm = Simulation::new(scenario).expect("the content can be cut");
+//! swarm.run_until_done(Time::ZERO + Duration::from_secs(30)).expect("no invariant breaks");
+//! assert!(matches!(swarm.outcome(1, film), Some(Outcome::Finished(_))));
+//! ```
 //!
 //! # The map
 //!

@@ -67,6 +67,9 @@ const IFACE_INTERVAL: Duration = Duration::from_secs(5);
 const LEAVE_LINGER_MAX: Duration = Duration::from_millis(500);
 
 /// The peer on real sockets, files and time: one poll loop.
+///
+/// A program gives it commands, turns it, and takes the events of each turn; the [crate's front page](crate) shows how.
+/// SIGINT, SIGTERM and SIGHUP become [`ShellEvent::Signal`] as long as one of these is there.
 pub struct Reactor {
     pub(super) peer: Peer,
     pub(super) store: Store,
@@ -103,6 +106,10 @@ impl Drop for Reactor {
 
 impl Reactor {
     /// Binds the ports, opens the store, starts the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`ShellError::Network`] when a port is taken or there is no network, [`ShellError::Storage`] when the store cannot be opened.
     pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
         let poll = Poll::new().map_err(|error| no_loop(&error))?;
         let mut limits = config.limits;
@@ -244,6 +251,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder, each once nobody has written to it for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share_when_quiet(path)?;
         self.drain();
@@ -251,6 +262,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share(path)?;
         self.drain();
@@ -258,6 +273,10 @@ impl Reactor {
     }
 
     /// Shares all files below a folder, and looks about every `interval` for what changed there.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is no folder.
     pub fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), Fault> {
         self.store.watch(path, interval)?;
         self.drain();
@@ -270,6 +289,10 @@ impl Reactor {
     }
 
     /// Opens the folder that downloads go to, before the first of them.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made or opened.
     pub fn open_target(&mut self) -> Result<(), Fault> {
         self.store.open_target()
     }
@@ -298,6 +321,10 @@ impl Reactor {
 
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
     /// does what follows from it. Then drain [`Reactor::next_event`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShellError::Network`] when the system does not let this process wait for its sockets.
     pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
         self.store.flush();
         let timeout = self.timeout(until);
@@ -359,6 +386,10 @@ impl Reactor {
     }
 
     /// Reads a chunk that is here into `into`, whose length it then has.
+    ///
+    /// # Errors
+    ///
+    /// The file is not what was hashed any more, or cannot be read.
     pub fn read_chunk(
         &mut self,
         content: &ContentId,
