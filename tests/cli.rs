@@ -1,6 +1,11 @@
 //! The command line as a process, as far as it needs no network: help, usage, hashes, the transfer log.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start its process has to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has to fail"
+)]
 
 use std::ffi::OsStr;
 use std::fs;

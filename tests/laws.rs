@@ -141,6 +141,9 @@ const TOO_LONG: &[&str] = &[
     "src/wire/frame/body.rs fn encode",
 ];
 
+/// Lines of ARCHITECTURE.md: a map fits on a page.
+const MAP_LINES_MAX: usize = 150;
+
 /// One line that breaks a law.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
@@ -181,6 +184,37 @@ fn the_walls_stand() {
     for pending in PENDING {
         assert!(broken.iter().any(|(law, _)| law == pending), "law {pending} is kept: take it off PENDING");
     }
+}
+
+#[test]
+fn documents_name_files_that_there_are() {
+    let files = tree();
+    let documents = files.iter().filter(|(file, _)| file.ends_with(".md"));
+    let missing: Vec<String> = documents.flat_map(|(file, text)| missing_files(file, text, &files)).collect();
+    assert!(missing.is_empty(), "no such file: {missing:#?}");
+    let map = files.iter().find(|(file, _)| file == "ARCHITECTURE.md").map(|(_, text)| text.lines().count());
+    assert!(map.is_some_and(|lines| lines <= MAP_LINES_MAX), "the map has {map:?} lines");
+}
+
+#[test]
+fn files_that_are_missing_are_found() {
+    let files = [("src/core/peer.rs".to_owned(), String::new())];
+    let text = "`src/core/peer.rs`, but\n`src/core/gone.rs` and src/x/ and `src/y.rs`";
+    let missing = ["docs/x.md: src/core/gone.rs", "docs/x.md: src/y.rs"];
+    assert_eq!(missing_files("docs/x.md", text, &files), missing);
+    // What was decided then speaks of the files of then.
+    assert_eq!(missing_files("docs/decisions/0001-x.md", text, &files), [""; 0]);
+}
+
+/// The files of `src` that a document names and that are not there.
+fn missing_files(file: &str, text: &str, files: &[(String, String)]) -> Vec<String> {
+    if file.starts_with("docs/decisions/") {
+        return Vec::new();
+    }
+    let words = text.split(|c: char| !(c.is_alphanumeric() || "/_.-".contains(c)));
+    let named = words.filter(|word| word.starts_with("src/") && word.ends_with(".rs"));
+    let missing = named.filter(|word| !files.iter().any(|(there, _)| there == word));
+    missing.map(|word| format!("{file}: {word}")).collect()
 }
 
 #[test]

@@ -38,12 +38,8 @@ struct Bench {
 }
 
 impl common::Bench for Bench {
-    fn peer(&mut self) -> &mut Peer {
-        &mut self.peer
-    }
-
-    fn now(&mut self) -> &mut Time {
-        &mut self.now
+    fn core(&mut self) -> (&mut Peer, &mut Time) {
+        (&mut self.peer, &mut self.now)
     }
 
     fn drain(&mut self) {

@@ -81,12 +81,8 @@ pub(crate) fn part(file: &[u8], rule: ChunkRule, index: u32) -> Option<&[u8]> {
 }
 
 impl common::Bench for Bench {
-    fn peer(&mut self) -> &mut Peer {
-        &mut self.peer
-    }
-
-    fn now(&mut self) -> &mut Time {
-        &mut self.now
+    fn core(&mut self) -> (&mut Peer, &mut Time) {
+        (&mut self.peer, &mut self.now)
     }
 
     fn drain(&mut self) {

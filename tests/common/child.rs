@@ -1,12 +1,6 @@
 //! A chunkcast process: how it is started, what it says, how it ends.
 
 #![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has to fail"
-)]
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};

@@ -1,12 +1,6 @@
 //! A LAN of one test's own on the loopback interface: its ports, its folders, and how processes join it.
 
 #![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has to fail"
-)]
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};

@@ -1,12 +1,6 @@
 //! What suites in virtual time share: units, a world that must go right, campaigns of seeds.
 
 #![allow(dead_code, reason = "each suite uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on has to fail"
-)]
 
 use std::panic::{RefUnwindSafe, catch_unwind};
 use std::time::Duration;
