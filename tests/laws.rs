@@ -108,7 +108,7 @@ const RANDOM_SOURCE: &str = "src/core/rng.rs";
 const UNSAFE_MODULE: Option<&str> = None;
 
 /// Laws of the walls that the source does not keep yet, by number. Each is to be kept, and then taken off this list.
-const PENDING: &[&str] = &["3", "4", "6", "8"];
+const PENDING: &[&str] = &["3", "4", "6", "8", "9"];
 
 /// Files and functions that are too long today. What is not any more is taken off this list.
 const TOO_LONG: &[&str] = &[
@@ -127,8 +127,6 @@ const TOO_LONG: &[&str] = &[
     "src/core/session.rs",
     "src/shell/reactor.rs",
     "src/shell/reactor.rs fn new",
-    "src/shell/reading.rs fn read",
-    "src/shell/writing.rs fn write",
     "src/sim/classic/transfer.rs fn write_classic",
     "src/sim/simulation.rs",
     "src/sim/simulation.rs fn dispatch",

@@ -40,6 +40,7 @@ pub(crate) fn breaches(files: &[(String, String)]) -> Vec<(&'static str, Violati
     broken.extend(ungranted(&sources).into_iter().map(|breach| ("6", breach)));
     broken.extend(sources.iter().flat_map(buffers).map(|breach| ("7", breach)));
     broken.extend(sources.iter().flat_map(topology).map(|breach| ("8", breach)));
+    broken.extend(sources.iter().flat_map(heads).map(|breach| ("9", breach)));
     broken
 }
 
@@ -328,6 +329,13 @@ fn topology(source: &Source<'_>) -> Vec<Violation> {
     broken
 }
 
+/// Law 9: docs lead to another place by a link, which rustdoc checks.
+fn heads(source: &Source<'_>) -> Vec<Violation> {
+    let lines = source.text.lines().enumerate().filter(|(_, line)| line.contains("file's head"));
+    let law = || "a link says where: [the module](self)".to_owned();
+    lines.map(|(at, _)| Violation { file: source.file.to_owned(), line: at + 1, law: law() }).collect()
+}
+
 /// The places at which planted files break a law, as `file:line`.
 fn broken(law: &str, files: &[(&str, &str)]) -> Vec<String> {
     let files: Vec<(String, String)> =
@@ -453,6 +461,12 @@ fn memory_of_chunks_outside_of_the_store_is_found() {
     assert_eq!(broken("7", &[("src/core/downloader.rs", "let id = BufferId(7);")]), [""; 0]);
     assert_eq!(broken("7", &[(BUFFERS_ARE_HELD_BY, "let buffers = Buffers::new(1 << 20);")]), [""; 0]);
     assert_eq!(broken("7", &[("src/core/dealer.rs", "holders: vec![0; chunks as usize],")]), [""; 0]);
+}
+
+#[test]
+fn docs_that_lead_nowhere_are_found() {
+    let text = "//! The head.\n/// See the file's head.\nstruct A;\n/// See [the module](self).\nstruct B;";
+    assert_eq!(broken("9", &[("src/core/x.rs", text)]), ["src/core/x.rs:2"]);
 }
 
 #[test]
