@@ -89,13 +89,14 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     listeners: Listeners,
-    ears: Ears,
+    pub(super) ears: Ears,
     signals: Signals,
     signalled: bool,
     ifaces_due: Instant,
     /// The core has left; people hear so when the last tail is out, or by then.
     left_by: Option<Instant>,
-    longest_turn: Duration,
+    /// How long the loop was away from its sockets at most.
+    pub(super) longest_turn: Duration,
 }
 
 impl Drop for Reactor {
@@ -170,17 +171,17 @@ impl Reactor {
         let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
         let peer_config = Config {
             user: config.user,
-            tcp_port: listeners.native_port(),
+            tcp_port: listeners.native_port,
             announce_interval: config.announce_interval,
             discovers: config.discovers,
             topology: config.topology,
             broadcast: broadcasts,
             classic: config
                 .classic
-                .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
+                .map(|classic| ClassicConfig { doors: listeners.doors.clone(), ..classic.config }),
             http: config.http.then(|| HttpConfig { names: host::names() }),
             foreign: config.foreign.map(|foreign| ForeignConfig {
-                doors: listeners.push_doors().iter().copied().collect(),
+                doors: listeners.push_doors.iter().copied().collect(),
                 ..foreign.config
             }),
             fixed_peers: config.peers,
@@ -226,23 +227,18 @@ impl Reactor {
 
     /// The TCP port on which native peers are taken in; 0: on none.
     pub fn tcp_port(&self) -> u16 {
-        self.listeners.native_port()
+        self.listeners.native_port
     }
 
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
-        self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+        self.listeners.doors.iter().map(|(local, dialects)| (*local, *dialects)).collect()
     }
 
     /// The TCP ports on which pushes in the field's dialects are taken in, in the order of the settings, each with whether a
     /// digit begins the named form there.
     pub fn push_ports(&self) -> Vec<(u16, bool)> {
-        self.listeners.push_doors().to_vec()
-    }
-
-    /// The UDP ports on which classic peers are heard.
-    pub fn classic_udp_ports(&self) -> Vec<u16> {
-        self.ears.ports()
+        self.listeners.push_doors.clone()
     }
 
     /// The addresses of this host in the networks that it finds peers in.
@@ -414,11 +410,6 @@ impl Reactor {
         status
     }
 
-    /// How long the loop was away from its sockets at most.
-    pub fn longest_turn(&self) -> Duration {
-        self.longest_turn
-    }
-
     /// The core has left. The process may end with the event that says so, so it waits for the last tails.
     pub(super) fn leave(&mut self) {
         self.left_by = Some(Instant::now() + LEAVE_LINGER_MAX);
@@ -493,7 +484,7 @@ impl Reactor {
 
     fn take_connection(&mut self, stream: TcpStream, from: SocketAddr, port: u16) {
         if let Some(conn) = self.peer.accepted(self.clock.now(), from, port) {
-            let added = if self.listeners.doors().contains_key(&port) {
+            let added = if self.listeners.doors.contains_key(&port) {
                 self.links.accept_whole(conn, stream)
             } else {
                 self.links.accept(conn, stream)
@@ -574,12 +565,7 @@ impl Reactor {
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reactor")
-            .field("listeners", &self.listeners)
-            .field("ears", &self.ears)
-            .field("discovery", &self.discovery)
-            .field("links", &self.links)
-            .finish_non_exhaustive()
+        f.debug_struct("Reactor").field("peer", &self.peer.id()).finish_non_exhaustive()
     }
 }
 
