@@ -1,6 +1,11 @@
 //! The command line as a process, as far as it needs no network: help, usage, hashes, the transfer log.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start its process has to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has to fail"
+)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,6 +13,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+#[path = "common/child.rs"]
+mod child;
 
 /// Every command, as the short help lists them.
 const COMMANDS: [&str; 15] = [
@@ -46,17 +54,9 @@ const LOG: &str = concat!(
 );
 
 fn chunkcast(args: &[impl AsRef<OsStr>]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chunkcast"));
-    command.args(args).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CHUNKCAST_") {
-            command.env_remove(name);
-        }
-    }
-    // Who runs the tests on a desktop is not to be shown what they make fail.
-    command.env("CHUNKCAST_DIALOG", "never");
+    let mut command = child::chunkcast(&[]);
     // A command that is not refused, as it should be, must not reach beyond this machine.
-    command.env("CHUNKCAST_BROADCAST", "127.255.255.255");
+    command.env("CHUNKCAST_BROADCAST", "127.255.255.255").args(args);
     command
 }
 

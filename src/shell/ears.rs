@@ -88,6 +88,7 @@ impl Ears {
     }
 
     /// The ports that are listened at.
+    #[cfg(test)]
     pub(super) fn ports(&self) -> Vec<u16> {
         let open = self.list.iter().filter(|ear| ear.endpoint.is_some());
         let mut ports: Vec<u16> = open.map(|ear| ear.port).collect();

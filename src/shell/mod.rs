@@ -3,14 +3,18 @@
 //! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `span` moves those of files, `datagrams` and
 //! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
-//! Beside it, for commands: [`aside`], [`host`], [`process`] and [`terminal`].
+//! Beside it, for commands: `aside`, `host`, `process` and `terminal`.
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
 //! once, for both directions. Nothing scans all connections: only those are visited that woke or became ready.
 
+#[doc(hidden)]
 pub mod aside;
+#[doc(hidden)]
 pub mod host;
+#[doc(hidden)]
 pub mod process;
+#[doc(hidden)]
 pub mod terminal;
 
 mod clock;

@@ -67,6 +67,9 @@ const IFACE_INTERVAL: Duration = Duration::from_secs(5);
 const LEAVE_LINGER_MAX: Duration = Duration::from_millis(500);
 
 /// The peer on real sockets, files and time: one poll loop.
+///
+/// A program gives it commands, turns it, and takes the events of each turn; the [crate's front page](crate) shows how.
+/// SIGINT, SIGTERM and SIGHUP become [`ShellEvent::Signal`] as long as one of these is there.
 pub struct Reactor {
     pub(super) peer: Peer,
     pub(super) store: Store,
@@ -86,13 +89,14 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     listeners: Listeners,
-    ears: Ears,
+    pub(super) ears: Ears,
     signals: Signals,
     signalled: bool,
     ifaces_due: Instant,
     /// The core has left; people hear so when the last tail is out, or by then.
     left_by: Option<Instant>,
-    longest_turn: Duration,
+    /// How long the loop was away from its sockets at most.
+    pub(super) longest_turn: Duration,
 }
 
 impl Drop for Reactor {
@@ -103,6 +107,10 @@ impl Drop for Reactor {
 
 impl Reactor {
     /// Binds the ports, opens the store, starts the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`ShellError::Network`] when a port is taken or there is no network, [`ShellError::Storage`] when the store cannot be opened.
     pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
         let poll = Poll::new().map_err(|error| no_loop(&error))?;
         let mut limits = config.limits;
@@ -163,17 +171,17 @@ impl Reactor {
         let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
         let peer_config = Config {
             user: config.user,
-            tcp_port: listeners.native_port(),
+            tcp_port: listeners.native_port,
             announce_interval: config.announce_interval,
             discovers: config.discovers,
             topology: config.topology,
             broadcast: broadcasts,
             classic: config
                 .classic
-                .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
+                .map(|classic| ClassicConfig { doors: listeners.doors.clone(), ..classic.config }),
             http: config.http.then(|| HttpConfig { names: host::names() }),
             foreign: config.foreign.map(|foreign| ForeignConfig {
-                doors: listeners.push_doors().iter().copied().collect(),
+                doors: listeners.push_doors.iter().copied().collect(),
                 ..foreign.config
             }),
             fixed_peers: config.peers,
@@ -219,23 +227,18 @@ impl Reactor {
 
     /// The TCP port on which native peers are taken in; 0: on none.
     pub fn tcp_port(&self) -> u16 {
-        self.listeners.native_port()
+        self.listeners.native_port
     }
 
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
-        self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+        self.listeners.doors.iter().map(|(local, dialects)| (*local, *dialects)).collect()
     }
 
     /// The TCP ports on which pushes in the field's dialects are taken in, in the order of the settings, each with whether a
     /// digit begins the named form there.
     pub fn push_ports(&self) -> Vec<(u16, bool)> {
-        self.listeners.push_doors().to_vec()
-    }
-
-    /// The UDP ports on which classic peers are heard.
-    pub fn classic_udp_ports(&self) -> Vec<u16> {
-        self.ears.ports()
+        self.listeners.push_doors.clone()
     }
 
     /// The addresses of this host in the networks that it finds peers in.
@@ -244,6 +247,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder, each once nobody has written to it for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share_when_quiet(path)?;
         self.drain();
@@ -251,6 +258,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share(path)?;
         self.drain();
@@ -258,6 +269,10 @@ impl Reactor {
     }
 
     /// Shares all files below a folder, and looks about every `interval` for what changed there.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is no folder.
     pub fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), Fault> {
         self.store.watch(path, interval)?;
         self.drain();
@@ -270,6 +285,10 @@ impl Reactor {
     }
 
     /// Opens the folder that downloads go to, before the first of them.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made or opened.
     pub fn open_target(&mut self) -> Result<(), Fault> {
         self.store.open_target()
     }
@@ -298,6 +317,10 @@ impl Reactor {
 
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
     /// does what follows from it. Then drain [`Reactor::next_event`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShellError::Network`] when the system does not let this process wait for its sockets.
     pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
         self.store.flush();
         let timeout = self.timeout(until);
@@ -359,6 +382,10 @@ impl Reactor {
     }
 
     /// Reads a chunk that is here into `into`, whose length it then has.
+    ///
+    /// # Errors
+    ///
+    /// The file is not what was hashed any more, or cannot be read.
     pub fn read_chunk(
         &mut self,
         content: &ContentId,
@@ -381,11 +408,6 @@ impl Reactor {
             ("connections closed for lack of descriptors", self.listeners.turned_away()),
         ]);
         status
-    }
-
-    /// How long the loop was away from its sockets at most.
-    pub fn longest_turn(&self) -> Duration {
-        self.longest_turn
     }
 
     /// The core has left. The process may end with the event that says so, so it waits for the last tails.
@@ -462,7 +484,7 @@ impl Reactor {
 
     fn take_connection(&mut self, stream: TcpStream, from: SocketAddr, port: u16) {
         if let Some(conn) = self.peer.accepted(self.clock.now(), from, port) {
-            let added = if self.listeners.doors().contains_key(&port) {
+            let added = if self.listeners.doors.contains_key(&port) {
                 self.links.accept_whole(conn, stream)
             } else {
                 self.links.accept(conn, stream)
@@ -543,12 +565,7 @@ impl Reactor {
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reactor")
-            .field("listeners", &self.listeners)
-            .field("ears", &self.ears)
-            .field("discovery", &self.discovery)
-            .field("links", &self.links)
-            .finish_non_exhaustive()
+        f.debug_struct("Reactor").field("peer", &self.peer.id()).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The id of a file: its BLAKE3 hash, exactly what `b3sum` prints.
+///
+/// ```
+/// use chunkcast::ContentId;
+/// let id: ContentId = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85".parse()?;
+/// assert_eq!(id.short(), "6437b3ac");
+/// assert!(id.begins_with("6437b"));
+/// # Ok::<(), chunkcast::types::id::NotAnId>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentId(pub [u8; 32]);
 

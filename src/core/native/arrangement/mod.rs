@@ -19,9 +19,6 @@ use crate::wire::message::{CataloguePage, Entry, Frame, RefuseReason};
 
 /// An owner that offers nothing yet is asked again after so long.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
-/// A download in an arrangement of neighbours says what it waits for after so long.
-pub(in crate::core) const NEIGHBOURS_WAITING_AFTER: Duration = Duration::from_secs(5);
-
 impl Engine {
     /// A neighbour tells what it offers: the owner what there is to get, another perhaps something else.
     pub(in crate::core) fn on_neighbour_page(

@@ -93,13 +93,7 @@ impl Engine {
     }
 
     /// Looks through names for about so many steps, which `source` pays for.
-    pub(in crate::core) fn look(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        source: IpAddr,
-        sought: Sought,
-        steps: u32,
-    ) -> Slice {
+    fn look(&mut self, ctx: &mut Ctx<'_>, source: IpAddr, sought: Sought, steps: u32) -> Slice {
         let admitted = ctx.looks.admits(ctx.now, source);
         match sought {
             Sought::Answer { .. } if !admitted => {

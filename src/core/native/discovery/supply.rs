@@ -2,7 +2,6 @@
 
 use crate::core::door::Event;
 use crate::core::door::FailReason;
-use crate::core::native::arrangement::NEIGHBOURS_WAITING_AFTER;
 use crate::core::native::download::downloader::Phase;
 use crate::core::native::download::manifest::PAGE_DEADLINE;
 use crate::core::native::{Ctx, Engine};
@@ -18,6 +17,8 @@ const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
 
 /// The first few missing chunks that are named.
 const MISSING_NAMED_MAX: usize = 8;
+/// A download in an arrangement of neighbours says what it waits for after so long.
+const NEIGHBOURS_WAITING_AFTER: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Can this download get on with the peers that are connected?

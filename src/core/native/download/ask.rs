@@ -148,7 +148,7 @@ impl Engine {
         let mut busy: Vec<ConnId> =
             sources.iter().filter(|(asked, _)| *asked > 0).map(|(_, conn)| *conn).collect();
         for (chunk, flight) in single {
-            let has = |conn: &ConnId| *conn != flight.conn && self.offers(ctx, *conn, &content, chunk);
+            let has = |conn: &ConnId| *conn != flight.conn && self.may_request(ctx, *conn, &content, chunk);
             // Only a late request is worth a place at a source that has others to serve.
             let place = idle.iter().position(has).map(|at| idle.swap_remove(at));
             let place = place.or_else(|| {
@@ -177,7 +177,7 @@ impl Engine {
         for (chunk, flights) in late {
             let asked = |conn: &ConnId| flights.iter().any(|flight| flight.conn == *conn);
             let mut others = self.idle_sources(ctx, &content).into_iter().map(|(_, conn)| conn);
-            let other = others.find(|conn| !asked(conn) && self.offers(ctx, *conn, &content, chunk));
+            let other = others.find(|conn| !asked(conn) && self.may_request(ctx, *conn, &content, chunk));
             let unbegun = flights.iter().find(|flight| flight.begun.is_none()).map(|flight| flight.conn);
             let (Some(other), Some(unbegun)) = (other, unbegun) else { continue };
             self.cancel(ctx, unbegun, content, chunk);
@@ -258,7 +258,7 @@ impl Engine {
             return picker::rarest_first(remote, open, self.copies.of(content), ctx.rng);
         }
         let mut rng = ctx.rng.clone();
-        let chunk = picker::any(remote, open, |chunk| self.offers(ctx, conn, content, chunk), &mut rng);
+        let chunk = picker::any(remote, open, |chunk| self.may_request(ctx, conn, content, chunk), &mut rng);
         *ctx.rng = rng;
         chunk
     }

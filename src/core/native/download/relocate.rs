@@ -58,7 +58,7 @@ impl Engine {
                 && (!flight.moved || self.is_asked_first(ctx, flight))
                 && !connection.was_cancelled(&content, *chunk)
                 && !download.storing.contains_key(chunk)
-                && self.offers(ctx, conn, &content, *chunk)
+                && self.may_request(ctx, conn, &content, *chunk)
         });
         let left = movable.map(|(chunk, flight)| {
             let waits = flight.begun.is_none();
@@ -129,7 +129,7 @@ impl Engine {
         let is_open = self.downloader.get(&content).is_some_and(|d| d.is_running() && !d.is_under_way(chunk));
         let is_free = ctx.conns.native(to).is_some_and(|connection| connection.asked < ASKED_FEW);
         let offers =
-            is_free && self.is_idle_source(ctx, &content, to) && self.offers(ctx, to, &content, chunk);
+            is_free && self.is_idle_source(ctx, &content, to) && self.may_request(ctx, to, &content, chunk);
         if is_open && offers && self.request(ctx, content, chunk, to) && moved {
             self.note_moved(content, chunk, to);
         }

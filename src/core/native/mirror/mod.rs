@@ -248,7 +248,7 @@ impl Engine {
     }
 
     /// The endpoints that may be dialled for the mirror: of peers that are known better, of others, and of those that failed.
-    pub(in crate::core) fn draws_for_mirror(&mut self, ctx: &mut Ctx<'_>) -> [Draw; 3] {
+    fn draws_for_mirror(&mut self, ctx: &mut Ctx<'_>) -> [Draw; 3] {
         let mut draws = [const { Draw::new() }; 3];
         let Some(mirror) = &self.mirror else { return draws };
         let mut peers: BTreeSet<PeerId> = mirror.peers_put_off().copied().collect();

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Whether a chunk may be asked for at a connection: it is there, and of the owner only what no download neighbour has.
-    pub(in crate::core) fn offers(
+    pub(in crate::core) fn may_request(
         &self,
         ctx: &Ctx<'_>,
         conn: ConnId,

@@ -1,5 +1,7 @@
 //! A chunkcast process: how it is started, what it says, how it ends.
 
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -86,6 +88,22 @@ struct Gate {
     opened: Condvar,
 }
 
+/// The binary, started through other words, if there are some, and with nothing of the environment that it would read.
+pub(crate) fn chunkcast(wrapper: &[OsString]) -> Command {
+    let binary = OsString::from(env!("CARGO_BIN_EXE_chunkcast"));
+    let mut words = wrapper.iter().chain([&binary]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).stdin(Stdio::null());
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("CHUNKCAST_") || key == "RUST_LOG" {
+            command.env_remove(key);
+        }
+    }
+    // Who runs the tests on a desktop is not to be shown what they make fail.
+    command.env("CHUNKCAST_DIALOG", "never");
+    command
+}
+
 impl Launch {
     /// The binary without any argument.
     pub(crate) fn new(name: &str) -> Launch {
@@ -124,19 +142,9 @@ impl Launch {
 
     /// Starts it.
     pub(crate) fn start(self) -> Child {
-        let mut words = self.wrapper;
-        words.push(env!("CARGO_BIN_EXE_chunkcast").into());
-        words.extend(self.args);
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("CHUNKCAST_") || key == "RUST_LOG" {
-                command.env_remove(key);
-            }
-        }
-        // Who runs the tests on a desktop is not to be shown what they make fail.
-        command.env("CHUNKCAST_DIALOG", "never").envs(self.vars);
-        let mut process = command.spawn().unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let mut command = chunkcast(&self.wrapper);
+        command.args(self.args).stdout(Stdio::piped()).stderr(Stdio::piped()).envs(self.vars);
+        let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let pid = Pid::from_child(&process);
         let gate = Arc::new(Gate::default());
         let (tell, said) = channel();

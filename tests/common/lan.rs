@@ -1,5 +1,7 @@
 //! A LAN of one test's own on the loopback interface: its ports, its folders, and how processes join it.
 
+#![allow(dead_code, reason = "each suite uses a part of it")]
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
