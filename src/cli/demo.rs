@@ -80,10 +80,7 @@ pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Outcome {
 }
 
 fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"))
-    };
+    let failed = |what: &'static str| move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"));
     // Dropped after the group: a peer that still writes would keep the folder from being removed.
     let scratch = scratch::Scratch::new()?;
     // From here on a signal is heard, not obeyed: what is on the disk is removed first.

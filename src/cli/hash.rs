@@ -75,7 +75,6 @@ fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
         size: bytes,
         of: Geometry::native(bytes).map_or(0, |geometry| geometry.chunks()),
         holders: &[],
-        reason: None,
     });
     out.result(&line(id, &name));
 }

@@ -105,7 +105,9 @@ impl Output {
     pub(crate) fn result(&mut self, text: &str) {
         if !self.is_json() {
             self.live.clear();
-            self.write(format!("{text}\n").as_bytes());
+            self.held.extend_from_slice(text.as_bytes());
+            self.held.push(b'\n');
+            self.written();
         }
     }
 
@@ -121,16 +123,14 @@ impl Output {
         if !self.is_json() {
             return;
         }
-        match json::encode(line, ts) {
-            Ok(bytes) => {
-                // On one terminal the line that renews itself gives way; a pipe has a place of its own.
-                if self.live.is_on() && io::stdout().is_terminal() {
-                    self.live.clear();
-                }
-                self.write(&bytes);
-            }
-            Err(error) => log::error!("a JSON line could not be made: {error}"),
+        // On one terminal the line that renews itself gives way; a pipe has a place of its own.
+        if self.live.is_on() && io::stdout().is_terminal() {
+            self.live.clear();
         }
+        if let Err(error) = json::write(&mut self.held, line, ts) {
+            log::error!("a JSON line could not be made: {error}");
+        }
+        self.written();
     }
 
     /// A line of what goes on, on stderr; left out with `-q`.
@@ -239,9 +239,9 @@ impl Output {
         self.flush();
     }
 
-    /// Writes to stdout at once, unless it is held: whoever reads line by line shall not wait.
-    fn write(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
+    /// A line was added to those that wait: they go to stdout at once, unless they are held, for whoever reads line by
+    /// line shall not wait.
+    fn written(&mut self) {
         if !self.holds || self.held.len() >= HELD_BYTES {
             self.flush();
         }

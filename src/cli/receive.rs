@@ -5,6 +5,7 @@ mod incoming;
 mod policy;
 mod questions;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::downloads::Downloads;
+use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -112,10 +114,10 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         Err(exit) => return Outcome::of(exit),
     };
     let is_new = !args.dir.exists();
-    if let Err(fault) = run.open_target() {
-        run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+    if let Err(fault) = run.reactor.store.open_target() {
+        let exit = run.report_fault(&fault);
         run.leave(|_, _| {});
-        return Outcome::of(Exit::of_fault(&fault));
+        return Outcome::of(exit);
     }
     if is_new {
         run.out.note(&format!("created the folder {}", human::quoted_path(&args.dir)));
@@ -141,7 +143,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         human::label(&name),
         crate::cli::wanted::shell_quoted(&printable(&name))
     ));
-    let exit = receiver.until_ended(&mut run);
+    let exit = run.drive(&mut receiver).unwrap_or_else(|exit| exit);
     run.out.clear();
     let kept = receiver.downloads.kept();
     run.leave(|run, event| receiver.take_last(run, &event));
@@ -155,37 +157,35 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     }
 }
 
-impl Receiver<'_> {
-    /// The loop, until a signal, or the one file of `--once`, ends it.
-    fn until_ended(&mut self, run: &mut Run<'_>) -> Exit {
-        loop {
-            let now = Instant::now();
-            let tick = if self.downloads.are_over() { None } else { self.downloads.next_tick(run, now) };
-            let until = [tick, self.questions.next_look(now), self.stays].into_iter().flatten().min();
-            if let Err(exit) = run.turn(until) {
-                return exit;
-            }
-            while let Some(event) = run.next_event() {
-                if let ShellEvent::Signal(_) = event {
-                    return Exit::Ok;
-                }
-                self.take(run, &event);
-            }
-            if self.args.once && self.has_ended() {
-                return self.exit();
-            }
-            if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
-                self.replied(run, &incoming, reply);
-            }
-            if !self.questions.are_asked() && !self.downloads.are_over() {
-                self.downloads.tick(run, Instant::now());
-            }
-            if let Some(exit) = run.out.ended() {
-                return exit;
-            }
+impl Driven for Receiver<'_> {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        if self.args.once && self.has_ended() {
+            return ControlFlow::Break(self.exit());
         }
+        let now = Instant::now();
+        if let Some((incoming, reply)) = self.questions.step(run, now) {
+            self.replied(run, &incoming, reply);
+        }
+        let is_over = self.downloads.are_over();
+        if !self.questions.are_asked() && !is_over {
+            self.downloads.tick(run, now);
+        }
+        let tick = if is_over { None } else { self.downloads.next_tick(run, now) };
+        ControlFlow::Continue(earliest([tick, self.questions.next_look(now), self.stays]))
     }
 
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        if let ShellEvent::Signal(_) = event {
+            return ControlFlow::Break(Exit::Ok);
+        }
+        self.note(run, &event);
+        ControlFlow::Continue(())
+    }
+}
+
+impl Receiver<'_> {
     /// What was accepted and is not here when this ends is told like other failures; how many files that are.
     fn cut_short(&mut self, run: &mut Run<'_>, kept: Option<String>) -> usize {
         let (done, open) = (self.downloads.done(), self.downloads.open());
@@ -214,7 +214,7 @@ impl Receiver<'_> {
         Exit::of_all(self.downloads.done() + self.receiving.done(), &failures)
     }
 
-    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+    fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
                 let (number, from, name, came) = (*offer, from.clone(), name.clone(), Instant::now());
@@ -335,7 +335,7 @@ impl Receiver<'_> {
 
 /// How much room there is now.
 fn room(run: &mut Run<'_>) -> Room {
-    Room { free_bytes: run.free_bytes(), pushed_bytes: run.foreign_bytes() }
+    Room { free_bytes: run.reactor.store.free_bytes(), pushed_bytes: run.reactor.core().foreign_bytes() }
 }
 
 fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {

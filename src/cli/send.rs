@@ -4,6 +4,7 @@ mod account;
 mod menu;
 mod result;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
+use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::push::sending;
@@ -19,7 +21,6 @@ use crate::cli::send::account::Account;
 use crate::cli::units::parse_duration;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
-use crate::types::name::printable;
 use crate::wire::push::Form;
 
 const ABOUT: &str = "\
@@ -78,8 +79,6 @@ enum End {
     Signal(i32),
     /// `--timeout` is over.
     TimedOut,
-    /// stdout is closed, or the loop broke; that was told.
-    Exit(Exit),
 }
 
 pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
@@ -113,9 +112,9 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     let mut account = Account::new(recipients, args.wait, global.port);
     let mut readable = 0;
     for path in paths {
-        match run.share(path) {
+        match run.reactor.share(path) {
             Ok(()) => readable += 1,
-            Err(fault) => account.unreadable(run, Exit::of_fault(&fault), &printable(&fault.text)),
+            Err(fault) => account.unreadable(run, &fault),
         }
     }
     if readable == 0 {
@@ -123,44 +122,47 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let end = until_over(run, &mut account, deadline);
+    let end = run.drive(&mut Offers { account: &mut account, deadline });
     run.out.clear();
     let exit = match end {
-        End::Over => account.exit(),
-        End::Signal(signal) => Exit::of_signal(signal),
-        End::TimedOut => Exit::TimedOut,
-        End::Exit(exit) => exit,
+        Ok(End::Over) => account.exit(),
+        Ok(End::Signal(signal)) => Exit::of_signal(signal),
+        Ok(End::TimedOut) => Exit::TimedOut,
+        Err(exit) => exit,
     };
-    if matches!(end, End::Signal(_) | End::TimedOut) {
+    if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
         account.cut_short(run, exit);
     }
     run.leave(|run, event| account.take(run, &event));
     Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
 }
 
-/// The loop, until every offer has ended or something ends it.
-fn until_over(run: &mut Run<'_>, account: &mut Account, deadline: Option<Instant>) -> End {
-    loop {
-        if account.is_over() {
-            return End::Over;
+/// The offers until each has ended, or something ends them.
+struct Offers<'a> {
+    account: &'a mut Account,
+    deadline: Option<Instant>,
+}
+
+impl Driven for Offers<'_> {
+    type End = End;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<End, Option<Instant>> {
+        if self.account.is_over() {
+            return ControlFlow::Break(End::Over);
         }
-        let until = [deadline, account.next_tick(run)].into_iter().flatten().min();
-        if let Err(exit) = run.turn(until) {
-            return End::Exit(exit);
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return ControlFlow::Break(End::TimedOut);
         }
-        while let Some(event) = run.next_event() {
-            if let ShellEvent::Signal(signal) = event {
-                return End::Signal(signal);
-            }
-            account.take(run, &event);
+        self.account.tick(run);
+        ControlFlow::Continue(earliest([self.deadline, self.account.next_tick(run)]))
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {
+        if let ShellEvent::Signal(signal) = event {
+            return ControlFlow::Break(End::Signal(signal));
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) && !account.is_over() {
-            return End::TimedOut;
-        }
-        account.tick(run);
-        if let Some(exit) = run.out.ended() {
-            return End::Exit(exit);
-        }
+        self.account.take(run, &event);
+        ControlFlow::Continue(())
     }
 }
 

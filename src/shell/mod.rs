@@ -1,6 +1,6 @@
 //! The only code that touches sockets, clocks, signals and processes: the real driver of the core.
 //!
-//! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` (one port) and `listeners` take connections in, `links` keeps them and
+//! [`Reactor`] is one poll loop. Its parts, each in a file: `opening` makes it from settings, `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `span` moves those of files, `datagrams` and
 //! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
 //! Beside it, for commands: [`aside`], [`host`], [`process`] and [`terminal`].
@@ -22,6 +22,7 @@ mod ifaces;
 mod links;
 mod listener;
 mod listeners;
+mod opening;
 mod outputs;
 mod pace;
 mod reactor;

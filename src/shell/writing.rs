@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 
-use crate::core::{BrokenWhy, Input, Segment};
+use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
 use crate::shell::reactor::Reactor;
 use crate::shell::span::{Sent, send_bytes, send_span};
@@ -57,21 +57,16 @@ impl Reactor {
                 }
                 Segment::Close => {
                     self.links.close(key, std::time::Instant::now());
-                    self.peer.handle(now, Input::Closed { conn });
-                    self.drain();
-                    return false;
+                    return self.closed(conn);
                 }
                 Segment::Abort => {
                     self.links.reset(key);
-                    self.peer.handle(now, Input::Closed { conn });
-                    self.drain();
-                    return false;
+                    return self.closed(conn);
                 }
                 _ if !is_open => return false,
-                Segment::HalfClose => match link.stream.shutdown(Shutdown::Write) {
-                    Ok(()) => Sent::Bytes(1),
-                    Err(error) => Sent::Broken(error),
-                },
+                Segment::HalfClose => {
+                    link.stream.shutdown(Shutdown::Write).map_or_else(Sent::Broken, |()| Sent::Bytes(1))
+                }
                 _ if !link.writable => return false,
                 _ if budget == 0 => return true,
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
@@ -82,11 +77,7 @@ impl Reactor {
                         promised += 1;
                         send_bytes(&link.stream, bytes, true)
                     }
-                    Err(why) => {
-                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
-                        self.drain();
-                        return true;
-                    }
+                    Err(why) => return self.span_failed(conn, source, why),
                 },
                 Segment::Span { source, offset, len } => {
                     let file = match looked.take() == Some(source) {
@@ -105,10 +96,7 @@ impl Reactor {
                         Err(fault) => Sent::Fault(fault),
                     };
                     if let Sent::Fault(why) = sent {
-                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
-                        self.drain();
-                        // What the core makes of it is this connection's next turn.
-                        return true;
+                        return self.span_failed(conn, source, why);
                     }
                     sent
                 }
@@ -133,6 +121,20 @@ impl Reactor {
                 Sent::Fault(_) => return true,
             }
         }
+    }
+
+    /// Tells the core that a connection is closed. No turn of it follows.
+    fn closed(&mut self, conn: ConnId) -> bool {
+        self.peer.handle(self.clock.now(), Input::Closed { conn });
+        self.drain();
+        false
+    }
+
+    /// Tells the core that a span cannot be sent. What it makes of that is the connection's next turn.
+    fn span_failed(&mut self, conn: ConnId, source: SpanSource, why: SpanFault) -> bool {
+        self.peer.handle(self.clock.now(), Input::SpanFailed { conn, source, why });
+        self.drain();
+        true
     }
 
     /// Looks whether a dial has succeeded or failed by now.

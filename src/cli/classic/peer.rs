@@ -18,7 +18,6 @@ use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
 use crate::core::{ClassicEvent, Voice};
-use crate::types::name::printable;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic peer";
@@ -112,10 +111,8 @@ impl All {
 fn share(files: &[PathBuf], run: &mut Run<'_>) -> Result<(), Exit> {
     let mut failures = Vec::new();
     for file in files {
-        if let Err(fault) = run.share(file) {
-            let exit = Exit::of_fault(&fault);
-            run.out.error(exit, &printable(&fault.text), None);
-            failures.push(exit);
+        if let Err(fault) = run.reactor.share(file) {
+            failures.push(run.report_fault(&fault));
         }
     }
     match failures.first() {

@@ -28,7 +28,7 @@ struct Account {
 impl Downloads {
     /// All is over: says how often what went wrong did so, and of very many files what became of them.
     pub(crate) fn close(&self, run: &mut Run<'_>) {
-        for repeated in self.repeated.iter().filter(|repeated| repeated.more > 0) {
+        for repeated in self.failures.repeated.iter().filter(|repeated| repeated.more > 0) {
             let files = human::counted(repeated.more, "more file was", "more files were");
             let first = human::quoted(&repeated.first);
             run.out.fail(&format!("chunkcast: {files} not fetched for the same reason as {first}"));

@@ -10,13 +10,12 @@ use clap::Args;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
-use crate::cli::json::{Direction, ForeignLine, Line, seconds};
-use crate::cli::push::exit_of;
+use crate::cli::json::{ForeignLine, Line, seconds};
+use crate::cli::push::{exit_of, log_transfer};
 use crate::cli::run::Run;
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
 use crate::cli::viewing::{Look, Viewing, kind_words, look};
-use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
+use crate::core::{Command, Direction, ForeignConfig, ForeignEvent, ForeignFailure};
 use crate::shell::ForeignPorts;
 use crate::store::classic::append_line;
 use crate::types::name::printable;
@@ -140,14 +139,8 @@ impl Receiving {
             line.latency = Some(seconds(file.latency));
             line.rate = Some(rate);
         });
-        run.log(&Record::Pushed {
-            dir: Direction::Down,
-            name: &name,
-            bytes: file.bytes,
-            peer: file.from,
-            form: file.said.form,
-            took: file.latency,
-        });
+        let form = file.said.form;
+        log_transfer(run, Direction::Down, &name, file.bytes, (file.from, form), file.latency);
         run.out.note(&file.facts(&name, look.as_ref(), rate));
         run.out.result(&printable(&path));
         if file.said.form == Form::Named {
@@ -172,7 +165,7 @@ impl Receiving {
         let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
         let exit = exit_of(reason);
         self.failures.push(exit);
-        run.log(&Record::Failed { name: name.unwrap_or("?"), id: None, took: Duration::ZERO, why: &why });
+        run.log_failure(name.unwrap_or("?"), None, Duration::ZERO, &why);
         let failure = Failure {
             exit,
             title: format!("{what} from {} was not received", from.ip()),

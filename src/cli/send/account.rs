@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
-use crate::cli::json::{Line, PushLine, Who};
+use crate::cli::json::{Line, PushLine, Who, seconds};
+use crate::cli::log::writer::Ending;
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::Run;
 use crate::cli::send::push_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
-use crate::core::{Command, Event, PeerRef, PushEnd, PushEvent, Recipient};
+use crate::core::{Command, Direction, Event, Fault, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 use crate::types::ContentId;
 
@@ -128,9 +128,8 @@ impl Account {
     }
 
     /// A path that cannot be sent.
-    pub(super) fn unreadable(&mut self, run: &mut Run<'_>, exit: Exit, why: &str) {
-        self.failures.push(exit);
-        run.out.error(exit, why, None);
+    pub(super) fn unreadable(&mut self, run: &mut Run<'_>, fault: &Fault) {
+        self.failures.push(run.report_fault(fault));
     }
 
     /// None of the paths can be sent.
@@ -287,7 +286,17 @@ impl Account {
         self.bytes = self.bytes.saturating_add(item.size);
         let Some(to) = &item.peer else { return };
         let took = item.began.elapsed();
-        run.log(&Record::Sent { name: &item.name, id: item.content, bytes: item.size, to, took });
+        run.log(&Ending::Done {
+            dir: Direction::Up,
+            id: Some(item.content),
+            name: &item.name,
+            bytes: item.size,
+            who: Who::of(to),
+            form: None,
+            dur: seconds(took),
+            verified: false,
+            skipped: false,
+        });
         let (name, size, peer) = (human::label(&item.name), human::size(item.size), human::peer(to));
         run.out.result(&format!("{name}: {peer} has it, {size} in {}, verified", human::span(took)));
         self.tell(run, at, PushLine::Verified, None);
@@ -299,7 +308,7 @@ impl Account {
         let failure = failure_of(&item.name, &place.text, item.peer.as_ref(), end, self.wait, self.port);
         self.failures.push(failure.exit);
         let took = item.began.elapsed();
-        run.log(&Record::Failed { name: &item.name, id: Some(item.content), took, why: &failure.happened });
+        run.log_failure(&item.name, Some(item.content), took, &failure.happened);
         self.tell(run, at, PushLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
         failure.tell_of(run.out, &of);
@@ -313,7 +322,7 @@ impl Account {
         let Some(end) = self.recipients.get(item.to).and_then(|place| place.ended.as_ref()) else { return };
         self.failures.push(exit_of(end));
         let (name, why) = (&item.name, "its recipient cannot be sent to");
-        run.log(&Record::Failed { name, id: Some(item.content), took: Duration::ZERO, why });
+        run.log_failure(name, Some(item.content), Duration::ZERO, why);
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
         self.tell(run, at, PushLine::Failed, Some(why));
@@ -340,7 +349,7 @@ impl Account {
         for item in self.items.iter_mut().filter(|item| !item.ended) {
             item.ended = true;
             let took = item.began.elapsed();
-            run.log(&Record::Failed { name: &item.name, id: Some(item.content), took, why: exit.word() });
+            run.log_failure(&item.name, Some(item.content), took, exit.word());
         }
     }
 
