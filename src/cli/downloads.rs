@@ -1,11 +1,11 @@
 //! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
 //! of them; when to end is the command's business.
 
-mod account;
 mod classic;
 mod failures;
 mod item;
-mod shown;
+mod progress;
+mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::failures::Failures;
 use crate::cli::downloads::item::Item;
-use crate::cli::downloads::shown::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
+use crate::cli::downloads::progress::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
 use crate::cli::exit::Exit;
 use crate::cli::failure::kept;
 use crate::cli::human;

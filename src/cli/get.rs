@@ -11,14 +11,14 @@ use crate::cli::args::Global;
 use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Part};
+use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
 use crate::cli::downloads::Downloads;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::{Request, lay_out};
 use crate::core::Command;
@@ -175,9 +175,9 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let classic = args.classic.speak(Part::Fetches(&target.dir, args.max_size), global);
+    let classic = args.classic.speak(Role::Fetches(&target.dir, args.max_size), global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
-    let mut run = match Run::start("get", global, target.clone(), Standing::native(classic), out) {
+    let mut run = match Run::start("get", global, target.clone(), Mode::native(classic), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -247,7 +247,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
         if let Some((by, from)) = downloads.open_replaced() {
             failure.replaced(by, from);
         }
-        failure.tell_of(run.out, &downloads.open_subject());
+        failure.report_of(run.out, &downloads.open_subject());
         downloads.abandon(run, exit.word());
     }
     exit

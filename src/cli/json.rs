@@ -4,19 +4,17 @@
 //! hexadecimal. Names are the raw text of the network; characters that could mislead a terminal are written as
 //! `\uXXXX`, which any JSON reader turns back.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
 
-use crate::core::{Direction, PeerRef};
-use crate::types::name::printable;
+use crate::core::door::json::{Object, TerminalSafe};
+use crate::core::{Direction, EventObject, PeerRef};
 use crate::types::{ContentId, PeerId};
 
 /// The version of the objects.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// One object.
 #[derive(Debug, Serialize)]
@@ -282,49 +280,39 @@ pub(crate) fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Adds the object to `bytes` as one line, stamped `ts`, with its line end.
-pub(crate) fn write(bytes: &mut Vec<u8>, line: &impl Serialize, ts: &str) -> serde_json::Result<()> {
-    #[derive(Serialize)]
-    struct Stamped<'a, L> {
-        v: u32,
-        ts: &'a str,
-        #[serde(flatten)]
-        line: &'a L,
-    }
-    let before = bytes.len();
-    let written = Stamped { v: VERSION, ts, line }
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut *bytes, TerminalSafe));
-    match written {
-        Ok(()) => bytes.push(b'\n'),
-        Err(_) => bytes.truncate(before),
-    }
-    written
+/// Something that is an object of its own.
+pub(crate) trait JsonLine {
+    /// Adds it to `bytes` as one line, stamped `ts`, with its line end.
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str);
 }
 
-/// Compact JSON in which no character beyond ASCII stands as itself that [`printable`] would escape.
-struct TerminalSafe;
+impl<L: Serialize> JsonLine for L {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        #[derive(Serialize)]
+        struct Stamped<'a, L> {
+            v: u32,
+            ts: &'a str,
+            #[serde(flatten)]
+            line: &'a L,
+        }
+        let before = bytes.len();
+        let written = Stamped { v: VERSION, ts, line: self }
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut *bytes, TerminalSafe));
+        if let Err(error) = written {
+            log::error!("a JSON line could not be made: {error}");
+            return bytes.truncate(before);
+        }
+        bytes.push(b'\n');
+    }
+}
 
-impl Formatter for TerminalSafe {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
-            return writer.write_all(fragment.as_bytes());
+impl JsonLine for EventObject<'_> {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        let (before, mut is_made) = (bytes.len(), true);
+        Object::write(bytes, VERSION, ts, |line| is_made = self.put_into(line));
+        if !is_made {
+            bytes.truncate(before);
         }
-        let mut place = [0; 4];
-        for c in fragment.chars() {
-            let text = &*c.encode_utf8(&mut place);
-            if (c.is_ascii() && c != '\u{7f}') || printable(text) == text {
-                writer.write_all(text.as_bytes())?;
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -335,7 +323,7 @@ mod tests {
 
     fn value(line: &Line<'_>) -> Value {
         let mut bytes = Vec::new();
-        write(&mut bytes, line, "2026-11-20T16:02:11.482+03:00").unwrap();
+        line.write(&mut bytes, "2026-11-20T16:02:11.482+03:00");
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
         serde_json::from_slice(&bytes).unwrap()
     }
@@ -362,7 +350,7 @@ mod tests {
         let name = "a\u{1b}[2J\n\u{202e}gpj.exe\u{7f}\u{9b}\u{e0041}ü漢";
         let (id, event) = (ContentId([0; 32]), ContentEvent::Shared);
         let mut bytes = Vec::new();
-        write(&mut bytes, &Line::Content { event, id, name, size: 0, of: 0, holders: &[] }, "now").unwrap();
+        Line::Content { event, id, name, size: 0, of: 0, holders: &[] }.write(&mut bytes, "now");
         let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7f}', '\u{9b}', '\u{e0041}']), "{text}");
         assert!(text.contains("ü漢"));

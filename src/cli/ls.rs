@@ -9,13 +9,13 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::args::Global;
 use crate::cli::classic::listing;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{ContentEvent, Holder, Line, Who, seconds};
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
 use crate::core::status::{ContentStatus, PeerStatus};
@@ -88,8 +88,8 @@ impl LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
-    let standing = Standing::native(args.classic.speak(Part::Hears, global));
-    let mut run = match Run::start("ls", global, Target::default(), standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Hears, global));
+    let mut run = match Run::start("ls", global, Target::default(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };

@@ -8,7 +8,7 @@ mod choice;
 mod classic;
 mod completions;
 mod demo;
-mod demo_account;
+mod demo_stats;
 mod downloads;
 mod drive;
 mod exit;

@@ -25,7 +25,7 @@ use crate::cli::receive::arrivals::{Arrivals, Arrived};
 use crate::cli::receive::incoming::{Incoming, Number, Offer};
 use crate::cli::receive::policy::{Policy, Room, Verdict};
 use crate::cli::receive::questions::{Questions, Reply};
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
 use crate::core::{Command, Decision, Event, ForeignEvent, PushEvent};
@@ -108,8 +108,8 @@ struct Receiver<'a> {
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing { foreign: args.listen.ports(args.quota), ..Standing::native(None) };
-    let mut run = match Run::start("receive", global, target.clone(), standing, out) {
+    let mode = Mode { foreign: args.listen.ports(args.quota), ..Mode::native(None) };
+    let mut run = match Run::start("receive", global, target.clone(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -195,7 +195,7 @@ impl Receiver<'_> {
                 next: vec![SENT_AGAIN.to_owned()],
                 ..Failure::cut_short(Exit::Interrupted, done, open, kept)
             };
-            failure.tell_of(run.out, &self.downloads.open_subject());
+            failure.report_of(run.out, &self.downloads.open_subject());
         }
         self.downloads.abandon(run, "interrupted");
         open
@@ -219,12 +219,12 @@ impl Receiver<'_> {
             ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
                 let (number, from, name, came) = (*offer, from.clone(), name.clone(), Instant::now());
                 let offer = Offer { number, from, content: *content, name, size: *size, came };
-                tell_offer(run, &offer, PushLine::Came, None, None);
+                report_offer(run, &offer, PushLine::Came, None, None);
                 self.came(run, Incoming::Offer(offer));
             }
             ShellEvent::Core(Event::Push(PushEvent::Gone { offer })) => {
                 if let Some(Incoming::Offer(offer)) = self.questions.gone(run, Number::Offer(*offer)) {
-                    tell_offer(run, &offer, PushLine::Gone, None, None);
+                    report_offer(run, &offer, PushLine::Gone, None, None);
                 }
             }
             ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
@@ -316,7 +316,7 @@ impl Receiver<'_> {
         self.policy.accepted(incoming);
         match incoming {
             Incoming::Offer(offer) => {
-                tell_offer(run, offer, PushLine::Accepted, None, None);
+                report_offer(run, offer, PushLine::Accepted, None, None);
                 self.downloads.forget_ended();
                 self.arrivals.accepted(offer);
                 self.share_quota(run);
@@ -342,7 +342,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
     run.out.note(&format!("declined from {}: {}: {words}", incoming.sender(), incoming.what()));
     match incoming {
         Incoming::Offer(offer) => {
-            tell_offer(run, offer, PushLine::Declined, Some(words), None);
+            report_offer(run, offer, PushLine::Declined, Some(words), None);
             let decision = Decision::Decline(why);
             run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
         }
@@ -351,7 +351,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
 }
 
 /// A JSON line about an offer.
-fn tell_offer(
+fn report_offer(
     run: &mut Run<'_>,
     offer: &Offer,
     event: PushLine,

@@ -1,6 +1,7 @@
 //! The one reporter: what people, programs and the transfer log are told of an event, the same way by every command.
 
 mod classic;
+pub(crate) mod neighbours;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ impl Run<'_> {
                 }
                 match printed {
                     Printed::Always => self.print(event, None),
-                    Printed::WithChunks if self.out.tells_chunks() => self.print(event, None),
+                    Printed::WithChunks if self.out.prints_chunks() => self.print(event, None),
                     Printed::WithChunks | Printed::Elsewhere => {}
                 }
             }

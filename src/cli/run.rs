@@ -1,4 +1,4 @@
-//! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
+//! One run of a peer by a command: from the flags to a mode peer, through its loop, to an orderly end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -35,7 +35,7 @@ pub(crate) struct Target {
 
 /// As what a peer stands: who it is seen by, and who may connect to it.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Mode {
     /// Whether it speaks with native peers at all.
     pub(crate) native: bool,
     /// How it speaks the classic dialects; `None`: it does not.
@@ -44,7 +44,7 @@ pub(crate) struct Standing {
     pub(crate) foreign: Option<ForeignPorts>,
 }
 
-/// A standing peer and what its command prints.
+/// A mode peer and what its command prints.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) reactor: Reactor,
@@ -62,10 +62,10 @@ pub(crate) struct Run<'a> {
     is_broken: bool,
 }
 
-impl Standing {
+impl Mode {
     /// As a native peer that speaks the classic dialects too, if that is asked for.
-    pub(crate) fn native(classic: Option<Classic>) -> Standing {
-        Standing { native: true, classic, foreign: None }
+    pub(crate) fn native(classic: Option<Classic>) -> Mode {
+        Mode { native: true, classic, foreign: None }
     }
 }
 
@@ -77,15 +77,15 @@ impl Default for Target {
 }
 
 impl<'a> Run<'a> {
-    /// Lets a peer stand as the flags say. What keeps it from standing is told, and is the exit code.
+    /// Lets a peer stand as the flags say. What keeps it from mode is told, and is the exit code.
     pub(crate) fn start(
         command: &'static str,
         global: &Global,
         target: Target,
-        standing: Standing,
+        mode: Mode,
         out: &'a mut Output,
     ) -> Result<Run<'a>, Exit> {
-        Run::start_as(command, global, target, standing, out, |_| {})
+        Run::start_as(command, global, target, mode, out, |_| {})
     }
 
     /// The same, for a command that has the peer stand otherwise than the flags say.
@@ -93,14 +93,14 @@ impl<'a> Run<'a> {
         command: &'static str,
         global: &Global,
         target: Target,
-        standing: Standing,
+        mode: Mode,
         out: &'a mut Output,
         adapt: impl FnOnce(&mut ShellConfig),
     ) -> Result<Run<'a>, Exit> {
         let user = global.name.clone().unwrap_or_else(host::name);
-        let is_native = standing.native;
-        let classic_udp = standing.classic.as_ref().map(|classic| classic.ports.udp.clone());
-        let config = config(global, user.clone(), target, standing).inspect_err(|(exit, why, next)| {
+        let is_native = mode.native;
+        let classic_udp = mode.classic.as_ref().map(|classic| classic.ports.udp.clone());
+        let config = config(global, user.clone(), target, mode).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
         let mut config = config.map_err(|(exit, _, _)| exit)?;
@@ -248,7 +248,7 @@ fn config(
     global: &Global,
     user: String,
     target: Target,
-    standing: Standing,
+    mode: Mode,
 ) -> Result<ShellConfig, (Exit, String, Option<String>)> {
     let state_dir = global.state_dir().map_err(|why| (Exit::Storage, why, None))?;
     let mut peers = Vec::new();
@@ -268,12 +268,12 @@ fn config(
         }
         peers.push(peer);
     }
-    let (ports, kept) = standing.classic.map(|classic| (classic.ports, classic.store)).unzip();
+    let (ports, kept) = mode.classic.map(|classic| (classic.ports, classic.store)).unzip();
     Ok(ShellConfig {
         user,
         port: global.port,
-        listen: if standing.native { Listen::Near(global.port) } else { Listen::Nowhere },
-        discovers: standing.native,
+        listen: if mode.native { Listen::Near(global.port) } else { Listen::Nowhere },
+        discovers: mode.native,
         topology: Topology::Mesh,
         classic: ports,
         http: !global.no_http,
@@ -283,7 +283,7 @@ fn config(
         no_broadcast: global.no_broadcast,
         peers,
         announce_interval: global.announce_interval,
-        foreign: standing.foreign,
+        foreign: mode.foreign,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir,

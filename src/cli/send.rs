@@ -1,8 +1,8 @@
 //! `send`: offer files to peers of one's choice, who accept or decline.
 
-mod account;
 mod menu;
 mod result;
+mod stats;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::push::sending;
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::send::account::Account;
+use crate::cli::run::{Mode, Run, Target};
+use crate::cli::send::stats::Stats;
 use crate::cli::units::parse_duration;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
@@ -103,43 +103,43 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
 
 /// Lets a peer stand that can send.
 fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
-    Run::start("send", global, Target::default(), Standing::native(None), out)
+    Run::start("send", global, Target::default(), Mode::native(None), out)
 }
 
 /// Sends everything to everybody, and leaves.
 fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Outcome {
     let recipients = to.iter().map(|text| (text.clone(), recipient(text, global.port))).collect();
-    let mut account = Account::new(recipients, args.wait, global.port);
+    let mut stats = Stats::new(recipients, args.wait, global.port);
     let mut readable = 0;
     for path in paths {
         match run.reactor.share(path) {
             Ok(()) => readable += 1,
-            Err(fault) => account.unreadable(run, &fault),
+            Err(fault) => stats.unreadable(run, &fault),
         }
     }
     if readable == 0 {
-        account.nothing_to_read();
+        stats.nothing_to_read();
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let end = run.drive(&mut Offers { account: &mut account, deadline });
+    let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
     let exit = match end {
-        Ok(End::Over) => account.exit(),
+        Ok(End::Over) => stats.exit(),
         Ok(End::Signal(signal)) => Exit::of_signal(signal),
         Ok(End::TimedOut) => Exit::TimedOut,
         Err(exit) => exit,
     };
     if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
-        account.cut_short(run, exit);
+        stats.cut_short(run, exit);
     }
-    run.leave(|run, event| account.take(run, &event));
-    Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
+    run.leave(|run, event| stats.take(run, &event));
+    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
 }
 
 /// The offers until each has ended, or something ends them.
 struct Offers<'a> {
-    account: &'a mut Account,
+    stats: &'a mut Stats,
     deadline: Option<Instant>,
 }
 
@@ -147,21 +147,21 @@ impl Driven for Offers<'_> {
     type End = End;
 
     fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<End, Option<Instant>> {
-        if self.account.is_over() {
+        if self.stats.is_over() {
             return ControlFlow::Break(End::Over);
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return ControlFlow::Break(End::TimedOut);
         }
-        self.account.tick(run);
-        ControlFlow::Continue(earliest([self.deadline, self.account.next_tick(run)]))
+        self.stats.tick(run);
+        ControlFlow::Continue(earliest([self.deadline, self.stats.next_tick(run)]))
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {
         if let ShellEvent::Signal(signal) = event {
             return ControlFlow::Break(End::Signal(signal));
         }
-        self.account.take(run, &event);
+        self.stats.take(run, &event);
         ControlFlow::Continue(())
     }
 }

@@ -1,6 +1,6 @@
 //! `serve`: the headless peer. Shares folders, watches them, and mirrors what others offer.
 
-mod account;
+mod stats;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::serve::account::Account;
+use crate::cli::run::{Mode, Run, Target};
+use crate::cli::serve::stats::Stats;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::{shell_quoted, wanted};
 use crate::core::{Command, Fault};
@@ -82,19 +82,19 @@ pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcom
         return Outcome::of(Exit::Usage);
     }
     let target = Target { dir: args.target().to_path_buf(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing::native(args.classic.speak(Part::Serves, global));
-    let mut run = match Run::start("serve", global, target, standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Serves, global));
+    let mut run = match Run::start("serve", global, target, mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut serve = Serve { args, account: Account::new(global.port) };
+    let mut serve = Serve { args, stats: Stats::new(global.port) };
     let exit = match watch_all(args, &mut run) {
         Ok(()) => run.drive(&mut serve).map_or_else(|exit| exit, |()| Exit::Ok),
         Err(fault) => run.report_fault(&fault),
     };
-    let mut account = serve.account;
-    run.leave(|run, event| account.take(run, &event));
-    Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
+    let mut stats = serve.stats;
+    run.leave(|run, event| stats.take(run, &event));
+    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
 }
 
 impl ServeArgs {
@@ -125,15 +125,15 @@ fn watch_all(args: &ServeArgs, run: &mut Run<'_>) -> Result<(), Fault> {
 /// What runs until a signal ends it.
 struct Serve<'a> {
     args: &'a ServeArgs,
-    account: Account,
+    stats: Stats,
 }
 
 impl Driven for Serve<'_> {
     type End = ();
 
     fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<(), Option<Instant>> {
-        self.account.tick(run);
-        ControlFlow::Continue(self.account.next_tick())
+        self.stats.tick(run);
+        ControlFlow::Continue(self.stats.next_tick())
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<()> {
@@ -141,10 +141,10 @@ impl Driven for Serve<'_> {
             ShellEvent::Signal(SIGHUP) => run.reactor.store.rescan(),
             ShellEvent::Signal(_) => return ControlFlow::Break(()),
             ShellEvent::ScanDone { files, bytes } => {
-                self.account.started(run, files, bytes);
+                self.stats.started(run, files, bytes);
                 mirror(self.args, run);
             }
-            event => self.account.take(run, &event),
+            event => self.stats.take(run, &event),
         }
         ControlFlow::Continue(())
     }

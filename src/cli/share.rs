@@ -8,13 +8,13 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::{DEFAULT_PORT, Global};
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::wanted::argument_for;
 use crate::core::Event;
 use crate::shell::ShellEvent;
@@ -73,8 +73,8 @@ struct Shares {
 }
 
 pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
-    let standing = Standing::native(args.classic.speak(Part::Serves, global));
-    let mut run = match Run::start("share", global, Target::default(), standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Serves, global));
+    let mut run = match Run::start("share", global, Target::default(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };

@@ -2,7 +2,7 @@
 //!
 //! [`Reactor`] is one poll loop. Its parts, each in a file: `opening` makes it from settings, `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `span` moves those of files, `datagrams` and
-//! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
+//! `ifaces` are discovery's sockets, `udp_listeners` the UDP ports of the classic dialects, `outputs` carries out what the core says.
 //! Beside it, for commands: [`aside`], [`host`], [`process`] and [`terminal`].
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
@@ -17,7 +17,6 @@ mod clock;
 mod config;
 mod datagrams;
 mod descriptors;
-mod ears;
 mod ifaces;
 mod links;
 mod listener;
@@ -31,6 +30,7 @@ mod ready;
 mod signals;
 mod sockets;
 mod span;
+mod udp_listeners;
 mod writing;
 
 #[cfg(test)]

@@ -12,16 +12,16 @@ use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{Discovery, Speech};
 use crate::shell::descriptors;
-use crate::shell::ears::Ears;
 use crate::shell::host;
 use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::Listeners;
 use crate::shell::reactor::{
-    DISCOVERY, EARS, EVENTS_MAX, IFACE_INTERVAL, LINKS, LISTENERS, Reactor, SCRATCH_BYTES, SIGNALS, STORE,
-    no_loop,
+    DISCOVERY, EVENTS_MAX, IFACE_INTERVAL, LINKS, LISTENERS, Reactor, SCRATCH_BYTES, SIGNALS, STORE,
+    UDP_LISTENERS, no_loop,
 };
 use crate::shell::signals::Signals;
+use crate::shell::udp_listeners::UdpListeners;
 use crate::store::{Buffers, Store};
 use crate::wire::push::NAMED_LOG;
 
@@ -36,7 +36,8 @@ impl Reactor {
         let foreign = config.foreign.as_ref();
         let mut listeners = Listeners::bind(bind, config.listen, classic, foreign, LISTENERS, &mut warnings)?;
         listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
-        let ears = Ears::open(poll.registry(), bind, broadcasts, classic, EARS, &mut warnings)?;
+        let udp_listeners =
+            UdpListeners::open(poll.registry(), bind, broadcasts, classic, UDP_LISTENERS, &mut warnings)?;
         let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
         let discovery = open_discovery(&config, poll.registry())?;
         if !discovery.hears() {
@@ -60,13 +61,13 @@ impl Reactor {
             speaks_datagrams,
             bind,
             scratch: vec![0; SCRATCH_BYTES],
-            happened: warnings.collect(),
+            event_queue: warnings.collect(),
             failed_dials: VecDeque::new(),
             moved_bytes: 0,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             listeners,
-            ears,
+            udp_listeners,
             signals,
             signalled: false,
             ifaces_due: Instant::now() + IFACE_INTERVAL,

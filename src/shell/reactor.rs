@@ -14,19 +14,19 @@ use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Peer, Status}
 use crate::shell::clock::Clock;
 use crate::shell::config::{ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received};
-use crate::shell::ears::{EARS_MAX, Ears, Heard};
 use crate::shell::host;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
+use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
 use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store};
 
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const STORE: Token = Token(1);
 pub(super) const LISTENERS: Token = Token(2);
-pub(super) const EARS: Token = Token(LISTENERS.0 + LISTENERS_MAX);
-pub(super) const DISCOVERY: Token = Token(EARS.0 + EARS_MAX);
+pub(super) const UDP_LISTENERS: Token = Token(LISTENERS.0 + LISTENERS_MAX);
+pub(super) const DISCOVERY: Token = Token(UDP_LISTENERS.0 + UDP_LISTENERS_MAX);
 pub(super) const LINKS: Token = Token(DISCOVERY.0 + datagrams::TOKENS);
 
 /// Events that one look at the sockets takes; what waits beyond comes with the next.
@@ -41,9 +41,9 @@ const DATAGRAM_BUDGET: usize = 256;
 /// Of a datagram, so much is looked at: more than the longest that counts, so that a longer one is seen to be longer.
 const DATAGRAM_LOOK_BYTES: usize = 2048;
 /// Datagrams of the classic dialects taken in a turn.
-const EAR_BUDGET: usize = 64;
+const UDP_BUDGET: usize = 64;
 /// Of those, so much is looked at: all there can be.
-const EAR_LOOK_BYTES: usize = 64 << 10;
+const UDP_LOOK_BYTES: usize = 64 << 10;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
 /// So many sockets are visited in a turn: when thousands say hello at once, the others' turn comes between them.
@@ -69,7 +69,7 @@ pub struct Reactor {
     pub(super) speaks_datagrams: bool,
     pub(super) bind: Option<IpAddr>,
     pub(super) scratch: Vec<u8>,
-    pub(super) happened: VecDeque<ShellEvent>,
+    pub(super) event_queue: VecDeque<ShellEvent>,
     /// Dials that failed before they began; the core hears of them once it is drained.
     pub(super) failed_dials: VecDeque<(ConnId, BrokenWhy)>,
     /// Bytes that connections moved in this turn.
@@ -77,7 +77,7 @@ pub struct Reactor {
     pub(super) poll: Poll,
     pub(super) events: Events,
     pub(super) listeners: Listeners,
-    pub(super) ears: Ears,
+    pub(super) udp_listeners: UdpListeners,
     pub(super) signals: Signals,
     pub(super) signalled: bool,
     pub(super) ifaces_due: Instant,
@@ -111,7 +111,7 @@ impl Reactor {
 
     /// The UDP ports on which classic peers are heard.
     pub fn classic_udp_ports(&self) -> Vec<u16> {
-        self.ears.ports()
+        self.udp_listeners.ports()
     }
 
     /// The addresses of this host in the networks that it finds peers in.
@@ -169,7 +169,7 @@ impl Reactor {
         self.drain();
         self.take_connections(began);
         self.take_datagrams();
-        self.listen_to_ears();
+        self.take_classic_datagrams();
         self.serve_links();
         if self.store.has_work() {
             self.store.step();
@@ -182,9 +182,9 @@ impl Reactor {
 
     /// The next event of the past turns.
     pub fn next_event(&mut self) -> Option<ShellEvent> {
-        let event = self.happened.pop_front();
+        let event = self.event_queue.pop_front();
         if event.is_none() {
-            self.happened.shrink_to(EVENTS_KEPT);
+            self.event_queue.shrink_to(EVENTS_KEPT);
         }
         event
     }
@@ -217,10 +217,10 @@ impl Reactor {
     fn timeout(&self, until: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
         let is_due = self.store.has_work()
-            || !self.happened.is_empty()
+            || !self.event_queue.is_empty()
             || !self.links.ready.is_empty()
             || self.discovery.is_ready()
-            || self.ears.is_ready()
+            || self.udp_listeners.is_ready()
             || self.listeners.is_ready(now)
             || (self.left_by.is_some() && self.links.lingering() == 0);
         if is_due {
@@ -255,8 +255,8 @@ impl Reactor {
                 SIGNALS => self.signalled = true,
                 // The store is drained in every turn.
                 STORE => {}
-                token if token < EARS => self.listeners.set_ready(token),
-                token if token < DISCOVERY => self.ears.set_ready(token),
+                token if token < UDP_LISTENERS => self.listeners.set_ready(token),
+                token if token < DISCOVERY => self.udp_listeners.set_ready(token),
                 token if token < LINKS => self.discovery.set_ready(token),
                 _ => self.links.set_ready(event),
             }
@@ -265,7 +265,7 @@ impl Reactor {
 
     fn take_signals(&mut self) {
         if std::mem::take(&mut self.signalled) {
-            self.happened.extend(self.signals.pending().map(ShellEvent::Signal));
+            self.event_queue.extend(self.signals.pending().map(ShellEvent::Signal));
         }
     }
 
@@ -308,18 +308,18 @@ impl Reactor {
         }
     }
 
-    fn listen_to_ears(&mut self) {
-        for _ in 0..EAR_BUDGET {
-            match self.ears.receive(&mut self.scratch[..EAR_LOOK_BYTES]) {
-                Heard::Datagram { port, from, len } => {
+    fn take_classic_datagrams(&mut self) {
+        for _ in 0..UDP_BUDGET {
+            match self.udp_listeners.receive(&mut self.scratch[..UDP_LOOK_BYTES]) {
+                UdpReceived::Datagram { port, from, len } => {
                     if self.discovery.counts(from) {
                         let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
                         self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });
                         self.drain();
                     }
                 }
-                Heard::Lost => {}
-                Heard::Nothing => return,
+                UdpReceived::Lost => {}
+                UdpReceived::Nothing => return,
             }
         }
     }
@@ -343,7 +343,7 @@ impl Reactor {
         if self.speaks_datagrams && self.ifaces_due <= now {
             self.ifaces_due = now + IFACE_INTERVAL;
             self.discovery.refresh(self.poll.registry());
-            self.ears.refresh(self.poll.registry());
+            self.udp_listeners.refresh(self.poll.registry());
             let own_addresses = host::own_addresses(self.bind);
             if !own_addresses.is_empty() {
                 self.peer.set_own_addresses(own_addresses);
@@ -356,7 +356,7 @@ impl Reactor {
         }
         if self.left_by.is_some_and(|by| by <= now || self.links.lingering() == 0) {
             self.left_by = None;
-            self.happened.push_back(ShellEvent::Core(Event::Left));
+            self.event_queue.push_back(ShellEvent::Core(Event::Left));
         }
     }
 }
@@ -365,7 +365,7 @@ impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
             .field("listeners", &self.listeners)
-            .field("ears", &self.ears)
+            .field("udp_listeners", &self.udp_listeners)
             .field("discovery", &self.discovery)
             .field("links", &self.links)
             .finish_non_exhaustive()

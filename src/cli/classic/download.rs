@@ -142,7 +142,7 @@ fn fetch(run: &mut Run<'_>, download: &mut Download) -> Exit {
     classic::leave(run, |run, event| download.note(run, event));
     let fetches = &mut download.fetches;
     if matches!(exit, Exit::Interrupted | Exit::Terminated) && !fetches.are_over() {
-        Failure::cut_short(exit, fetches.done(), fetches.open(), fetches.kept()).tell(run.out, None, None);
+        Failure::cut_short(exit, fetches.done(), fetches.open(), fetches.kept()).report(run.out, None, None);
         fetches.abandon(run, exit.word());
     }
     exit

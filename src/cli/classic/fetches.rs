@@ -193,7 +193,7 @@ impl Fetches {
         let (name, took) = (&file.name, file.began.elapsed());
         run.log_failure(name, None, took, &failure.happened);
         let path = path_of(&self.target, file);
-        failure::tell(&failure, &Subject { id: None, name: Some(name), path: Some(path) }, reason, run.out);
+        failure::report(&failure, &Subject { id: None, name: Some(name), path: Some(path) }, reason, run.out);
         self.failures.push(failure.exit);
     }
 }

@@ -27,7 +27,7 @@ use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::report;
-use crate::cli::run::{Run, Standing};
+use crate::cli::run::{Mode, Run};
 use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
 
@@ -102,8 +102,8 @@ fn start<'a>(
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
     let target = alone.target();
-    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
-    Run::start(command, global, target, standing, out)
+    let mode = Mode { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
+    Run::start(command, global, target, mode, out)
 }
 
 /// Drives a program that ends by a signal, which is success; `each` takes in the events.

@@ -58,7 +58,7 @@ pub(crate) struct PeerArgs {
 /// What is counted, written and fetched, of all four programs.
 #[derive(Debug)]
 struct All {
-    voice: Voice,
+    format: Voice,
     diary: Diary,
     sent: Sent,
     fetches: Fetches,
@@ -71,7 +71,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     };
     let chunk_dir = args.alone.folder().store().chunk_dir;
     let mut all = All {
-        voice: args.alone.voice(),
+        format: args.alone.announcement_format(),
         diary: Diary::new(&args.alone),
         sent: Sent::default(),
         fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir, args.alone.target()),
@@ -99,7 +99,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
 impl All {
     fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
         if let ClassicEvent::Announced { chunks } = event {
-            run.out.note(&announced(*chunks, self.voice));
+            run.out.note(&announced(*chunks, self.format));
         }
         self.sent.take(run, event);
         self.diary.take(run, event);

@@ -112,7 +112,7 @@ impl Failures {
     fn add(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
         self.exits.push(failure.exit);
         if self.told() <= FAILURES_TOLD_MAX || run.out.is_json() {
-            return failure.tell_of(run.out, of);
+            return failure.report_of(run.out, of);
         }
         if self.told() == FAILURES_TOLD_MAX + 1 {
             run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cli::downloads::shown::PROGRESS_LINE_INTERVAL;
+use crate::cli::downloads::progress::PROGRESS_LINE_INTERVAL;
 use crate::cli::progress::{Every, Pace};
 use crate::core::PeerRef;
 use crate::types::ContentId;

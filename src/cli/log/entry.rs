@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
+use crate::cli::json::{JsonLine, VERSION};
 use crate::cli::log::text;
 use crate::core::Direction;
 use crate::core::door::json::Object;
@@ -155,44 +156,37 @@ impl fmt::Display for Entry {
 }
 
 /// The object that `log --json` prints.
-impl Serialize for Entry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let map = serializer.serialize_map(None)?;
-        match self.kind {
+impl JsonLine for Entry {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        Object::write(bytes, VERSION, ts, |line| match self.kind {
             Kind::Chunk => {
-                let line = Object::new(map, "chunk")?.put("dir", &self.dir)?.put("name", &self.name)?;
-                let line = line.put("index", &self.index.unwrap_or_default())?.put("of", &self.of)?;
-                let line = line.put("bytes", &self.bytes)?.put("peer", &self.peer)?;
-                let line = line.put("user", &self.user())?.put("dur", &self.dur)?;
+                line.plain("t", "chunk").put("dir", self.dir).put("name", &self.name);
+                line.put("index", self.index.unwrap_or_default()).put("of", self.of).put("bytes", self.bytes);
+                line.put("peer", &self.peer).put("user", self.user()).put("dur", self.dur);
                 let dialect = self.dialect.as_deref().or(Some("?")).filter(|_| self.classic);
-                line.put_some("dialect", dialect)?
-                    .put("ok", &self.ok)?
-                    .put_some("reason", self.reason.as_ref())
+                line.put_some("dialect", dialect).put("ok", self.ok).put_some("reason", self.reason.as_ref());
             }
             Kind::Http => {
-                let line = Object::new(map, "http")?.put("dir", &Direction::Up)?.put("name", &self.name)?;
-                let line = line.put("first", &self.first)?.put("asked", &self.asked)?.put("of", &self.of)?;
-                let line = line.put("bytes", &self.bytes)?.put("peer", &self.peer)?.put("dur", &self.dur)?;
-                line.put("ok", &self.ok)?.put_some("reason", self.reason.as_ref())
+                line.plain("t", "http").plain("dir", "up").put("name", &self.name).put("first", self.first);
+                line.put("asked", self.asked).put("of", self.of).put("bytes", self.bytes);
+                line.put("peer", &self.peer).put("dur", self.dur).put("ok", self.ok);
+                line.put_some("reason", self.reason.as_ref());
             }
             Kind::Activity => {
-                let line = Object::new(map, "activity")?.put("what", &self.what)?.put("name", &self.name)?;
-                let line = line.put_some("index", self.index)?.put("of", &self.of)?;
-                let line = line.put_some("have", self.have)?.put_some("new", self.new)?;
-                line.put("peer", &self.peer)?.put("user", &self.user())
+                line.plain("t", "activity").put("what", &self.what).put("name", &self.name);
+                line.put_some("index", self.index).put("of", self.of).put_some("have", self.have);
+                line.put_some("new", self.new).put("peer", &self.peer).put("user", self.user());
             }
             Kind::Done => {
-                let line = Object::new(map, "done")?.put("id", &self.id)?.put("name", &self.name)?;
-                let line =
-                    line.put("bytes", &self.bytes)?.put("dur", &self.dur)?.put("peers", &self.peers)?;
-                line.put("verified", &self.verified)?.put("skipped", &self.skipped)
+                line.plain("t", "done").put("id", self.id).put("name", &self.name).put("bytes", self.bytes);
+                line.put("dur", self.dur).put("peers", self.peers);
+                line.put("verified", self.verified).put("skipped", self.skipped);
             }
             Kind::Error => {
-                let line = Object::new(map, "error")?.put("id", &self.id)?.put("name", &self.name)?;
-                line.put("dur", &self.dur)?.put("message", &self.message)
+                line.plain("t", "error").put("id", self.id).put("name", &self.name);
+                line.put("dur", self.dur).put("message", &self.message);
             }
-        }?
-        .end()
+        });
     }
 }
 

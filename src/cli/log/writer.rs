@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::Local;
 use serde::Serialize;
 
-use crate::cli::json::{self, Who};
+use crate::cli::json::{JsonLine, Who};
 use crate::cli::output::{Output, stamp};
 use crate::core::{Direction, Fault};
 use crate::store::transfer_log::TransferLog;
@@ -58,16 +58,14 @@ impl LogWriter {
     }
 
     /// Adds a line of this moment.
-    pub(crate) fn write(&mut self, line: &impl Serialize, out: &mut Output) {
+    pub(crate) fn write(&mut self, line: &impl JsonLine, out: &mut Output) {
         let Some(log) = &mut self.log else { return };
         let now = Local::now();
         let at_ms = now.timestamp_millis();
         if self.at_ms != at_ms || self.stamp.is_empty() {
             (self.at_ms, self.stamp) = (at_ms, stamp(now));
         }
-        if let Err(error) = json::write(log.pending(), line, &self.stamp) {
-            log::error!("a line of the transfer log could not be made: {error}");
-        }
+        line.write(log.pending(), &self.stamp);
         let written = log.flush_when_many();
         self.note(written, out);
     }

@@ -86,7 +86,7 @@ impl Receiving {
     ) -> Option<Push> {
         match event {
             ForeignEvent::Came { push, from, said } => {
-                tell(run, "came", *from, Some(said), |_| {});
+                report(run, "came", *from, Some(said), |_| {});
                 return Some(Push { number: *push, from: *from, said: said.clone() });
             }
             ForeignEvent::Accepted { .. } => {}
@@ -132,7 +132,7 @@ impl Receiving {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let rate = human::bytes_per_s(file.bytes, file.took);
         let path = file.path.to_string_lossy();
-        tell(run, "received", file.from, Some(file.said), |line| {
+        report(run, "received", file.from, Some(file.said), |line| {
             line.path = Some(&path);
             line.bytes = Some(file.bytes);
             line.kind = look.as_ref().map(|look| look.kind.word());
@@ -161,7 +161,7 @@ impl Receiving {
     }
 
     fn failed(&mut self, run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) {
-        let why = told_failed(run, from, name, reason);
+        let why = report_failed(run, from, name, reason);
         let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
         let exit = exit_of(reason);
         self.failures.push(exit);
@@ -173,7 +173,7 @@ impl Receiving {
             kept: None,
             next: vec!["have it sent again".to_owned()],
         };
-        failure.tell_of(run.out, &Subject { id: None, name, path: None });
+        failure.report_of(run.out, &Subject { id: None, name, path: None });
     }
 
     /// What was never accepted did not come: strangers that say nothing sensible, or too much, are nobody's failure.
@@ -184,7 +184,7 @@ impl Receiving {
         name: Option<&str>,
         reason: &ForeignFailure,
     ) {
-        let why = told_failed(run, from, name, reason);
+        let why = report_failed(run, from, name, reason);
         // Whoever declined it said so.
         if *reason != ForeignFailure::Declined {
             let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
@@ -205,9 +205,9 @@ pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
 }
 
 /// Tells scripts of a push without a file, and gives back why.
-fn told_failed(run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) -> String {
+fn report_failed(run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) -> String {
     let why = printable(&reason.to_string());
-    tell(run, "failed", from, None, |line| {
+    report(run, "failed", from, None, |line| {
         line.name = name;
         line.reason = Some(&why);
     });
@@ -246,7 +246,7 @@ fn sender(said: &Announced, from: SocketAddr) -> String {
 }
 
 /// A JSON line about a push that comes in.
-fn tell<'a>(
+fn report<'a>(
     run: &mut Run<'_>,
     event: &'static str,
     from: SocketAddr,

@@ -16,7 +16,7 @@ use crate::cli::json::{ForeignLine, Line, seconds};
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
 use crate::cli::push::{exit_of, log_transfer};
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::shown::Subject;
 use crate::core::{Command, Direction, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
@@ -92,8 +92,8 @@ pub(crate) fn run(
 
 /// Lets a peer stand that can push.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
-    let standing = Standing { native: false, classic: None, foreign: None };
-    Run::start("send", global, Target::default(), standing, out)
+    let mode = Mode { native: false, classic: None, foreign: None };
+    Run::start("send", global, Target::default(), mode, out)
 }
 
 /// Pushes everything to everybody, and leaves.
@@ -301,7 +301,8 @@ impl Sending {
             kept: None,
             next: vec![next],
         };
-        failure.tell_of(run.out, &Subject { id: Some(errand.content), name: Some(&errand.name), path: None });
+        failure
+            .report_of(run.out, &Subject { id: Some(errand.content), name: Some(&errand.name), path: None });
     }
 
     /// A JSON line about an errand.

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, command_line, kept};
 use crate::cli::human;
 use crate::cli::report::Known;
-use crate::cli::ring::activity;
+use crate::cli::report::neighbours;
 use crate::cli::ring::ends::{missing_text, owner_of, sources_text, who};
 use crate::cli::ring::record::Records;
 use crate::cli::ring::takers::Takers;
@@ -146,7 +146,7 @@ impl Download {
         (self.done, self.bytes) = (true, bytes);
         self.takers.changed(Instant::now());
         let more = format!(", verified, in {}: {}", human::span(took), printable(&path.to_string_lossy()));
-        activity::complete(run, &id, self.held.len(), &more);
+        neighbours::complete(run, &id, self.held.len(), &more);
         self.records.catch_up(run, true);
     }
 
@@ -247,6 +247,6 @@ impl Download {
         let name = self.content.map(|content| run.known(&content).name.to_string());
         let name = name.as_deref();
         let path = Some(self.target.path(name, Layout::Flat));
-        failure.tell_of(run.out, &Subject { id: self.content, name, path });
+        failure.report_of(run.out, &Subject { id: self.content, name, path });
     }
 }

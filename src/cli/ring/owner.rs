@@ -13,10 +13,10 @@ use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::report::Known;
-use crate::cli::ring::activity;
+use crate::cli::report::neighbours;
 use crate::cli::ring::endpoint::{Endpoint, settle};
 use crate::cli::ring::takers::{OwnerStands, Takers};
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, Place, Topology};
@@ -86,7 +86,7 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
     };
     let place = Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, deal_after: args.deal_after };
-    let started = Run::start_as("ring", global, Target::default(), Standing::native(None), out, |config| {
+    let started = Run::start_as("ring", global, Target::default(), Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);
     });
@@ -101,7 +101,7 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
     };
     run.leave(|run, event| {
         if let ShellEvent::Core(event) = &event {
-            activity::report(run, event, None);
+            neighbours::report(run, event, None);
         }
     });
     let bytes = owner.offer.map_or(0, |offer| offer.cut.size_bytes());
@@ -125,7 +125,7 @@ impl Driven for Owner<'_> {
             let stands = self.takers.owner_stands(&status, args.peers as usize, now);
             if stands == OwnerStands::Done && !std::mem::replace(&mut self.all_done, true) {
                 let peers = human::counted(status.takers_done, "peer", "peers");
-                activity::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
+                neighbours::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
             }
             match stands {
                 OwnerStands::Done if args.exit_when_done => return ControlFlow::Break(Exit::Ok),
@@ -152,7 +152,7 @@ impl Driven for Owner<'_> {
                     return ControlFlow::Break(Exit::Usage);
                 }
             }
-            ShellEvent::Core(event) => activity::report(run, event, None),
+            ShellEvent::Core(event) => neighbours::report(run, event, None),
             ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
         }
         ControlFlow::Continue(())

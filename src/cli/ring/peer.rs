@@ -12,11 +12,11 @@ use crate::cli::args::Global;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::ring::activity;
+use crate::cli::report::neighbours;
 use crate::cli::ring::download::Download;
 use crate::cli::ring::endpoint::{Endpoint, is_itself, settle};
 use crate::cli::ring::ends::owner_of;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::parse_duration;
 use crate::core::{Place, Topology};
 use crate::shell::ShellEvent;
@@ -84,7 +84,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     };
     let falls_back = args.owner_fallback.is_some();
     let mut download = Download::new(target.clone(), args.keep_chunks, args.stall, falls_back);
-    let started = Run::start_as("ring", global, target, Standing::native(None), out, |config| {
+    let started = Run::start_as("ring", global, target, Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);
     });
@@ -100,7 +100,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     let owner = owner(&run);
     run.leave(|run, event| {
         if let ShellEvent::Core(event) = &event {
-            activity::report(run, event, owner);
+            neighbours::report(run, event, owner);
         }
     });
     download.records.catch_up(&mut run, true);
@@ -144,7 +144,7 @@ impl Driven for Waiting<'_> {
             }
             ShellEvent::Core(event) => {
                 let owner = *self.owner.get_or_insert_with(|| owner(run));
-                activity::report(run, &event, owner);
+                neighbours::report(run, &event, owner);
                 if let Some(exit) = self.download.take(run, &event, owner) {
                     return ControlFlow::Break(exit);
                 }

@@ -2,14 +2,16 @@
 //! documentation.
 
 use std::fmt::Display;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::ser::{Error, SerializeMap};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 use crate::core::door::{ClassicEvent, Event, PeerRef};
 use crate::types::id::ContentId;
+use crate::types::name::printable;
 use crate::wire::classic::{ChunkName, Dialect};
 
 /// Which way something went.
@@ -51,55 +53,86 @@ pub struct EventObject<'a> {
     pub reader: Reader,
 }
 
-/// A JSON object in the making.
-pub(crate) struct Object<M>(M);
+/// A JSON line in the making. Keys are written as they are, and what is known to need no escape too: most of a line is that,
+/// and with many small files there are thousands of lines a second.
+#[derive(Debug)]
+pub(crate) struct Object<'a> {
+    bytes: &'a mut Vec<u8>,
+}
 
 /// A text that is written without being made before.
 struct Text<T>(T);
 
-impl<M: SerializeMap> Object<M> {
-    /// An object of the type `t`.
-    pub(crate) fn new(map: M, t: &str) -> Result<Self, M::Error> {
-        Object(map).put("t", t)
+/// Compact JSON in which no character beyond ASCII stands as itself that [`printable`] would escape.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TerminalSafe;
+
+impl<'a> Object<'a> {
+    /// Adds a line to `bytes`: an object of the version `version` and the moment `ts`, and what `fill` puts into it.
+    pub(crate) fn write(bytes: &'a mut Vec<u8>, version: u32, ts: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        bytes.extend_from_slice(b"{\"v\":");
+        let mut object = Object { bytes };
+        object.value(&version);
+        object.plain("ts", ts);
+        fill(&mut object);
+        object.bytes.extend_from_slice(b"}\n");
     }
 
     /// Adds a value.
-    pub(crate) fn put(
-        mut self,
-        key: &'static str,
-        value: &(impl Serialize + ?Sized),
-    ) -> Result<Self, M::Error> {
-        self.0.serialize_entry(key, value)?;
-        Ok(self)
+    pub(crate) fn put(&mut self, key: &str, value: impl Serialize) -> &mut Self {
+        self.key(key);
+        self.value(&value);
+        self
     }
 
     /// Adds a value, if there is one.
-    pub(crate) fn put_some(self, key: &'static str, value: Option<impl Serialize>) -> Result<Self, M::Error> {
+    pub(crate) fn put_some(&mut self, key: &str, value: Option<impl Serialize>) -> &mut Self {
         match value {
-            Some(value) => self.put(key, &value),
-            None => Ok(self),
+            Some(value) => self.put(key, value),
+            None => self,
         }
     }
 
-    /// Ends it.
-    pub(crate) fn end(self) -> Result<M::Ok, M::Error> {
-        self.0.end()
+    /// Adds a text of ASCII in which nothing is to be escaped.
+    pub(crate) fn plain(&mut self, key: &str, text: &str) -> &mut Self {
+        self.key(key);
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.push(b'"');
+        self
     }
 
-    fn peer(self, peer: &PeerRef) -> Result<Self, M::Error> {
-        self.put("peer", &peer.addr)?.put("user", &peer.user)?.put_some("peer_id", peer.id)
+    fn key(&mut self, key: &str) {
+        self.bytes.extend_from_slice(b",\"");
+        self.bytes.extend_from_slice(key.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+    }
+
+    fn value(&mut self, value: &impl Serialize) {
+        let before = self.bytes.len();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *self.bytes, TerminalSafe);
+        if value.serialize(&mut serializer).is_err() {
+            // Memory takes everything, and none of the values here refuses to be written.
+            self.bytes.truncate(before);
+            self.bytes.extend_from_slice(b"null");
+        }
+    }
+
+    fn peer(&mut self, peer: &PeerRef) -> &mut Self {
+        self.put("peer", peer.addr).put("user", &peer.user).put_some("peer_id", peer.id)
     }
 
     /// How a chunk or an answer by HTTP ended: how long it took, or why it did not go.
-    fn outcome(self, ended: Result<&Duration, &str>) -> Result<Self, M::Error> {
-        let line = self.put_some("dur", ended.ok().map(seconds))?.put("ok", &ended.is_ok())?;
-        line.put_some("reason", ended.err())
+    fn outcome(&mut self, ended: Result<&Duration, &str>) {
+        self.put_some("dur", ended.ok().map(seconds))
+            .put("ok", ended.is_ok())
+            .put_some("reason", ended.err());
     }
 
     /// A file that is in its place.
-    fn done(self, path: &Path, bytes: u64, took: Duration, peers: usize) -> Result<Self, M::Error> {
-        let line = self.put("path", &*path.to_string_lossy())?.put("bytes", &bytes)?;
-        line.put("dur", &seconds(&took))?.put("peers", &peers)
+    fn done(&mut self, path: &Path, bytes: u64, took: &Duration, peers: usize) -> &mut Self {
+        let path = path.to_string_lossy();
+        self.put("path", &*path).put("bytes", bytes).put("dur", seconds(took)).put("peers", peers)
     }
 }
 
@@ -109,102 +142,110 @@ impl<T: Display> Serialize for Text<T> {
     }
 }
 
+impl Formatter for TerminalSafe {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| byte < 0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut place = [0; 4];
+        for c in fragment.chars() {
+            let text = &*c.encode_utf8(&mut place);
+            if (c.is_ascii() && c != '\u{7f}') || printable(text) == text {
+                writer.write_all(text.as_bytes())?;
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A duration in JSON: seconds, to the microsecond.
 pub(crate) fn seconds(took: &Duration) -> f64 {
     // Microseconds of any plausible duration are exact in 53 bits.
     took.as_micros() as f64 / 1_000_000.0
 }
 
-impl Serialize for EventObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let map = serializer.serialize_map(None)?;
+impl EventObject<'_> {
+    /// Writes what the object says behind its version and its moment. False for an event that has none.
+    pub(crate) fn put_into(&self, line: &mut Object<'_>) -> bool {
         match self.event {
-            Event::PeerFound(peer) => peer_line(map, "found", peer, None),
-            Event::PeerLost(peer) => peer_line(map, "lost", peer, None),
-            Event::PeerStruck { peer, why } => peer_line(map, "struck", peer, Some(why)),
+            Event::PeerFound(peer) => {
+                line.plain("t", "peer").plain("event", "found").peer(peer);
+            }
+            Event::PeerLost(peer) => {
+                line.plain("t", "peer").plain("event", "lost").peer(peer);
+            }
+            Event::PeerStruck { peer, why } => {
+                line.plain("t", "peer").plain("event", "struck").peer(peer).put("reason", why);
+            }
             Event::Offered { content, name, size } => {
-                let line = Object::new(map, "content")?.put("event", "shared")?.put("id", content)?;
-                line.put("name", name)?.put("size", size)?.put("of", &self.chunks)?.end()
+                line.plain("t", "content").plain("event", "shared").put("id", content).put("name", name);
+                line.put("size", size).put("of", self.chunks);
             }
             Event::Withdrawn { content, name, why } => {
-                let line = Object::new(map, "content")?.put("event", "withdrawn")?.put("id", content)?;
-                let line = line.put("name", name)?.put("size", &0)?.put("of", &0)?;
-                line.put("reason", &Text(why))?.end()
+                line.plain("t", "content").plain("event", "withdrawn").put("id", content).put("name", name);
+                line.put("size", 0).put("of", 0).put("reason", Text(why));
             }
             Event::Started { content, geometry, had } => {
-                let line = self.named(map, "start", content)?.put("size", &geometry.size_bytes())?;
-                let line = line.put("chunks", &geometry.chunks())?;
-                line.put("chunk_bytes", &geometry.chunk_bytes())?.put("had", had)?.end()
+                self.named(line, "start", content).put("size", geometry.size_bytes());
+                line.put("chunks", geometry.chunks())
+                    .put("chunk_bytes", geometry.chunk_bytes())
+                    .put("had", had);
             }
-            Event::ChunkReceived { .. } | Event::ChunkSent { .. } if self.reader == Reader::Neighbours => {
-                self.activity(map)
-            }
-            Event::ChunkReceived { .. } | Event::ChunkSent { .. } | Event::ChunkUnsent { .. } => {
-                self.chunk(map)
-            }
-            Event::ChunkMissed { .. } if self.reader == Reader::Log => self.chunk(map),
-            Event::ChunkMissed { .. }
-            | Event::SourceLost { .. }
-            | Event::Replaced { .. }
-            | Event::Waiting { .. } => self.retry(map),
-            Event::HttpSent { .. } | Event::HttpUnsent { .. } => self.http(map),
-            Event::ChunkRequested { .. }
-            | Event::RequestReceived { .. }
-            | Event::ListReceived { .. }
-            | Event::ListSent { .. } => self.activity(map),
             Event::Finished { content, path, bytes, took, peers } => {
-                let line = self.named(map, "done", content)?.done(path, *bytes, *took, *peers)?;
-                line.put("verified", &true)?.put("skipped", &false)?.end()
+                self.named(line, "done", content).done(path, *bytes, took, *peers);
+                line.put("verified", true).put("skipped", false);
             }
             Event::Skipped { content, path } => {
-                let line = self.named(map, "done", content)?.done(path, 0, Duration::ZERO, 0)?;
-                line.put("verified", &false)?.put("skipped", &true)?.end()
+                self.named(line, "done", content).done(path, 0, &Duration::ZERO, 0);
+                line.put("verified", false).put("skipped", true);
             }
-            Event::Classic(event) => self.classic(map, event),
-            _ => Err(no_object()),
+            Event::Classic(event) => return self.classic(line, event),
+            _ if self.reader == Reader::Neighbours => return self.activity(line),
+            _ => return self.chunk(line) || self.http(line) || self.retry(line) || self.activity(line),
         }
+        true
     }
-}
 
-impl EventObject<'_> {
     /// An object of the type `t` about a content.
-    fn named<M: SerializeMap>(&self, map: M, t: &str, id: &ContentId) -> Result<Object<M>, M::Error> {
-        Object::new(map, t)?.put("id", id)?.put("name", self.name)
+    fn named<'o, 'b>(&self, line: &'o mut Object<'b>, t: &str, id: &ContentId) -> &'o mut Object<'b> {
+        line.plain("t", t).put("id", id).put("name", self.name)
     }
 
     /// A chunk that moved, or did not.
-    fn chunk<M: SerializeMap>(&self, map: M) -> Result<M::Ok, M::Error> {
+    fn chunk(&self, line: &mut Object<'_>) -> bool {
         let missed: String;
         let (dir, content, index, of, bytes, peer, complete, ended) = match self.event {
-            Event::ChunkReceived { content, chunk, bytes, from, from_complete, took } => (
-                Direction::Down,
-                content,
-                chunk,
-                self.chunks,
-                Some(bytes),
-                from,
-                Some(from_complete),
-                Ok(took),
-            ),
+            Event::ChunkReceived { content, chunk, bytes, from, from_complete, took } => {
+                ("down", content, chunk, self.chunks, Some(bytes), from, Some(from_complete), Ok(took))
+            }
             Event::ChunkSent { content, chunk, bytes, of, to, took } => {
-                (Direction::Up, content, chunk, *of, Some(bytes), to, None, Ok(took))
+                ("up", content, chunk, *of, Some(bytes), to, None, Ok(took))
             }
             Event::ChunkUnsent { content, chunk, to, why } => {
-                (Direction::Up, content, chunk, self.chunks, None, to, None, Err(*why))
+                ("up", content, chunk, self.chunks, None, to, None, Err(*why))
             }
-            Event::ChunkMissed { content, chunk, from, why } => {
+            Event::ChunkMissed { content, chunk, from, why } if self.reader == Reader::Log => {
                 missed = [why, ", asked elsewhere"].concat();
-                (Direction::Down, content, chunk, self.chunks, None, from, None, Err(missed.as_str()))
+                ("down", content, chunk, self.chunks, None, from, None, Err(missed.as_str()))
             }
-            _ => return Err(no_object()),
+            _ => return false,
         };
-        let line = Object::new(map, "chunk")?.put("dir", &dir)?.put("id", content)?.put("name", self.name)?;
-        let line = line.put("index", index)?.put("of", &of)?.put_some("bytes", bytes)?.peer(peer)?;
-        line.put_some("from_complete", complete)?.outcome(ended)?.end()
+        line.plain("t", "chunk").plain("dir", dir).put("id", content).put("name", self.name);
+        line.put("index", index).put("of", of).put_some("bytes", bytes).peer(peer);
+        line.put_some("from_complete", complete).outcome(ended);
+        true
     }
 
     /// What one request by HTTP asked for.
-    fn http<M: SerializeMap>(&self, map: M) -> Result<M::Ok, M::Error> {
+    fn http(&self, line: &mut Object<'_>) -> bool {
         let (content, first, asked, of, bytes, to, ended) = match self.event {
             Event::HttpSent { content, first, bytes, of, to, took } => {
                 (content, first, bytes, of, bytes, to, Ok(took))
@@ -212,15 +253,16 @@ impl EventObject<'_> {
             Event::HttpUnsent { content, first, bytes, asked, of, to, why } => {
                 (content, first, asked, of, bytes, to, Err(*why))
             }
-            _ => return Err(no_object()),
+            _ => return false,
         };
-        let line = Object::new(map, "http")?.put("dir", &Direction::Up)?.put("id", content)?;
-        let line = line.put("name", self.name)?.put("first", first)?.put("asked", asked)?.put("of", of)?;
-        line.put("bytes", bytes)?.put("peer", to)?.outcome(ended)?.end()
+        line.plain("t", "http").plain("dir", "up").put("id", content).put("name", self.name);
+        line.put("first", first).put("asked", asked).put("of", of).put("bytes", bytes).put("peer", to);
+        line.outcome(ended);
+        true
     }
 
     /// Something that neighbours do.
-    fn activity<M: SerializeMap>(&self, map: M) -> Result<M::Ok, M::Error> {
+    fn activity(&self, line: &mut Object<'_>) -> bool {
         let (what, content, index, of, list, peer) = match self.event {
             Event::ChunkReceived { content, chunk, from, .. } => {
                 ("received_chunk", content, Some(chunk), self.chunks, None, from)
@@ -240,113 +282,101 @@ impl EventObject<'_> {
             Event::ListSent { content, new, have, of, to } => {
                 ("sent_list", content, None, *of, Some((have, new)), to)
             }
-            _ => return Err(no_object()),
+            _ => return false,
         };
-        let line = Object::new(map, "activity")?.put("what", what)?.put("id", content)?;
-        let line = line.put("name", self.name)?.put_some("index", index)?.put("of", &of)?;
-        let line = line.put_some("have", list.map(|(have, _)| have))?;
-        let line = line.put_some("new", list.map(|(_, new)| new))?;
-        line.put_some("part", self.role)?.peer(peer)?.end()
+        line.plain("t", "activity").plain("what", what).put("id", content).put("name", self.name);
+        line.put_some("index", index).put("of", of).put_some("have", list.map(|(have, _)| have));
+        line.put_some("new", list.map(|(_, new)| new)).put_some("part", self.role).peer(peer);
+        true
     }
 
     /// A chunk or a content that another peer is asked for, or nobody for now.
-    fn retry<M: SerializeMap>(&self, map: M) -> Result<M::Ok, M::Error> {
+    fn retry(&self, line: &mut Object<'_>) -> bool {
         match self.event {
             Event::ChunkMissed { content, chunk, from, why } => {
-                let line = self.named(map, "retry", content)?.put("index", chunk)?;
-                line.peer(from)?.put("reason", why)?.end()
+                self.named(line, "retry", content).put("index", chunk).peer(from).put("reason", why);
             }
             Event::SourceLost { content, from, why } => {
-                self.named(map, "retry", content)?.peer(from)?.put("reason", why)?.end()
+                self.named(line, "retry", content).peer(from).put("reason", why);
             }
             Event::Replaced { content, by, from, .. } => {
-                let line = self.named(map, "retry", content)?.peer(from)?.put("reason", "replaced")?;
-                line.put("replaced_by", &by.id)?.end()
+                self.named(line, "retry", content).peer(from).plain("reason", "replaced");
+                line.put("replaced_by", by.id);
             }
             Event::Waiting { content, missing, missing_count } => {
-                let line = self.named(map, "retry", content)?.put("reason", "waiting-for-holders")?;
-                let line = line.put_some("missing", Some(missing).filter(|missing| !missing.is_empty()))?;
-                line.put("missing_count", missing_count)?.end()
+                self.named(line, "retry", content).plain("reason", "waiting-for-holders");
+                line.put_some("missing", Some(missing).filter(|missing| !missing.is_empty()));
+                line.put("missing_count", missing_count);
             }
-            _ => Err(no_object()),
+            _ => return false,
         }
+        true
     }
 
     /// Something about classic peers: marked, for nothing of it is verified.
-    fn classic<M: SerializeMap>(&self, map: M, event: &ClassicEvent) -> Result<M::Ok, M::Error> {
-        let line = Object(map).put("classic", &true)?.put("verified", &false)?;
+    fn classic(&self, line: &mut Object<'_>, event: &ClassicEvent) -> bool {
+        line.put("classic", true).put("verified", false);
         match event {
-            ClassicEvent::Announced { chunks } => line.put("t", "announced")?.put("chunks", chunks)?.end(),
+            ClassicEvent::Announced { chunks } => {
+                line.plain("t", "announced").put("chunks", chunks);
+            }
             ClassicEvent::Heard { from, user, chunks } => {
-                let line = line.put("t", "peer")?.put("event", "announced")?.put("peer", from)?;
-                let line = line.put_some("user", user.as_ref())?.put("count", &chunks.len())?;
+                line.plain("t", "peer").plain("event", "announced").put("peer", from);
+                line.put_some("user", user.as_ref()).put("count", chunks.len());
                 let names: Vec<Text<&ChunkName>> = chunks.iter().map(Text).collect();
-                line.put_some("chunks", Some(names).filter(|names| !names.is_empty()))?.end()
+                line.put_some("chunks", Some(names).filter(|names| !names.is_empty()));
             }
             ClassicEvent::Gone { from, chunks } => {
-                let line = line.put("t", "peer")?.put("event", "lost")?.put("peer", from)?;
-                line.put("count", chunks)?.end()
+                line.plain("t", "peer").plain("event", "lost").put("peer", from).put("count", chunks);
             }
             ClassicEvent::Begun { file, had, holders, .. } => {
-                line.put("t", "start")?.put("name", file)?.put("had", had)?.put("peers", holders)?.end()
+                line.plain("t", "start").put("name", file).put("had", had).put("peers", holders);
             }
             ClassicEvent::ChunkMissed { name, from, dialect, why, .. } if self.reader != Reader::Log => {
-                let line = line.put("t", "retry")?.put("name", &Text(name))?.put("index", &name.index())?;
-                line.put("peer", from)?.put("dialect", dialect.as_str())?.put("reason", why)?.end()
+                line.plain("t", "retry").put("name", Text(name)).put("index", name.index());
+                line.put("peer", from).plain("dialect", dialect.as_str()).put("reason", why);
             }
             ClassicEvent::ChunkFailed { name, .. } => {
-                let line = line.put("t", "retry")?.put("name", &Text(name))?.put("index", &name.index())?;
-                line.put("reason", "nobody-delivers")?.end()
+                line.plain("t", "retry").put("name", Text(name)).put("index", name.index());
+                line.plain("reason", "nobody-delivers");
             }
             ClassicEvent::Waiting { missing, .. } => {
-                let line = line.put("t", "retry")?.put("reason", "waiting-for-announcements")?;
-                line.put_some("missing", Some(missing).filter(|missing| !missing.is_empty()))?.end()
+                line.plain("t", "retry").plain("reason", "waiting-for-announcements");
+                line.put_some("missing", Some(missing).filter(|missing| !missing.is_empty()));
             }
             ClassicEvent::Finished { path, bytes, took, peers, .. } => {
-                let line = line.put("t", "done")?.put("name", self.name)?;
-                line.done(path, *bytes, *took, *peers)?.put("skipped", &false)?.end()
+                line.plain("t", "done").put("name", self.name).done(path, *bytes, took, *peers);
+                line.put("skipped", false);
             }
             ClassicEvent::Skipped { path, .. } => {
-                let line = line.put("t", "done")?.put("name", self.name)?;
-                line.done(path, 0, Duration::ZERO, 0)?.put("skipped", &true)?.end()
+                line.plain("t", "done").put("name", self.name).done(path, 0, &Duration::ZERO, 0);
+                line.put("skipped", true);
             }
-            ClassicEvent::Failed { .. } => Err(no_object()),
-            event => classic_chunk(line, event),
+            event => return classic_chunk(line, event),
         }
+        true
     }
 }
 
-fn peer_line<M: SerializeMap>(
-    map: M,
-    event: &str,
-    peer: &PeerRef,
-    reason: Option<&str>,
-) -> Result<M::Ok, M::Error> {
-    Object::new(map, "peer")?.put("event", event)?.peer(peer)?.put_some("reason", reason)?.end()
-}
-
 /// A classic chunk that moved, or did not.
-fn classic_chunk<M: SerializeMap>(line: Object<M>, event: &ClassicEvent) -> Result<M::Ok, M::Error> {
+fn classic_chunk(line: &mut Object<'_>, event: &ClassicEvent) -> bool {
     let (dir, name, bytes, peer, dialect, ended) = match event {
         ClassicEvent::ChunkReceived { name, bytes, from, dialect, took, .. } => {
-            (Direction::Down, name, Some(bytes), from, Some(*dialect), Ok(took))
+            ("down", name, Some(bytes), from, Some(*dialect), Ok(took))
         }
         ClassicEvent::ChunkSent { name, bytes, to, dialect, took } => {
-            (Direction::Up, name, Some(bytes), to, Some(*dialect), Ok(took))
+            ("up", name, Some(bytes), to, Some(*dialect), Ok(took))
         }
-        ClassicEvent::ChunkUnsent { name, to, why } => (Direction::Up, name, None, to, None, Err(*why)),
+        ClassicEvent::ChunkUnsent { name, to, why } => ("up", name, None, to, None, Err(*why)),
         ClassicEvent::ChunkMissed { name, from, dialect, why, .. } => {
-            (Direction::Down, name, None, from, Some(*dialect), Err(why.as_str()))
+            ("down", name, None, from, Some(*dialect), Err(why.as_str()))
         }
-        _ => return Err(no_object()),
+        _ => return false,
     };
-    let line = line.put("t", "chunk")?.put("dir", &dir)?.put("name", &Text(name))?;
-    let line = line.put("index", &name.index())?.put_some("bytes", bytes)?.put("peer", peer)?;
-    line.put_some("dialect", dialect.map(Dialect::as_str))?.outcome(ended)?.end()
-}
-
-fn no_object<E: Error>() -> E {
-    E::custom("this event has no object of its own")
+    line.plain("t", "chunk").plain("dir", dir).put("name", Text(name)).put("index", name.index());
+    line.put_some("bytes", bytes).put("peer", peer).put_some("dialect", dialect.map(Dialect::as_str));
+    line.outcome(ended);
+    true
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::types::name::printable;
 use crate::types::{ContentId, PeerId};
 
 /// Reports an event, if it is something that neighbours do. `owner` is who that is, where this peer is not it itself.
-pub(super) fn report(run: &mut Run<'_>, event: &Event, owner: Option<PeerId>) {
+pub(crate) fn report(run: &mut Run<'_>, event: &Event, owner: Option<PeerId>) {
     let Some((text, peer)) = text(run, event) else { return };
     let role = role_of(peer, owner);
     run.print(event, Some(role));
@@ -27,7 +27,7 @@ pub(super) fn report(run: &mut Run<'_>, event: &Event, owner: Option<PeerId>) {
 }
 
 /// Reports that a content is complete, here or wherever it was to go.
-pub(super) fn complete(run: &mut Run<'_>, content: &ContentId, of: u32, more: &str) {
+pub(crate) fn complete(run: &mut Run<'_>, content: &ContentId, of: u32, more: &str) {
     let Known { name, .. } = run.known(content);
     run.out.json(&Line::Activity { what: "complete", id: *content, name: &name, of, have: of });
     if !run.out.is_quiet() {
@@ -37,7 +37,7 @@ pub(super) fn complete(run: &mut Run<'_>, content: &ContentId, of: u32, more: &s
 }
 
 /// What a peer is, as people and programs read it.
-pub(super) fn role_of(peer: &PeerRef, owner: Option<PeerId>) -> &'static str {
+pub(crate) fn role_of(peer: &PeerRef, owner: Option<PeerId>) -> &'static str {
     if owner.is_some() && peer.id == owner { "owner" } else { "neighbour" }
 }
 

@@ -29,7 +29,7 @@ const LINE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Everything that one `send` sends.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct Stats {
     recipients: Vec<To>,
     wait: Duration,
     port: u16,
@@ -76,14 +76,14 @@ struct Item {
     line: Every,
 }
 
-impl Account {
+impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
-    pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Account {
+    pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Stats {
         let to = |(text, recipient)| To { text, recipient, open: 0, waiting: VecDeque::new(), ended: None };
         let mut plain = Every::new(PLAIN_INTERVAL);
         // The first plain line comes after an interval, not at once.
         plain.is_due(Instant::now());
-        Account {
+        Stats {
             recipients: recipients.into_iter().map(to).collect(),
             wait,
             port,
@@ -235,7 +235,7 @@ impl Account {
                     let (name, size) = (human::quoted(&item.name), human::size(item.size));
                     run.out.note(&format!("offered to {}: {name} ({size})", human::peer(to)));
                 }
-                self.tell(run, at, PushLine::Offered, None);
+                self.report(run, at, PushLine::Offered, None);
             }
             PushEvent::Accepted { ticket, to } => {
                 let at = *ticket as usize;
@@ -247,14 +247,14 @@ impl Account {
                 if !std::mem::replace(&mut item.accepted, true) {
                     run.out.note(&format!("{} accepts {}", human::peer(to), human::quoted(&item.name)));
                 }
-                self.tell(run, at, PushLine::Accepted, None);
+                self.report(run, at, PushLine::Accepted, None);
             }
             PushEvent::Lost { ticket, to } => {
                 let at = *ticket as usize;
                 let Some(item) = self.items.get(at) else { return };
                 let name = human::label(&item.name);
                 run.out.note(&format!("{name}: {} is gone; waiting for it to come back", human::peer(to)));
-                self.tell(run, at, PushLine::Lost, None);
+                self.report(run, at, PushLine::Lost, None);
             }
             PushEvent::Ended { ticket, end, .. } => self.ended(run, *ticket as usize, end),
             PushEvent::Came { .. } | PushEvent::Gone { .. } | PushEvent::Untold { .. } => {}
@@ -299,7 +299,7 @@ impl Account {
         });
         let (name, size, peer) = (human::label(&item.name), human::size(item.size), human::peer(to));
         run.out.result(&format!("{name}: {peer} has it, {size} in {}, verified", human::span(took)));
-        self.tell(run, at, PushLine::Verified, None);
+        self.report(run, at, PushLine::Verified, None);
     }
 
     fn not_sent(&mut self, run: &mut Run<'_>, at: usize, end: &PushEnd) {
@@ -309,9 +309,9 @@ impl Account {
         self.failures.push(failure.exit);
         let took = item.began.elapsed();
         run.log_failure(&item.name, Some(item.content), took, &failure.happened);
-        self.tell(run, at, PushLine::Failed, Some(&failure.happened));
+        self.report(run, at, PushLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
-        failure.tell_of(run.out, &of);
+        failure.report_of(run.out, &of);
     }
 
     /// Nothing can be sent to its recipient, as was told of another file.
@@ -325,7 +325,7 @@ impl Account {
         run.log_failure(name, Some(item.content), Duration::ZERO, why);
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
-        self.tell(run, at, PushLine::Failed, Some(why));
+        self.report(run, at, PushLine::Failed, Some(why));
     }
 
     /// A signal or the clock ends the command before its offers.
@@ -345,7 +345,7 @@ impl Account {
                 crate::cli::failure::command_line()
             )],
         };
-        failure.tell(run.out, None, None);
+        failure.report(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {
             item.ended = true;
             let took = item.began.elapsed();
@@ -354,7 +354,7 @@ impl Account {
     }
 
     /// A JSON line about an offer.
-    fn tell(&self, run: &mut Run<'_>, at: usize, event: PushLine, reason: Option<&str>) {
+    fn report(&self, run: &mut Run<'_>, at: usize, event: PushLine, reason: Option<&str>) {
         let Some(item) = self.items.get(at) else { return };
         run.out.json(&Line::Push {
             event,
@@ -369,7 +369,7 @@ impl Account {
         });
     }
 
-    /// When [`Account::tick`] has something to do again; `None`: never.
+    /// When [`Stats::tick`] has something to do again; `None`: never.
     pub(super) fn next_tick(&self, run: &Run<'_>) -> Option<Instant> {
         let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
             (true, _, _) => LIVE_INTERVAL,
@@ -390,7 +390,7 @@ impl Account {
             for at in 0..self.items.len() {
                 let item = &mut self.items[at];
                 if item.accepted && !item.ended && item.line.is_due(now) {
-                    self.tell(run, at, PushLine::Sending, None);
+                    self.report(run, at, PushLine::Sending, None);
                 }
             }
         }

@@ -24,7 +24,7 @@ const FAILURES_TOLD_MAX: usize = 1_000;
 
 /// What happened, and how much of it was told.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct Stats {
     port: u16,
     started: bool,
     /// What is being fetched, since when.
@@ -38,10 +38,10 @@ pub(super) struct Account {
     untold: usize,
 }
 
-impl Account {
+impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
-    pub(super) fn new(port: u16) -> Account {
-        Account {
+    pub(super) fn new(port: u16) -> Stats {
+        Stats {
             port,
             started: false,
             coming: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl Account {
         run.log_failure(&name, Some(*content), took, &failure.happened);
         let new = self.failures_told.len() < FAILURES_TOLD_MAX && self.failures_told.insert(*content);
         if new || run.out.is_json() {
-            failure.tell(run.out, Some(*content), Some(&name));
+            failure.report(run.out, Some(*content), Some(&name));
         }
         run.forget(content, &name);
     }
