@@ -104,13 +104,20 @@ macro_rules! hex_id {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl $name {
+            /// Its hexadecimal digits, in ASCII.
+            pub(crate) fn digits(&self) -> [u8; 2 * $bytes] {
                 let mut digits = [0; 2 * $bytes];
                 for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
                     pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
                 }
-                serializer.serialize_str(std::str::from_utf8(&digits).unwrap_or_default())
+                digits
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
             }
         }
 

@@ -102,6 +102,17 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// Adds a text, as most are: of ASCII in which nothing is to be escaped, which is looked at once and copied.
+    fn text(&mut self, key: &str, text: &str) -> &mut Self {
+        let plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+        if text.bytes().all(plain) { self.plain(key, text) } else { self.put(key, text) }
+    }
+
+    /// Adds an id by its digits.
+    fn id(&mut self, key: &str, digits: &[u8]) -> &mut Self {
+        self.plain(key, std::str::from_utf8(digits).unwrap_or_default())
+    }
+
     fn key(&mut self, key: &str) {
         self.bytes.extend_from_slice(b",\"");
         self.bytes.extend_from_slice(key.as_bytes());
@@ -119,7 +130,11 @@ impl<'a> Object<'a> {
     }
 
     fn peer(&mut self, peer: &PeerRef) -> &mut Self {
-        self.put("peer", peer.addr).put("user", &peer.user).put_some("peer_id", peer.id)
+        self.put("peer", peer.addr).text("user", &peer.user);
+        match peer.id {
+            Some(id) => self.id("peer_id", &id.digits()),
+            None => self,
+        }
     }
 
     /// How a chunk or an answer by HTTP ended: how long it took, or why it did not go.
@@ -132,7 +147,7 @@ impl<'a> Object<'a> {
     /// A file that is in its place.
     fn done(&mut self, path: &Path, bytes: u64, took: &Duration, peers: usize) -> &mut Self {
         let path = path.to_string_lossy();
-        self.put("path", &*path).put("bytes", bytes).put("dur", seconds(took)).put("peers", peers)
+        self.text("path", &path).put("bytes", bytes).put("dur", seconds(took)).put("peers", peers)
     }
 }
 
@@ -186,11 +201,17 @@ impl EventObject<'_> {
                 line.plain("t", "peer").plain("event", "struck").peer(peer).put("reason", why);
             }
             Event::Offered { content, name, size } => {
-                line.plain("t", "content").plain("event", "shared").put("id", content).put("name", name);
+                line.plain("t", "content")
+                    .plain("event", "shared")
+                    .id("id", &content.digits())
+                    .text("name", name);
                 line.put("size", size).put("of", self.chunks);
             }
             Event::Withdrawn { content, name, why } => {
-                line.plain("t", "content").plain("event", "withdrawn").put("id", content).put("name", name);
+                line.plain("t", "content")
+                    .plain("event", "withdrawn")
+                    .id("id", &content.digits())
+                    .text("name", name);
                 line.put("size", 0).put("of", 0).put("reason", Text(why));
             }
             Event::Started { content, geometry, had } => {
@@ -216,7 +237,7 @@ impl EventObject<'_> {
 
     /// An object of the type `t` about a content.
     fn named<'o, 'b>(&self, line: &'o mut Object<'b>, t: &str, id: &ContentId) -> &'o mut Object<'b> {
-        line.plain("t", t).put("id", id).put("name", self.name)
+        line.plain("t", t).id("id", &id.digits()).text("name", self.name)
     }
 
     /// A chunk that moved, or did not.
@@ -238,7 +259,7 @@ impl EventObject<'_> {
             }
             _ => return false,
         };
-        line.plain("t", "chunk").plain("dir", dir).put("id", content).put("name", self.name);
+        line.plain("t", "chunk").plain("dir", dir).id("id", &content.digits()).text("name", self.name);
         line.put("index", index).put("of", of).put_some("bytes", bytes).peer(peer);
         line.put_some("from_complete", complete).outcome(ended);
         true
@@ -255,7 +276,7 @@ impl EventObject<'_> {
             }
             _ => return false,
         };
-        line.plain("t", "http").plain("dir", "up").put("id", content).put("name", self.name);
+        line.plain("t", "http").plain("dir", "up").id("id", &content.digits()).text("name", self.name);
         line.put("first", first).put("asked", asked).put("of", of).put("bytes", bytes).put("peer", to);
         line.outcome(ended);
         true
@@ -284,7 +305,7 @@ impl EventObject<'_> {
             }
             _ => return false,
         };
-        line.plain("t", "activity").plain("what", what).put("id", content).put("name", self.name);
+        line.plain("t", "activity").plain("what", what).id("id", &content.digits()).text("name", self.name);
         line.put_some("index", index).put("of", of).put_some("have", list.map(|(have, _)| have));
         line.put_some("new", list.map(|(_, new)| new)).put_some("part", self.role).peer(peer);
         true
@@ -301,7 +322,7 @@ impl EventObject<'_> {
             }
             Event::Replaced { content, by, from, .. } => {
                 self.named(line, "retry", content).peer(from).plain("reason", "replaced");
-                line.put("replaced_by", by.id);
+                line.id("replaced_by", &by.id.digits());
             }
             Event::Waiting { content, missing, missing_count } => {
                 self.named(line, "retry", content).plain("reason", "waiting-for-holders");
@@ -330,7 +351,7 @@ impl EventObject<'_> {
                 line.plain("t", "peer").plain("event", "lost").put("peer", from).put("count", chunks);
             }
             ClassicEvent::Begun { file, had, holders, .. } => {
-                line.plain("t", "start").put("name", file).put("had", had).put("peers", holders);
+                line.plain("t", "start").text("name", file).put("had", had).put("peers", holders);
             }
             ClassicEvent::ChunkMissed { name, from, dialect, why, .. } if self.reader != Reader::Log => {
                 line.plain("t", "retry").put("name", Text(name)).put("index", name.index());
@@ -345,11 +366,11 @@ impl EventObject<'_> {
                 line.put_some("missing", Some(missing).filter(|missing| !missing.is_empty()));
             }
             ClassicEvent::Finished { path, bytes, took, peers, .. } => {
-                line.plain("t", "done").put("name", self.name).done(path, *bytes, took, *peers);
+                line.plain("t", "done").text("name", self.name).done(path, *bytes, took, *peers);
                 line.put("skipped", false);
             }
             ClassicEvent::Skipped { path, .. } => {
-                line.plain("t", "done").put("name", self.name).done(path, 0, &Duration::ZERO, 0);
+                line.plain("t", "done").text("name", self.name).done(path, 0, &Duration::ZERO, 0);
                 line.put("skipped", true);
             }
             event => return classic_chunk(line, event),
