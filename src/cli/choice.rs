@@ -35,7 +35,7 @@ pub(crate) struct Offer<T> {
 /// Lists what the network offers and asks which of it to get.
 pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
     run.out.note("looking at what is on offer ...");
-    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
     let status = run.reactor.status();
     let native = status.contents.iter().filter_map(|content| {

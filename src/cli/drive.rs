@@ -7,6 +7,28 @@ use crate::cli::exit::Exit;
 use crate::cli::run::Run;
 use crate::shell::ShellEvent;
 
+/// Why a command ends that has a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Everything ended.
+    Over,
+    /// A signal came.
+    Signal(i32),
+    /// `--timeout` is over.
+    TimedOut,
+}
+
+impl End {
+    /// The exit code; `over` is that of what ended by itself.
+    pub(crate) fn exit(self, over: Exit) -> Exit {
+        match self {
+            End::Over => over,
+            End::Signal(signal) => Exit::of_signal(signal),
+            End::TimedOut => Exit::TimedOut,
+        }
+    }
+}
+
 /// What a command does while its peer runs.
 pub(crate) trait Driven {
     /// What ends it.

@@ -13,7 +13,7 @@ use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
 use crate::cli::downloads::Downloads;
-use crate::cli::drive::{Driven, earliest};
+use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -118,17 +118,6 @@ enum Conflict {
     Error,
 }
 
-/// Why a `get` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Everything ended.
-    Over,
-    /// A signal came.
-    Signal(i32),
-    /// `--timeout` is over.
-    TimedOut,
-}
-
 impl From<Conflict> for OnConflict {
     fn from(conflict: Conflict) -> OnConflict {
         match conflict {
@@ -210,7 +199,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
 /// Fetches everything, seeds if asked to, leaves.
 fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
     for (ticket, request) in (0..).zip(downloads.requests()) {
-        run.command(Command::Get {
+        run.reactor.command(Command::Get {
             ticket,
             wanted: request.wanted.clone(),
             at: request.at.clone(),
@@ -230,12 +219,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
         }
     }
     // Said before the end, which may take a moment.
-    let exit = match end {
-        Ok(End::Signal(signal)) => Exit::of_signal(signal),
-        Ok(End::TimedOut) => Exit::TimedOut,
-        Ok(End::Over) => downloads.exit(),
-        Err(exit) => exit,
-    };
+    let exit = end.map_or_else(|exit| exit, |end| end.exit(downloads.exit()));
     let kept = downloads.kept();
     run.leave(|run, event| downloads.take(run, &event));
     if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {

@@ -20,7 +20,7 @@ pub(crate) const VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub(crate) enum Line<'a> {
-    /// A peer stands; the first line of a command that runs one.
+    /// A peer is started; the first line of a command that runs one.
     Hello {
         command: &'static str,
         version: &'static str,
@@ -45,7 +45,7 @@ pub(crate) enum Line<'a> {
         urls: &'a [String],
         pid: u32,
     },
-    /// A peer stands in a listing.
+    /// A peer in a listing.
     Peer {
         event: &'static str,
         #[serde(flatten)]

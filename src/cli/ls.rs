@@ -114,7 +114,7 @@ pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<bool, Exit> {
 /// Lists once, or until a signal; how many things were listed.
 fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
     loop {
-        run.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
+        run.reactor.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
         let cut_short = until_looked(run)?;
         if args.watch && run.out.is_watched() {
             run.out.result(CLEAR_TERMINAL);
@@ -135,7 +135,7 @@ fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
             return Err(exit);
         }
         if !args.watch {
-            return told(args, run, &status, listed);
+            return outcome_of(args, run, &status, listed);
         }
         until(run, Some(Instant::now() + args.every))?;
     }
@@ -183,7 +183,7 @@ fn report_more(run: &mut Run<'_>, listed: usize) {
 }
 
 /// What an empty list means.
-fn told(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Result<usize, Exit> {
+fn outcome_of(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Result<usize, Exit> {
     if listed > 0 {
         return Ok(listed);
     }

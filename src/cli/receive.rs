@@ -135,7 +135,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         viewing: Viewing::new(&args.view),
         stays: None,
     };
-    run.command(Command::Receive);
+    run.reactor.command(Command::Receive);
     let name = global.name.clone().unwrap_or_else(host::name);
     let dir = human::quoted_path(&args.dir);
     run.out.note(&format!(
@@ -321,7 +321,7 @@ impl Receiver<'_> {
                 self.arrivals.accepted(offer);
                 self.share_quota(run);
                 let (decision, stall) = (Decision::Accept, self.args.stall);
-                run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
+                run.reactor.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
             }
             Incoming::Push(push) => answer(run, push, true),
         }
@@ -329,7 +329,7 @@ impl Receiver<'_> {
 
     /// What offers have taken of the quota is no longer the pushes'.
     fn share_quota(&self, run: &mut Run<'_>) {
-        run.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
+        run.reactor.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
     }
 }
 
@@ -344,7 +344,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
         Incoming::Offer(offer) => {
             report_offer(run, offer, PushLine::Declined, Some(words), None);
             let decision = Decision::Decline(why);
-            run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
+            run.reactor.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
         }
         Incoming::Push(push) => answer(run, push, false),
     }

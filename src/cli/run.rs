@@ -1,4 +1,4 @@
-//! One run of a peer by a command: from the flags to a mode peer, through its loop, to an orderly end.
+//! One run of a peer by a command: from the flags to a started peer, through its loop, to an orderly end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +33,7 @@ pub(crate) struct Target {
     pub(crate) on_conflict: OnConflict,
 }
 
-/// As what a peer stands: who it is seen by, and who may connect to it.
+/// The mode of a peer: which peers see it, and which may connect to it.
 #[derive(Debug)]
 pub(crate) struct Mode {
     /// Whether it speaks with native peers at all.
@@ -44,7 +44,7 @@ pub(crate) struct Mode {
     pub(crate) foreign: Option<ForeignPorts>,
 }
 
-/// A mode peer and what its command prints.
+/// A started peer and what its command prints.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) reactor: Reactor,
@@ -77,7 +77,7 @@ impl Default for Target {
 }
 
 impl<'a> Run<'a> {
-    /// Lets a peer stand as the flags say. What keeps it from mode is told, and is the exit code.
+    /// Starts a peer from the flags. On failure the error has been printed; returns the exit code.
     pub(crate) fn start(
         command: &'static str,
         global: &Global,
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
         Run::start_as(command, global, target, mode, out, |_| {})
     }
 
-    /// The same, for a command that has the peer stand otherwise than the flags say.
+    /// The same, for a command that changes what the flags say.
     pub(crate) fn start_as(
         command: &'static str,
         global: &Global,
@@ -159,11 +159,6 @@ impl<'a> Run<'a> {
         Some(format!("reading {}: {percent} % of {size}", human::quoted(&name)))
     }
 
-    /// Hands a command to the core.
-    pub(crate) fn command(&mut self, command: Command) {
-        self.reactor.command(command);
-    }
-
     /// One turn of the loop, at most until `until`. What breaks it is reported, and is the exit code.
     pub(super) fn turn(&mut self, until: Option<Instant>) -> Result<(), Exit> {
         self.reactor.turn(until).map_err(|error| {
@@ -193,7 +188,7 @@ impl<'a> Run<'a> {
     /// Ends in order: finishes what is on the wire, closes every part with a clean mark. A second signal, or a core
     /// that takes too long, ends at once. `take` hears of what still happens.
     pub(crate) fn leave(&mut self, mut take: impl FnMut(&mut Run<'a>, ShellEvent)) {
-        self.command(Command::Leave);
+        self.reactor.command(Command::Leave);
         let until = Instant::now() + LEAVE_MAX;
         while Instant::now() < until {
             if self.is_broken || self.turn(Some(until)).is_err() {

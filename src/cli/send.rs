@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
-use crate::cli::drive::{Driven, earliest};
+use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::push::sending;
@@ -70,17 +70,6 @@ pub(crate) struct SendArgs {
     dialect: Option<Form>,
 }
 
-/// Why a `send` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Every offer ended.
-    Over,
-    /// A signal came.
-    Signal(i32),
-    /// `--timeout` is over.
-    TimedOut,
-}
-
 pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
     if args.paths.is_empty() {
         if out.may_ask() {
@@ -101,7 +90,7 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
     }
 }
 
-/// Lets a peer stand that can send.
+/// Starts a peer that can send.
 fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
     Run::start("send", global, Target::default(), Mode::native(None), out)
 }
@@ -124,12 +113,7 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
-    let exit = match end {
-        Ok(End::Over) => stats.exit(),
-        Ok(End::Signal(signal)) => Exit::of_signal(signal),
-        Ok(End::TimedOut) => Exit::TimedOut,
-        Err(exit) => exit,
-    };
+    let exit = end.map_or_else(|exit| exit, |end| end.exit(stats.exit()));
     if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
         stats.cut_short(run, exit);
     }

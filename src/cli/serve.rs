@@ -167,7 +167,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) {
     } else {
         run.out.note(&format!("mirroring into {shown}, {} at most", human::size(room_bytes)));
     }
-    run.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
+    run.reactor.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
 }
 
 fn parse_mirror(text: &str) -> Result<Wanted, String> {

@@ -153,7 +153,7 @@ fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     if !args.names.is_empty() {
         return Ok(args.names.clone());
     }
-    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
     let contents = run.reactor.status().classic;
     if contents.is_empty() {

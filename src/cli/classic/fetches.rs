@@ -61,7 +61,7 @@ impl Fetches {
         let began = Instant::now();
         let file = File { name: name.to_owned(), began, found: false, chunks: 0, bytes: 0, ended: false };
         self.files.insert(ticket, file);
-        run.command(Command::GetClassic { ticket, name: name.to_owned(), wait: self.wait });
+        run.reactor.command(Command::GetClassic { ticket, name: name.to_owned(), wait: self.wait });
     }
 
     /// Takes in an event.

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &ClassicArgs, global: &Global, out: &mut Output) -> Outc
     }
 }
 
-/// Lets a process with this duty stand: it speaks nothing but the classic dialects.
+/// Starts a process with this duty: it speaks nothing but the classic dialects.
 fn start<'a>(
     command: &'static str,
     duty: Duty,

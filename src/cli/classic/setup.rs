@@ -60,7 +60,7 @@ pub(crate) struct Beside {
     classic_dialect: Vec<(IpAddr, Dialect)>,
 }
 
-/// A native command's part among classic peers.
+/// The role of a native command among classic peers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role<'a> {
     /// It only hears them.

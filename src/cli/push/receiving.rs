@@ -201,7 +201,7 @@ impl Receiving {
 
 /// Lets a push come, or not.
 pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
-    run.command(Command::AnswerForeign { push: push.number, accept });
+    run.reactor.command(Command::AnswerForeign { push: push.number, accept });
 }
 
 /// Tells scripts of a push without a file, and gives back why.

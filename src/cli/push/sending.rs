@@ -90,7 +90,7 @@ pub(crate) fn run(
     }
 }
 
-/// Lets a peer stand that can push.
+/// Starts a peer that can send transfers.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
     let mode = Mode { native: false, classic: None, foreign: None };
     Run::start("send", global, Target::default(), mode, out)
@@ -220,7 +220,7 @@ impl Sending {
             let Errand { content, name, to } = errand.clone();
             self.under_way.insert(ticket, errand);
             let (form, sender) = (self.form, self.sender.clone());
-            run.command(Command::SendForeign { ticket, to, form, content, name, sender });
+            run.reactor.command(Command::SendForeign { ticket, to, form, content, name, sender });
         }
     }
 

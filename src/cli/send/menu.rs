@@ -172,7 +172,7 @@ fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result
 /// Asks which of the peers that answer are to have it, or others. `Exit::Ok` when somebody chose none.
 fn choose_peers(run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     run.out.note("looking who is there ...");
-    run.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
     ls::until_looked(run)?;
     let offer = |peer: &PeerRef| Offer { label: human::peer(peer), chosen: peer.addr.to_string() };
     let peers: Vec<Offer<String>> =

@@ -213,7 +213,7 @@ impl Stats {
             let Some(item) = self.items.get_mut(at) else { continue };
             place.open += 1;
             item.began = Instant::now();
-            run.command(Command::Offer {
+            run.reactor.command(Command::Offer {
                 ticket: u32::try_from(at).unwrap_or(u32::MAX),
                 content: item.content,
                 name: item.name.clone(),
