@@ -344,7 +344,12 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
         Incoming::Offer(offer) => {
             report_offer(run, offer, PushLine::Declined, Some(words), None);
             let decision = Decision::Decline(why);
-            run.reactor.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
+            run.reactor.command(Command::Answer {
+                offer: offer.number,
+                decision,
+                ticket: 0,
+                stall: Duration::ZERO,
+            });
         }
         Incoming::Push(push) => answer(run, push, false),
     }

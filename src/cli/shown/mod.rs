@@ -143,6 +143,6 @@ impl Shown {
             self.dialog = None;
             return Ok(());
         }
-        dialog.tell(&report.line())
+        dialog.send(&report.line())
     }
 }

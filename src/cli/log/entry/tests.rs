@@ -51,7 +51,7 @@ fn assert_read(written: &str, text: &str, object: &str) {
 }
 
 #[test]
-fn native_events() {
+fn chunks_and_answers_by_http() {
     let (content, at) = (CONTENT, "192.168.2.65:8000".parse().unwrap());
     let took = Duration::from_micros(6_100);
     for (chunks, event, text, object) in [
@@ -100,6 +100,15 @@ fn native_events() {
             r#"UP http 0-999/1000 @NAME bytes=24 peer=192.168.2.65:8000 failed the connection broke"#,
             r#"{"t":"http","dir":"up","name":@NAME,"first":0,"asked":1000,"of":1000,"bytes":24,"peer":"192.168.2.65:8000","dur":null,"ok":false,"reason":"the connection broke"}"#,
         ),
+    ] {
+        assert_read(&line_of(&event, NAME, chunks), text, object);
+    }
+}
+
+#[test]
+fn activities_and_files() {
+    let (content, took) = (CONTENT, Duration::from_millis(9800));
+    for (chunks, event, text, object) in [
         (
             103,
             Event::ChunkRequested { content, chunk: 3, from: lab() },
@@ -126,13 +135,7 @@ fn native_events() {
         ),
         (
             2048,
-            Event::Finished {
-                content,
-                path: "x".into(),
-                bytes: 1 << 30,
-                took: Duration::from_millis(9800),
-                peers: 4,
-            },
+            Event::Finished { content, path: "x".into(), bytes: 1 << 30, took, peers: 4 },
             r#"DONE @NAME id=@ID bytes=1073741824 dur=9.8 peers=4 verified"#,
             r#"{"t":"done","id":"@ID","name":@NAME,"bytes":1073741824,"dur":9.8,"peers":4,"verified":true,"skipped":false}"#,
         ),
