@@ -447,6 +447,28 @@ fn the_log_is_printed_and_filtered() {
 }
 
 #[test]
+fn objects_are_printed_as_lines_behind_those_of_an_earlier_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = word(folder.path());
+    let object = concat!(
+        r#"{"v":1,"ts":"2026-11-20T16:03:00.007+03:00","t":"chunk","dir":"down","id":"#,
+        r#""af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262","name":"talk\u202e.mkv","index":7,"of":9,"#,
+        r#""bytes":512,"peer":"192.168.1.27:7117","user":"lab-7","peer_id":"01010101010101010101010101010101","#,
+        r#""from_complete":true,"dur":0.0061,"ok":true,"later":[{}]}"#,
+    );
+    fs::write(folder.path().join("transfers.log.1"), LOG).unwrap();
+    fs::write(folder.path().join("transfers.log"), format!("{object}\n{{\"v\":1,\"ts\"")).unwrap();
+    let line = "2026-11-20T16:03:00.007+03:00 DOWN chunk 7/9 \"talk\\u{202e}.mkv\" bytes=512 \
+                peer=192.168.1.27:7117 user=lab-7 dur=0.006 ok\n";
+    assert_eq!(text(&run(&["log", "--state-dir", state], 0).stdout), format!("{LOG}{line}"));
+    let asked = ["log", "--state-dir", state, "--since", "2026-11-20T13:03:00Z", "--peer", "lab-7"];
+    assert_eq!(text(&run(&asked, 0).stdout), line);
+    let told = json(&run(&["log", "--json", "--state-dir", state, "--name", "talk\u{202e}.mkv"], 0));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((&told[0]["ts"], &told[0]["dur"]), (&"2026-11-20T16:03:00.007+03:00".into(), &0.0061.into()));
+}
+
+#[test]
 fn a_reader_that_goes_is_a_clean_end() {
     let mut child = chunkcast(&["man"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
             Ok((id, bytes)) => {
                 done += 1;
                 sum = sum.saturating_add(bytes);
-                tell(path, id, bytes, out);
+                report(path, id, bytes, out);
             }
             Err(fault) => {
                 failures.push(Exit::of_fault(&fault));
@@ -66,7 +66,7 @@ pub(crate) fn hashed(path: &Path, out: &mut Output) -> Result<(ContentId, u64), 
     hashed
 }
 
-fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
+fn report(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
     let name = path.to_string_lossy();
     out.json(&Line::Content {
         event: ContentEvent::Hashed,
@@ -75,7 +75,6 @@ fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
         size: bytes,
         of: Geometry::native(bytes).map_or(0, |geometry| geometry.chunks()),
         holders: &[],
-        reason: None,
     });
     out.result(&line(id, &name));
 }

@@ -1,20 +1,22 @@
 //! `serve`: the headless peer. Shares folders, watches them, and mirrors what others offer.
 
-mod account;
+mod stats;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::args::Global;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::serve::account::Account;
+use crate::cli::run::{Mode, Run, Target};
+use crate::cli::serve::stats::Stats;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::{shell_quoted, wanted};
 use crate::core::{Command, Fault};
@@ -80,21 +82,19 @@ pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcom
         return Outcome::of(Exit::Usage);
     }
     let target = Target { dir: args.target().to_path_buf(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing::native(args.classic.speak(Part::Serves, global));
-    let mut run = match Run::start("serve", global, target, standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Serves, global));
+    let mut run = match Run::start("serve", global, target, mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut account = Account::new(global.port);
+    let mut serve = Serve { args, stats: Stats::new(global.port) };
     let exit = match watch_all(args, &mut run) {
-        Ok(()) => until_ended(args, &mut run, &mut account),
-        Err(fault) => {
-            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
-            Exit::of_fault(&fault)
-        }
+        Ok(()) => run.drive(&mut serve).map_or_else(|exit| exit, |()| Exit::Ok),
+        Err(fault) => run.report_fault(&fault),
     };
-    run.leave(|run, event| account.take(run, &event));
-    Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
+    let mut stats = serve.stats;
+    run.leave(|run, event| stats.take(run, &event));
+    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
 }
 
 impl ServeArgs {
@@ -117,32 +117,36 @@ impl ServeArgs {
 
 fn watch_all(args: &ServeArgs, run: &mut Run<'_>) -> Result<(), Fault> {
     for folder in args.folders() {
-        run.watch(folder, args.rescan)?;
+        run.reactor.watch(folder, args.rescan)?;
     }
-    if args.mirror.is_empty() { Ok(()) } else { run.open_target() }
+    if args.mirror.is_empty() { Ok(()) } else { run.reactor.store.open_target() }
 }
 
-/// The loop, until a signal ends it.
-fn until_ended(args: &ServeArgs, run: &mut Run<'_>, account: &mut Account) -> Exit {
-    loop {
-        if let Err(exit) = run.turn(account.next_tick()) {
-            return exit;
-        }
-        while let Some(event) = run.next_event() {
-            match event {
-                ShellEvent::Signal(SIGHUP) => run.rescan(),
-                ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { files, bytes } => {
-                    account.started(run, files, bytes);
-                    mirror(args, run);
-                }
-                event => account.take(run, &event),
+/// What runs until a signal ends it.
+struct Serve<'a> {
+    args: &'a ServeArgs,
+    stats: Stats,
+}
+
+impl Driven for Serve<'_> {
+    type End = ();
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<(), Option<Instant>> {
+        self.stats.tick(run);
+        ControlFlow::Continue(self.stats.next_tick())
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<()> {
+        match event {
+            ShellEvent::Signal(SIGHUP) => run.reactor.store.rescan(),
+            ShellEvent::Signal(_) => return ControlFlow::Break(()),
+            ShellEvent::ScanDone { files, bytes } => {
+                self.stats.started(run, files, bytes);
+                mirror(self.args, run);
             }
+            event => self.stats.take(run, &event),
         }
-        account.tick(run);
-        if let Some(exit) = run.out.ended() {
-            return exit;
-        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -152,7 +156,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) {
         return;
     }
     let target = args.target();
-    let here_bytes = run.bytes_below(target);
+    let here_bytes = run.reactor.store.bytes_below(target);
     let room_bytes = args.mirror_max.saturating_sub(here_bytes);
     let shown = human::quoted_path(target);
     if room_bytes == 0 {
@@ -163,7 +167,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) {
     } else {
         run.out.note(&format!("mirroring into {shown}, {} at most", human::size(room_bytes)));
     }
-    run.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
+    run.reactor.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
 }
 
 fn parse_mirror(text: &str) -> Result<Wanted, String> {

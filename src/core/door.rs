@@ -4,6 +4,7 @@ mod classic;
 mod event;
 mod foreign;
 mod http;
+pub(crate) mod json;
 mod push;
 mod storage;
 
@@ -18,6 +19,7 @@ pub use classic::{
 pub use event::{Event, FailReason, PeerRef};
 pub use foreign::{ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply};
 pub use http::HttpConfig;
+pub use json::{Direction, EventObject, Reader};
 pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 

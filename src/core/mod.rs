@@ -42,10 +42,10 @@ mod uploader;
 pub use config::Config;
 pub use door::{
     BrokenWhy, BufferId, ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
-    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
-    FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, HttpConfig, IfaceId,
-    Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource,
-    SpoolId, StoreJob, StoreReply, Voice,
+    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Direction, Event, EventObject,
+    Expect, FailReason, Fault, FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob,
+    ForeignReply, HttpConfig, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Reader,
+    Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use limits::Limits;
 pub use peer::Peer;

@@ -128,7 +128,7 @@ pub struct ForeignPorts {
     pub tcp: Vec<(u16, bool)>,
 }
 
-/// Why a peer cannot stand.
+/// Why a peer cannot start.
 #[derive(Debug)]
 pub enum ShellError {
     /// A port is taken, or there is no network.

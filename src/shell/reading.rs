@@ -31,13 +31,8 @@ impl Reactor {
             if expected == Expect::Nothing {
                 return false;
             }
-            if let Some(mut held) = link.held.take() {
-                let handed = self.distribute(conn, held.rest());
-                if held.skip(handed.bytes)
-                    && let Some(link) = self.links.open(key)
-                {
-                    link.held = Some(held);
-                }
+            if let Some(held) = link.held.take() {
+                let handed = self.distribute_held(key, conn, held);
                 if handed.bytes == 0 || handed.turn_over {
                     return handed.turn_over;
                 }
@@ -100,6 +95,17 @@ impl Reactor {
             }
         }
         true
+    }
+
+    /// Hands held bytes to whom they concern, and goes on holding the rest.
+    fn distribute_held(&mut self, key: usize, conn: ConnId, mut held: Held) -> Handed {
+        let handed = self.distribute(conn, held.rest());
+        if held.skip(handed.bytes)
+            && let Some(link) = self.links.open(key)
+        {
+            link.held = Some(held);
+        }
+        handed
     }
 
     /// Hands `count` bytes of scratch memory to whom they concern, and holds what the core does not want yet. True when the

@@ -70,10 +70,9 @@ impl Reactor {
                     return false;
                 }
                 _ if !is_open => return false,
-                Segment::HalfClose => match link.stream.shutdown(Shutdown::Write) {
-                    Ok(()) => Sent::Bytes(1),
-                    Err(error) => Sent::Broken(error),
-                },
+                Segment::HalfClose => {
+                    link.stream.shutdown(Shutdown::Write).map_or_else(Sent::Broken, |()| Sent::Bytes(1))
+                }
                 _ if !link.writable => return false,
                 _ if turn.budget == 0 => return true,
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),

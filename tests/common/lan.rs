@@ -86,9 +86,9 @@ impl Lan {
         self.launch(name, &["get".as_ref(), what.as_ref(), "-o".as_ref(), folder.as_os_str()]).json_chunks()
     }
 
-    /// The transfer log of the peer `name`.
+    /// The transfer log of the peer `name`, as people read it.
     pub(crate) fn transfer_log(&self, name: &str) -> String {
-        fs::read_to_string(self.state(name).join("transfers.log")).unwrap_or_default()
+        Launch::new("log").args(&["log", "--state-dir"]).args(&[self.state(name)]).run().expect(0).stdout
     }
 
     /// A socket that hears what is broadcast here, beside the peers.

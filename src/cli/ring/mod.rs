@@ -1,6 +1,5 @@
 //! `ring`: an owner hands each peer a share of a file, and the peers pass the rest along to their neighbours.
 
-mod activity;
 mod download;
 mod endpoint;
 mod ends;

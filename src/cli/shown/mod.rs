@@ -1,7 +1,7 @@
 //! A failed download is shown, not buried: beyond what stderr says there are a dialog on a desktop and the command of
 //! `--on-error`.
 //!
-//! A command calls [`Failure::tell`] or [`Failure::tell_of`] for each thing that failed, and has itself named by
+//! A command calls [`Failure::report`] or [`Failure::report_of`] for each thing that failed, and has itself named by
 //! `Action::fetches`, so that what ends the whole command is shown too. All else follows: the first failure starts
 //! the process that shows the dialog (`dialog`), which is told of each on its stdin, and collects them; the loop waits
 //! neither for it nor for the command.
@@ -100,7 +100,7 @@ impl Shown {
             queue.run(hook::variables(failure, of));
         }
         if self.manner.dialog
-            && let Err(error) = self.tell_dialog(&Report::of(failure, self.failures))
+            && let Err(error) = self.report_to_dialog(&Report::of(failure, self.failures))
         {
             log::debug!("the dialog was not told of a failure: {error}");
         }
@@ -125,7 +125,7 @@ impl Shown {
         complaints
     }
 
-    fn tell_dialog(&mut self, report: &Report) -> io::Result<()> {
+    fn report_to_dialog(&mut self, report: &Report) -> io::Result<()> {
         let first = self.dialog.is_none();
         if first {
             match Detached::start(&[dialog::COMMAND]) {
@@ -143,6 +143,6 @@ impl Shown {
             self.dialog = None;
             return Ok(());
         }
-        dialog.tell(&report.line())
+        dialog.send(&report.line())
     }
 }

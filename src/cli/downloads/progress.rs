@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::downloads::{Downloads, Flow, Item};
+use crate::cli::downloads::Downloads;
+use crate::cli::downloads::item::{Flow, Item};
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::progress::Pace;
@@ -39,7 +40,8 @@ impl Downloads {
         if !live && !plain && !json {
             return;
         }
-        let (downloads, connected) = run.downloads();
+        let peer = run.reactor.core();
+        let (downloads, connected) = (peer.downloads(), peer.connected());
         for download in &downloads {
             let Some(item) = self.items.get_mut(&download.content).filter(|item| !item.ended) else {
                 continue;
@@ -50,7 +52,7 @@ impl Downloads {
             let flow = item.flow_mut();
             flow.pace.add(now, fetched);
             if json && flow.line.is_due(now) {
-                item.tell(run, download);
+                item.report(run, download);
             }
         }
         self.pace.add(now, self.items.values().map(Item::fetched).fold(0, u64::saturating_add));
@@ -110,7 +112,7 @@ fn flow(pace: &Pace, left: u64, peers: usize) -> String {
 }
 
 impl Item {
-    fn tell(&self, run: &mut Run<'_>, download: &DownloadStatus) {
+    fn report(&self, run: &mut Run<'_>, download: &DownloadStatus) {
         let Some(Flow { pace, .. }) = self.flow.as_deref() else { return };
         run.out.json(&Line::Progress {
             id: download.content,

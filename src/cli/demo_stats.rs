@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::cli::human;
 use crate::types::name::printable;
 
-/// The account of one demo.
+/// What is counted in one demo.
 #[derive(Debug, Default)]
-pub(crate) struct Account {
+pub(crate) struct Stats {
     /// Chunks by (who got it, who gave it).
     chunks: BTreeMap<(usize, String), u64>,
     /// Of those, chunks from peers that did not have the whole file yet.
@@ -22,7 +22,7 @@ pub(crate) struct Account {
 
 /// What a line of a peer means for the demo as a whole.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Reported {
     /// The sharer offers a file: its id.
     Shared(String),
     /// A downloader has the file.
@@ -33,29 +33,29 @@ pub(crate) enum Told {
     Nothing,
 }
 
-impl Account {
+impl Stats {
     /// Takes in a JSON line of peer `who`.
-    pub(crate) fn take(&mut self, who: usize, line: &str) -> Told {
-        let Ok(line) = serde_json::from_str::<Value>(line) else { return Told::Nothing };
+    pub(crate) fn take(&mut self, who: usize, line: &str) -> Reported {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { return Reported::Nothing };
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         match line["t"].as_str() {
-            Some("content") if text("event") == "shared" => Told::Shared(text("id")),
+            Some("content") if text("event") == "shared" => Reported::Shared(text("id")),
             Some("chunk") if text("dir") == "down" => {
                 *self.chunks.entry((who, text("user"))).or_insert(0) += 1;
                 if line["from_complete"] == Value::Bool(false) {
                     self.from_partial += 1;
                 }
-                Told::Nothing
+                Reported::Nothing
             }
             Some("done") => {
                 self.took.insert(who, line["dur"].as_f64().unwrap_or_default());
-                Told::Done
+                Reported::Done
             }
             Some("error") => {
                 self.errors.push((who, text("message")));
-                Told::Failed
+                Reported::Failed
             }
-            _ => Told::Nothing,
+            _ => Reported::Nothing,
         }
     }
 
@@ -80,7 +80,7 @@ impl Account {
         self.errors.iter().map(|(who, text)| format!("{}: {}", name(*who), printable(text))).collect()
     }
 
-    /// The account in a table and a sentence; `names` are the peers' by number, the sharer's first.
+    /// All of it in a table and a sentence; `names` are the peers' by number, the sharer's first.
     pub(crate) fn report(&self, names: &[String], bytes: u64) -> String {
         let mut headings = vec!["", "TIME", "RATE"];
         headings.extend(names.iter().map(String::as_str));
@@ -123,31 +123,31 @@ mod tests {
     #[test]
     fn chunks_are_counted_by_giver() {
         let names = ["sharer", "peer-1", "peer-2"].map(str::to_owned);
-        let mut account = Account::default();
+        let mut stats = Stats::default();
         let chunk = |user: &str, complete: bool| {
             format!(r#"{{"t":"chunk","dir":"down","user":"{user}","from_complete":{complete}}}"#)
         };
         assert_eq!(
-            account.take(0, r#"{"t":"content","event":"shared","id":"ab"}"#),
-            Told::Shared("ab".into())
+            stats.take(0, r#"{"t":"content","event":"shared","id":"ab"}"#),
+            Reported::Shared("ab".into())
         );
         for (who, user, complete) in
             [(1, "sharer", true), (1, "sharer", true), (1, "peer-2", false), (2, "sharer", true)]
         {
-            assert_eq!(account.take(who, &chunk(user, complete)), Told::Nothing);
+            assert_eq!(stats.take(who, &chunk(user, complete)), Reported::Nothing);
         }
-        assert_eq!(account.take(1, r#"{"t":"chunk","dir":"up","user":"peer-2"}"#), Told::Nothing);
-        assert_eq!(account.take(1, r#"{"t":"done","dur":0.5}"#), Told::Done);
-        assert_eq!(account.take(2, "not json"), Told::Nothing);
-        assert_eq!((account.done(), account.seconds(1), account.givers(1)), (1, 0.5, 2));
-        let report = account.report(&names, 1 << 20);
+        assert_eq!(stats.take(1, r#"{"t":"chunk","dir":"up","user":"peer-2"}"#), Reported::Nothing);
+        assert_eq!(stats.take(1, r#"{"t":"done","dur":0.5}"#), Reported::Done);
+        assert_eq!(stats.take(2, "not json"), Reported::Nothing);
+        assert_eq!((stats.done(), stats.seconds(1), stats.givers(1)), (1, 0.5, 2));
+        let report = stats.report(&names, 1 << 20);
         assert!(report.contains("peer-1  0.50 s  2.0 MiB/s       2       -       1"), "{report}");
         assert!(
             report.contains("Of 4 chunks 3 came from the sharer and 1 from each other, 1 of them"),
             "{report}"
         );
-        account.take(2, r#"{"t":"error","message":"no\u001b"}"#);
-        assert_eq!(account.errors(&names).len(), 1);
-        assert!(!account.errors(&names)[0].contains('\u{1b}'));
+        stats.take(2, r#"{"t":"error","message":"no\u001b"}"#);
+        assert_eq!(stats.errors(&names).len(), 1);
+        assert!(!stats.errors(&names)[0].contains('\u{1b}'));
     }
 }

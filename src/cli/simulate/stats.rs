@@ -20,7 +20,7 @@ pub(super) fn progress(swarm: &Swarm, took: Duration) -> String {
 }
 
 /// The figures, a line each.
-pub(super) fn told(spec: &SwarmSpec, figures: &SwarmFigures, chunks: u32, took: Duration) -> String {
+pub(super) fn report(spec: &SwarmSpec, figures: &SwarmFigures, chunks: u32, took: Duration) -> String {
     let longest = figures.took.map_or_else(|| "never".to_owned(), human::span);
     let rows = [
         (

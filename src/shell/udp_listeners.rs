@@ -14,12 +14,12 @@ use crate::shell::datagrams::{Endpoint, register};
 use crate::shell::sockets;
 
 /// Sockets that listen at most, and so tokens that they take.
-pub(super) const EARS_MAX: usize = 16;
+pub(super) const UDP_LISTENERS_MAX: usize = 16;
 
 /// The sockets.
 #[derive(Debug)]
-pub(super) struct Ears {
-    list: Vec<Ear>,
+pub(super) struct UdpListeners {
+    list: Vec<UdpListener>,
     first_token: usize,
     /// Whose turn it is to be read.
     turn: usize,
@@ -27,7 +27,7 @@ pub(super) struct Ears {
 
 /// A place to listen at.
 #[derive(Debug)]
-struct Ear {
+struct UdpListener {
     address: Ipv4Addr,
     port: u16,
     /// `None`: the port is taken; it is tried again.
@@ -36,7 +36,7 @@ struct Ear {
 
 /// What a look at the sockets brought.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum UdpReceived {
     /// A datagram of so many bytes came to this port.
     Datagram { port: u16, from: SocketAddr, len: usize },
     /// One that could not be read.
@@ -45,7 +45,7 @@ pub(super) enum Heard {
     Nothing,
 }
 
-impl Ears {
+impl UdpListeners {
     /// Listens where it is asked to; without `broadcasts`, only at the own address. A port that cannot be had is a
     /// failure or joins `warnings`, as the settings say.
     pub(super) fn open(
@@ -55,8 +55,8 @@ impl Ears {
         classic: Option<&ClassicPorts>,
         first_token: Token,
         warnings: &mut Vec<String>,
-    ) -> Result<Ears, ShellError> {
-        let mut ears = Ears { list: Vec::new(), first_token: first_token.0, turn: 0 };
+    ) -> Result<UdpListeners, ShellError> {
+        let mut udp_listeners = UdpListeners { list: Vec::new(), first_token: first_token.0, turn: 0 };
         let own = match bind {
             Some(IpAddr::V4(own)) if !own.is_unspecified() => Some(own),
             _ => None,
@@ -65,7 +65,7 @@ impl Ears {
         for &wanted in classic.iter().flat_map(|classic| &classic.udp) {
             let mut port = wanted;
             for address in [everywhere, own].into_iter().flatten() {
-                match ears.add(registry, address, port) {
+                match udp_listeners.add(registry, address, port) {
                     // The system chose one: the own address has the same.
                     Ok(got) => port = got,
                     Err(text) if classic.is_some_and(|classic| classic.strict) => {
@@ -75,7 +75,7 @@ impl Ears {
                 }
             }
         }
-        Ok(ears)
+        Ok(udp_listeners)
     }
 
     /// Tries again where a port was taken.
@@ -90,66 +90,67 @@ impl Ears {
     /// The ports that are listened at.
     #[cfg(test)]
     pub(super) fn ports(&self) -> Vec<u16> {
-        let open = self.list.iter().filter(|ear| ear.endpoint.is_some());
-        let mut ports: Vec<u16> = open.map(|ear| ear.port).collect();
+        let open = self.list.iter().filter(|listener| listener.endpoint.is_some());
+        let mut ports: Vec<u16> = open.map(|listener| listener.port).collect();
         ports.dedup();
         ports
     }
 
     /// The socket of this token has something to read.
     pub(super) fn set_ready(&mut self, token: Token) {
-        let ear = self.list.get_mut(token.0.wrapping_sub(self.first_token));
-        if let Some(endpoint) = ear.and_then(|ear| ear.endpoint.as_mut()) {
+        let listener = self.list.get_mut(token.0.wrapping_sub(self.first_token));
+        if let Some(endpoint) = listener.and_then(|listener| listener.endpoint.as_mut()) {
             endpoint.readable = true;
         }
     }
 
-    /// Whether [`Ears::receive`] may have something.
+    /// Whether [`UdpListeners::receive`] may have something.
     pub(super) fn is_ready(&self) -> bool {
-        self.list.iter().any(|ear| ear.endpoint.as_ref().is_some_and(|endpoint| endpoint.readable))
+        self.list.iter().any(|listener| listener.endpoint.as_ref().is_some_and(|endpoint| endpoint.readable))
     }
 
     /// Takes one datagram from the socket whose turn it is.
-    pub(super) fn receive(&mut self, into: &mut [u8]) -> Heard {
+    pub(super) fn receive(&mut self, into: &mut [u8]) -> UdpReceived {
         let count = self.list.len();
         for _ in 0..count {
             self.turn = (self.turn + 1) % count;
-            let Ear { port, endpoint, .. } = &mut self.list[self.turn];
+            let UdpListener { port, endpoint, .. } = &mut self.list[self.turn];
             let Some(endpoint) = endpoint.as_mut().filter(|endpoint| endpoint.readable) else { continue };
             match endpoint.socket.recv_from(into) {
-                Ok((len, from)) => return Heard::Datagram { port: *port, from, len },
+                Ok((len, from)) => return UdpReceived::Datagram { port: *port, from, len },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => endpoint.readable = false,
                 Err(error) => {
                     log::debug!("UDP port {port}: {error}");
-                    return Heard::Lost;
+                    return UdpReceived::Lost;
                 }
             }
         }
-        Heard::Nothing
+        UdpReceived::Nothing
     }
 
     /// Adds a place to listen at, and tells its port, or why it cannot be had, in a sentence.
     fn add(&mut self, registry: &Registry, address: Ipv4Addr, port: u16) -> Result<u16, String> {
-        if self.list.iter().any(|ear| port != 0 && (ear.address, ear.port) == (address, port)) {
+        if self.list.iter().any(|listener| port != 0 && (listener.address, listener.port) == (address, port))
+        {
             return Ok(port);
         }
-        if self.list.len() >= EARS_MAX {
+        if self.list.len() >= UDP_LISTENERS_MAX {
             return Err(format!(
-                "UDP port {port} takes more than {EARS_MAX} sockets; name fewer with --udp-port"
+                "UDP port {port} takes more than {UDP_LISTENERS_MAX} sockets; name fewer with --udp-port"
             ));
         }
-        self.list.push(Ear { address, port, endpoint: None });
+        self.list.push(UdpListener { address, port, endpoint: None });
         let at = self.list.len() - 1;
         let opened = self.open_at(registry, at);
         opened.map(|()| self.list[at].port).map_err(|error| cannot_hear(address, port, &error))
     }
 
     fn open_at(&mut self, registry: &Registry, at: usize) -> io::Result<()> {
-        let ear = &mut self.list[at];
-        let socket = sockets::hearing_at(ear.address, ear.port)?;
+        let listener = &mut self.list[at];
+        let socket = sockets::hearing_at(listener.address, listener.port)?;
         let endpoint = register(registry, socket, Token(self.first_token + at))?;
-        ear.port = endpoint.socket.local_addr()?.port();
-        ear.endpoint = Some(endpoint);
+        listener.port = endpoint.socket.local_addr()?.port();
+        listener.endpoint = Some(endpoint);
         Ok(())
     }
 }
@@ -194,23 +195,24 @@ mod tests {
         ClassicPorts { config, udp: udp.to_vec(), tcp: Vec::new(), strict }
     }
 
-    fn open(poll: &mio::Poll, own: Option<Ipv4Addr>, broadcasts: bool, port: u16) -> Ears {
+    fn open(poll: &mio::Poll, own: Option<Ipv4Addr>, broadcasts: bool, port: u16) -> UdpListeners {
         let own = own.map(IpAddr::V4);
         let classic = ports(&[port], true);
-        Ears::open(poll.registry(), own, broadcasts, Some(&classic), Token(5), &mut Vec::new()).unwrap()
+        UdpListeners::open(poll.registry(), own, broadcasts, Some(&classic), Token(5), &mut Vec::new())
+            .unwrap()
     }
 
-    fn hear(poll: &mut mio::Poll, ears: &mut Ears) -> (u16, Vec<u8>) {
+    fn hear(poll: &mut mio::Poll, udp_listeners: &mut UdpListeners) -> (u16, Vec<u8>) {
         let mut events = mio::Events::with_capacity(16);
         let mut bytes = vec![0; 1 << 16];
         for _ in 0..50 {
-            while ears.is_ready() {
-                if let Heard::Datagram { port, len, .. } = ears.receive(&mut bytes) {
+            while udp_listeners.is_ready() {
+                if let UdpReceived::Datagram { port, len, .. } = udp_listeners.receive(&mut bytes) {
                     return (port, bytes[..len].to_vec());
                 }
             }
             poll.poll(&mut events, Some(Duration::from_millis(100))).unwrap();
-            events.iter().for_each(|event| ears.set_ready(event.token()));
+            events.iter().for_each(|event| udp_listeners.set_ready(event.token()));
         }
         unreachable!("no datagram came")
     }
@@ -223,19 +225,19 @@ mod tests {
         let port = first.ports()[0];
         assert_eq!(first.ports(), [port]);
         let second = open(&polls[1], Some(addresses[1]), true, port);
-        let mut ears = [first, second];
+        let mut udp_listeners = [first, second];
         let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         sender.set_broadcast(true).unwrap();
         sender.send_to(b"to all", (Ipv4Addr::new(127, 255, 255, 255), port)).unwrap();
-        for (poll, ears) in polls.iter_mut().zip(&mut ears) {
-            assert_eq!(hear(poll, ears), (port, b"to all".to_vec()));
+        for (poll, udp_listeners) in polls.iter_mut().zip(&mut udp_listeners) {
+            assert_eq!(hear(poll, udp_listeners), (port, b"to all".to_vec()));
         }
         let long = vec![b'x'; 65_000];
         for (number, address) in addresses.iter().enumerate() {
             sender.send_to(&long, (*address, port)).unwrap();
-            assert_eq!(hear(&mut polls[number], &mut ears[number]), (port, long.clone()));
+            assert_eq!(hear(&mut polls[number], &mut udp_listeners[number]), (port, long.clone()));
         }
-        assert_eq!(ears[0].receive(&mut [0; 10]), Heard::Nothing);
+        assert_eq!(udp_listeners[0].receive(&mut [0; 10]), UdpReceived::Nothing);
     }
 
     #[test]
@@ -243,8 +245,8 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         assert!(open(&poll, None, false, 0).ports().is_empty());
         let own = Ipv4Addr::new(127, 81, 3, 3);
-        let ears = open(&poll, Some(own), false, 0);
-        assert_eq!((ears.list.len(), ears.list[0].address), (1, own));
+        let udp_listeners = open(&poll, Some(own), false, 0);
+        assert_eq!((udp_listeners.list.len(), udp_listeners.list[0].address), (1, own));
     }
 
     #[test]
@@ -254,17 +256,17 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let open = |strict: bool, warnings: &mut Vec<String>| {
             let classic = ports(&[port], strict);
-            Ears::open(poll.registry(), None, true, Some(&classic), Token(5), warnings)
+            UdpListeners::open(poll.registry(), None, true, Some(&classic), Token(5), warnings)
         };
         let Err(ShellError::Network(text)) = open(true, &mut Vec::new()) else {
             unreachable!("the port is taken")
         };
         assert!(text.contains(&format!("UDP port {port}")) && text.contains("--udp-port"), "{text}");
         let mut warnings = Vec::new();
-        let mut ears = open(false, &mut warnings).unwrap();
-        assert_eq!((warnings, ears.ports()), (vec![text], Vec::new()));
+        let mut udp_listeners = open(false, &mut warnings).unwrap();
+        assert_eq!((warnings, udp_listeners.ports()), (vec![text], Vec::new()));
         drop(taken);
-        ears.refresh(poll.registry());
-        assert_eq!(ears.ports(), [port]);
+        udp_listeners.refresh(poll.registry());
+        assert_eq!(udp_listeners.ports(), [port]);
     }
 }

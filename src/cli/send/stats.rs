@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
-use crate::cli::json::{Line, PushLine, Who};
+use crate::cli::json::{Line, PushLine, Who, seconds};
+use crate::cli::log::writer::Ending;
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::Run;
 use crate::cli::send::push_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
-use crate::core::{Command, Event, PeerRef, PushEnd, PushEvent, Recipient};
+use crate::core::{Command, Direction, Event, Fault, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 use crate::types::ContentId;
 
@@ -29,7 +29,7 @@ const LINE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Everything that one `send` sends.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct Stats {
     recipients: Vec<To>,
     wait: Duration,
     port: u16,
@@ -76,14 +76,14 @@ struct Item {
     line: Every,
 }
 
-impl Account {
+impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
-    pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Account {
+    pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Stats {
         let to = |(text, recipient)| To { text, recipient, open: 0, waiting: VecDeque::new(), ended: None };
         let mut plain = Every::new(PLAIN_INTERVAL);
         // The first plain line comes after an interval, not at once.
         plain.is_due(Instant::now());
-        Account {
+        Stats {
             recipients: recipients.into_iter().map(to).collect(),
             wait,
             port,
@@ -128,9 +128,8 @@ impl Account {
     }
 
     /// A path that cannot be sent.
-    pub(super) fn unreadable(&mut self, run: &mut Run<'_>, exit: Exit, why: &str) {
-        self.failures.push(exit);
-        run.out.error(exit, why, None);
+    pub(super) fn unreadable(&mut self, run: &mut Run<'_>, fault: &Fault) {
+        self.failures.push(run.report_fault(fault));
     }
 
     /// None of the paths can be sent.
@@ -214,7 +213,7 @@ impl Account {
             let Some(item) = self.items.get_mut(at) else { continue };
             place.open += 1;
             item.began = Instant::now();
-            run.command(Command::Offer {
+            run.reactor.command(Command::Offer {
                 ticket: u32::try_from(at).unwrap_or(u32::MAX),
                 content: item.content,
                 name: item.name.clone(),
@@ -236,7 +235,7 @@ impl Account {
                     let (name, size) = (human::quoted(&item.name), human::size(item.size));
                     run.out.note(&format!("offered to {}: {name} ({size})", human::peer(to)));
                 }
-                self.tell(run, at, PushLine::Offered, None);
+                self.report(run, at, PushLine::Offered, None);
             }
             PushEvent::Accepted { ticket, to } => {
                 let at = *ticket as usize;
@@ -248,14 +247,14 @@ impl Account {
                 if !std::mem::replace(&mut item.accepted, true) {
                     run.out.note(&format!("{} accepts {}", human::peer(to), human::quoted(&item.name)));
                 }
-                self.tell(run, at, PushLine::Accepted, None);
+                self.report(run, at, PushLine::Accepted, None);
             }
             PushEvent::Lost { ticket, to } => {
                 let at = *ticket as usize;
                 let Some(item) = self.items.get(at) else { return };
                 let name = human::label(&item.name);
                 run.out.note(&format!("{name}: {} is gone; waiting for it to come back", human::peer(to)));
-                self.tell(run, at, PushLine::Lost, None);
+                self.report(run, at, PushLine::Lost, None);
             }
             PushEvent::Ended { ticket, end, .. } => self.ended(run, *ticket as usize, end),
             PushEvent::Came { .. } | PushEvent::Gone { .. } | PushEvent::Untold { .. } => {}
@@ -287,10 +286,20 @@ impl Account {
         self.bytes = self.bytes.saturating_add(item.size);
         let Some(to) = &item.peer else { return };
         let took = item.began.elapsed();
-        run.log(&Record::Sent { name: &item.name, id: item.content, bytes: item.size, to, took });
+        run.log(&Ending::Done {
+            dir: Direction::Up,
+            id: Some(item.content),
+            name: &item.name,
+            bytes: item.size,
+            who: Who::of(to),
+            form: None,
+            dur: seconds(took),
+            verified: false,
+            skipped: false,
+        });
         let (name, size, peer) = (human::label(&item.name), human::size(item.size), human::peer(to));
         run.out.result(&format!("{name}: {peer} has it, {size} in {}, verified", human::span(took)));
-        self.tell(run, at, PushLine::Verified, None);
+        self.report(run, at, PushLine::Verified, None);
     }
 
     fn not_sent(&mut self, run: &mut Run<'_>, at: usize, end: &PushEnd) {
@@ -299,10 +308,10 @@ impl Account {
         let failure = failure_of(&item.name, &place.text, item.peer.as_ref(), end, self.wait, self.port);
         self.failures.push(failure.exit);
         let took = item.began.elapsed();
-        run.log(&Record::Failed { name: &item.name, id: Some(item.content), took, why: &failure.happened });
-        self.tell(run, at, PushLine::Failed, Some(&failure.happened));
+        run.log_failure(&item.name, Some(item.content), took, &failure.happened);
+        self.report(run, at, PushLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
-        failure.tell_of(run.out, &of);
+        failure.report_of(run.out, &of);
     }
 
     /// Nothing can be sent to its recipient, as was told of another file.
@@ -313,10 +322,10 @@ impl Account {
         let Some(end) = self.recipients.get(item.to).and_then(|place| place.ended.as_ref()) else { return };
         self.failures.push(exit_of(end));
         let (name, why) = (&item.name, "its recipient cannot be sent to");
-        run.log(&Record::Failed { name, id: Some(item.content), took: Duration::ZERO, why });
+        run.log_failure(name, Some(item.content), Duration::ZERO, why);
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
-        self.tell(run, at, PushLine::Failed, Some(why));
+        self.report(run, at, PushLine::Failed, Some(why));
     }
 
     /// A signal or the clock ends the command before its offers.
@@ -336,16 +345,16 @@ impl Account {
                 crate::cli::failure::command_line()
             )],
         };
-        failure.tell(run.out, None, None);
+        failure.report(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {
             item.ended = true;
             let took = item.began.elapsed();
-            run.log(&Record::Failed { name: &item.name, id: Some(item.content), took, why: exit.word() });
+            run.log_failure(&item.name, Some(item.content), took, exit.word());
         }
     }
 
     /// A JSON line about an offer.
-    fn tell(&self, run: &mut Run<'_>, at: usize, event: PushLine, reason: Option<&str>) {
+    fn report(&self, run: &mut Run<'_>, at: usize, event: PushLine, reason: Option<&str>) {
         let Some(item) = self.items.get(at) else { return };
         run.out.json(&Line::Push {
             event,
@@ -360,7 +369,7 @@ impl Account {
         });
     }
 
-    /// When [`Account::tick`] has something to do again; `None`: never.
+    /// When [`Stats::tick`] has something to do again; `None`: never.
     pub(super) fn next_tick(&self, run: &Run<'_>) -> Option<Instant> {
         let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
             (true, _, _) => LIVE_INTERVAL,
@@ -381,7 +390,7 @@ impl Account {
             for at in 0..self.items.len() {
                 let item = &mut self.items[at];
                 if item.accepted && !item.ended && item.line.is_due(now) {
-                    self.tell(run, at, PushLine::Sending, None);
+                    self.report(run, at, PushLine::Sending, None);
                 }
             }
         }

@@ -12,7 +12,7 @@ const RATE_OVER_MIN: Duration = Duration::from_millis(100);
 
 /// The counts at the end.
 #[derive(Debug)]
-struct Account {
+struct Stats {
     files: usize,
     /// Files that are complete, and those left alone because others were in their place.
     done: usize,
@@ -28,7 +28,7 @@ struct Account {
 impl Downloads {
     /// All is over: says how often what went wrong did so, and of very many files what became of them.
     pub(crate) fn close(&self, run: &mut Run<'_>) {
-        for repeated in self.repeated.iter().filter(|repeated| repeated.more > 0) {
+        for repeated in self.failures.repeated.iter().filter(|repeated| repeated.more > 0) {
             let files = human::counted(repeated.more, "more file was", "more files were");
             let first = human::quoted(&repeated.first);
             run.out.fail(&format!("chunkcast: {files} not fetched for the same reason as {first}"));
@@ -37,7 +37,7 @@ impl Downloads {
             return;
         }
         let took = self.began.zip(self.ended).map(|(began, ended)| ended.saturating_duration_since(began));
-        let account = Account {
+        let stats = Stats {
             files: self.files,
             done: self.done,
             left_alone: self.left_alone,
@@ -46,15 +46,15 @@ impl Downloads {
             took: took.unwrap_or_default(),
             peers: self.sources.len(),
         };
-        run.out.note(&account.text());
-        if account.failed() > 0 {
+        run.out.note(&stats.text());
+        if stats.failed() > 0 {
             run.out
                 .note(&format!("  the same command again fetches only what is missing: {}", command_line()));
         }
     }
 }
 
-impl Account {
+impl Stats {
     fn failed(&self) -> usize {
         self.files.saturating_sub(self.done)
     }
@@ -100,26 +100,26 @@ mod tests {
     #[test]
     fn the_counts_are_told_as_far_as_there_are_any() {
         let took = Duration::from_secs(3);
-        let all = Account { files: 300, done: 300, left_alone: 0, bytes: 790, fetched: 790, took, peers: 1 };
-        for (account, text) in [
-            (Account { ..all }, "300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, all verified"),
+        let all = Stats { files: 300, done: 300, left_alone: 0, bytes: 790, fetched: 790, took, peers: 1 };
+        for (stats, text) in [
+            (Stats { ..all }, "300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, all verified"),
             (
-                Account { took: Duration::from_millis(99), peers: 2, ..all },
+                Stats { took: Duration::from_millis(99), peers: 2, ..all },
                 "300 files, 790 B in 0.0 s from 2 peers, all verified",
             ),
-            (Account { fetched: 0, peers: 0, ..all }, "300 files, 790 B: all here already, verified"),
+            (Stats { fetched: 0, peers: 0, ..all }, "300 files, 790 B: all here already, verified"),
             (
-                Account { done: 297, ..all },
+                Stats { done: 297, ..all },
                 "297 of 300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, verified; 3 failed",
             ),
             (
-                Account { left_alone: 2, ..all },
+                Stats { left_alone: 2, ..all },
                 "300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, verified; 2 left alone",
             ),
-            (Account { done: 0, bytes: 0, peers: 0, ..all }, "0 of 300 files; 300 failed"),
-            (Account { left_alone: 300, bytes: 0, peers: 0, ..all }, "300 files; 300 left alone"),
+            (Stats { done: 0, bytes: 0, peers: 0, ..all }, "0 of 300 files; 300 failed"),
+            (Stats { left_alone: 300, bytes: 0, peers: 0, ..all }, "300 files; 300 left alone"),
         ] {
-            assert_eq!(account.text(), text);
+            assert_eq!(stats.text(), text);
         }
     }
 }

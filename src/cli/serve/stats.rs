@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure};
 use crate::cli::human;
-use crate::cli::json::{ContentEvent, Line, path_text, seconds};
+use crate::cli::json::{ContentEvent, Line};
 use crate::cli::run::Run;
-use crate::cli::transfer_log::Record;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::{Event, FailReason};
 use crate::shell::ShellEvent;
@@ -25,7 +24,7 @@ const FAILURES_TOLD_MAX: usize = 1_000;
 
 /// What happened, and how much of it was told.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct Stats {
     port: u16,
     started: bool,
     /// What is being fetched, since when.
@@ -39,10 +38,10 @@ pub(super) struct Account {
     untold: usize,
 }
 
-impl Account {
+impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
-    pub(super) fn new(port: u16) -> Account {
-        Account {
+    pub(super) fn new(port: u16) -> Stats {
+        Stats {
             port,
             started: false,
             coming: BTreeMap::new(),
@@ -106,63 +105,41 @@ impl Account {
 
     fn take_core(&mut self, run: &mut Run<'_>, event: &Event) {
         match event {
-            Event::Offered { content, name, size } => {
-                shared(run, content, name, *size);
+            Event::Offered { name, size, .. } => {
+                run.print(event, None);
                 if self.started {
                     self.change(run, &format!("shared: {}, {}", human::quoted(name), human::size(*size)));
                 }
             }
             Event::Withdrawn { content, name, why } => {
-                let reason = why.to_string();
-                run.out.json(&Line::Content {
-                    event: ContentEvent::Withdrawn,
-                    id: *content,
-                    name,
-                    size: 0,
-                    of: 0,
-                    holders: &[],
-                    reason: Some(reason.clone()),
-                });
-                self.change(run, &format!("no longer shared: {}: {reason}", human::quoted(name)));
+                run.print(event, None);
+                self.change(run, &format!("no longer shared: {}: {why}", human::quoted(name)));
                 run.forget(content, name);
             }
             Event::Resolved { content, .. } => {
                 self.coming.insert(*content, Instant::now());
             }
-            Event::Finished { content, path, bytes, took, peers } => {
-                self.finished(run, content, path, *bytes, *took, *peers);
+            Event::Finished { content, path, bytes, peers, .. } => {
+                self.finished(run, content, path, *bytes, *peers);
             }
             Event::Failed { content, reason } => self.not_fetched(run, content, reason),
             _ => {}
         }
     }
 
-    fn finished(
-        &mut self,
-        run: &mut Run<'_>,
-        content: &ContentId,
-        path: &Path,
-        bytes: u64,
-        took: Duration,
-        peers: usize,
-    ) {
+    fn finished(&mut self, run: &mut Run<'_>, content: &ContentId, path: &Path, bytes: u64, peers: usize) {
         self.coming.remove(content);
         self.failures_told.remove(content);
         self.mirrored += 1;
         self.mirrored_bytes = self.mirrored_bytes.saturating_add(bytes);
-        let name = run.known(content).name;
-        run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
-        run.out.json(&Line::Done {
+        run.out.json(&Line::Content {
+            event: ContentEvent::Shared,
             id: *content,
-            name: &name,
-            path: path_text(path),
-            bytes,
-            dur: seconds(took),
-            peers,
-            verified: true,
-            skipped: false,
+            name: &run.known(content).name,
+            size: bytes,
+            of: Geometry::native(bytes).map_or(0, |geometry| geometry.chunks()),
+            holders: &[],
         });
-        shared(run, content, &name, bytes);
         let from = human::counted(peers, "peer", "peers");
         let path = human::quoted_path(path);
         self.change(run, &format!("mirrored: {path}, {}, from {from}, verified", human::size(bytes)));
@@ -178,10 +155,10 @@ impl Account {
         let mut failure = Failure::of(&name, reason, &around);
         failure.next = vec!["it is tried again by itself while somebody offers it".to_owned()];
         let took = began.map_or(Duration::ZERO, |began| began.elapsed());
-        run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
+        run.log_failure(&name, Some(*content), took, &failure.happened);
         let new = self.failures_told.len() < FAILURES_TOLD_MAX && self.failures_told.insert(*content);
         if new || run.out.is_json() {
-            failure.tell(run.out, Some(*content), Some(&name));
+            failure.report(run.out, Some(*content), Some(&name));
         }
         run.forget(content, &name);
     }
@@ -199,18 +176,6 @@ impl Account {
             self.untold += 1;
         }
     }
-}
-
-fn shared(run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
-    run.out.json(&Line::Content {
-        event: ContentEvent::Shared,
-        id: *content,
-        name,
-        size,
-        of: Geometry::native(size).map_or(0, |geometry| geometry.chunks()),
-        holders: &[],
-        reason: None,
-    });
 }
 
 fn folder(run: &mut Run<'_>, path: &Path, away: Option<&str>) {
