@@ -40,7 +40,7 @@ pub struct Config {
 
 impl Config {
     /// Whether an address is this host's, which limits by address except.
-    pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.own_addresses.contains(&ip)
     }
 }

@@ -121,7 +121,7 @@ pub enum BrokenWhy {
 
 impl BrokenWhy {
     /// The counter of connections that broke so.
-    pub(in crate::core) const fn counter(self) -> &'static str {
+    pub(crate) const fn counter(self) -> &'static str {
         match self {
             BrokenWhy::Refused => "connections refused by the other side",
             BrokenWhy::Unreachable => "connections to nowhere",
@@ -144,7 +144,7 @@ pub enum SpanFault {
 
 impl SpanFault {
     /// What others are told.
-    pub(in crate::core) const fn reason(self) -> RefuseReason {
+    pub(crate) const fn reason(self) -> RefuseReason {
         match self {
             SpanFault::Changed => RefuseReason::Changed,
             SpanFault::Gone => RefuseReason::Gone,

@@ -8,7 +8,7 @@ use crate::types::time::Time;
 
 /// A peer that is about to leave.
 #[derive(Debug)]
-pub(in crate::core) struct Leaving {
+pub(crate) struct Leaving {
     /// Uploads that are not through by then are cut.
     deadline: Time,
     /// Neither a connection that takes no byte nor a disk that does not answer may hold the process for so long after that.
@@ -21,26 +21,20 @@ pub(in crate::core) struct Leaving {
 
 impl Leaving {
     /// One that begins now.
-    pub(in crate::core) fn new(now: Time, limits: &Limits, timers: &mut Timers) -> Leaving {
+    pub(crate) fn new(now: Time, limits: &Limits, timers: &mut Timers) -> Leaving {
         let grace = limits.leave_grace;
         timers.set(Timer::Leave, now + grace);
         Leaving { deadline: now + grace, grace, closing: false, said: false }
     }
 
     /// Whether all connections are to be closed now, which is said once.
-    pub(in crate::core) fn is_to_close(&mut self, now: Time, is_idle: bool, is_late: bool) -> bool {
+    pub(crate) fn is_to_close(&mut self, now: Time, is_idle: bool, is_late: bool) -> bool {
         let is_due = is_idle || is_late || now >= self.deadline;
         is_due && !std::mem::replace(&mut self.closing, is_due)
     }
 
     /// Whether this peer has left, which is said once.
-    pub(in crate::core) fn is_over(
-        &mut self,
-        now: Time,
-        is_gone: bool,
-        is_late: bool,
-        timers: &mut Timers,
-    ) -> bool {
+    pub(crate) fn is_over(&mut self, now: Time, is_gone: bool, is_late: bool, timers: &mut Timers) -> bool {
         if !self.closing || self.said {
             return false;
         }

@@ -14,9 +14,9 @@ const CLOSING_MAX: usize = 64;
 /// Connections that are looked at for one newcomer. Those that are of use are looked at again only after all others.
 const LOOKS_MAX: usize = 32;
 /// A connection has so long to say what it is, or to ask for something, before it gives way.
-pub(in crate::core) const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// A neighbour in a download that goes on is kept for so long after its last chunk, and so is who waits for a chunk from here.
-pub(in crate::core) const KEPT: Duration = Duration::from_secs(60);
+pub(crate) const KEPT: Duration = Duration::from_secs(60);
 /// An address with fewer places may take that of any connection that is of no use; with more, of its own ones alone. One with
 /// more is also no longer protected by the use of its connections where an address has none.
 const PLACES_FEW: usize = 8;
@@ -27,7 +27,7 @@ type Ctx<'p> = Context<'p, &'p mut Connections>;
 /// Whether there is a place for one more connection with this address. When places are short, the connection that was
 /// of no use for longest gives its place to an address that has few, and to another only if it is of the same address.
 /// When all are of use, an address that has none gets a place of the one that has most.
-pub(in crate::core) fn make(ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
+pub(crate) fn make(ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
     let limits = &ctx.config.limits;
     let of_this_host = ctx.is_own(ip);
     let held = ctx.conns.places.of(ip);
@@ -92,6 +92,6 @@ fn of_use_until(ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
 
 /// Until when a connection is of use on which something last moved then. It is not judged by requests that it queued, nor by an
 /// answer that it began to take.
-pub(in crate::core) fn while_busy(is_busy: bool, moved: Time) -> Time {
+pub(crate) fn while_busy(is_busy: bool, moved: Time) -> Time {
     moved + if is_busy { KEPT } else { GRACE }
 }

@@ -13,12 +13,12 @@ use crate::core::timers::Timer;
 type Ctx<'p> = Context<'p, &'p mut Connections>;
 
 /// Whether one more connection from there may say what it is.
-pub(in crate::core) fn admits(ctx: &Ctx<'_>, from: SocketAddr) -> bool {
+pub(crate) fn admits(ctx: &Ctx<'_>, from: SocketAddr) -> bool {
     ctx.is_own(from.ip()) || ctx.conns.half_open(&from.ip()) < ctx.config.limits.half_open_per_address_max
 }
 
 /// A connection came in.
-pub(in crate::core) fn accept(ctx: &mut Ctx<'_>, from: SocketAddr) -> ConnId {
+pub(crate) fn accept(ctx: &mut Ctx<'_>, from: SocketAddr) -> ConnId {
     let sniffing = Sniffing { transport: Transport::accepted(from), since: ctx.now, closing: false };
     let conn = ctx.conns.insert(Protocol::Sniffing(sniffing), ctx.now);
     ctx.conns.half_open_add(from.ip());
@@ -29,7 +29,7 @@ pub(in crate::core) fn accept(ctx: &mut Ctx<'_>, from: SocketAddr) -> ConnId {
 }
 
 /// A connection that came in and says nothing ends, or is to be looked at again later.
-pub(in crate::core) fn review(ctx: &mut Ctx<'_>, conn: ConnId) {
+pub(crate) fn review(ctx: &mut Ctx<'_>, conn: ConnId) {
     let Some(sniffing) = ctx.conns.sniffing(conn).filter(|sniffing| !sniffing.closing) else { return };
     let deadline = sniffing.since + ctx.config.limits.handshake_deadline;
     if deadline <= ctx.now {
@@ -40,7 +40,7 @@ pub(in crate::core) fn review(ctx: &mut Ctx<'_>, conn: ConnId) {
 }
 
 /// A connection that said nothing is closed.
-pub(in crate::core) fn end(ctx: &mut Ctx<'_>, conn: ConnId) {
+pub(crate) fn end(ctx: &mut Ctx<'_>, conn: ConnId) {
     if let Some(Protocol::Sniffing(sniffing)) = ctx.conns.get_mut(conn)
         && !std::mem::replace(&mut sniffing.closing, true)
     {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 impl Engine {
     /// A peer offers something from another address than the one at which it is known. If that is wanted here, dials show who is
     /// where: an impostor that was heard first would keep the peer out as long as it likes.
-    pub(in crate::core) fn test_where_known(&mut self, ctx: &mut Ctx<'_>, heard: &Heard, entries: &[Entry]) {
+    pub(crate) fn test_where_known(&mut self, ctx: &mut Ctx, heard: &Heard, entries: &[Entry]) {
         let Some(known) = self.directory.get(&heard.peer).filter(|known| known.addr != heard.addr) else {
             return;
         };
@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// Whether some of this is looked for or fetched.
-    pub(in crate::core) fn is_sought(&self, heard: &Heard, entries: &[Entry]) -> bool {
+    pub(crate) fn is_sought(&self, heard: &Heard, entries: &[Entry]) -> bool {
         let holder = PeerRef { id: Some(heard.peer), addr: heard.addr, user: heard.user.clone() };
         entries.iter().any(|entry| {
             let matches = |search: &Search| {
@@ -54,7 +54,7 @@ impl Engine {
         })
     }
 
-    pub(in crate::core) fn dial_to_test(&mut self, ctx: &mut Ctx<'_>, to: SocketAddr, is_sought: bool) {
+    pub(crate) fn dial_to_test(&mut self, ctx: &mut Ctx, to: SocketAddr, is_sought: bool) {
         if is_sought {
             self.dial_though_connected(ctx, to);
         } else {

@@ -11,12 +11,12 @@ use crate::wire::message::CatalogueRequest;
 use crate::wire::message::Frame;
 
 /// The reason in the last frame of a peer that leaves the LAN.
-pub(in crate::core) const LEAVING: &str = "leaving";
+pub(crate) const LEAVING: &str = "leaving";
 
 impl Engine {
     /// Decodes control bytes up to where payload begins, but no more frames than one connection may have handled before
     /// others have their turn; returns how many bytes were taken.
-    pub(in crate::core) fn on_bytes(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: &[u8]) -> usize {
+    pub(crate) fn on_bytes(&mut self, ctx: &mut Ctx, conn: ConnId, bytes: &[u8]) -> usize {
         let (mut rest, mut frames) = (bytes, 0_usize);
         if let Some(connection) = ctx.conns.native_mut(conn).filter(|c| c.phase == Phase::Greeting) {
             connection.note_first_words(bytes);
@@ -51,7 +51,7 @@ impl Engine {
         bytes.len().saturating_sub(rest.len())
     }
 
-    pub(in crate::core) fn on_garbage(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, error: &FrameError) {
+    pub(crate) fn on_garbage(&mut self, ctx: &mut Ctx, conn: ConnId, error: &FrameError) {
         let fault = match error {
             FrameError::Dialect(_) => "speaks no dialect of ours",
             FrameError::Length { .. } => "sent a frame of impossible length",
@@ -61,7 +61,7 @@ impl Engine {
         self.close_for_fault(ctx, conn, fault);
     }
 
-    pub(in crate::core) fn on_frame(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    pub(crate) fn on_frame(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Greeting {
             connection.first_words = None;
@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_message(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    pub(crate) fn on_message(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let is_over = |theirs| ctx.conns.native(conn).is_some_and(|c| c.channels.is_over(theirs));
         if channel_of(&frame).is_some_and(is_over) {
             return self.on_frame_too_late(ctx, conn, &frame);
@@ -111,7 +111,7 @@ impl Engine {
 
     /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
     /// now. One connection may not do so for ever.
-    pub(in crate::core) fn on_frame_too_late(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: &Frame) {
+    pub(crate) fn on_frame_too_late(&mut self, ctx: &mut Ctx, conn: ConnId, frame: &Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let asks = match *frame {
             // A cut is told once.
@@ -126,7 +126,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_ping(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn on_ping(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.pong = true;
             self.wake(ctx, conn);
@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
-    pub(in crate::core) fn on_bye(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, reason: &str) {
+    pub(crate) fn on_bye(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
         let peer = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(ctx, conn).owner;
         self.note_second(ctx, conn, reason);
@@ -148,7 +148,7 @@ impl Engine {
     }
 
     /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
-    pub(in crate::core) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn refill(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if !connection.outbox_is_empty() || !matches!(connection.phase, Phase::Greeting | Phase::Open) {
             return;
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
-    pub(in crate::core) fn seek_all_sources(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn seek_all_sources(&mut self, ctx: &mut Ctx) {
         if !ctx.config.topology.is_mesh() {
             return self.seek_neighbours(ctx);
         }
@@ -185,12 +185,7 @@ impl Engine {
         self.walk_all_for_mirror(ctx);
     }
 
-    pub(in crate::core) fn on_catalogue_page(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        page: CataloguePage,
-    ) {
+    pub(crate) fn on_catalogue_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
             return self.close_for_fault(ctx, conn, "sent a catalogue page nobody asked for");

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 impl Engine {
     /// Sees to what the parts left to be done.
-    pub(in crate::core) fn drain(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn drain(&mut self, ctx: &mut Ctx) {
         while let Some(effect) = self.effects.pop() {
             match effect {
                 Effect::Heard(peer) => {
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     /// The driver has closed a connection, or it broke.
-    pub(in crate::core) fn on_gone(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn on_gone(&mut self, ctx: &mut Ctx, conn: ConnId) {
         self.detach(ctx, conn);
         self.drain(ctx);
         ctx.timers.clear(Timer::Connection(conn));
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// A connection stands to a peer: its catalogue is asked for, and it hears what it may want to know.
-    pub(in crate::core) fn greet(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, peer: &PeerId) {
+    pub(crate) fn greet(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
         self.walk_for_mirror(ctx, peer);
         self.walk_catalogue(ctx, peer);
         self.greet_neighbour(ctx, conn);
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// A connection takes part in nothing any more.
-    pub(in crate::core) fn part(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, contents: Vec<ContentId>) {
+    pub(crate) fn part(&mut self, ctx: &mut Ctx, conn: ConnId, contents: Vec<ContentId>) {
         self.grant_uploads(ctx);
         self.end_walks(ctx, conn);
         self.lose_recipient(ctx, conn);
@@ -98,7 +98,7 @@ impl Engine {
 
     /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
     /// may be killed, or be full, before it says a word; so that is told when it happens again.
-    pub(in crate::core) fn note_stranger(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr, said: Vec<u8>) {
+    pub(crate) fn note_stranger(&mut self, ctx: &mut Ctx, addr: SocketAddr, said: Vec<u8>) {
         let named = ctx.config.fixed_peers.contains(&addr)
             || self.neighbourhood.ends().any(|end| end.addr == addr)
             || self.pusher.is_for(&addr);

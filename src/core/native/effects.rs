@@ -12,7 +12,7 @@ use crate::wire::message::{Delivery, Entry};
 
 /// One of them.
 #[derive(Debug)]
-pub(in crate::core) enum Effect {
+pub(crate) enum Effect {
     /// A peer was heard, by datagram or hello.
     Heard(PeerId),
     /// A peer said hello, and that it listens at an endpoint.
@@ -45,16 +45,16 @@ pub(in crate::core) enum Effect {
 
 /// The queue.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Effects(VecDeque<Effect>);
+pub(crate) struct Effects(VecDeque<Effect>);
 
 impl Effects {
     /// Leaves an effect for the engine.
-    pub(in crate::core) fn push(&mut self, effect: Effect) {
+    pub(crate) fn push(&mut self, effect: Effect) {
         self.0.push_back(effect);
     }
 
     /// Takes out the one that was left first.
-    pub(in crate::core) fn pop(&mut self) -> Option<Effect> {
+    pub(crate) fn pop(&mut self) -> Option<Effect> {
         self.0.pop_front()
     }
 }

@@ -10,20 +10,20 @@
 mod announcer;
 mod arrangement;
 mod claims;
-pub(in crate::core) mod conversation;
-pub(in crate::core) mod discovery;
-pub(in crate::core) mod download;
+pub(crate) mod conversation;
+pub(crate) mod discovery;
+pub(crate) mod download;
 mod drain;
-pub(in crate::core) mod effects;
+pub(crate) mod effects;
 mod ledger;
 mod mirror;
 mod naming;
 mod offer;
 mod peers;
-pub(in crate::core) mod session;
+pub(crate) mod session;
 mod stored;
 mod topology;
-pub(in crate::core) mod upload;
+pub(crate) mod upload;
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ use crate::core::timers::{Timer, Timers};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use announcer::state::Announcer;
-pub(in crate::core) use conversation::LEAVING;
+pub(crate) use conversation::LEAVING;
 use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
 use effects::Effects;
@@ -46,7 +46,7 @@ use ledger::mirror::Mirror;
 use offer::pusher::Pusher;
 use peers::copies::Copies;
 use peers::directory::Directory;
-pub(in crate::core) use session::Session;
+pub(crate) use session::Session;
 use session::links::Links;
 use topology::neighbourhood::Neighbourhood;
 use upload::assigner::Assigner;
@@ -54,11 +54,11 @@ use upload::dealer::Dealer;
 use upload::idle::Idleness;
 
 /// What the engine is lent for one call.
-pub(in crate::core) type Ctx<'p> = Context<'p, &'p mut Connections>;
+pub(crate) type Ctx<'p> = Context<'p, &'p mut Connections>;
 
 /// See the file's head.
 #[derive(Debug)]
-pub(in crate::core) struct Engine {
+pub(crate) struct Engine {
     effects: Effects,
     links: Links,
     /// When all connections were last looked at for one that gives its channels to others, in vain.
@@ -86,7 +86,7 @@ pub(in crate::core) struct Engine {
 
 impl Engine {
     /// One that knows nobody.
-    pub(in crate::core) fn new(config: &Config, now: Time, rng: &mut Rng, timers: &mut Timers) -> Engine {
+    pub(crate) fn new(config: &Config, now: Time, rng: &mut Rng, timers: &mut Timers) -> Engine {
         let limits = &config.limits;
         let broadcasts = config.broadcast && config.discovers;
         let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, rng);
@@ -120,27 +120,27 @@ impl Engine {
     }
 
     /// How many peers a connection stands to.
-    pub(in crate::core) fn connected(&self) -> usize {
+    pub(crate) fn connected(&self) -> usize {
         self.links.open()
     }
 
     /// Whether a search is on.
-    pub(in crate::core) fn is_searching(&self) -> bool {
+    pub(crate) fn is_searching(&self) -> bool {
         self.searches.len() > 0
     }
 
     /// Whether a download is not over.
-    pub(in crate::core) fn is_fetching(&self) -> bool {
+    pub(crate) fn is_fetching(&self) -> bool {
         !self.downloader.all_done()
     }
 
     /// From now on offers are taken.
-    pub(in crate::core) fn receive(&mut self) {
+    pub(crate) fn receive(&mut self) {
         self.pusher.receives = true;
     }
 
     /// The moment of something that waits has come.
-    pub(in crate::core) fn review(&mut self, ctx: &mut Ctx<'_>, timer: Timer) {
+    pub(crate) fn review(&mut self, ctx: &mut Ctx, timer: Timer) {
         match timer {
             Timer::Connection(conn) => self.review_connection(ctx, conn),
             Timer::Acquaint => self.acquaint(ctx),
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// This peer is about to leave: nothing new begins, and what is not about to be there is given up.
-    pub(in crate::core) fn leave(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn leave(&mut self, ctx: &mut Ctx) {
         self.drop_searches(ctx);
         self.mirror = None;
         ctx.timers.clear(Timer::Mirror);
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// What is known of peers and what they offer, for people.
-    pub(in crate::core) fn status(&self, now: Time) -> Status {
+    pub(crate) fn status(&self, now: Time) -> Status {
         Status {
             peers: self.directory.peer_statuses(now),
             contents: self.directory.content_statuses(),
@@ -206,7 +206,7 @@ impl Engine {
     }
 
     /// Panics when something is not as it must be.
-    pub(in crate::core) fn check(&self, config: &Config, conns: &Connections) {
+    pub(crate) fn check(&self, config: &Config, conns: &Connections) {
         self.directory.check();
         self.downloader.check(config.limits.buffer_pool_bytes);
         self.dealers.values().for_each(Dealer::check);

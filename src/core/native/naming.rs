@@ -9,9 +9,9 @@ use crate::wire::message::RefuseReason;
 
 impl Engine {
     /// The other side names a content.
-    pub(in crate::core) fn on_open(
+    pub(crate) fn on_open(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         theirs: u32,
         content: ContentId,
@@ -52,9 +52,9 @@ impl Engine {
     }
 
     /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
-    pub(in crate::core) fn why_not(
+    pub(crate) fn why_not(
         &self,
-        ctx: &Ctx<'_>,
+        ctx: &Ctx,
         conn: ConnId,
         content: &ContentId,
         their_cut: Option<Geometry>,
@@ -79,9 +79,9 @@ impl Engine {
     }
 
     /// The other side does not offer a content that we named.
-    pub(in crate::core) fn on_refuse(
+    pub(crate) fn on_refuse(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         reason: RefuseReason,
@@ -95,13 +95,7 @@ impl Engine {
     }
 
     /// The other side no longer offers what it named.
-    pub(in crate::core) fn on_withdraw(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        theirs: u32,
-        reason: RefuseReason,
-    ) {
+    pub(crate) fn on_withdraw(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, reason: RefuseReason) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(ctx, conn, "withdrew what it did not name");

@@ -6,13 +6,7 @@ use crate::wire::message::RefuseReason;
 
 impl Engine {
     /// A shared file is offered from now on. False when its size is impossible.
-    pub(in crate::core) fn on_offered(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        name: &str,
-        size: u64,
-    ) -> bool {
+    pub(crate) fn on_offered(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) -> bool {
         let Ok(geometry) = ctx.config.topology.cut(size, ctx.config.limits.tactics.chunk_bytes) else {
             return false;
         };
@@ -36,9 +30,9 @@ impl Engine {
     }
 
     /// A shared file is not offered any more.
-    pub(in crate::core) fn on_withdrawn(
+    pub(crate) fn on_withdrawn(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         name: &str,
         reason: RefuseReason,

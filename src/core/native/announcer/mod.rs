@@ -1,4 +1,4 @@
 //! What this peer says of itself by datagram: announcements, and questions to everybody.
 
-pub(in crate::core) mod say;
-pub(in crate::core) mod state;
+pub(crate) mod say;
+pub(crate) mod state;

@@ -12,7 +12,7 @@ use crate::wire::message::Wanted;
 
 impl Engine {
     /// What is offered changed; tell the others soon.
-    pub(in crate::core) fn announce_soon(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn announce_soon(&mut self, ctx: &mut Ctx) {
         if !ctx.config.discovers {
             return;
         }
@@ -21,7 +21,7 @@ impl Engine {
     }
 
     /// Asks everybody, and the peers that somebody named, for something.
-    pub(in crate::core) fn query(&mut self, ctx: &mut Ctx<'_>, wanted: Wanted) {
+    pub(crate) fn query(&mut self, ctx: &mut Ctx, wanted: Wanted) {
         let query = Query {
             peer: ctx.id,
             user: ctx.config.user.clone(),
@@ -38,12 +38,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn announcement(
-        &self,
-        ctx: &Ctx<'_>,
-        entries: Vec<Entry>,
-        answers: Option<u64>,
-    ) -> Announcement {
+    pub(crate) fn announcement(&self, ctx: &Ctx, entries: Vec<Entry>, answers: Option<u64>) -> Announcement {
         Announcement {
             peer: ctx.id,
             user: ctx.config.user.clone(),
@@ -58,12 +53,12 @@ impl Engine {
     }
 
     /// The next `count` entries behind the announcer's cursor, from the start again after the last one.
-    pub(in crate::core) fn entries_from_cursor(&self, ctx: &Ctx<'_>, count: usize) -> Vec<Entry> {
+    pub(crate) fn entries_from_cursor(&self, ctx: &Ctx, count: usize) -> Vec<Entry> {
         let behind = ctx.catalogue.entries_after(self.announcer.cursor.clone());
         behind.chain(ctx.catalogue.entries_after(None)).take(count).collect()
     }
 
-    pub(in crate::core) fn send_to_all(&mut self, ctx: &mut Ctx<'_>, bytes: Vec<u8>) {
+    pub(crate) fn send_to_all(&mut self, ctx: &mut Ctx, bytes: Vec<u8>) {
         if !ctx.config.discovers {
             return;
         }

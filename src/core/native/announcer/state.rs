@@ -33,28 +33,28 @@ const CROWD_SHARE: usize = 8;
 
 /// An answer to a query, waiting for its moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::core) struct Answer {
+pub(crate) struct Answer {
     /// When to send it.
-    pub(in crate::core) at: Time,
+    pub(crate) at: Time,
     /// What was asked for.
-    pub(in crate::core) wanted: Wanted,
+    pub(crate) wanted: Wanted,
     /// The first entry that matches, if any does.
-    pub(in crate::core) first: Option<(ContentId, String)>,
+    pub(crate) first: Option<(ContentId, String)>,
     /// Who asked; of a crowd, one of them.
-    pub(in crate::core) asker: Asker,
+    pub(crate) asker: Asker,
     /// Whether it goes to everybody.
-    pub(in crate::core) crowd: bool,
+    pub(crate) crowd: bool,
 }
 
 /// What this peer says of itself, and when.
 #[derive(Debug)]
-pub(in crate::core) struct Announcer {
-    pub(in crate::core) rhythm: Rhythm,
+pub(crate) struct Announcer {
+    pub(crate) rhythm: Rhythm,
     limits: Limits,
     /// Whether a datagram can go to everybody.
     broadcasts: bool,
     /// The entry that the last round ended with; the next one goes on behind it.
-    pub(in crate::core) cursor: Option<(ContentId, String)>,
+    pub(crate) cursor: Option<(ContentId, String)>,
     answers: VecDeque<Answer>,
     answered: BTreeMap<(SocketAddr, PeerId), Time>,
     /// When a crowd was answered last, or will be.
@@ -65,7 +65,7 @@ pub(in crate::core) struct Announcer {
 
 impl Announcer {
     /// Announces first within the jitter, then each `interval`; crowds are answered together if it `broadcasts`.
-    pub(in crate::core) fn new(
+    pub(crate) fn new(
         interval: Duration,
         limits: Limits,
         broadcasts: bool,
@@ -85,7 +85,7 @@ impl Announcer {
     }
 
     /// A question of this peer's own with this number goes out.
-    pub(in crate::core) fn ask(&mut self, now: Time, nonce: u64) {
+    pub(crate) fn ask(&mut self, now: Time, nonce: u64) {
         if self.questions.len() >= QUESTIONS_MAX {
             self.questions.pop_front();
         }
@@ -93,18 +93,18 @@ impl Announcer {
     }
 
     /// Whether a question of this peer's own went out.
-    pub(in crate::core) fn has_asked(&self) -> bool {
+    pub(crate) fn has_asked(&self) -> bool {
         !self.questions.is_empty()
     }
 
     /// Whether this is the number of a question that this peer asked a moment ago.
-    pub(in crate::core) fn is_answer(&self, now: Time, nonce: u64) -> bool {
+    pub(crate) fn is_answer(&self, now: Time, nonce: u64) -> bool {
         self.questions.iter().any(|(at, asked)| *asked == nonce && now.since(*at) < ANSWERS_TAKE_MAX)
     }
 
     /// Whether an asker was not answered for long enough, nor too many at its address, and there is room for another
     /// answer.
-    pub(in crate::core) fn may_answer(&self, now: Time, to: SocketAddr, asker: PeerId) -> bool {
+    pub(crate) fn may_answer(&self, now: Time, to: SocketAddr, asker: PeerId) -> bool {
         let (first, last) = (PeerId([0; 16]), PeerId([u8::MAX; 16]));
         let is_recent = |at: &Time| now < *at + self.limits.answer_gap_min;
         let at_address = self.answered.range((to, first)..=(to, last));
@@ -116,7 +116,7 @@ impl Announcer {
 
     /// A query is to be answered, after a random delay that grows with the number of known peers. False when its
     /// source was answered too recently, or too many answers wait.
-    pub(in crate::core) fn answer(
+    pub(crate) fn answer(
         &mut self,
         now: Time,
         asker: Asker,
@@ -179,7 +179,7 @@ impl Announcer {
     }
 
     /// Takes out the next answer that is due.
-    pub(in crate::core) fn due_answer(&mut self, now: Time) -> Option<Answer> {
+    pub(crate) fn due_answer(&mut self, now: Time) -> Option<Answer> {
         if self.answers.front()?.at > now {
             return None;
         }
@@ -187,7 +187,7 @@ impl Announcer {
     }
 
     /// When the next answer is due.
-    pub(in crate::core) fn next_answer(&self) -> Option<Time> {
+    pub(crate) fn next_answer(&self) -> Option<Time> {
         self.answers.front().map(|answer| answer.at)
     }
 }

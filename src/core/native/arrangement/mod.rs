@@ -21,12 +21,7 @@ use crate::wire::message::{CataloguePage, Entry, Frame, RefuseReason};
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 impl Engine {
     /// A neighbour tells what it offers: the owner what there is to get, another perhaps something else.
-    pub(in crate::core) fn on_neighbour_page(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        page: CataloguePage,
-    ) {
+    pub(crate) fn on_neighbour_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let from = connection.peer_ref();
         if let Some(peer) = from.id {
@@ -44,7 +39,7 @@ impl Engine {
     }
 
     /// The owner tells how it cuts the content: the download can begin.
-    pub(in crate::core) fn on_owner_cut(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn on_owner_cut(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
         let cut = channel.and_then(|(_, channel)| channel.their_cut);
         let Topology::Neighbours(Place::Peer { stall, .. }) = ctx.config.topology else { return };
@@ -58,9 +53,9 @@ impl Engine {
     }
 
     /// A neighbour refuses the content: it may have another, or what is here may be cut otherwise.
-    pub(in crate::core) fn on_neighbour_refusal(
+    pub(crate) fn on_neighbour_refusal(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         reason: RefuseReason,
@@ -74,7 +69,7 @@ impl Engine {
     }
 
     /// If a download has not got on for long enough, the owner is asked to show all it has.
-    pub(in crate::core) fn fall_back(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn fall_back(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Topology::Neighbours(Place::Peer { owner_fallback: Some(after), .. }) = ctx.config.topology
         else {
             return;
@@ -94,7 +89,7 @@ impl Engine {
     }
 
     /// The arrangement as people see it; `None` in a mesh.
-    pub(in crate::core) fn neighbours_status(
+    pub(crate) fn neighbours_status(
         &self,
         config: &Config,
         conns: &Connections,
@@ -130,7 +125,7 @@ impl Engine {
     }
 
     /// The owner told what it offers. One content is what is to be got; none yet is asked for again.
-    pub(in crate::core) fn take_offer(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, entries: Vec<Entry>) {
+    pub(crate) fn take_offer(&mut self, ctx: &mut Ctx, conn: ConnId, entries: Vec<Entry>) {
         if !self.part_at(ctx, conn).owner {
             return;
         }
@@ -153,7 +148,7 @@ impl Engine {
     }
 
     /// An owner that offered nothing yet is asked again.
-    pub(in crate::core) fn ask_for_offer(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn ask_for_offer(&mut self, ctx: &mut Ctx) {
         let owner = self.neighbourhood.owner.as_ref().and_then(|end| self.links.to_peer(&end.peer?));
         if let Some(conn) = owner.filter(|_| self.neighbourhood.content.is_none()) {
             self.look_at_neighbour(ctx, conn);
@@ -161,7 +156,7 @@ impl Engine {
     }
 
     /// Whether what the owner offers is here whole, and published.
-    pub(in crate::core) fn holds_all(&self, catalogue: &Catalogue) -> bool {
+    pub(crate) fn holds_all(&self, catalogue: &Catalogue) -> bool {
         let published = |content| self.downloader.get(&content).is_none();
         !self.lacks_chunks(catalogue) && self.neighbourhood.content.is_some_and(published)
     }

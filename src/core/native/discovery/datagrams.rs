@@ -17,13 +17,7 @@ use crate::wire::datagram::{self, DatagramError};
 use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
 
 impl Engine {
-    pub(in crate::core) fn on_datagram(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        iface: IfaceId,
-        from: SocketAddr,
-        bytes: &[u8],
-    ) {
+    pub(crate) fn on_datagram(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
         if let Err(why) = datagram::glance(bytes) {
             return self.drop_datagram(ctx, why);
         }
@@ -50,7 +44,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn drop_datagram(&mut self, ctx: &mut Ctx<'_>, why: DatagramError) {
+    pub(crate) fn drop_datagram(&mut self, ctx: &mut Ctx, why: DatagramError) {
         ctx.counters.add(match why {
             DatagramError::Size => "datagrams of wrong size",
             DatagramError::Malformed => "datagrams malformed",
@@ -59,9 +53,9 @@ impl Engine {
         });
     }
 
-    pub(in crate::core) fn on_announcement(
+    pub(crate) fn on_announcement(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         iface: IfaceId,
         from: SocketAddr,
         said: Announcement,
@@ -95,13 +89,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_query(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        iface: IfaceId,
-        from: SocketAddr,
-        query: Query,
-    ) {
+    pub(crate) fn on_query(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
         let heard = Heard {
             peer: query.peer,
@@ -136,9 +124,9 @@ impl Engine {
     }
 
     /// Answers a query; `first` is the first entry that matches, if there is one.
-    pub(in crate::core) fn answer(
+    pub(crate) fn answer(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         asker: Asker,
         wanted: Wanted,
         first: Option<(ContentId, String)>,
@@ -154,7 +142,7 @@ impl Engine {
 
     /// Anybody can put a peer's id into a datagram. While that peer is known to be elsewhere, and can be reached there, it
     /// is not believed. Nor is one from where another peer answered. A peer on several networks is known by the first address it was heard from.
-    pub(in crate::core) fn is_believed(&mut self, ctx: &mut Ctx<'_>, heard: &Heard) -> bool {
+    pub(crate) fn is_believed(&mut self, ctx: &mut Ctx, heard: &Heard) -> bool {
         let dialled = self.links.to_endpoint(&heard.addr).and_then(|conn| ctx.conns.native(conn));
         let anothers = dialled
             .and_then(|connection| connection.identity.as_ref())
@@ -170,9 +158,9 @@ impl Engine {
     }
 
     /// A known peer told some of its catalogue.
-    pub(in crate::core) fn on_catalogue(
+    pub(crate) fn on_catalogue(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         peer: &PeerId,
         generation: u64,
         catalogue: Option<u32>,
@@ -201,7 +189,7 @@ impl Engine {
     }
 
     /// One round of announcements: at most four datagrams, going on where the last round ended.
-    pub(in crate::core) fn announce(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn announce(&mut self, ctx: &mut Ctx) {
         // Who looks for something has said that it is there, and will soon have something to offer.
         let seeks = self.searches.len() > 0 || !self.downloader.all_done();
         if ctx.catalogue.len() == 0 && seeks {
@@ -231,7 +219,7 @@ impl Engine {
     }
 
     /// Sends the answers that are due.
-    pub(in crate::core) fn send_answers(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn send_answers(&mut self, ctx: &mut Ctx) {
         while let Some(answer) = self.announcer.due_answer(ctx.now) {
             let Asker { addr, iface, nonce, .. } = answer.asker;
             let first = answer.first.as_ref().and_then(|title| ctx.catalogue.entry(title));
@@ -255,7 +243,7 @@ impl Engine {
     }
 
     /// How much an answer may look for what else matches; no more than a first slice while others wait for theirs.
-    pub(in crate::core) fn steps_for_answer(&mut self, ctx: &mut Ctx<'_>, wanted: &Wanted) -> Option<u32> {
+    pub(crate) fn steps_for_answer(&mut self, ctx: &mut Ctx, wanted: &Wanted) -> Option<u32> {
         let first = ctx.config.limits.look_first_steps;
         if is_found_at_once(wanted) {
             return Some(first);
@@ -266,7 +254,7 @@ impl Engine {
 
     /// A newcomer does not wait for the minute: it asks who is there, unless a search of its own asked already. Who has found
     /// what it looks for and asks for everything would be taken for one who looks for it no more.
-    pub(in crate::core) fn acquaint(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn acquaint(&mut self, ctx: &mut Ctx) {
         let asks = ctx.config.limits.newcomer_asks;
         let asked = self.searches.len() > 0 || (self.acquaintances == 0 && self.announcer.has_asked());
         if !asked && (self.acquaintances == 0 || self.directory.len() == 0) {
@@ -280,7 +268,7 @@ impl Engine {
     }
 
     /// Forgets the peers that were silent for too long.
-    pub(in crate::core) fn expire_peers(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn expire_peers(&mut self, ctx: &mut Ctx) {
         for peer in self.directory.expire(ctx.now) {
             ctx.outputs.event(Event::PeerLost(peer));
         }

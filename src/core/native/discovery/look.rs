@@ -22,7 +22,7 @@ enum Slice {
 
 impl Engine {
     /// Answers a query if anything matches it: at once when the budget lasts for that, or when it takes next to nothing.
-    pub(in crate::core) fn look_for_answer(&mut self, ctx: &mut Ctx<'_>, asker: Asker, wanted: Wanted) {
+    pub(crate) fn look_for_answer(&mut self, ctx: &mut Ctx, asker: Asker, wanted: Wanted) {
         let source = asker.addr.ip();
         if is_found_at_once(&wanted) {
             let (found, _, _) =
@@ -37,9 +37,9 @@ impl Engine {
     }
 
     /// The page that a connection asked for, if the budget lasts for it; else it is said later.
-    pub(in crate::core) fn look_for_page(
+    pub(crate) fn look_for_page(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         request: CatalogueRequest,
     ) -> Option<CataloguePage> {
@@ -51,16 +51,12 @@ impl Engine {
     }
 
     /// Goes on with what waits, each a slice in turn, as far as the budget lasts.
-    pub(in crate::core) fn look_on(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn look_on(&mut self, ctx: &mut Ctx) {
         self.look_on_for(ctx, None);
     }
 
     /// The same, for a connection that is about to write: its page is not queued.
-    pub(in crate::core) fn look_on_for(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        writing: Option<ConnId>,
-    ) -> Option<CataloguePage> {
+    pub(crate) fn look_on_for(&mut self, ctx: &mut Ctx, writing: Option<ConnId>) -> Option<CataloguePage> {
         ctx.looks.renew(ctx.now);
         let mut page_of_writing = None;
         while let Some(Turn { source, sought, taken, steps }) = ctx.looks.next(ctx.now) {
@@ -81,19 +77,19 @@ impl Engine {
     }
 
     /// So many steps were taken for an address.
-    pub(in crate::core) fn took_steps(&mut self, ctx: &mut Ctx<'_>, source: IpAddr, steps: u64) {
+    pub(crate) fn took_steps(&mut self, ctx: &mut Ctx, source: IpAddr, steps: u64) {
         ctx.looks.took(source, steps);
         ctx.counters.add_many("steps of looking through names", steps);
     }
 
-    pub(in crate::core) fn await_looks(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn await_looks(&mut self, ctx: &mut Ctx) {
         if let Some(at) = ctx.looks.due(ctx.now) {
             ctx.timers.set_no_later(Timer::Look, at);
         }
     }
 
     /// Looks through names for about so many steps, which `source` pays for.
-    fn look(&mut self, ctx: &mut Ctx<'_>, source: IpAddr, sought: Sought, steps: u32) -> Slice {
+    fn look(&mut self, ctx: &mut Ctx, source: IpAddr, sought: Sought, steps: u32) -> Slice {
         let admitted = ctx.looks.admits(ctx.now, source);
         match sought {
             Sought::Answer { .. } if !admitted => {
@@ -135,9 +131,9 @@ impl Engine {
     }
 
     /// The first name behind `after` that matches, or behind which name to go on; and what that took.
-    pub(in crate::core) fn look_for_first(
+    pub(crate) fn look_for_first(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         source: IpAddr,
         wanted: &Wanted,
         after: Option<Title>,
@@ -151,13 +147,7 @@ impl Engine {
         (found, after, steps)
     }
 
-    pub(in crate::core) fn answer_found(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        asker: Asker,
-        wanted: Wanted,
-        found: Option<Title>,
-    ) {
+    pub(crate) fn answer_found(&mut self, ctx: &mut Ctx, asker: Asker, wanted: Wanted, found: Option<Title>) {
         if found.is_some() || wanted == Wanted::All {
             self.answer(ctx, asker, wanted, found);
         }
@@ -166,6 +156,6 @@ impl Engine {
 
 /// Whether the first name that matches is the first one that is looked at, if there is any: then it is looked for whatever
 /// others ask, and needs no budget.
-pub(in crate::core) fn is_found_at_once(wanted: &Wanted) -> bool {
+pub(crate) fn is_found_at_once(wanted: &Wanted) -> bool {
     matches!(wanted, Wanted::All | Wanted::Id(_) | Wanted::Prefix(_))
 }

@@ -1,7 +1,7 @@
-pub(in crate::core) mod datagrams;
-pub(in crate::core) mod look;
-pub(in crate::core) mod names;
-pub(in crate::core) mod replaced;
-pub(in crate::core) mod search;
-pub(in crate::core) mod searches;
-pub(in crate::core) mod supply;
+pub(crate) mod datagrams;
+pub(crate) mod look;
+pub(crate) mod names;
+pub(crate) mod replaced;
+pub(crate) mod search;
+pub(crate) mod searches;
+pub(crate) mod supply;

@@ -15,9 +15,9 @@ const REMOVED_GRACE: Duration = Duration::from_secs(5);
 impl Engine {
     /// A holder withdrew a content because its file changed or is gone. A download that was asked for by name, and of which
     /// nothing is here, counts on nobody any more who offers the content under other names only.
-    pub(in crate::core) fn note_changed(
+    pub(crate) fn note_changed(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         reason: RefuseReason,
@@ -42,7 +42,7 @@ impl Engine {
 
     /// The only holder of a download removed the file, and nothing of it is here: the download fails soon. True when it
     /// has.
-    pub(in crate::core) fn review_removed(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
+    pub(crate) fn review_removed(&mut self, ctx: &mut Ctx, content: ContentId) -> bool {
         let removed = self.downloader.get(&content).and_then(|download| download.removed.as_deref());
         let Some((since, from)) = removed.cloned() else { return false };
         let is_begun = ctx.catalogue.get(&content).is_some_and(|holding| holding.count() > 0);
@@ -55,13 +55,7 @@ impl Engine {
     }
 
     /// A peer does not hold a content after all.
-    pub(in crate::core) fn unlist(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        reason: RefuseReason,
-    ) {
+    pub(crate) fn unlist(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, reason: RefuseReason) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.channels.of(&content).is_none_or(|(_, channel)| channel.refused) {
             // Said once is enough.

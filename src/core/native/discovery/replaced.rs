@@ -17,7 +17,7 @@ impl Engine {
     /// Nobody has what a download lacks: looks whether a peer that had it offers another content under its name. While
     /// nothing of it is verified, a download that was asked for by name goes on with that one. Else people are told which
     /// one it is, and the download waits. True when this download is over.
-    pub(in crate::core) fn review_replaced(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
+    pub(crate) fn review_replaced(&mut self, ctx: &mut Ctx, content: ContentId) -> bool {
         let Some((name, asked)) = self.orphan(ctx, &content) else { return false };
         let Purpose::Get { ticket, layout, stall, .. } = asked.purpose else { return false };
         let offered = self.offered_instead(ctx, &content, &name, &asked);
@@ -62,12 +62,12 @@ impl Engine {
     }
 
     /// The name that a download is to be asked for under because nobody offers its content any more.
-    pub(in crate::core) fn name_to_ask(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Wanted> {
+    pub(crate) fn name_to_ask(&self, ctx: &Ctx, content: &ContentId) -> Option<Wanted> {
         self.orphan(ctx, content).map(|(name, _)| Wanted::Name(name))
     }
 
     /// The name of a download that somebody asked for and that nobody can serve, and what was asked for.
-    pub(in crate::core) fn orphan(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<(String, Asked)> {
+    pub(crate) fn orphan(&self, ctx: &Ctx, content: &ContentId) -> Option<(String, Asked)> {
         let download = self.downloader.get(content)?;
         let asked = self.searches.asked(download.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(ctx.conns, conn, content));
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Whether a file that is offered is here or being fetched already, or its end was told.
-    pub(in crate::core) fn comes(&self, ctx: &Ctx<'_>, entry: &Entry, layout: Layout) -> bool {
+    pub(crate) fn comes(&self, ctx: &Ctx, entry: &Entry, layout: Layout) -> bool {
         let whole = ctx.catalogue.get(&entry.id).is_some_and(|holding| holding.is_complete());
         self.downloader.is_under(&entry.id, &entry.name, layout)
             || self.searches.comes(&title(entry.id, &entry.name, layout))
@@ -85,9 +85,9 @@ impl Engine {
 
     /// What the peers that offered a content have begun to offer since under exactly its name, of the peer that was asked
     /// for, if one was; nothing when there is no news of them.
-    pub(in crate::core) fn offered_instead(
+    pub(crate) fn offered_instead(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: &ContentId,
         name: &str,
         asked: &Asked,

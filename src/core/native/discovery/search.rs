@@ -21,13 +21,7 @@ const TOGETHER: Duration = Duration::from_micros(200);
 const ASK_ALL_GAP: Duration = Duration::from_millis(100);
 
 impl Engine {
-    pub(in crate::core) fn on_get(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        purpose: Purpose,
-        wanted: Wanted,
-        wait: Duration,
-    ) {
+    pub(crate) fn on_get(&mut self, ctx: &mut Ctx, purpose: Purpose, wanted: Wanted, wait: Duration) {
         if let Purpose::Get { ticket, .. } = purpose {
             let by_name = matches!(wanted, Wanted::Name(_) | Wanted::Glob(_) | Wanted::All);
             self.searches.note_asked(ticket, Asked { purpose: purpose.clone(), by_name });
@@ -35,12 +29,12 @@ impl Engine {
         self.begin_search(ctx, Search::new(purpose, wanted, wait, ctx.now));
     }
 
-    pub(in crate::core) fn on_look(&mut self, ctx: &mut Ctx<'_>, wanted: Wanted, wait: Duration) {
+    pub(crate) fn on_look(&mut self, ctx: &mut Ctx, wanted: Wanted, wait: Duration) {
         self.begin_search(ctx, Search::new(Purpose::Look, wanted, wait, ctx.now));
     }
 
     /// Takes the next step of a search.
-    pub(in crate::core) fn step_search(&mut self, ctx: &mut Ctx<'_>, key: u32) {
+    pub(crate) fn step_search(&mut self, ctx: &mut Ctx, key: u32) {
         let many = self.searches.len() > 1;
         loop {
             let Some(search) = self.searches.get_mut(key) else { return };
@@ -67,20 +61,14 @@ impl Engine {
     }
 
     /// A peer was heard, whatever it said.
-    pub(in crate::core) fn note_heard(&mut self, peer: &PeerId) {
+    pub(crate) fn note_heard(&mut self, peer: &PeerId) {
         for (_, search) in self.searches.iter_mut() {
             search.heard.insert(*peer);
         }
     }
 
     /// A peer offers these entries: is something among them that is looked for?
-    pub(in crate::core) fn note_matches(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        peer: &PeerId,
-        entries: &[Entry],
-        known_peers: u32,
-    ) {
+    pub(crate) fn note_matches(&mut self, ctx: &mut Ctx, peer: &PeerId, entries: &[Entry], known_peers: u32) {
         if self.searches.len() == 0 || entries.is_empty() {
             return;
         }
@@ -101,7 +89,7 @@ impl Engine {
     }
 
     /// Of what a peer offers, that which a search fetches whatever else there may be, with the search's key.
-    pub(in crate::core) fn matching_at_once(&self, peer: &PeerId, entries: &[Entry]) -> Vec<(u32, Entry)> {
+    pub(crate) fn matching_at_once(&self, peer: &PeerId, entries: &[Entry]) -> Vec<(u32, Entry)> {
         let mut matching = Vec::new();
         for (key, search) in self.searches.iter().filter(|(_, search)| search.takes_all()) {
             let Some(holder) = self.directory.peer_ref(peer) else { break };
@@ -116,7 +104,7 @@ impl Engine {
     }
 
     /// Begins to fetch what [`Peer::matching_at_once`] gave.
-    pub(in crate::core) fn begin_matching(&mut self, ctx: &mut Ctx<'_>, matching: Vec<(u32, Entry)>) {
+    pub(crate) fn begin_matching(&mut self, ctx: &mut Ctx, matching: Vec<(u32, Entry)>) {
         let names_max = ctx.config.limits.names_per_content_max;
         let mut found = Vec::new();
         let mut names: BTreeMap<ContentId, usize> = BTreeMap::new();
@@ -144,7 +132,7 @@ impl Engine {
     }
 
     /// Says what was found, and only then begins to fetch it.
-    pub(in crate::core) fn begin_found(&mut self, ctx: &mut Ctx<'_>, mut found: Vec<(ContentId, Wish)>) {
+    pub(crate) fn begin_found(&mut self, ctx: &mut Ctx, mut found: Vec<(ContentId, Wish)>) {
         // Each file that is told of as found ends once, so it is not told of again while it is fetched.
         found.retain(|(content, wish)| !self.downloader.is_under(content, &wish.name, wish.layout));
         for (content, Wish { name, size_claimed: size, ticket, .. }) in &found {
@@ -162,7 +150,7 @@ impl Engine {
     }
 
     /// Asks a peer for the pages of its catalogue that a search needs, connecting to it first if need be.
-    pub(in crate::core) fn walk_catalogue(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn walk_catalogue(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let Some(addr) = self.directory.get(peer).map(|known| known.addr) else { return };
         let conn = self.links.to_peer(peer);
         let fixed = self.is_fixed(ctx, peer);
@@ -187,7 +175,7 @@ impl Engine {
     }
 
     /// A connection is over: no more pages come from it.
-    pub(in crate::core) fn end_walks(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn end_walks(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(mirror) = &mut self.mirror {
             mirror.connection_over(conn);
         }
@@ -204,14 +192,14 @@ impl Engine {
     }
 
     /// Ends every search without a word; for a peer that leaves.
-    pub(in crate::core) fn drop_searches(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn drop_searches(&mut self, ctx: &mut Ctx) {
         for key in self.searches.iter().map(|(key, _)| key).collect::<Vec<_>>() {
             ctx.timers.clear(Timer::Search(key));
             self.searches.remove(key);
         }
     }
 
-    pub(in crate::core) fn begin_search(&mut self, ctx: &mut Ctx<'_>, search: Search) {
+    pub(crate) fn begin_search(&mut self, ctx: &mut Ctx, search: Search) {
         if ctx.is_leaving {
             return;
         }
@@ -227,7 +215,7 @@ impl Engine {
 
     /// A peer that somebody named may not hear what is broadcast, and what it offers may have grown: its catalogue is
     /// walked at each question.
-    pub(in crate::core) fn walk_fixed_again(&mut self, ctx: &mut Ctx<'_>, key: u32) {
+    pub(crate) fn walk_fixed_again(&mut self, ctx: &mut Ctx, key: u32) {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_fixed(ctx, &peer)
@@ -242,13 +230,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn request_page(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        key: u32,
-        request: CatalogueRequest,
-    ) {
+    pub(crate) fn request_page(&mut self, ctx: &mut Ctx, conn: ConnId, key: u32, request: CatalogueRequest) {
         if let (Some(search), Some(connection)) = (self.searches.get_mut(key), ctx.conns.native_mut(conn)) {
             search.walks.entry(conn).or_default().over = false;
             connection.walks.push_back(key);
@@ -256,14 +238,14 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn query_all(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn query_all(&mut self, ctx: &mut Ctx) {
         if self.searches.asked_all.is_none_or(|last| ctx.now.since(last) >= ASK_ALL_GAP) {
             self.searches.asked_all = Some(ctx.now);
             self.query(ctx, Wanted::All);
         }
     }
 
-    pub(in crate::core) fn decide_search(&mut self, ctx: &mut Ctx<'_>, key: u32) {
+    pub(crate) fn decide_search(&mut self, ctx: &mut Ctx, key: u32) {
         ctx.timers.clear(Timer::Search(key));
         let Some(search) = self.searches.get(key) else { return };
         // The holder whose offer settled the search may be gone by now. Others have all of the time to answer.
@@ -298,7 +280,7 @@ impl Engine {
 
     /// What is known of what is wanted and not begun yet, with the most complete holder of each: where all that matches is
     /// fetched, each file; else each content once, with its first name.
-    pub(in crate::core) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
+    pub(crate) fn found(&self, search: &Search) -> Vec<(Entry, PeerRef)> {
         let wanted = &search.wanted;
         let mut found: BTreeMap<(ContentId, String), (Entry, PeerRef)> = BTreeMap::new();
         // A whole path is meant before a last component.
@@ -328,7 +310,7 @@ impl Engine {
         found.into_values().collect()
     }
 
-    pub(in crate::core) fn nobody_offers(&self, search: &Search) -> FailReason {
+    pub(crate) fn nobody_offers(&self, search: &Search) -> FailReason {
         let similar = match &search.wanted {
             Wanted::Name(name) | Wanted::Glob(name) => {
                 let contents = self.directory.content_statuses();

@@ -39,7 +39,7 @@ const CONTENT_OVERHEAD_BYTES: usize = 96;
 
 /// Why somebody looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::core) enum Purpose {
+pub(crate) enum Purpose {
     /// To fetch what is found; `at` one holder only.
     Get { ticket: u32, at: Option<String>, layout: Layout, stall: Duration },
     /// To see what is there.
@@ -48,7 +48,7 @@ pub(in crate::core) enum Purpose {
 
 impl Purpose {
     /// Whether what this peer offers counts.
-    pub(in crate::core) fn is_about(&self, holder: &PeerRef) -> bool {
+    pub(crate) fn is_about(&self, holder: &PeerRef) -> bool {
         match self {
             Purpose::Get { at: Some(at), .. } => holder.is_called(at),
             Purpose::Get { at: None, .. } | Purpose::Look => true,
@@ -58,28 +58,28 @@ impl Purpose {
 
 /// A file that is fetched: a content, and the hash of where below the target folder it goes. The path itself would be one more
 /// copy of each name.
-pub(in crate::core) type Title = (ContentId, [u8; 16]);
+pub(crate) type Title = (ContentId, [u8; 16]);
 
 /// One search.
 #[derive(Debug)]
-pub(in crate::core) struct Search {
-    pub(in crate::core) purpose: Purpose,
-    pub(in crate::core) wanted: Wanted,
-    pub(in crate::core) ends: Time,
+pub(crate) struct Search {
+    pub(crate) purpose: Purpose,
+    pub(crate) wanted: Wanted,
+    pub(crate) ends: Time,
     /// When an exact name that was heard counts as unique.
-    pub(in crate::core) settles: Option<Time>,
+    pub(crate) settles: Option<Time>,
     /// Peers that were heard meanwhile.
-    pub(in crate::core) heard: BTreeSet<PeerId>,
+    pub(crate) heard: BTreeSet<PeerId>,
     /// What matched and is being fetched already.
     begun: BTreeSet<Title>,
     /// Bytes of that: names, and what is kept beside them.
     begun_bytes: usize,
     /// Whether there was more than its bounds let in.
-    pub(in crate::core) cut_short: bool,
+    pub(crate) cut_short: bool,
     /// Whether it has as many files as it takes. Then nobody needs to list any more.
     full: bool,
     /// Connections that were asked for pages.
-    pub(in crate::core) walks: BTreeMap<ConnId, Walk>,
+    pub(crate) walks: BTreeMap<ConnId, Walk>,
     began: Time,
     asked: usize,
     asked_last: bool,
@@ -90,16 +90,16 @@ pub(in crate::core) struct Search {
 
 /// A walk through one peer's catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::core) struct Walk {
+pub(crate) struct Walk {
     /// No page is awaited any more.
-    pub(in crate::core) over: bool,
+    pub(crate) over: bool,
     /// Entries that it has listed.
-    pub(in crate::core) entries: usize,
+    pub(crate) entries: usize,
 }
 
 /// The next thing a search does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Step {
+pub(crate) enum Step {
     /// Ask everybody for what is wanted.
     Ask,
     /// Ask everybody for everything.
@@ -112,7 +112,7 @@ pub(in crate::core) enum Step {
 
 impl Search {
     /// A search that begins now and listens for `wait`.
-    pub(in crate::core) fn new(purpose: Purpose, wanted: Wanted, wait: Duration, now: Time) -> Search {
+    pub(crate) fn new(purpose: Purpose, wanted: Wanted, wait: Duration, now: Time) -> Search {
         Search {
             purpose,
             wanted,
@@ -133,7 +133,7 @@ impl Search {
     }
 
     /// A question was asked at `now`: after the last of the first ones, when the next is due.
-    pub(in crate::core) fn plan_next(&mut self, now: Time, rng: &mut Rng) {
+    pub(crate) fn plan_next(&mut self, now: Time, rng: &mut Rng) {
         if self.asked_last {
             self.again = Some(now + self.again_gap + rng.duration_below(self.again_gap));
             self.again_gap = self.again_gap.saturating_mul(2).min(AGAIN_MAX);
@@ -141,17 +141,17 @@ impl Search {
     }
 
     /// Whether it wants to know every match, not just one.
-    pub(in crate::core) fn is_broad(&self) -> bool {
+    pub(crate) fn is_broad(&self) -> bool {
         matches!(self.wanted, Wanted::All | Wanted::Glob(_) | Wanted::Prefix(_))
     }
 
     /// Whether all that matches is fetched, so that none of it has to wait for the search's end.
-    pub(in crate::core) fn takes_all(&self) -> bool {
+    pub(crate) fn takes_all(&self) -> bool {
         matches!(self.purpose, Purpose::Get { .. }) && matches!(self.wanted, Wanted::All | Wanted::Glob(_))
     }
 
     /// What becomes of the folders in a name.
-    pub(in crate::core) fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         match self.purpose {
             Purpose::Get { layout, .. } => layout,
             Purpose::Look => Layout::Flat,
@@ -159,22 +159,22 @@ impl Search {
     }
 
     /// The file that an entry becomes.
-    pub(in crate::core) fn title(&self, entry: &Entry) -> Title {
+    pub(crate) fn title(&self, entry: &Entry) -> Title {
         title(entry.id, &entry.name, self.layout())
     }
 
     /// Whether a file is being fetched for it.
-    pub(in crate::core) fn has_begun(&self, title: &Title) -> bool {
+    pub(crate) fn has_begun(&self, title: &Title) -> bool {
         self.begun.contains(title)
     }
 
     /// How many files are being fetched for it.
-    pub(in crate::core) fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.begun.len()
     }
 
     /// A file that matches is to be fetched. False when it is already, or when it is one too many.
-    pub(in crate::core) fn begin(&mut self, title: Title, name: &str, limits: &Limits) -> bool {
+    pub(crate) fn begin(&mut self, title: Title, name: &str, limits: &Limits) -> bool {
         if self.begun.contains(&title) {
             return false;
         }
@@ -188,7 +188,7 @@ impl Search {
     }
 
     /// A page came over a connection, and `more` says whether others follow. Whether the next is to be asked for.
-    pub(in crate::core) fn walked(
+    pub(crate) fn walked(
         &mut self,
         now: Time,
         conn: ConnId,
@@ -212,12 +212,12 @@ impl Search {
     }
 
     /// Whether it will fetch this content as soon as somebody offers it.
-    pub(in crate::core) fn fetches(&self, content: &ContentId) -> bool {
+    pub(crate) fn fetches(&self, content: &ContentId) -> bool {
         matches!(self.purpose, Purpose::Get { .. }) && self.wanted == Wanted::Id(*content)
     }
 
     /// Something that is wanted was heard from somebody who knows `known_peers` peers.
-    pub(in crate::core) fn matched(&mut self, now: Time, known_peers: u32, delay_max: Duration) {
+    pub(crate) fn matched(&mut self, now: Time, known_peers: u32, delay_max: Duration) {
         let settles = match &self.wanted {
             Wanted::Id(_) => now,
             // Who knows nobody but the asker knows of nobody else who could answer.
@@ -243,7 +243,7 @@ impl Search {
     }
 
     /// What to do at `now`.
-    pub(in crate::core) fn step(&mut self, now: Time) -> Step {
+    pub(crate) fn step(&mut self, now: Time) -> Step {
         let pages_due = self.walks.values().any(|walk| !walk.over);
         if pages_due && now >= self.grace_ends() {
             self.cut_short = true;
@@ -270,9 +270,9 @@ impl Search {
 
 /// All searches, in the order they were begun.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Searches {
+pub(crate) struct Searches {
     /// When everything was last asked for, by whichever search.
-    pub(in crate::core) asked_all: Option<Time>,
+    pub(crate) asked_all: Option<Time>,
     by_key: BTreeMap<u32, Search>,
     next_key: u32,
     /// What is fetched for searches that ended while others went on.
@@ -287,16 +287,16 @@ pub(in crate::core) struct Searches {
 
 /// What somebody asked for, as far as it still matters when the search is over.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Asked {
+pub(crate) struct Asked {
     /// What for.
-    pub(in crate::core) purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// Whether it was a name or a pattern: whatever has the name is wanted.
-    pub(in crate::core) by_name: bool,
+    pub(crate) by_name: bool,
 }
 
 impl Searches {
     /// Begins a search; returns its key.
-    pub(in crate::core) fn add(&mut self, search: Search) -> u32 {
+    pub(crate) fn add(&mut self, search: Search) -> u32 {
         let key = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
         self.by_key.insert(key, search);
@@ -304,27 +304,27 @@ impl Searches {
     }
 
     /// A search.
-    pub(in crate::core) fn get(&self, key: u32) -> Option<&Search> {
+    pub(crate) fn get(&self, key: u32) -> Option<&Search> {
         self.by_key.get(&key)
     }
 
     /// A search, to change it.
-    pub(in crate::core) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
+    pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Search> {
         self.by_key.get_mut(&key)
     }
 
     /// Somebody asks for something.
-    pub(in crate::core) fn note_asked(&mut self, ticket: u32, asked: Asked) {
+    pub(crate) fn note_asked(&mut self, ticket: u32, asked: Asked) {
         self.asked.insert(ticket, asked);
     }
 
     /// What was asked for with a ticket.
-    pub(in crate::core) fn asked(&self, ticket: u32) -> Option<&Asked> {
+    pub(crate) fn asked(&self, ticket: u32) -> Option<&Asked> {
         self.asked.get(&ticket)
     }
 
     /// Takes a search out.
-    pub(in crate::core) fn remove(&mut self, key: u32) -> Option<Search> {
+    pub(crate) fn remove(&mut self, key: u32) -> Option<Search> {
         let search = self.by_key.remove(&key);
         if self.by_key.is_empty() {
             // What is asked for later is asked for anew.
@@ -336,14 +336,14 @@ impl Searches {
     }
 
     /// What a search that was taken out fetches need not be fetched for those that go on.
-    pub(in crate::core) fn note_begun(&mut self, over: Search) {
+    pub(crate) fn note_begun(&mut self, over: Search) {
         if !self.by_key.is_empty() {
             self.begun.extend(over.begun);
         }
     }
 
     /// A file is fetched that no search began: none of those that go on is to begin it.
-    pub(in crate::core) fn note_renewed(&mut self, title: Title) {
+    pub(crate) fn note_renewed(&mut self, title: Title) {
         if !self.by_key.is_empty() {
             self.replaced.remove(&title);
             self.begun.insert(title);
@@ -351,31 +351,31 @@ impl Searches {
     }
 
     /// A file is fetched no longer because it was replaced.
-    pub(in crate::core) fn note_replaced(&mut self, title: Title) {
+    pub(crate) fn note_replaced(&mut self, title: Title) {
         if !self.by_key.is_empty() {
             self.replaced.insert(title);
         }
     }
 
     /// A file that was begun has failed: another search that finds it begins it anew.
-    pub(in crate::core) fn note_failed(&mut self, title: Title) {
+    pub(crate) fn note_failed(&mut self, title: Title) {
         if self.was_begun(&title) {
             self.failed.insert(title);
         }
     }
 
     /// A file that failed is begun anew.
-    pub(in crate::core) fn note_begun_anew(&mut self, title: &Title) {
+    pub(crate) fn note_begun_anew(&mut self, title: &Title) {
         self.failed.remove(title);
     }
 
     /// Whether a file that is fetched for any search comes of that, or came, or failed.
-    pub(in crate::core) fn comes(&self, title: &Title) -> bool {
+    pub(crate) fn comes(&self, title: &Title) -> bool {
         self.was_begun(title) && !self.replaced.contains(title)
     }
 
     /// Whether a file is fetched for any search, or came for it.
-    pub(in crate::core) fn is_begun(&self, title: &Title) -> bool {
+    pub(crate) fn is_begun(&self, title: &Title) -> bool {
         self.was_begun(title) && !self.failed.contains(title)
     }
 
@@ -384,34 +384,30 @@ impl Searches {
     }
 
     /// All searches, to change them.
-    pub(in crate::core) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Search)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Search)> {
         self.by_key.iter_mut().map(|(key, search)| (*key, search))
     }
 
     /// All searches.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (u32, &Search)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Search)> {
         self.by_key.iter().map(|(key, search)| (*key, search))
     }
 
     /// How many there are.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }
 }
 
 /// The file that a content becomes which is offered under `name`.
-pub(in crate::core) fn title(content: ContentId, name: &str, layout: Layout) -> Title {
+pub(crate) fn title(content: ContentId, name: &str, layout: Layout) -> Title {
     let path = blake3::hash(destination(name, layout).as_bytes());
     (content, path.as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
 /// The names among `names` that look most like `wanted`, at most `count`: those that contain it or are contained in
 /// it, or differ in few letters, regardless of case.
-pub(in crate::core) fn similar<'a>(
-    wanted: &str,
-    names: impl Iterator<Item = &'a str>,
-    count: usize,
-) -> Vec<String> {
+pub(crate) fn similar<'a>(wanted: &str, names: impl Iterator<Item = &'a str>, count: usize) -> Vec<String> {
     let wanted = wanted.to_lowercase();
     let mut scored: Vec<(usize, &str)> = names
         .filter_map(|name| {

@@ -22,7 +22,7 @@ const NEIGHBOURS_WAITING_AFTER: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Can this download get on with the peers that are connected?
-    pub(in crate::core) fn review_supply(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn review_supply(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let idle_for = ctx.now.since(download.supplied);
         let (missing_count, missing) = match &download.phase {

@@ -19,7 +19,7 @@ const TRICKLE_MAX: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Asks for as many chunks of a download as its window, its sources and the buffers allow.
-    pub(in crate::core) fn ask_for_chunks(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn ask_for_chunks(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
             return;
         };
@@ -71,7 +71,7 @@ impl Engine {
 
     /// Whether something of a download is asked of nobody because a source of it has as many requests as it takes, over
     /// all downloads: with many small files that is the usual case.
-    pub(in crate::core) fn waits_for_room(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(crate) fn waits_for_room(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let (Some(download), Some(holding)) = (self.downloader.get(content), ctx.catalogue.get(content))
         else {
             return false;
@@ -86,9 +86,9 @@ impl Engine {
 
     /// A source has some more chunks. As long as the window has room, all else that may be asked for is asked for, so only
     /// these are looked at.
-    pub(in crate::core) fn ask_for_news(
+    pub(crate) fn ask_for_news(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         conn: ConnId,
         chunks: Range<u32>,
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Downloads that wanted buffers or room at a source try again.
-    pub(in crate::core) fn feed_starving(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn feed_starving(&mut self, ctx: &mut Ctx) {
         for content in std::mem::take(&mut self.downloader.starving) {
             self.request_manifest_anywhere(ctx, content);
             self.ask_for_chunks(ctx, content);
@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// All that is missing is in flight: what is late, or has not begun while sources idle, is asked of one more.
-    pub(in crate::core) fn ask_twice(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn ask_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         // In a mesh who idles says so.
         let mesh = ctx.config.topology.is_mesh();
@@ -164,7 +164,7 @@ impl Engine {
 
     /// Where both requests of a chunk are late and another source has it, one that was not begun moves there. Its source
     /// has shown that it does not answer and is left alone for a while.
-    pub(in crate::core) fn move_late(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn move_late(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let both_late =
             |flights: &&Vec<Flight>| flights.len() > 1 && flights.iter().all(|flight| flight.late);
@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
-    pub(in crate::core) fn idle_sources(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<(usize, ConnId)> {
+    pub(crate) fn idle_sources(&self, ctx: &Ctx, content: &ContentId) -> Vec<(usize, ConnId)> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         self.links
             .on(content)
@@ -200,16 +200,16 @@ impl Engine {
     }
 
     /// Whether one connection may be asked for chunks of a download.
-    pub(in crate::core) fn is_idle_source(&self, ctx: &Ctx<'_>, content: &ContentId, conn: ConnId) -> bool {
+    pub(crate) fn is_idle_source(&self, ctx: &Ctx, content: &ContentId, conn: ConnId) -> bool {
         self.downloader
             .get(content)
             .is_some_and(|download| self.idle_load(ctx, content, download, conn).is_some())
     }
 
     /// How many requests a connection has from us, if it may be asked for more chunks of a download.
-    pub(in crate::core) fn idle_load(
+    pub(crate) fn idle_load(
         &self,
-        ctx: &Ctx<'_>,
+        ctx: &Ctx,
         content: &ContentId,
         download: &Download,
         conn: ConnId,
@@ -228,13 +228,13 @@ impl Engine {
         idle.then_some(connection.asked)
     }
 
-    pub(in crate::core) fn requests_max(&self, ctx: &Ctx<'_>) -> usize {
+    pub(crate) fn requests_max(&self, ctx: &Ctx) -> usize {
         // The other side's limit is taken to be like ours; a little below it leaves room for what crosses a cancel.
         ctx.config.limits.queued_requests_max.saturating_sub(4).max(1)
     }
 
     /// The chunks of a download that are missing and asked of nobody.
-    pub(in crate::core) fn open_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Bitfield> {
+    pub(crate) fn open_chunks(&self, ctx: &Ctx, content: &ContentId) -> Option<Bitfield> {
         let download = self.downloader.get(content)?;
         // Nothing is missing of what is here whole.
         let mut open = ctx.catalogue.get(content)?.bits()?.inverse();
@@ -245,9 +245,9 @@ impl Engine {
     }
 
     /// The one of the chunks that are `open` to ask this source for.
-    pub(in crate::core) fn pick(
+    pub(crate) fn pick(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: &ContentId,
         conn: ConnId,
         open: &Bitfield,
@@ -264,13 +264,7 @@ impl Engine {
     }
 
     /// Asks one source for one chunk. False when there is no memory for it.
-    pub(in crate::core) fn request(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        chunk: u32,
-        conn: ConnId,
-    ) -> bool {
+    pub(crate) fn request(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, conn: ConnId) -> bool {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of(&content)) else {
             return false;
         };
@@ -297,7 +291,7 @@ impl Engine {
 
     /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
     /// `bytes` bytes elsewhere, and who was asked is left alone for a while. False when that does not make enough room.
-    pub(in crate::core) fn reclaim(&mut self, ctx: &mut Ctx<'_>, bytes: u32) -> bool {
+    pub(crate) fn reclaim(&mut self, ctx: &mut Ctx, bytes: u32) -> bool {
         let hopeless = |flight: &Flight| {
             flight.late && flight.begun.is_none_or(|begun| ctx.now.since(begun) >= TRICKLE_MAX)
         };

@@ -9,7 +9,7 @@ use crate::wire::message::Frame;
 
 impl Engine {
     /// Cancels the requests of a chunk that is had now, as far as they are not begun.
-    pub(in crate::core) fn cancel_others(&mut self, ctx: &mut Ctx<'_>, content: ContentId, chunk: u32) {
+    pub(crate) fn cancel_others(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32) {
         let Some(download) = self.downloader.get(&content) else { return };
         let others: Vec<Flight> = download.flights.get(&chunk).cloned().unwrap_or_default();
         for flight in others {
@@ -22,7 +22,7 @@ impl Engine {
     }
 
     /// Takes back all requests of a download.
-    pub(in crate::core) fn cancel_all(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn cancel_all(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         for chunk in download.flights.keys().copied().collect::<Vec<_>>() {
             self.cancel_others(ctx, content, chunk);
@@ -30,7 +30,7 @@ impl Engine {
     }
 
     /// A connection is no source of a content any more: what was asked of it is asked elsewhere.
-    pub(in crate::core) fn lose_source(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn lose_source(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         self.count_remote(ctx, conn, &content, false);
         self.unseat(ctx, conn, content);
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
@@ -59,9 +59,9 @@ impl Engine {
     }
 
     /// Says that a chunk asked of somebody did not come.
-    pub(in crate::core) fn miss(
+    pub(crate) fn miss(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         chunk: u32,
         conn: ConnId,
@@ -73,13 +73,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn cancel(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        chunk: u32,
-    ) {
+    pub(crate) fn cancel(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, chunk: u32) {
         if !self.drop_flight(ctx, content, chunk, conn) {
             return;
         }
@@ -91,13 +85,7 @@ impl Engine {
     }
 
     /// The rest of a chunk that is coming in is not wanted any more.
-    pub(in crate::core) fn discard_rest(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        chunk: u32,
-    ) {
+    pub(crate) fn discard_rest(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, chunk: u32) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some(incoming) = &mut connection.incoming else { return };
         if (incoming.content, incoming.chunk) != (content, chunk) {
@@ -115,9 +103,9 @@ impl Engine {
     }
 
     /// Forgets one request, with the memory set aside for it. False when there was none.
-    pub(in crate::core) fn drop_flight(
+    pub(crate) fn drop_flight(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         chunk: u32,
         conn: ConnId,
@@ -138,7 +126,7 @@ impl Engine {
         true
     }
 
-    pub(in crate::core) fn chunk_len(&self, content: &ContentId, chunk: u32) -> Option<u32> {
+    pub(crate) fn chunk_len(&self, content: &ContentId, chunk: u32) -> Option<u32> {
         Some(self.downloader.get(content)?.geometry?.chunk_span(chunk)?.1)
     }
 }

@@ -8,7 +8,7 @@ use crate::types::id::PeerId;
 
 /// One peer's neighbours: on each circle who follows it, and whom it follows.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Circles {
+pub(crate) struct Circles {
     sides: Vec<[Option<Side>; 2]>,
 }
 
@@ -21,17 +21,17 @@ struct Side {
 
 impl Circles {
     /// Alone on `count` circles.
-    pub(in crate::core) fn new(count: usize) -> Circles {
+    pub(crate) fn new(count: usize) -> Circles {
         Circles { sides: vec![[None; 2]; count] }
     }
 
     /// How many circles there are.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sides.len()
     }
 
     /// `peer` stands on every circle, too.
-    pub(in crate::core) fn note(&mut self, own: &PeerId, peer: &PeerId) {
+    pub(crate) fn note(&mut self, own: &PeerId, peer: &PeerId) {
         for (circle, sides) in (1..).zip(&mut self.sides) {
             let after = place(circle, peer).wrapping_sub(place(circle, own));
             for (side, distance) in sides.iter_mut().zip([after, after.wrapping_neg()]) {
@@ -44,17 +44,17 @@ impl Circles {
     }
 
     /// Whether `peer` follows somewhere.
-    pub(in crate::core) fn is_next(&self, peer: &PeerId) -> bool {
+    pub(crate) fn is_next(&self, peer: &PeerId) -> bool {
         self.sides.iter().any(|[next, _]| next.is_some_and(|next| next.peer == *peer))
     }
 
     /// Whether `peer` is followed somewhere.
-    pub(in crate::core) fn is_before(&self, peer: &PeerId) -> bool {
+    pub(crate) fn is_before(&self, peer: &PeerId) -> bool {
         self.sides.iter().any(|[_, before]| before.is_some_and(|before| before.peer == *peer))
     }
 
     /// All neighbours; who is one on several circles comes several times.
-    pub(in crate::core) fn neighbours(&self) -> impl Iterator<Item = &PeerId> {
+    pub(crate) fn neighbours(&self) -> impl Iterator<Item = &PeerId> {
         self.sides.iter().flatten().flatten().map(|side| &side.peer)
     }
 }

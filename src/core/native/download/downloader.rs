@@ -32,18 +32,18 @@ const OWNERS_MAX: usize = 4;
 
 /// A peer that offered a content wholly when it was to be fetched, or since.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Owner {
-    pub(in crate::core) peer: PeerId,
-    pub(in crate::core) addr: SocketAddr,
+pub(crate) struct Owner {
+    pub(crate) peer: PeerId,
+    pub(crate) addr: SocketAddr,
     /// The state of its catalogue in which it last said so.
-    pub(in crate::core) generation: u64,
+    pub(crate) generation: u64,
     /// What it offered up to here was looked at for another content of the same name.
-    pub(in crate::core) seen: u64,
+    pub(crate) seen: u64,
 }
 
 /// How far a download has come.
 #[derive(Debug)]
-pub(in crate::core) enum Phase {
+pub(crate) enum Phase {
     /// Waits for its turn among many.
     Queued,
     /// The store looks for what is there already.
@@ -65,80 +65,80 @@ pub(in crate::core) enum Phase {
 
 /// A chunk that is whole and on its way through verification to the disk.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Storing {
-    pub(in crate::core) conn: ConnId,
-    pub(in crate::core) from: PeerRef,
-    pub(in crate::core) from_complete: bool,
-    pub(in crate::core) asked: Time,
+pub(crate) struct Storing {
+    pub(crate) conn: ConnId,
+    pub(crate) from: PeerRef,
+    pub(crate) from_complete: bool,
+    pub(crate) asked: Time,
 }
 
 /// A file that somebody wants: one content under one name.
 #[derive(Debug)]
-pub(in crate::core) struct Wish {
-    pub(in crate::core) name: Arc<str>,
-    pub(in crate::core) layout: Layout,
-    pub(in crate::core) size_claimed: u64,
-    pub(in crate::core) stall: Duration,
-    pub(in crate::core) began: Time,
+pub(crate) struct Wish {
+    pub(crate) name: Arc<str>,
+    pub(crate) layout: Layout,
+    pub(crate) size_claimed: u64,
+    pub(crate) stall: Duration,
+    pub(crate) began: Time,
     /// The ticket of the search that it came of.
-    pub(in crate::core) ticket: Option<u32>,
+    pub(crate) ticket: Option<u32>,
     /// So often what was asked for was replaced, and begun anew, before this one.
-    pub(in crate::core) renewed: u32,
+    pub(crate) renewed: u32,
 }
 
 /// One download.
 #[derive(Debug)]
-pub(in crate::core) struct Download {
+pub(crate) struct Download {
     /// Counts up with each download that is begun.
-    pub(in crate::core) number: u64,
-    pub(in crate::core) name: Arc<str>,
-    pub(in crate::core) layout: Layout,
-    pub(in crate::core) size_claimed: u64,
-    pub(in crate::core) began: Time,
-    pub(in crate::core) stall: Duration,
+    pub(crate) number: u64,
+    pub(crate) name: Arc<str>,
+    pub(crate) layout: Layout,
+    pub(crate) size_claimed: u64,
+    pub(crate) began: Time,
+    pub(crate) stall: Duration,
     /// The ticket of the search that it came of.
-    pub(in crate::core) ticket: Option<u32>,
+    pub(crate) ticket: Option<u32>,
     /// So often what was asked for was replaced, and begun anew, before this one.
-    pub(in crate::core) renewed: u32,
+    pub(crate) renewed: u32,
     /// Some peers that offered it wholly: what they offer under its name later has replaced it.
-    pub(in crate::core) owners: Vec<Owner>,
+    pub(crate) owners: Vec<Owner>,
     /// The content that replaced it, once that was told.
-    pub(in crate::core) replaced_by: Option<Box<ContentId>>,
+    pub(crate) replaced_by: Option<Box<ContentId>>,
     /// Since when its file is not there any more at the holder that told so last, while nothing of it is here.
-    pub(in crate::core) removed: Option<Box<(Time, PeerRef)>>,
-    pub(in crate::core) phase: Phase,
+    pub(crate) removed: Option<Box<(Time, PeerRef)>>,
+    pub(crate) phase: Phase,
     /// It was complete, and gave its place to another while the store publishes it.
-    pub(in crate::core) gave_way: bool,
+    pub(crate) gave_way: bool,
     /// When a page of the manifest was last asked for.
-    pub(in crate::core) page_asked: Time,
+    pub(crate) page_asked: Time,
     /// The most values of the manifest that came from one peer. Less than that again is no progress.
-    pub(in crate::core) values_best: u32,
+    pub(crate) values_best: u32,
     /// What begins when this one is over, one after the other: the content under its other names, or, when this one has
     /// failed, once more.
-    pub(in crate::core) followers: VecDeque<Wish>,
+    pub(crate) followers: VecDeque<Wish>,
     /// Known from the manifest on.
-    pub(in crate::core) geometry: Option<Geometry>,
+    pub(crate) geometry: Option<Geometry>,
     /// What is asked for, by chunk.
-    pub(in crate::core) flights: Flights,
+    pub(crate) flights: Flights,
     /// Chunks on their way to the disk.
-    pub(in crate::core) storing: BTreeMap<u32, Storing>,
+    pub(crate) storing: BTreeMap<u32, Storing>,
     /// Peers that chunks came from.
-    pub(in crate::core) contributors: BTreeSet<SocketAddr>,
+    pub(crate) contributors: BTreeSet<SocketAddr>,
     /// Peers that were struck over it.
-    pub(in crate::core) struck: Vec<PeerRef>,
+    pub(crate) struck: Vec<PeerRef>,
     /// When it last got on, or could have.
-    pub(in crate::core) supplied: Time,
+    pub(crate) supplied: Time,
     /// `Event::Waiting` was said and not taken back.
-    pub(in crate::core) waiting: bool,
+    pub(crate) waiting: bool,
     /// When to ask the LAN for holders again, and how long to wait after that.
-    pub(in crate::core) next_query: Time,
-    pub(in crate::core) query_gap: Duration,
+    pub(crate) next_query: Time,
+    pub(crate) query_gap: Duration,
     /// What a whole chunk takes, from its first byte to its last.
-    pub(in crate::core) pace: Option<Duration>,
+    pub(crate) pace: Option<Duration>,
     /// So often its sources were found too few: each time it connects to twice as many of many holders.
-    pub(in crate::core) widened: u32,
+    pub(crate) widened: u32,
     /// Whom it is connected to where many have or want it.
-    pub(in crate::core) circles: Circles,
+    pub(crate) circles: Circles,
 }
 
 /// How long after the first look a download asks the LAN again; doubles up to the longest.
@@ -147,7 +147,7 @@ const QUERY_GAP_MAX: Duration = Duration::from_secs(60);
 
 impl Download {
     /// A download that waits for its turn.
-    pub(in crate::core) fn new(wish: Wish) -> Download {
+    pub(crate) fn new(wish: Wish) -> Download {
         let Wish { name, layout, size_claimed, stall, began: now, ticket, renewed } = wish;
         Download {
             number: 0,
@@ -197,7 +197,7 @@ impl Download {
     }
 
     /// A peer offers its content wholly, in a state of its catalogue. The first few are remembered.
-    pub(in crate::core) fn note_owner(&mut self, peer: PeerId, addr: SocketAddr, generation: u64) {
+    pub(crate) fn note_owner(&mut self, peer: PeerId, addr: SocketAddr, generation: u64) {
         if let Some(owner) = self.owners.iter_mut().find(|owner| owner.peer == peer) {
             (owner.addr, owner.generation) = (addr, generation);
         } else if self.owners.len() < OWNERS_MAX {
@@ -207,7 +207,7 @@ impl Download {
     }
 
     /// Whether it wants something of other peers.
-    pub(in crate::core) fn wants_peers(&self) -> bool {
+    pub(crate) fn wants_peers(&self) -> bool {
         matches!(
             self.phase,
             Phase::Opening | Phase::Manifest(_) | Phase::Proving(_) | Phase::Creating | Phase::Running
@@ -215,38 +215,38 @@ impl Download {
     }
 
     /// A chunk came whole after this time.
-    pub(in crate::core) fn note_pace(&mut self, took: Duration) {
+    pub(crate) fn note_pace(&mut self, took: Duration) {
         self.pace = Some(smoothed(self.pace, took));
     }
 
     /// Whether it asks for chunks.
-    pub(in crate::core) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running)
     }
 
     /// Whether it takes a place among the active ones.
-    pub(in crate::core) fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         !matches!(self.phase, Phase::Queued) && !self.gave_way
     }
 
     /// Whether `chunk` is asked for or on its way to the disk.
-    pub(in crate::core) fn is_under_way(&self, chunk: u32) -> bool {
+    pub(crate) fn is_under_way(&self, chunk: u32) -> bool {
         self.flights.contains_key(&chunk) || self.storing.contains_key(&chunk)
     }
 
     /// How many chunks are asked for and not late: what counts against the window.
-    pub(in crate::core) fn window_used(&self) -> usize {
+    pub(crate) fn window_used(&self) -> usize {
         self.flights.timely()
     }
 
     /// The chunks asked of `conn`.
-    pub(in crate::core) fn flights_at(&self, conn: ConnId) -> Vec<u32> {
+    pub(crate) fn flights_at(&self, conn: ConnId) -> Vec<u32> {
         let at = |flights: &Vec<Flight>| flights.iter().any(|flight| flight.conn == conn);
         self.flights.iter().filter(|(_, flights)| at(flights)).map(|(chunk, _)| *chunk).collect()
     }
 
     /// Marks the requests that took too long by `now`. Returns those that were not late before.
-    pub(in crate::core) fn mark_late(
+    pub(crate) fn mark_late(
         &mut self,
         now: Time,
         limits: &Limits,
@@ -278,41 +278,41 @@ impl Download {
     }
 
     /// If the manifest was coming from `conn`, it no longer is.
-    pub(in crate::core) fn forget_manifest_source(&mut self, conn: ConnId) {
+    pub(crate) fn forget_manifest_source(&mut self, conn: ConnId) {
         if matches!(&self.phase, Phase::Manifest(Some((from, _))) if *from == conn) {
             self.phase = Phase::Manifest(None);
         }
     }
 
     /// The LAN was asked for holders: the next time is later.
-    pub(in crate::core) fn queried(&mut self, now: Time) {
+    pub(crate) fn queried(&mut self, now: Time) {
         self.next_query = now + self.query_gap;
         self.query_gap = self.query_gap.saturating_mul(2).min(QUERY_GAP_MAX);
     }
 
     /// It got on: what was asked of the LAN for want of holders may be asked again soon.
-    pub(in crate::core) fn got_on(&mut self, now: Time) {
+    pub(crate) fn got_on(&mut self, now: Time) {
         self.supplied = now;
         self.query_gap = QUERY_GAP_MIN;
     }
 }
 
 /// What something takes usually, of which the latest instance took `took`.
-pub(in crate::core) fn smoothed(usual: Option<Duration>, took: Duration) -> Duration {
+pub(crate) fn smoothed(usual: Option<Duration>, took: Duration) -> Duration {
     let Some(usual) = usual else { return took };
     usual.saturating_mul(7).saturating_add(took).checked_div(8).unwrap_or_default()
 }
 
 /// All downloads, and what they share.
 #[derive(Debug)]
-pub(in crate::core) struct Downloader {
+pub(crate) struct Downloader {
     downloads: BTreeMap<ContentId, Download>,
     begun: u64,
     queue: VecDeque<ContentId>,
     /// The sizes that contents were offered with which were accepted, in bytes.
     sizes_offered: BTreeMap<ContentId, Vec<u64>>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
-    pub(in crate::core) starving: BTreeSet<ContentId>,
+    pub(crate) starving: BTreeSet<ContentId>,
     active: usize,
     active_max: usize,
     /// Downloads that gave way.
@@ -323,7 +323,7 @@ pub(in crate::core) struct Downloader {
 
 impl Downloader {
     /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
-    pub(in crate::core) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
+    pub(crate) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
         Downloader {
             downloads: BTreeMap::new(),
             begun: 0,
@@ -339,43 +339,43 @@ impl Downloader {
     }
 
     /// A content was offered to this peer with this size, in bytes, and that was accepted.
-    pub(in crate::core) fn note_offered(&mut self, content: ContentId, size: u64) {
+    pub(crate) fn note_offered(&mut self, content: ContentId, size: u64) {
         self.sizes_offered.entry(content).or_default().push(size);
     }
 
     /// Those who offered a content hear how its download ended.
-    pub(in crate::core) fn forget_offered(&mut self, content: &ContentId) {
+    pub(crate) fn forget_offered(&mut self, content: &ContentId) {
         self.sizes_offered.remove(content);
     }
 
     /// Another size than this one with which a content was offered and accepted.
-    pub(in crate::core) fn other_size_offered(&self, content: &ContentId, size: u64) -> Option<u64> {
+    pub(crate) fn other_size_offered(&self, content: &ContentId, size: u64) -> Option<u64> {
         self.sizes_offered.get(content)?.iter().copied().find(|offered| *offered != size)
     }
 
     /// A download.
-    pub(in crate::core) fn get(&self, content: &ContentId) -> Option<&Download> {
+    pub(crate) fn get(&self, content: &ContentId) -> Option<&Download> {
         self.downloads.get(content)
     }
 
     /// A download, to change it.
-    pub(in crate::core) fn get_mut(&mut self, content: &ContentId) -> Option<&mut Download> {
+    pub(crate) fn get_mut(&mut self, content: &ContentId) -> Option<&mut Download> {
         self.downloads.get_mut(content)
     }
 
     /// Downloads that are not over, in the order of their ids.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ContentId, &Download)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ContentId, &Download)> {
         self.downloads.iter().map(|(content, download)| (*content, download))
     }
 
     /// The contents of downloads that want something of other peers.
-    pub(in crate::core) fn wanting(&self) -> Vec<ContentId> {
+    pub(crate) fn wanting(&self) -> Vec<ContentId> {
         self.iter().filter(|(_, download)| download.wants_peers()).map(|(content, _)| content).collect()
     }
 
     /// Queues a download. False when there is one of that content that is not over; if that has failed and only its part
     /// is being closed, this one follows it.
-    pub(in crate::core) fn add(&mut self, content: ContentId, wish: Wish) -> bool {
+    pub(crate) fn add(&mut self, content: ContentId, wish: Wish) -> bool {
         if let Some(present) = self.downloads.get_mut(&content) {
             if matches!(present.phase, Phase::ClosingPart) {
                 present.follow(wish);
@@ -389,7 +389,7 @@ impl Downloader {
     }
 
     /// Queues a download, or has it follow the one of that content that is not over. True when it was queued.
-    pub(in crate::core) fn add_or_follow(&mut self, content: ContentId, wish: Wish) -> bool {
+    pub(crate) fn add_or_follow(&mut self, content: ContentId, wish: Wish) -> bool {
         match self.downloads.get_mut(&content) {
             Some(present) => {
                 present.follow(wish);
@@ -400,18 +400,18 @@ impl Downloader {
     }
 
     /// Whether a content is being fetched, or will be, to be written under this name.
-    pub(in crate::core) fn is_under(&self, content: &ContentId, name: &str, layout: Layout) -> bool {
+    pub(crate) fn is_under(&self, content: &ContentId, name: &str, layout: Layout) -> bool {
         self.downloads.get(content).is_some_and(|download| download.is_under(name, layout))
     }
 
     /// How many names of a content wait for the download of it to be over.
-    pub(in crate::core) fn follower_count(&self, content: &ContentId) -> usize {
+    pub(crate) fn follower_count(&self, content: &ContentId) -> usize {
         self.downloads.get(content).map_or(0, |download| download.followers.len())
     }
 
     /// A download that runs has every chunk. It needs no other peer any more, so its place among the active ones is
     /// another's. False when it does not run.
-    pub(in crate::core) fn publish(&mut self, content: &ContentId) -> bool {
+    pub(crate) fn publish(&mut self, content: &ContentId) -> bool {
         let Some(download) = self.downloads.get_mut(content).filter(|download| download.is_running()) else {
             return false;
         };
@@ -421,7 +421,7 @@ impl Downloader {
     }
 
     /// A download needs no other peer any more: its place among the active ones is another's.
-    pub(in crate::core) fn give_way(&mut self, content: &ContentId) {
+    pub(crate) fn give_way(&mut self, content: &ContentId) {
         if let Some(download) = self.downloads.get_mut(content).filter(|download| download.is_active()) {
             download.gave_way = true;
             self.active = self.active.saturating_sub(1);
@@ -430,7 +430,7 @@ impl Downloader {
     }
 
     /// A download that gave way needs other peers after all.
-    pub(in crate::core) fn take_back_place(&mut self, content: &ContentId) {
+    pub(crate) fn take_back_place(&mut self, content: &ContentId) {
         if let Some(download) = self.downloads.get_mut(content).filter(|download| download.gave_way) {
             download.gave_way = false;
             self.active = self.active.saturating_add(1);
@@ -439,7 +439,7 @@ impl Downloader {
     }
 
     /// The one chunk of a download is asked of nobody, or was not right: what was told of its size counts no more.
-    pub(in crate::core) fn forget_proof(&mut self, content: &ContentId) {
+    pub(crate) fn forget_proof(&mut self, content: &ContentId) {
         let Some(download) = self.downloads.get_mut(content) else { return };
         let is_open = download.flights.is_empty() && download.storing.is_empty();
         if matches!(download.phase, Phase::Proving(_)) && is_open {
@@ -449,7 +449,7 @@ impl Downloader {
     }
 
     /// The next download whose turn it is, now `Opening`; `None` when enough are active or are being published.
-    pub(in crate::core) fn activate(&mut self, now: Time) -> Option<ContentId> {
+    pub(crate) fn activate(&mut self, now: Time) -> Option<ContentId> {
         if self.active >= self.active_max || self.giving_way >= PUBLISHING_MAX {
             return None;
         }
@@ -467,7 +467,7 @@ impl Downloader {
     }
 
     /// A download is over; its place is free, and who follows it is queued.
-    pub(in crate::core) fn finish(&mut self, content: &ContentId) {
+    pub(crate) fn finish(&mut self, content: &ContentId) {
         self.starving.remove(content);
         let Some(download) = self.downloads.remove(content) else { return };
         match download.gave_way {
@@ -485,12 +485,12 @@ impl Downloader {
     }
 
     /// Whether every download is over.
-    pub(in crate::core) fn all_done(&self) -> bool {
+    pub(crate) fn all_done(&self) -> bool {
         self.downloads.is_empty()
     }
 
     /// Sets memory aside for a chunk that is about to be asked for. False when there is not enough.
-    pub(in crate::core) fn reserve(&mut self, bytes: u32) -> bool {
+    pub(crate) fn reserve(&mut self, bytes: u32) -> bool {
         match self.pool_bytes_left.checked_sub(u64::from(bytes)) {
             Some(left) => {
                 self.pool_bytes_left = left;
@@ -501,25 +501,25 @@ impl Downloader {
     }
 
     /// Gives back memory that was set aside.
-    pub(in crate::core) fn unreserve(&mut self, bytes: u32) {
+    pub(crate) fn unreserve(&mut self, bytes: u32) {
         self.pool_bytes_left = self.pool_bytes_left.saturating_add(u64::from(bytes));
     }
 
     /// A buffer for a chunk of `bytes` bytes for which memory was set aside.
-    pub(in crate::core) fn take_buffer(&mut self, bytes: u32) -> BufferId {
+    pub(crate) fn take_buffer(&mut self, bytes: u32) -> BufferId {
         // The pool bounds how many there are.
         BufferId(self.buffers.insert(bytes) as u32)
     }
 
     /// A buffer is free again, and the memory that was set aside for it.
-    pub(in crate::core) fn free_buffer(&mut self, buffer: BufferId) {
+    pub(crate) fn free_buffer(&mut self, buffer: BufferId) {
         if let Some(bytes) = self.buffers.try_remove(buffer.0 as usize) {
             self.unreserve(bytes);
         }
     }
 
     /// Panics when counts are not what they count. `pool_bytes` is what the pool began with.
-    pub(in crate::core) fn check(&self, pool_bytes: u64) {
+    pub(crate) fn check(&self, pool_bytes: u64) {
         let active = self.downloads.values().filter(|download| download.is_active()).count();
         assert_eq!(active, self.active, "active downloads");
         let giving_way = self.downloads.values().filter(|download| download.gave_way).count();

@@ -14,9 +14,9 @@ use crate::wire::message::RefuseReason;
 const REJECTED_PAUSE: Duration = Duration::from_millis(500);
 
 impl Engine {
-    pub(in crate::core) fn on_chunk_header(
+    pub(crate) fn on_chunk_header(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         theirs: u32,
         chunk: u32,
@@ -47,7 +47,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_payload(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
+    pub(crate) fn on_payload(&mut self, ctx: &mut Ctx, conn: ConnId, bytes: u64) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         connection.heard = ctx.now;
         connection.pinged = false;
@@ -103,9 +103,9 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    pub(in crate::core) fn on_reject(
+    pub(crate) fn on_reject(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         theirs: u32,
         chunk: u32,
@@ -151,7 +151,7 @@ impl Engine {
     }
 
     /// Panics when requests and connections do not agree.
-    pub(in crate::core) fn check_flights(&self, conns: &Connections) {
+    pub(crate) fn check_flights(&self, conns: &Connections) {
         let mut asked = std::collections::BTreeMap::new();
         for (content, download) in self.downloader.iter() {
             for (chunk, flight) in

@@ -10,22 +10,22 @@ use crate::types::time::Time;
 
 /// One request for a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Flight {
-    pub(in crate::core) conn: ConnId,
-    pub(in crate::core) asked: Time,
+pub(crate) struct Flight {
+    pub(crate) conn: ConnId,
+    pub(crate) asked: Time,
     /// When its first byte came.
-    pub(in crate::core) begun: Option<Time>,
+    pub(crate) begun: Option<Time>,
     /// It took too long: the chunk may be asked elsewhere.
-    pub(in crate::core) late: bool,
+    pub(crate) late: bool,
     /// It was moved here without hearing whether the other source had begun: the chunk may still come from there.
-    pub(in crate::core) moved: bool,
+    pub(crate) moved: bool,
     /// It was recalled, to be moved: where to, and when.
-    pub(in crate::core) recalled: Option<(ConnId, Time)>,
+    pub(crate) recalled: Option<(ConnId, Time)>,
 }
 
 /// Requests by chunk: one, or two when the first is late or all is in flight.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Flights {
+pub(crate) struct Flights {
     by_chunk: BTreeMap<u32, Vec<Flight>>,
     /// Chunks with a request that is not late.
     timely: usize,
@@ -43,28 +43,28 @@ impl Deref for Flights {
 
 impl Flights {
     /// How many chunks are asked for and not late.
-    pub(in crate::core) fn timely(&self) -> usize {
+    pub(crate) fn timely(&self) -> usize {
         self.timely
     }
 
     /// Whether a request at `conn` is late.
-    pub(in crate::core) fn is_late_at(&self, conn: ConnId) -> bool {
+    pub(crate) fn is_late_at(&self, conn: ConnId) -> bool {
         self.late_at.contains_key(&conn)
     }
 
     /// The request of `chunk` at `conn`.
-    pub(in crate::core) fn at(&self, chunk: u32, conn: ConnId) -> Option<&Flight> {
+    pub(crate) fn at(&self, chunk: u32, conn: ConnId) -> Option<&Flight> {
         self.by_chunk.get(&chunk)?.iter().find(|flight| flight.conn == conn)
     }
 
     /// `chunk` is asked for at a connection.
-    pub(in crate::core) fn insert(&mut self, chunk: u32, flight: Flight) {
+    pub(crate) fn insert(&mut self, chunk: u32, flight: Flight) {
         self.change(chunk, |flights| flights.push(flight));
         self.count_late(flight.conn, false, flight.late);
     }
 
     /// The first byte of `chunk` came from `conn`: when it was asked for there, if it was.
-    pub(in crate::core) fn begin(&mut self, chunk: u32, conn: ConnId, now: Time) -> Option<Time> {
+    pub(crate) fn begin(&mut self, chunk: u32, conn: ConnId, now: Time) -> Option<Time> {
         let (asked, was_late) = self.change(chunk, |flights| {
             let flight = flights.iter_mut().find(|flight| flight.conn == conn)?;
             flight.begun = Some(now);
@@ -75,7 +75,7 @@ impl Flights {
     }
 
     /// The request of `chunk` at `conn` is late.
-    pub(in crate::core) fn mark_late(&mut self, chunk: u32, conn: ConnId) {
+    pub(crate) fn mark_late(&mut self, chunk: u32, conn: ConnId) {
         let was_late = self.change(chunk, |flights| {
             let flight = flights.iter_mut().find(|flight| flight.conn == conn)?;
             Some(std::mem::replace(&mut flight.late, true))
@@ -84,13 +84,13 @@ impl Flights {
     }
 
     /// The request of `chunk` at `conn` was moved there, unasked.
-    pub(in crate::core) fn note_moved(&mut self, chunk: u32, conn: ConnId) {
+    pub(crate) fn note_moved(&mut self, chunk: u32, conn: ConnId) {
         let flights = self.by_chunk.get_mut(&chunk).map_or(&mut [][..], Vec::as_mut_slice);
         flights.iter_mut().filter(|flight| flight.conn == conn).for_each(|flight| flight.moved = true);
     }
 
     /// The request of `chunk` at `conn` was recalled, to be moved to another connection.
-    pub(in crate::core) fn note_recalled(&mut self, chunk: u32, conn: ConnId, to: ConnId, now: Time) {
+    pub(crate) fn note_recalled(&mut self, chunk: u32, conn: ConnId, to: ConnId, now: Time) {
         let flights = self.by_chunk.get_mut(&chunk).map_or(&mut [][..], Vec::as_mut_slice);
         if let Some(flight) = flights.iter_mut().find(|flight| flight.conn == conn) {
             flight.recalled = Some((to, now));
@@ -98,7 +98,7 @@ impl Flights {
     }
 
     /// Takes out the request of `chunk` at `conn`.
-    pub(in crate::core) fn remove(&mut self, chunk: u32, conn: ConnId) -> Option<Flight> {
+    pub(crate) fn remove(&mut self, chunk: u32, conn: ConnId) -> Option<Flight> {
         let flight = self.change(chunk, |flights| {
             let at = flights.iter().position(|flight| flight.conn == conn)?;
             Some(flights.swap_remove(at))
@@ -135,7 +135,7 @@ impl Flights {
     }
 
     /// Panics when a count is not that of the requests.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         let timely = self.by_chunk.values().filter(|flights| flights.iter().any(|flight| !flight.late));
         assert_eq!(timely.count(), self.timely, "chunks that are not late");
         let late = || self.by_chunk.values().flatten().filter(|flight| flight.late);

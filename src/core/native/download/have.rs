@@ -11,7 +11,7 @@ const HAVES_AGAIN_MAX: u32 = 4 << 20;
 
 impl Engine {
     /// Names a content on a connection, tells what is here of it, and asks for what it takes to fetch it.
-    pub(in crate::core) fn name_on(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn name_on(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         self.uncount_former(ctx, conn, &content);
         if self.open_channel(ctx, conn, content) {
             self.note_stale_haves(ctx, conn, content);
@@ -19,7 +19,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_have_map(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, bits: &[u8]) {
+    pub(crate) fn on_have_map(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, bits: &[u8]) {
         if self.needs_no_haves(ctx, conn, theirs) {
             return self.note_no_haves(ctx, conn, theirs, |chunks| {
                 Bitfield::from_bytes(chunks, bits).is_some_and(|bits| bits.is_full())
@@ -50,14 +50,7 @@ impl Engine {
         self.ask_for_chunks(ctx, content);
     }
 
-    pub(in crate::core) fn on_have(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        theirs: u32,
-        first: u32,
-        count: u32,
-    ) {
+    pub(crate) fn on_have(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32, count: u32) {
         if self.needs_no_haves(ctx, conn, theirs) {
             return self.note_no_haves(ctx, conn, theirs, |chunks| first == 0 && count == chunks);
         }
@@ -110,7 +103,7 @@ impl Engine {
 
     /// Whether what the other side has of this channel's content is nothing to keep: the content was refused or
     /// withdrawn here, or is here whole, or the channel was replaced.
-    pub(in crate::core) fn needs_no_haves(&self, ctx: &Ctx<'_>, conn: ConnId, theirs: u32) -> bool {
+    pub(crate) fn needs_no_haves(&self, ctx: &Ctx, conn: ConnId, theirs: u32) -> bool {
         let Some(connection) = ctx.conns.native(conn) else { return false };
         let Some((number, channel)) = connection.channels.of_theirs(theirs) else { return false };
         let content = channel.content;
@@ -126,9 +119,9 @@ impl Engine {
     }
 
     /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.
-    pub(in crate::core) fn note_no_haves(
+    pub(crate) fn note_no_haves(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         theirs: u32,
         is_all: impl Fn(u32) -> bool,
@@ -146,13 +139,7 @@ impl Engine {
     }
 
     /// Adds what a connection's peer has to the counts of a download, or takes it out.
-    pub(in crate::core) fn count_remote(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-        add: bool,
-    ) {
+    pub(crate) fn count_remote(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId, add: bool) {
         if !self.is_counted(ctx.conns, conn, content) {
             return;
         }
@@ -163,7 +150,7 @@ impl Engine {
     }
 
     /// Begins the counts of a download whose cut is known now.
-    pub(in crate::core) fn count_all_remotes(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn count_all_remotes(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         self.copies.begin(*content, download.geometry.map_or(0, |geometry| geometry.chunks()));
         for conn in self.links.on(content).collect::<Vec<_>>() {
@@ -172,7 +159,7 @@ impl Engine {
     }
 
     /// Whether what a connection's peer has counts for a download: it is a source, and cuts the content alike.
-    pub(in crate::core) fn is_counted(&self, conns: &Connections, conn: ConnId, content: &ContentId) -> bool {
+    pub(crate) fn is_counted(&self, conns: &Connections, conn: ConnId, content: &ContentId) -> bool {
         let Some((_, channel)) = conns.native(conn).and_then(|c| c.channels.of(content)) else {
             return false;
         };
@@ -181,7 +168,7 @@ impl Engine {
     }
 
     /// A channel that was withdrawn is about to be replaced: what the other side told on it counts no more.
-    pub(in crate::core) fn uncount_former(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn uncount_former(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         if channel.is_some_and(|(_, channel)| channel.withdrawn) {
             self.count_remote(ctx, conn, content, false);

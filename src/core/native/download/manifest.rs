@@ -13,11 +13,11 @@ use crate::types::manifest::ManifestPages;
 use crate::wire::message::Frame;
 
 /// A page that does not come within this time is asked of another peer.
-pub(in crate::core) const PAGE_DEADLINE: Duration = Duration::from_secs(4);
+pub(crate) const PAGE_DEADLINE: Duration = Duration::from_secs(4);
 
 impl Engine {
     /// Asks this peer for the manifest, if one is wanted and nobody else is being asked. Who tells a cut can prove it.
-    pub(in crate::core) fn request_manifest(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn request_manifest(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if !matches!(download.phase, Phase::Manifest(None)) {
             return;
@@ -50,7 +50,7 @@ impl Engine {
 
     /// Asks somebody for the manifest of a download that needs one, or for the one chunk it has: whoever let it wait least,
     /// and of those who was asked for least.
-    pub(in crate::core) fn request_manifest_anywhere(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn request_manifest_anywhere(&mut self, ctx: &mut Ctx, content: ContentId) {
         let is_wanted = |phase: &Phase| matches!(phase, Phase::Manifest(None));
         if !self.downloader.get(&content).is_some_and(|download| is_wanted(&download.phase)) {
             return;
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// A page that does not come in time is asked of somebody else, from the start.
-    pub(in crate::core) fn review_manifest(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn review_manifest(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         match download.phase {
             Phase::Manifest(None) => {}
@@ -81,7 +81,7 @@ impl Engine {
         self.request_manifest_anywhere(ctx, content);
     }
 
-    pub(in crate::core) fn on_manifest_page(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, page: ManifestPage) {
+    pub(crate) fn on_manifest_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: ManifestPage) {
         let channel =
             ctx.conns.native(conn).and_then(|connection| connection.channels.of_theirs(page.channel));
         let Some((number, channel)) = channel else {
@@ -134,12 +134,7 @@ impl Engine {
 
     /// A manifest is verified. False when it tells another size than an offer that was accepted: what was asked of
     /// whoever accepted it was another thing.
-    pub(in crate::core) fn is_as_offered(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        size: u64,
-    ) -> bool {
+    pub(crate) fn is_as_offered(&mut self, ctx: &mut Ctx, content: ContentId, size: u64) -> bool {
         let Some(claimed) = self.downloader.other_size_offered(&content, size) else { return true };
         self.fail_download(ctx, content, FailReason::OtherSize { claimed, size });
         false

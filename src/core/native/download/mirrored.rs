@@ -10,7 +10,7 @@ use crate::types::id::ContentId;
 
 impl Engine {
     /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.
-    pub(in crate::core) fn mirror_reserves(&mut self, content: &ContentId) -> bool {
+    pub(crate) fn mirror_reserves(&mut self, content: &ContentId) -> bool {
         let geometry = self.downloader.get(content).and_then(|download| download.geometry);
         match (&mut self.mirror, geometry) {
             (Some(mirror), Some(geometry)) => mirror.reserve(content, geometry.size_bytes()),
@@ -19,12 +19,7 @@ impl Engine {
     }
 
     /// The true size of a download is known. False when the mirror fetches it and has no room for that now.
-    pub(in crate::core) fn mirror_has_room(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: &ContentId,
-        size: u64,
-    ) -> bool {
+    pub(crate) fn mirror_has_room(&mut self, ctx: &mut Ctx, content: &ContentId, size: u64) -> bool {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
         let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
         if !has_room && grew {
@@ -36,17 +31,12 @@ impl Engine {
     }
 
     /// Whether a content is fetched for the mirror.
-    pub(in crate::core) fn is_for_mirror(&self, content: &ContentId) -> bool {
+    pub(crate) fn is_for_mirror(&self, content: &ContentId) -> bool {
         self.mirror.as_ref().is_some_and(|mirror| mirror.is_coming(content))
     }
 
     /// A content is here wholly that was fetched, with so many bytes, or (`None`) was found here.
-    pub(in crate::core) fn mirror_finished(
-        &mut self,
-        _ctx: &mut Ctx<'_>,
-        content: &ContentId,
-        fetched: Option<u64>,
-    ) {
+    pub(crate) fn mirror_finished(&mut self, _ctx: &mut Ctx, content: &ContentId, fetched: Option<u64>) {
         if let Some(mirror) = &mut self.mirror {
             mirror.finished(content, fetched);
             self.effects.push(Effect::MirrorFreed);
@@ -54,7 +44,7 @@ impl Engine {
     }
 
     /// A chunk of a content came and was right.
-    pub(in crate::core) fn mirror_came(&mut self, _ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn mirror_came(&mut self, _ctx: &mut Ctx, content: &ContentId) {
         if let Some(mirror) = &mut self.mirror {
             mirror.came(content);
             self.effects.push(Effect::MirrorFreed);
@@ -62,7 +52,7 @@ impl Engine {
     }
 
     /// A chunk was not right: when it was the first, its content has no room.
-    pub(in crate::core) fn mirror_missed(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn mirror_missed(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let has_some = ctx.catalogue.get(content).is_some_and(|holding| holding.count() > 0)
             || self.downloader.get(content).is_some_and(|download| !download.storing.is_empty());
         if let Some(mirror) = self.mirror.as_mut().filter(|_| !has_some) {
@@ -72,12 +62,7 @@ impl Engine {
     }
 
     /// A download ended without the file: if the mirror wanted it, it is tried again. Says whether its part is to be deleted.
-    pub(in crate::core) fn mirror_failed(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        reason: &FailReason,
-    ) -> bool {
+    pub(crate) fn mirror_failed(&mut self, ctx: &mut Ctx, content: ContentId, reason: &FailReason) -> bool {
         let Some(download) = self.downloader.get(&content) else { return false };
         let part_bytes = match download.phase {
             Phase::Running | Phase::Publishing => ctx.catalogue.get(&content).map(|holding| {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 impl Engine {
     /// Sees to it that this peer is connected to who was named, as far as it needs them.
-    pub(in crate::core) fn seek_neighbours(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn seek_neighbours(&mut self, ctx: &mut Ctx) {
         let ends = self.neighbourhood.ends().filter(|end| self.needs(ctx, end.addr));
         let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|end| (end.addr, end.peer)).collect();
         for (addr, peer) in ends {
@@ -26,7 +26,7 @@ impl Engine {
     }
 
     /// A connection to one of those that were named is open.
-    pub(in crate::core) fn greet_neighbour(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn greet_neighbour(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Part { owner, upstream } = self.part_at(ctx, conn);
         if owner && self.neighbourhood.content.is_none() {
             self.look_at_neighbour(ctx, conn);
@@ -36,7 +36,7 @@ impl Engine {
     }
 
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
-    pub(in crate::core) fn name_content(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn name_content(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(content) = self.neighbourhood.content else { return };
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
         if channel.is_none_or(|(_, channel)| !channel.opened) {
@@ -45,7 +45,7 @@ impl Engine {
     }
 
     /// The part that is here is of no use.
-    pub(in crate::core) fn refuse_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn refuse_part(&mut self, ctx: &mut Ctx, content: ContentId) {
         let kib = self.neighbourhood.cut.map_or(0, |cut| cut.chunk_bytes() >> 10);
         let text = format!(
             "a part of this file is here in chunks of another size than the owner's {kib} KiB; move the .part file away, \

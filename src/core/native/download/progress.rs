@@ -22,9 +22,9 @@ const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_REVIEW: Duration = Duration::from_millis(250);
 impl Engine {
     /// Begins a download of a content that somebody offers, when its turn comes.
-    pub(in crate::core) fn begin_download(
+    pub(crate) fn begin_download(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         name: &str,
         size: u64,
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// Begins a download as [`Peer::begin_download`] does; of a content that is fetched already, once that is here.
-    pub(in crate::core) fn begin_file(&mut self, ctx: &mut Ctx<'_>, content: ContentId, wish: Wish) {
+    pub(crate) fn begin_file(&mut self, ctx: &mut Ctx, content: ContentId, wish: Wish) {
         self.note_seekers(&content, &wish.name);
         let is_queued = self.downloader.add_or_follow(content, wish);
         self.note_owners(&content);
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// Begins the downloads whose turn has come.
-    pub(in crate::core) fn activate_downloads(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn activate_downloads(&mut self, ctx: &mut Ctx) {
         if ctx.is_leaving {
             return;
         }
@@ -68,14 +68,14 @@ impl Engine {
     }
 
     /// Whether the store fills a download from what is here under another name, so that no other peer is needed.
-    pub(in crate::core) fn is_copied(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(crate) fn is_copied(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let opens = |download: &Download| matches!(download.phase, Phase::Opening);
         self.downloader.get(content).is_some_and(opens)
             && ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
     }
 
     /// Looks at a download: what is late, whether it can get on. False when it wants nothing of others.
-    pub(in crate::core) fn review_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
+    pub(crate) fn review_download(&mut self, ctx: &mut Ctx, content: ContentId) -> bool {
         let Some(download) = self.downloader.get_mut(&content).filter(|download| download.wants_peers())
         else {
             return false;
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// A download gets on.
-    pub(in crate::core) fn note_supplied(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn note_supplied(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         download.got_on(ctx.now);
         if std::mem::take(&mut download.waiting) {
@@ -107,7 +107,7 @@ impl Engine {
     }
 
     /// A download is over with the file in place.
-    pub(in crate::core) fn end_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn end_download(&mut self, ctx: &mut Ctx, content: ContentId) {
         self.cancel_all(ctx, content);
         ctx.timers.clear(Timer::Download(content));
         self.directory.any_name(&content);
@@ -118,12 +118,7 @@ impl Engine {
     }
 
     /// A download is over without the file; its part is kept, unless the mirror has no room for that.
-    pub(in crate::core) fn fail_download(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        reason: FailReason,
-    ) {
+    pub(crate) fn fail_download(&mut self, ctx: &mut Ctx, content: ContentId, reason: FailReason) {
         let drops_part = self.mirror_failed(ctx, content, &reason);
         let Some(download) = self.downloader.get_mut(&content) else { return };
         if matches!(download.phase, Phase::ClosingPart) && reason != FailReason::Cancelled {
@@ -170,7 +165,7 @@ impl Engine {
 
     /// What a download that fails had of its content is offered no more. A content that was here before it, under another
     /// name, still is.
-    pub(in crate::core) fn forget_part(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn forget_part(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
             return;
@@ -183,12 +178,12 @@ impl Engine {
         ctx.catalogue.remove(&content);
     }
 
-    pub(in crate::core) fn cancel_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn cancel_download(&mut self, ctx: &mut Ctx, content: ContentId) {
         self.fail_download(ctx, content, FailReason::Cancelled);
     }
 
     /// Downloads as people see them, with those that wait for their turn or without.
-    pub(in crate::core) fn download_statuses(
+    pub(crate) fn download_statuses(
         &self,
         conns: &Connections,
         catalogue: &Catalogue,
@@ -204,7 +199,7 @@ impl Engine {
             .collect()
     }
 
-    pub(in crate::core) fn download_status(
+    pub(crate) fn download_status(
         &self,
         conns: &Connections,
         catalogue: &Catalogue,
@@ -243,13 +238,13 @@ impl Engine {
     }
 
     /// The chunks that are not had.
-    pub(in crate::core) fn missing_chunks(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<u32> {
+    pub(crate) fn missing_chunks(&self, ctx: &Ctx, content: &ContentId) -> Vec<u32> {
         let bits = ctx.catalogue.get(content).and_then(|holding| holding.bits());
         bits.map_or(Vec::new(), |bits| bits.missing().collect())
     }
 
     /// Whether somebody was struck over a download and every holder that is known is struck.
-    pub(in crate::core) fn all_struck(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(crate) fn all_struck(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let struck = |peer: &PeerRef| ctx.dialer.is_struck(ctx.now, &peer.addr);
         self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
             && self
@@ -261,7 +256,7 @@ impl Engine {
 
     /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
     /// when nothing of it came and nobody who is connected says that it has it.
-    pub(in crate::core) fn stall_of(&self, ctx: &Ctx<'_>, content: &ContentId) -> Duration {
+    pub(crate) fn stall_of(&self, ctx: &Ctx, content: &ContentId) -> Duration {
         let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
         let is_source = |conn| {
             let Some(connection) = ctx.conns.native(conn) else { return false };
@@ -277,7 +272,7 @@ impl Engine {
     }
 
     /// A peer was banned which had named these contents: those that are fetched remember it.
-    pub(in crate::core) fn note_banned(&mut self, peer: &PeerRef, contents: &[ContentId]) {
+    pub(crate) fn note_banned(&mut self, peer: &PeerRef, contents: &[ContentId]) {
         for content in contents {
             let download = self.downloader.get_mut(content);
             if let Some(download) = download.filter(|download| download.wants_peers()) {

@@ -36,7 +36,7 @@ const ASKED_MAX: usize = 3;
 impl Engine {
     /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
     /// in slowly is asked of it, too.
-    pub(in crate::core) fn move_to(&mut self, ctx: &mut Ctx<'_>, content: ContentId, conn: ConnId) {
+    pub(crate) fn move_to(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Some(usual) = download.pace else { return };
         let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
@@ -87,27 +87,20 @@ impl Engine {
 
     /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
     /// be late, and what waits behind that has not been begun.
-    pub(in crate::core) fn is_asked_first(&self, ctx: &Ctx<'_>, flight: &Flight) -> bool {
+    pub(crate) fn is_asked_first(&self, ctx: &Ctx, flight: &Flight) -> bool {
         let sends = ctx.conns.native(flight.conn).is_some_and(|connection| connection.incoming.is_some());
         let waits = flight.begun.is_none() && flight.recalled.is_none();
         ctx.config.limits.tactics.recalls && waits && !sends
     }
 
-    pub(in crate::core) fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
+    pub(crate) fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
         if let Some(download) = self.downloader.get_mut(&content) {
             download.flights.note_moved(chunk, conn);
         }
     }
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
-    pub(in crate::core) fn recall(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        chunk: u32,
-        from: ConnId,
-        to: ConnId,
-    ) {
+    pub(crate) fn recall(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
         let channel = ctx.conns.native(from).and_then(|connection| connection.channels.of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
@@ -118,9 +111,9 @@ impl Engine {
 
     /// A holder says that a recall was in time: the chunk is asked of whom it was recalled for, if that still has room.
     /// `moved`: it had moved unasked before.
-    pub(in crate::core) fn ask_elsewhere(
+    pub(crate) fn ask_elsewhere(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         chunk: u32,
         to: ConnId,
@@ -138,7 +131,7 @@ impl Engine {
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.
-    pub(in crate::core) fn wait_left(&self, ctx: &Ctx<'_>, flight: &Flight) -> Duration {
+    pub(crate) fn wait_left(&self, ctx: &Ctx, flight: &Flight) -> Duration {
         let waited = ctx.now.since(flight.asked);
         let usual = ctx.conns.native(flight.conn).and_then(|connection| connection.turn);
         match usual {
@@ -149,13 +142,7 @@ impl Engine {
     }
 
     /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
-    pub(in crate::core) fn rest_left(
-        &self,
-        ctx: &Ctx<'_>,
-        chunk: u32,
-        flight: &Flight,
-        usual: Duration,
-    ) -> Duration {
+    pub(crate) fn rest_left(&self, ctx: &Ctx, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
         let incoming = ctx.conns.native(flight.conn).and_then(|connection| connection.incoming.as_ref());
         let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
             return Duration::ZERO;
@@ -168,7 +155,7 @@ impl Engine {
     }
 
     /// A holder has nothing to send: it is asked for a chunk, beyond the window if need be, or for one that waits elsewhere.
-    pub(in crate::core) fn on_idle(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32) {
+    pub(crate) fn on_idle(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32) {
         let Some((_, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
             return self.close_for_fault(ctx, conn, "offers chunks of nothing");
         };
@@ -193,7 +180,7 @@ impl Engine {
     }
 
     /// Whether a chunk is to be had of one holder only, as far as is known here: waiting for another would be worse.
-    pub(in crate::core) fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
+    pub(crate) fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
         self.copies.of(content).get(chunk as usize).is_some_and(|copies| *copies <= 1)
     }
 }

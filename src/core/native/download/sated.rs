@@ -9,7 +9,7 @@ use crate::wire::message::Frame;
 
 impl Engine {
     /// A content is here whole. On connections of many channels, the one for it is over where the other side has it whole, too.
-    pub(in crate::core) fn end_sated_channels(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn end_sated_channels(&mut self, ctx: &mut Ctx, content: &ContentId) {
         for conn in self.links.on(content).collect::<Vec<_>>() {
             let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
             let has_all = |channel: &Channel| channel.remote.as_ref().is_some_and(Bitfield::is_full);
@@ -23,7 +23,7 @@ impl Engine {
 
     /// Who has all of a content is told that it is here whole, too, though it needs no chunk: else the channel would never be
     /// over there. On connections of few channels that is not worth a frame.
-    pub(in crate::core) fn tell_sated(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn tell_sated(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.channels.numbers() <= ctx.config.limits.channels_unused_max
             || !ctx.config.topology.is_mesh()
@@ -41,12 +41,7 @@ impl Engine {
     }
 
     /// The other side has all of a content: if it is here whole, too, and nothing more is to come of it, the channel is over.
-    pub(in crate::core) fn end_sated_channel(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-    ) {
+    pub(crate) fn end_sated_channel(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.channels.numbers() <= ctx.config.limits.channels_unused_max {
             return;

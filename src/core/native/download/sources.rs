@@ -21,7 +21,7 @@ const SOURCES_WAIT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
-    pub(in crate::core) fn seek_sources(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn seek_sources(&mut self, ctx: &mut Ctx, content: ContentId) {
         if ctx.is_leaving
             || self.is_copied(ctx, &content)
             || !self.downloader.get(&content).is_some_and(|download| download.wants_peers())
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// A peer holds some of a content that is wanted: a download connects to it, if the two are to be connected.
-    pub(in crate::core) fn seek_holder(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId, content: ContentId) {
+    pub(crate) fn seek_holder(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) {
         if !ctx.config.topology.is_mesh() {
             return self.seek_sources(ctx, content);
         }
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     /// Somebody looks for something: if that is fetched here, too, the two may be to connect. Says whether it is.
-    pub(in crate::core) fn meet_seeker(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) -> bool {
+    pub(crate) fn meet_seeker(&mut self, ctx: &mut Ctx, peer: &PeerId) -> bool {
         let mut met = false;
         if ctx.config.topology.is_mesh() {
             for content in self.downloader.wanting() {
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// A content is fetched or held here under this name from now on: who looks for it is of use.
-    pub(in crate::core) fn note_seekers(&mut self, content: &ContentId, name: &str) {
+    pub(crate) fn note_seekers(&mut self, content: &ContentId, name: &str) {
         let last = name.rsplit('/').next().unwrap_or(name);
         self.directory.is_here(&Wanted::Id(*content));
         self.directory.is_here(&Wanted::Name(name.to_owned()));
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// Whether a peer has some of a content that is fetched here, or looks for it, too.
-    pub(in crate::core) fn is_companion(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
+    pub(crate) fn is_companion(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         self.directory.is_holder(peer, content)
             || (ctx.config.limits.tactics.meets_seekers
@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// Who has some of a content that is fetched here, or looks for it, too.
-    pub(in crate::core) fn companions(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
+    pub(crate) fn companions(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         if self.directory.seekers_of(content, &download.name) == 0 {
             return self.directory.holders(content).copied().collect();
@@ -103,14 +103,14 @@ impl Engine {
     }
 
     /// Those of them who stand next to this peer on a circle; where they are many it connects to nobody else.
-    pub(in crate::core) fn on_circles(&self, ctx: &Ctx<'_>, content: &ContentId) -> Vec<PeerId> {
+    pub(crate) fn on_circles(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(ctx, peer, content));
         neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
     /// Whether more have or want a content that is fetched here than all connect to.
-    pub(in crate::core) fn are_many(&self, ctx: &Ctx<'_>, content: &ContentId) -> bool {
+    pub(crate) fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         // This peer is one of them.
         let others = ctx.config.limits.neighbours_max.saturating_sub(1);
@@ -120,7 +120,7 @@ impl Engine {
 
     /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
     /// there any more.
-    pub(in crate::core) fn draw_circles(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn draw_circles(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         // A circle gives two neighbours.
         let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Whether a peer has or wants a content and is connected, or can be dialled.
-    pub(in crate::core) fn is_there(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
+    pub(crate) fn is_there(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let dialled = |addr: &SocketAddr| ctx.dialer.again(ctx.now, addr).is_none();
         self.is_companion(ctx, peer, content)
             && (self.links.to_peer(peer).is_some()
@@ -150,7 +150,7 @@ impl Engine {
 
     /// Whether a download connects to somebody who has or wants the same: to each where they are few, and of many to those
     /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
-    pub(in crate::core) fn is_to_connect(&self, ctx: &Ctx<'_>, peer: &PeerId, content: &ContentId) -> bool {
+    pub(crate) fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         if !self.are_many(ctx, content) {
             // Of two who look for it one dials.
@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// A download that has found few sources, though there are more, connects to more.
-    pub(in crate::core) fn widen(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn widen(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let enough = if ctx.now.since(download.began) < SOURCES_WAIT { 1 } else { SOURCES_FEW };
         let sources = self.links.on(&content).filter(|conn| self.is_neighbour(ctx, *conn, &content)).count();
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
-    pub(in crate::core) fn is_neighbour(&self, ctx: &Ctx<'_>, conn: ConnId, content: &ContentId) -> bool {
+    pub(crate) fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
             return false;
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// A download begins: who is connected already and has or wants the same hears of it.
-    pub(in crate::core) fn open_to_companions(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn open_to_companions(&mut self, ctx: &mut Ctx, content: ContentId) {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_companion(ctx, &peer, &content) {
@@ -196,12 +196,7 @@ impl Engine {
     }
 
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
-    pub(in crate::core) fn seek_source(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        peer: &PeerId,
-        content: ContentId,
-    ) -> bool {
+    pub(crate) fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
@@ -221,7 +216,7 @@ impl Engine {
     }
 
     /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
-    pub(in crate::core) fn note_owners(&mut self, content: &ContentId) {
+    pub(crate) fn note_owners(&mut self, content: &ContentId) {
         let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
         else {
             return;
@@ -234,7 +229,7 @@ impl Engine {
     }
 
     /// A peer told that it offers a content wholly.
-    pub(in crate::core) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
+    pub(crate) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
         if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
             && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
         {

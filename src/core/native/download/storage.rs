@@ -9,7 +9,7 @@ use crate::types::id::ContentId;
 use crate::wire::message::{Delivery, Frame, RefuseReason};
 
 impl Engine {
-    pub(in crate::core) fn on_stored(&mut self, ctx: &mut Ctx<'_>, reply: StoreReply) {
+    pub(crate) fn on_stored(&mut self, ctx: &mut Ctx, reply: StoreReply) {
         match reply {
             StoreReply::PartOpened { content, state } => self.on_part_opened(ctx, content, state),
             StoreReply::PartCreated { content } => self.on_part_created(ctx, content),
@@ -38,12 +38,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_part_opened(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        state: PartState,
-    ) {
+    pub(crate) fn on_part_opened(&mut self, ctx: &mut Ctx, content: ContentId, state: PartState) {
         let state = match state {
             PartState::Complete { geometry, path } => {
                 PartState::Complete { geometry: self.owners_cut(geometry, true).unwrap_or(geometry), path }
@@ -97,7 +92,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_part_created(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn on_part_created(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if let (Phase::Creating, Some(geometry)) = (&download.phase, download.geometry) {
             self.run_download(ctx, content, Bitfield::empty(geometry.chunks()));
@@ -105,7 +100,7 @@ impl Engine {
     }
 
     /// The part is open and the manifest verified: chunks can come.
-    pub(in crate::core) fn run_download(&mut self, ctx: &mut Ctx<'_>, content: ContentId, have: Bitfield) {
+    pub(crate) fn run_download(&mut self, ctx: &mut Ctx, content: ContentId, have: Bitfield) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         let Some(geometry) = download.geometry else { return };
         download.phase = Phase::Running;
@@ -124,9 +119,9 @@ impl Engine {
         self.seek_sources(ctx, content);
     }
 
-    pub(in crate::core) fn on_chunk_stored(
+    pub(crate) fn on_chunk_stored(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         chunk: u32,
         buffer: BufferId,
@@ -161,13 +156,7 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    pub(in crate::core) fn on_chunk_bad(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        chunk: u32,
-        buffer: BufferId,
-    ) {
+    pub(crate) fn on_chunk_bad(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, buffer: BufferId) {
         self.downloader.free_buffer(buffer);
         let storing = self.downloader.get_mut(&content).and_then(|download| download.storing.remove(&chunk));
         if let Some(storing) = storing {
@@ -192,9 +181,9 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    pub(in crate::core) fn on_chunk_failed(
+    pub(crate) fn on_chunk_failed(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         chunk: u32,
         buffer: BufferId,
@@ -208,16 +197,11 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    pub(in crate::core) fn on_part_failed(&mut self, ctx: &mut Ctx<'_>, content: ContentId, fault: Fault) {
+    pub(crate) fn on_part_failed(&mut self, ctx: &mut Ctx, content: ContentId, fault: Fault) {
         self.fail_download(ctx, content, FailReason::Storage(fault));
     }
 
-    pub(in crate::core) fn on_published(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        path: std::path::PathBuf,
-    ) {
+    pub(crate) fn on_published(&mut self, ctx: &mut Ctx, content: ContentId, path: std::path::PathBuf) {
         let Some(download) = self.downloader.get(&content) else { return };
         let (Phase::Publishing, Some(geometry)) = (&download.phase, download.geometry) else { return };
         let (took, peers) = (ctx.now.since(download.began), download.contributors.len());
@@ -231,7 +215,7 @@ impl Engine {
         self.end_sated_channels(ctx, &content);
     }
 
-    pub(in crate::core) fn on_part_closed(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn on_part_closed(&mut self, ctx: &mut Ctx, content: ContentId) {
         let closing = |download: &crate::core::native::download::downloader::Download| {
             matches!(download.phase, Phase::ClosingPart)
         };
@@ -241,13 +225,7 @@ impl Engine {
     }
 
     /// Of a part, a chunk that is not right any more is fetched again; a shared file is withdrawn by the store.
-    pub(in crate::core) fn on_rechecked(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        chunk: u32,
-        good: bool,
-    ) {
+    pub(crate) fn on_rechecked(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, good: bool) {
         if good {
             return;
         }
@@ -265,14 +243,14 @@ impl Engine {
     }
 
     /// Everybody who named the content before its cut was known hears it now.
-    pub(in crate::core) fn tell_cut(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn tell_cut(&mut self, ctx: &mut Ctx, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             self.name_on(ctx, conn, content);
         }
     }
 
     /// Has the store publish a download that has every chunk. True when it has.
-    pub(in crate::core) fn publish_if_complete(&mut self, ctx: &mut Ctx<'_>, content: ContentId) -> bool {
+    pub(crate) fn publish_if_complete(&mut self, ctx: &mut Ctx, content: ContentId) -> bool {
         let complete = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if complete && self.downloader.publish(&content) {
             ctx.outputs.push(Output::Store(StoreJob::Publish { content }));

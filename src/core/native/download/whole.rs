@@ -13,7 +13,7 @@ use crate::wire::message::Delivery;
 impl Engine {
     /// Whether a download's one chunk may be asked for without a manifest: its holder tells the size that was looked
     /// for. Of another size the manifest says what is right, before anything is done about it.
-    pub(in crate::core) fn proves_itself(&self, ctx: &Ctx<'_>, content: &ContentId, cut: &Geometry) -> bool {
+    pub(crate) fn proves_itself(&self, ctx: &Ctx, content: &ContentId, cut: &Geometry) -> bool {
         let size = cut.size_bytes();
         ctx.config.topology.is_mesh()
             && cut.chunks() == 1
@@ -22,13 +22,7 @@ impl Engine {
     }
 
     /// Asks a holder for the one chunk of a download, which was cut so by it and is asked of nobody.
-    pub(in crate::core) fn request_whole(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        cut: Geometry,
-    ) {
+    pub(crate) fn request_whole(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, cut: Geometry) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         // Who tells the cut says in its next frame that it has the chunk, or later.
         if connection.busy_until > ctx.now || !self.remote_has(ctx, conn, &content, 0) {
@@ -48,7 +42,7 @@ impl Engine {
     }
 
     /// The one chunk is late: if somebody else has it too, it is asked there.
-    pub(in crate::core) fn review_whole(&mut self, ctx: &mut Ctx<'_>, content: ContentId, conn: ConnId) {
+    pub(crate) fn review_whole(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
         let late = self.downloader.get(&content).is_some_and(|download| download.flights.is_late_at(conn));
         let other = |other: &ConnId| *other != conn && self.remote_has(ctx, *other, &content, 0);
         if late && self.links.on(&content).any(|at| other(&at)) {
@@ -60,7 +54,7 @@ impl Engine {
 
     /// The one chunk is here, and goes to the store. What it needs of others is done, so its place among the active
     /// downloads is another's.
-    pub(in crate::core) fn store_whole(&mut self, ctx: &mut Ctx<'_>, content: ContentId, buffer: BufferId) {
+    pub(crate) fn store_whole(&mut self, ctx: &mut Ctx, content: ContentId, buffer: BufferId) {
         self.downloader.give_way(&content);
         // Others from there need not wait for the store.
         self.mirror_came(ctx, &content);
@@ -70,7 +64,7 @@ impl Engine {
     }
 
     /// The one chunk is not what the id demands: chunk or size was a lie. Somebody else is asked, if there is anybody.
-    pub(in crate::core) fn on_disproved(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn on_disproved(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Phase::Proving(conn) = download.phase else { return };
         self.note_pages_late(ctx, conn, &content);
@@ -83,9 +77,9 @@ impl Engine {
     }
 
     /// The one chunk was right, and the file is there.
-    pub(in crate::core) fn on_whole_stored(
+    pub(crate) fn on_whole_stored(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         path: std::path::PathBuf,
         buffer: BufferId,
@@ -119,7 +113,7 @@ impl Engine {
     }
 
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
-    pub(in crate::core) fn tell_seekers(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn tell_seekers(&mut self, ctx: &mut Ctx, content: ContentId) {
         let has_all = |conn: &ConnId| {
             let channel = ctx.conns.native(*conn).and_then(|connection| connection.channels.of(&content));
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))
@@ -130,7 +124,7 @@ impl Engine {
     }
 
     /// A source did not give what proves a content.
-    pub(in crate::core) fn note_pages_late(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn note_pages_late(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(content)) {
             channel.pages_late = channel.pages_late.saturating_add(1);
         }

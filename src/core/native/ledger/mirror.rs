@@ -16,7 +16,7 @@ use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
 /// Contents that the mirror keeps books about at most; beyond them nothing new is fetched.
-pub(in crate::core) const MIRRORED_MAX: usize = 500_000;
+pub(crate) const MIRRORED_MAX: usize = 500_000;
 /// The first wait before a content that failed is tried again; it doubles with each failure.
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 /// The longest.
@@ -55,9 +55,9 @@ struct Coming {
 /// Whose claims are counted together: those of the peers at one address that are connected, or of the others. Anybody can claim
 /// something in the name of any address, but a connection proves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::core) struct Claimant {
-    pub(in crate::core) ip: IpAddr,
-    pub(in crate::core) connected: bool,
+pub(crate) struct Claimant {
+    pub(crate) ip: IpAddr,
+    pub(crate) connected: bool,
 }
 
 /// A content that waits until a peer that offers it is connected.
@@ -82,11 +82,11 @@ struct Failed {
 
 /// What follows when a content failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Failure {
+pub(crate) struct Failure {
     /// It is tried again from then on.
-    pub(in crate::core) again: Time,
+    pub(crate) again: Time,
     /// Its part is to be deleted.
-    pub(in crate::core) drops_part: bool,
+    pub(crate) drops_part: bool,
 }
 
 /// A walk through one peer's catalogue.
@@ -104,7 +104,7 @@ struct Walk {
 
 /// Why a content is not fetched now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Refusal {
+pub(crate) enum Refusal {
     /// It is coming, was fetched, was taken away, or waits to be tried again.
     Known,
     /// There is no room for it.
@@ -120,13 +120,13 @@ type Title = (ContentId, String);
 
 /// A standing wish for contents.
 #[derive(Debug)]
-pub(in crate::core) struct Mirror {
+pub(crate) struct Mirror {
     /// Comes back in the events about it.
-    pub(in crate::core) ticket: u32,
+    pub(crate) ticket: u32,
     /// What is wanted: what any of these matches.
     wanted: Vec<Wanted>,
     /// Whether people heard that there is no room; until there is some again.
-    pub(in crate::core) full_said: bool,
+    pub(crate) full_said: bool,
     /// Bytes that may still come.
     room_bytes: u64,
     /// Bytes that could come at the start.
@@ -140,7 +140,7 @@ pub(in crate::core) struct Mirror {
     /// Those of the contents that are coming which wait for a peer.
     parked: BTreeMap<ContentId, Parked>,
     /// When endpoints were last drawn to be dialled.
-    pub(in crate::core) drawn: Option<Time>,
+    pub(crate) drawn: Option<Time>,
     /// Peers of which contents were put off, and from where on in their catalogues.
     put_off: BTreeMap<(IpAddr, PeerId), Title>,
     /// Addresses with fewer claims than a moment ago.
@@ -153,12 +153,7 @@ pub(in crate::core) struct Mirror {
 impl Mirror {
     /// A wish for what any of `wanted` matches, `room_bytes` in all; `claims_max` contents at once of which nothing came
     /// yet, from one address.
-    pub(in crate::core) fn new(
-        ticket: u32,
-        wanted: Vec<Wanted>,
-        room_bytes: u64,
-        claims_max: usize,
-    ) -> Mirror {
+    pub(crate) fn new(ticket: u32, wanted: Vec<Wanted>, room_bytes: u64, claims_max: usize) -> Mirror {
         Mirror {
             ticket,
             wanted,
@@ -180,7 +175,7 @@ impl Mirror {
     }
 
     /// What a peer is asked for when its catalogue is walked.
-    pub(in crate::core) fn asks_for(&self) -> Wanted {
+    pub(crate) fn asks_for(&self) -> Wanted {
         match &self.wanted[..] {
             [one] => one.clone(),
             _ => Wanted::All,
@@ -189,13 +184,13 @@ impl Mirror {
 
     /// Whether an entry of a peer is wanted and can be fetched from it. An empty content has no chunk that a peer could have:
     /// whoever lists it has all of it.
-    pub(in crate::core) fn wants(&self, entry: &Entry) -> bool {
+    pub(crate) fn wants(&self, entry: &Entry) -> bool {
         (entry.have > 0 || (entry.size == 0 && entry.of == 0))
             && self.wanted.iter().any(|wanted| wanted.matches(&entry.name, &entry.id))
     }
 
     /// A content is to be fetched that is said to have so many bytes; `claimed_by`: who says so, if those claims are counted.
-    pub(in crate::core) fn take(
+    pub(crate) fn take(
         &mut self,
         now: Time,
         content: ContentId,
@@ -235,37 +230,37 @@ impl Mirror {
     }
 
     /// Whether a content is being fetched.
-    pub(in crate::core) fn is_coming(&self, content: &ContentId) -> bool {
+    pub(crate) fn is_coming(&self, content: &ContentId) -> bool {
         matches!(self.courses.get(content), Some(Course::Coming(_)))
     }
 
     /// Whether a content is being fetched of which nothing came yet.
-    pub(in crate::core) fn awaits_first(&self, content: &ContentId) -> bool {
+    pub(crate) fn awaits_first(&self, content: &ContentId) -> bool {
         matches!(self.courses.get(content), Some(Course::Coming(coming)) if !coming.came)
     }
 
     /// A content that is to be fetched waits until a peer that offers it is connected.
-    pub(in crate::core) fn park(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
+    pub(crate) fn park(&mut self, now: Time, content: ContentId, name: &str, size: u64) {
         self.parked.insert(content, Parked { name: name.to_owned(), size, since: now });
     }
 
     /// A content waits no more; gives its name and size, if it did.
-    pub(in crate::core) fn unpark(&mut self, content: &ContentId) -> Option<(String, u64)> {
+    pub(crate) fn unpark(&mut self, content: &ContentId) -> Option<(String, u64)> {
         self.parked.remove(content).map(|parked| (parked.name, parked.size))
     }
 
     /// The contents that wait.
-    pub(in crate::core) fn parked(&self) -> impl Iterator<Item = &ContentId> {
+    pub(crate) fn parked(&self) -> impl Iterator<Item = &ContentId> {
         self.parked.keys()
     }
 
     /// The peers of which contents were put off.
-    pub(in crate::core) fn peers_put_off(&self) -> impl Iterator<Item = &PeerId> {
+    pub(crate) fn peers_put_off(&self) -> impl Iterator<Item = &PeerId> {
         self.put_off.keys().map(|(_, peer)| peer)
     }
 
     /// Contents that have waited for so long fail.
-    pub(in crate::core) fn fail_parked(&mut self, now: Time, after: Duration) {
+    pub(crate) fn fail_parked(&mut self, now: Time, after: Duration) {
         let late = self.parked.iter().filter(|(_, parked)| now.since(parked.since) >= after);
         let late: Vec<ContentId> = late.map(|(content, _)| *content).collect();
         for content in late {
@@ -276,7 +271,7 @@ impl Mirror {
     }
 
     /// Whether there is room for so many bytes of a content, if it is being fetched.
-    pub(in crate::core) fn has_room(&self, content: &ContentId, size: u64) -> bool {
+    pub(crate) fn has_room(&self, content: &ContentId, size: u64) -> bool {
         match self.courses.get(content) {
             Some(Course::Coming(coming)) => size.saturating_sub(coming.bytes) <= self.room_bytes,
             _ => true,
@@ -285,7 +280,7 @@ impl Mirror {
 
     /// A content that is being fetched takes room for all of its `size` bytes, before any of them is written. False when there
     /// is none.
-    pub(in crate::core) fn reserve(&mut self, content: &ContentId, size: u64) -> bool {
+    pub(crate) fn reserve(&mut self, content: &ContentId, size: u64) -> bool {
         let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return true };
         let more = size.saturating_sub(coming.bytes);
         let Some(room) = self.room_bytes.checked_sub(more) else { return false };
@@ -296,7 +291,7 @@ impl Mirror {
     }
 
     /// Nothing is there of a content that is being fetched: it has no room.
-    pub(in crate::core) fn nothing_there(&mut self, content: &ContentId) {
+    pub(crate) fn nothing_there(&mut self, content: &ContentId) {
         if let Some(Course::Coming(coming)) = self.courses.get_mut(content) {
             let bytes = std::mem::take(&mut coming.bytes);
             self.coming_bytes = self.coming_bytes.saturating_sub(bytes);
@@ -305,7 +300,7 @@ impl Mirror {
     }
 
     /// Some of a content that is being fetched came.
-    pub(in crate::core) fn came(&mut self, content: &ContentId) {
+    pub(crate) fn came(&mut self, content: &ContentId) {
         let Some(Course::Coming(coming)) = self.courses.get_mut(content) else { return };
         coming.came = true;
         let claimed_by = coming.claimed_by.take();
@@ -313,7 +308,7 @@ impl Mirror {
     }
 
     /// A content that was coming is here, with so many bytes; `None`: it was here all the time.
-    pub(in crate::core) fn finished(&mut self, content: &ContentId, fetched: Option<u64>) {
+    pub(crate) fn finished(&mut self, content: &ContentId, fetched: Option<u64>) {
         let Some(coming) = self.take_coming(content) else { return };
         let bytes = fetched.unwrap_or(0);
         self.room_bytes = self.room_bytes.saturating_sub(bytes.saturating_sub(coming.bytes));
@@ -325,7 +320,7 @@ impl Mirror {
 
     /// A content that was coming failed; its part has `part_bytes`, or (`None`) as many as when it was begun. The part is kept,
     /// and counted, as long as such parts are few: whoever lets many files fail would fill the room with them.
-    pub(in crate::core) fn failed(
+    pub(crate) fn failed(
         &mut self,
         now: Time,
         content: ContentId,
@@ -358,7 +353,7 @@ impl Mirror {
     }
 
     /// A content is not here any more; its owner took it away or changed it.
-    pub(in crate::core) fn gone(&mut self, content: ContentId) {
+    pub(crate) fn gone(&mut self, content: ContentId) {
         match self.courses.get(&content).copied() {
             Some(Course::Coming(_)) => return,
             Some(Course::Here { bytes }) => self.give_back(bytes),
@@ -369,7 +364,7 @@ impl Mirror {
     }
 
     /// A content is here by itself.
-    pub(in crate::core) fn returned(&mut self, content: &ContentId) {
+    pub(crate) fn returned(&mut self, content: &ContentId) {
         self.failed.remove(content);
         if self.courses.get(content) == Some(&Course::Gone) {
             self.courses.remove(content);
@@ -377,46 +372,46 @@ impl Mirror {
     }
 
     /// What failed and may be tried again: content, name and size.
-    pub(in crate::core) fn due(&self, now: Time) -> Vec<(ContentId, String, u64)> {
+    pub(crate) fn due(&self, now: Time) -> Vec<(ContentId, String, u64)> {
         let due = self.failed.iter().filter(|(_, failed)| failed.again <= now);
         due.map(|(content, failed)| (*content, failed.name.clone(), failed.size)).collect()
     }
 
     /// When something that failed is next to be tried again.
-    pub(in crate::core) fn next_retry(&self, now: Time) -> Option<Time> {
+    pub(crate) fn next_retry(&self, now: Time) -> Option<Time> {
         self.failed.values().map(|failed| failed.again).filter(|again| *again > now).min()
     }
 
     /// Whether a peer's catalogue, now in the state of `generation`, is to be walked.
-    pub(in crate::core) fn may_walk(&self, now: Time, peer: &PeerId, generation: u64) -> bool {
+    pub(crate) fn may_walk(&self, now: Time, peer: &PeerId, generation: u64) -> bool {
         self.walks
             .get(peer)
             .is_none_or(|walk| walk.conn.is_none() && walk.generation != generation && walk.again <= now)
     }
 
     /// A walk begins over a connection, or goes on over it.
-    pub(in crate::core) fn walk_began(&mut self, now: Time, peer: PeerId, conn: ConnId, generation: u64) {
+    pub(crate) fn walk_began(&mut self, now: Time, peer: PeerId, conn: ConnId, generation: u64) {
         let entries = self.walks.get(&peer).filter(|walk| walk.conn.is_some()).map_or(0, |walk| walk.entries);
         let again = now + WALK_GAP;
         self.walks.insert(peer, Walk { conn: Some(conn), generation, again, entries });
     }
 
     /// A page of a walk came; gives how many entries the walk has listed by now.
-    pub(in crate::core) fn walk_listed(&mut self, peer: &PeerId, entries: usize) -> usize {
+    pub(crate) fn walk_listed(&mut self, peer: &PeerId, entries: usize) -> usize {
         let Some(walk) = self.walks.get_mut(peer) else { return 0 };
         walk.entries = walk.entries.saturating_add(entries);
         walk.entries
     }
 
     /// The last page came, of the catalogue in this state.
-    pub(in crate::core) fn walk_ended(&mut self, peer: &PeerId, generation: u64) {
+    pub(crate) fn walk_ended(&mut self, peer: &PeerId, generation: u64) {
         if let Some(walk) = self.walks.get_mut(peer) {
             (walk.conn, walk.generation) = (None, generation);
         }
     }
 
     /// A walk found no end of the catalogue in this state, and is given up: the next one is long after it.
-    pub(in crate::core) fn walk_given_up(&mut self, now: Time, peer: &PeerId, generation: u64) {
+    pub(crate) fn walk_given_up(&mut self, now: Time, peer: &PeerId, generation: u64) {
         self.walk_ended(peer, generation);
         if let Some(walk) = self.walks.get_mut(peer) {
             walk.again = now + ENDLESS_WALK_GAP;
@@ -424,17 +419,17 @@ impl Mirror {
     }
 
     /// A connection is over; a walk over it begins anew over another.
-    pub(in crate::core) fn connection_over(&mut self, conn: ConnId) {
+    pub(crate) fn connection_over(&mut self, conn: ConnId) {
         self.walks.retain(|_, walk| walk.conn != Some(conn));
     }
 
     /// The catalogues of these peers may be walked again whatever is known of them.
-    pub(in crate::core) fn forget_walks(&mut self, now: Time, of: impl Fn(&PeerId) -> bool) {
+    pub(crate) fn forget_walks(&mut self, now: Time, of: impl Fn(&PeerId) -> bool) {
         self.walks.retain(|peer, walk| walk.conn.is_some() || walk.again > now || !of(peer));
     }
 
     /// A content of a peer has to wait until others from its address came.
-    pub(in crate::core) fn put_off(&mut self, ip: IpAddr, peer: PeerId, title: Title) {
+    pub(crate) fn put_off(&mut self, ip: IpAddr, peer: PeerId, title: Title) {
         let from = self.put_off.entry((ip, peer)).or_insert_with(|| title.clone());
         if title < *from {
             *from = title;
@@ -442,17 +437,17 @@ impl Mirror {
     }
 
     /// An address that may claim more than a moment ago.
-    pub(in crate::core) fn next_freed(&mut self) -> Option<IpAddr> {
+    pub(crate) fn next_freed(&mut self) -> Option<IpAddr> {
         self.freed.pop_first()
     }
 
     /// An address may claim more than is looked at for it now.
-    pub(in crate::core) fn is_freed(&mut self, ip: IpAddr) {
+    pub(crate) fn is_freed(&mut self, ip: IpAddr) {
         self.freed.insert(ip);
     }
 
     /// Whether an address may claim more.
-    pub(in crate::core) fn may_claim(&self, ip: &IpAddr) -> bool {
+    pub(crate) fn may_claim(&self, ip: &IpAddr) -> bool {
         let may = |connected| {
             let claims = self.claims.get(&Claimant { ip: *ip, connected });
             claims.is_none_or(|claims| *claims < self.claims_max)
@@ -461,11 +456,7 @@ impl Mirror {
     }
 
     /// Takes out a peer at an address of which contents were put off, the first behind `after`, and from where on.
-    pub(in crate::core) fn next_put_off(
-        &mut self,
-        ip: IpAddr,
-        after: Option<PeerId>,
-    ) -> Option<(PeerId, Title)> {
+    pub(crate) fn next_put_off(&mut self, ip: IpAddr, after: Option<PeerId>) -> Option<(PeerId, Title)> {
         let first = (ip, after.unwrap_or(PeerId([0; 16])));
         let last = (ip, PeerId([u8::MAX; 16]));
         let mut there = self.put_off.range(first..=last).map(|((_, peer), _)| *peer);
@@ -474,7 +465,7 @@ impl Mirror {
     }
 
     /// Forgets what was put off of peers that are not there any more.
-    pub(in crate::core) fn forget_put_off(&mut self, is_there: impl Fn(&IpAddr, &PeerId) -> bool) {
+    pub(crate) fn forget_put_off(&mut self, is_there: impl Fn(&IpAddr, &PeerId) -> bool) {
         self.put_off.retain(|(ip, peer), _| is_there(ip, peer));
     }
 

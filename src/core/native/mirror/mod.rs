@@ -17,7 +17,7 @@ use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and
 /// no look at a neighbour's catalogue.
-pub(in crate::core) const MIRROR_KEY: u32 = u32::MAX;
+pub(crate) const MIRROR_KEY: u32 = u32::MAX;
 /// How often the catalogues of peers that somebody named are walked again: they may not hear what is broadcast, nor
 /// be heard.
 const REVIEW_INTERVAL: Duration = Duration::from_secs(30);
@@ -30,13 +30,7 @@ const HOLDERS_DIALLED: usize = 8;
 
 impl Engine {
     /// Begins to mirror, in place of what was mirrored so far.
-    pub(in crate::core) fn on_mirror(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        ticket: u32,
-        wanted: Vec<Wanted>,
-        room_bytes: u64,
-    ) {
+    pub(crate) fn on_mirror(&mut self, ctx: &mut Ctx, ticket: u32, wanted: Vec<Wanted>, room_bytes: u64) {
         if ctx.is_leaving {
             return;
         }
@@ -52,7 +46,7 @@ impl Engine {
     }
 
     /// Looks again at what failed, and at the peers that somebody named.
-    pub(in crate::core) fn review_mirror(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn review_mirror(&mut self, ctx: &mut Ctx) {
         let Some(mirror) = &mut self.mirror else { return };
         mirror.fail_parked(ctx.now, MIRROR_STALL);
         for (content, name, size) in mirror.due(ctx.now) {
@@ -79,7 +73,7 @@ impl Engine {
     }
 
     /// A peer offers these entries: what is wanted of them and is not here is fetched.
-    pub(in crate::core) fn mirror_matches(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId, entries: &[Entry]) {
+    pub(crate) fn mirror_matches(&mut self, ctx: &mut Ctx, peer: &PeerId, entries: &[Entry]) {
         let claimed_by = self.claims_of(ctx, peer);
         let connected = self.links.to_peer(peer).is_some();
         for entry in entries {
@@ -91,9 +85,9 @@ impl Engine {
     }
 
     /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others.
-    pub(in crate::core) fn fetch_or_put_off(
+    pub(crate) fn fetch_or_put_off(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         peer: &PeerId,
         entry: &Entry,
         claimed_by: Option<Claimant>,
@@ -111,7 +105,7 @@ impl Engine {
     }
 
     /// Some of what addresses claim to have came, or will not: what was put off of their peers is fetched.
-    pub(in crate::core) fn fetch_what_was_put_off(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn fetch_what_was_put_off(&mut self, ctx: &mut Ctx) {
         while let Some(ip) = self.mirror.as_mut().and_then(Mirror::next_freed) {
             let mut after = None;
             while let Some(mirror) = self.mirror.as_mut().filter(|mirror| mirror.may_claim(&ip))
@@ -134,14 +128,14 @@ impl Engine {
     }
 
     /// Whose a peer's claims are; `None`: many honest peers may be at its address.
-    pub(in crate::core) fn claims_of(&self, ctx: &Ctx<'_>, peer: &PeerId) -> Option<Claimant> {
+    pub(crate) fn claims_of(&self, ctx: &Ctx, peer: &PeerId) -> Option<Claimant> {
         let ip = self.directory.get(peer)?.addr.ip();
         let connected = self.links.to_peer(peer).is_some();
         (!ctx.config.is_own(ip)).then_some(Claimant { ip, connected })
     }
 
     /// A peer is connected: what of its contents waited for that begins, and what was put off may be claimed.
-    pub(in crate::core) fn meet_for_mirror(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn meet_for_mirror(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let Some(mirror) = &mut self.mirror else { return };
         let Some(ip) = self.directory.get(peer).map(|known| known.addr.ip()) else { return };
         let waiting = mirror.parked().filter(|content| self.directory.is_holder(peer, content));
@@ -153,13 +147,7 @@ impl Engine {
 
     /// Begins to fetch a content that a peer offers who is connected. Another takes no place among the active downloads, and its
     /// holders are dialled.
-    pub(in crate::core) fn begin_or_park(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        name: &str,
-        size: u64,
-    ) {
+    pub(crate) fn begin_or_park(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
         let is_open = self.directory.holders(&content).any(|peer| self.links.to_peer(peer).is_some());
         if is_open || !ctx.config.topology.is_mesh() {
             return self.begin_for_mirror(ctx, content, name, size);
@@ -175,20 +163,14 @@ impl Engine {
     }
 
     /// A content of which a peer is connected that offers it begins, if it waited for that.
-    pub(in crate::core) fn unpark_for_mirror(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn unpark_for_mirror(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some((name, size)) = mirror.unpark(content) {
             self.begin_for_mirror(ctx, *content, &name, size);
         }
     }
 
-    pub(in crate::core) fn begin_for_mirror(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        name: &str,
-        size: u64,
-    ) {
+    pub(crate) fn begin_for_mirror(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
         let Some(mirror) = &self.mirror else { return };
         let ticket = mirror.ticket;
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.into(), size });
@@ -196,7 +178,7 @@ impl Engine {
     }
 
     /// Walks the catalogue of a peer of which only some is known, connecting to it first if need be.
-    pub(in crate::core) fn walk_for_mirror(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn walk_for_mirror(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         if !self.is_to_walk(ctx, peer) {
             return;
         }
@@ -210,14 +192,14 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn is_to_walk(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
+    pub(crate) fn is_to_walk(&self, ctx: &Ctx, peer: &PeerId) -> bool {
         let (Some(mirror), Some(known)) = (&self.mirror, self.directory.get(peer)) else { return false };
         let worth_it = self.directory.is_partly_known(peer) || self.is_fixed(ctx, peer);
         // A peer that was never told of by datagram is not known to have a state at all.
         !ctx.is_leaving && worth_it && mirror.may_walk(ctx.now, peer, known.generation())
     }
 
-    pub(in crate::core) fn begin_walk(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, peer: &PeerId) {
+    pub(crate) fn begin_walk(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
         if let Some(mirror) = &self.mirror {
             let request = CatalogueRequest { wanted: mirror.asks_for(), after: None };
             self.ask_page_for_mirror(ctx, conn, peer, request);
@@ -226,7 +208,7 @@ impl Engine {
 
     /// Dials peers of which the mirror wants something, as chance has it: whoever invents peers cannot come before all others.
     /// Half of the allowance is for those that are known better, and most of the rest for those that did not fail yet.
-    pub(in crate::core) fn dial_drawn(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn dial_drawn(&mut self, ctx: &mut Ctx) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some(drawn) = mirror.drawn.filter(|drawn| ctx.now.since(*drawn) < DIALS_PAUSE) {
             return ctx.timers.set_no_later(Timer::Dial, drawn + DIALS_PAUSE);
@@ -248,7 +230,7 @@ impl Engine {
     }
 
     /// The endpoints that may be dialled for the mirror: of peers that are known better, of others, and of those that failed.
-    fn draws_for_mirror(&mut self, ctx: &mut Ctx<'_>) -> [Draw; 3] {
+    fn draws_for_mirror(&mut self, ctx: &mut Ctx) -> [Draw; 3] {
         let mut draws = [const { Draw::new() }; 3];
         let Some(mirror) = &self.mirror else { return draws };
         let mut peers: BTreeSet<PeerId> = mirror.peers_put_off().copied().collect();
@@ -284,13 +266,13 @@ impl Engine {
     }
 
     /// Whether the mirror wants some of this that is not here.
-    pub(in crate::core) fn is_for_mirror_anew(&self, ctx: &Ctx<'_>, entries: &[Entry]) -> bool {
+    pub(crate) fn is_for_mirror_anew(&self, ctx: &Ctx, entries: &[Entry]) -> bool {
         let Some(mirror) = &self.mirror else { return false };
         entries.iter().any(|entry| mirror.wants(entry) && ctx.catalogue.get(&entry.id).is_none())
     }
 
     /// Walks the catalogues of all peers that are connected, and dials others.
-    pub(in crate::core) fn walk_all_for_mirror(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn walk_all_for_mirror(&mut self, ctx: &mut Ctx) {
         if self.mirror.is_some() {
             let open: Vec<(PeerId, ConnId)> =
                 self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
@@ -304,9 +286,9 @@ impl Engine {
     }
 
     /// A page of a walk came; what it lists is in the directory already.
-    pub(in crate::core) fn on_mirror_page(
+    pub(crate) fn on_mirror_page(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         peer: &PeerId,
         generation: u64,
@@ -330,9 +312,9 @@ impl Engine {
         self.ask_page_for_mirror(ctx, conn, peer, request);
     }
 
-    pub(in crate::core) fn ask_page_for_mirror(
+    pub(crate) fn ask_page_for_mirror(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         peer: &PeerId,
         request: CatalogueRequest,
@@ -346,9 +328,9 @@ impl Engine {
     }
 
     /// Begins to fetch a content, unless that is refused; then gives why.
-    pub(in crate::core) fn fetch_for_mirror(
+    pub(crate) fn fetch_for_mirror(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         name: &str,
         size: u64,
@@ -388,17 +370,17 @@ impl Draw {
         Draw { at: BTreeMap::new(), left: None }
     }
 
-    pub(in crate::core) fn add(&mut self, endpoint: SocketAddr) {
+    pub(crate) fn add(&mut self, endpoint: SocketAddr) {
         self.at.entry(endpoint.ip()).or_default().push(endpoint);
     }
 
     /// Whether none was left to draw.
-    pub(in crate::core) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.left.as_ref().map_or(self.at.is_empty(), Vec::is_empty)
     }
 
     /// An endpoint at an address of which none was drawn.
-    pub(in crate::core) fn next(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
+    pub(crate) fn next(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
         let left = self.left.get_or_insert_with(|| self.at.keys().copied().collect());
         if left.is_empty() {
             return None;

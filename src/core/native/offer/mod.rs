@@ -1,3 +1,3 @@
-pub(in crate::core) mod pusher;
-pub(in crate::core) mod receiving;
-pub(in crate::core) mod sending;
+pub(crate) mod pusher;
+pub(crate) mod receiving;
+pub(crate) mod sending;

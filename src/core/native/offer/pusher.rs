@@ -24,19 +24,19 @@ const SWARM_ASKS: [Duration; 4] = [
 
 /// A file offered to somebody.
 #[derive(Debug)]
-pub(in crate::core) struct Push {
-    pub(in crate::core) content: ContentId,
-    pub(in crate::core) name: String,
-    pub(in crate::core) size: u64,
-    pub(in crate::core) to: Recipient,
-    pub(in crate::core) stage: Stage,
+pub(crate) struct Push {
+    pub(crate) content: ContentId,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) to: Recipient,
+    pub(crate) stage: Stage,
     /// Who it was last offered to.
-    pub(in crate::core) peer: Option<PeerRef>,
+    pub(crate) peer: Option<PeerRef>,
 }
 
 /// How far an offer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Stage {
+pub(crate) enum Stage {
     /// The recipient is looked for.
     Seeking {
         /// Since when.
@@ -56,22 +56,22 @@ pub(in crate::core) enum Stage {
 
 /// An offer that came in.
 #[derive(Debug)]
-pub(in crate::core) struct Offered {
+pub(crate) struct Offered {
     /// Where it came from; `None`: that connection is over.
-    pub(in crate::core) conn: Option<ConnId>,
+    pub(crate) conn: Option<ConnId>,
     /// The sender's number.
-    pub(in crate::core) theirs: u32,
-    pub(in crate::core) content: ContentId,
-    pub(in crate::core) name: String,
-    pub(in crate::core) size: u64,
-    pub(in crate::core) accepted: bool,
+    pub(crate) theirs: u32,
+    pub(crate) content: ContentId,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) accepted: bool,
 }
 
 /// All offers, made and received.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Pusher {
+pub(crate) struct Pusher {
     /// Whether offers are taken here at all.
-    pub(in crate::core) receives: bool,
+    pub(crate) receives: bool,
     pushes: BTreeMap<u32, Push>,
     /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
     met: BTreeMap<SocketAddr, PeerId>,
@@ -84,12 +84,12 @@ pub(in crate::core) struct Pusher {
 
 impl Stage {
     /// Looks for a recipient from now on.
-    pub(in crate::core) fn seeking(now: Time, wait: Duration) -> Stage {
+    pub(crate) fn seeking(now: Time, wait: Duration) -> Stage {
         Stage::Seeking { since: now, until: now + wait, asked: 0, settles: None }
     }
 
     /// The connection that it is on.
-    pub(in crate::core) fn conn(&self) -> Option<ConnId> {
+    pub(crate) fn conn(&self) -> Option<ConnId> {
         match self {
             Stage::Seeking { .. } => None,
             Stage::Asked { conn, .. } | Stage::Accepted { conn, .. } => Some(*conn),
@@ -97,7 +97,7 @@ impl Stage {
     }
 
     /// Whether the LAN is to be asked who is there now; counts.
-    pub(in crate::core) fn take_ask(&mut self, now: Time) -> bool {
+    pub(crate) fn take_ask(&mut self, now: Time) -> bool {
         let Stage::Seeking { since, asked, .. } = self else { return false };
         let due = ASKS.get(*asked).is_some_and(|after| *since + *after <= now);
         *asked = asked.saturating_add(usize::from(due));
@@ -114,7 +114,7 @@ impl Stage {
 
 impl Pusher {
     /// Adds an offer of ours. False when its ticket is taken.
-    pub(in crate::core) fn add(&mut self, ticket: u32, push: Push) -> bool {
+    pub(crate) fn add(&mut self, ticket: u32, push: Push) -> bool {
         let free = !self.pushes.contains_key(&ticket);
         if free {
             self.pushes.insert(ticket, push);
@@ -123,61 +123,61 @@ impl Pusher {
     }
 
     /// Whether an offer of ours is for whoever listens at this address.
-    pub(in crate::core) fn is_for(&self, addr: &SocketAddr) -> bool {
+    pub(crate) fn is_for(&self, addr: &SocketAddr) -> bool {
         self.pushes.values().any(|push| push.to == Recipient::At(*addr))
     }
 
     /// Who was dialled at an address has said who it is.
-    pub(in crate::core) fn meet(&mut self, addr: SocketAddr, peer: PeerId) {
+    pub(crate) fn meet(&mut self, addr: SocketAddr, peer: PeerId) {
         if self.is_for(&addr) {
             self.met.insert(addr, peer);
         }
     }
 
     /// Who answered at the address of a recipient.
-    pub(in crate::core) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
+    pub(crate) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
         self.met.get(addr)
     }
 
     /// An offer of ours.
-    pub(in crate::core) fn get_mut(&mut self, ticket: u32) -> Option<&mut Push> {
+    pub(crate) fn get_mut(&mut self, ticket: u32) -> Option<&mut Push> {
         self.pushes.get_mut(&ticket)
     }
 
     /// Takes out an offer of ours.
-    pub(in crate::core) fn remove(&mut self, ticket: u32) -> Option<Push> {
+    pub(crate) fn remove(&mut self, ticket: u32) -> Option<Push> {
         self.pushes.remove(&ticket)
     }
 
     /// Our offers whose recipients are looked for.
-    pub(in crate::core) fn seeking(&self) -> Vec<u32> {
+    pub(crate) fn seeking(&self) -> Vec<u32> {
         let seeking = |push: &Push| matches!(push.stage, Stage::Seeking { .. });
         self.pushes.iter().filter(|(_, push)| seeking(push)).map(|(ticket, _)| *ticket).collect()
     }
 
     /// Whether anybody is looked for.
-    pub(in crate::core) fn is_seeking(&self) -> bool {
+    pub(crate) fn is_seeking(&self) -> bool {
         self.pushes.values().any(|push| matches!(push.stage, Stage::Seeking { .. }))
     }
 
     /// Our offers on a connection.
-    pub(in crate::core) fn on(&self, conn: ConnId) -> Vec<u32> {
+    pub(crate) fn on(&self, conn: ConnId) -> Vec<u32> {
         let on = |push: &Push| push.stage.conn() == Some(conn);
         self.pushes.iter().filter(|(_, push)| on(push)).map(|(ticket, _)| *ticket).collect()
     }
 
     /// How many of our offers are open on a connection.
-    pub(in crate::core) fn count_on(&self, conn: ConnId) -> usize {
+    pub(crate) fn count_on(&self, conn: ConnId) -> usize {
         self.pushes.values().filter(|push| push.stage.conn() == Some(conn)).count()
     }
 
     /// Our offers of a content.
-    pub(in crate::core) fn of(&self, content: &ContentId) -> Vec<u32> {
+    pub(crate) fn of(&self, content: &ContentId) -> Vec<u32> {
         self.pushes.iter().filter(|(_, push)| push.content == *content).map(|(ticket, _)| *ticket).collect()
     }
 
     /// The offer of ours that has this number on a connection.
-    pub(in crate::core) fn numbered(&self, conn: ConnId, number: u32) -> Option<u32> {
+    pub(crate) fn numbered(&self, conn: ConnId, number: u32) -> Option<u32> {
         let is = |stage: &Stage| match stage {
             Stage::Seeking { .. } => false,
             Stage::Asked { conn: on, number: of } | Stage::Accepted { conn: on, number: of } => {
@@ -188,60 +188,60 @@ impl Pusher {
     }
 
     /// A number for another offer of ours.
-    pub(in crate::core) fn number(&mut self) -> u32 {
+    pub(crate) fn number(&mut self) -> u32 {
         self.next_number = self.next_number.wrapping_add(1);
         self.next_number
     }
 
     /// Keeps an offer that came in; returns our number for it.
-    pub(in crate::core) fn keep(&mut self, offered: Offered) -> u32 {
+    pub(crate) fn keep(&mut self, offered: Offered) -> u32 {
         self.next_offer = self.next_offer.wrapping_add(1);
         self.offered.insert(self.next_offer, offered);
         self.next_offer
     }
 
     /// An offer that came in.
-    pub(in crate::core) fn offered_mut(&mut self, offer: u32) -> Option<&mut Offered> {
+    pub(crate) fn offered_mut(&mut self, offer: u32) -> Option<&mut Offered> {
         self.offered.get_mut(&offer)
     }
 
     /// Takes out an offer that came in.
-    pub(in crate::core) fn drop_offered(&mut self, offer: u32) -> Option<Offered> {
+    pub(crate) fn drop_offered(&mut self, offer: u32) -> Option<Offered> {
         self.offered.remove(&offer)
     }
 
     /// How many offers that came in are open.
-    pub(in crate::core) fn offered_len(&self) -> usize {
+    pub(crate) fn offered_len(&self) -> usize {
         self.offered.len()
     }
 
     /// The offers that came in on a connection: our number, theirs.
-    pub(in crate::core) fn offered_on(&self, conn: ConnId) -> impl Iterator<Item = (u32, &Offered)> {
+    pub(crate) fn offered_on(&self, conn: ConnId) -> impl Iterator<Item = (u32, &Offered)> {
         let on = self.offered.iter().filter(move |(_, offered)| offered.conn == Some(conn));
         on.map(|(offer, offered)| (*offer, offered))
     }
 
     /// The offers of a content that were accepted.
-    pub(in crate::core) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &Offered)> {
+    pub(crate) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &Offered)> {
         let of =
             self.offered.iter().filter(move |(_, offered)| offered.accepted && offered.content == *content);
         of.map(|(offer, offered)| (*offer, offered))
     }
 
     /// What was accepted can be fetched now: from here on others who fetch it are looked for.
-    pub(in crate::core) fn begin_swarm(&mut self, now: Time, content: ContentId) {
+    pub(crate) fn begin_swarm(&mut self, now: Time, content: ContentId) {
         if self.accepted(&content).next().is_some() {
             self.swarms.insert(content, (now, 0));
         }
     }
 
     /// Nobody else who fetches a content is looked for any more.
-    pub(in crate::core) fn end_swarm(&mut self, content: &ContentId) {
+    pub(crate) fn end_swarm(&mut self, content: &ContentId) {
         self.swarms.remove(content);
     }
 
     /// The contents whose other receivers are to be asked for now; counts.
-    pub(in crate::core) fn take_swarm_asks(&mut self, now: Time) -> Vec<ContentId> {
+    pub(crate) fn take_swarm_asks(&mut self, now: Time) -> Vec<ContentId> {
         let mut due = Vec::new();
         for (content, (since, asked)) in &mut self.swarms {
             if SWARM_ASKS.get(*asked).is_some_and(|after| *since + *after <= now) {
@@ -254,7 +254,7 @@ impl Pusher {
     }
 
     /// When something is to be done without cause from outside.
-    pub(in crate::core) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         let seeking = self.pushes.values().filter_map(|push| push.stage.deadline()).min();
         let swarms = self.swarms.values();
         let asks = swarms.filter_map(|(since, asked)| Some(*since + *SWARM_ASKS.get(*asked)?)).min();

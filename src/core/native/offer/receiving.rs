@@ -11,7 +11,7 @@ use crate::types::id::ContentId;
 use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason};
 
 impl Engine {
-    pub(in crate::core) fn on_offer(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, said: Offer) {
+    pub(crate) fn on_offer(&mut self, ctx: &mut Ctx, conn: ConnId, said: Offer) {
         let Offer { offer: theirs, id: content, name, size } = said;
         if self.pusher.offered_on(conn).any(|(_, offered)| offered.theirs == theirs) {
             return self.close_for_fault(ctx, conn, "offered twice under one number");
@@ -38,9 +38,9 @@ impl Engine {
         ctx.outputs.event(Event::Push(PushEvent::Came { offer, from, content, name, size }));
     }
 
-    pub(in crate::core) fn on_answer_command(
+    pub(crate) fn on_answer_command(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         offer: u32,
         decision: Decision,
         ticket: u32,
@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// A content that was received before is looked for on disk again: it may be gone, or be wanted under another name.
-    pub(in crate::core) fn forget_whole(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn forget_whole(&mut self, ctx: &mut Ctx, content: ContentId) {
         let whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if whole && self.downloader.get(&content).is_none() {
             self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
@@ -75,9 +75,9 @@ impl Engine {
     }
 
     /// Who offers a content has it, whatever was heard of its catalogue.
-    pub(in crate::core) fn believe_sender(
+    pub(crate) fn believe_sender(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         name: &str,
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// What was accepted can be fetched: others who fetch it too are looked for at once.
-    pub(in crate::core) fn seek_receivers(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn seek_receivers(&mut self, ctx: &mut Ctx, content: ContentId) {
         self.pusher.begin_swarm(ctx.now, content);
         if let Some(at) = self.pusher.deadline() {
             ctx.timers.set_no_later(Timer::Push, at);
@@ -103,12 +103,7 @@ impl Engine {
     }
 
     /// A download is over: who offered it hears how it ended.
-    pub(in crate::core) fn conclude_offers(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        outcome: Delivery,
-    ) {
+    pub(crate) fn conclude_offers(&mut self, ctx: &mut Ctx, content: ContentId, outcome: Delivery) {
         self.pusher.end_swarm(&content);
         self.downloader.forget_offered(&content);
         let offers: Vec<u32> = self.pusher.accepted(&content).map(|(offer, _)| offer).collect();
@@ -128,7 +123,7 @@ impl Engine {
 
     /// A connection is over: what came on it and nobody has answered is gone; what was accepted is fetched on, from
     /// whoever else has it, or from its sender when that is back.
-    pub(in crate::core) fn lose_sender(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn lose_sender(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let on: Vec<(u32, bool)> =
             self.pusher.offered_on(conn).map(|(offer, offered)| (offer, offered.accepted)).collect();
         for (offer, accepted) in on {
@@ -144,7 +139,7 @@ impl Engine {
     }
 
     /// Declines an offer. Whoever goes on offering what is declined is closed.
-    pub(in crate::core) fn decline(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, answer: Answer) {
+    pub(crate) fn decline(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, answer: Answer) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if !connection.declines.take(ctx.now) {
             return self.close_for_fault(ctx, conn, "offers what is declined again and again");
@@ -154,7 +149,7 @@ impl Engine {
 }
 
 /// What a sender hears of a download that failed.
-pub(in crate::core) fn delivery_of(reason: &FailReason) -> Delivery {
+pub(crate) fn delivery_of(reason: &FailReason) -> Delivery {
     match reason {
         FailReason::NobodyOffers { .. }
         | FailReason::Ambiguous { .. }

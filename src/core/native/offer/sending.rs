@@ -20,9 +20,9 @@ const SEEK_INTERVAL: Duration = Duration::from_millis(250);
 const SETTLE: Duration = Duration::from_millis(250);
 
 impl Engine {
-    pub(in crate::core) fn on_offer_command(
+    pub(crate) fn on_offer_command(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         ticket: u32,
         content: ContentId,
         name: String,
@@ -45,7 +45,7 @@ impl Engine {
     }
 
     /// Looks for recipients, and for the other receivers of what was accepted.
-    pub(in crate::core) fn review_pushes(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn review_pushes(&mut self, ctx: &mut Ctx) {
         if ctx.is_leaving {
             return;
         }
@@ -69,14 +69,14 @@ impl Engine {
     }
 
     /// Somebody was heard, or a connection stands: it may be who a file is to be sent to.
-    pub(in crate::core) fn note_recipient(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn note_recipient(&mut self, ctx: &mut Ctx) {
         if self.pusher.is_seeking() {
             ctx.timers.set_no_later(Timer::Push, ctx.now);
         }
     }
 
     /// Offers a file to its recipient if it can be reached, or sees to it that it is.
-    pub(in crate::core) fn seek_recipient(&mut self, ctx: &mut Ctx<'_>, ticket: u32) {
+    pub(crate) fn seek_recipient(&mut self, ctx: &mut Ctx, ticket: u32) {
         let Some(push) = self.pusher.get_mut(ticket) else { return };
         let Stage::Seeking { until, .. } = push.stage else { return };
         let (to, is_lost) = (push.to.clone(), push.peer.is_some());
@@ -102,9 +102,9 @@ impl Engine {
 
     /// Where who is called so listens; `None` as long as nobody is known, or others may still be heard. An error with
     /// all who are called so when these are several.
-    pub(in crate::core) fn recipient_called(
+    pub(crate) fn recipient_called(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         ticket: u32,
         name: &str,
         is_lost: bool,
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// The open connection to who listens at an address, whoever dialled.
-    pub(in crate::core) fn open_to(&self, ctx: &Ctx<'_>, addr: &SocketAddr) -> Option<ConnId> {
+    pub(crate) fn open_to(&self, ctx: &Ctx, addr: &SocketAddr) -> Option<ConnId> {
         let is_open = |conn: &ConnId| ctx.conns.native(*conn).is_some_and(|c| c.phase == Phase::Open);
         let dialled = self.links.to_endpoint(addr).filter(is_open);
         let known = || {
@@ -156,7 +156,7 @@ impl Engine {
     }
 
     /// Says an offer, if not too many are open there.
-    pub(in crate::core) fn offer(&mut self, ctx: &mut Ctx<'_>, ticket: u32, conn: ConnId) {
+    pub(crate) fn offer(&mut self, ctx: &mut Ctx, ticket: u32, conn: ConnId) {
         if self.pusher.count_on(conn) >= ctx.config.limits.offers_made_max {
             // Its turn comes when one of those has ended; until then nobody is to be looked for.
             if let Some(Push { stage: Stage::Seeking { until, .. }, .. }) = self.pusher.get_mut(ticket) {
@@ -175,7 +175,7 @@ impl Engine {
         self.count_offers(ctx, conn);
     }
 
-    pub(in crate::core) fn on_offer_answer(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, said: OfferAnswer) {
+    pub(crate) fn on_offer_answer(&mut self, ctx: &mut Ctx, conn: ConnId, said: OfferAnswer) {
         let Some(ticket) = self.pusher.numbered(conn, said.offer) else {
             return ctx.counters.add("answers to offers that are not open");
         };
@@ -192,7 +192,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_offer_outcome(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, said: OfferOutcome) {
+    pub(crate) fn on_offer_outcome(&mut self, ctx: &mut Ctx, conn: ConnId, said: OfferOutcome) {
         let Some(ticket) = self.pusher.numbered(conn, said.offer) else {
             return ctx.counters.add("outcomes of offers that are not open");
         };
@@ -204,7 +204,7 @@ impl Engine {
     }
 
     /// A connection is over: what was offered on it is offered again when its recipient is back.
-    pub(in crate::core) fn lose_recipient(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn lose_recipient(&mut self, ctx: &mut Ctx, conn: ConnId) {
         for ticket in self.pusher.on(conn) {
             let Some(push) = self.pusher.get_mut(ticket) else { continue };
             push.stage = Stage::seeking(ctx.now, ctx.config.limits.offer_grace);
@@ -216,13 +216,13 @@ impl Engine {
     }
 
     /// A file is not what it was: nobody is to be sent it.
-    pub(in crate::core) fn withdraw_pushes(&mut self, ctx: &mut Ctx<'_>, content: &ContentId) {
+    pub(crate) fn withdraw_pushes(&mut self, ctx: &mut Ctx, content: &ContentId) {
         for ticket in self.pusher.of(content) {
             self.end_push(ctx, ticket, PushEnd::Withdrawn);
         }
     }
 
-    pub(in crate::core) fn end_push(&mut self, ctx: &mut Ctx<'_>, ticket: u32, end: PushEnd) {
+    pub(crate) fn end_push(&mut self, ctx: &mut Ctx, ticket: u32, end: PushEnd) {
         let Some(push) = self.pusher.remove(ticket) else { return };
         if let Some(conn) = push.stage.conn() {
             self.count_offers(ctx, conn);
@@ -233,7 +233,7 @@ impl Engine {
     }
 
     /// An offer was made or ended on a connection.
-    pub(in crate::core) fn count_offers(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn count_offers(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.offers =
                 self.pusher.count_on(conn).saturating_add(self.pusher.offered_on(conn).count());

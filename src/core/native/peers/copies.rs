@@ -7,41 +7,36 @@ use crate::types::id::ContentId;
 
 /// The counts of each content whose geometry is known, chunk by chunk.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Copies(BTreeMap<ContentId, Vec<u16>>);
+pub(crate) struct Copies(BTreeMap<ContentId, Vec<u16>>);
 
 impl Copies {
     /// Counts a content of so many chunks from now on; nobody has any yet.
-    pub(in crate::core) fn begin(&mut self, content: ContentId, chunks: u32) {
+    pub(crate) fn begin(&mut self, content: ContentId, chunks: u32) {
         self.0.insert(content, vec![0; chunks as usize]);
     }
 
     /// A content is fetched no longer.
-    pub(in crate::core) fn end(&mut self, content: &ContentId) {
+    pub(crate) fn end(&mut self, content: &ContentId) {
         self.0.remove(content);
     }
 
     /// The counts of a content; empty when it is not fetched.
-    pub(in crate::core) fn of(&self, content: &ContentId) -> &[u16] {
+    pub(crate) fn of(&self, content: &ContentId) -> &[u16] {
         self.find(content).unwrap_or_default()
     }
 
     /// The counts of a content that is fetched.
-    pub(in crate::core) fn find(&self, content: &ContentId) -> Option<&[u16]> {
+    pub(crate) fn find(&self, content: &ContentId) -> Option<&[u16]> {
         self.0.get(content).map(Vec::as_slice)
     }
 
     /// The same, to change them.
-    pub(in crate::core) fn find_mut(&mut self, content: &ContentId) -> Option<&mut [u16]> {
+    pub(crate) fn find_mut(&mut self, content: &ContentId) -> Option<&mut [u16]> {
         self.0.get_mut(content).map(Vec::as_mut_slice)
     }
 
     /// One more peer has each of these chunks, or one less.
-    pub(in crate::core) fn count(
-        &mut self,
-        content: &ContentId,
-        chunks: impl IntoIterator<Item = u32>,
-        add: bool,
-    ) {
+    pub(crate) fn count(&mut self, content: &ContentId, chunks: impl IntoIterator<Item = u32>, add: bool) {
         let Some(counts) = self.find_mut(content) else { return };
         for chunk in chunks {
             if let Some(count) = counts.get_mut(chunk as usize) {

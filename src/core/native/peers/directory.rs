@@ -29,17 +29,17 @@ use standing::{Standing, Unconnected};
 
 /// One peer that was heard.
 #[derive(Debug)]
-pub(in crate::core) struct Known {
+pub(crate) struct Known {
     /// Its address and the TCP port it listens on.
-    pub(in crate::core) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// Its user name, raw.
     user: Box<str>,
     /// The interface it was heard on, if by datagram.
-    pub(in crate::core) iface: Option<IfaceId>,
+    pub(crate) iface: Option<IfaceId>,
     /// How many entries its catalogue has, as it says.
-    pub(in crate::core) catalogue: u32,
+    pub(crate) catalogue: u32,
     /// Connections to it that said hello.
-    pub(in crate::core) connections: u32,
+    pub(crate) connections: u32,
     /// How much is known for it.
     standing: Standing,
     /// Where it stands among those without a connection that are of its standing.
@@ -76,24 +76,24 @@ struct Listed {
 
 /// What a peer says of itself, by whichever way.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Heard {
+pub(crate) struct Heard {
     /// Who.
-    pub(in crate::core) peer: PeerId,
+    pub(crate) peer: PeerId,
     /// Its address and the TCP port it listens on.
-    pub(in crate::core) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// Its user name.
-    pub(in crate::core) user: String,
+    pub(crate) user: String,
     /// The interface, if by datagram.
-    pub(in crate::core) iface: Option<IfaceId>,
+    pub(crate) iface: Option<IfaceId>,
     /// How often it announces itself; `None` when it did not say.
-    pub(in crate::core) interval: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
     /// By what.
-    pub(in crate::core) by: By,
+    pub(crate) by: By,
 }
 
 /// What a peer was heard by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum By {
+pub(crate) enum By {
     /// It asked for something.
     Question,
     /// It told of itself without being asked by this peer.
@@ -106,11 +106,11 @@ pub(in crate::core) enum By {
 
 /// What became of a peer that was heard.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) struct Taken {
+pub(crate) struct Taken {
     /// It was not known before.
-    pub(in crate::core) new: bool,
+    pub(crate) new: bool,
     /// The peers that gave way to it.
-    pub(in crate::core) gone: Vec<PeerRef>,
+    pub(crate) gone: Vec<PeerRef>,
 }
 
 /// The shortest and the longest announcement interval that is believed.
@@ -126,7 +126,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 96;
 
 /// All peers that were heard and have not been silent for too long.
 #[derive(Debug)]
-pub(in crate::core) struct Directory {
+pub(crate) struct Directory {
     /// Boxed, so that what a map keeps free for more is not of the size of all that is known of a peer.
     peers: BTreeMap<PeerId, Box<Known>>,
     /// The peers that have no connection with this one.
@@ -148,17 +148,17 @@ pub(in crate::core) struct Directory {
 
 impl Known {
     /// The newest state of its catalogue that it told of.
-    pub(in crate::core) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Whether it said hello at the address that it has.
-    pub(in crate::core) fn is_greeted(&self) -> bool {
+    pub(crate) fn is_greeted(&self) -> bool {
         self.standing == Standing::Greeted
     }
 
     /// Whether more is known for it than that it announced itself once: it did again at its own interval, answered or said hello.
-    pub(in crate::core) fn is_proven(&self) -> bool {
+    pub(crate) fn is_proven(&self) -> bool {
         self.standing >= Standing::Regular
     }
 
@@ -187,7 +187,7 @@ impl Listed {
 
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
-    pub(in crate::core) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
+    pub(crate) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
         Directory {
             peers: BTreeMap::new(),
             unconnected: Unconnected::default(),
@@ -204,34 +204,29 @@ impl Directory {
     }
 
     /// How many peers are known.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.peers.len()
     }
 
     /// A peer.
-    pub(in crate::core) fn get(&self, peer: &PeerId) -> Option<&Known> {
+    pub(crate) fn get(&self, peer: &PeerId) -> Option<&Known> {
         self.peers.get(peer).map(Box::as_ref)
     }
 
     /// All peers, in the order of their ids.
-    pub(in crate::core) fn peers(&self) -> impl Iterator<Item = (&PeerId, &Known)> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (&PeerId, &Known)> {
         self.peers.iter().map(|(peer, known)| (peer, &**known))
     }
 
     /// A peer as events name it.
-    pub(in crate::core) fn peer_ref(&self, peer: &PeerId) -> Option<PeerRef> {
+    pub(crate) fn peer_ref(&self, peer: &PeerId) -> Option<PeerRef> {
         let known = self.peers.get(peer)?;
         Some(PeerRef { id: Some(*peer), addr: known.addr, user: known.user.to_string() })
     }
 
     /// A peer was heard. `Err`: there is no room for it. When places are short, a peer that has no connection gives way: one
     /// of those for which least is known, as chance has it. So what was only heard keeps nobody out that says hello.
-    pub(in crate::core) fn heard(
-        &mut self,
-        now: Time,
-        heard: Heard,
-        rng: &mut Rng,
-    ) -> Result<Taken, &'static str> {
+    pub(crate) fn heard(&mut self, now: Time, heard: Heard, rng: &mut Rng) -> Result<Taken, &'static str> {
         if self.peers.contains_key(&heard.peer) {
             self.heard_again(now, heard);
             return Ok(Taken { new: false, gone: Vec::new() });
@@ -302,14 +297,14 @@ impl Directory {
     }
 
     /// Something came from a peer over a connection.
-    pub(in crate::core) fn touch(&mut self, now: Time, peer: &PeerId) {
+    pub(crate) fn touch(&mut self, now: Time, peer: &PeerId) {
         if let Some(known) = self.peers.get_mut(peer) {
             known.heard = now;
         }
     }
 
     /// A connection to a peer stands, or does no longer.
-    pub(in crate::core) fn connected(&mut self, peer: &PeerId, stands: bool) {
+    pub(crate) fn connected(&mut self, peer: &PeerId, stands: bool) {
         self.unlist_unconnected(peer);
         if let Some(known) = self.peers.get_mut(peer) {
             let before = known.connections;
@@ -319,7 +314,7 @@ impl Directory {
     }
 
     /// Forgets a peer and what it offered.
-    pub(in crate::core) fn remove(&mut self, peer: &PeerId) {
+    pub(crate) fn remove(&mut self, peer: &PeerId) {
         self.drop_entries(peer, |_, _| true);
         self.seeks(peer, None);
         self.unlist_unconnected(peer);
@@ -329,7 +324,7 @@ impl Directory {
     }
 
     /// Forgets the peers that were silent for too long and have no connection; returns them.
-    pub(in crate::core) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<PeerRef> {
         let silent = |known: &Known| self.expiry_of(known).is_some_and(|expiry| expiry <= now);
         let gone: Vec<PeerId> =
             self.peers.iter().filter(|(_, known)| silent(known)).map(|(id, _)| *id).collect();
@@ -339,12 +334,12 @@ impl Directory {
     }
 
     /// When the next peer will have been silent for too long. Looks at all of them.
-    pub(in crate::core) fn expiry(&self) -> Option<Time> {
+    pub(crate) fn expiry(&self) -> Option<Time> {
         self.peers.values().filter_map(|known| self.expiry_of(known)).min()
     }
 
     /// When a peer will have been silent for too long; `None` while a connection to it stands.
-    pub(in crate::core) fn expiry_of(&self, known: &Known) -> Option<Time> {
+    pub(crate) fn expiry_of(&self, known: &Known) -> Option<Time> {
         let silence_max = match known.standing {
             Standing::Asked => self.limits.asker_silence_max,
             _ => known.interval().saturating_mul(self.limits.silent_intervals_max),
@@ -353,7 +348,7 @@ impl Directory {
     }
 
     /// The peers, for people.
-    pub(in crate::core) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
+    pub(crate) fn peer_statuses(&self, now: Time) -> Vec<PeerStatus> {
         let status = |(id, known): (&PeerId, &Known)| PeerStatus {
             peer: PeerRef { id: Some(*id), addr: known.addr, user: known.user.to_string() },
             catalogue: known.catalogue,
@@ -364,7 +359,7 @@ impl Directory {
     }
 
     /// Panics when the index of holders, or a count, is not what the peers and entries say.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut holders: BTreeMap<ContentId, BTreeSet<PeerId>> = BTreeMap::new();
         let (mut titles, mut seekers) = (BTreeMap::new(), BTreeMap::new());
         let mut bytes = 0_usize;

@@ -18,12 +18,7 @@ const CHANNELS_LOOK_AGAIN: Duration = Duration::from_secs(1);
 impl Engine {
     /// Names a content to the other side, if that was not done yet, or tells its cut once that is known. False when there was
     /// nothing to say.
-    pub(in crate::core) fn open_channel(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-    ) -> bool {
+    pub(crate) fn open_channel(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) -> bool {
         let cut = self.cut_to_tell(ctx, conn, &content);
         let channels_max = ctx.config.limits.channels_max;
         let Some(connection) = ctx.conns.native_mut(conn) else { return false };
@@ -57,7 +52,7 @@ impl Engine {
 
     /// A content was refused when it was named. Of a few it is remembered that they were named, for this peer may want them
     /// soon; anybody can name many.
-    pub(in crate::core) fn keep_refused(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn keep_refused(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let most = ctx.config.limits.channels_refused_kept_max;
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.channels.of(content).is_none_or(|(_, channel)| channel.opened) {
@@ -71,7 +66,7 @@ impl Engine {
     }
 
     /// The channel of a content is over on one connection.
-    pub(in crate::core) fn end_channel(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn end_channel(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         connection.end_channel(content);
         if connection.channels.of(content).is_none() {
@@ -80,9 +75,9 @@ impl Engine {
     }
 
     /// Why a content that is known here cannot be named on a connection, if there are too many channels.
-    pub(in crate::core) fn no_channel_left(
+    pub(crate) fn no_channel_left(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: &ContentId,
     ) -> Option<RefuseReason> {
@@ -116,15 +111,15 @@ impl Engine {
     }
 
     /// The cut of a content that this peer can prove.
-    pub(in crate::core) fn cut_of(&self, ctx: &Ctx<'_>, content: &ContentId) -> Option<Geometry> {
+    pub(crate) fn cut_of(&self, ctx: &Ctx, content: &ContentId) -> Option<Geometry> {
         ctx.catalogue.get(content).map(|holding| holding.geometry)
     }
 
     /// Keeps their number and cut. Their numbers are their own choice; the number of a content they named before may come
     /// once more, with the cut that they did not know then.
-    pub(in crate::core) fn note_their_channel(
+    pub(crate) fn note_their_channel(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         theirs: u32,
         content: ContentId,
@@ -176,12 +171,7 @@ impl Engine {
 
     /// The cut this peer tells for a content: a complete holder serves any legal one, so it takes over what the other
     /// side has.
-    pub(in crate::core) fn cut_to_tell(
-        &self,
-        ctx: &Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-    ) -> Option<Geometry> {
+    pub(crate) fn cut_to_tell(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<Geometry> {
         let cut = self.cut_of(ctx, content)?;
         // An owner's peers have to agree, so that they can serve each other.
         let complete = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
@@ -190,20 +180,14 @@ impl Engine {
         theirs.filter(|_| complete).or(Some(cut))
     }
 
-    pub(in crate::core) fn remote_has(
-        &self,
-        ctx: &Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-        chunk: u32,
-    ) -> bool {
+    pub(crate) fn remote_has(&self, ctx: &Ctx, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
         let remote = ctx.conns.native(conn).and_then(|c| c.channels.of(content)?.1.remote.as_ref());
         remote.is_some_and(|remote| remote.get(chunk))
     }
 
     /// Whether their number stands for a channel that was replaced here: they have not heard so yet, and will tell
     /// again on the new one.
-    pub(in crate::core) fn is_former_channel(&self, ctx: &Ctx<'_>, conn: ConnId, theirs: u32) -> bool {
+    pub(crate) fn is_former_channel(&self, ctx: &Ctx, conn: ConnId, theirs: u32) -> bool {
         ctx.conns.native(conn).is_some_and(|connection| {
             let named = connection.channels.of_theirs(theirs);
             named.is_some_and(|(number, channel)| connection.channels.is_former(number, channel))

@@ -11,33 +11,33 @@ use crate::types::id::ContentId;
 
 /// One content that this connection has named.
 #[derive(Debug)]
-pub(in crate::core) struct Channel {
+pub(crate) struct Channel {
     /// They refused or withdrew it: nothing can be asked of them.
-    pub(in crate::core) refused: bool,
+    pub(crate) refused: bool,
     /// We refused or withdrew it.
-    pub(in crate::core) withdrawn: bool,
+    pub(crate) withdrawn: bool,
     /// We named it to them by our number. What was refused at once was not.
-    pub(in crate::core) opened: bool,
+    pub(crate) opened: bool,
     /// Their number for it, once they named it.
-    pub(in crate::core) theirs: Option<u32>,
+    pub(crate) theirs: Option<u32>,
     /// The cut they told us, once they know it.
-    pub(in crate::core) their_cut: Option<Geometry>,
-    pub(in crate::core) content: ContentId,
+    pub(crate) their_cut: Option<Geometry>,
+    pub(crate) content: ContentId,
     /// What they have, once they said.
-    pub(in crate::core) remote: Option<Bitfield>,
+    pub(crate) remote: Option<Bitfield>,
     /// The cut we told them, once we know it.
-    pub(in crate::core) our_cut: Option<Geometry>,
+    pub(crate) our_cut: Option<Geometry>,
     /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
-    pub(in crate::core) told: Option<usize>,
+    pub(crate) told: Option<usize>,
     /// What they are shown of what we have; `None`: all of it. The cursor then counts into this.
-    pub(in crate::core) shown: Option<Shown>,
+    pub(crate) shown: Option<Shown>,
     /// So many pages of its manifest did not come in time.
-    pub(in crate::core) pages_late: u32,
+    pub(crate) pages_late: u32,
 }
 
 impl Channel {
     /// A channel of which nothing is known but its content.
-    pub(in crate::core) fn new(content: ContentId) -> Channel {
+    pub(crate) fn new(content: ContentId) -> Channel {
         Channel {
             content,
             our_cut: None,
@@ -54,14 +54,14 @@ impl Channel {
     }
 
     /// Whether what the other side has counts for a download in this cut: it is a source, and cuts the content alike.
-    pub(in crate::core) fn counts_for(&self, cut: Option<Geometry>) -> bool {
+    pub(crate) fn counts_for(&self, cut: Option<Geometry>) -> bool {
         !self.refused && self.their_cut.is_some() && self.their_cut == cut
     }
 }
 
 /// See the file's head.
 #[derive(Debug)]
-pub(in crate::core) struct Channels {
+pub(crate) struct Channels {
     /// The channel that was added last, unless it is over. Most connections have one: it lies here, without a way through a
     /// map, which is worth 3 % of the time with 300 simulated peers.
     newest: Option<(u32, Channel)>,
@@ -108,7 +108,7 @@ impl Bits {
 
 impl Channels {
     /// No channels.
-    pub(in crate::core) const fn new() -> Channels {
+    pub(crate) const fn new() -> Channels {
         Channels {
             newest: None,
             others: BTreeMap::new(),
@@ -121,17 +121,17 @@ impl Channels {
     }
 
     /// How many numbers of ours are used up.
-    pub(in crate::core) fn numbers(&self) -> usize {
+    pub(crate) fn numbers(&self) -> usize {
         self.next as usize
     }
 
     /// How many channels are not over.
-    pub(in crate::core) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.others.len().saturating_add(usize::from(self.newest.is_some()))
     }
 
     /// The channel of a number of ours, unless it is over.
-    pub(in crate::core) fn get(&self, number: u32) -> Option<&Channel> {
+    pub(crate) fn get(&self, number: u32) -> Option<&Channel> {
         match &self.newest {
             Some((newest, channel)) if *newest == number => Some(channel),
             _ => self.others.get(&number).map(Box::as_ref),
@@ -139,7 +139,7 @@ impl Channels {
     }
 
     /// The channel of a number of ours, to change it.
-    pub(in crate::core) fn get_mut(&mut self, number: u32) -> Option<&mut Channel> {
+    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Channel> {
         match &mut self.newest {
             Some((newest, channel)) if *newest == number => Some(channel),
             _ => self.others.get_mut(&number).map(Box::as_mut),
@@ -147,19 +147,19 @@ impl Channels {
     }
 
     /// The channel that was added last, with its number, unless it is over.
-    pub(in crate::core) fn last(&self) -> Option<(u32, &Channel)> {
+    pub(crate) fn last(&self) -> Option<(u32, &Channel)> {
         self.newest.as_ref().map(|(number, channel)| (*number, channel))
     }
 
     /// All that are not over, in the order of our numbers.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = &Channel> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {
         let newest = self.newest.iter().map(|(_, channel)| channel);
         self.others.values().map(Box::as_ref).chain(newest)
     }
 
     /// The channel of a content is over; from now on their number for it is a bit. Returns our number. One that was never told
     /// and is the last is used again.
-    pub(in crate::core) fn end(&mut self, content: &ContentId) -> Option<u32> {
+    pub(crate) fn end(&mut self, content: &ContentId) -> Option<u32> {
         let number = self.number_of(content)?;
         let newest = self.newest.take_if(|(newest, _)| *newest == number).map(|(_, channel)| channel);
         let was = newest.or_else(|| self.others.remove(&number).map(|channel| *channel))?;
@@ -175,7 +175,7 @@ impl Channels {
     }
 
     /// The other side names by `theirs` what our channel `number` is about.
-    pub(in crate::core) fn note_theirs(&mut self, number: u32, theirs: u32) {
+    pub(crate) fn note_theirs(&mut self, number: u32, theirs: u32) {
         if let Some(channel) = self.get_mut(number) {
             channel.theirs = Some(theirs);
             if theirs != number {
@@ -185,13 +185,13 @@ impl Channels {
     }
 
     /// Our channel for a content, if it was named.
-    pub(in crate::core) fn of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
+    pub(crate) fn of(&self, content: &ContentId) -> Option<(u32, &Channel)> {
         let number = self.number_of(content)?;
         Some((number, self.get(number)?))
     }
 
     /// Our channel for a content, to change it.
-    pub(in crate::core) fn of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
+    pub(crate) fn of_mut(&mut self, content: &ContentId) -> Option<(u32, &mut Channel)> {
         let number = self.number_of(content)?;
         Some((number, self.get_mut(number)?))
     }
@@ -206,7 +206,7 @@ impl Channels {
     }
 
     /// Our channel that answers to their number.
-    pub(in crate::core) fn of_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
+    pub(crate) fn of_theirs(&self, theirs: u32) -> Option<(u32, &Channel)> {
         // Most of the time both sides name contents in the same order.
         match self.get(theirs) {
             Some(channel) if channel.theirs == Some(theirs) => Some((theirs, channel)),
@@ -218,12 +218,12 @@ impl Channels {
     }
 
     /// Whether a channel of ours was replaced by another for the same content.
-    pub(in crate::core) fn is_former(&self, number: u32, channel: &Channel) -> bool {
+    pub(crate) fn is_former(&self, number: u32, channel: &Channel) -> bool {
         self.number_of(&channel.content).is_some_and(|current| current != number)
     }
 
     /// Makes our next channel, for a content that has none or whose former one is over.
-    pub(in crate::core) fn add(&mut self, content: ContentId) -> u32 {
+    pub(crate) fn add(&mut self, content: ContentId) -> u32 {
         // Bounded by `Limits::channels_max`, which callers check.
         let number = self.next;
         self.next = number.saturating_add(1);
@@ -235,12 +235,12 @@ impl Channels {
     }
 
     /// Whether the channel of a number of theirs is over.
-    pub(in crate::core) fn is_over(&self, theirs: u32) -> bool {
+    pub(crate) fn is_over(&self, theirs: u32) -> bool {
         self.over.has(theirs)
     }
 
     /// The cut of a content was told on a channel that is over. False when it was before.
-    pub(in crate::core) fn note_late_cut(&mut self, theirs: u32) -> bool {
+    pub(crate) fn note_late_cut(&mut self, theirs: u32) -> bool {
         self.late_cuts.add(theirs)
     }
 }

@@ -11,20 +11,16 @@ use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 
 /// Endpoints that are not dialled at once are drawn after this time.
-pub(in crate::core) const DIALS_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const DIALS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Dials an endpoint, unless it may not be dialled now or a dial to it is under way.
-    pub(in crate::core) fn dial(&mut self, ctx: &mut Ctx<'_>, to: SocketAddr) -> Option<ConnId> {
+    pub(crate) fn dial(&mut self, ctx: &mut Ctx, to: SocketAddr) -> Option<ConnId> {
         if self.is_connected(&to) { None } else { self.dial_though_connected(ctx, to) }
     }
 
     /// The same, whoever is connected and says that it listens there.
-    pub(in crate::core) fn dial_though_connected(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        to: SocketAddr,
-    ) -> Option<ConnId> {
+    pub(crate) fn dial_though_connected(&mut self, ctx: &mut Ctx, to: SocketAddr) -> Option<ConnId> {
         let own = to.port() == ctx.config.tcp_port && ctx.config.own_addresses.contains(&to.ip());
         if own
             || ctx.is_leaving
@@ -42,14 +38,14 @@ impl Engine {
     }
 
     /// Whether a connection stands to who listens at this endpoint, whoever dialled.
-    pub(in crate::core) fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+    pub(crate) fn is_connected(&self, endpoint: &SocketAddr) -> bool {
         self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 
     /// A connection that was dialled is over, whoever ended it: its endpoint is dialled again after a wait, which grows each
     /// time unless the connection was of use or stood for a while. A hello alone is of no use: whoever greets and closes
     /// would be dialled for ever.
-    pub(in crate::core) fn note_dial_over(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, was: Phase) {
+    pub(crate) fn note_dial_over(&mut self, ctx: &mut Ctx, conn: ConnId, was: Phase) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (addr, since) = (connection.transport.addr, connection.since);
         let said = connection.first_words.take().filter(|_| was == Phase::Greeting);
@@ -65,7 +61,7 @@ impl Engine {
     }
 
     /// A chunk from a peer was right: its endpoint, and the one that was dialled, have not failed.
-    pub(in crate::core) fn note_use(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, from: &PeerRef) {
+    pub(crate) fn note_use(&mut self, ctx: &mut Ctx, conn: ConnId, from: &PeerRef) {
         ctx.dialer.succeeded(&from.addr);
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             ctx.dialer.succeeded(&connection.transport.addr);
@@ -73,7 +69,7 @@ impl Engine {
     }
 
     /// Dials an endpoint, or sees to it that it is dialled once its wait is over.
-    pub(in crate::core) fn dial_or_wait(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+    pub(crate) fn dial_or_wait(&mut self, ctx: &mut Ctx, addr: SocketAddr) -> bool {
         if let Some(again) = ctx.dialer.again(ctx.now, &addr) {
             ctx.timers.set_no_later(Timer::Dial, again);
         }
@@ -81,7 +77,7 @@ impl Engine {
     }
 
     /// Dials the peers that somebody named.
-    pub(in crate::core) fn dial_fixed_peers(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn dial_fixed_peers(&mut self, ctx: &mut Ctx) {
         for addr in ctx.config.fixed_peers.clone() {
             self.dial_or_wait(ctx, addr);
         }
@@ -89,7 +85,7 @@ impl Engine {
 
     /// Dials an endpoint that the mirror wants something of, within one bound for all of them: anybody can announce what it
     /// wants, in the name of any address. Half of that is not for who was heard last but for those that are drawn.
-    pub(in crate::core) fn dial_for_mirror(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+    pub(crate) fn dial_for_mirror(&mut self, ctx: &mut Ctx, addr: SocketAddr) -> bool {
         if ctx.config.fixed_peers.contains(&addr) || ctx.dialer.again(ctx.now, &addr).is_some() {
             return self.dial_or_wait(ctx, addr);
         }
@@ -100,7 +96,7 @@ impl Engine {
         self.dial_counted(ctx, addr)
     }
 
-    pub(in crate::core) fn dial_counted(&mut self, ctx: &mut Ctx<'_>, addr: SocketAddr) -> bool {
+    pub(crate) fn dial_counted(&mut self, ctx: &mut Ctx, addr: SocketAddr) -> bool {
         let dialled = self.dial(ctx, addr).is_some();
         if dialled {
             self.mirror_dials.take(ctx.now);

@@ -17,9 +17,9 @@ use crate::wire::message::Hello;
 impl Engine {
     /// Whether a peer is known at another address than the one from which it says hello, and a dial there has not failed.
     /// An address that the user named is believed, and so is everybody among neighbours, who are all named.
-    pub(in crate::core) fn is_elsewhere(
+    pub(crate) fn is_elsewhere(
         &self,
-        ctx: &Ctx<'_>,
+        ctx: &Ctx,
         peer: &PeerId,
         dialled_to: Option<SocketAddr>,
         endpoint: &SocketAddr,
@@ -32,7 +32,7 @@ impl Engine {
 
     /// Somebody says hello with the id of a peer that is known at another address. It may be that peer, from another
     /// interface or after a change of its address, so it is served; and it may be anybody.
-    pub(in crate::core) fn receive_guest(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, hello: Hello) {
+    pub(crate) fn receive_guest(&mut self, ctx: &mut Ctx, conn: ConnId, hello: Hello) {
         ctx.counters.add("hellos with the id of a peer that is known elsewhere");
         let endpoint = |conn| {
             let connection = ctx.conns.native(conn)?;
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Two say that they are a peer. Unless it answered where it is known to be, it may be either, and dials show which: first
     /// one to the known address, and when the peer is not there, one to where each guest says that it listens.
-    pub(in crate::core) fn test_claims(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn test_claims(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let Some(known) = self.directory.get(peer) else { return };
         let addr = known.addr;
         let Some(standing) = self.links.to_peer(peer) else {
@@ -84,17 +84,12 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn claim_of(&self, ctx: &Ctx<'_>, conn: ConnId) -> Claim {
+    pub(crate) fn claim_of(&self, ctx: &Ctx, conn: ConnId) -> Claim {
         ctx.conns.native(conn).map_or(Claim::Untested, |connection| connection.claim)
     }
 
     /// An endpoint was dialled, and this peer answered, or none. So it is known who came in from there, and who did not.
-    pub(in crate::core) fn test_claims_at(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        endpoint: &SocketAddr,
-        there: Option<&PeerId>,
-    ) {
+    pub(crate) fn test_claims_at(&mut self, ctx: &mut Ctx, endpoint: &SocketAddr, there: Option<&PeerId>) {
         for peer in self.directory.peers_at(endpoint) {
             let connection = self.links.to_peer(&peer).and_then(|conn| ctx.conns.native_mut(conn));
             if let Some(connection) = connection.filter(|connection| connection.claim == Claim::Untested) {
@@ -104,12 +99,7 @@ impl Engine {
     }
 
     /// A peer answered where it was dialled: whoever came in with its id, and is not where it says, is somebody else.
-    pub(in crate::core) fn end_refuted_claim(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        endpoint: &SocketAddr,
-        peer: &PeerId,
-    ) {
+    pub(crate) fn end_refuted_claim(&mut self, ctx: &mut Ctx, endpoint: &SocketAddr, peer: &PeerId) {
         let is_elsewhere = self.directory.get(peer).is_some_and(|known| known.addr != *endpoint);
         let Some(standing) = self.links.to_peer(peer).filter(|_| is_elsewhere) else { return };
         if self.claim_of(ctx, standing) == Claim::Refuted {
@@ -124,7 +114,7 @@ impl Engine {
 
     /// If a connection stands to somebody who claims to be a peer, and nothing speaks against it any more, it is that
     /// peer's; and the peer is known at that address.
-    pub(in crate::core) fn believe_guest(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn believe_guest(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let is_believed = |conn: &ConnId| {
             let Some(connection) = ctx.conns.native(*conn) else { return false };
             let dialled_to = connection.transport.dialled.then_some(connection.transport.addr);
@@ -147,7 +137,7 @@ impl Engine {
 
     /// A peer says, where it was dialled at its known address, that it has another connection with this one: then the
     /// one that claimed to be it is.
-    pub(in crate::core) fn note_second(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, reason: &str) {
+    pub(crate) fn note_second(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
         let Some(connection) = ctx.conns.native(conn).filter(|c| c.transport.dialled && reason == SECOND)
         else {
             return;
@@ -158,7 +148,7 @@ impl Engine {
     }
 
     /// A dial may have failed, or a peer may have said who it is: see [`Peer::believe_guest`].
-    pub(in crate::core) fn review_guests(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn review_guests(&mut self, ctx: &mut Ctx) {
         let guests: Vec<PeerId> = self.links.guests().map(|(peer, _)| *peer).collect();
         for peer in guests {
             self.believe_guest(ctx, &peer);

@@ -16,10 +16,10 @@ use crate::types::time::Time;
 use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
 
 /// Why a peer closes one of two connections that it has with another.
-pub(in crate::core) const SECOND: &str = "a second connection";
+pub(crate) const SECOND: &str = "a second connection";
 
 impl Engine {
-    pub(in crate::core) fn on_connected(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn on_connected(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let hello = self.hello(ctx);
         let deadline = ctx.now + ctx.config.limits.handshake_deadline;
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
@@ -35,7 +35,7 @@ impl Engine {
         self.wake(ctx, conn);
     }
 
-    pub(in crate::core) fn on_hello(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, hello: Hello) {
+    pub(crate) fn on_hello(&mut self, ctx: &mut Ctx, conn: ConnId, hello: Hello) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let (dialled, addr) = (connection.transport.dialled, connection.transport.addr);
         if hello.peer == ctx.id {
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// Closes a connection on which somebody said hello; `why` is told to the other side.
-    pub(in crate::core) fn turn_away(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: Option<&str>) {
+    pub(crate) fn turn_away(&mut self, ctx: &mut Ctx, conn: ConnId, why: Option<&str>) {
         let hello = self.hello(ctx);
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.answer_hello(&hello);
@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// Both sides have said hello.
-    pub(in crate::core) fn open(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, hello: Hello, guest: bool) {
+    pub(crate) fn open(&mut self, ctx: &mut Ctx, conn: ConnId, hello: Hello, guest: bool) {
         let reply = self.hello(ctx);
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         connection.phase = Phase::Open;
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// An open connection is that to a peer.
-    pub(in crate::core) fn connect(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, peer: &PeerId) {
+    pub(crate) fn connect(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
         self.links.opened(*peer, conn);
         self.directory.connected(peer, true);
         self.review_connection(ctx, conn);
@@ -128,12 +128,7 @@ impl Engine {
 
     /// Who answers at an endpoint is the one that is there: others that were heard from it are gone, or never were. One of them
     /// may be connected from elsewhere, and is the peer then.
-    pub(in crate::core) fn forget_impostors(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        endpoint: &SocketAddr,
-        there: &PeerId,
-    ) {
+    pub(crate) fn forget_impostors(&mut self, ctx: &mut Ctx, endpoint: &SocketAddr, there: &PeerId) {
         for id in self.directory.impostors(endpoint, there) {
             if let Some(peer) = self.directory.peer_ref(&id) {
                 self.directory.remove(&id);
@@ -144,12 +139,12 @@ impl Engine {
     }
 
     /// The other side will send nothing more. A native peer that has said its last word wants nothing either.
-    pub(in crate::core) fn on_end_of_stream(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn on_end_of_stream(&mut self, ctx: &mut Ctx, conn: ConnId) {
         self.close(ctx, conn, None);
     }
 
     /// Closes a connection; `why` is told to the other side.
-    pub(in crate::core) fn close(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: Option<&str>) {
+    pub(crate) fn close(&mut self, ctx: &mut Ctx, conn: ConnId, why: Option<&str>) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.phase == Phase::Closing {
             return;
@@ -165,7 +160,7 @@ impl Engine {
     }
 
     /// Closes a connection whose other side broke the rules, and strikes the peer if it is known.
-    pub(in crate::core) fn close_for_fault(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, fault: &'static str) {
+    pub(crate) fn close_for_fault(&mut self, ctx: &mut Ctx, conn: ConnId, fault: &'static str) {
         ctx.counters.add("connections closed for a fault");
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.identity.is_some() {
@@ -176,7 +171,7 @@ impl Engine {
     }
 
     /// Nothing is asked of this peer any more for a while, and its connection is closed.
-    pub(in crate::core) fn strike(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: &'static str) {
+    pub(crate) fn strike(&mut self, ctx: &mut Ctx, conn: ConnId, why: &'static str) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let peer = connection.peer_ref();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
@@ -187,7 +182,7 @@ impl Engine {
     }
 
     /// Tells the driver to visit a connection that has something to send again.
-    pub(in crate::core) fn wake(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn wake(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.transport.asleep && connection.phase != Phase::Dialling {
             connection.transport.asleep = false;
@@ -197,7 +192,7 @@ impl Engine {
     }
 
     /// A connection's deadline came: is it still alive?
-    pub(in crate::core) fn review_connection(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn review_connection(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let limits = &ctx.config.limits;
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let next = match connection.phase {
@@ -246,7 +241,7 @@ impl Engine {
     }
 
     /// When an open connection's silence or stall would next matter.
-    pub(in crate::core) fn next_review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) -> Time {
+    pub(crate) fn next_review(&mut self, ctx: &mut Ctx, conn: ConnId) -> Time {
         let limits = &ctx.config.limits;
         let Some(connection) = ctx.conns.native(conn) else { return Time::ZERO };
         if let Some(peer) = connection.known_peer() {
@@ -258,7 +253,7 @@ impl Engine {
     }
 
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
-    pub(in crate::core) fn close_second(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn close_second(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             self.links.undialled(&connection.transport.addr, conn);
         }
@@ -267,13 +262,7 @@ impl Engine {
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
     /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
-    pub(in crate::core) fn is_surplus(
-        &self,
-        ctx: &Ctx<'_>,
-        older: ConnId,
-        newer: ConnId,
-        peer: &PeerId,
-    ) -> bool {
+    pub(crate) fn is_surplus(&self, ctx: &Ctx, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
         let dialled = |conn| ctx.conns.native(conn).is_some_and(|connection| connection.transport.dialled);
         let host = |conn| ctx.conns.native(conn).map(|connection| connection.transport.addr.ip());
         if !dialled(newer) && host(newer) != host(older) {
@@ -284,7 +273,7 @@ impl Engine {
     }
 
     /// Takes a connection out of everything it takes part in.
-    pub(in crate::core) fn detach(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn detach(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Closing {
             return;
@@ -312,7 +301,7 @@ impl Engine {
         self.effects.push(Effect::Disconnected { conn, dialled, buffer, contents });
     }
 
-    pub(in crate::core) fn hello(&self, ctx: &Ctx<'_>) -> Frame {
+    pub(crate) fn hello(&self, ctx: &Ctx) -> Frame {
         Frame::Hello(Hello {
             v: PROTOCOL_VERSION,
             peer: ctx.id,
@@ -323,7 +312,7 @@ impl Engine {
     }
 
     /// Panics when the indexes over connections are not what the connections say.
-    pub(in crate::core) fn check_links(&self, conns: &Connections) {
+    pub(crate) fn check_links(&self, conns: &Connections) {
         for (peer, conn) in self.links.all_open() {
             let identity = conns.native(conn).and_then(|connection| connection.identity.as_ref());
             assert_eq!(identity.map(|identity| identity.peer), Some(*peer), "{conn} leads to its peer");
@@ -350,7 +339,7 @@ impl Engine {
     }
 
     /// Queues a frame and sees to it that it is sent; who asks faster than it reads is closed.
-    pub(in crate::core) fn say(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, frame: Frame) {
+    pub(crate) fn say(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase != Phase::Open {
             return;
@@ -363,7 +352,7 @@ impl Engine {
     }
 
     /// Whether somebody named this peer by its address.
-    pub(in crate::core) fn is_fixed(&self, ctx: &Ctx<'_>, peer: &PeerId) -> bool {
+    pub(crate) fn is_fixed(&self, ctx: &Ctx, peer: &PeerId) -> bool {
         let listens = self.directory.get(peer).map(|known| known.addr);
         let conn = self.links.to_peer(peer).and_then(|conn| ctx.conns.native(conn));
         let dialled = conn.map(|connection| connection.transport.addr);
@@ -372,7 +361,7 @@ impl Engine {
 
     /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
     /// is over, sees to that for itself.
-    pub(in crate::core) fn await_expiry(&mut self, ctx: &mut Ctx<'_>, peer: &PeerId) {
+    pub(crate) fn await_expiry(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
         if let Some(expiry) = expiry {
             ctx.timers.set_no_later(Timer::Expiry, expiry);
@@ -380,7 +369,7 @@ impl Engine {
     }
 
     /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
-    pub(in crate::core) fn hear(&mut self, ctx: &mut Ctx<'_>, heard: Heard) -> bool {
+    pub(crate) fn hear(&mut self, ctx: &mut Ctx, heard: Heard) -> bool {
         if heard.peer == ctx.id {
             ctx.counters.add("own datagrams heard");
             return false;

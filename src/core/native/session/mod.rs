@@ -3,12 +3,12 @@
 //! Owns the state of the conversation. What a message means is decided by the engine.
 
 mod channel;
-pub(in crate::core) mod channels;
-pub(in crate::core) mod dialling;
+pub(crate) mod channels;
+pub(crate) mod dialling;
 mod guests;
-pub(in crate::core) mod life;
-pub(in crate::core) mod links;
-pub(in crate::core) mod shown;
+pub(crate) mod life;
+pub(crate) mod links;
+pub(crate) mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -31,9 +31,9 @@ use crate::wire::frame::{self, Decoder};
 use crate::wire::message::{CatalogueRequest, Frame};
 
 /// Queued frames after which a connection that does not read is closed.
-pub(in crate::core) const QUEUED_FRAMES_MAX: usize = 4_096;
+pub(crate) const QUEUED_FRAMES_MAX: usize = 4_096;
 /// Catalogue requests of the other side that wait for their page.
-pub(in crate::core) const CATALOGUE_ASKS_MAX: usize = 16;
+pub(crate) const CATALOGUE_ASKS_MAX: usize = 16;
 /// Cancelled chunks of one connection that may still come. Most are never answered; more than these are not on the way.
 const CANCELLED_MAX: usize = 256;
 /// Rejected requests of one connection: at once, and in the long run. An honest one is told of what is withdrawn, and
@@ -58,7 +58,7 @@ const OUTBOX_KEPT_BYTES: usize = 1 << 10;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Phase {
+pub(crate) enum Phase {
     /// Dialled, not connected yet.
     Dialling,
     /// Connected; the other side's hello is not here yet.
@@ -72,7 +72,7 @@ pub(in crate::core) enum Phase {
 /// What is known of a connection: whether the peer that its hello names is where it says that it listens. An id
 /// is public, and proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Claim {
+pub(crate) enum Claim {
     /// It was not dialled there since.
     Untested,
     /// It answered there.
@@ -83,125 +83,125 @@ pub(in crate::core) enum Claim {
 
 /// Who is at the other end, from its hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::core) struct Identity {
-    pub(in crate::core) peer: PeerId,
-    pub(in crate::core) user: String,
+pub(crate) struct Identity {
+    pub(crate) peer: PeerId,
+    pub(crate) user: String,
     /// The TCP port it listens on.
-    pub(in crate::core) port: u16,
+    pub(crate) port: u16,
     /// It only claims to be this peer, which is known at another address. It is served as anybody is; what it says of
     /// itself is not said of the peer.
-    pub(in crate::core) guest: bool,
+    pub(crate) guest: bool,
 }
 
 /// A chunk that is coming in.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct Incoming {
-    pub(in crate::core) content: ContentId,
-    pub(in crate::core) chunk: u32,
+pub(crate) struct Incoming {
+    pub(crate) content: ContentId,
+    pub(crate) chunk: u32,
     /// Where it goes; `None` when nobody wants it any more.
-    pub(in crate::core) buffer: Option<BufferId>,
-    pub(in crate::core) at: u32,
-    pub(in crate::core) len: u32,
+    pub(crate) buffer: Option<BufferId>,
+    pub(crate) at: u32,
+    pub(crate) len: u32,
 }
 
 /// A chunk that is going out, behind the outbox.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct Outgoing {
-    pub(in crate::core) content: ContentId,
-    pub(in crate::core) chunk: u32,
+pub(crate) struct Outgoing {
+    pub(crate) content: ContentId,
+    pub(crate) chunk: u32,
     /// Chunks there are in the channel's cut.
-    pub(in crate::core) of: u32,
-    pub(in crate::core) offset: u64,
-    pub(in crate::core) len: u32,
-    pub(in crate::core) sent: u32,
-    pub(in crate::core) began: Time,
+    pub(crate) of: u32,
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+    pub(crate) sent: u32,
+    pub(crate) began: Time,
 }
 
 /// News of what we have that stand in the outbox.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct ListOut {
-    pub(in crate::core) content: ContentId,
+pub(crate) struct ListOut {
+    pub(crate) content: ContentId,
     /// Chunks that were not told before, that were told by now, and that there are.
-    pub(in crate::core) new: u32,
-    pub(in crate::core) have: u32,
-    pub(in crate::core) of: u32,
+    pub(crate) new: u32,
+    pub(crate) have: u32,
+    pub(crate) of: u32,
 }
 
 /// One connection.
 #[derive(Debug)]
-pub(in crate::core) struct Session {
-    pub(in crate::core) transport: Transport,
-    pub(in crate::core) phase: Phase,
+pub(crate) struct Session {
+    pub(crate) transport: Transport,
+    pub(crate) phase: Phase,
     /// A ping is out.
-    pub(in crate::core) pinged: bool,
+    pub(crate) pinged: bool,
     /// A pong is owed.
-    pub(in crate::core) pong: bool,
+    pub(crate) pong: bool,
     /// A manifest page is being read from the store.
-    pub(in crate::core) manifest_job: bool,
+    pub(crate) manifest_job: bool,
     /// So many chunks the other side said it has were told before.
-    pub(in crate::core) haves_again: u32,
+    pub(crate) haves_again: u32,
     /// So often the other side said that a chunk from here was bad.
-    pub(in crate::core) bad_claims: u32,
+    pub(crate) bad_claims: u32,
     /// Files that are offered on it, in either direction, and whose outcome is not known.
-    pub(in crate::core) offers: usize,
+    pub(crate) offers: usize,
     /// Requests of ours that are out, over all contents.
-    pub(in crate::core) asked: usize,
+    pub(crate) asked: usize,
     /// When a byte last came.
-    pub(in crate::core) heard: Time,
+    pub(crate) heard: Time,
     /// When a byte last went, or there was last nothing to send.
-    pub(in crate::core) moved: Time,
+    pub(crate) moved: Time,
     /// Until then it is asked for nothing: it said it was busy.
-    pub(in crate::core) busy_until: Time,
+    pub(crate) busy_until: Time,
     /// Our channels, by our numbers.
-    pub(in crate::core) channels: Channels,
-    pub(in crate::core) incoming: Option<Incoming>,
-    pub(in crate::core) decoder: Decoder,
+    pub(crate) channels: Channels,
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) decoder: Decoder,
     outbox: Vec<u8>,
     outbox_sent: usize,
     queue: VecDeque<Frame>,
     /// What of the outbox tells what we have, where somebody wants to know.
-    pub(in crate::core) lists_out: Vec<ListOut>,
+    pub(crate) lists_out: Vec<ListOut>,
     /// Channels whose holding grew since we told them.
-    pub(in crate::core) stale_haves: BTreeSet<u32>,
-    pub(in crate::core) outgoing: Option<Outgoing>,
+    pub(crate) stale_haves: BTreeSet<u32>,
+    pub(crate) outgoing: Option<Outgoing>,
     /// Where in the outbox the header of the chunk behind it begins.
     promise_at: usize,
     /// What a request waits there until its chunk is begun.
-    pub(in crate::core) turn: Option<Duration>,
+    pub(crate) turn: Option<Duration>,
     /// What a whole chunk from there takes, from its first byte to its last.
-    pub(in crate::core) pace: Option<Duration>,
+    pub(crate) pace: Option<Duration>,
     /// Channels that were refused here when they were named, and are remembered with their content.
-    pub(in crate::core) refused_kept: u32,
+    pub(crate) refused_kept: u32,
     /// Catalogue pages the other side asked for.
-    pub(in crate::core) catalogue_asks: VecDeque<CatalogueRequest>,
+    pub(crate) catalogue_asks: VecDeque<CatalogueRequest>,
     /// One of those is being looked for.
-    pub(in crate::core) page_waits: bool,
+    pub(crate) page_waits: bool,
     /// Manifest pages the other side asked for: our channel, first value.
-    pub(in crate::core) manifest_asks: VecDeque<(u32, u32)>,
-    pub(in crate::core) since: Time,
+    pub(crate) manifest_asks: VecDeque<(u32, u32)>,
+    pub(crate) since: Time,
     /// The first bytes that came on a connection that was dialled, while they are not known to be a peer's.
-    pub(in crate::core) first_words: Option<Vec<u8>>,
+    pub(crate) first_words: Option<Vec<u8>>,
     /// When a chunk, or a good part of one, last went over it, in either direction.
-    pub(in crate::core) payload: Option<Time>,
-    pub(in crate::core) identity: Option<Identity>,
-    pub(in crate::core) claim: Claim,
+    pub(crate) payload: Option<Time>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) claim: Claim,
     /// Searches whose catalogue pages are to come, in the order they were asked for.
-    pub(in crate::core) walks: VecDeque<u32>,
+    pub(crate) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
-    pub(in crate::core) requests: Allowance,
+    pub(crate) requests: Allowance,
     /// Requests that the other side may still recall and make anew.
-    pub(in crate::core) recalls: Allowance,
+    pub(crate) recalls: Allowance,
     /// Requests of the other side that may still be rejected.
-    pub(in crate::core) rejections: Allowance,
+    pub(crate) rejections: Allowance,
     /// Offers of the other side that may still be declined.
-    pub(in crate::core) declines: Allowance,
+    pub(crate) declines: Allowance,
     /// Chunks we cancelled that may still come, the latest last.
     cancelled: VecDeque<(ContentId, u32)>,
 }
 
 impl Session {
     /// A session on a connection that is dialled, or came in, now.
-    pub(in crate::core) fn new(transport: Transport, limits: &Limits, now: Time) -> Session {
+    pub(crate) fn new(transport: Transport, limits: &Limits, now: Time) -> Session {
         let dialled = transport.dialled;
         Session {
             transport,
@@ -247,7 +247,7 @@ impl Session {
     }
 
     /// Until when it is, or was, of use; `None`: it stays, or closes anyway. `is_served`: a chunk is on its way, or its turn has come.
-    pub(in crate::core) fn of_use_until(
+    pub(crate) fn of_use_until(
         &self,
         now: Time,
         topology: &Topology,
@@ -284,7 +284,7 @@ impl Session {
     }
 
     /// Keeps the first bytes that came, as long as they are not known to be a peer's.
-    pub(in crate::core) fn note_first_words(&mut self, bytes: &[u8]) {
+    pub(crate) fn note_first_words(&mut self, bytes: &[u8]) {
         if let Some(words) = &mut self.first_words {
             let room = FIRST_WORDS_BYTES.saturating_sub(words.len());
             words.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
@@ -292,7 +292,7 @@ impl Session {
     }
 
     /// The other side as events name it: with the port it listens on, once that is known.
-    pub(in crate::core) fn peer_ref(&self) -> PeerRef {
+    pub(crate) fn peer_ref(&self) -> PeerRef {
         match &self.identity {
             Some(identity) => PeerRef {
                 id: Some(identity.peer),
@@ -304,25 +304,25 @@ impl Session {
     }
 
     /// The peer at the other end as the directory knows it; `None` for one that only claims to be that.
-    pub(in crate::core) fn known_peer(&self) -> Option<PeerId> {
+    pub(crate) fn known_peer(&self) -> Option<PeerId> {
         self.identity.as_ref().filter(|identity| !identity.guest).map(|identity| identity.peer)
     }
 
     /// The channel of a content is over: nothing more comes of it, and of it a bit remains. What concerns that channel and is
     /// still on its way is passed over.
-    pub(in crate::core) fn end_channel(&mut self, content: &ContentId) {
+    pub(crate) fn end_channel(&mut self, content: &ContentId) {
         if let Some(number) = self.channels.end(content) {
             self.stale_haves.remove(&number);
         }
     }
 
     /// Whether a chunk of this content was cancelled that may still come.
-    pub(in crate::core) fn awaits_cancelled(&self, content: &ContentId) -> bool {
+    pub(crate) fn awaits_cancelled(&self, content: &ContentId) -> bool {
         self.cancelled.iter().any(|(cancelled, _)| cancelled == content)
     }
 
     /// A request was taken back; its chunk may be on the way already.
-    pub(in crate::core) fn note_cancelled(&mut self, content: ContentId, chunk: u32) {
+    pub(crate) fn note_cancelled(&mut self, content: ContentId, chunk: u32) {
         if self.cancelled.len() >= CANCELLED_MAX {
             self.cancelled.pop_front();
         }
@@ -330,33 +330,33 @@ impl Session {
     }
 
     /// Whether a request for this chunk was taken back, not long ago.
-    pub(in crate::core) fn was_cancelled(&self, content: &ContentId, chunk: u32) -> bool {
+    pub(crate) fn was_cancelled(&self, content: &ContentId, chunk: u32) -> bool {
         self.cancelled.iter().any(|cancelled| *cancelled == (*content, chunk))
     }
 
     /// A request that was taken back is answered all the same. False when it was none.
-    pub(in crate::core) fn forget_cancelled(&mut self, content: ContentId, chunk: u32) -> bool {
+    pub(crate) fn forget_cancelled(&mut self, content: ContentId, chunk: u32) -> bool {
         let at = self.cancelled.iter().position(|cancelled| *cancelled == (content, chunk));
         at.and_then(|at| self.cancelled.remove(at)).is_some()
     }
 
     /// Queues a frame.
-    pub(in crate::core) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, frame: Frame) {
         self.queue.push_back(frame);
     }
 
     /// How many frames are queued.
-    pub(in crate::core) fn queued_frames(&self) -> usize {
+    pub(crate) fn queued_frames(&self) -> usize {
         self.queue.len()
     }
 
     /// Whether there is room to encode more: nothing is waiting for the kernel.
-    pub(in crate::core) fn outbox_is_empty(&self) -> bool {
+    pub(crate) fn outbox_is_empty(&self) -> bool {
         self.outbox.is_empty() && self.outgoing.is_none()
     }
 
     /// Encodes what is queued, up to the outbox's goal. True while more fits.
-    pub(in crate::core) fn encode_queue(&mut self) -> bool {
+    pub(crate) fn encode_queue(&mut self) -> bool {
         while self.outbox.len() < OUTBOX_GOAL_BYTES {
             match self.queue.pop_front() {
                 Some(frame) => frame::encode(&frame, &mut self.outbox),
@@ -371,24 +371,24 @@ impl Session {
     }
 
     /// Encodes one frame behind those in the outbox.
-    pub(in crate::core) fn encode(&mut self, frame: &Frame) {
+    pub(crate) fn encode(&mut self, frame: &Frame) {
         frame::encode(frame, &mut self.outbox);
     }
 
     /// Whether the outbox has reached its goal.
-    pub(in crate::core) fn outbox_is_full(&self) -> bool {
+    pub(crate) fn outbox_is_full(&self) -> bool {
         self.outbox.len() >= OUTBOX_GOAL_BYTES
     }
 
     /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
-    pub(in crate::core) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
+    pub(crate) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
         self.promise_at = self.outbox.len();
         frame::encode_chunk_header(channel, outgoing.chunk, outgoing.len, &mut self.outbox);
         self.outgoing = Some(outgoing);
     }
 
     /// Takes back the chunk behind the outbox, if nothing of its header is out.
-    pub(in crate::core) fn take_back_chunk(&mut self) -> Option<Outgoing> {
+    pub(crate) fn take_back_chunk(&mut self) -> Option<Outgoing> {
         if self.outbox.is_empty() || self.outbox_sent > self.promise_at {
             return None;
         }
@@ -400,7 +400,7 @@ impl Session {
     }
 
     /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
-    pub(in crate::core) fn begin_closing(&mut self, last: Option<Frame>) {
+    pub(crate) fn begin_closing(&mut self, last: Option<Frame>) {
         self.phase = Phase::Closing;
         // Some things the other side must still hear: that a chunk was bad, so that an honest one looks at its file, and
         // what became of its offers.
@@ -424,20 +424,20 @@ impl Session {
 
     /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
     /// is here.
-    pub(in crate::core) fn answer_hello(&mut self, hello: &Frame) {
+    pub(crate) fn answer_hello(&mut self, hello: &Frame) {
         if !self.transport.dialled && self.phase == Phase::Greeting {
             self.encode(hello);
         }
     }
 
     /// Drops what is encoded.
-    pub(in crate::core) fn drop_outbox(&mut self) {
+    pub(crate) fn drop_outbox(&mut self) {
         self.outbox.clear();
         self.outbox_sent = 0;
     }
 
     /// What is to be sent next, of what is encoded.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(crate) fn segment(&self) -> Segment<'_> {
         if self.phase == Phase::Dialling {
             return Segment::Nothing;
         }
@@ -457,7 +457,7 @@ impl Session {
     }
 
     /// So many bytes of the segment are in the kernel. Returns the chunk that is through with them, if one is.
-    pub(in crate::core) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
+    pub(crate) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
         self.moved = now;
         if self.outbox_sent < self.outbox.len() {
             let sent = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(self.outbox_sent);
@@ -480,17 +480,17 @@ impl Session {
     }
 
     /// Whether anything is still to be told to the other side.
-    pub(in crate::core) fn has_to_say(&self) -> bool {
+    pub(crate) fn has_to_say(&self) -> bool {
         self.phase == Phase::Open && (self.is_sending() || !self.stale_haves.is_empty())
     }
 
     /// Whether something waits to be sent that the driver was told of.
-    pub(in crate::core) fn is_sending(&self) -> bool {
+    pub(crate) fn is_sending(&self) -> bool {
         !self.outbox_is_empty() || !self.queue.is_empty()
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(crate) fn expects(&self) -> Expect {
         match (self.phase, &self.incoming) {
             (Phase::Dialling | Phase::Closing, _) => Expect::Nothing,
             (_, None) => Expect::Control,

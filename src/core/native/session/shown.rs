@@ -4,7 +4,7 @@ use crate::types::bitfield::Bitfield;
 
 /// Some chunks of what we have, in the order in which they were shown.
 #[derive(Debug)]
-pub(in crate::core) struct Shown {
+pub(crate) struct Shown {
     /// Those that were shown one by one.
     order: Vec<u32>,
     bits: Bitfield,
@@ -14,19 +14,19 @@ pub(in crate::core) struct Shown {
 
 impl Shown {
     /// Nothing of `chunks` chunks.
-    pub(in crate::core) fn nothing(chunks: u32) -> Shown {
+    pub(crate) fn nothing(chunks: u32) -> Shown {
         Shown { order: Vec::new(), bits: Bitfield::empty(chunks), before_all: None }
     }
 
     /// One more chunk is shown.
-    pub(in crate::core) fn add(&mut self, chunk: u32) {
+    pub(crate) fn add(&mut self, chunk: u32) {
         if self.bits.set(chunk) {
             self.order.push(chunk);
         }
     }
 
     /// Everything is shown.
-    pub(in crate::core) fn add_all(&mut self) {
+    pub(crate) fn add_all(&mut self) {
         if self.before_all.is_none() {
             let all = Bitfield::full(self.bits.len());
             self.before_all = Some(std::mem::replace(&mut self.bits, all));
@@ -34,27 +34,27 @@ impl Shown {
     }
 
     /// Whether a chunk is shown.
-    pub(in crate::core) fn has(&self, chunk: u32) -> bool {
+    pub(crate) fn has(&self, chunk: u32) -> bool {
         self.bits.get(chunk)
     }
 
     /// The chunks that are shown.
-    pub(in crate::core) fn bits(&self) -> &Bitfield {
+    pub(crate) fn bits(&self) -> &Bitfield {
         &self.bits
     }
 
     /// The chunks that are shown, as a frame has them.
-    pub(in crate::core) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.bits.to_bytes()
     }
 
     /// How many chunks are shown.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bits.count() as usize
     }
 
     /// The chunks that were shown since a cursor stood at `from`.
-    pub(in crate::core) fn since(&self, from: usize) -> Vec<u32> {
+    pub(crate) fn since(&self, from: usize) -> Vec<u32> {
         let mut news = self.order.get(from..).unwrap_or_default().to_vec();
         if let Some(before) = self.before_all.as_ref().filter(|_| from <= self.order.len()) {
             news.extend(before.missing());

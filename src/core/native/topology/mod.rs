@@ -1,4 +1,4 @@
 //! Whom this peer dials, asks, shows and serves, in an arrangement of neighbours; in a mesh, everybody.
 
-pub(in crate::core) mod neighbourhood;
-pub(in crate::core) mod roles;
+pub(crate) mod neighbourhood;
+pub(crate) mod roles;

@@ -12,52 +12,52 @@ use crate::types::id::{ContentId, PeerId};
 
 /// An endpoint that was named.
 #[derive(Debug)]
-pub(in crate::core) struct End {
-    pub(in crate::core) addr: SocketAddr,
+pub(crate) struct End {
+    pub(crate) addr: SocketAddr,
     /// Who answered there last.
-    pub(in crate::core) peer: Option<PeerId>,
+    pub(crate) peer: Option<PeerId>,
     /// It was told that nobody answers there.
-    pub(in crate::core) away: bool,
+    pub(crate) away: bool,
 }
 
 /// What a peer is to this one. The owner may be a download neighbour too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::core) struct Part {
-    pub(in crate::core) owner: bool,
-    pub(in crate::core) upstream: bool,
+pub(crate) struct Part {
+    pub(crate) owner: bool,
+    pub(crate) upstream: bool,
 }
 
 /// See the file's head.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Neighbourhood {
-    pub(in crate::core) owner: Option<End>,
+pub(crate) struct Neighbourhood {
+    pub(crate) owner: Option<End>,
     /// The download neighbours.
-    pub(in crate::core) upstream: Vec<End>,
+    pub(crate) upstream: Vec<End>,
     /// What the owner offers, once it told.
-    pub(in crate::core) content: Option<ContentId>,
+    pub(crate) content: Option<ContentId>,
     /// The name it offers that under.
-    pub(in crate::core) name: String,
+    pub(crate) name: String,
     /// How the owner cuts it, once it told.
-    pub(in crate::core) cut: Option<Geometry>,
+    pub(crate) cut: Option<Geometry>,
     /// Neighbours of which it was told that they offer something else.
-    pub(in crate::core) strangers: BTreeSet<PeerId>,
+    pub(crate) strangers: BTreeSet<PeerId>,
     /// The owner said that it leaves.
-    pub(in crate::core) owner_left: bool,
+    pub(crate) owner_left: bool,
     /// Who came to take from here, by where each listens: who was killed and started again takes its own place.
-    pub(in crate::core) takers: BTreeMap<SocketAddr, Taker>,
+    pub(crate) takers: BTreeMap<SocketAddr, Taker>,
 }
 
 /// Somebody who came to take from here.
 #[derive(Debug)]
-pub(in crate::core) struct Taker {
-    pub(in crate::core) peer: PeerId,
+pub(crate) struct Taker {
+    pub(crate) peer: PeerId,
     /// It has all of it.
-    pub(in crate::core) done: bool,
+    pub(crate) done: bool,
 }
 
 impl Neighbourhood {
     /// The neighbours that a topology names.
-    pub(in crate::core) fn new(topology: &Topology) -> Neighbourhood {
+    pub(crate) fn new(topology: &Topology) -> Neighbourhood {
         let Topology::Neighbours(Place::Peer { owner, neighbours, .. }) = topology else {
             return Neighbourhood::default();
         };
@@ -70,17 +70,17 @@ impl Neighbourhood {
     }
 
     /// Everybody that was named, the owner first.
-    pub(in crate::core) fn ends(&self) -> impl Iterator<Item = &End> {
+    pub(crate) fn ends(&self) -> impl Iterator<Item = &End> {
         self.owner.iter().chain(&self.upstream)
     }
 
     /// The same, to change them.
-    pub(in crate::core) fn ends_mut(&mut self) -> impl Iterator<Item = &mut End> {
+    pub(crate) fn ends_mut(&mut self) -> impl Iterator<Item = &mut End> {
         self.owner.iter_mut().chain(&mut self.upstream)
     }
 
     /// Somebody came to take from here.
-    pub(in crate::core) fn takes(&mut self, addr: SocketAddr, peer: PeerId) {
+    pub(crate) fn takes(&mut self, addr: SocketAddr, peer: PeerId) {
         let taker = self.takers.entry(addr).or_insert(Taker { peer, done: false });
         if taker.peer != peer {
             *taker = Taker { peer, done: false };
@@ -88,14 +88,14 @@ impl Neighbourhood {
     }
 
     /// Somebody has all of it.
-    pub(in crate::core) fn is_done(&mut self, addr: &SocketAddr, peer: &PeerId) {
+    pub(crate) fn is_done(&mut self, addr: &SocketAddr, peer: &PeerId) {
         if let Some(taker) = self.takers.get_mut(addr).filter(|taker| taker.peer == *peer) {
             taker.done = true;
         }
     }
 
     /// What a peer is to this one.
-    pub(in crate::core) fn part_of(&self, peer: &PeerId) -> Part {
+    pub(crate) fn part_of(&self, peer: &PeerId) -> Part {
         let is_it = |end: &End| end.peer == Some(*peer);
         Part { owner: self.owner.as_ref().is_some_and(is_it), upstream: self.upstream.iter().any(is_it) }
     }

@@ -17,20 +17,20 @@ use std::net::SocketAddr;
 
 /// Stands among the walks of a connection for a look at what a neighbour offers.
 /// No search has this key, nor has the mirror.
-pub(in crate::core) const NEIGHBOUR_WALK: u32 = u32::MAX - 1;
+pub(crate) const NEIGHBOUR_WALK: u32 = u32::MAX - 1;
 
 impl Engine {
     /// Whether this peer wants to be connected to who was named at an endpoint: to everybody while it lacks chunks, and
     /// after that to the owner, which wants to know, until either leaves.
-    pub(in crate::core) fn needs(&self, ctx: &Ctx<'_>, addr: SocketAddr) -> bool {
+    pub(crate) fn needs(&self, ctx: &Ctx, addr: SocketAddr) -> bool {
         let owner = self.neighbourhood.owner.as_ref().is_some_and(|end| end.addr == addr);
         !ctx.is_leaving && (self.lacks_chunks(ctx.catalogue) || (owner && !self.neighbourhood.owner_left))
     }
 
     /// Somebody said hello: is it one of those that were named?
-    pub(in crate::core) fn meet(
+    pub(crate) fn meet(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         dialled_to: Option<SocketAddr>,
         endpoint: SocketAddr,
         peer: PeerId,
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// A dial to one of those that were named came to nothing, or its connection is over.
-    pub(in crate::core) fn note_away(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn note_away(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let addr = connection.transport.addr;
         if !self.needs(ctx, addr) {
@@ -73,13 +73,13 @@ impl Engine {
     }
 
     /// What the peer behind a connection is to this one.
-    pub(in crate::core) fn part_at(&self, ctx: &Ctx<'_>, conn: ConnId) -> Part {
+    pub(crate) fn part_at(&self, ctx: &Ctx, conn: ConnId) -> Part {
         let identity = ctx.conns.native(conn).and_then(|connection| connection.identity.as_ref());
         identity.map_or(Part::default(), |identity| self.neighbourhood.part_of(&identity.peer))
     }
 
     /// Whether this peer asks whoever is behind a connection for chunks at all.
-    pub(in crate::core) fn is_to_ask(&self, ctx: &Ctx<'_>, conn: ConnId) -> bool {
+    pub(crate) fn is_to_ask(&self, ctx: &Ctx, conn: ConnId) -> bool {
         if ctx.config.topology.is_mesh() {
             return true;
         }
@@ -88,13 +88,7 @@ impl Engine {
     }
 
     /// Whether a chunk may be asked for at a connection: it is there, and of the owner only what no download neighbour has.
-    pub(in crate::core) fn may_request(
-        &self,
-        ctx: &Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-        chunk: u32,
-    ) -> bool {
+    pub(crate) fn may_request(&self, ctx: &Ctx, conn: ConnId, content: &ContentId, chunk: u32) -> bool {
         if !self.remote_has(ctx, conn, content, chunk) {
             return false;
         }
@@ -108,7 +102,7 @@ impl Engine {
 
     /// The cut of a content that was found here: the owner's, whatever it was kept in. `None`: a part in another cut, which
     /// is of no use among these neighbours.
-    pub(in crate::core) fn owners_cut(&self, found: Geometry, whole: bool) -> Option<Geometry> {
+    pub(crate) fn owners_cut(&self, found: Geometry, whole: bool) -> Option<Geometry> {
         match self.neighbourhood.cut {
             Some(cut) if cut.size_bytes() == found.size_bytes() && (whole || cut == found) => Some(cut),
             Some(_) => None,
@@ -117,7 +111,7 @@ impl Engine {
     }
 
     /// Somebody came to take from here.
-    pub(in crate::core) fn note_taker(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn note_taker(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {
             return;
         };
@@ -127,7 +121,7 @@ impl Engine {
     }
 
     /// A content without chunks is had whole by who knows that it has none.
-    pub(in crate::core) fn note_empty(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: &ContentId) {
+    pub(crate) fn note_empty(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let empty = |cut: Geometry| cut.chunks() == 0;
         let channel = connection.channels.of(content);
@@ -139,12 +133,12 @@ impl Engine {
     }
 
     /// Whether some of what the owner offers is not here, or it is not known what that is.
-    pub(in crate::core) fn lacks_chunks(&self, catalogue: &Catalogue) -> bool {
+    pub(crate) fn lacks_chunks(&self, catalogue: &Catalogue) -> bool {
         let whole = |content| catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         !self.neighbourhood.content.is_some_and(whole)
     }
 
-    pub(in crate::core) fn look_at_neighbour(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn look_at_neighbour(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn)
             && !connection.walks.contains(&NEIGHBOUR_WALK)
         {

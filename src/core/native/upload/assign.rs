@@ -11,7 +11,7 @@ use crate::types::id::ContentId;
 impl Engine {
     /// Somebody named a content that is here whole: from now on it is shown what is assigned to it, unless it was told
     /// already what is here.
-    pub(in crate::core) fn begin_assigning(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn begin_assigning(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let Some(holding) = ctx.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
             return;
         };
@@ -38,13 +38,7 @@ impl Engine {
     }
 
     /// A chunk left for somebody.
-    pub(in crate::core) fn note_assigned(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        chunk: u32,
-    ) {
+    pub(crate) fn note_assigned(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, chunk: u32) {
         if let Some(assigner) = self.assigners.get_mut(&content) {
             assigner.note_sent(ctx.now, conn, chunk);
             self.show_assigned(ctx, content);
@@ -52,9 +46,9 @@ impl Engine {
     }
 
     /// Somebody has chunks.
-    pub(in crate::core) fn note_spread(
+    pub(crate) fn note_spread(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         chunks: impl IntoIterator<Item = u32>,
@@ -66,7 +60,7 @@ impl Engine {
     }
 
     /// A connection takes no part in a content any more.
-    pub(in crate::core) fn end_assigning(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn end_assigning(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         if let Some(assigner) = self.assigners.get_mut(&content) {
             assigner.depart(ctx.now, conn);
             self.show_assigned(ctx, content);
@@ -74,7 +68,7 @@ impl Engine {
     }
 
     /// Neighbours that do not get on may be due.
-    pub(in crate::core) fn review_assigning(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn review_assigning(&mut self, ctx: &mut Ctx) {
         for content in self.assigners.keys().copied().collect::<Vec<_>>() {
             if let Some(assigner) = self.assigners.get_mut(&content) {
                 assigner.review(ctx.now);
@@ -84,7 +78,7 @@ impl Engine {
     }
 
     /// Tells each connection what it may be shown by now.
-    pub(in crate::core) fn show_assigned(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn show_assigned(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(assigner) = self.assigners.get_mut(&content) else { return };
         let mut news = assigner.take_news();
         if assigner.is_over() {

@@ -27,7 +27,7 @@ const LATE_IN_THE_END: u32 = 3;
 const STANDSTILL: Duration = Duration::from_secs(3);
 const USUAL_FIRST: Duration = Duration::from_millis(500);
 /// How often it is looked for what is late.
-pub(in crate::core) const REVIEW: Duration = Duration::from_millis(100);
+pub(crate) const REVIEW: Duration = Duration::from_millis(100);
 
 /// One neighbour.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Hand {
 
 /// What follows from what happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Show {
+pub(crate) enum Show {
     /// This chunk may be shown to this connection.
     One(ConnId, u32),
     /// Everything may be shown to it.
@@ -53,7 +53,7 @@ pub(in crate::core) enum Show {
 
 /// The chunks of one content, on their first way out.
 #[derive(Debug)]
-pub(in crate::core) struct Assigner {
+pub(crate) struct Assigner {
     /// Neither assigned nor left, in the order they are assigned in, backwards.
     waiting: Vec<u32>,
     /// To be assigned once more, to others than these.
@@ -74,7 +74,7 @@ pub(in crate::core) struct Assigner {
 
 impl Assigner {
     /// `chunks` chunks, none of which has left.
-    pub(in crate::core) fn new(chunks: u32, rng: &mut Rng) -> Assigner {
+    pub(crate) fn new(chunks: u32, rng: &mut Rng) -> Assigner {
         let mut waiting: Vec<u32> = (0..chunks).collect();
         for at in (1..waiting.len()).rev() {
             waiting.swap(at, rng.below(at.saturating_add(1)));
@@ -94,7 +94,7 @@ impl Assigner {
     }
 
     /// Somebody came, or begins anew.
-    pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
+    pub(crate) fn arrive(&mut self, now: Time, conn: ConnId) {
         self.depart(now, conn);
         self.moved = now;
         let hand = Hand { chunks: BTreeMap::new(), came: now, stalled: false, free: false };
@@ -103,7 +103,7 @@ impl Assigner {
     }
 
     /// Somebody is gone: what was assigned to it is assigned to others, and so is what nobody else has.
-    pub(in crate::core) fn depart(&mut self, now: Time, conn: ConnId) {
+    pub(crate) fn depart(&mut self, now: Time, conn: ConnId) {
         let Some(hand) = self.hands.remove(&conn) else { return };
         let lost: Vec<u32> =
             self.alone.iter().filter(|(_, (with, _))| *with == conn).map(|(chunk, _)| *chunk).collect();
@@ -116,7 +116,7 @@ impl Assigner {
     }
 
     /// A chunk was sent to somebody.
-    pub(in crate::core) fn note_sent(&mut self, now: Time, to: ConnId, chunk: u32) {
+    pub(crate) fn note_sent(&mut self, now: Time, to: ConnId, chunk: u32) {
         self.again.remove(&chunk);
         self.moved = now;
         if self.left.set(chunk) || self.alone.contains_key(&chunk) {
@@ -127,7 +127,7 @@ impl Assigner {
     }
 
     /// Somebody has a chunk.
-    pub(in crate::core) fn note_seen(&mut self, now: Time, at: ConnId, chunk: u32) {
+    pub(crate) fn note_seen(&mut self, now: Time, at: ConnId, chunk: u32) {
         match self.alone.get(&chunk) {
             Some((with, _)) if *with == at => {}
             Some((_, since)) => {
@@ -147,7 +147,7 @@ impl Assigner {
     }
 
     /// Looks for what is late: it is assigned once more.
-    pub(in crate::core) fn review(&mut self, now: Time) {
+    pub(crate) fn review(&mut self, now: Time) {
         if self.hands.len() <= FEW
             && self.hands.values().any(|hand| !hand.free && now.since(hand.came) >= COMING_WAIT)
         {
@@ -180,17 +180,17 @@ impl Assigner {
     }
 
     /// Whether nothing is left to assign, or nobody to assign it to: everything is shown to everybody then.
-    pub(in crate::core) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.left.is_full() || self.stands_still || self.hands.values().all(|hand| hand.stalled)
     }
 
     /// Everybody to whom something was assigned.
-    pub(in crate::core) fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
+    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
         self.hands.keys().copied()
     }
 
     /// What may be shown since this was last asked.
-    pub(in crate::core) fn take_news(&mut self) -> Vec<Show> {
+    pub(crate) fn take_news(&mut self) -> Vec<Show> {
         std::mem::take(&mut self.news)
     }
 
@@ -237,7 +237,7 @@ impl Assigner {
     }
 
     /// Panics when a chunk that has not left is nowhere.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut assigned = Bitfield::empty(self.left.len());
         let in_hands = self.hands.values().flat_map(|hand| hand.chunks.keys());
         for chunk in self.waiting.iter().chain(in_hands).chain(self.again.keys()) {

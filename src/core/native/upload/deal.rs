@@ -13,7 +13,7 @@ use crate::types::id::ContentId;
 
 impl Engine {
     /// Somebody named a content that is dealt here: its place is taken.
-    pub(in crate::core) fn seat(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn seat(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let (peers, deal_after) = match ctx.config.topology {
             Topology::Neighbours(Place::Owner { peers, deal_after, .. }) => (peers, deal_after),
             Topology::Neighbours(Place::Peer { .. }) => return,
@@ -40,7 +40,7 @@ impl Engine {
     }
 
     /// Tells each connection what it may be shown by now.
-    pub(in crate::core) fn show_dealt(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn show_dealt(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(dealer) = self.dealers.get_mut(&content) else { return };
         for (conn, chunk) in dealer.take_news() {
             let channel = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(&content));
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// Shares that nobody came for may be due.
-    pub(in crate::core) fn review_dealing(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn review_dealing(&mut self, ctx: &mut Ctx) {
         for content in self.dealers.keys().copied().collect::<Vec<_>>() {
             if let Some(dealer) = self.dealers.get_mut(&content) {
                 dealer.review(ctx.now);
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// A connection takes no part in a content any more: what it was to get goes to others.
-    pub(in crate::core) fn unseat(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn unseat(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         self.end_assigning(ctx, conn, content);
         if let Some(dealer) = self.dealers.get_mut(&content) {
             dealer.depart(ctx.now, conn);
@@ -74,13 +74,7 @@ impl Engine {
     }
 
     /// A chunk left for somebody.
-    pub(in crate::core) fn note_dealt(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        chunk: u32,
-    ) {
+    pub(crate) fn note_dealt(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, chunk: u32) {
         self.note_assigned(ctx, conn, content, chunk);
         if let Some(dealer) = self.dealers.get_mut(&content) {
             dealer.note_sent(conn, chunk);
@@ -89,7 +83,7 @@ impl Engine {
     }
 
     /// Somebody asks to be shown all there is, for want of another source.
-    pub(in crate::core) fn on_show(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32) {
+    pub(crate) fn on_show(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(ctx, conn, "asked to be shown nothing");
@@ -102,13 +96,7 @@ impl Engine {
     }
 
     /// Somebody told which chunks it has: so many more than before.
-    pub(in crate::core) fn note_list(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        content: ContentId,
-        new: Vec<u32>,
-    ) {
+    pub(crate) fn note_list(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, new: Vec<u32>) {
         if ctx.config.topology.is_mesh() {
             return;
         }

@@ -40,7 +40,7 @@ struct Hand {
 
 /// The chunks of one content, dealt to whoever comes.
 #[derive(Debug)]
-pub(in crate::core) struct Dealer {
+pub(crate) struct Dealer {
     lots: Vec<Lot>,
     /// How many of those who are connected have each chunk.
     holders: Vec<u32>,
@@ -61,7 +61,7 @@ pub(in crate::core) struct Dealer {
 impl Dealer {
     /// `chunks` chunks for `places` peers. Places that nobody took are dealt out `deal_after` after the first was taken. To
     /// one connection no more than `shown_max` chunks are shown that it neither got nor has.
-    pub(in crate::core) fn new(chunks: u32, places: u32, deal_after: Duration, shown_max: usize) -> Dealer {
+    pub(crate) fn new(chunks: u32, places: u32, deal_after: Duration, shown_max: usize) -> Dealer {
         Dealer {
             lots: vec![Lot::Kept; chunks as usize],
             holders: vec![0; chunks as usize],
@@ -80,7 +80,7 @@ impl Dealer {
 
     /// Somebody came: the k-th is dealt every chunk that is k modulo the number of places. Who comes when all places are
     /// taken gets some of what has not left yet and waits longest.
-    pub(in crate::core) fn arrive(&mut self, now: Time, conn: ConnId) {
+    pub(crate) fn arrive(&mut self, now: Time, conn: ConnId) {
         let has = Bitfield::empty(self.chunks());
         let hand = Hand { waiting: BTreeSet::new(), shown: BTreeSet::new(), has };
         if self.hands.insert(conn, hand).is_some() {
@@ -105,7 +105,7 @@ impl Dealer {
     }
 
     /// Somebody is gone. What it was still to get goes to others at once, and what it alone had a little later.
-    pub(in crate::core) fn depart(&mut self, now: Time, conn: ConnId) {
+    pub(crate) fn depart(&mut self, now: Time, conn: ConnId) {
         let Some(hand) = self.hands.remove(&conn) else { return };
         for ((chunk, lot), holders) in (0..).zip(&mut self.lots).zip(&mut self.holders) {
             *holders = holders.saturating_sub(u32::from(hand.has.get(chunk)));
@@ -123,7 +123,7 @@ impl Dealer {
     }
 
     /// Somebody has a chunk, wherever it came from.
-    pub(in crate::core) fn note_has(&mut self, conn: ConnId, chunk: u32) {
+    pub(crate) fn note_has(&mut self, conn: ConnId, chunk: u32) {
         let Some(hand) = self.hands.get_mut(&conn) else { return };
         if !hand.has.set(chunk) {
             return;
@@ -151,7 +151,7 @@ impl Dealer {
     }
 
     /// A chunk left for a connection.
-    pub(in crate::core) fn note_sent(&mut self, conn: ConnId, chunk: u32) {
+    pub(crate) fn note_sent(&mut self, conn: ConnId, chunk: u32) {
         let Some(hand) = self.hands.get_mut(&conn) else { return };
         hand.shown.remove(&chunk);
         if let Some(lot) = self.lots.get_mut(chunk as usize) {
@@ -175,7 +175,7 @@ impl Dealer {
     }
 
     /// Deals out the places that nobody took and what was lost, if its time has come.
-    pub(in crate::core) fn review(&mut self, now: Time) {
+    pub(crate) fn review(&mut self, now: Time) {
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
         if due(self.lost_at) {
             self.lost_at = None;
@@ -196,12 +196,12 @@ impl Dealer {
     }
 
     /// When [`Dealer::review`] has something to do.
-    pub(in crate::core) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         [self.deal_at, self.lost_at].into_iter().flatten().min()
     }
 
     /// What may be shown since this was last asked, and to whom.
-    pub(in crate::core) fn take_news(&mut self) -> Vec<(ConnId, u32)> {
+    pub(crate) fn take_news(&mut self) -> Vec<(ConnId, u32)> {
         std::mem::take(&mut self.news)
     }
 
@@ -256,7 +256,7 @@ impl Dealer {
     }
 
     /// Panics when a chunk is nowhere, or in two places.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         for ((chunk, lot), counted) in (0u32..).zip(&self.lots).zip(&self.holders) {
             let holders = self.hands.values().filter(|hand| hand.has.get(chunk)).count();
             assert_eq!(*counted as usize, holders, "chunk {chunk} is held by so many");

@@ -17,7 +17,7 @@ const WAITING_MAX: usize = 3;
 
 impl Engine {
     /// A holding grew: every connection on which the content was named is told when it next has room.
-    pub(in crate::core) fn tell_haves(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn tell_haves(&mut self, ctx: &mut Ctx, content: ContentId) {
         if ctx.catalogue.get(&content).is_some() {
             for conn in self.links.on(&content).collect::<Vec<_>>() {
                 self.note_stale(ctx, conn, content);
@@ -26,14 +26,14 @@ impl Engine {
     }
 
     /// One connection is told of a holding when it next has room.
-    pub(in crate::core) fn note_stale_haves(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn note_stale_haves(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         if ctx.catalogue.get(&content).is_some() {
             self.note_stale(ctx, conn, content);
         }
     }
 
     /// What waited for a frame that goes there anyway has waited for long enough.
-    pub(in crate::core) fn tell_what_waits(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn tell_what_waits(&mut self, ctx: &mut Ctx, content: ContentId) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(holding) = ctx.catalogue.get(&content) else { return };
             let Some(connection) = ctx.conns.native(conn) else { continue };
@@ -44,7 +44,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn note_stale(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, content: ContentId) {
+    pub(crate) fn note_stale(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Encodes what a connection was not told yet of what is had, as far as it fits.
-    pub(in crate::core) fn encode_haves(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn encode_haves(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let lists = !ctx.config.topology.is_mesh();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         while !connection.outbox_is_full() {

@@ -21,7 +21,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What an idle peer remembers.
 #[derive(Debug)]
-pub(in crate::core) struct Idleness {
+pub(crate) struct Idleness {
     /// What was sent, or came, last.
     content: Option<ContentId>,
     pause: Duration,
@@ -35,7 +35,7 @@ impl Default for Idleness {
 
 impl Engine {
     /// A chunk of a content begins to leave, has left, or has come: if nothing waits to be sent, others are told.
-    pub(in crate::core) fn note_room(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn note_room(&mut self, ctx: &mut Ctx, content: ContentId) {
         self.idleness.content = Some(content);
         if self.is_idle(ctx) && !ctx.timers.is_set(&Timer::Idle) {
             self.tell_idle(ctx);
@@ -43,13 +43,13 @@ impl Engine {
     }
 
     /// Somebody asked: there is no need to tell others.
-    pub(in crate::core) fn end_idleness(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn end_idleness(&mut self, ctx: &mut Ctx) {
         self.idleness.pause = PAUSE_MIN;
         ctx.timers.clear(Timer::Idle);
     }
 
     /// Tells some who lack what is here that it can be had at once, and others again when nobody asks.
-    pub(in crate::core) fn tell_idle(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn tell_idle(&mut self, ctx: &mut Ctx) {
         let Some(content) = self.idleness.content.filter(|_| self.is_idle(ctx)) else { return };
         let mut conns: Vec<ConnId> = self.links.on(&content).collect();
         let first = ctx.rng.below(conns.len().max(1)).min(conns.len());
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn is_idle(&self, ctx: &Ctx<'_>) -> bool {
+    pub(crate) fn is_idle(&self, ctx: &Ctx) -> bool {
         ctx.config.topology.is_mesh()
             && !ctx.is_leaving
             && ctx.uploads.waiting() == 0
@@ -78,12 +78,7 @@ impl Engine {
     }
 
     /// The channel on which a connection is told of a content of which it lacks something that it is shown.
-    pub(in crate::core) fn channel_of_lacking(
-        &self,
-        ctx: &Ctx<'_>,
-        conn: ConnId,
-        content: &ContentId,
-    ) -> Option<u32> {
+    pub(crate) fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
         let (number, channel) = ctx.conns.native(conn)?.channels.of(content)?;
         let holding = ctx.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;

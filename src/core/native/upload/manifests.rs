@@ -14,13 +14,7 @@ use crate::wire::message::RefuseReason;
 const MANIFEST_ASKS_MAX: usize = 1_024;
 
 impl Engine {
-    pub(in crate::core) fn on_manifest_request(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        theirs: u32,
-        first: u32,
-    ) {
+    pub(crate) fn on_manifest_request(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of_theirs(theirs) else {
             return self.close_for_fault(ctx, conn, "asked for the manifest of nothing");
@@ -37,9 +31,9 @@ impl Engine {
     }
 
     /// The store gave a page that somebody asked for, or could not.
-    pub(in crate::core) fn on_manifest_read(
+    pub(crate) fn on_manifest_read(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         content: ContentId,
         page: Option<Box<ManifestPage>>,
@@ -58,7 +52,7 @@ impl Engine {
     }
 
     /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
-    pub(in crate::core) fn read_next_manifest(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn read_next_manifest(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.manifest_job
             || connection.queued_frames() >= 4

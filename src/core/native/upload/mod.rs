@@ -1,9 +1,9 @@
-pub(in crate::core) mod assign;
-pub(in crate::core) mod assigner;
-pub(in crate::core) mod deal;
-pub(in crate::core) mod dealer;
+pub(crate) mod assign;
+pub(crate) mod assigner;
+pub(crate) mod deal;
+pub(crate) mod dealer;
 mod have;
-pub(in crate::core) mod idle;
+pub(crate) mod idle;
 mod manifests;
-pub(in crate::core) mod serve;
+pub(crate) mod serve;
 mod withdraw;

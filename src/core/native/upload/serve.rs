@@ -13,7 +13,7 @@ use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 const BAD_CLAIMS_MAX: u32 = 8;
 
 impl Engine {
-    pub(in crate::core) fn on_sent(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
+    pub(crate) fn on_sent(&mut self, ctx: &mut Ctx, conn: ConnId, bytes: u64) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let done = connection.sent(ctx.now, bytes);
         ctx.uploads.carried(ctx.now, bytes);
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// What a connection's outbox told of what is here is out.
-    pub(in crate::core) fn tell_lists(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
         for ListOut { content, new, have, of } in lists {
@@ -54,12 +54,7 @@ impl Engine {
         }
     }
 
-    pub(in crate::core) fn on_catalogue_request(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        request: CatalogueRequest,
-    ) {
+    pub(crate) fn on_catalogue_request(&mut self, ctx: &mut Ctx, conn: ConnId, request: CatalogueRequest) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
             return self.close_for_fault(ctx, conn, "asks faster than it reads");
@@ -68,7 +63,7 @@ impl Engine {
         self.wake(ctx, conn);
     }
 
-    pub(in crate::core) fn on_request(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, chunk: u32) {
+    pub(crate) fn on_request(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some((number, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs))
         else {
             return self.close_for_fault(ctx, conn, "asked for a chunk of nothing");
@@ -110,7 +105,7 @@ impl Engine {
         self.grant_uploads(ctx);
     }
 
-    pub(in crate::core) fn on_cancel(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, chunk: u32) {
+    pub(crate) fn on_cancel(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
             return self.close_for_fault(ctx, conn, "cancelled a chunk of nothing");
         };
@@ -119,7 +114,7 @@ impl Engine {
     }
 
     /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
-    pub(in crate::core) fn on_recall(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, chunk: u32) {
+    pub(crate) fn on_recall(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
             return self.close_for_fault(ctx, conn, "recalled a chunk of nothing");
         };
@@ -135,7 +130,7 @@ impl Engine {
 
     /// A receiver says that a chunk from here was not what the id demands: the store hashes it again, unless it just did.
     /// Anybody can say so, and hashing costs more than saying.
-    pub(in crate::core) fn on_bad(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, theirs: u32, chunk: u32) {
+    pub(crate) fn on_bad(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         connection.bad_claims = connection.bad_claims.saturating_add(1);
         if connection.bad_claims > BAD_CLAIMS_MAX {
@@ -161,13 +156,7 @@ impl Engine {
 
     /// A file is not what it was. A chunk whose header is out was promised, and that promise cannot be kept: the
     /// connection is closed. Before that, a rejection will do.
-    pub(in crate::core) fn on_span_failed(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        source: SpanSource,
-        why: SpanFault,
-    ) {
+    pub(crate) fn on_span_failed(&mut self, ctx: &mut Ctx, conn: ConnId, source: SpanSource, why: SpanFault) {
         let SpanSource::Content(content) = source else { return };
         let reason = why.reason();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
@@ -189,7 +178,7 @@ impl Engine {
     }
 
     /// Gives free upload slots to who waits for one.
-    pub(in crate::core) fn grant_uploads(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn grant_uploads(&mut self, ctx: &mut Ctx) {
         let scarce_first = ctx.config.limits.tactics.scarce_first;
         while let Some(conn) =
             ctx.uploads.grant(ctx.now, |content| self.copies.find(content).filter(|_| scarce_first))
@@ -208,9 +197,9 @@ impl Engine {
     }
 
     /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
-    pub(in crate::core) fn reject_request(
+    pub(crate) fn reject_request(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         channel: u32,
         content: ContentId,
@@ -225,16 +214,16 @@ impl Engine {
     }
 
     /// A request of this connection's comes to nothing through this peer, so it may make another.
-    pub(in crate::core) fn give_request_back(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn give_request_back(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.requests.give_back();
         }
     }
 
     /// Tells somebody that a chunk will not come.
-    pub(in crate::core) fn reject(
+    pub(crate) fn reject(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         channel: u32,
         content: ContentId,
@@ -255,7 +244,7 @@ impl Engine {
     }
 
     /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
-    pub(in crate::core) fn begin_upload(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn begin_upload(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let scarce_first = ctx.config.limits.tactics.scarce_first;
         let copies = |content: &ContentId| self.copies.find(content).filter(|_| scarce_first);
         let ask = ctx.uploads.begin(conn, ctx.now, copies);

@@ -10,7 +10,7 @@ use crate::wire::message::RefuseReason;
 impl Engine {
     /// Somebody opens a content: if its files have several names, the store looks at each, for the bytes come from one of
     /// them only.
-    pub(in crate::core) fn look_at_names(&mut self, ctx: &mut Ctx<'_>, content: ContentId) {
+    pub(crate) fn look_at_names(&mut self, ctx: &mut Ctx, content: ContentId) {
         let is_whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if is_whole && ctx.catalogue.names(&content).nth(1).is_some() {
             ctx.outputs.push(Output::Store(StoreJob::Look { content }));
@@ -19,9 +19,9 @@ impl Engine {
 
     /// A content is offered under one name less: a peer that has nothing of it yet may want it under that name. It hears that
     /// the content is withdrawn, and looks again at what is on offer.
-    pub(in crate::core) fn withdraw_from_beginners(
+    pub(crate) fn withdraw_from_beginners(
         &mut self,
-        ctx: &mut Ctx<'_>,
+        ctx: &mut Ctx,
         content: ContentId,
         reason: RefuseReason,
     ) {
@@ -41,12 +41,7 @@ impl Engine {
     }
 
     /// This peer no longer offers a content: whoever it was named to hears so.
-    pub(in crate::core) fn withdraw_everywhere(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        content: ContentId,
-        reason: RefuseReason,
-    ) {
+    pub(crate) fn withdraw_everywhere(&mut self, ctx: &mut Ctx, content: ContentId, reason: RefuseReason) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
             let Some(connection) = ctx.conns.native_mut(conn) else { continue };
             let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Listed, Title};
 
 #[derive(Debug)]
-pub(in crate::core) enum Entries {
+pub(crate) enum Entries {
     One(Option<(Arc<Title>, Listed)>),
     Many(Map),
 }
@@ -17,18 +17,18 @@ pub(in crate::core) enum Entries {
 type Map = BTreeMap<Arc<Title>, Listed>;
 
 impl Entries {
-    pub(in crate::core) const fn new() -> Entries {
+    pub(crate) const fn new() -> Entries {
         Entries::One(None)
     }
 
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Entries::One(one) => usize::from(one.is_some()),
             Entries::Many(many) => many.len(),
         }
     }
 
-    pub(in crate::core) fn get(&self, title: &Title) -> Option<&Listed> {
+    pub(crate) fn get(&self, title: &Title) -> Option<&Listed> {
         match self {
             Entries::One(one) => {
                 one.as_ref().filter(|(present, _)| **present == *title).map(|(_, listed)| listed)
@@ -37,7 +37,7 @@ impl Entries {
         }
     }
 
-    pub(in crate::core) fn get_mut(&mut self, title: &Title) -> Option<&mut Listed> {
+    pub(crate) fn get_mut(&mut self, title: &Title) -> Option<&mut Listed> {
         match self {
             Entries::One(one) => {
                 one.as_mut().filter(|(present, _)| **present == *title).map(|(_, listed)| listed)
@@ -47,7 +47,7 @@ impl Entries {
     }
 
     /// `title` is listed so from now on.
-    pub(in crate::core) fn insert(&mut self, title: Arc<Title>, listed: Listed) {
+    pub(crate) fn insert(&mut self, title: Arc<Title>, listed: Listed) {
         match self {
             Entries::One(one @ None) => *one = Some((title, listed)),
             Entries::One(one) => {
@@ -59,20 +59,20 @@ impl Entries {
         }
     }
 
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (&Arc<Title>, &Listed)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<Title>, &Listed)> {
         let (one, many) = self.parts();
         one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// The entries whose titles do not stand before `first`.
-    pub(in crate::core) fn from(&self, first: &Title) -> impl Iterator<Item = (&Arc<Title>, &Listed)> {
+    pub(crate) fn from(&self, first: &Title) -> impl Iterator<Item = (&Arc<Title>, &Listed)> {
         let (one, many) = self.parts();
         let many = many.map(|many| many.range::<Title, _>(first..));
         one.filter(|(title, _)| ***title >= *first).into_iter().chain(many.into_iter().flatten())
     }
 
     /// Keeps the entries that `keep` says yes to.
-    pub(in crate::core) fn retain(&mut self, mut keep: impl FnMut(&Arc<Title>, &mut Listed) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Arc<Title>, &mut Listed) -> bool) {
         match self {
             Entries::One(one) => {
                 one.take_if(|(title, listed)| !keep(title, listed));

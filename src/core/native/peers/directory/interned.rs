@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A value is kept as long as somebody holds the [`Arc`] that [`Interned::keep`] returned.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::core) struct Interned<T: Ord> {
+pub(crate) struct Interned<T: Ord> {
     things: BTreeSet<Arc<T>>,
 }
 
@@ -20,7 +20,7 @@ impl<T: Ord> Default for Interned<T> {
 
 impl<T: Ord> Interned<T> {
     /// Somebody keeps this from now on. Give it back with [`Interned::release`].
-    pub(in crate::core) fn keep(&mut self, thing: T) -> Arc<T> {
+    pub(crate) fn keep(&mut self, thing: T) -> Arc<T> {
         if let Some(present) = self.find(&thing) {
             return Arc::clone(present);
         }
@@ -30,7 +30,7 @@ impl<T: Ord> Interned<T> {
     }
 
     /// Somebody keeps this no longer.
-    pub(in crate::core) fn release(&mut self, thing: Arc<T>) {
+    pub(crate) fn release(&mut self, thing: Arc<T>) {
         // One is the caller's, one lies here.
         if Arc::strong_count(&thing) <= 2 {
             self.things.remove(&thing);
@@ -38,12 +38,12 @@ impl<T: Ord> Interned<T> {
     }
 
     /// How many keep this.
-    pub(in crate::core) fn keepers(&self, thing: &T) -> usize {
+    pub(crate) fn keepers(&self, thing: &T) -> usize {
         self.find(thing).map_or(0, |present| Arc::strong_count(present).saturating_sub(1))
     }
 
     /// Panics when not so many keep each thing.
-    pub(in crate::core) fn check(&self, keepers: &BTreeMap<&T, usize>)
+    pub(crate) fn check(&self, keepers: &BTreeMap<&T, usize>)
     where
         T: Debug,
     {

@@ -13,7 +13,7 @@ impl Directory {
     /// A known peer tells some entries of its catalogue of `catalogue` entries (`None`: it does not say), in the
     /// state of `generation`. Once all entries of one generation are here, those of older ones go. Returns the
     /// contents that this peer was not known to hold before.
-    pub(in crate::core) fn list(
+    pub(crate) fn list(
         &mut self,
         peer: &PeerId,
         generation: u64,
@@ -82,42 +82,42 @@ impl Directory {
     }
 
     /// A peer says that it does not hold a content (any more).
-    pub(in crate::core) fn unlist(&mut self, peer: &PeerId, content: &ContentId) {
+    pub(crate) fn unlist(&mut self, peer: &PeerId, content: &ContentId) {
         self.drop_entries(peer, |key, _| key.0 == *content);
     }
 
     /// What is heard of a content from now on counts only where it is offered under this name.
-    pub(in crate::core) fn name_only(&mut self, content: ContentId, name: &str) {
+    pub(crate) fn name_only(&mut self, content: ContentId, name: &str) {
         self.named_only.insert(content, name.to_owned());
     }
 
     /// A content counts as held under any name again.
-    pub(in crate::core) fn any_name(&mut self, content: &ContentId) {
+    pub(crate) fn any_name(&mut self, content: &ContentId) {
         self.named_only.remove(content);
     }
 
     /// Whether an entry counts.
-    pub(in crate::core) fn counts(&self, entry: &Entry) -> bool {
+    pub(crate) fn counts(&self, entry: &Entry) -> bool {
         is_named(&self.named_only, entry)
     }
 
     /// The peers that hold some of a content.
-    pub(in crate::core) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
+    pub(crate) fn holders(&self, content: &ContentId) -> impl Iterator<Item = &PeerId> {
         self.holders.get(content).into_iter().flatten()
     }
 
     /// How many peers hold some of a content.
-    pub(in crate::core) fn holder_count(&self, content: &ContentId) -> usize {
+    pub(crate) fn holder_count(&self, content: &ContentId) -> usize {
         self.holders.get(content).map_or(0, BTreeSet::len)
     }
 
     /// Whether a peer told that it holds some of a content.
-    pub(in crate::core) fn is_holder(&self, peer: &PeerId, content: &ContentId) -> bool {
+    pub(crate) fn is_holder(&self, peer: &PeerId, content: &ContentId) -> bool {
         self.holders.get(content).is_some_and(|holders| holders.contains(peer))
     }
 
     /// Whether a peer told that it holds a content wholly.
-    pub(in crate::core) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
+    pub(crate) fn holds_all(&self, peer: &PeerId, content: &ContentId) -> bool {
         let Some(known) = self.peers.get(peer) else { return false };
         let from = (*content, String::new());
         let mut of_content = known.entries.from(&from).take_while(|(key, _)| key.0 == *content);
@@ -126,7 +126,7 @@ impl Directory {
 
     /// Of the peers that hold a content, some that told that they hold it wholly, each with the state of its catalogue
     /// in which it last said so.
-    pub(in crate::core) fn whole_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
+    pub(crate) fn whole_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
         let from = (*content, String::new());
         self.holders(content).take(HOLDERS_LOOKED_AT).filter_map(move |peer| {
             let entries = self.peers.get(peer)?.entries.from(&from);
@@ -136,18 +136,13 @@ impl Directory {
     }
 
     /// When a peer last offered something new, of all that any peer offered, and how many entries of it are known.
-    pub(in crate::core) fn news_of(&self, peer: &PeerId) -> Option<(u64, usize)> {
+    pub(crate) fn news_of(&self, peer: &PeerId) -> Option<(u64, usize)> {
         self.peers.get(peer).map(|known| (known.news, known.entries.len()))
     }
 
     /// What a peer offers under exactly this name, and began to offer after a state of its catalogue: the latest of it.
     /// Looks at all its entries.
-    pub(in crate::core) fn named_since(
-        &self,
-        peer: &PeerId,
-        name: &str,
-        after: Option<u64>,
-    ) -> Option<Entry> {
+    pub(crate) fn named_since(&self, peer: &PeerId, name: &str, after: Option<u64>) -> Option<Entry> {
         let known = self.peers.get(peer)?;
         let named = known.entries.iter().filter(|(title, listed)| {
             // An empty file has no chunks to have.
@@ -158,10 +153,7 @@ impl Directory {
     }
 
     /// What is known of what somebody looks for: each entry with its peer, in the order of peers.
-    pub(in crate::core) fn matching<'a>(
-        &'a self,
-        wanted: &'a Wanted,
-    ) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
+    pub(crate) fn matching<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = (PeerId, Entry)> + 'a {
         self.peers.iter().flat_map(move |(peer, known)| {
             known
                 .entries
@@ -172,7 +164,7 @@ impl Directory {
     }
 
     /// The entries of a peer that are known, from a place in its catalogue on.
-    pub(in crate::core) fn entries_from<'a>(
+    pub(crate) fn entries_from<'a>(
         &'a self,
         peer: &PeerId,
         from: &'a (ContentId, String),
@@ -182,17 +174,17 @@ impl Directory {
     }
 
     /// Whether fewer entries of a peer are known than it says it has.
-    pub(in crate::core) fn is_partly_known(&self, peer: &PeerId) -> bool {
+    pub(crate) fn is_partly_known(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|known| known.fresh < known.catalogue)
     }
 
     /// Whether a peer told more than is kept of it.
-    pub(in crate::core) fn is_overfull(&self) -> bool {
+    pub(crate) fn is_overfull(&self) -> bool {
         self.peers.values().any(|known| known.overfull)
     }
 
     /// What is offered, for people, in the order of (name, id).
-    pub(in crate::core) fn content_statuses(&self) -> Vec<ContentStatus> {
+    pub(crate) fn content_statuses(&self) -> Vec<ContentStatus> {
         let mut contents: BTreeMap<(&str, ContentId), ContentStatus> = BTreeMap::new();
         for (peer, known) in self.peers.iter() {
             for (title, listed) in known.entries.iter() {
