@@ -26,7 +26,7 @@ use reader::{Body, Sent, Stage};
 /// Readers have no channels.
 const NO_CHANNEL: u32 = 0;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     /// The readers that are served, with the address of each, for none may have too many.

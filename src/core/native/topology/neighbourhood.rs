@@ -27,7 +27,7 @@ pub(crate) struct Part {
     pub(crate) upstream: bool,
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Neighbourhood {
     pub(crate) owner: Option<End>,
