@@ -383,6 +383,11 @@ impl Reactor {
         status
     }
 
+    /// Ends the store in order; gives what failed. The reactor is not to be used afterwards.
+    pub fn close(&mut self) -> Vec<Fault> {
+        self.store.close()
+    }
+
     /// How long the loop was away from its sockets at most.
     pub fn longest_turn(&self) -> Duration {
         self.longest_turn

@@ -1,6 +1,6 @@
 //! Putting aside what cannot be understood: `NAME` becomes `NAME.bad-N`, and nothing is lost.
 
-use std::fs::File;
+use crate::store::fs::File;
 
 use rustix::io::Errno;
 

@@ -1,7 +1,7 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
+use crate::store::fs::File;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use rustix::io::Errno;
 
 use crate::core::{BufferId, Fault, FaultKind, PartState, SpanFault, StoreReply};
 use crate::store::fs::Fs;
-use crate::store::hash::now_ns;
 use crate::store::helper::{Helper, NewFile, Outcome, Write};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
@@ -318,6 +317,13 @@ impl Downloads {
         }
     }
 
+    /// Waits until nothing is with the helper thread.
+    pub(crate) fn finish(&mut self, library: &mut Library) {
+        while let Some(outcome) = self.helper.wait() {
+            self.take(outcome, library);
+        }
+    }
+
     fn take(&mut self, outcome: Outcome, library: &mut Library) {
         let reply = match outcome {
             Outcome::Written { content, chunk, buffer, result } => {
@@ -537,7 +543,7 @@ impl Downloads {
                     let _ = library.manifests.put(&content, (*part.manifest).clone());
                 }
                 let path = self.serve(content, part.name, part.folder, published, library);
-                library.index.put(&path, &stamp, &content, now_ns());
+                library.index.put(&path, &stamp, &content, self.fs.now_ns());
                 path
             }
             _ => self.target.path().join(&published.name),

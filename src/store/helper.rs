@@ -5,9 +5,9 @@
 //! need not wait: not behind a sync, which can take as long as the device likes, nor in a long line. The rest is written
 //! by the caller.
 
+use crate::store::fs::File;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +80,8 @@ pub(crate) struct Helper {
     fs: Fs,
     wake: Wake,
     thread: Option<Running>,
+    /// Where the disk is in memory there is no thread: the caller does the work, in the same order each time.
+    inline: Option<Publisher>,
     /// Chunks that are with the thread.
     writing: usize,
     /// Parts that are with the thread.
@@ -108,9 +110,11 @@ type WakeCall = Box<dyn Fn() + Send>;
 impl Helper {
     /// No thread yet.
     pub(crate) fn new(fs: Fs) -> Helper {
-        let is_parallel = available_parallelism().is_ok_and(|threads| threads.get() > 1);
+        let inline = fs.is_in_memory().then(Publisher::default);
+        let is_parallel = inline.is_none() && available_parallelism().is_ok_and(|threads| threads.get() > 1);
         Helper {
             fs,
+            inline,
             wake: Wake::default(),
             thread: None,
             writing: 0,
@@ -202,6 +206,13 @@ impl Helper {
     }
 
     fn submit(&mut self, job: Job) -> Result<(), Fault> {
+        if let Some(publisher) = &mut self.inline {
+            let (mut batch, mut outcomes) = (Vec::new(), Vec::new());
+            gather(&self.fs, job, &mut batch, &mut outcomes);
+            publish_all(&self.fs, batch, publisher, &mut outcomes);
+            self.told.extend(outcomes);
+            return Ok(());
+        }
         let no_thread =
             || fault::fault(FaultKind::Io, "no thread can be started; try again later".to_owned());
         let running = match &self.thread {
@@ -250,11 +261,20 @@ fn run(fs: &Fs, to_do: &Receiver<Job>, done: &Sender<Vec<Outcome>>, wake: &Wake)
                 job => gather(fs, job, &mut batch, &mut outcomes),
             }
         }
-        if !batch.is_empty() {
-            outcomes.extend(publisher.publish(fs, batch).into_iter().map(Outcome::Published));
-        }
+        publish_all(fs, batch, &mut publisher, &mut outcomes);
         let _ = done.send(outcomes);
         wake.call();
+    }
+}
+
+fn publish_all(
+    fs: &Fs,
+    batch: Vec<publish::Request>,
+    publisher: &mut Publisher,
+    outcomes: &mut Vec<Outcome>,
+) {
+    if !batch.is_empty() {
+        outcomes.extend(publisher.publish(fs, batch).into_iter().map(Outcome::Published));
     }
 }
 

@@ -4,8 +4,8 @@
 //! hint: a file is known by device and inode, and an entry counts only while size, mtime and ctime are the same. A
 //! lost or torn line costs a hashing, nothing else.
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_long_log_is_read_in_slices() {
         let folder = tempfile::tempdir().unwrap();
-        let index = || Index::new(Fs::default(), File::open(folder.path()).unwrap());
+        let index = || Index::new(Fs::default(), Fs::default().open_folder(folder.path()).unwrap());
         let stamp = |ino: u64| Stamp { dev: 1, ino, size: ino, mtime_ns: 5, ctime_ns: 5 };
         let id = |ino: u64| ContentId([ino as u8; 32]);
         let mut first = index();

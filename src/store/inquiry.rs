@@ -83,7 +83,7 @@ impl Inquiry {
         let Some(manifest) = library.manifests.get(&self.content) else {
             let file = library.served.any_of(&self.content).ok_or(Answer::No)?;
             let (file, look) = library.served.open_at(&file.place).map_err(|_| Answer::No)?;
-            return FileHash::new(file, look.stamp).map(Stage::Rebuild).map_err(|_| Answer::No);
+            return FileHash::new(&library.fs, file, look.stamp).map(Stage::Rebuild).map_err(|_| Answer::No);
         };
         match self.question {
             Question::Page { .. } => self.page_of(&manifest),

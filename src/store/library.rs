@@ -1,7 +1,7 @@
 //! What is known of whole files: which are served, their ids in the index, their manifests; and what is to be told.
 
+use crate::store::fs::File;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::PathBuf;
 
 use crate::core::{ClassicReply, ForeignReply, SpanFault, SpoolId, StoreReply};

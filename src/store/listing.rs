@@ -3,8 +3,8 @@
 //!
 //! What appears in the folder meanwhile is met when the file gets its name, as after a look too.
 
+use crate::store::fs::File;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use crate::store::fs::{Fs, FsResult};

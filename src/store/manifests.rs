@@ -3,8 +3,8 @@
 //! Every manifest read is verified against its id, so that nothing here depends on syncs or on trust. Contents of
 //! one native chunk have no file: hashing them is as quick as reading one.
 
+use crate::store::fs::File;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

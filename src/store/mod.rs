@@ -10,6 +10,7 @@
 mod bad;
 pub mod buffers;
 pub mod classic;
+mod config;
 mod copying;
 mod downloads;
 pub mod drawing;
@@ -34,6 +35,7 @@ mod resume;
 mod scan;
 pub mod scratch;
 mod served;
+mod spans;
 mod spools;
 mod state;
 pub mod summary;
@@ -46,15 +48,15 @@ mod walk;
 mod watch;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
+pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent};
 pub use hash::hash_path;
 pub use peek::peek;
 
-use crate::core::{Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
+use crate::core::{Fault, FaultKind, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};
 use crate::store::copying::{Copied, Copying};
 use crate::store::downloads::{Downloads, Fill};
@@ -66,92 +68,7 @@ use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
 use crate::store::scan::Scan;
 use crate::types::name::Layout;
-use crate::types::{ContentId, Geometry};
-
-/// Where the store keeps things and how it treats what is in the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The state directory: share index, manifests. Made when missing.
-    pub state_dir: PathBuf,
-    /// The folder downloads are asked into.
-    pub target_dir: PathBuf,
-    /// The local file name of the one download (`-o FILE`); else it follows from the content's name.
-    pub target_name: Option<String>,
-    /// What to do when the target exists with other content.
-    pub on_conflict: OnConflict,
-    /// Where the chunks of the classic dialects are kept; `None`: nowhere, and no job comes for them.
-    pub classic: Option<ClassicStore>,
-}
-
-/// Where the chunks of the classic dialects are kept, and what is written down about them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassicStore {
-    /// The folder of the chunks; spools are in it too, hidden. Made when missing. Joined files go to
-    /// [`StoreConfig::target_dir`].
-    pub chunk_dir: PathBuf,
-    /// The files that the field's programs share. `None`: none is read or written, and the chunks that are kept are
-    /// those that lie in the folder.
-    pub records: Option<ClassicRecords>,
-    /// Whether the chunks of a file are removed when it was joined and the process ends.
-    pub remove_joined: bool,
-}
-
-/// The files that the field's programs share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassicRecords {
-    /// The chunks that are here.
-    pub available: PathBuf,
-    /// Who has what.
-    pub dictionary: PathBuf,
-    /// Whether the dictionary is in the shape of `tags.txt`.
-    pub tags: bool,
-}
-
-/// What to do when the target of a download exists with other content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
-    /// Take another name: `NAME (2)`.
-    Rename,
-    /// Leave it alone and do not download.
-    Skip,
-    /// Replace it, once the download is complete.
-    Overwrite,
-    /// Fail.
-    Error,
-}
-
-/// What the store tells.
-#[derive(Debug)]
-pub enum StoreEvent {
-    /// For the core.
-    Reply(StoreReply),
-    /// A path that was to be shared, or a file in it, is left out, and why, in a sentence.
-    Skipped {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
-    Unsettled {
-        /// The name that it will have on the network.
-        name: String,
-    },
-    /// A watched folder is away, and with it all that is in it; or it is back.
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why it is away; `None`: it is back.
-        away: Option<String>,
-    },
-    /// Everything that was to be shared by now is hashed.
-    ScanDone {
-        /// Files shared now.
-        files: usize,
-        /// Their bytes.
-        bytes: u64,
-    },
-}
+use crate::types::ContentId;
 
 /// The store of one process.
 #[derive(Debug)]
@@ -183,7 +100,8 @@ impl Store {
         Store::open_with(&config, Fs::new())
     }
 
-    fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
+    /// The same, with files of these calls.
+    pub(crate) fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
         let open = |path: &Path| {
             let opened = fs.make_private_folders(path).and_then(|()| fs.open_folder(path));
             opened.map_err(|errno| fault::of_state(path, errno))
@@ -363,6 +281,11 @@ impl Store {
 
     /// The next thing to tell.
     pub fn poll(&mut self) -> Option<StoreEvent> {
+        self.take_outcomes();
+        self.library.next_event()
+    }
+
+    fn take_outcomes(&mut self) {
         while let Some((goal, result)) = self.downloads.take_outcomes(&mut self.library) {
             let target = &self.downloads.target;
             match (goal, &mut self.classic) {
@@ -373,61 +296,15 @@ impl Store {
                 (Goal::Joined(_), None) | (Goal::Content(_), _) => {}
             }
         }
-        self.library.next_event()
     }
 
-    /// The open file that holds a content or kept chunk, after a look that it still is what was hashed or promised; a
-    /// part, for the chunks that are had. Offsets in it are those of the content.
-    pub fn span(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
-        let content = match &source {
-            SpanSource::Content(content) => content,
-            SpanSource::Kept(conn) => return self.classic.as_ref().ok_or(SpanFault::Gone)?.span(*conn),
-        };
-        // Until it is published and replied to, a content that is downloaded is served from its part.
-        if self.downloads.part(content).is_some() {
-            return self.downloads.span(content);
-        }
-        let at = self.library.find(content)?;
-        self.library.served.opened(at).ok_or(SpanFault::Gone)
-    }
-
-    /// The open file that [`Store::span`] gave for this source, without another look at it. What is sent by it must have
-    /// been promised after that look, and in the same turn.
-    pub fn span_again(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
-        let content = match &source {
-            SpanSource::Content(content) => content,
-            SpanSource::Kept(_) => return self.span(source),
-        };
-        let is_part = self.downloads.part(content).is_some();
-        if !is_part && self.library.served.opened_of(content).is_none() {
-            // A part that got its final name meanwhile is opened under that.
-            return self.span(source);
-        }
-        match self.downloads.part(content) {
-            Some(part) => Ok(&part.file),
-            None => self.library.served.opened_of(content).ok_or(SpanFault::Gone),
-        }
-    }
-
-    /// Reads a chunk that is here into `into`, whose length it then has.
-    pub fn read_chunk(
-        &mut self,
-        content: &ContentId,
-        cut: &Geometry,
-        chunk: u32,
-        into: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let no =
-            |why: String| fault::fault(FaultKind::Io, format!("chunk {chunk} cannot be read again: {why}"));
-        let (offset, len) = cut.chunk_span(chunk).ok_or_else(|| no("there is no such chunk".to_owned()))?;
-        let fs = self.library.fs.clone();
-        let file = self.span(SpanSource::Content(*content)).map_err(|why| no(why.to_string()))?;
-        into.resize(len as usize, 0);
-        match fs.read_at(file, into, offset) {
-            Ok(read) if read == into.len() => Ok(()),
-            Ok(_) => Err(no("the file is shorter".to_owned())),
-            Err(errno) => Err(no(fault::spoken(errno))),
-        }
+    /// Ends in order: what was begun is finished, chunks that are not to stay are removed, and records are written. Gives
+    /// what failed. The store is not to be used afterwards.
+    pub fn close(&mut self) -> Vec<Fault> {
+        self.downloads.finish(&mut self.library);
+        self.take_outcomes();
+        self.library.index.flush();
+        self.classic.as_mut().map(Classic::close).unwrap_or_default()
     }
 
     fn open_part(

@@ -1,6 +1,6 @@
 //! The part of one download on disk: locked, written chunk by chunk, nothing in it that was not verified first.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! This is the helper thread's work, because syncs cannot be cut into slices. Several parts that wait share one sync
 //! of their folder; many share one of everything, which is one wait for the device instead of one a file.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Opening a part that a process before left: what is in it, and how much of that is certain.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::sync::Arc;
 
 use crate::core::Fault;

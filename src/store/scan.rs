@@ -3,8 +3,8 @@
 //! Owns the queue of what is to be hashed. How folders are walked stands in `walk.rs`, how they are watched in
 //! `watch.rs`.
 
+use crate::store::fs::File;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,7 +236,7 @@ impl Scan {
         if let Some(content) = known {
             return library.offer(place, stamp, content);
         }
-        match FileHash::new(file, stamp) {
+        match FileHash::new(&library.fs, file, stamp) {
             Ok(hash) => self.hashing = Some(Hashing { place, hash, try_number }),
             Err(why) => {
                 let why = why.into_fault(&library.served.path(&place)).text;
@@ -269,7 +269,7 @@ impl Scan {
 
     fn failed(&mut self, place: Place, stamp: Stamp, why: HashFault, try_number: u32, library: &mut Library) {
         if why == HashFault::Changed && library.served.is_watched(&place) {
-            return self.watch.unsettle(place, stamp);
+            return self.watch.unsettle(place, stamp, library.fs.now_ns());
         }
         if why == HashFault::Changed
             && let Ok((_, look)) = library.served.open_at(&place)

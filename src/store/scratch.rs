@@ -1,6 +1,6 @@
 //! A private folder below the system's temporary one, for as long as it is needed; random files, compared.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;

@@ -2,8 +2,8 @@
 //!
 //! Keeps some 250 bytes a file, so that a million of them can be shared. Does not hash; does not know parts.
 
+use crate::store::fs::File;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

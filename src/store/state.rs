@@ -4,7 +4,7 @@
 //! hashed again, unless it ends in a clean mark that fits the part as it is now and the system has not been started
 //! anew since (what a process writes survives the process, not the system).
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;

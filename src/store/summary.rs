@@ -3,8 +3,8 @@
 //!
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};

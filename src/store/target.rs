@@ -4,9 +4,9 @@
 //! single components, made from the network's by [`local_file_name`] and [`local_path`] alone. Folders below it are
 //! opened one from the other, and no link is followed.
 
+use crate::store::fs::File;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

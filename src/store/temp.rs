@@ -1,6 +1,6 @@
 //! Files on their way to a name: hidden, locked for as long as somebody has them, and gone with who made them.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Temp {
     /// Makes an empty one. Its name tells people which process it is of.
     pub(crate) fn make(fs: &Fs, folder: &Arc<File>) -> FsResult<Temp> {
         for _ in 0..TRIES_MAX {
-            let name = format!("{PREFIX}{}-{:016x}{SUFFIX}", std::process::id(), fastrand::u64(..));
+            let name = format!("{PREFIX}{}-{:016x}{SUFFIX}", std::process::id(), fs.unique());
             let file = match fs.open_write_at(folder, &name, Make::New) {
                 Err(Errno::EXIST) => continue,
                 other => Arc::new(other?),

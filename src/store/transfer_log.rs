@@ -3,7 +3,7 @@
 //! Several processes append to one file: lines go there whole, those of one turn of the loop in one `write` with
 //! `O_APPEND`, and whoever finds the file full rotates it under a lock.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;

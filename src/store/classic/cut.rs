@@ -1,6 +1,6 @@
 //! What the commands do beside the peer: a file cut into chunk files for others to serve, names noted, log lines.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

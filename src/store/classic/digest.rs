@@ -1,12 +1,12 @@
 //! What D announces of chunks beside their names: size, SHA-256, and when they were made. Read in slices; what was read
 //! for the round before and did not change is not read again.
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::vec;
 
-use chrono::{DateTime, Local, NaiveDateTime};
+use chrono::NaiveDateTime;
 use sha2::{Digest, Sha256};
 
 use crate::core::ChunkBytes;
@@ -163,7 +163,7 @@ fn begin_kept(
         at: 0,
         end: stamp.size,
         size: stamp.size,
-        made: made(&stamp),
+        made: library.fs.local_time(stamp.mtime_ns),
         sha256: Sha256::new(),
     })
 }
@@ -184,12 +184,7 @@ fn begin_shared(
         at: offset,
         end: offset.saturating_add(bytes),
         size: bytes,
-        made: made(&stamp),
+        made: library.fs.local_time(stamp.mtime_ns),
         sha256: Sha256::new(),
     })
-}
-
-/// When a file was last written to, in local time.
-fn made(stamp: &Stamp) -> NaiveDateTime {
-    DateTime::from_timestamp_nanos(stamp.mtime_ns).with_timezone(&Local).naive_local()
 }

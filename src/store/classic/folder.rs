@@ -1,7 +1,7 @@
 //! The folder that the chunks lie in: there from the start where other programs work in it too; else made with the
 //! first chunk that comes, and removed at the end when nothing is in it.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

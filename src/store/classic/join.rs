@@ -1,6 +1,6 @@
 //! Joining chunks into a file: a look at what has its name, a copy in slices, and then the helper thread publishes.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 //! A chunk is a regular file that is not empty, directly in the folder, under the name it has on the wire. A link, a
 //! FIFO or a folder of such a name is none.
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
@@ -98,6 +98,11 @@ impl Opened {
     /// Closes the chunk that is open for a connection.
     pub(crate) fn close(&mut self, conn: ConnId) {
         self.by_conn.remove(&conn);
+    }
+
+    /// The connections that a chunk is open for.
+    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.by_conn.keys().copied()
     }
 
     /// The chunk that is open for a connection, after a look that it is as it was when its size was told. That it

@@ -17,12 +17,11 @@ mod reading;
 mod record_file;
 mod row;
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono::Local;
 use rustix::io::Errno;
 
 pub use cut::{append_line, note_available, split};
@@ -340,7 +339,8 @@ impl Classic {
         }
         let chunks;
         (chunks, self.digests) = digesting.finish();
-        reply(library, ClassicReply::Digested { chunks, now: Local::now().naive_local() });
+        let now = self.fs.local_time(self.fs.now_ns());
+        reply(library, ClassicReply::Digested { chunks, now });
         None
     }
 
@@ -396,25 +396,31 @@ impl Classic {
             joined.extend(row.names());
         }
     }
-}
 
-impl Drop for Classic {
-    /// Removes the chunks that are not to stay, and writes down what is not yet.
-    fn drop(&mut self) {
-        let joined = self.joined.take().unwrap_or_default();
+    /// Removes the chunks that are not to stay, and writes down what is not yet. Gives what failed of that.
+    pub(crate) fn close(&mut self) -> Vec<Fault> {
+        let mut failed = Vec::new();
+        let joined = self.joined.as_mut().map(std::mem::take).unwrap_or_default();
         for name in &joined {
-            if let (Ok(text), Some(folder)) = (file_name(name), self.folder.get()) {
-                let _ = self.fs.unlink(folder, &text);
+            let Some(folder) = self.folder.get() else { break };
+            match file_name(name).and_then(|text| self.fs.unlink(folder, &text)) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    let path = self.folder.path().join(name.to_string());
+                    failed.push(fault::keeping("remove", &path, errno));
+                }
             }
         }
-        let Some(records) = &mut self.records else { return };
+        let Some(records) = &mut self.records else { return failed };
         records.available.remove(&joined);
         let until = Instant::now() + LAST_WRITE_MAX;
-        while records.available.has_work() && Instant::now() < until {
+        while records.available.has_work() {
             if let Err(fault) = records.available.step() {
-                log::warn!("{}", fault.text);
-            }
-            if records.available.has_work() {
+                failed.push(fault);
+            } else if records.available.has_work() && Instant::now() >= until {
+                failed.push(records.available.is_locked());
+                break;
+            } else if records.available.has_work() {
                 #[allow(
                     clippy::disallowed_methods,
                     reason = "the loop has ended; who has the lock needs the processor"
@@ -422,9 +428,22 @@ impl Drop for Classic {
                 std::thread::sleep(LOCK_LOOK);
             }
         }
-        if records.available.has_work() {
-            log::warn!("another process keeps the record of available chunks locked; some are not in it");
-        }
+        failed
+    }
+
+    /// How many answers are on their way in.
+    pub(crate) fn spools(&self) -> usize {
+        self.spools.len()
+    }
+
+    /// The connections that a chunk is open for.
+    pub(crate) fn open_for(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.opened.conns()
+    }
+
+    /// Whether a spool is one of these.
+    pub(crate) fn has(&self, spool: SpoolId) -> bool {
+        self.spools.contains(spool)
     }
 }
 

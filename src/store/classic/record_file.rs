@@ -3,7 +3,7 @@
 //! Others do not write it so: they truncate it and write it anew, and who reads meanwhile sees half of it. What that
 //! means is decided where it is read.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,6 +58,11 @@ impl RecordFile {
             path: path.to_owned(),
             was_warned_of: false,
         })
+    }
+
+    /// The time that it is stamped with.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.fs.now_ns()
     }
 
     /// Where it is.

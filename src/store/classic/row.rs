@@ -1,6 +1,6 @@
 //! Chunks one behind the other, read in slices.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

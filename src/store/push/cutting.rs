@@ -1,6 +1,6 @@
 //! A file that is cut out of the stream it came in, slice by slice.
 
-use std::fs::File;
+use crate::store::fs::File;
 use std::sync::Arc;
 
 use rustix::io::Errno;

@@ -5,8 +5,8 @@
 
 mod cutting;
 
+use crate::store::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 

@@ -217,9 +217,8 @@ impl Session {
 
     /// All bytes of a content as they are served.
     fn served(&mut self, content: &Content) -> Result<Vec<u8>, SpanFault> {
-        let file = self.store.span(SpanSource::Content(content.id))?;
         let mut bytes = vec![0; content.bytes.len() + 1];
-        let read = Fs::default().read_at(file, &mut bytes, 0).unwrap();
+        let read = self.store.read_span(SpanSource::Content(content.id), &mut bytes, 0)?.unwrap();
         bytes.truncate(read);
         Ok(bytes)
     }

@@ -138,6 +138,7 @@ fn joined_chunks_are_removed_at_the_end_when_they_are_to_be() {
     session.run();
     session.merge("forest.png", &chunks).unwrap();
     assert_eq!(session.open_chunk(CONN, "forest_1"), Some(2));
+    assert!(session.store.close().is_empty());
     drop(session);
     assert_eq!(place.chunk_listing(), ["lake_1"]);
     assert_eq!(place.listing(), ["forest.png"]);

@@ -1,0 +1,558 @@
+//! A disk in memory, for simulations: the same bytes each time, virtual time, and faults by lot.
+//!
+//! What a process did is there for the next process on the disk. What was not brought to the device may be gone when
+//! the power goes ([`MemoryDisk::lose_power`]): of a folder the latest changes, in their order, and of a file what was
+//! written since its last sync. Changes that are older than what a kernel holds back are on the device by themselves.
+//! There are no links, and one user.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use crate::core::Rng;
+use crate::store::fault_plan::FaultPlan;
+use crate::store::fs::{Fs, FsResult, Look, Stamp};
+
+/// For so long a kernel may hold back what was done to a folder.
+const FOLDER_HELD_BACK_NS: i64 = 5_000_000_000;
+/// For so long a kernel may hold back what was written to a file.
+const FILE_HELD_BACK_NS: i64 = 30_000_000_000;
+/// The folder that all paths begin at.
+const ROOT: u64 = 1;
+
+/// A disk, for who looks at it from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryDisk {
+    disk: Shared,
+}
+
+/// An open file or folder.
+#[derive(Debug)]
+pub(crate) struct MemoryFile {
+    disk: Shared,
+    node: u64,
+    /// Tells this opening from others of the same file, as locks do.
+    opening: u64,
+}
+
+/// A name in a folder, and what it is.
+pub(crate) type MemoryEntry = (CString, FileType);
+
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Disk>>);
+
+#[derive(Debug)]
+struct Disk {
+    nodes: BTreeMap<u64, Node>,
+    numbered: u64,
+    now_ns: i64,
+    free_bytes: Option<u64>,
+    /// So many of a million changes fail.
+    error_ppm: u32,
+    rng: Rng,
+    /// Files that were not hidden and lost their name, with that.
+    replaced: Vec<(String, Arc<Vec<u8>>)>,
+}
+
+#[derive(Debug)]
+struct Node {
+    what: What,
+    mtime_ns: i64,
+    ctime_ns: i64,
+    names: u64,
+    openings: u64,
+    locked_by: Option<u64>,
+}
+
+#[derive(Debug)]
+enum What {
+    File {
+        bytes: Arc<Vec<u8>>,
+        synced: Arc<Vec<u8>>,
+        /// The bytes that it takes on the disk.
+        taken: u64,
+    },
+    Folder {
+        names: BTreeMap<String, u64>,
+        synced: BTreeMap<String, u64>,
+        changes: Vec<(i64, Change)>,
+    },
+}
+
+/// What was done to a folder at once.
+#[derive(Debug, Clone)]
+struct Change {
+    removed: Option<String>,
+    added: Option<(String, u64)>,
+}
+
+impl MemoryDisk {
+    /// An empty disk. The seed decides which calls fail, and what is lost with the power.
+    pub(crate) fn new(seed: u64) -> MemoryDisk {
+        let mut disk = Disk {
+            nodes: BTreeMap::new(),
+            numbered: 0,
+            now_ns: 0,
+            free_bytes: None,
+            error_ppm: 0,
+            rng: Rng::new(seed),
+            replaced: Vec::new(),
+        };
+        disk.add(What::folder());
+        MemoryDisk { disk: Shared(Arc::new(Mutex::new(disk))) }
+    }
+
+    /// The calls of a process on this disk.
+    pub(crate) fn fs(&self, plan: Arc<FaultPlan>) -> Fs {
+        Fs::in_memory(self.disk.opened(ROOT), plan)
+    }
+
+    /// Time goes on.
+    pub(crate) fn set_now_ns(&self, now_ns: i64) {
+        self.disk.lock().now_ns = now_ns;
+    }
+
+    /// So many bytes may be written from now on, and so many of a million changes fail.
+    pub(crate) fn set_limits(&self, free_bytes: Option<u64>, error_ppm: u32) {
+        let mut disk = self.disk.lock();
+        (disk.free_bytes, disk.error_ppm) = (free_bytes, error_ppm);
+    }
+
+    /// The bytes that may still be written; `None`: any number.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        self.disk.lock().free_bytes
+    }
+
+    /// The bytes of a file, if it is there.
+    pub(crate) fn read(&self, path: &Path) -> Option<Arc<Vec<u8>>> {
+        let disk = self.disk.lock();
+        let node = disk.find(ROOT, path).ok()?;
+        disk.bytes(node).cloned()
+    }
+
+    /// The names in a folder that are files of some bytes; none when it is not there.
+    pub(crate) fn files(&self, path: &Path) -> Vec<String> {
+        let disk = self.disk.lock();
+        let Ok(names) = disk.find(ROOT, path).and_then(|node| disk.names(node)) else { return Vec::new() };
+        let is_file = |node: &u64| disk.bytes(*node).is_some();
+        names.iter().filter(|(_, node)| is_file(node)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether a process has the lock of a file.
+    pub(crate) fn is_locked(&self, path: &Path) -> bool {
+        let disk = self.disk.lock();
+        let node = disk.find(ROOT, path).ok().and_then(|node| disk.nodes.get(&node));
+        node.is_some_and(|node| node.locked_by.is_some())
+    }
+
+    /// Files that were not hidden and lost their name since the beginning, with that.
+    pub(crate) fn replaced(&self) -> Vec<(String, Arc<Vec<u8>>)> {
+        self.disk.lock().replaced.clone()
+    }
+
+    /// The power goes: what was not brought to the device may be lost. Nobody may have a file open.
+    pub(crate) fn lose_power(&self) {
+        let mut disk = self.disk.lock();
+        let now_ns = disk.now_ns;
+        let mut rng = Rng::new(disk.rng.next_u64());
+        for node in disk.nodes.values_mut() {
+            let is_old = now_ns.saturating_sub(node.mtime_ns) > FILE_HELD_BACK_NS;
+            node.lose(now_ns, is_old, &mut rng);
+        }
+        disk.count_names();
+    }
+
+    /// Everything is on the device.
+    pub(crate) fn settle(&self) {
+        self.disk.lock().nodes.values_mut().for_each(Node::settle);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self, node: u64) -> MemoryFile {
+        let mut disk = self.lock();
+        disk.numbered += 1;
+        let opening = disk.numbered;
+        if let Some(node) = disk.nodes.get_mut(&node) {
+            node.openings += 1;
+        }
+        MemoryFile { disk: self.clone(), node, opening }
+    }
+}
+
+impl MemoryFile {
+    pub(super) fn now_ns(&self) -> i64 {
+        self.disk.lock().now_ns
+    }
+
+    pub(super) fn unique(&self) -> u64 {
+        let mut disk = self.disk.lock();
+        disk.numbered += 1;
+        disk.numbered
+    }
+
+    pub(super) fn open(&self, path: &Path, flags: OFlags) -> FsResult<MemoryFile> {
+        let mut disk = self.disk.lock();
+        let makes = flags.contains(OFlags::CREATE);
+        let node = match disk.find(self.node, path) {
+            Ok(_) if makes && flags.contains(OFlags::EXCL) => return Err(Errno::EXIST),
+            Ok(node) => node,
+            Err(Errno::NOENT) if makes => {
+                let (folder, name) = disk.place(self.node, path)?;
+                disk.fail_by_lot()?;
+                let node = disk.add(What::file());
+                disk.change(folder, None, Some((name, node)))?;
+                node
+            }
+            Err(errno) => return Err(errno),
+        };
+        let is_folder = disk.bytes(node).is_none();
+        drop(disk);
+        match (is_folder, flags.contains(OFlags::DIRECTORY)) {
+            (false, true) => Err(Errno::NOTDIR),
+            (true, false) if flags.intersects(OFlags::RDWR | OFlags::WRONLY) => Err(Errno::ISDIR),
+            _ => Ok(self.disk.opened(node)),
+        }
+    }
+
+    pub(super) fn make_folder(&self, path: &Path) -> FsResult<()> {
+        let mut disk = self.disk.lock();
+        if disk.find(self.node, path).is_ok() {
+            return Err(Errno::EXIST);
+        }
+        let (folder, name) = disk.place(self.node, path)?;
+        disk.fail_by_lot()?;
+        let node = disk.add(What::folder());
+        disk.change(folder, None, Some((name, node)))
+    }
+
+    pub(super) fn stat(&self) -> Look {
+        self.disk.lock().look(self.node)
+    }
+
+    pub(super) fn stat_at(&self, path: &Path) -> FsResult<Look> {
+        let disk = self.disk.lock();
+        disk.find(self.node, path).map(|node| disk.look(node))
+    }
+
+    pub(super) fn read(&self, into: &mut [u8], offset: u64) -> usize {
+        let disk = self.disk.lock();
+        let begin = usize::try_from(offset).unwrap_or(usize::MAX);
+        let Some(rest) = disk.bytes(self.node).and_then(|bytes| bytes.get(begin..)) else { return 0 };
+        let read = rest.len().min(into.len());
+        into[..read].copy_from_slice(&rest[..read]);
+        read
+    }
+
+    pub(super) fn write(&self, from: &[u8], offset: u64) -> FsResult<usize> {
+        let mut disk = self.disk.lock();
+        disk.fail_by_lot()?;
+        let end = offset + from.len() as u64;
+        let (free, now_ns) = (disk.free_bytes, disk.now_ns);
+        let Some(Node { what: What::File { bytes, taken, .. }, mtime_ns, ctime_ns, .. }) =
+            disk.nodes.get_mut(&self.node)
+        else {
+            return Err(Errno::BADF);
+        };
+        let more = end.saturating_sub(*taken);
+        if free.is_some_and(|free| more > free) {
+            return Err(Errno::NOSPC);
+        }
+        *taken = end.max(*taken);
+        (*mtime_ns, *ctime_ns) = (now_ns, now_ns);
+        let (begin, end) = (usize_of(offset), usize_of(end));
+        let bytes = Arc::make_mut(bytes);
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[begin..end].copy_from_slice(from);
+        disk.free_bytes = free.map(|free| free - more);
+        Ok(from.len())
+    }
+
+    pub(super) fn set_len(&self, len: u64) -> FsResult<()> {
+        let mut disk = self.disk.lock();
+        disk.fail_by_lot()?;
+        let now_ns = disk.now_ns;
+        let Some(Node { what: What::File { bytes, taken, .. }, mtime_ns, ctime_ns, .. }) =
+            disk.nodes.get_mut(&self.node)
+        else {
+            return Err(Errno::BADF);
+        };
+        (*mtime_ns, *ctime_ns) = (now_ns, now_ns);
+        Arc::make_mut(bytes).resize(usize_of(len), 0);
+        let given_back = taken.saturating_sub(len);
+        *taken -= given_back;
+        disk.free_bytes = disk.free_bytes.map(|free| free + given_back);
+        Ok(())
+    }
+
+    pub(super) fn sync(&self) -> FsResult<()> {
+        let mut disk = self.disk.lock();
+        disk.fail_by_lot()?;
+        if let Some(node) = disk.nodes.get_mut(&self.node) {
+            node.settle();
+        }
+        Ok(())
+    }
+
+    pub(super) fn lock(&self) -> bool {
+        let mut disk = self.disk.lock();
+        let Some(node) = disk.nodes.get_mut(&self.node) else { return true };
+        *node.locked_by.get_or_insert(self.opening) == self.opening
+    }
+
+    pub(super) fn unlock(&self) {
+        let mut disk = self.disk.lock();
+        if let Some(node) = disk.nodes.get_mut(&self.node) {
+            node.locked_by = node.locked_by.filter(|opening| *opening != self.opening);
+        }
+    }
+
+    pub(super) fn entries(&self) -> FsResult<Vec<MemoryEntry>> {
+        let disk = self.disk.lock();
+        let entry =
+            |(name, node): (&String, &u64)| Some((CString::new(name.as_str()).ok()?, disk.look(*node).kind));
+        Ok(disk.names(self.node)?.iter().filter_map(entry).collect())
+    }
+
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.disk.lock().free_bytes.unwrap_or(u64::MAX)
+    }
+
+    /// Renames within this folder.
+    pub(super) fn rename(&self, from: &str, to: &str, replaces: bool) -> FsResult<()> {
+        let mut disk = self.disk.lock();
+        let node = *disk.names(self.node)?.get(from).ok_or(Errno::NOENT)?;
+        if !replaces && disk.names(self.node)?.contains_key(to) {
+            return Err(Errno::EXIST);
+        }
+        disk.fail_by_lot()?;
+        disk.change(self.node, Some(from.to_owned()), Some((to.to_owned(), node)))
+    }
+
+    pub(super) fn remove(&self, path: &Path, folder: bool) -> FsResult<()> {
+        let mut disk = self.disk.lock();
+        let node = disk.find(self.node, path)?;
+        match disk.names(node) {
+            Ok(_) if !folder => return Err(Errno::ISDIR),
+            Ok(names) if !names.is_empty() => return Err(Errno::NOTEMPTY),
+            Err(_) if folder => return Err(Errno::NOTDIR),
+            _ => {}
+        }
+        let (folder, name) = disk.place(self.node, path)?;
+        disk.change(folder, Some(name), None)
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        self.unlock();
+        let mut disk = self.disk.lock();
+        if let Some(node) = disk.nodes.get_mut(&self.node) {
+            node.openings -= 1;
+        }
+        disk.forget_if_over(self.node);
+    }
+}
+
+impl Disk {
+    fn add(&mut self, what: What) -> u64 {
+        self.numbered += 1;
+        let (now_ns, number) = (self.now_ns, self.numbered);
+        let node = Node { what, mtime_ns: now_ns, ctime_ns: now_ns, names: 0, openings: 0, locked_by: None };
+        self.nodes.insert(number, node);
+        number
+    }
+
+    fn fail_by_lot(&mut self) -> FsResult<()> {
+        match self.error_ppm > 0 && self.rng.chance_ppm(self.error_ppm) {
+            true => Err(Errno::IO),
+            false => Ok(()),
+        }
+    }
+
+    fn find(&self, from: u64, path: &Path) -> FsResult<u64> {
+        let mut at = from;
+        for component in path.components() {
+            at = match component {
+                Component::RootDir => ROOT,
+                Component::CurDir => at,
+                Component::Normal(name) => {
+                    let name = name.to_str().ok_or(Errno::ILSEQ)?;
+                    *self.names(at)?.get(name).ok_or(Errno::NOENT)?
+                }
+                Component::ParentDir | Component::Prefix(_) => return Err(Errno::XDEV),
+            };
+        }
+        if path.as_os_str().is_empty() { Err(Errno::NOENT) } else { Ok(at) }
+    }
+
+    /// The folder that a path leads to, and the name in it.
+    fn place(&self, from: u64, path: &Path) -> FsResult<(u64, String)> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(Errno::NOENT)?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.find(from, parent)?,
+            _ => from,
+        };
+        match self.nodes.get(&folder) {
+            Some(node) if node.names > 0 || folder == ROOT => Ok((folder, name.to_owned())),
+            _ => Err(Errno::NOENT),
+        }
+    }
+
+    fn names(&self, folder: u64) -> FsResult<&BTreeMap<String, u64>> {
+        match self.nodes.get(&folder).map(|node| &node.what) {
+            Some(What::Folder { names, .. }) => Ok(names),
+            _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    fn bytes(&self, file: u64) -> Option<&Arc<Vec<u8>>> {
+        match self.nodes.get(&file).map(|node| &node.what) {
+            Some(What::File { bytes, .. }) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn look(&self, number: u64) -> Look {
+        let node = self.nodes.get(&number);
+        let size = self.bytes(number).map_or(0, |bytes| bytes.len() as u64);
+        let (mtime_ns, ctime_ns) = node.map_or((0, 0), |node| (node.mtime_ns, node.ctime_ns));
+        Look {
+            stamp: Stamp { dev: 1, ino: number, size, mtime_ns, ctime_ns },
+            kind: if self.bytes(number).is_some() { FileType::RegularFile } else { FileType::Directory },
+            names: node.map_or(0, |node| node.names),
+        }
+    }
+
+    /// Takes a name out of a folder and puts one in, at once.
+    fn change(&mut self, folder: u64, removed: Option<String>, added: Option<(String, u64)>) -> FsResult<()> {
+        let now_ns = self.now_ns;
+        let lost = added.as_ref().map(|(name, _)| name).or(removed.as_ref()).cloned();
+        let Some(Node { what: What::Folder { names, synced, changes }, mtime_ns, .. }) =
+            self.nodes.get_mut(&folder)
+        else {
+            return Err(Errno::NOTDIR);
+        };
+        *mtime_ns = now_ns;
+        let change = Change { removed, added };
+        let nameless = change.apply(names);
+        let settled = changes.partition_point(|(at, _)| now_ns - at > FOLDER_HELD_BACK_NS);
+        for (_, change) in changes.drain(..settled) {
+            change.apply(synced);
+        }
+        changes.push((now_ns, change.clone()));
+        if let Some(node) = change.added.and_then(|(_, node)| self.nodes.get_mut(&node)) {
+            node.names = 1;
+            node.ctime_ns = now_ns;
+        }
+        if let (Some(number), Some(name)) = (nameless, lost) {
+            let bytes = self.bytes(number).filter(|_| !name.starts_with('.')).cloned();
+            self.replaced.extend(bytes.map(|bytes| (name, bytes)));
+            if let Some(node) = self.nodes.get_mut(&number) {
+                node.names = 0;
+            }
+            self.forget_if_over(number);
+        }
+        Ok(())
+    }
+
+    /// A file that has no name and that nobody has open takes no place; but it comes back when the power goes before
+    /// the device knows of that.
+    fn forget_if_over(&mut self, number: u64) {
+        let Some(node) = self.nodes.get_mut(&number).filter(|node| node.names + node.openings == 0) else {
+            return;
+        };
+        if let What::File { taken, .. } = &mut node.what {
+            let given_back = std::mem::take(taken);
+            self.free_bytes = self.free_bytes.map(|free| free + given_back);
+        }
+    }
+
+    /// Counts the names of each file anew, and forgets those that have none.
+    fn count_names(&mut self) {
+        let named: Vec<u64> = self
+            .nodes
+            .keys()
+            .filter_map(|node| self.names(*node).ok())
+            .flat_map(BTreeMap::values)
+            .copied()
+            .collect();
+        for (number, node) in &mut self.nodes {
+            node.names = u64::from(named.contains(number));
+        }
+        self.nodes.retain(|number, node| *number == ROOT || node.names + node.openings > 0);
+    }
+}
+
+impl Change {
+    /// Makes the change; gives what has no name any more.
+    fn apply(&self, names: &mut BTreeMap<String, u64>) -> Option<u64> {
+        let removed = self.removed.as_ref().and_then(|name| names.remove(name));
+        match &self.added {
+            Some((name, node)) => names.insert(name.clone(), *node).filter(|before| before != node),
+            None => removed,
+        }
+    }
+}
+
+impl Node {
+    /// All of it is on the device.
+    fn settle(&mut self) {
+        match &mut self.what {
+            What::File { bytes, synced, .. } => *synced = Arc::clone(bytes),
+            What::Folder { names, synced, changes } => {
+                *synced = names.clone();
+                changes.clear();
+            }
+        }
+    }
+
+    /// What is not on the device may be lost.
+    fn lose(&mut self, now_ns: i64, is_old: bool, rng: &mut Rng) {
+        match &mut self.what {
+            What::File { bytes, synced, .. } if !is_old && bytes != synced => match rng.below(4) {
+                0 => *bytes = Arc::clone(synced),
+                1 => {
+                    let kept = rng.below(bytes.len()).max(synced.len().min(bytes.len()));
+                    Arc::make_mut(bytes).truncate(kept);
+                }
+                _ => {}
+            },
+            What::File { .. } => {}
+            What::Folder { names, synced, changes } => {
+                let is_held_back = |(at, _): &(i64, Change)| now_ns - at <= FOLDER_HELD_BACK_NS;
+                let held_back = changes.iter().filter(|change| is_held_back(change)).count();
+                let kept = changes.len() - rng.below(held_back + 1);
+                *names = std::mem::take(synced);
+                for (_, change) in &changes[..kept] {
+                    change.apply(names);
+                }
+            }
+        }
+        self.settle();
+    }
+}
+
+impl What {
+    fn file() -> What {
+        What::File { bytes: Arc::default(), synced: Arc::default(), taken: 0 }
+    }
+
+    fn folder() -> What {
+        What::Folder { names: BTreeMap::new(), synced: BTreeMap::new(), changes: Vec::new() }
+    }
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
