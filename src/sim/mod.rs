@@ -7,6 +7,7 @@
 //! Native payload is never carried. A chunk on a virtual wire is (content, offset, length, right or wrong), so that a
 //! simulation of thousands of peers and gigabytes costs no more than its control bytes.
 
+mod bytes;
 mod classic;
 mod content;
 mod datagrams;

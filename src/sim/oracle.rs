@@ -102,8 +102,7 @@ impl Oracle {
     /// A host's disk was asked for something: what it complains of is wrong.
     pub(super) fn heed_disk(&mut self, host: usize, disk: &mut Disk) {
         self.heed_buffers(host, disk);
-        let complaints = [&mut disk.tray.complaint, &mut disk.shelf.complaint];
-        for complaint in complaints.into_iter().filter_map(Option::take) {
+        if let Some(complaint) = disk.bytes.as_mut().and_then(|bytes| bytes.complaint.take()) {
             self.fail(format!("host {host}: {complaint}"));
         }
     }
@@ -224,7 +223,8 @@ impl Oracle {
             Some(PlaceSpec::Owner { .. }) | None => Vec::new(),
         };
         let named = spec.fixed_peers.iter().chain(&neighbours).any(|other| hosts[*other].tcp_address() == to);
-        let written_down = hosts[host].disk.shelf.dictionary.values().any(|at| at.contains(&to.ip()));
+        let dictionary = hosts[host].disk.bytes.as_ref().map(|bytes| bytes.dictionary());
+        let written_down = dictionary.is_some_and(|says| says.values().any(|at| at.contains(&to.ip())));
         if named || written_down {
             return;
         }

@@ -298,6 +298,9 @@ impl Simulation {
 
     /// Starts a peer, with what its host shares and wants.
     pub(super) fn start(&mut self, host: usize) {
+        if self.hosts[host].incarnation == 0 {
+            self.put_chunks(host);
+        }
         self.watch.started(host);
         if self.hosts[host].foreign.is_some() {
             self.hosts[host].start(self.now, None);
@@ -349,6 +352,7 @@ impl Simulation {
         }
         self.schedule_garbage(host);
         self.start_classic(host);
+        self.await_bytes(host);
     }
 
     /// A host's place, in the addresses that its peer is told.

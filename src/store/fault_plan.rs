@@ -73,6 +73,12 @@ impl FaultPlan {
         self.at.store(self.calls.load(Ordering::SeqCst) + calls + 1, Ordering::SeqCst);
     }
 
+    /// Whether a call was struck.
+    pub(crate) fn has_struck(&self) -> bool {
+        let at = self.at.load(Ordering::SeqCst);
+        at > 0 && self.calls.load(Ordering::SeqCst) >= at
+    }
+
     /// How many calls were made.
     #[cfg(test)]
     pub(crate) fn calls(&self) -> u64 {

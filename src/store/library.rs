@@ -73,6 +73,11 @@ impl Library {
         });
     }
 
+    /// Whether there is something to tell.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next thing to tell.
     pub(crate) fn next_event(&mut self) -> Option<StoreEvent> {
         self.events.pop_front()

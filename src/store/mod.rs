@@ -15,14 +15,15 @@ mod copying;
 mod downloads;
 pub mod drawing;
 mod fault;
-mod fault_plan;
+pub(crate) mod fault_plan;
 mod finer;
 pub mod folder;
-mod fs;
+pub(crate) mod fs;
 mod hash;
 mod helper;
 mod index;
 mod inquiry;
+mod inspect;
 mod library;
 mod listing;
 mod manifests;
@@ -40,7 +41,7 @@ mod spools;
 mod state;
 pub mod summary;
 mod target;
-mod temp;
+pub(crate) mod temp;
 #[cfg(test)]
 mod tests;
 pub mod transfer_log;
@@ -67,8 +68,8 @@ use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
 use crate::store::scan::Scan;
-use crate::types::name::Layout;
 use crate::types::ContentId;
+use crate::types::name::Layout;
 
 /// The store of one process.
 #[derive(Debug)]

@@ -101,12 +101,17 @@ pub(crate) fn sweep(fs: &Fs, folder: &File) -> FsResult<()> {
     let mut entries = fs.entries(folder)?;
     while let Some(entry) = fs.next_entry(&mut entries)? {
         let Ok(name) = entry.file_name().to_str() else { continue };
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+        if is_ours(name) {
             // One that cannot be looked at now is there at the next start.
             let _ = remove_left_over(fs, folder, name);
         }
     }
     Ok(())
+}
+
+/// Whether a name is that of a file on its way to another.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 fn remove_left_over(fs: &Fs, folder: &File, name: &str) -> FsResult<()> {

@@ -1,12 +1,11 @@
 //! Pushes in the dialects of the field, in the simulated world.
 //!
 //! Nothing of them is verified, so every byte is really there, as on classic connections. `spec` says what can be
-//! simulated; `tray` is the virtual store of what is pushed; `world` lets hosts push, and answer; `watch` says what must
+//! simulated; `world` lets hosts push, and answer; `watch` says what must
 //! never be; `draw` draws scenarios from a seed.
 
 mod draw;
 mod spec;
-mod tray;
 mod watch;
 mod world;
 
@@ -14,5 +13,4 @@ pub use draw::PushesDrawn;
 pub use spec::TakesSpec;
 pub use watch::PushOutcome;
 
-pub(super) use tray::{Next, Tray};
 pub(super) use watch::PushWatch;

@@ -101,8 +101,8 @@ impl Opened {
     }
 
     /// The connections that a chunk is open for.
-    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
-        self.by_conn.keys().copied()
+    pub(crate) fn conns(&self) -> Vec<ConnId> {
+        self.by_conn.keys().copied().collect()
     }
 
     /// The chunk that is open for a connection, after a look that it is as it was when its size was told. That it

@@ -62,7 +62,7 @@ pub(crate) struct Classic {
     opened: Opened,
     /// What was told of chunks last, which need not be read again.
     digests: BTreeMap<ChunkName, Known>,
-    spools: Spools,
+    pub(crate) spools: Spools,
     records: Option<Records>,
     /// Files that the helper thread has, by ticket.
     publishing: BTreeMap<u32, Publishing>,
@@ -431,19 +431,9 @@ impl Classic {
         failed
     }
 
-    /// How many answers are on their way in.
-    pub(crate) fn spools(&self) -> usize {
-        self.spools.len()
-    }
-
     /// The connections that a chunk is open for.
-    pub(crate) fn open_for(&self) -> impl Iterator<Item = ConnId> + '_ {
+    pub(crate) fn open_for(&self) -> Vec<ConnId> {
         self.opened.conns()
-    }
-
-    /// Whether a spool is one of these.
-    pub(crate) fn has(&self, spool: SpoolId) -> bool {
-        self.spools.contains(spool)
     }
 }
 

@@ -134,6 +134,35 @@ impl MemoryDisk {
         disk.bytes(node).cloned()
     }
 
+    /// Puts a file there, and the folders above it, as another program would; all is on the device.
+    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
+        let mut disk = self.disk.lock();
+        let mut at = ROOT;
+        let mut components = path.components().filter_map(|component| match component {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        });
+        let mut next = components.next();
+        while let Some(name) = next {
+            next = components.next();
+            let there = disk.names(at).ok().and_then(|names| names.get(name).copied());
+            at = match there.filter(|_| next.is_some()) {
+                Some(folder) => folder,
+                None => {
+                    let mut what = if next.is_some() { What::folder() } else { What::file() };
+                    if let What::File { bytes: there, .. } = &mut what {
+                        *there = Arc::new(bytes.to_vec());
+                    }
+                    let node = disk.add(what);
+                    // A folder is there.
+                    let _ = disk.change(at, None, Some((name.to_owned(), node)));
+                    node
+                }
+            };
+        }
+        disk.nodes.values_mut().for_each(Node::settle);
+    }
+
     /// The names in a folder that are files of some bytes; none when it is not there.
     pub(crate) fn files(&self, path: &Path) -> Vec<String> {
         let disk = self.disk.lock();
@@ -164,11 +193,6 @@ impl MemoryDisk {
             node.lose(now_ns, is_old, &mut rng);
         }
         disk.count_names();
-    }
-
-    /// Everything is on the device.
-    pub(crate) fn settle(&self) {
-        self.disk.lock().nodes.values_mut().for_each(Node::settle);
     }
 }
 
