@@ -47,6 +47,8 @@ pub(in crate::sim) struct ByteStore {
     chunk_bytes_max: Option<u64>,
     /// Chunks of shared files that a digest was asked for: they are not on this disk.
     shared_of_digests: VecDeque<Vec<(ChunkName, ChunkBytes)>>,
+    /// Files of which the store has said that they are there: they outlive the process, and a power failure.
+    promised: Vec<(PathBuf, Arc<Vec<u8>>)>,
     /// What processes that died have left.
     left_before: Vec<PathBuf>,
     pub(in crate::sim) complaint: Option<String>,
@@ -87,6 +89,7 @@ impl ByteStore {
             },
             chunk_bytes_max,
             shared_of_digests: VecDeque::new(),
+            promised: Vec::new(),
             left_before: Vec::new(),
             complaint: None,
         }
@@ -159,6 +162,8 @@ impl ByteStore {
             }
         }
         self.end();
+        // The power does not fail before the kernel has written down what the process did.
+        self.disk.settle();
     }
 
     /// The power goes.
@@ -166,6 +171,10 @@ impl ByteStore {
         self.end();
         self.disk.set_now_ns(ns_of(now));
         self.disk.lose_power();
+        let lost = self.promised.iter().find(|(path, bytes)| self.disk.read(path).as_ref() != Some(bytes));
+        if let Some((path, _)) = lost {
+            self.complain(format!("{} was said to be here, and is lost with the power", path.display()));
+        }
     }
 
     /// The process is no more: nothing that is done in its name has an effect.
@@ -265,6 +274,11 @@ impl ByteStore {
                     self.complain(format!("{name} is kept with {bytes} bytes, which no chunk may have"));
                 }
                 return;
+            }
+            StoreReply::Classic(ClassicReply::Merged { path, .. })
+            | StoreReply::Foreign(ForeignReply::Kept { path, .. }) => {
+                let bytes = self.disk.read(path);
+                return self.promised.extend(bytes.map(|bytes| (path.clone(), bytes)));
             }
             StoreReply::Classic(
                 ClassicReply::SpoolFailed { fault, .. } | ClassicReply::MergeFailed { fault, .. },

@@ -124,6 +124,7 @@ impl Simulation {
         if self.hosts[host].is_up() {
             let place = &mut self.hosts[host];
             place.disk.powered_off(self.now, &mut place.rng);
+            self.oracle.heed_disk(host, &mut place.disk);
         }
         for (stream, end) in self.drop_peer(host) {
             let Some(socket) = self.streams.end_mut(stream, end) else { continue };

@@ -42,7 +42,7 @@ use crate::store::fault;
 use crate::store::fs::Fs;
 use crate::store::helper::Helper;
 use crate::store::library::Library;
-use crate::store::publish::{Failure, Published};
+use crate::store::publish::{Failure, Published, Request};
 use crate::store::spools::Spools;
 use crate::store::target::Target;
 use crate::store::temp::Temp;
@@ -187,7 +187,7 @@ impl Classic {
     pub(crate) fn step(
         &mut self,
         work: Work,
-        target: &Target,
+        target: &mut Target,
         helper: &mut Helper,
         library: &mut Library,
     ) -> Option<Work> {
@@ -363,7 +363,7 @@ impl Classic {
     fn join(
         &mut self,
         join: Join,
-        target: &Target,
+        target: &mut Target,
         helper: &mut Helper,
         library: &mut Library,
     ) -> Option<Work> {
@@ -378,13 +378,15 @@ impl Classic {
                 self.note_joined(&row);
                 ClassicReply::TargetLeft { ticket, path }
             }
-            Ok(Joined::Copied { request, temp, row }) => match helper.publish(request) {
-                Ok(()) => {
-                    self.publishing.insert(ticket, Publishing { temp, row });
-                    return None;
+            Ok(Joined::Copied { request, temp, row }) => {
+                match helper.publish(Request { made_in: target.take_made_in(), ..request }) {
+                    Ok(()) => {
+                        self.publishing.insert(ticket, Publishing { temp, row });
+                        return None;
+                    }
+                    Err(fault) => ClassicReply::MergeFailed { ticket, fault },
                 }
-                Err(fault) => ClassicReply::MergeFailed { ticket, fault },
-            },
+            }
             Err(fault) => ClassicReply::MergeFailed { ticket, fault },
         };
         reply(library, told);

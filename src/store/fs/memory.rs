@@ -160,7 +160,13 @@ impl MemoryDisk {
                 }
             };
         }
-        disk.nodes.values_mut().for_each(Node::settle);
+        drop(disk);
+        self.settle();
+    }
+
+    /// Everything is on the device.
+    pub(crate) fn settle(&self) {
+        self.disk.lock().nodes.values_mut().for_each(Node::settle);
     }
 
     /// The names in a folder that are files of some bytes; none when it is not there.

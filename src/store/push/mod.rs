@@ -210,7 +210,7 @@ impl Pushes {
             file: Arc::clone(temp.file()),
             folder: target.folder()?,
             folder_path: target.shared_path(),
-            made_in: Vec::new(),
+            made_in: target.take_made_in(),
             names,
             has_state: false,
             // A sender replaces nothing here.

@@ -3,6 +3,7 @@
 mod classic;
 mod crash;
 mod download;
+mod power;
 mod push;
 mod questions;
 mod share;
@@ -105,13 +106,13 @@ impl Session {
     /// Runs all slices and gives everything that was told.
     fn run(&mut self) -> Vec<StoreEvent> {
         let mut events = Vec::new();
-        while self.store.has_work() {
+        loop {
+            events.extend(std::iter::from_fn(|| self.store.poll()));
+            if !self.store.has_work() {
+                return events;
+            }
             self.store.step();
         }
-        while let Some(event) = self.store.poll() {
-            events.push(event);
-        }
-        events
     }
 
     fn share(&mut self, path: &Path) -> Vec<StoreEvent> {
