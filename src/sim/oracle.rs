@@ -92,8 +92,8 @@ impl Oracle {
         self.violation.get_or_insert(what);
     }
 
-    /// What a tap heard.
-    pub(super) fn tapped(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
+    /// What a checker found.
+    pub(super) fn checked(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
         if let Err(what) = heard {
             self.fail(format!("host {host} {conn} {what}"));
         }
@@ -324,7 +324,7 @@ impl Oracle {
         let mut asked: BTreeMap<(usize, usize, u32), u32> = BTreeMap::new();
         for (_, stream) in streams.iter() {
             for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host()].honest()) {
-                for (content, chunk) in end.tap.asked() {
+                for (content, chunk) in end.checker.asked() {
                     *asked.entry((end.host(), content, chunk)).or_default() += 1;
                 }
             }

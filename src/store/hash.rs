@@ -1,6 +1,5 @@
 //! Hashing one file, in slices or in one go, into its id and manifest.
 
-use crate::store::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
@@ -8,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::types::manifest::ManifestBuilder;
 use crate::types::{ContentId, Geometry, Manifest};
 

@@ -4,7 +4,6 @@
 //! hint: a file is known by device and inode, and an entry counts only while size, mtime and ctime are the same. A
 //! lost or torn line costs a hashing, nothing else.
 
-use crate::store::fs::File;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -13,7 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::store::bad;
-use crate::store::fs::{Fs, FsResult, Make, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Make, Stamp};
 use crate::types::ContentId;
 
 /// The version of the lines this crate writes.

@@ -3,11 +3,10 @@
 //!
 //! What appears in the folder meanwhile is met when the file gets its name, as after a look too.
 
-use crate::store::fs::File;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::target::Names;
 
 /// So long a listing counts.

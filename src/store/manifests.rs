@@ -3,12 +3,11 @@
 //! Every manifest read is verified against its id, so that nothing here depends on syncs or on trust. Contents of
 //! one native chunk have no file: hashing them is as quick as reading one.
 
-use crate::store::fs::File;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::types::manifest::{PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
 use crate::types::{ContentId, Geometry, Manifest};

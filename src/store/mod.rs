@@ -2,8 +2,8 @@
 //!
 //! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
 //! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`), which a second thread helps to write and to
-//! publish (`helper.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
-//! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`inquiry.rs`). The chunks
+//! publish (`io_thread.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
+//! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`query.rs`). The chunks
 //! of the older dialects are kept beside all that (`classic/`), files that are pushed here in the field's dialects too
 //! (`push/`). This file routes jobs to them and replies back.
 
@@ -16,14 +16,12 @@ mod downloads;
 pub mod drawing;
 mod fault;
 pub(crate) mod fault_plan;
-mod finer;
 pub mod folder;
 pub(crate) mod fs;
 mod hash;
-mod helper;
 mod index;
-mod inquiry;
 mod inspect;
+mod io_thread;
 mod library;
 mod listing;
 mod manifests;
@@ -32,6 +30,8 @@ mod part;
 mod peek;
 mod publish;
 mod push;
+mod query;
+mod rechunk;
 mod resume;
 mod scan;
 pub mod scratch;
@@ -62,11 +62,11 @@ use crate::store::classic::{Classic, Work};
 use crate::store::copying::{Copied, Copying};
 use crate::store::downloads::{Downloads, Fill};
 use crate::store::fs::Fs;
-use crate::store::inquiry::{Inquiry, Question, page_from};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
+use crate::store::query::{Query, Question, page_from};
 use crate::store::scan::Scan;
 use crate::types::ContentId;
 use crate::types::name::Layout;
@@ -90,7 +90,7 @@ pub struct Store {
 enum Task {
     Open(ContentId, Box<Opening>),
     Copy(ContentId, Box<Copying>),
-    Inquire(Box<Inquiry>),
+    Query(Box<Query>),
     Classic(Box<Work>),
     Cut(Box<Cutting>),
 }
@@ -188,7 +188,7 @@ impl Store {
         self.scan.watch.deadline()
     }
 
-    /// Sets what the helper thread calls when a result of it waits to be polled.
+    /// Sets what the I/O thread calls when a result of it waits to be polled.
     pub fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
         self.downloads.on_result(wake);
     }
@@ -210,10 +210,10 @@ impl Store {
             StoreJob::ClosePart { content } => Some(self.close_part(content, true)),
             StoreJob::DropPart { content } => Some(self.close_part(content, false)),
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
-                self.inquire(content, Question::Page { conn, channel, chunk_bytes, first })
+                self.query(content, Question::Page { conn, channel, chunk_bytes, first })
             }
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
-                self.inquire(content, Question::Chunk { chunk, chunk_bytes })
+                self.query(content, Question::Chunk { chunk, chunk_bytes })
             }
             StoreJob::Look { content } => {
                 self.library.look_at_all(&content);
@@ -228,8 +228,8 @@ impl Store {
                 None
             }
             StoreJob::Foreign(job) => {
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.submit(job, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.submit(job, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
                 None
@@ -250,15 +250,15 @@ impl Store {
         }
     }
 
-    /// Hands over what was gathered for the helper thread, so that one wake-up serves many small files. To be called
+    /// Hands over what was gathered for the I/O thread, so that one wake-up serves many small files. To be called
     /// before the caller waits for anything.
     pub fn flush(&mut self) {
-        self.downloads.helper.flush();
+        self.downloads.io.flush();
     }
 
     /// Whether [`Store::step`] has something to do.
     pub fn has_work(&self) -> bool {
-        !self.tasks.is_empty() || self.downloads.helper.has_told() || self.scan.has_work(&self.library)
+        !self.tasks.is_empty() || self.downloads.io.has_told() || self.scan.has_work(&self.library)
     }
 
     /// Does one slice (about one chunk) of the work that was queued: hashing shares, checking parts.
@@ -347,7 +347,7 @@ impl Store {
     }
 
     /// Answers from an open part at once; queues a question about a whole file.
-    fn inquire(&mut self, content: ContentId, question: Question) -> Option<StoreReply> {
+    fn query(&mut self, content: ContentId, question: Question) -> Option<StoreReply> {
         match (self.downloads.part(&content), question) {
             (Some(part), Question::Page { conn, channel, chunk_bytes, first }) => {
                 let page = page_from(&part.manifest, channel, chunk_bytes, first).map(Box::new);
@@ -359,7 +359,7 @@ impl Store {
                 Some(StoreReply::Rechecked { content, chunk, good: good.unwrap_or(true) })
             }
             (None, _) => {
-                self.step_task(Task::Inquire(Box::new(Inquiry::new(content, question))));
+                self.step_task(Task::Query(Box::new(Query::new(content, question))));
                 None
             }
         }
@@ -376,21 +376,21 @@ impl Store {
                 }
                 Copied::Failed(fault) => self.library.reply(StoreReply::PartFailed { content, fault }),
             },
-            Task::Inquire(inquiry) => {
-                if let Some(inquiry) = inquiry.step(&mut self.library) {
-                    self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
+            Task::Query(query) => {
+                if let Some(query) = query.step(&mut self.library) {
+                    self.tasks.push_back(Task::Query(Box::new(query)));
                 }
             }
             Task::Cut(cutting) => {
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.step(*cutting, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.step(*cutting, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
             }
             Task::Classic(work) => {
                 let Some(classic) = &mut self.classic else { return };
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(work) = classic.step(*work, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(work) = classic.step(*work, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Classic(Box::new(work)));
                 }
             }

@@ -3,7 +3,6 @@
 //! Owns the queue of what is to be hashed. How folders are walked stands in `walk.rs`, how they are watched in
 //! `watch.rs`.
 
-use crate::store::fs::File;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind};
 use crate::store::StoreEvent;
 use crate::store::fault;
-use crate::store::fs::{FsResult, Stamp};
+use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::hash::{FileHash, HashFault, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};

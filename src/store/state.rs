@@ -4,13 +4,12 @@
 //! hashed again, unless it ends in a clean mark that fits the part as it is now and the system has not been started
 //! anew since (what a process writes survives the process, not the system).
 
-use crate::store::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::store::fs::{Fs, FsResult, Make, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Make, Stamp};
 use crate::store::manifests::{self, ENCODED_BYTES_MAX};
 use crate::types::{Bitfield, ContentId, Manifest};
 

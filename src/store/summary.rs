@@ -3,7 +3,6 @@
 //!
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
-use crate::store::fs::File;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 use crate::types::{ContentId, Geometry};
 
 /// The most bytes of a file name.

@@ -4,7 +4,6 @@
 //! single components, made from the network's by [`local_file_name`] and [`local_path`] alone. Folders below it are
 //! opened one from the other, and no link is followed.
 
-use crate::store::fs::File;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::listing::Listing;
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;

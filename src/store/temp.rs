@@ -1,13 +1,12 @@
 //! Files on their way to a name: hidden, locked for as long as somebody has them, and gone with who made them.
 
-use crate::store::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 
 /// No chunk has such a name, for nothing in it is an index; and hidden files are not shared.
 const PREFIX: &str = ".chunkcast-";

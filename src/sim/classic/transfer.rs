@@ -200,7 +200,7 @@ impl Simulation {
         let heard = heard.and_then(|requests| {
             requests.iter().try_for_each(|asked| self.watch.asked(world_now, host, to, asked, &self.hosts))
         });
-        self.oracle.tapped(host, conn, heard);
+        self.oracle.checked(host, conn, heard);
         self.mutated(host);
         self.kick(stream, end);
         Step::Moved(bytes.len() as u64)

@@ -1,7 +1,6 @@
 //! What D announces of chunks beside their names: size, SHA-256, and when they were made. Read in slices; what was read
 //! for the round before and did not change is not read again.
 
-use crate::store::fs::File;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec;
@@ -11,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::core::ChunkBytes;
 use crate::store::classic::kept::{Kept, is_unchanged, open_chunk};
-use crate::store::fs::Stamp;
+use crate::store::fs::{File, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::types::ContentId;

@@ -3,7 +3,6 @@
 //! A chunk is a regular file that is not empty, directly in the folder, under the name it has on the wire. A link, a
 //! FIFO or a folder of such a name is none.
 
-use crate::store::fs::File;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{ConnId, SpanFault};
-use crate::store::fs::{Fs, FsResult, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Stamp};
 use crate::store::target::is_one_component;
 use crate::wire::classic::ChunkName;
 

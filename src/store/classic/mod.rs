@@ -6,7 +6,6 @@
 //! and nothing of a chunk is brought to the device before it is joined.
 
 mod available;
-mod cut;
 mod dictionary;
 mod digest;
 mod folder;
@@ -16,18 +15,18 @@ mod kept;
 mod reading;
 mod record_file;
 mod row;
+mod split;
 
-use crate::store::fs::File;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-pub use cut::{append_line, note_available, split};
+pub use split::{append_line, note_available, split};
 
 #[cfg(test)]
-pub(crate) use cut::split_with;
+pub(crate) use split::split_with;
 
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
@@ -39,8 +38,8 @@ use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
 use crate::store::classic::row::Row;
 use crate::store::fault;
-use crate::store::fs::Fs;
-use crate::store::helper::Helper;
+use crate::store::fs::{File, Fs};
+use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Published, Request};
 use crate::store::spools::Spools;
@@ -64,7 +63,7 @@ pub(crate) struct Classic {
     digests: BTreeMap<ChunkName, Known>,
     pub(crate) spools: Spools,
     records: Option<Records>,
-    /// Files that the helper thread has, by ticket.
+    /// Files that the I/O thread has, by ticket.
     publishing: BTreeMap<u32, Publishing>,
     /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
     joined: Option<Vec<ChunkName>>,
@@ -188,13 +187,13 @@ impl Classic {
         &mut self,
         work: Work,
         target: &mut Target,
-        helper: &mut Helper,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Work> {
         match work {
             Work::Keep(keeping) => self.keep(keeping, library),
             Work::Digest(digesting) => self.digest(digesting, library),
-            Work::Join(join) => self.join(join, target, helper, library),
+            Work::Join(join) => self.join(join, target, io, library),
             Work::Record => self.record(),
         }
     }
@@ -219,7 +218,7 @@ impl Classic {
         self.opened.span(&self.fs, conn)
     }
 
-    /// The helper thread is done with a file.
+    /// The I/O thread is done with a file.
     pub(crate) fn published(
         &mut self,
         ticket: u32,
@@ -364,7 +363,7 @@ impl Classic {
         &mut self,
         join: Join,
         target: &mut Target,
-        helper: &mut Helper,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Work> {
         let ticket = join.ticket();
@@ -379,7 +378,7 @@ impl Classic {
                 ClassicReply::TargetLeft { ticket, path }
             }
             Ok(Joined::Copied { request, temp, row }) => {
-                match helper.publish(Request { made_in: target.take_made_in(), ..request }) {
+                match io.publish(Request { made_in: target.take_made_in(), ..request }) {
                     Ok(()) => {
                         self.publishing.insert(ticket, Publishing { temp, row });
                         return None;

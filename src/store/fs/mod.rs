@@ -5,6 +5,7 @@
 //! store. Nothing here knows what the files mean.
 
 mod calls;
+mod look;
 pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local, NaiveDateTime};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 pub(crate) use calls::{Entries, Entry, File};
+pub(crate) use look::{Look, Stamp};
 
 use crate::store::fault_plan::{FaultPlan, Struck};
 use crate::store::fs::calls::At;
@@ -43,25 +45,6 @@ pub(crate) struct Fs {
     root: Option<Arc<MemoryFile>>,
 }
 
-/// What tells one state of a file from another. Times are nanoseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) dev: u64,
-    pub(crate) ino: u64,
-    pub(crate) size: u64,
-    pub(crate) mtime_ns: i64,
-    pub(crate) ctime_ns: i64,
-}
-
-/// A look at a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
-    pub(crate) stamp: Stamp,
-    pub(crate) kind: FileType,
-    /// How many names the file has: none once it was removed, several when somebody linked it.
-    pub(crate) names: u64,
-}
-
 /// Whether opening makes the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Make {
@@ -71,13 +54,6 @@ pub(crate) enum Make {
     New,
     /// It may be there.
     IfMissing,
-}
-
-impl Stamp {
-    /// Whether both are of the same file, whatever its state.
-    pub(crate) fn same_file(&self, other: &Stamp) -> bool {
-        (self.dev, self.ino) == (other.dev, other.ino)
-    }
 }
 
 impl Fs {

@@ -27,7 +27,7 @@ use crate::types::manifest::ManifestBuilder;
 use crate::types::name::Layout;
 use crate::types::{ContentId, Geometry, Manifest};
 
-/// How long a test waits for the helper thread before it fails.
+/// How long a test waits for the I/O thread before it fails.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Folders for one user: state and target.

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::core::{Command, ForeignEvent, Input};
-use crate::sim::field::PushOutcome;
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
+use crate::sim::transfers::PushOutcome;
 use crate::wire::push::Form;
 
 impl Simulation {
