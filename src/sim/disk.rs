@@ -1,7 +1,8 @@
-//! A host's virtual disk: what it holds of each content, and the store's answers to the core's jobs.
+//! A host's virtual disk: what it holds of each content, and the store's answers to the core's native jobs.
 //!
 //! It outlives its host's peer. It knows each chunk only as right, rotten or not there; whether the bytes in a
-//! chunk buffer are right is known from where they came from.
+//! chunk buffer are right is known from where they came from. Classic chunks and transfers have all their bytes, and the
+//! real store keeps them (`bytes.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;

@@ -1,11 +1,11 @@
-//! The only code that touches files. Every system call of it goes through `store/fs.rs`.
+//! The only code that touches files. Every call on a file goes through `store/fs`.
 //!
-//! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
-//! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`), which a second thread helps to write and to
-//! publish (`io_thread.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
-//! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`query.rs`). The chunks
-//! of the older dialects are kept beside all that (`classic/`), files that are pushed here in the field's dialects too
-//! (`push/`). This file routes jobs to them and replies back.
+//! The library (`library.rs`) has whole files: the index of what was hashed, the manifests, and what is served. The
+//! downloads (`downloads.rs`, `part.rs`, `state.rs`) have files on their way here; the I/O thread (`io_thread.rs`,
+//! `publish.rs`) helps to write and publish them. Hashing goes in slices: the scan of what is shared (`scan.rs`), the
+//! search for what is there of a download (`opening.rs`, `resume.rs`), and queries about manifests and chunks
+//! (`query.rs`). `classic/` keeps the chunks of the classic dialects, and `push/` takes in transfers. This file routes
+//! jobs to these rooms and replies back.
 
 mod bad;
 pub mod buffers;

@@ -1,8 +1,8 @@
-//! Pushes in the dialects of the field, in the simulated world.
+//! Transfers between simulated hosts, in the four forms of other programs.
 //!
-//! Nothing of them is verified, so every byte is really there, as on classic connections. `spec` says what can be
-//! simulated; `world` lets hosts push, and answer; `watch` says what must
-//! never be; `draw` draws scenarios from a seed.
+//! Nothing of a transfer is verified, so every byte is really there, as on classic connections, and the real store takes it
+//! in (`sim/bytes.rs`). `spec` says what can be simulated; `world` lets hosts send, and answer; `watch` says what must never
+//! be; `draw` draws scenarios from a seed.
 
 mod draw;
 mod spec;

@@ -42,11 +42,11 @@ impl Machine {
     /// Runs a process until it has done this work or dies; it has no time for an orderly end. True when it did not die.
     fn run(&mut self, work: impl FnOnce(&mut Session) -> Option<PathBuf>) -> (Option<PathBuf>, bool) {
         let session = self.open();
-        let told = session.ok().and_then(|mut session| {
+        let told = session.ok().map(|mut session| {
             let told = work(&mut session);
             let has_struck = self.plan.has_struck();
             self.plan.strike_after(0);
-            Some((told, has_struck))
+            (told, has_struck)
         });
         self.plan = Arc::default();
         told.map_or((None, false), |(told, has_struck)| (told, !has_struck))
