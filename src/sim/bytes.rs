@@ -137,10 +137,15 @@ impl ByteStore {
             self.complain(format!("the store does not end in order: {}", fault.text));
         }
         self.store = None;
-        let left = self.on_their_way().into_iter().find(|path| !self.left_before.contains(path));
-        if let Some(left) = left {
+        if let Some(left) = self.left() {
             self.complain(format!("{} is left by a process that ended in order", left.display()));
         }
+    }
+
+    /// A file on its way to a name that the running process has forgotten.
+    pub(in crate::sim) fn left(&self) -> Option<PathBuf> {
+        let is_left = |path: &PathBuf| !self.left_before.contains(path) && !self.disk.is_locked(path);
+        self.on_their_way().into_iter().find(is_left)
     }
 
     /// Files on their way to a name, of whatever process.

@@ -216,6 +216,9 @@ impl ClassicWatch {
             if let Some(conn) = bytes.open_for().into_iter().find(|conn| host.socket(*conn).is_none()) {
                 return Err(format!("host {number} leaves a chunk open for {conn}, which is gone"));
             }
+            if let Some(left) = bytes.left() {
+                return Err(format!("host {number} has forgotten {}", left.display()));
+            }
             let dialled =
                 streams.iter().filter(|(_, stream)| stream.classic && stream.ends[0].host() == number);
             let (spools, dialled) = (bytes.spools(), dialled.count());
