@@ -57,12 +57,19 @@ pub(crate) struct After {
     pub(crate) forget: Option<ConnId>,
     /// Something is over that a peer that leaves may have waited for.
     pub(crate) review_leaving: bool,
-    /// Connections that lost their places to others, and are to be closed.
-    pub(crate) give_way: Vec<ConnId>,
-    /// Connections outside of the native protocol that are served what is not here any more, and why.
-    pub(crate) unserved: Vec<(ConnId, &'static str)>,
-    /// Contents that are here whole from now on, each with a name and its size in bytes.
-    pub(crate) whole: Vec<(ContentId, String, u64)>,
+    /// What concerns engines that are not lent.
+    pub(crate) later: Vec<Later>,
+}
+
+/// What one engine leaves to others.
+#[derive(Debug)]
+pub(crate) enum Later {
+    /// A connection lost its place to another, and is to be closed.
+    GiveWay(ConnId),
+    /// A connection outside of the native protocol is served what is not here any more, and why.
+    Unserved(ConnId, &'static str),
+    /// A content is here whole from now on, with a name and its size in bytes.
+    Whole(ContentId, String, u64),
 }
 
 /// Instructions that wait for the driver.

@@ -7,7 +7,7 @@ use crate::core::classic;
 use crate::core::config::Config;
 use crate::core::connection::{Kind, Protocol, Sniffing};
 use crate::core::connections::Connections;
-use crate::core::context::{After, Context, Outputs};
+use crate::core::context::{After, Context, Later, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
 use crate::core::door::{ConnId, Event, ForeignFailure, ForeignReply};
@@ -126,11 +126,15 @@ impl Engines {
 
     /// Sees to what an engine left to be done.
     pub(crate) fn after(&mut self, now: Time, after: After) {
-        for (content, name, bytes) in after.whole {
-            self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
+        for later in after.later {
+            match later {
+                Later::GiveWay(conn) => self.give_way(now, conn),
+                Later::Unserved(conn, why) => self.end_serving(now, conn, why),
+                Later::Whole(content, name, bytes) => {
+                    self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
+                }
+            }
         }
-        after.unserved.into_iter().for_each(|(conn, why)| self.end_serving(now, conn, why));
-        after.give_way.into_iter().for_each(|conn| self.give_way(now, conn));
         if after.grant_uploads {
             self.native(now, native::Engine::grant_uploads);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::connection::Protocol;
 use crate::core::connections::Connections;
-use crate::core::context::Context;
+use crate::core::context::{Context, Later};
 use crate::core::door::ConnId;
 use crate::types::time::Time;
 
@@ -45,7 +45,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
     if let Some(conn) = conn {
         ctx.counters.add("connections that gave way to others");
         ctx.conns.places.give_back(conn);
-        ctx.after.give_way.push(conn);
+        ctx.after.later.push(Later::GiveWay(conn));
     }
     conn.is_some()
 }

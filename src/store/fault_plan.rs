@@ -16,6 +16,10 @@ pub(crate) struct FaultPlan {
 
 /// What the struck calls are.
 #[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(
+    not(any(test, debug_assertions)),
+    expect(dead_code, reason = "the released program is told of no faults")
+)]
 enum How {
     /// The process ends at the first of them. Later calls of what is left of it have no effect.
     #[default]

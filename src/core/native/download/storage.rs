@@ -1,5 +1,6 @@
 //! What the store answers, and what follows from it.
 
+use crate::core::context::Later;
 use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, StoreJob, StoreReply};
 use crate::core::native::download::downloader::Phase;
 use crate::core::native::effects::Effect;
@@ -77,7 +78,7 @@ impl Engine {
                 ctx.catalogue.add_complete(content, &name, geometry);
                 self.announce_soon(ctx);
                 let bytes = geometry.size_bytes();
-                ctx.after.whole.push((content, name.to_string(), bytes));
+                ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
                 self.mirror_finished(ctx, &content, None);
                 ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
@@ -207,7 +208,7 @@ impl Engine {
         let (took, peers) = (ctx.now.since(download.began), download.contributors.len());
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         ctx.catalogue.add_complete(content, &name, geometry);
-        ctx.after.whole.push((content, name.to_string(), bytes));
+        ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
         ctx.outputs.event(Event::Finished { content, path, bytes, took, peers });
         self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });

@@ -1,6 +1,7 @@
 //! Contents of one chunk: it proves itself, and with itself the size that its holder told. So no manifest is asked for;
 //! the chunk is, of one holder at a time, and the store makes the file of it in one go.
 
+use crate::core::context::Later;
 use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::native::download::downloader::Phase;
 use crate::core::native::effects::Effect;
@@ -102,7 +103,7 @@ impl Engine {
             took: ctx.now.since(storing.asked),
         });
         self.announce_soon(ctx);
-        ctx.after.whole.push((content, name.to_string(), bytes));
+        ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
         ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 1 });
         self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });

@@ -1,5 +1,6 @@
 //! Serving: requests in, chunks and pages out.
 
+use crate::core::context::Later;
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
 use crate::core::native::{Ctx, Engine};
@@ -230,7 +231,7 @@ impl Engine {
         reason: RefuseReason,
     ) {
         if ctx.conns.native(conn).is_none() {
-            return ctx.after.unserved.push((conn, reason.text()));
+            return ctx.after.later.push(Later::Unserved(conn, reason.text()));
         }
         let Some(connection) = ctx.conns.native(conn) else { return };
         let to = connection.peer_ref();
