@@ -5,13 +5,14 @@ mod account;
 mod classic;
 mod shown;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
+use crate::cli::downloads::account::OneFile;
 use crate::cli::downloads::shown::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
@@ -52,8 +53,8 @@ pub(crate) struct Downloads {
     /// When the first download was found, and when the last was complete.
     began: Option<Instant>,
     ended: Option<Instant>,
-    /// Where chunks came from.
-    sources: BTreeSet<SocketAddr>,
+    /// Where chunks came from, with the peers' names.
+    sources: BTreeMap<SocketAddr, String>,
     failures: Vec<Exit>,
     /// The faults of the store that were told.
     repeated: Vec<Repeated>,
@@ -141,7 +142,7 @@ impl Downloads {
             left_alone: 0,
             began: None,
             ended: None,
-            sources: BTreeSet::new(),
+            sources: BTreeMap::new(),
             failures: Vec::new(),
             repeated: Vec::new(),
             advice: None,
@@ -246,7 +247,7 @@ impl Downloads {
                 }
             }
             Event::ChunkReceived { content, from, .. } => {
-                self.sources.insert(from.addr);
+                self.sources.entry(from.addr).or_insert_with(|| from.user.clone());
                 if let Some(item) = self.items.get_mut(content) {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
@@ -262,7 +263,7 @@ impl Downloads {
             }
             Event::Resumed { content } => {
                 if let Some(item) = self.items.get(content) {
-                    run.out.note(&format!("{}: goes on", human::label(&item.name)));
+                    run.out.note(&format!("{}: continues", human::label(&item.name)));
                 }
             }
             Event::Finished { content, path, bytes, took, peers } => {
@@ -417,7 +418,7 @@ impl Downloads {
         if self.goes_classic(run, ticket, reason) {
             return;
         }
-        let around = self.around(None);
+        let around = self.around(None, None);
         let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
             return;
         };
@@ -443,11 +444,11 @@ impl Downloads {
             // Whoever cancelled it says so, once for all.
             return;
         }
-        let (name, layout, took) = (item.name.clone(), item.layout, item.began.elapsed());
+        let (name, layout, took, size) = (item.name.clone(), item.layout, item.began.elapsed(), item.size);
         let replaced_by = item.replaced_by.clone();
         item.go_on();
         self.open_files = self.open_files.saturating_sub(1);
-        let mut failure = Failure::of(&name, reason, &self.around(had));
+        let mut failure = Failure::of(&name, reason, &self.around(Some(size), had));
         if let Some(advice) = self.advice {
             failure.next = vec![advice.to_owned()];
         } else if let (Some((by, from)), FailReason::Stalled { .. } | FailReason::Integrity { .. }) =
@@ -490,7 +491,7 @@ impl Downloads {
             return failure.tell_of(run.out, of);
         }
         if self.told() == FAILURES_TOLD_MAX + 1 {
-            run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
+            run.out.fail("chunkcast: more failures follow; for all of them: chunkcast log");
         }
         run.out.shown.add(failure, of);
     }
@@ -515,14 +516,12 @@ impl Downloads {
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {
         let Some(item) = self.items.get(content) else { return };
         let what = match count {
-            0 => "somebody who can tell what it consists of".to_owned(),
-            1 => format!("chunk {}", human::some_of(missing, 1)),
-            _ => format!("chunks {}", human::some_of(missing, count.into())),
+            0 => "a peer that has this version; none is here".to_owned(),
+            1 => format!("chunk {}; no peer here has it", human::some_of(missing, 1)),
+            _ => format!("chunks {}; no peer here has them", human::some_of(missing, count.into())),
         };
-        let (name, stall) = (human::label(&item.name), human::span(self.stall));
-        run.out.note(&format!(
-            "{name}: waiting for {what}; nobody who is here has that (giving up after {stall})"
-        ));
+        let (name, stall) = (human::label(&item.name), human::limit(self.stall));
+        run.out.note(&format!("{name}: waiting for {what} (giving up after {stall})"));
     }
 
     fn finished(
@@ -561,20 +560,9 @@ impl Downloads {
         });
         run.out.result(&printable(&path.to_string_lossy()));
         if self.files <= ANNOUNCED_MAX {
-            let name = human::label(&name);
-            run.out.note(&match (peers, first) {
-                (0, Some(first)) => {
-                    format!("{name}: complete and verified, the same content as {}", human::label(&first))
-                }
-                (0, None) => format!("{name}: complete and verified, without fetching anything"),
-                _ => format!(
-                    "{name}: {} in {}, {}, from {}, verified",
-                    human::size(bytes),
-                    human::span(took),
-                    human::rate(human::bytes_per_s(fetched, took)),
-                    human::counted(peers, "peer", "peers")
-                ),
-            });
+            let from = self.sources.values().next().filter(|_| self.sources.len() == 1).map(String::as_str);
+            let one = OneFile { name: &name, bytes, fetched, took, peers, from, same_as: first.as_deref() };
+            run.out.note(&one.text());
         }
     }
 
@@ -598,11 +586,11 @@ impl Downloads {
             skipped: true,
         });
         let path = printable(&path.to_string_lossy());
-        run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
+        run.out.note(&format!("{}: {path} exists and was not changed", human::label(name)));
     }
 
-    fn around(&self, had: Option<(u32, u32)>) -> Circumstances {
-        Circumstances { wait: self.wait, stall: self.stall, port: self.port, had }
+    fn around(&self, size: Option<u64>, had: Option<(u32, u32)>) -> Circumstances {
+        Circumstances { wait: self.wait, stall: self.stall, port: self.port, size, had }
     }
 }
 

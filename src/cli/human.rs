@@ -52,6 +52,11 @@ pub(crate) fn span(took: Duration) -> String {
     }
 }
 
+/// A time that somebody set, without the fractions that it does not have: `3 s`, `0.2 s`, `10 min`.
+pub(crate) fn limit(time: Duration) -> String {
+    span(time).replace(".0 s", " s").replace(":00 min", " min")
+}
+
 /// A time span that is only estimated: no more exact than whole seconds.
 pub(crate) fn eta(left: Duration) -> String {
     if left < Duration::from_secs(10) { format!("{} s", left.as_secs()) } else { span(left) }
@@ -82,6 +87,12 @@ pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     } else {
         u64::try_from(u128::from(part.min(whole)) * 100 / u128::from(whole)).unwrap_or(100)
     }
+}
+
+/// The bytes that some of the chunks of a file take, as far as their count tells.
+pub(crate) fn share(size: u64, part: u32, whole: u32) -> u64 {
+    let bytes = u128::from(size) * u128::from(part.min(whole)) / u128::from(whole.max(1));
+    u64::try_from(bytes).unwrap_or(size)
 }
 
 /// Text from the network: escaped, and shortened in the middle.
@@ -209,6 +220,8 @@ mod tests {
         assert_eq!(span(Duration::from_millis(440)), "0.4 s");
         assert_eq!(span(Duration::from_secs(187)), "3:07 min");
         assert_eq!(span(Duration::from_secs(3723)), "1:02:03 h");
+        let limits = [3_000, 200, 600_000, 187_000].map(|ms| limit(Duration::from_millis(ms)));
+        assert_eq!(limits, ["3 s", "0.2 s", "10 min", "3:07 min"]);
         assert_eq!(
             (count(999), count(10_000), count(1_234_567)),
             ("999".into(), "10,000".into(), "1,234,567".into())

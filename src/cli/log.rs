@@ -4,8 +4,8 @@ use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime, SecondsFormat};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::{Direction, Line};
 use crate::cli::output::Output;
@@ -67,7 +67,11 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
     });
     match read {
         Ok(()) if lines == 0 => {
-            out.note(&format!("no such transfers in {}", human::quoted_path(&path)));
+            let shown = human::quoted_path(&path);
+            out.note(&match path.exists() {
+                true => format!("no transfers in {shown} match"),
+                false => format!("no transfers logged yet in {shown}"),
+            });
             Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 }
         }
         Ok(()) => Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 },

@@ -200,7 +200,7 @@ impl Output {
         self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
         self.fail(&format!("chunkcast: {message}"));
         if let Some(next) = next {
-            self.fail(&format!("  {next}"));
+            self.fail(&format!("  next: {next}"));
         }
     }
 

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::cli::args::Global;
 use crate::cli::classic::setup::Classic;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::Line;
+use crate::cli::left_out::LeftOut;
 use crate::cli::output::Output;
 use crate::cli::telling::Known;
 use crate::cli::transfer_log::{Lines, Record};
@@ -60,6 +61,9 @@ pub(crate) struct Run<'a> {
     pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
     /// Files that are written to, of those that were found since the last scan was done.
     pub(super) unsettled: usize,
+    /// Links that a scan left out, and whether the first scan is done.
+    pub(super) left_out: LeftOut,
+    pub(super) is_scanned: bool,
 }
 
 impl Standing {
@@ -77,7 +81,7 @@ impl Default for Target {
 }
 
 impl<'a> Run<'a> {
-    /// Lets a peer stand as the flags say. What keeps it from standing is told, and is the exit code.
+    /// Starts a peer from the flags. On failure the error has been printed; returns the exit code.
     pub(crate) fn start(
         command: &'static str,
         global: &Global,
@@ -116,7 +120,7 @@ impl<'a> Run<'a> {
             .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
         let push_tcp: Vec<u16> = reactor.push_ports().iter().map(|(local, _)| *local).collect();
         if !push_tcp.is_empty() {
-            log::info!("files are taken from senders of the field on TCP ports {push_tcp:?}");
+            log::info!("other programs' senders are served on TCP ports {push_tcp:?}");
         }
         let urls = if is_native && !global.no_http { urls(&reactor) } else { Vec::new() };
         out.json(&Line::Hello {
@@ -134,11 +138,11 @@ impl<'a> Run<'a> {
         if is_native {
             log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
             if !urls.is_empty() {
-                log::info!("browsers see what is shared at {}", urls.join(", "));
+                log::info!("browsers can download at {}", urls.join(", "));
             }
         }
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
-            log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
+            log::info!("classic peers: listening on UDP ports {udp:?}, serving on TCP ports {tcp:?}");
         }
         let lines = Lines::default();
         Ok(Run {
@@ -150,6 +154,8 @@ impl<'a> Run<'a> {
             known: BTreeMap::new(),
             complaints: BTreeSet::new(),
             unsettled: 0,
+            left_out: LeftOut::default(),
+            is_scanned: false,
         })
     }
 
@@ -231,6 +237,9 @@ impl<'a> Run<'a> {
 
     /// Writes what was held back of stdout and of the transfer log.
     fn release(&mut self) {
+        if self.is_scanned {
+            self.tell_left_out();
+        }
         self.out.release();
         let flushed = self.log.as_mut().map_or(Ok(()), TransferLog::flush);
         self.note_logged(flushed);
@@ -336,14 +345,12 @@ fn config(
         let peer = host::resolve(text, global.port).map_err(|error| {
             let (from, shown) = (global.peer_from, text.escape_debug());
             let next = "name a host that resolves, or an address: --peer 192.168.1.27".to_owned();
-            (Exit::Network, format!("{from} {shown} leads nowhere: {error}"), Some(next))
+            (Exit::Network, format!("{from} {shown} cannot be resolved: {error}"), Some(next))
         })?;
         if peer.is_ipv6() {
             let (from, shown) = (global.peer_from, text.escape_debug());
             let next = "name the peer's IPv4 address, for example --peer 192.168.1.27".to_owned();
-            let why = format!(
-                "{from} {shown} leads nowhere: it has no IPv4 address, and peers are reached over IPv4 alone"
-            );
+            let why = format!("{from} {shown} has no IPv4 address, and peers are reached over IPv4 alone");
             return Err((Exit::Network, why, Some(next)));
         }
         peers.push(peer);

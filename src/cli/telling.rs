@@ -21,7 +21,9 @@ pub(super) const COMPLAINTS_MAX: usize = 32;
 const REPLACED: &str = "replaced";
 /// Why a download waits, as a JSON line says it.
 const WAITING: &str = "waiting-for-holders";
-/// So many files that are written to are named; more are counted.
+/// Why a peer that ends in order sends nothing more.
+const LEAVING: &str = "leaving";
+/// The most files being written that are named; more are counted.
 const UNSETTLED_TOLD_MAX: usize = 5;
 
 /// What is known of a content that events name by its id.
@@ -60,7 +62,9 @@ impl Run<'_> {
         match event {
             ShellEvent::Core(event) => self.tell_core(event),
             ShellEvent::Skipped { path, why } => {
-                self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
+                if !self.left_out.takes(path, why) {
+                    self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
+                }
             }
             ShellEvent::Unsettled { name } => {
                 self.unsettled += 1;
@@ -70,6 +74,8 @@ impl Run<'_> {
                 }
             }
             ShellEvent::ScanDone { .. } => {
+                self.is_scanned = true;
+                self.tell_left_out();
                 let more = std::mem::take(&mut self.unsettled).saturating_sub(UNSETTLED_TOLD_MAX);
                 if more > 0 {
                     let files = human::counted(more, "more file that was", "more files that were");
@@ -77,6 +83,13 @@ impl Run<'_> {
                 }
             }
             ShellEvent::Folder { .. } | ShellEvent::Signal(_) => {}
+        }
+    }
+
+    /// Tells how many links were left out, since that was told last.
+    pub(super) fn tell_left_out(&mut self) {
+        if let Some(line) = self.left_out.line() {
+            self.out.note(&line);
         }
     }
 
@@ -91,7 +104,7 @@ impl Run<'_> {
                 self.tell_peer(PeerEvent::Lost, peer, None);
             }
             Event::PeerStruck { peer, why } => {
-                self.out.note(&format!("{} is no longer asked: {why}", human::peer(peer)));
+                self.out.note(&format!("{} is no longer asked for chunks: {why}", human::peer(peer)));
                 self.tell_peer(PeerEvent::Struck, peer, Some(why));
             }
             Event::Offered { content, name, size } => self.know(content, name.as_str().into(), *size),
@@ -123,9 +136,9 @@ impl Run<'_> {
                 let Known { name, .. } = self.known(content);
                 let (who, shown) = (human::peer(from), human::quoted(&name));
                 let next = match begun {
-                    true => "getting what is there now".to_owned(),
+                    true => "getting the new version".to_owned(),
                     false => format!(
-                        "this download waits for the old version; the new one: {}",
+                        "this download waits for the old version; for the new one: {}",
                         command_for(&by.id)
                     ),
                 };
@@ -194,7 +207,7 @@ impl Run<'_> {
     }
 
     fn tell_stranger(&mut self, addr: SocketAddr, said: &[u8]) {
-        let message = format!("{}; is that the right port?", stranger_text(addr, said));
+        let message = format!("{}; next: check the port", stranger_text(addr, said));
         self.out.note(&message);
         let said = String::from_utf8_lossy(said);
         self.out.json(&Line::NotAPeer { peer: addr.to_string(), said: &said, message: &message });
@@ -270,7 +283,8 @@ impl Run<'_> {
         let logged = format!("{why}, asked elsewhere");
         if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from.addr, why)) {
             let (name, from) = (human::label(&name), human::peer(from));
-            self.out.note(&format!("{name}: chunk {index} did not come from {from}: {logged}"));
+            self.out
+                .note(&format!("{name}: chunk {index} did not come from {from}: {why}; asking other peers"));
         }
         self.log(&Record::ChunkFailed { dir, index, of: chunks, name: &name, peer: from, why: &logged });
         self.tell_retry(content, Some(index), from, why);
@@ -279,7 +293,10 @@ impl Run<'_> {
     fn tell_source_lost(&mut self, content: &ContentId, from: &PeerRef, why: &'static str) {
         let Known { name, .. } = self.known(content);
         if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from.addr, why)) {
-            self.out.note(&format!("{}: no longer from {}: {why}", human::label(&name), human::peer(from)));
+            self.out.note(&match why {
+                LEAVING => format!("{} is shutting down", human::peer(from)),
+                _ => format!("{}: {} stopped sending: {why}", human::label(&name), human::peer(from)),
+            });
         }
         self.tell_retry(content, None, from, why);
     }

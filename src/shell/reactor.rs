@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ impl Reactor {
         }
         let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
         if speaks_datagrams && discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
-            return Err(no_network(config.broadcast, config.discovers));
+            return Err(ShellError::Network(discovery.no_network()));
         }
 
         let mut store = Store::open(config.store).map_err(ShellError::Storage)?;
@@ -554,18 +554,4 @@ impl fmt::Debug for Reactor {
 
 fn no_loop(error: &io::Error) -> ShellError {
     ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
-}
-
-/// `native`: peers may be named instead.
-fn no_network(broadcast: Option<Ipv4Addr>, native: bool) -> ShellError {
-    let or_else = if native { ", or name a peer with --peer" } else { "" };
-    ShellError::Network(match broadcast {
-        Some(address) => format!(
-            "no network interface in use has the broadcast address {address}; \
-             check --broadcast, --iface and --bind{or_else}"
-        ),
-        None => {
-            format!("no network interface to look for peers on; check --iface and --bind{or_else}")
-        }
-    })
 }

@@ -53,6 +53,7 @@ use std::time::{Duration, Instant};
 pub use buffers::Buffers;
 pub use hash::hash_path;
 pub use peek::peek;
+pub use walk::LINK_LEFT_OUT;
 
 use crate::core::{Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};

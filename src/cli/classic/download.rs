@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::choice::{self, Offer};
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -13,6 +12,7 @@ use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, Diary, turn};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;

@@ -21,10 +21,10 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Standing};
 use crate::core::{ClassicEvent, Event};

@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::announce::announced;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -14,6 +13,7 @@ use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::upload::Sent;
 use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
+use crate::cli::global::Global;
 use crate::cli::run::Target;
 use crate::cli::units::parse_size;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};

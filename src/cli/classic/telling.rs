@@ -94,7 +94,7 @@ impl Run<'_> {
     fn tell_classic_miss(&mut self, name: &ChunkName, from: SocketAddr, dialect: Dialect, why: &str) {
         if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert((from, MISSED)) {
             let (name, why) = (human::quoted(&name.to_string()), printable(why));
-            self.out.note(&format!("{name} did not come from {from} ({dialect}): {why}, asked elsewhere"));
+            self.out.note(&format!("{name} did not come from {from} ({dialect}): {why}; asking other peers"));
         }
         let dir = Direction::Down;
         self.log(&Record::ClassicChunkFailed { dir, name, peer: from, dialect: Some(dialect), why });

@@ -69,9 +69,10 @@ impl Policy {
         match (self.yes || self.believes(incoming), may_ask) {
             (true, _) => Verdict::Accept,
             (false, true) => Verdict::Ask,
-            (false, false) => {
-                Verdict::Decline(Answer::Declined, "nobody is here to be asked; --yes or --from PEER accepts")
-            }
+            (false, false) => Verdict::Decline(
+                Answer::Declined,
+                "there is no terminal to ask at; --yes or --from PEER accepts",
+            ),
         }
     }
 
@@ -80,7 +81,7 @@ impl Policy {
     pub(super) fn refusal(&self, incoming: &Incoming, room: Room) -> Option<(Answer, &'static str)> {
         if let Incoming::Offer(offer) = incoming {
             if local_file_name(&offer.name).is_none() {
-                return Some((Answer::Name, "its name makes no file name"));
+                return Some((Answer::Name, "its name cannot be a file name"));
             }
             if self.was_taken(offer) {
                 // It goes on from what is here, and was counted then.
@@ -93,10 +94,10 @@ impl Policy {
         let Incoming::Offer(offer) = incoming else { return None };
         let taken = self.quota.saturating_sub(self.quota_for_pushes()).saturating_add(room.pushed_bytes);
         if taken.saturating_add(offer.size) > self.quota {
-            return Some((Answer::Quota, "it is more than --quota allows"));
+            return Some((Answer::Quota, "it is larger than what is left of --quota"));
         }
         if room.free_bytes.is_some_and(|free| offer.size > free) {
-            return Some((Answer::NoSpace, "there is not enough space on the disk"));
+            return Some((Answer::NoSpace, "the disk has too little space"));
         }
         None
     }

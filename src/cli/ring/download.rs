@@ -183,8 +183,13 @@ impl Download {
         let content = self.content;
         let name = content
             .map_or_else(|| "the owner's file".to_owned(), |content| run.known(&content).name.to_string());
-        let around =
-            Circumstances { wait: Duration::ZERO, stall: self.stall, port: run.tcp_port(), had: self.had() };
+        let around = Circumstances {
+            wait: Duration::ZERO,
+            stall: self.stall,
+            port: run.tcp_port(),
+            size: None,
+            had: self.had(),
+        };
         let mut failure = Failure::of(&name, reason, &around);
         if content.is_none() {
             failure.title = format!("{name} was not fetched");

@@ -12,7 +12,7 @@ mod takers;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 
 const ABOUT: &str = "\

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::exit::Exit;
@@ -11,12 +12,13 @@ use crate::cli::json::{Line, PushLine, Who};
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::Run;
 use crate::cli::send::push_event;
-use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
+use crate::cli::send::result::{Refusal, exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
 use crate::cli::transfer_log::Record;
 use crate::core::{Command, Event, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 use crate::types::ContentId;
+use crate::wire::message::Answer;
 
 /// Offers that one recipient has open at once; the others wait here.
 const OPEN_MAX: usize = 16;
@@ -57,6 +59,8 @@ struct To {
     recipient: Recipient,
     open: usize,
     waiting: VecDeque<usize>,
+    /// What it did not take because it has enough, at the places of their tickets.
+    refused: Vec<usize>,
     /// How it was found that nothing can be sent to it.
     ended: Option<PushEnd>,
 }
@@ -66,6 +70,8 @@ struct To {
 struct Item {
     content: ContentId,
     name: String,
+    /// Its name with the folders in it.
+    source: String,
     size: u64,
     to: usize,
     peer: Option<PeerRef>,
@@ -79,7 +85,10 @@ struct Item {
 impl Account {
     /// Nothing yet. `port` is the discovery port, for messages.
     pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Account {
-        let to = |(text, recipient)| To { text, recipient, open: 0, waiting: VecDeque::new(), ended: None };
+        let to = |(text, recipient)| {
+            let (waiting, refused) = (VecDeque::new(), Vec::new());
+            To { text, recipient, open: 0, waiting, refused, ended: None }
+        };
         let mut plain = Every::new(PLAIN_INTERVAL);
         // The first plain line comes after an interval, not at once.
         plain.is_due(Instant::now());
@@ -162,7 +171,7 @@ impl Account {
     fn scan_done(&mut self, run: &mut Run<'_>) {
         self.scanned = true;
         if self.contents.is_empty() && self.failures.is_empty() {
-            let next = "name a file that can be read, or a folder with such files in it";
+            let next = "name a readable file, or a folder with readable files in it";
             run.out.error(Exit::Storage, "there is nothing to send", Some(next));
             self.failures.push(Exit::Storage);
         }
@@ -172,17 +181,19 @@ impl Account {
     fn add(&mut self, run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
         if !self.contents.insert(*content) {
             return run.out.note(&format!(
-                "{}: the same content as another of these files; it is sent once",
+                "{}: another of these files has the same content; it is sent once",
                 human::label(name)
             ));
         }
         // Names of folders are not sent: what is received lies in one folder.
+        let source = name;
         let name = name.rsplit('/').next().unwrap_or(name);
         for to in 0..self.recipients.len() {
             let ticket = self.items.len();
             self.items.push(Item {
                 content: *content,
                 name: name.to_owned(),
+                source: source.to_owned(),
                 size,
                 to,
                 peer: None,
@@ -302,7 +313,28 @@ impl Account {
         run.log(&Record::Failed { name: &item.name, id: Some(item.content), took, why: &failure.happened });
         self.tell(run, at, PushLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
-        failure.tell_of(run.out, &of);
+        if *end != PushEnd::Declined(Answer::Busy) {
+            return failure.tell_of(run.out, &of);
+        }
+        failure.list(run.out, &of);
+        let to = item.to;
+        self.recipients[to].refused.push(at);
+    }
+
+    /// Tells of each recipient that has enough, once for all files that it did not take. `path` says where one lies, and
+    /// `flags` are those of this network.
+    pub(super) fn tell_refused(&mut self, run: &mut Run<'_>, path: impl Fn(&str) -> PathBuf, flags: &str) {
+        for (at, place) in self.recipients.iter_mut().enumerate() {
+            let refused = std::mem::take(&mut place.refused);
+            let items: Vec<&Item> = refused.iter().filter_map(|at| self.items.get(*at)).collect();
+            let Some(peer) = items.iter().find_map(|item| item.peer.as_ref()) else { continue };
+            let all = self.items.iter().filter(|item| item.to == at);
+            let (all, took) = all.fold((0, false), |(all, took), item| (all + 1, took || item.accepted));
+            let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+            let paths: Vec<PathBuf> = items.iter().map(|item| path(&item.source)).collect();
+            let refusal = Refusal { to: &place.text, peer, names: &names, paths: &paths, all, took };
+            refusal.failure(flags).show_plainly(run.out);
+        }
     }
 
     /// Nothing can be sent to its recipient, as was told of another file.
@@ -312,7 +344,7 @@ impl Account {
         self.open -= 1;
         let Some(end) = self.recipients.get(item.to).and_then(|place| place.ended.as_ref()) else { return };
         self.failures.push(exit_of(end));
-        let (name, why) = (&item.name, "its recipient cannot be sent to");
+        let (name, why) = (&item.name, "the recipient takes nothing");
         run.log(&Record::Failed { name, id: Some(item.content), took: Duration::ZERO, why });
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
@@ -329,12 +361,12 @@ impl Account {
         let failure = Failure {
             exit,
             title: "not everything was sent".to_owned(),
-            happened: format!("{why}; {} with their recipients, {} not", self.done, self.open),
+            happened: match self.items.len() {
+                0 => format!("{why} before anything was offered"),
+                all => format!("{why}; {} of {} arrived", self.done, human::counted(all, "file", "files")),
+            },
             kept: None,
-            next: vec![format!(
-                "the same command again goes on from there: {}",
-                crate::cli::failure::command_line()
-            )],
+            next: vec![format!("to continue: {}", crate::cli::failure::command_line())],
         };
         failure.tell(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {
@@ -399,7 +431,7 @@ impl Account {
     fn line(&self, run: &Run<'_>) -> String {
         let reading = run.reading();
         if self.items.is_empty() {
-            return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
+            return reading.unwrap_or_else(|| "reading the files".to_owned());
         }
         let accepted = self.items.iter().filter(|item| item.accepted && !item.ended).count();
         let rest = match accepted {

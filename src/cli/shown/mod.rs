@@ -26,13 +26,13 @@ use report::Report;
 /// The flags that say how failures are shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShownArgs {
-    /// How a failed download is shown: by a dialog, or framed on stderr
+    /// How to report a failed download: in a dialog, or on stderr
     #[arg(long, global = true, value_name = "WHEN", env = "CHUNKCAST_DIALOG", hide_env = true, hide_short_help = true,
-          help_heading = crate::cli::args::COMMON, default_value = "auto")]
+          help_heading = crate::cli::global::COMMON, default_value = "auto")]
     dialog: DialogMode,
-    /// Run this by sh for each failed download; CHUNKCAST_ERROR_NAME, _ID, _REASON, _PATH, _EXIT tell of it
+    /// Shell command to run for each failed download; see docs/cli.md for its variables [default: none]
     #[arg(long, global = true, value_name = "CMD", env = hook::VARIABLE, hide_env = true, hide_short_help = true,
-          help_heading = crate::cli::args::COMMON)]
+          help_heading = crate::cli::global::COMMON)]
     on_error: Option<String>,
 }
 
