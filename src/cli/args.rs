@@ -66,7 +66,8 @@ pub(crate) enum Action {
     Demo(demo::DemoArgs),
     Simulate(simulate::SimulateArgs),
     Completions(completions::CompletionsArgs),
-    /// Print the manual page (chunkcast man | man -l -)
+    /// Print the manual page (example: chunkcast man | man -l -)
+    #[command(after_help = "Example:\n  chunkcast man | man -l -")]
     Man,
 }
 

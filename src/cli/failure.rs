@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::args::{Action, Cli};
+use crate::cli::args::Cli;
+use crate::cli::command_line::{command_for, command_line, command_to_get};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
-use crate::cli::wanted::shell_quoted;
 use crate::core::{FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
 use crate::types::ContentId;
@@ -270,58 +270,6 @@ pub(crate) fn kept(have: u32, of: u32) -> String {
     format!("{have} of {of} chunks, verified, in a .part file beside the target")
 }
 
-/// The command line of this process, as a shell reads it.
-pub(crate) fn command_line() -> String {
-    written(&arguments())
-}
-
-/// The command line of this process with a content in the place of what it fetches; of one that fetches nothing by name, a
-/// short one.
-pub(crate) fn command_for(content: &ContentId) -> String {
-    command_to_get(format!("id:{}", content.short()))
-}
-
-/// The same with any word that names a content.
-fn command_to_get(word: String) -> String {
-    match Cli::try_parse().map(|cli| cli.action) {
-        Ok(Action::Get(args)) => written(&with_word(arguments(), &args.wanted_texts(), word)),
-        _ => written(&["get".to_owned(), word]),
-    }
-}
-
-fn arguments() -> Vec<String> {
-    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-fn written(arguments: &[String]) -> String {
-    let words = arguments.iter().map(|word| printable(&shell_quoted(word)));
-    std::iter::once("chunkcast".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
-}
-
-/// Puts a word in the place of what is wanted. The value of a flag may read like that, so a word behind a flag stays.
-fn with_word(mut words: Vec<String>, wanted: &[&str], new: String) -> Vec<String> {
-    let is_behind_flag = |at: usize| {
-        at.checked_sub(1)
-            .and_then(|at| words.get(at))
-            .is_some_and(|word| word.starts_with('-') && word != "--")
-    };
-    let is_wanted = |at: &usize| words.get(*at).is_some_and(|word| wanted.contains(&word.as_str()));
-    let all: Vec<usize> = (0..words.len()).filter(is_wanted).collect();
-    let mut places: Vec<usize> = all.iter().copied().filter(|at| !is_behind_flag(*at)).collect();
-    if places.is_empty() {
-        places.extend(all.last());
-    }
-    let first = places.first().copied();
-    match first.and_then(|at| words.get_mut(at)) {
-        Some(word) => *word = new,
-        None => words.push(new),
-    }
-    for at in places.into_iter().skip(1).rev() {
-        words.remove(at);
-    }
-    words
-}
-
 /// The commands that fetch one of several contents: those whose names tell them apart first, then ids.
 fn choices(candidates: &[(Entry, PeerRef)]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -446,21 +394,6 @@ mod tests {
         let happened = |done, open| Failure::cut_short(Exit::Interrupted, done, open, None).happened;
         assert_eq!(happened(0, 1), "interrupted; 1 file is incomplete");
         assert_eq!(happened(2, 3), "interrupted; 3 files are incomplete, 2 complete");
-    }
-
-    #[test]
-    fn an_id_takes_the_place_of_what_was_wanted() {
-        let line = |words: &str, wanted: &[&str]| {
-            let words = words.split(' ').map(str::to_owned).collect();
-            with_word(words, wanted, "id:1".to_owned()).join(" ")
-        };
-        assert_eq!(line("get a -o d --port 9", &["a"]), "get id:1 -o d --port 9");
-        assert_eq!(line("get -o a a", &["a"]), "get -o a id:1");
-        assert_eq!(line("get a -o a", &["a"]), "get id:1 -o a");
-        assert_eq!(line("get a b -o d", &["a", "b"]), "get id:1 -o d");
-        assert_eq!(line("get -q a", &["a"]), "get -q id:1");
-        assert_eq!(line("get -- -a", &["-a"]), "get -- id:1");
-        assert_eq!(line("get -o d", &[]), "get -o d id:1");
     }
 
     #[test]

@@ -7,26 +7,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::core::PeerRef;
 use crate::types::name::{self, printable};
+pub(crate) use crate::types::units::size;
 
 /// The most columns a name from the network takes in a sentence.
 const LABEL_COLUMNS_MAX: usize = 72;
 /// More characters than that for each column are no text: a letter has few marks, and a picture is made of few others.
 const CHARS_PER_COLUMN_MAX: usize = 8;
-
-/// A size such as `512 B`, `1.0 KiB`, `23.4 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // A unit is left when its rounded figure would be 1024.0.
-    let mut unit = 0;
-    while unit + 1 < UNITS.len() && tenths(bytes, unit) >= 10_240 {
-        unit += 1;
-    }
-    let tenths = tenths(bytes, unit);
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
 
 /// A rate such as `34.1 MiB/s`.
 pub(crate) fn rate(bytes_per_s: u64) -> String {
@@ -184,12 +170,6 @@ pub(crate) fn table(headings: &[&str], right: &[usize], rows: &[Vec<String>]) ->
         text.push('\n');
     }
     text
-}
-
-/// Tenths of the unit above KiB with this number, rounded to the nearest.
-fn tenths(bytes: u64, unit: usize) -> u128 {
-    let one = 1u128 << (10 * (unit + 1));
-    (u128::from(bytes) * 10 + one / 2) / one
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod args;
 mod choice;
 mod classic;
+mod command_line;
 mod completions;
 mod demo;
 mod demo_account;

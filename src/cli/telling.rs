@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::failure::command_for;
+use crate::cli::command_line::command_for;
 use crate::cli::human;
 use crate::cli::json::{Direction, Line, PeerEvent, Who, seconds};
 use crate::cli::run::Run;

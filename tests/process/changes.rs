@@ -65,7 +65,7 @@ fn what_was_edited_before_it_is_asked_for_is_fetched_as_it_is_now() {
         assert_eq!(said.len(), 1, "{}", ended.text());
         assert_eq!(said[0]["replaced_by"], now.to_string());
         assert!(
-            ended.stderr.contains(&format!("replaced \"{name}\": getting what is there now")),
+            ended.stderr.contains(&format!("replaced \"{name}\": getting the new version")),
             "{}",
             ended.stderr
         );

@@ -147,7 +147,7 @@ fn once_is_once_whichever_way_the_file_comes() {
     let mut push = describe(field, "cars.csv");
     push.read_exact(&mut [0; 2]).unwrap();
     let declined = send(&lan, &path, &[&native]).run().expect(9);
-    assert!(declined.stderr.contains("it has other files to receive now"), "{}", declined.stderr);
+    assert!(declined.stderr.contains("takes no more files now"), "{}", declined.stderr);
     push.write_all(b"a,b\n").unwrap();
     push.shutdown(Shutdown::Write).unwrap();
     let ended = receiver.end().expect(0);

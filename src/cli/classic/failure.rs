@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::classic::json::Line;
+use crate::cli::command_line::command_line;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, command_line};
+use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::command_line::command_line;
 use crate::cli::downloads::{ANNOUNCED_MAX, Downloads, Item};
-use crate::cli::failure::command_line;
 use crate::cli::human;
 use crate::cli::run::Run;
 
@@ -69,7 +69,7 @@ impl Downloads {
         for repeated in self.repeated.iter().filter(|repeated| repeated.more > 0) {
             let files = human::counted(repeated.more, "more file was", "more files were");
             let first = human::quoted(&repeated.first);
-            run.out.fail(&format!("chunkcast: {files} not fetched, for the same reason as {first}"));
+            run.out.fail(&format!("chunkcast: {files} not fetched for the same reason as {first}"));
         }
         if self.files <= ANNOUNCED_MAX {
             return;

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cli::command_line::command_line;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Circumstances, Failure, command_line, kept};
+use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
 use crate::cli::json::{Line, path_text, seconds};
 use crate::cli::ring::activity;

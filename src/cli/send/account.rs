@@ -366,7 +366,7 @@ impl Account {
                 all => format!("{why}; {} of {} arrived", self.done, human::counted(all, "file", "files")),
             },
             kept: None,
-            next: vec![format!("to continue: {}", crate::cli::failure::command_line())],
+            next: vec![format!("to continue: {}", crate::cli::command_line::command_line())],
         };
         failure.tell(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {

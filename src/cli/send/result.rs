@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::command_line::command_line;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, TROUBLE, command_line, no_answer};
+use crate::cli::failure::{Failure, TROUBLE, no_answer};
 use crate::cli::human;
 use crate::cli::wanted::shell_quoted;
 use crate::core::{PeerRef, PushEnd};
@@ -133,10 +134,14 @@ impl Refusal<'_> {
             listed.push(format!("{} more", human::count((count - LISTED_MAX) as u64)));
         }
         let why = if *took { "takes one file (receive --once)" } else { "takes no more files now" };
+        let (not_sent, listed) = match count {
+            1 => (format!("{} was", listed.join(", ")), String::new()),
+            _ => (format!("{count} of {all} files were"), format!("; not sent: {}", listed.join(", "))),
+        };
         Failure {
             exit: Exit::Declined,
-            title: format!("{count} of {all} files were not sent to {}", human::quoted(to)),
-            happened: format!("{peer} {why}; not sent: {}", listed.join(", ")),
+            title: format!("{not_sent} not sent to {}", human::quoted(to)),
+            happened: format!("{peer} {why}{listed}"),
             kept: None,
             next: vec![next],
         }

@@ -12,7 +12,9 @@ use crate::core::peer::Peer;
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
+use crate::types::name::quoted;
 use crate::types::time::Time;
+use crate::types::units;
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and
@@ -269,8 +271,10 @@ impl Peer {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
         let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
         if !has_room && grew {
-            let text =
-                format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
+            let text = format!(
+                "a file of {} is larger than announced and does not fit into --mirror-max",
+                units::size(size)
+            );
             self.event(Event::Warning(text));
         }
         has_room
@@ -465,10 +469,11 @@ impl Peer {
             && !std::mem::replace(&mut mirror.full_said, true);
         if is_new {
             self.event(Event::Warning(match why {
-                Refusal::TooMany => "too many files to mirror; no more are fetched".to_owned(),
+                Refusal::TooMany => "too many files to mirror; further files are not fetched".to_owned(),
                 _ => format!(
-                    "no room to mirror a file of {size} bytes within --mirror-max; smaller ones still are; for this one \
-                     give a larger --mirror-max, or remove some of the others"
+                    "{} ({}) does not fit into --mirror-max; smaller files are still mirrored",
+                    quoted(name),
+                    units::size(size)
                 ),
             }));
         }
