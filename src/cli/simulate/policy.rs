@@ -7,7 +7,7 @@ pub(super) const HELP: &str = "\
 The simulation runs the code of real peers with real frames. Links, disks and time are simulated, and
 the payload is not carried. To measure real hosts on a real network, use scripts/swarm-lan.sh.
 
-Choices of --policy (docs/swarm.md has their effects):
+Choices of --policy (docs/log/swarm.md has their effects):
   random        request any chunk instead of the rarest first
   in-line       do not prefer chunks that few neighbours have
   at-once       send `have` for each new chunk at once, also to peers that do not need it
