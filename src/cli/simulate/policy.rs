@@ -4,8 +4,8 @@ use crate::core::Limits;
 
 /// What stands below the flags.
 pub(super) const HELP: &str = "\
-The simulation runs the code of real peers with real frames. Links, disks and time are simulated, and
-the payload is not carried. To measure real hosts on a real network, use scripts/swarm-lan.sh.
+The simulation runs the code of real peers with real frames. Links, disks and time are simulated,
+and the payload is not carried. To measure real hosts on a real network, use scripts/swarm-lan.sh.
 
 Choices of --policy (docs/log/swarm.md has their effects):
   random        request any chunk instead of the rarest first
