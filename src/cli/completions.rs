@@ -1,4 +1,4 @@
-//! `completions` and `man`: generated from the same definition as the command line itself.
+//! `completions` and `man`: generated from the definition of the command line.
 
 use clap::{Args, Command};
 use clap_complete::Shell;

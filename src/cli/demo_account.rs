@@ -1,4 +1,4 @@
-//! What the peers of a demo told, put together: who got how many chunks from whom, and how long it took.
+//! The report of a demo: how many chunks each peer got from which peer, and how long it took.
 
 use std::collections::BTreeMap;
 

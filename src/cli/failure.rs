@@ -1,4 +1,4 @@
-//! A failure, shown and not buried: what happened, what was kept, what to run next.
+//! A failure as users and scripts read it: what happened, what was kept, what to do next.
 
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ impl Failure {
         }
     }
 
-    /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too; beyond stderr as
+    /// Reports it: framed on a terminal, otherwise in a line, with `--json` also in a JSON line; beyond stderr as
     /// [`crate::cli::shown`] says.
     pub(crate) fn tell(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
         self.tell_of(out, &Subject { id, name, path: None });
@@ -291,8 +291,8 @@ fn choices(candidates: &[(Entry, PeerRef)]) -> Vec<String> {
 
 fn nobody(what: &str, peers: usize, similar: &[String], around: &Circumstances) -> (String, Vec<String>) {
     if peers == 0 {
-        let elsewhere = format!("{} --peer HOST   # where broadcasts do not reach", command_line());
-        return (no_answer(around.wait, around.port), vec![TROUBLE.to_owned(), elsewhere]);
+        let by_address = format!("{} --peer HOST   # where broadcasts do not reach", command_line());
+        return (no_answer(around.wait, around.port), vec![TROUBLE.to_owned(), by_address]);
     }
     let answered = human::counted(peers, "peer", "peers");
     let within = human::limit(around.wait);

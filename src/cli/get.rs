@@ -1,4 +1,4 @@
-//! `get`: fetch from every peer that has it, verify, resume.
+//! `get`: downloads files from every peer that has them, verifies them, and resumes interrupted downloads.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ pub(crate) struct GetArgs {
     /// Target: a folder (it exists, or the word ends in /), or a file name for a single file [default: .]
     #[arg(short, long, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
-    /// Write each file under the last component of its name, without folders
+    /// Write each file under the last component of its name [default: keep the folders of patterns]
     #[arg(long)]
     flat: bool,
     /// Keep sharing after the download, for this long or until Ctrl-C [default: end at once]

@@ -1,4 +1,4 @@
-//! `hash`: the id of a file, as `b3sum` prints it.
+//! `hash`: prints the ids of files, as `b3sum` prints them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

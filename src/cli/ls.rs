@@ -1,4 +1,4 @@
-//! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
+//! `ls`: lists what peers share now. It asks them and waits a second, instead of waiting for announcements.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -47,13 +47,13 @@ pub(crate) struct LsArgs {
     /// List only matching files: a pattern, a name, an id or id:PREFIX [default: all]
     #[arg(value_name = "GLOB", value_parser = Asked::parse)]
     asked: Option<Asked>,
-    /// List the peers instead of their files
+    /// List the peers [default: their files]
     #[arg(long)]
     peers: bool,
-    /// Show full ids, and the peers that have each file; with --peers the ids of the peers
+    /// Show full ids and the peers that have each file; with --peers the ids of the peers [default: a table]
     #[arg(short, long)]
     long: bool,
-    /// Update the list until Ctrl-C
+    /// Update the list until Ctrl-C [default: list once]
     #[arg(short, long)]
     watch: bool,
     /// How long to wait for answers

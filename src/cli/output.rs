@@ -1,4 +1,4 @@
-//! stdout and stderr: results and JSON lines on the one, everything else on the other.
+//! stdout and stderr: results and JSON lines go to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -239,7 +239,7 @@ impl Output {
         self.flush();
     }
 
-    /// Writes to stdout at once, unless it is held: whoever reads line by line shall not wait.
+    /// Writes to stdout at once, unless it is held: a reader of lines must not wait.
     fn write(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
         if !self.holds || self.held.len() >= HELD_BYTES {

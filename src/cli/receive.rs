@@ -1,4 +1,4 @@
-//! `receive`: wait for files that others send; ask, or take what the flags allow.
+//! `receive`: waits for files that other peers send, and asks the user or follows the flags.
 
 mod arrivals;
 mod incoming;
@@ -98,7 +98,7 @@ struct Receiver<'a> {
     questions: Questions,
     downloads: Downloads,
     arrivals: Arrivals,
-    /// What senders of the field push here.
+    /// Files of other programs' senders.
     receiving: Receiving,
     viewing: Viewing,
     /// Until then `--once` waits for the sender of its file to come back and hear that it is here.
@@ -252,7 +252,7 @@ impl Receiver<'_> {
         }
     }
 
-    /// Something happens to a push of the field.
+    /// Something happens to another program's transfer.
     fn take_foreign(&mut self, run: &mut Run<'_>, event: &ForeignEvent) {
         match event {
             // Nothing is drawn over a question.

@@ -1,4 +1,4 @@
-//! `send`: offer files to peers of one's choice, who accept or decline.
+//! `send`: offers files to named peers, which accept or decline.
 
 mod account;
 mod menu;

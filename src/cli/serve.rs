@@ -1,4 +1,4 @@
-//! `serve`: the headless peer. Shares folders, watches them, and mirrors what others offer.
+//! `serve`: the headless peer. It shares folders, follows their changes, and mirrors what other peers share.
 
 mod account;
 

@@ -1,4 +1,4 @@
-//! `share`: offer files and folders until Ctrl-C.
+//! `share`: shares files and folders until Ctrl-C.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

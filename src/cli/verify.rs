@@ -1,4 +1,4 @@
-//! `verify`: whether a file is a content.
+//! `verify`: checks whether a file has an id.
 
 use std::path::PathBuf;
 

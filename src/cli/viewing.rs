@@ -1,4 +1,4 @@
-//! Looking into files that came in: they are shown, or handed to the desktop's viewer, as the flags want it.
+//! Received files are shown on the terminal, or opened in the viewer of the desktop, as the flags say.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

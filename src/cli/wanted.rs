@@ -1,4 +1,4 @@
-//! What somebody asks for on the command line: an id, the beginning of one, a glob or a name, and perhaps whose.
+//! The names of contents on the command line: an id, the beginning of one, a pattern or a name, and optionally a peer.
 
 use crate::types::ContentId;
 use crate::types::glob::{BRACKET_BYTES_MAX, WILDCARDS_MAX};

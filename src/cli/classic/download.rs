@@ -127,7 +127,7 @@ fn until_over(run: &mut Run<'_>, fetches: &mut Fetches, diary: &mut Diary) -> Ex
     exit
 }
 
-/// What to get: as the command line says, else as whoever sits at the terminal does.
+/// The files to download: those on the command line, else the answer of the user at the terminal.
 fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     if !args.names.is_empty() {
         return Ok(args.names.clone());

@@ -1,4 +1,4 @@
-//! Why a file of classic chunks was not got: what happened, what was kept, what to run next.
+//! A failed download from classic peers: what happened, what was kept, what to do next.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
-//! of them for all is told here; chunks are told by the command.
+//! The downloads of one command from classic peers: their list, progress and results. This module prints what all
+//! commands print about them; the command prints the chunks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What classic peers offer, as `ls --classic` lists it: every line is marked, for nothing of it is verified.
+//! The files of classic peers in `ls --classic`. Every line is marked, because nothing in it is verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

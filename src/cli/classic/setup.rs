@@ -54,7 +54,7 @@ pub(crate) struct Beside {
     /// Also use classic peers, unverified (UDP ports 5000 to 5002, TCP ports 5000, 5001, 8000) [default: no]
     #[arg(long, help_heading = CLASSIC)]
     pub(crate) classic: bool,
-    /// Dialect of a classic peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas)
+    /// Dialect of a classic peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas) [default: detect]
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken,
           requires = "classic", help_heading = CLASSIC)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
@@ -89,7 +89,7 @@ pub(crate) struct Alone {
     /// Dictionary file in DIR [default: The_Content_Dictionary.txt; with --dialect A tags.txt]
     #[arg(long, value_name = "FILE")]
     dictionary: Option<PathBuf>,
-    /// Dialect of a peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas)
+    /// Dialect of a peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas) [default: detect]
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
     /// Largest chunk to accept

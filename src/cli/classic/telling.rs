@@ -1,4 +1,4 @@
-//! What happens among classic peers, told the same way by every command: JSON lines, the transfer log, and the notes
+//! Events about classic peers, reported in the same way by every command: JSON lines, the transfer log, and the notes
 //! that do not depend on the command.
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,5 @@
-//! Files that senders of the field push here: what is told, shown and written down of them. Who may is `receive`'s.
+//! Files that other programs send here: what is printed, shown and logged about them. `receive` decides which are
+//! accepted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use crate::store::classic::append_line;
 use crate::types::name::printable;
 use crate::wire::push::{Announced, Form, NAMED_LOG, NAMED_PORT};
 
-/// The flags of who receives from senders of the field.
+/// The flags about other programs' senders.
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     /// Also take files from other programs on this TCP port; 5000 is for the `named` format (repeatable) [default: none]
@@ -38,7 +39,7 @@ pub(crate) struct Push {
     pub(crate) said: Announced,
 }
 
-/// What comes from senders of the field.
+/// Files from other programs' senders.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     dir: PathBuf,

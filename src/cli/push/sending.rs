@@ -1,4 +1,4 @@
-//! Files that are pushed to receivers of the field.
+//! `send --dialect`: files for receivers of other programs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Which offers and pushes are taken without a question, and which not at all.
+//! Which offers and transfers are accepted without a question, and which are declined.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
     Decline(Answer, &'static str),
 }
 
-/// What the flags, and whoever was asked, allow.
+/// What the flags and the answers of the user allow.
 #[derive(Debug)]
 pub(super) struct Policy {
     yes: bool,
@@ -36,7 +36,7 @@ pub(super) struct Policy {
     once: bool,
     /// Peers that somebody said are always to be believed.
     always: BTreeSet<PeerId>,
-    /// The same of senders of the field, which have nothing but an address.
+    /// The same for other programs' senders, which have only an address.
     always_at: BTreeSet<IpAddr>,
     /// What was accepted in this run and did not fail: each content under each file name, with its size.
     taken: BTreeMap<(ContentId, String), u64>,
@@ -76,7 +76,7 @@ impl Policy {
         }
     }
 
-    /// Why it cannot be taken, whoever wants it. Of a push, the name, the quota and the disk are looked at where its bytes
+    /// Why it cannot be accepted, whatever the user says. Of a push, the name, the quota and the disk are checked where its bytes
     /// are.
     pub(super) fn refusal(&self, incoming: &Incoming, room: Room) -> Option<(Answer, &'static str)> {
         if let Incoming::Offer(offer) = incoming {

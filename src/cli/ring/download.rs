@@ -1,4 +1,4 @@
-//! One download among neighbours: what happens to it, told and written down, and when nobody needs this peer any more.
+//! The download of a ring peer: its report and records, and the moment when no other peer needs this one any more.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

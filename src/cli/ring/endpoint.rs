@@ -1,4 +1,4 @@
-//! Endpoints as they are named: a port of this host, or `HOST:PORT`.
+//! Addresses on the command line of a ring: a port of this host, or `HOST:PORT`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

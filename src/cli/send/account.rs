@@ -1,4 +1,4 @@
-//! What is sent to whom, how far it is and how it ended. Owns the counts and what is told of them.
+//! The offers of one `send`: their recipients, progress and results. This module owns the counts and the printed text.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! How an offer ended, as an exit code and as people read it.
+//! The end of an offer, as an exit code and as text.
 
 use std::path::PathBuf;
 use std::time::Duration;

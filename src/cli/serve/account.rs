@@ -1,5 +1,5 @@
-//! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
-//! bounds of what is told when much happens at once.
+//! The report of `serve`: shared, withdrawn and mirrored files. This module owns the counts, and limits how many lines
+//! are printed when much happens at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a file is, by its bytes.
+//! The type of a file, found from its bytes.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How failures are shown: by a dialog, a framed message or a plain one. The decision, apart from what it is made of.
+//! The decision how failures are reported: in a dialog, a framed message or a plain one.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! What a simulated swarm came to, as people and as programs read it.
+//! The results of a simulation, for users and for programs.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Pages for people: what is shared, and what a name may mean. Text and links alone; every name is escaped.
+//! HTML pages: the shared files, and the contents that a name may mean. They have only text and links; every name is
+//! escaped.
 
 use std::fmt::Write;
 

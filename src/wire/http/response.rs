@@ -166,7 +166,7 @@ fn begun(status: Status, stays: Stays) -> String {
 fn about_content(head: &mut String, id: &ContentId) {
     field(head, "ETag", format_args!("\"{id}\""));
     field(head, "Accept-Ranges", "bytes");
-    // A name may stand for something else tomorrow; whoever has it asks again, and is told 304.
+    // A name may mean another content tomorrow; a client that has it asks again, and gets 304.
     field(head, "Cache-Control", "no-cache");
 }
 

@@ -1,4 +1,4 @@
-//! What is said of a file that one peer offers to another by name: the offer, its answer, and how it ended.
+//! The messages about a file that one peer offers to another: the offer, its answer, and its outcome.
 
 use serde::{Deserialize, Serialize};
 
