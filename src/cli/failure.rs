@@ -11,6 +11,7 @@ use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
+use crate::cli::wanted::argument_for;
 use crate::core::{FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
 use crate::types::ContentId;
@@ -278,9 +279,14 @@ fn choices(candidates: &[(Entry, PeerRef)]) -> Vec<String> {
             let is_unique = candidates.iter().filter(|(other, _)| other.name == entry.name).count() == 1;
             if is_unique == by_name {
                 let id = format!("id:{}", entry.id.short());
-                let named = printable(&entry.name) == *entry.name;
-                let word = if is_unique && named { entry.name.to_string() } else { id };
                 let (size, peer) = (human::size(entry.size), human::peer(peer));
+                // Where a name cannot be typed, its argument is the id.
+                let is_named = is_unique && argument_for(&entry.id, &entry.name) != entry.id.to_string();
+                let end = if entry.name.contains('@') { "@" } else { "" };
+                let (word, size) = match is_named {
+                    true => (format!("{}{end}", entry.name), format!("{id}, {size}")),
+                    false => (id, size),
+                };
                 lines.push(format!("{}   # {size}, at {peer}", command_to_get(word)));
             }
         }
