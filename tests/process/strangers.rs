@@ -116,7 +116,7 @@ fn where_nobody_listens_is_told_once() {
         .run()
         .expect(124);
     for who in [format!("the owner {}", at(1)), format!("the download neighbour {}", at(3))] {
-        let told = format!("{who} does not answer; it is tried again");
+        let told = format!("{who} does not answer; trying again");
         assert_eq!(ended.stderr.matches(&told).count(), 1, "{}", ended.stderr);
     }
 }

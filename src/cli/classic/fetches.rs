@@ -160,17 +160,17 @@ impl Fetches {
             _ => format!(", {} here already", human::counted(had as usize, "chunk is", "chunks are")),
         };
         let peers = human::counted(holders, "classic peer", "classic peers");
-        run.out.note(&format!("getting {} from {peers}{here}; nothing verifies it", human::quoted(name)));
+        run.out.note(&format!("getting {} from {peers}{here}; unverified", human::quoted(name)));
     }
 
     fn waiting(&self, run: &mut Run<'_>, ticket: u32, missing: &[u32]) {
         let Some(file) = self.files.get(&ticket).filter(|file| file.found) else { return };
         let what = if missing.len() == 1 { "chunk" } else { "chunks" };
         run.out.note(&format!(
-            "{}: waiting for {what} {}, which nobody announces for now (giving up after {})",
+            "{}: waiting for {what} {}; no classic peer announces it now (giving up after {})",
             human::label(&file.name),
             human::some_of(&missing[..missing.len().min(NUMBERS_MAX)], missing.len() as u64),
-            human::span(self.wait)
+            human::limit(self.wait)
         ));
     }
 
@@ -184,7 +184,7 @@ impl Fetches {
         let line = Line::Done { name, path: path_told, bytes: 0, dur: 0.0, peers: 0, skipped: true };
         run.out.json(&line.marked());
         let path = human::quoted_path(path);
-        run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
+        run.out.note(&format!("{}: {path} exists and was not changed", human::label(name)));
     }
 
     fn failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &ClassicFailure) {

@@ -98,7 +98,7 @@ impl Download {
             }
             Event::NeighbourAway { addr } => {
                 let who = who(run.neighbours().as_ref(), *addr);
-                run.out.note(&format!("{who} does not answer; it is tried again"));
+                run.out.note(&format!("{who} does not answer; trying again"));
             }
             Event::NotAPeer { addr, .. } => {
                 self.strangers.insert(*addr);
@@ -217,7 +217,7 @@ impl Download {
             title: "the file is not complete".to_owned(),
             happened: why.to_owned(),
             kept: self.had().map(|(have, of)| kept(have, of)),
-            next: vec![format!("the same command again goes on from there: {}", command_line())],
+            next: vec![format!("to continue: {}", command_line())],
         };
         if let Some(content) = self.content {
             let Known { name, .. } = run.known(&content);
@@ -242,7 +242,7 @@ impl Download {
             None if self.strangers.contains(&owner.addr) => {
                 format!("what answers at {} is no chunkcast peer, and so not the owner", owner.addr)
             }
-            None => format!("the owner at {} was not reached within --timeout", owner.addr),
+            None => format!("the owner at {} did not answer within --timeout", owner.addr),
             Some(_) => format!("the owner at {} offered nothing within --timeout", owner.addr),
         }
     }
@@ -254,7 +254,7 @@ impl Download {
 
     fn missing(&self) -> String {
         match self.held.len() - self.held.count() {
-            0 if self.held.is_empty() => "what it consists of is not known yet".to_owned(),
+            0 if self.held.is_empty() => "the list of chunks is not here yet".to_owned(),
             0 => "all chunks are here".to_owned(),
             count => {
                 let named: Vec<u32> = self.held.missing().take(MISSING_NAMED_MAX).collect();
