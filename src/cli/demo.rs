@@ -118,7 +118,7 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
             break id;
         }
     };
-    out.result(&format!("sharer offers {FILE_NAME}\n  id {id}\n"));
+    out.result(&format!("sharer shares {FILE_NAME}\n  id {id}\n"));
     let fetching = Instant::now();
     let mut targets = Vec::new();
     for name in &names[1..] {
@@ -142,8 +142,7 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
     out.result(&account.report(&names, args.size));
     let id = check(&original, &targets, &id)?;
     out.result(&format!(
-        "\nAll {} have the file {} after asking for it; every copy has the sharer's id and, compared byte by \
-         byte, the sharer's bytes.",
+        "\nAll {} have the file, {} after their request. Compared byte by byte, every copy equals the shared file.",
         human::counted(targets.len(), "peer", "peers"),
         human::span(took)
     ));

@@ -43,7 +43,7 @@ pub(super) fn told(spec: &SwarmSpec, figures: &SwarmFigures, chunks: u32, took: 
         ),
         ("the seed sent", format!("{:.2} copies", figures.seed_copies)),
         ("wasted", format!("{} ({:.2} %)", human::size(figures.wasted_bytes), figures.waste * 100.0)),
-        ("fairness", format!("{:.3} (1: all peers send alike)", figures.fairness)),
+        ("fairness", format!("{:.3} (1: all peers send equally)", figures.fairness)),
         (
             "bytes",
             format!(
