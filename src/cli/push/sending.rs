@@ -87,7 +87,7 @@ pub(crate) fn run(
     }
 }
 
-/// Lets a peer stand that can push.
+/// Starts a peer that can send to other programs.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
     let standing = Standing { native: false, classic: None, foreign: None };
     Run::start("send", global, Target::default(), standing, out)
