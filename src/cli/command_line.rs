@@ -12,6 +12,11 @@ pub(crate) fn command_line() -> String {
     written(&arguments())
 }
 
+/// The next step after a command that was cut short and can go on.
+pub(crate) fn again() -> String {
+    format!("continue with: {}", command_line())
+}
+
 /// The command line of this process with a content in the place of what it fetches; of one that fetches nothing by name, a
 /// short one.
 pub(crate) fn command_for(content: &ContentId) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::cli::args::Cli;
-use crate::cli::command_line::{command_for, command_line, command_to_get};
+use crate::cli::command_line::{again, command_for, command_line, command_to_get};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::Line;
@@ -57,7 +57,6 @@ pub(crate) struct Circumstances {
 impl Failure {
     /// The failure of getting `what`, for `reason`.
     pub(crate) fn of(what: &str, reason: &FailReason, around: &Circumstances) -> Failure {
-        let again = || format!("to continue: {}", command_line());
         let (happened, next) = match reason {
             FailReason::NobodyOffers { peers, similar } => nobody(what, *peers, similar, around),
             FailReason::Ambiguous { candidates } => {
@@ -161,7 +160,7 @@ impl Failure {
             title: "the download is not complete".to_owned(),
             happened: format!("{why}; {open}{done}"),
             kept,
-            next: vec![format!("to continue: {}", command_line())],
+            next: vec![again()],
         }
     }
 

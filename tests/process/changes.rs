@@ -193,7 +193,7 @@ fn what_is_half_here_or_wanted_by_its_id_waits_and_names_what_is_there_now() {
     assert_eq!(failed.stderr.matches(&port).count(), 2, "{}", failed.stderr);
     assert!(failed.stderr.contains("replaced it; for the new version: "), "{}", failed.stderr);
     assert_eq!(failed.stderr.matches(&command).count(), 2, "{}", failed.stderr);
-    assert!(!failed.stderr.contains("to continue:"), "{}", failed.stderr);
+    assert!(!failed.stderr.contains("continue with:"), "{}", failed.stderr);
     // By its id: somebody has it on a note.
     let before = random_file(&scene.source, MIB, 75);
     scene.sharer.interrupt().expect(0);

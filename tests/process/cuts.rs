@@ -64,7 +64,7 @@ fn a_receiver_that_stays_away_is_told_and_what_it_has_is_kept() {
         let ended = sender.end().expect(5);
         let why = "went away and did not come back";
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
-        assert!(ended.stderr.contains("to continue: chunkcast"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("continue with: chunkcast"), "{}", ended.stderr);
         assert!(ended.of_type("push").iter().any(|line| is_push(line, "failed")));
         assert!(!lan.path("receiver/talk.mkv").exists());
         // Sent again it is accepted again, and goes on.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::classic::json::Line;
-use crate::cli::command_line::command_line;
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -54,7 +54,6 @@ pub(crate) fn exit_of(reason: &ClassicFailure) -> Exit {
 
 /// The failure of getting `what`, for `reason`.
 pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>) -> Failure {
-    let again = || format!("to continue: {}", command_line());
     let (happened, next) = match reason {
         ClassicFailure::NobodyOffers { peers, files } => nobody(*peers, files, around),
         ClassicFailure::Ambiguous { files } => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cli::command_line::command_line;
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
@@ -217,7 +217,7 @@ impl Download {
             title: "the file is not complete".to_owned(),
             happened: why.to_owned(),
             kept: self.had().map(|(have, of)| kept(have, of)),
-            next: vec![format!("to continue: {}", command_line())],
+            next: vec![again()],
         };
         if let Some(content) = self.content {
             let Known { name, .. } = run.known(&content);

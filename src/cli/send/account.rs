@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -366,7 +367,7 @@ impl Account {
                 all => format!("{why}; {} of {} arrived", self.done, human::counted(all, "file", "files")),
             },
             kept: None,
-            next: vec![format!("to continue: {}", crate::cli::command_line::command_line())],
+            next: vec![again()],
         };
         failure.tell(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::command_line::command_line;
+use crate::cli::command_line::{again, command_line};
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, TROUBLE, no_answer};
 use crate::cli::human;
@@ -46,7 +46,6 @@ pub(super) fn failure_of(
     wait: Duration,
     port: u16,
 ) -> Failure {
-    let again = || format!("to continue: {}", command_line());
     let who = peer.map_or_else(|| human::label(to), human::peer);
     let (happened, next) = match end {
         PushEnd::Verified => (String::new(), Vec::new()),
