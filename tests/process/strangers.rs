@@ -57,7 +57,7 @@ impl Drop for Stranger {
 #[track_caller]
 fn assert_told_once(ended: &Ended, stranger: &Stranger, said: &str) {
     let told = format!(
-        "{} answers, but not as a chunkcast peer (it said {said}); is that the right port?",
+        "{} answers, but not as a chunkcast peer (it said {said}); next: check the port",
         stranger.at
     );
     assert_eq!(ended.stderr.matches(&told).count(), 1, "{}", ended.stderr);
