@@ -93,7 +93,7 @@ for peer in $(seq 1 "$peers"); do
     # A name that not every system takes is stored under another.
     got=$(find "$folder/peer-$peer" -maxdepth 1 -type f ! -name '*.summary.json' | head -n 1)
     if [ "${ended[$peer]}" = 0 ] && cmp -s "$file" "$got"; then
-        seconds=$(sed -n 's/.* DONE .* dur=\([0-9.]*\) .*/\1/p' "$folder/state-$peer/transfers.log" | tail -n 1)
+        seconds=$("$binary" log --state-dir "$folder/state-$peer" | sed -n 's/.* DONE .* dur=\([0-9.]*\) .*/\1/p' | tail -n 1)
         printf '%-10s %18s %22s %8s\n' "peer-$peer" "$(from owner)" "$(from neighbour)" "${seconds:--}"
     elif [ "${ended[$peer]}" = 143 ]; then
         printf '%-10s stopped, for another failed\n' "peer-$peer"

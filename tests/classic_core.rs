@@ -4,6 +4,8 @@
 
 #[path = "classic_core/bench.rs"]
 mod bench;
+#[path = "common/bench.rs"]
+mod common;
 #[path = "classic_core/fetching.rs"]
 mod fetching;
 #[path = "classic_core/hearing.rs"]

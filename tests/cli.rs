@@ -1,6 +1,11 @@
 //! The command line as a process, as far as it needs no network: help, usage, hashes, the transfer log.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start its process has to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has to fail"
+)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,6 +13,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+#[path = "common/child.rs"]
+mod child;
 
 /// Every command, as the short help lists them.
 const COMMANDS: [&str; 15] = [
@@ -46,17 +54,9 @@ const LOG: &str = concat!(
 );
 
 fn chunkcast(args: &[impl AsRef<OsStr>]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chunkcast"));
-    command.args(args).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CHUNKCAST_") {
-            command.env_remove(name);
-        }
-    }
-    // Who runs the tests on a desktop is not to be shown what they make fail.
-    command.env("CHUNKCAST_DIALOG", "never");
+    let mut command = child::chunkcast(&[]);
     // A command that is not refused, as it should be, must not reach beyond this machine.
-    command.env("CHUNKCAST_BROADCAST", "127.255.255.255");
+    command.env("CHUNKCAST_BROADCAST", "127.255.255.255").args(args);
     command
 }
 
@@ -466,6 +466,28 @@ fn the_log_is_printed_and_filtered() {
     assert_eq!((&told[0]["index"], &told[0]["of"], &told[0]["ok"]), (&12.into(), &2048.into(), &true.into()));
     assert_eq!(told[1]["reason"], "hash-mismatch, asked elsewhere");
     assert_eq!((&told[2]["id"], &told[2]["verified"]), (&ID_OF_NOTHING.into(), &true.into()));
+}
+
+#[test]
+fn objects_are_printed_as_lines_behind_those_of_an_earlier_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = word(folder.path());
+    let object = concat!(
+        r#"{"v":1,"ts":"2026-11-20T16:03:00.007+03:00","t":"chunk","dir":"down","id":"#,
+        r#""af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262","name":"talk\u202e.mkv","index":7,"of":9,"#,
+        r#""bytes":512,"peer":"192.168.1.27:7117","user":"lab-7","peer_id":"01010101010101010101010101010101","#,
+        r#""from_complete":true,"dur":0.0061,"ok":true,"later":[{}]}"#,
+    );
+    fs::write(folder.path().join("transfers.log.1"), LOG).unwrap();
+    fs::write(folder.path().join("transfers.log"), format!("{object}\n{{\"v\":1,\"ts\"")).unwrap();
+    let line = "2026-11-20T16:03:00.007+03:00 DOWN chunk 7/9 \"talk\\u{202e}.mkv\" bytes=512 \
+                peer=192.168.1.27:7117 user=lab-7 dur=0.006 ok\n";
+    assert_eq!(text(&run(&["log", "--state-dir", state], 0).stdout), format!("{LOG}{line}"));
+    let asked = ["log", "--state-dir", state, "--since", "2026-11-20T13:03:00Z", "--peer", "lab-7"];
+    assert_eq!(text(&run(&asked, 0).stdout), line);
+    let told = json(&run(&["log", "--json", "--state-dir", state, "--name", "talk\u{202e}.mkv"], 0));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((&told[0]["ts"], &told[0]["dur"]), (&"2026-11-20T16:03:00.007+03:00".into(), &0.0061.into()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chunkcast::core::{
     Command, Config, ConnId, Event, Expect, Fault, FaultKind, HttpConfig, IfaceId, Input, Limits, Output,
-    PartState, Peer, PushEvent, Segment, StoreJob, StoreReply, Topology,
+    PartState, Peer, PushEvent, Segment, StoreJob, StoreReply,
 };
 use chunkcast::types::name::Layout;
 use chunkcast::types::{Bitfield, ContentId, Geometry, PeerId, Time};
@@ -20,6 +20,8 @@ use chunkcast::wire::message::{
 
 #[path = "hostile/bounds.rs"]
 mod bounds;
+#[path = "common/bench.rs"]
+mod common;
 #[path = "hostile/connections.rs"]
 mod connections;
 #[path = "hostile/dialling.rs"]
@@ -77,21 +79,7 @@ fn bytes(frame: &Frame) -> Vec<u8> {
 
 /// A peer on host 1.
 fn config() -> Config {
-    Config {
-        user: "me".into(),
-        tcp_port: 7117,
-        announce_interval: Duration::from_secs(60),
-        discovers: true,
-        topology: Topology::Mesh,
-        classic: None,
-        http: None,
-        foreign: None,
-        broadcast: true,
-        fixed_peers: Vec::new(),
-        own_addresses: vec![host(1).ip()],
-        agent: "bench".into(),
-        limits: Limits::default(),
-    }
+    common::config("me", host(1).ip())
 }
 
 fn hello(peer: u8) -> Hello {

@@ -4,13 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use chunkcast::core::{
     BrokenWhy, Command, Config, ConnId, Event, Expect, HttpConfig, Input, Limits, Output, Peer, Segment,
-    SpanFault, SpanSource, StoreReply, Topology,
+    SpanFault, SpanSource, SpoolId, StoreReply,
 };
 use chunkcast::types::{ContentId, Time};
+
+#[path = "common/bench.rs"]
+mod common;
+
+use common::Bench as _;
 
 const HERE: [u8; 4] = [10, 0, 0, 1];
 const HOST: &str = "Host: 10.0.0.1:7117\r\n";
@@ -48,31 +52,13 @@ fn bytes_of(n: u8, len: usize) -> Vec<u8> {
 }
 
 fn config() -> Config {
-    Config {
-        user: "alice".into(),
-        tcp_port: 7117,
-        announce_interval: Duration::from_secs(60),
-        discovers: true,
-        topology: Topology::Mesh,
-        classic: None,
-        http: Some(HttpConfig { names: vec!["lab-7".into()] }),
-        foreign: None,
-        broadcast: true,
-        fixed_peers: Vec::new(),
-        own_addresses: vec![HERE.into()],
-        agent: "bench".into(),
-        limits: Limits::default(),
-    }
+    let http = Some(HttpConfig { names: vec!["lab-7".into()] });
+    Config { http, ..common::config("alice", HERE.into()) }
 }
 
-impl Bench {
-    fn new() -> Bench {
-        Bench::with(config())
-    }
-
-    fn with(config: Config) -> Bench {
-        let peer = Peer::new(config, 1, Time::ZERO);
-        Bench { peer, now: Time::ZERO, events: Vec::new(), files: BTreeMap::new() }
+impl common::Bench for Bench {
+    fn core(&mut self) -> (&mut Peer, &mut Time) {
+        (&mut self.peer, &mut self.now)
     }
 
     fn drain(&mut self) {
@@ -84,19 +70,19 @@ impl Bench {
         self.peer.check_invariants();
     }
 
-    fn tell(&mut self, input: Input<'_>) {
-        self.peer.handle(self.now, input);
-        self.drain();
+    fn spool(&mut self, spool: SpoolId, _: &[u8]) {
+        panic!("readers send no files, but {spool} is written");
+    }
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(config())
     }
 
-    fn wait(&mut self, ms: u64) {
-        let end = self.now + Duration::from_millis(ms);
-        while let Some((at, _)) = self.peer.deadline().filter(|(at, _)| *at <= end) {
-            self.now = self.now.max(at);
-            self.tell(Input::Tick);
-        }
-        self.now = end;
-        self.tell(Input::Tick);
+    fn with(config: Config) -> Bench {
+        let peer = Peer::new(config, 1, Time::ZERO);
+        Bench { peer, now: Time::ZERO, events: Vec::new(), files: BTreeMap::new() }
     }
 
     fn share(&mut self, n: u8, name: &str, len: usize) -> ContentId {
@@ -445,12 +431,12 @@ fn heads_have_five_seconds_and_eight_kibibytes() {
     let mut slow = bench.connect();
     bench.say(&mut slow, b"GET / HT", usize::MAX);
     for byte in b"TP/1." {
-        bench.wait(900);
+        bench.wait_ms(900);
         bench.say(&mut slow, &[*byte], usize::MAX);
     }
     bench.settle(&mut slow);
     assert!(!slow.closed);
-    bench.wait(600);
+    bench.wait_ms(600);
     bench.settle(&mut slow);
     assert!(slow.closed && slow.said.is_empty());
 
@@ -466,10 +452,10 @@ fn heads_have_five_seconds_and_eight_kibibytes() {
     let mut idle = bench.connect();
     bench.say(&mut idle, format!("GET /a HTTP/1.1\r\n{HOST}\r\n").as_bytes(), usize::MAX);
     bench.settle(&mut idle);
-    bench.wait(14_000);
+    bench.wait_ms(14_000);
     bench.settle(&mut idle);
     assert!(!idle.closed);
-    bench.wait(1_100);
+    bench.wait_ms(1_100);
     bench.settle(&mut idle);
     assert!(idle.closed);
 }
@@ -487,7 +473,7 @@ fn readers_take_turns_chunk_by_chunk() {
     while readers.iter().any(|reader| reader.said.len() < 100_000) {
         let mut moved = false;
         for reader in &mut readers {
-            bench.wait(2);
+            bench.wait_ms(2);
             moved |= bench.pull(reader, 10_000);
         }
         assert!(moved, "somebody has a turn");
@@ -517,12 +503,12 @@ fn readers_of_different_ranges_take_turns_alike() {
     let ask = format!("GET /{content} HTTP/1.1\r\n{HOST}Range: bytes=0-999\r\n\r\n");
     while readers.iter().any(|reader| reader.said.len() < 100_000) {
         for reader in &mut slots {
-            bench.wait(2);
+            bench.wait_ms(2);
             bench.say(reader, ask.as_bytes(), usize::MAX);
             bench.pull(reader, 10_000);
         }
         for reader in &mut readers {
-            bench.wait(2);
+            bench.wait_ms(2);
             bench.pull(reader, 10_000);
         }
         let got = readers.iter().map(|reader| reader.said.len());
@@ -541,15 +527,15 @@ fn who_takes_nothing_lends_its_slot_and_is_closed_in_the_end() {
         bench.say(reader, ask.as_bytes(), usize::MAX);
         assert!(bench.pull(reader, 10));
         // One that takes so long does not take all of the link: another goes beside it.
-        bench.wait(45);
+        bench.wait_ms(45);
     }
     let mut reader = bench.connect();
     bench.say(&mut reader, ask.as_bytes(), usize::MAX);
     assert!(!bench.pull(&mut reader, 10), "every slot is taken");
-    bench.wait(200);
+    bench.wait_ms(200);
     bench.settle(&mut reader);
     assert_eq!(answers(&reader.said, false)[0].body.len(), 100_000);
-    bench.wait(30_000);
+    bench.wait_ms(30_000);
     for reader in &mut stuck {
         bench.settle(reader);
         assert!(reader.closed);

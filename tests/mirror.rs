@@ -2,35 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a world that goes wrong has to fail its test")]
 
-use std::time::Duration;
-
 use chunkcast::core::Event;
-use chunkcast::sim::{Action, Failure, HostSpec, Nature, Outcome, Scenario, Simulation, Target};
+use chunkcast::sim::{Action, HostSpec, Nature, Scenario, Simulation, Target};
 use chunkcast::types::Time;
 
-const MIB: u64 = 1 << 20;
-/// 100 Mbit/s, in bytes a second.
-const FAST_ETHERNET: u64 = 12_500_000;
+#[path = "common/world.rs"]
+mod common;
 
-fn seconds(count: u64) -> Time {
-    Time::ZERO + Duration::from_secs(count)
-}
-
-fn world(scenario: Scenario) -> Simulation {
-    Simulation::new(scenario).expect("the contents can be cut")
-}
-
-fn must<T>(result: Result<T, Failure>) -> T {
-    result.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn host() -> HostSpec {
-    HostSpec::default().rate(FAST_ETHERNET)
-}
-
-fn finished(world: &Simulation, host: usize, content: usize) -> bool {
-    matches!(world.outcome(host, content), Some(Outcome::Finished(_)))
-}
+use common::{MIB, finished, host, must, seconds, world};
 
 /// How often a host began to fetch a content.
 fn begun(world: &Simulation, host: usize, content: usize) -> usize {

@@ -8,27 +8,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chunkcast::core::{Event, FailReason, Rng};
-use chunkcast::sim::{Action, Failure, GetSpec, HostSpec, Outcome, PlaceSpec, Scenario, Simulation, Target};
+use chunkcast::sim::{Action, GetSpec, HostSpec, Outcome, PlaceSpec, Scenario, Simulation, Target};
 use chunkcast::types::Time;
 
-const MIB: u64 = 1 << 20;
+#[path = "common/world.rs"]
+mod common;
+
+use common::{FAST_ETHERNET, MIB, campaign_of_seeds, must, seconds, world};
+
 const CHUNK: u32 = 100 << 10;
-/// 100 Mbit/s, in bytes a second.
-const FAST_ETHERNET: u64 = 12_500_000;
 const OWNER: usize = 0;
-
-fn seconds(count: u64) -> Time {
-    Time::ZERO + Duration::from_secs(count)
-}
-
-/// Unwraps with what it takes to see a failure again.
-fn must<T>(result: Result<T, Failure>) -> T {
-    result.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn world(scenario: Scenario) -> Simulation {
-    Simulation::new(scenario).expect("the contents can be cut")
-}
 
 fn owner(content: usize, peers: u32) -> HostSpec {
     let place = PlaceSpec::Owner { peers, deal_after: Duration::from_secs(10) };
@@ -340,19 +329,18 @@ fn drawn(seed: u64) -> (Scenario, usize, usize) {
 
 #[test]
 fn drawn_arrangements_with_churn_complete() {
-    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = setting("CHUNKCAST_SIM_FIRST").unwrap_or(0);
-    for seed in first..first + setting("CHUNKCAST_SIM_SEEDS").unwrap_or(12) {
+    campaign_of_seeds(12, |seed| {
         let (scenario, content, peers) = drawn(seed);
         let churned = !scenario.timeline.iter().all(|(_, action)| matches!(action, Action::Start(_)));
         let mut world = world(scenario);
-        must(world.run_until(seconds(45)));
-        must(world.run_until_done(seconds(300)));
+        world.run_until(seconds(45))?;
+        world.run_until_done(seconds(300))?;
         assert_finished(&world, 1..=peers, content);
         if !churned {
             assert_each_left_once(&world, content);
         }
-    }
+        Ok(())
+    });
 }
 
 #[test]

@@ -2,32 +2,15 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a world that goes wrong has to fail its test")]
 
-use std::time::Duration;
-
 use chunkcast::core::{Event, PushEnd, PushEvent};
-use chunkcast::sim::{Action, DiskSpec, Failure, HostSpec, Outcome, Scenario, Simulation};
+use chunkcast::sim::{Action, DiskSpec, HostSpec, Scenario, Simulation};
 use chunkcast::types::Time;
 use chunkcast::wire::message::{Answer, Delivery};
 
-const MIB: u64 = 1 << 20;
-/// 100 Mbit/s, in bytes a second.
-const FAST_ETHERNET: u64 = 12_500_000;
+#[path = "common/world.rs"]
+mod common;
 
-fn seconds(count: u64) -> Time {
-    Time::ZERO + Duration::from_secs(count)
-}
-
-fn world(scenario: Scenario) -> Simulation {
-    Simulation::new(scenario).expect("the contents can be cut")
-}
-
-fn must<T>(result: Result<T, Failure>) -> T {
-    result.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn host() -> HostSpec {
-    HostSpec::default().rate(FAST_ETHERNET)
-}
+use common::{MIB, finished, host, must, seconds, world};
 
 /// Host 0 sends one content of `size` bytes to `count` others, at 8 s, when all were there for long.
 fn one_to_many(seed: u64, size: u64, count: usize) -> (Scenario, usize) {
@@ -50,10 +33,6 @@ fn ends(world: &Simulation) -> Vec<(u32, PushEnd)> {
     let mut ends: Vec<_> = world.events().iter().filter_map(|(_, _, event)| ended(event)).collect();
     ends.sort_by_key(|(ticket, _)| *ticket);
     ends
-}
-
-fn finished(world: &Simulation, host: usize, content: usize) -> bool {
-    matches!(world.outcome(host, content), Some(Outcome::Finished(_)))
 }
 
 fn until_ended(world: &mut Simulation, count: usize, limit: Time) {

@@ -10,11 +10,16 @@ use std::time::Duration;
 
 use chunkcast::core::{
     BrokenWhy, Command, Config, ConnId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
-    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, Sink, SpanFault,
-    SpanSource, SpoolId, StoreJob, StoreReply, Topology,
+    ForeignFailure, ForeignJob, ForeignReply, Input, Output, Peer, Segment, SpanFault, SpanSource, SpoolId,
+    StoreJob, StoreReply,
 };
 use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::push::Form;
+
+#[path = "common/bench.rs"]
+mod common;
+
+use common::Bench as _;
 
 /// The port of the three forms that are answered, and that of the named one.
 const PORT: u16 = 8080;
@@ -32,39 +37,9 @@ struct Bench {
     disk_is_full: bool,
 }
 
-impl Bench {
-    fn new(quota_bytes: u64) -> Bench {
-        let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
-        let config = Config {
-            user: "bench".into(),
-            tcp_port: 0,
-            announce_interval: Duration::from_secs(60),
-            discovers: false,
-            broadcast: false,
-            classic: None,
-            topology: Topology::Mesh,
-            foreign: Some(ForeignConfig { doors, quota_bytes }),
-            http: None,
-            fixed_peers: Vec::new(),
-            own_addresses: Vec::new(),
-            agent: "bench".into(),
-            limits: Limits::default(),
-        };
-        Bench {
-            peer: Peer::new(config, 1, Time::ZERO),
-            now: Time::ZERO,
-            events: VecDeque::new(),
-            dials: Vec::new(),
-            woken: Vec::new(),
-            spools: BTreeMap::new(),
-            kept: BTreeMap::new(),
-            disk_is_full: false,
-        }
-    }
-
-    fn tell(&mut self, input: Input<'_>) {
-        self.peer.handle(self.now, input);
-        self.drain();
+impl common::Bench for Bench {
+    fn core(&mut self) -> (&mut Peer, &mut Time) {
+        (&mut self.peer, &mut self.now)
     }
 
     fn drain(&mut self) {
@@ -82,6 +57,34 @@ impl Bench {
             }
         }
         self.peer.check_invariants();
+    }
+
+    fn spool(&mut self, spool: SpoolId, bytes: &[u8]) {
+        self.spools.get_mut(&spool).unwrap().extend(bytes);
+    }
+}
+
+impl Bench {
+    fn new(quota_bytes: u64) -> Bench {
+        let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
+        let config = Config {
+            tcp_port: 0,
+            discovers: false,
+            broadcast: false,
+            own_addresses: Vec::new(),
+            foreign: Some(ForeignConfig { doors, quota_bytes }),
+            ..common::config("bench", [10, 0, 0, 1].into())
+        };
+        Bench {
+            peer: Peer::new(config, 1, Time::ZERO),
+            now: Time::ZERO,
+            events: VecDeque::new(),
+            dials: Vec::new(),
+            woken: Vec::new(),
+            spools: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            disk_is_full: false,
+        }
     }
 
     fn store(&mut self, job: ForeignJob) -> Option<ForeignReply> {
@@ -116,46 +119,6 @@ impl Bench {
                 None
             }
         }
-    }
-
-    fn accept(&mut self, port: u16) -> ConnId {
-        let from = SocketAddr::from(([10, 0, 0, 9], 40_000));
-        let conn = self.peer.accepted(self.now, from, port).unwrap();
-        self.drain();
-        conn
-    }
-
-    /// The other side sends bytes; returns how many were taken.
-    fn says(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
-        let (mut used, mut idle) = (0, 0);
-        while used < bytes.len() && idle < 2 {
-            let taken = match self.peer.expects(conn) {
-                Expect::Control => self.peer.received(self.now, conn, &bytes[used..]),
-                Expect::Payload { sink, left } => {
-                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - used);
-                    if let Sink::Spool(spool) = sink {
-                        self.spools.get_mut(&spool).unwrap().extend(&bytes[used..used + count]);
-                    }
-                    self.peer.stored(self.now, conn, count as u64);
-                    count
-                }
-                Expect::Nothing => 0,
-            };
-            self.drain();
-            idle = if taken == 0 { idle + 1 } else { 0 };
-            used += taken;
-        }
-        used
-    }
-
-    /// Time passes, deadline by deadline.
-    fn wait(&mut self, how_long: Duration) {
-        let end = self.now + how_long;
-        while let Some((at, _)) = self.peer.deadline().filter(|(at, _)| *at <= end) {
-            self.now = at.max(self.now);
-            self.tell(Input::Tick);
-        }
-        self.now = end;
     }
 
     /// What the peer sends, until it closes or has nothing to send for now.
@@ -203,18 +166,18 @@ fn steps_go_on_after_silence_and_ok_comes_last_when_the_file_is_kept() {
     let mut bench = Bench::new(100);
     let conn = bench.accept(PORT);
     for message in [b".png".as_slice(), b"x.png"] {
-        bench.says(conn, message);
+        bench.hears(conn, message);
         assert_eq!(bench.pull(conn), (vec![], false), "before silence nothing is known");
         bench.wait(QUIET);
         assert_eq!(bench.pull(conn), (b"OK".to_vec(), false));
     }
-    bench.says(conn, b"5");
+    bench.hears(conn, b"5");
     bench.wait(QUIET);
     assert_eq!(bench.pull(conn), (vec![], false), "nobody has accepted");
     assert_eq!(bench.peer.expects(conn), Expect::Nothing);
     bench.answer(true);
     assert_eq!(bench.pull(conn), (b"OK".to_vec(), false));
-    bench.says(conn, b"abcde");
+    bench.hears(conn, b"abcde");
     assert!(bench.kept.is_empty(), "more may be on its way");
     bench.wait(QUIET);
     assert_eq!(bench.kept["x.png"], b"abcde");
@@ -228,13 +191,13 @@ fn a_question_waits_for_its_answer_and_not_for_ever() {
     let mut bench = Bench::new(100);
     let conn = bench.accept(PORT);
     let glued = br#"{"name": "a", "fileName": "b.csv", "fileType": "csv"}file"#;
-    assert_eq!(bench.says(conn, glued), glued.len() - 4, "the file waits outside");
+    assert_eq!(bench.hears(conn, glued), glued.len() - 4, "the file waits outside");
     bench.answer(false);
     assert_eq!(bench.pull(conn), (vec![], true));
     assert_eq!(bench.failure(), ForeignFailure::Declined);
 
     let conn = bench.accept(PORT);
-    bench.says(conn, glued);
+    bench.hears(conn, glued);
     bench.wait(Duration::from_secs(120));
     assert_eq!(bench.failure(), ForeignFailure::Unanswered);
     assert_eq!(bench.pull(conn), (vec![], true));
@@ -247,11 +210,11 @@ fn a_question_waits_for_its_answer_and_not_for_ever() {
 fn a_slow_sender_is_borne_and_a_silent_one_is_not() {
     let mut bench = Bench::new(10_000);
     let conn = bench.accept(PORT);
-    bench.says(conn, b"200");
+    bench.hears(conn, b"200");
     bench.wait(QUIET);
     bench.answer(true);
     for _ in 0..199 {
-        bench.says(conn, b"x");
+        bench.hears(conn, b"x");
         bench.wait(Duration::from_secs(20));
     }
     assert!(!bench.events.iter().any(|event| matches!(event, ForeignEvent::Failed { .. })));
@@ -262,7 +225,7 @@ fn a_slow_sender_is_borne_and_a_silent_one_is_not() {
     // A number in pieces is one number.
     let conn = bench.accept(PORT);
     for _ in 0..20 {
-        bench.says(conn, b"1");
+        bench.hears(conn, b"1");
         bench.wait(Duration::from_millis(40));
     }
     bench.wait(QUIET);
@@ -271,7 +234,7 @@ fn a_slow_sender_is_borne_and_a_silent_one_is_not() {
     // Bytes of a message do not extend its time.
     let conn = bench.accept(PORT);
     for byte in b"{\"a\": 1234" {
-        bench.says(conn, &[*byte]);
+        bench.hears(conn, &[*byte]);
         bench.wait(QUIET);
     }
     bench.wait(QUIET);
@@ -283,11 +246,11 @@ fn a_slow_sender_is_borne_and_a_silent_one_is_not() {
 fn a_quota_counts_what_was_let_come_and_gives_back_what_did_not() {
     let mut bench = Bench::new(100);
     let first = bench.accept(PORT);
-    bench.says(first, b"60");
+    bench.hears(first, b"60");
     bench.wait(QUIET);
     bench.answer(true);
     let second = bench.accept(PORT);
-    bench.says(second, b"60");
+    bench.hears(second, b"60");
     bench.wait(QUIET);
     assert_eq!(bench.failure(), ForeignFailure::OverQuota { left: 40 });
     bench.tell(Input::EndOfStream { conn: first });
@@ -295,7 +258,7 @@ fn a_quota_counts_what_was_let_come_and_gives_back_what_did_not() {
     // Two whose size nobody says share what is left.
     let open = |bench: &mut Bench| {
         let conn = bench.accept(PORT);
-        bench.says(conn, br#"{"fileName": "b.csv"}"#);
+        bench.hears(conn, br#"{"fileName": "b.csv"}"#);
         while !matches!(bench.events.front(), Some(ForeignEvent::Came { .. })) {
             bench.events.pop_front().unwrap();
         }
@@ -303,8 +266,8 @@ fn a_quota_counts_what_was_let_come_and_gives_back_what_did_not() {
         conn
     };
     let (third, fourth) = (open(&mut bench), open(&mut bench));
-    bench.says(third, &[b'x'; 70]);
-    bench.says(fourth, &[b'x'; 31]);
+    bench.hears(third, &[b'x'; 70]);
+    bench.hears(fourth, &[b'x'; 31]);
     assert!(matches!(bench.failure(), ForeignFailure::OverQuota { .. }));
     bench.tell(Input::EndOfStream { conn: third });
     assert_eq!(bench.kept["b.csv"].len(), 70);
@@ -315,19 +278,19 @@ fn a_quota_counts_what_was_let_come_and_gives_back_what_did_not() {
 fn the_named_form_is_taken_apart_at_its_end() {
     let mut bench = Bench::new(1_000);
     let conn = bench.accept(NAMED);
-    assert_eq!(bench.says(conn, b"12345678901234alice"), 0, "nothing is taken before somebody accepts");
+    assert_eq!(bench.hears(conn, b"12345678901234alice"), 0, "nothing is taken before somebody accepts");
     bench.answer(true);
     assert_eq!(bench.pull(conn), (vec![], false), "nothing is answered");
-    bench.says(conn, b"12345678901234alice");
+    bench.hears(conn, b"12345678901234alice");
     bench.tell(Input::EndOfStream { conn });
     assert_eq!(bench.kept["alice.png"], b"345678901234", "12 bytes");
     assert_eq!(bench.pull(conn), (vec![], true));
     let conn = bench.accept(NAMED);
-    bench.says(conn, b"9");
+    bench.hears(conn, b"9");
     bench.events.clear();
     let push = 1;
     bench.tell(Input::Command(Command::AnswerForeign { push, accept: true }));
-    bench.says(conn, b"9abc");
+    bench.hears(conn, b"9abc");
     bench.tell(Input::EndOfStream { conn });
     assert_eq!(bench.failure(), ForeignFailure::NoParts);
     assert!(bench.spools.is_empty() && bench.pull(conn).1);
@@ -338,7 +301,7 @@ fn a_full_disk_is_known_before_the_first_ok() {
     let mut bench = Bench::new(1_000);
     bench.disk_is_full = true;
     let conn = bench.accept(PORT);
-    bench.says(conn, b"5");
+    bench.hears(conn, b"5");
     bench.wait(QUIET);
     bench.answer(true);
     assert_eq!(bench.pull(conn), (vec![], true));
@@ -359,9 +322,9 @@ fn who_gives_says_each_step_after_the_last_was_answered() {
     bench.tell(Input::Connected { conn });
     for said in [b".png".as_slice(), b"x.png", b"3", b"***"] {
         assert_eq!(bench.pull(conn), (said.to_vec(), false));
-        bench.says(conn, b"O");
+        bench.hears(conn, b"O");
         assert_eq!(bench.pull(conn), (vec![], false));
-        bench.says(conn, b"K");
+        bench.hears(conn, b"K");
     }
     assert_eq!(bench.pull(conn), (vec![], true));
     let sent = bench.events.pop_back();
@@ -401,7 +364,7 @@ fn what_is_broken_off_does_not_end_like_a_whole_file() {
                 let said = bytes.len() as u64;
                 bench.peer.sent(bench.now, conn, said);
             } else {
-                bench.says(conn, b"OK");
+                bench.hears(conn, b"OK");
             }
             bench.drain();
         }
@@ -426,15 +389,15 @@ fn what_is_broken_off_does_not_end_like_a_whole_file() {
 fn who_leaves_lets_what_comes_finish_and_sends_the_rest_away() {
     let mut bench = Bench::new(100);
     let (coming, asked) = (bench.accept(PORT), bench.accept(PORT));
-    bench.says(coming, b"2");
+    bench.hears(coming, b"2");
     bench.wait(QUIET);
     bench.answer(true);
-    bench.says(asked, b"2");
+    bench.hears(asked, b"2");
     bench.wait(QUIET);
     bench.tell(Input::Command(Command::Leave));
     assert!(bench.pull(asked).1);
     bench.pull(coming);
-    bench.says(coming, b"ab");
+    bench.hears(coming, b"ab");
     bench.wait(QUIET);
     assert_eq!(bench.kept.values().next().unwrap(), b"ab");
     assert_eq!(bench.pull(coming), (b"OK".to_vec(), true));
@@ -460,7 +423,7 @@ fn a_receiver_that_fails_is_dialled_for_the_next_file_after_a_wait() {
         bench.tell(Input::Connected { conn });
         bench.pull(conn);
         // It accepts, reads, answers something and closes.
-        bench.says(conn, b"oops");
+        bench.hears(conn, b"oops");
         assert_eq!(bench.failure(), ForeignFailure::NotOk);
         bench.tell(Input::Closed { conn });
     }
@@ -481,7 +444,7 @@ fn a_connection_that_the_driver_has_closed_is_not_woken() {
     let mut bench = Bench::new(1 << 20);
     for gone in [|conn| Input::Closed { conn }, |conn| Input::Broken { conn, why: BrokenWhy::Reset }] {
         let conn = bench.accept(PORT);
-        bench.says(conn, b"20");
+        bench.hears(conn, b"20");
         assert_eq!(bench.woken, [conn]);
         bench.woken.clear();
         bench.tell(gone(conn));

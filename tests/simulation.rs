@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use chunkcast::core::{Event, FailReason};
 use chunkcast::sim::{
-    Action, DiskSpec, Drawn, Failure, GetSpec, HostSpec, Nature, Outcome, Report, Scenario, Simulation,
-    Target,
+    Action, DiskSpec, Drawn, Failure, GetSpec, HostSpec, Nature, Outcome, Scenario, Simulation, Target,
 };
 use chunkcast::types::Time;
 
-#[path = "simulation/swarm.rs"]
-mod swarm;
+#[path = "common/world.rs"]
+mod common;
 
 #[path = "simulation/classic.rs"]
 mod classic;
@@ -27,31 +26,15 @@ mod field;
 mod hostile;
 #[path = "simulation/replaced.rs"]
 mod replaced;
+#[path = "simulation/swarm.rs"]
+mod swarm;
 
-const MIB: u64 = 1 << 20;
+use common::{
+    FAST_ETHERNET, MIB, assert_seeds_are_all_chance, campaign_of_seeds, finished_at, must, seconds, world,
+};
 
-/// 100 Mbit/s, in bytes a second.
-const FAST_ETHERNET: u64 = 12_500_000;
-
-fn seconds(count: u64) -> Time {
-    Time::ZERO + Duration::from_secs(count)
-}
-
-fn world(scenario: Scenario) -> Simulation {
-    Simulation::new(scenario).expect("the contents can be cut")
-}
-
-/// Unwraps with what it takes to see a failure again.
-fn must<T>(result: Result<T, Failure>) -> T {
-    result.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn finished_at(world: &Simulation, host: usize, content: usize) -> Time {
-    match world.outcome(host, content) {
-        Some(Outcome::Finished(at)) => *at,
-        other => panic!("host {host}: {other:?}"),
-    }
-}
+/// Seeds of a campaign, unless another number is asked for.
+const SEEDS: u64 = 20;
 
 /// Host 0 shares one content of `size` bytes, and each of `count` others gets it by name.
 fn one_to_many(seed: u64, size: u64, count: usize) -> (Scenario, usize) {
@@ -588,39 +571,12 @@ fn a_late_get_asks_again_under_the_same_peer() {
 
 #[test]
 fn the_same_seed_gives_the_same_digest() {
-    let play = |seed| -> Report {
-        let drawn = Scenario::draw(seed);
-        let mut world = world(drawn.scenario);
-        must(world.run_until(seconds(90)));
-        world.report()
-    };
-    for seed in [3, 4] {
-        assert_eq!(play(seed), play(seed));
-    }
-    assert_ne!(play(3).digest, play(4).digest);
+    assert_seeds_are_all_chance(|seed| Scenario::draw(seed).scenario, seconds(90));
 }
 
 #[test]
 fn campaign() {
-    campaign_of_seeds(campaign_of);
-}
-
-/// Plays as many seeds as were asked for, and fails with all that went wrong.
-fn campaign_of_seeds(play: impl Fn(u64) -> Result<(), Failure> + std::panic::RefUnwindSafe) {
-    let number =
-        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (first, count) = (number("CHUNKCAST_SIM_FIRST", 0), number("CHUNKCAST_SIM_SEEDS", 20));
-    let mut failures = Vec::new();
-    for seed in first..first + count {
-        let failure = match std::panic::catch_unwind(|| play(seed)) {
-            Ok(Ok(())) => continue,
-            Ok(Err(failure)) if count == 1 => panic!("{failure}"),
-            Ok(Err(failure)) => format!("at {} step {}: {}", failure.at, failure.step, failure.what),
-            Err(_) => "panics".to_owned(),
-        };
-        failures.push(format!("seed {seed} {failure}"));
-    }
-    assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
+    campaign_of_seeds(SEEDS, campaign_of);
 }
 
 /// Plays the scenario that a seed draws until everything wanted is there.

@@ -45,7 +45,7 @@ fn turns(c: &mut Criterion) {
                 }
             });
         });
-        assert_eq!(reactor.connected(), idle as usize + 1, "all are still connected");
+        assert_eq!(reactor.core().connected(), idle as usize + 1, "all are still connected");
     }
     group.finish();
 }
@@ -66,8 +66,8 @@ fn greeted(reactor: &mut Reactor, at: SocketAddr, number: u16) -> TcpStream {
     let mut bytes = Vec::new();
     frame::encode(&Frame::Hello(hello), &mut bytes);
     stream.write_all(&bytes).expect("open");
-    let (before, until) = (reactor.connected(), Instant::now() + PATIENCE);
-    while reactor.connected() == before {
+    let (before, until) = (reactor.core().connected(), Instant::now() + PATIENCE);
+    while reactor.core().connected() == before {
         assert!(Instant::now() < until, "nobody was let in");
         turn(reactor);
     }

@@ -1,7 +1,10 @@
 //! Lists what can be downloaded and asks the user at the terminal which of it to get.
 
+use std::ops::ControlFlow;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::ls;
@@ -32,9 +35,9 @@ pub(crate) struct Offer<T> {
 /// Lists what the network offers and asks which of it to get.
 pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
     run.out.note("looking for files ...");
-    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
-    let status = run.status();
+    let status = run.reactor.status();
     let native = status.contents.iter().filter_map(|content| {
         let label = format!("{}  ({})", human::label(&content.name), human::size(content.size));
         Some(Offer { label, chosen: Request::parse(&content.id.to_string()).ok()? })
@@ -99,18 +102,26 @@ fn chosen<T: Clone>(
 
 /// What somebody types, while the loop goes on.
 pub(crate) fn answer(run: &mut Run<'_>) -> Result<String, Exit> {
-    let typed = terminal::read_line();
-    loop {
-        if let Ok(line) = typed.try_recv() {
-            return Ok(line);
+    run.drive(&mut Answer(terminal::read_line()))?
+}
+
+/// A line that is being typed.
+struct Answer(Receiver<String>);
+
+impl Driven for Answer {
+    type End = Result<String, Exit>;
+
+    fn step(&mut self, _run: &mut Run<'_>) -> ControlFlow<Self::End, Option<Instant>> {
+        match self.0.try_recv() {
+            Ok(line) => ControlFlow::Break(Ok(line)),
+            Err(_) => ControlFlow::Continue(Some(Instant::now() + ANSWER_INTERVAL)),
         }
-        run.turn(Some(Instant::now() + ANSWER_INTERVAL))?;
-        while let Some(event) = run.next_event() {
-            if let ShellEvent::Signal(signal) = event {
-                run.out.fail("");
-                return Err(Exit::of_signal(signal));
-            }
-        }
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Self::End> {
+        let ShellEvent::Signal(signal) = event else { return ControlFlow::Continue(()) };
+        run.out.fail("");
+        ControlFlow::Break(Err(Exit::of_signal(signal)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::demo_account::{Account, Told};
+use crate::cli::demo_stats::{Reported, Stats};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::{Line, path_text};
@@ -81,10 +81,7 @@ pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Outcome {
 }
 
 fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"))
-    };
+    let failed = |what: &'static str| move |error: std::io::Error| Broken::Failed(format!("{what}: {error}"));
     // Dropped after the group: a peer that still writes would keep the folder from being removed.
     let scratch = scratch::Scratch::new()?;
     // From here on a signal is heard, not obeyed: what is on the disk is removed first.
@@ -103,18 +100,18 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
     let began = Instant::now();
     let until =
         began + PATIENCE + Duration::from_secs(args.size / PACE_FLOOR_BYTES_PER_S * u64::from(args.peers));
-    let mut account = Account::default();
+    let mut stats = Stats::default();
 
     let start = |group: &mut Group, who: &str, words: &[&str]| {
         let folder = scratch.path().join(who);
         group.spawn(&peer_args(&folder, who, port.port(), words)).map_err(failed("a peer cannot be started"))
     };
     if group.is_signalled() {
-        next_told(&mut group, &mut account, &names, until)?;
+        next_reported(&mut group, &mut stats, &names, until)?;
     }
     start(&mut group, &names[0], &["share", &original.to_string_lossy()])?;
     let id = loop {
-        if let Told::Shared(id) = next_told(&mut group, &mut account, &names, until)? {
+        if let Reported::Shared(id) = next_reported(&mut group, &mut stats, &names, until)? {
             break id;
         }
     };
@@ -126,20 +123,16 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
         targets.push(folder.join(FILE_NAME));
         start(&mut group, name, &["get", FILE_NAME, "--seed", "--output", &folder.to_string_lossy()])?;
     }
-    while account.done() < targets.len() {
-        next_told(&mut group, &mut account, &names, until)?;
-        out.show(&format!(
-            "{} of {} have it",
-            account.done(),
-            human::counted(targets.len(), "peer", "peers")
-        ));
+    while stats.done() < targets.len() {
+        next_reported(&mut group, &mut stats, &names, until)?;
+        out.show(&format!("{} of {} have it", stats.done(), human::counted(targets.len(), "peer", "peers")));
     }
     let took = fetching.elapsed();
     out.clear();
     if !group.end(END_GRACE) {
         log::warn!("a peer did not end within {} s and was killed", END_GRACE.as_secs());
     }
-    out.result(&account.report(&names, args.size));
+    out.result(&stats.report(&names, args.size));
     let id = check(&original, &targets, &id)?;
     out.result(&format!(
         "\nAll {} have the file, {} after their request. Compared byte by byte, every copy equals the shared file.",
@@ -152,8 +145,8 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
             name: FILE_NAME,
             path: path_text(path),
             bytes: args.size,
-            dur: account.seconds(who),
-            peers: account.givers(who),
+            dur: stats.seconds(who),
+            peers: stats.givers(who),
             verified: true,
             skipped: false,
         });
@@ -161,24 +154,24 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Waits for the next line of a peer, and puts it to the account.
-fn next_told(
+/// Waits for the next line of a peer, and counts what it says.
+fn next_reported(
     group: &mut Group,
-    account: &mut Account,
+    stats: &mut Stats,
     names: &[String],
     until: Instant,
-) -> Result<Told, Broken> {
+) -> Result<Reported, Broken> {
     let name = |who: usize| names.get(who).map_or("a peer", String::as_str);
     match group.next(until) {
-        FromGroup::Line(who, line) => match account.take(who, &line) {
-            Told::Failed => Err(Broken::Failed(account.errors(names).join("; "))),
+        FromGroup::Line(who, line) => match stats.take(who, &line) {
+            Reported::Failed => Err(Broken::Failed(stats.errors(names).join("; "))),
             told => Ok(told),
         },
         FromGroup::Closed(who) => Err(Broken::Failed(format!("{} ended too early", name(who)))),
         FromGroup::Signal(signal) => Err(Broken::Signal(signal)),
         FromGroup::TimedOut => Err(Broken::Failed(format!(
             "after a long wait only {} of {} have the file",
-            account.done(),
+            stats.done(),
             human::counted(names.len().saturating_sub(1), "peer", "peers")
         ))),
     }

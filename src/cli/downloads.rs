@@ -1,27 +1,29 @@
 //! The downloads of one `get`: which there are, how far they are, how each ended. Owns their counts and what is told
 //! of them; when to end is the command's business.
 
-mod account;
 mod classic;
-mod shown;
+mod failures;
+mod item;
+mod progress;
+mod stats;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::downloads::account::OneFile;
-use crate::cli::downloads::shown::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
+use crate::cli::downloads::failures::Failures;
+use crate::cli::downloads::item::Item;
+use crate::cli::downloads::progress::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
+use crate::cli::downloads::stats::OneFile;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Circumstances, Failure, kept};
+use crate::cli::failure::kept;
 use crate::cli::human;
-use crate::cli::json::{Line, path_text, seconds};
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
 use crate::cli::wanted::Request;
 use crate::core::{Event, FailReason, PeerRef};
 use crate::shell::ShellEvent;
@@ -30,8 +32,7 @@ use crate::types::name::{Layout, printable};
 
 /// With more files than this, each is no longer announced on stderr.
 const ANNOUNCED_MAX: usize = 20;
-/// More failures than this are counted, not told one by one, to people.
-const FAILURES_TOLD_MAX: usize = 10;
+
 /// The downloads and the searches that lead to them.
 #[derive(Debug)]
 pub(crate) struct Downloads {
@@ -55,11 +56,7 @@ pub(crate) struct Downloads {
     ended: Option<Instant>,
     /// Where chunks came from, with the peers' names.
     sources: BTreeMap<SocketAddr, String>,
-    failures: Vec<Exit>,
-    /// The faults of the store that were told.
-    repeated: Vec<Repeated>,
-    /// What people read below a failure, in place of the same command again.
-    advice: Option<&'static str>,
+    failures: Failures,
     wait: Duration,
     stall: Duration,
     port: u16,
@@ -74,47 +71,6 @@ pub(crate) struct Downloads {
 struct Search {
     request: Request,
     ended: bool,
-}
-
-/// One download.
-#[derive(Debug)]
-struct Item {
-    /// The name that it is being written under.
-    name: Arc<str>,
-    layout: Layout,
-    /// The names that it is written under after that.
-    further: VecDeque<(Arc<str>, Layout)>,
-    /// The first name that it was written under.
-    first: Option<Arc<str>>,
-    size: u64,
-    began: Instant,
-    chunks: u32,
-    have: u32,
-    /// Bytes that are here now, and that were here before it began.
-    bytes: u64,
-    bytes_before: u64,
-    ended: bool,
-    /// What a peer offers in its place, and which peer: the download waits for others.
-    replaced_by: Option<Box<(ContentId, PeerRef)>>,
-    /// How fast it comes, once its turn has come: of very many most wait.
-    flow: Option<Box<Flow>>,
-}
-
-/// How fast a download comes, and when that was told last.
-#[derive(Debug)]
-struct Flow {
-    pace: Pace,
-    line: Every,
-}
-
-/// A failure of several files that has one reason.
-#[derive(Debug)]
-struct Repeated {
-    /// What happened, as it was told of the first of them.
-    happened: String,
-    first: Arc<str>,
-    /// How many files had it after that.
-    more: usize,
 }
 
 impl Downloads {
@@ -143,9 +99,7 @@ impl Downloads {
             began: None,
             ended: None,
             sources: BTreeMap::new(),
-            failures: Vec::new(),
-            repeated: Vec::new(),
-            advice: None,
+            failures: Failures::default(),
             wait,
             stall,
             port,
@@ -158,7 +112,7 @@ impl Downloads {
 
     /// What is to be done about a download that failed is this, not the same command again.
     pub(crate) fn advise(&mut self, advice: &'static str) {
-        self.advice = Some(advice);
+        self.failures.advice = Some(advice);
     }
 
     /// Forgets the downloads that have ended, but for the counts: one of them may be begun again.
@@ -197,7 +151,7 @@ impl Downloads {
 
     /// How many failed.
     pub(crate) fn failed(&self) -> usize {
-        self.failures.len() + self.classic.as_ref().map_or(0, |classic| classic.failures().len())
+        self.failures.exits.len() + self.classic.as_ref().map_or(0, |classic| classic.failures().len())
     }
 
     /// Bytes of the complete files.
@@ -213,7 +167,7 @@ impl Downloads {
     /// The exit codes of those that failed.
     pub(crate) fn failures(&self) -> Vec<Exit> {
         let classic = self.classic.as_ref().map_or(&[][..], Fetches::failures);
-        [&self.failures, classic].concat()
+        [&self.failures.exits, classic].concat()
     }
 
     /// Takes in an event.
@@ -252,7 +206,10 @@ impl Downloads {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
             }
-            Event::Replaced { content, begun: true, .. } => self.forget_replaced(content),
+            Event::Replaced { content, begun: true, .. } => {
+                self.forget_replaced(content);
+                self.name_known(run, content);
+            }
             Event::Replaced { content, by, from, begun: false } => {
                 if let Some(item) = self.items.get_mut(content) {
                     item.replaced_by = Some(Box::new((by.id, from.clone())));
@@ -289,7 +246,7 @@ impl Downloads {
             item.ended = true;
             let further = item.further.iter().map(|(name, _)| name);
             for name in std::iter::once(&item.name).chain(further) {
-                run.log(&Record::Failed { name, id: Some(*id), took: item.began.elapsed(), why });
+                run.log_failure(name, Some(*id), item.began.elapsed(), why);
             }
         }
         if let Some(classic) = &mut self.classic {
@@ -332,22 +289,7 @@ impl Downloads {
             }
             return;
         }
-        let item = Item {
-            name: Arc::clone(name),
-            layout,
-            further: VecDeque::new(),
-            first: None,
-            size,
-            began: Instant::now(),
-            chunks: 0,
-            have: 0,
-            bytes: 0,
-            bytes_before: 0,
-            ended: false,
-            replaced_by: None,
-            flow: None,
-        };
-        self.items.insert(content, item);
+        self.items.insert(content, Item::new(name, layout, size));
         self.began.get_or_insert_with(Instant::now);
         self.files += 1;
         self.open_files += 1;
@@ -388,7 +330,8 @@ impl Downloads {
 
     fn searched(&mut self, run: &mut Run<'_>, ticket: u32, found: usize) {
         if found == 0 {
-            let reason = FailReason::NobodyOffers { peers: run.status().peers.len(), similar: Vec::new() };
+            let reason =
+                FailReason::NobodyOffers { peers: run.reactor.status().peers.len(), similar: Vec::new() };
             return self.search_failed(run, ticket, &reason);
         }
         if let Some(search) = self.searches.get_mut(ticket as usize) {
@@ -404,72 +347,6 @@ impl Downloads {
         }
     }
 
-    /// Of what a request stands for, some is not fetched: it would be too much, or could not be listed in time.
-    fn cut_short(&mut self, run: &mut Run<'_>, ticket: u32, found: usize) {
-        let Some(search) = self.searches.get(ticket as usize) else { return };
-        let text = search.request.text.clone();
-        let failure = Failure::of_too_many(&text, found);
-        run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
-        let path = Some(self.target.path(None, Layout::Flat));
-        self.fail(run, &failure, &Subject { id: None, name: Some(&text), path });
-    }
-
-    fn search_failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &FailReason) {
-        if self.goes_classic(run, ticket, reason) {
-            return;
-        }
-        let around = self.around(None, None);
-        let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
-            return;
-        };
-        search.ended = true;
-        let text = search.request.text.clone();
-        if *reason == FailReason::Cancelled {
-            return;
-        }
-        let failure = Failure::of(&text, reason, &around);
-        run.log(&Record::Failed { name: &text, id: None, took: self.wait, why: &failure.happened });
-        self.fail(
-            run,
-            &failure,
-            &Subject { id: None, name: Some(&text), path: Some(self.target.path(None, Layout::Flat)) },
-        );
-    }
-
-    fn failed_item(&mut self, run: &mut Run<'_>, content: &ContentId, reason: &FailReason) {
-        let Some(item) = self.items.get_mut(content).filter(|item| !item.ended) else { return };
-        // The chunks were fetched for another name of the content, so nothing is kept for this one.
-        let had = Some((item.have, item.chunks)).filter(|(have, _)| *have > 0 && item.first.is_none());
-        if *reason == FailReason::Cancelled {
-            // Whoever cancelled it says so, once for all.
-            return;
-        }
-        let (name, layout, took, size) = (item.name.clone(), item.layout, item.began.elapsed(), item.size);
-        let replaced_by = item.replaced_by.clone();
-        item.go_on();
-        self.open_files = self.open_files.saturating_sub(1);
-        let mut failure = Failure::of(&name, reason, &self.around(Some(size), had));
-        if let Some(advice) = self.advice {
-            failure.next = vec![advice.to_owned()];
-        } else if let (Some((by, from)), FailReason::Stalled { .. } | FailReason::Integrity { .. }) =
-            (replaced_by.as_deref(), reason)
-        {
-            failure.replaced(by, from);
-        }
-        run.log(&Record::Failed { name: &name, id: Some(*content), took, why: &failure.happened });
-        let path = Some(self.target.path(Some(&name), layout));
-        let of = Subject { id: Some(*content), name: Some(&name), path };
-        // What is wrong with a folder is wrong for each file in it.
-        if layout == Layout::Tree
-            && failure.exit == Exit::Storage
-            && self.is_repeated(&failure.happened, &name)
-        {
-            self.failures.push(failure.exit);
-            return failure.list(run.out, &of);
-        }
-        self.fail(run, &failure, &of);
-    }
-
     /// What of the downloads that have not ended is known, as far as it is the same of all of them.
     pub(crate) fn open_subject(&self) -> Subject<'_> {
         let searches = self.searches.iter().filter(|search| !search.ended);
@@ -483,34 +360,6 @@ impl Downloads {
             }
             _ => Subject { path: Some(self.target.dir.clone()), ..Subject::default() },
         }
-    }
-
-    fn fail(&mut self, run: &mut Run<'_>, failure: &Failure, of: &Subject<'_>) {
-        self.failures.push(failure.exit);
-        if self.told() <= FAILURES_TOLD_MAX || run.out.is_json() {
-            return failure.tell_of(run.out, of);
-        }
-        if self.told() == FAILURES_TOLD_MAX + 1 {
-            run.out.fail("chunkcast: more failures follow; for all of them: chunkcast log");
-        }
-        run.out.shown.add(failure, of);
-    }
-
-    /// How many failures were told, each by itself.
-    fn told(&self) -> usize {
-        self.failures.len() - self.repeated.iter().map(|known| known.more).sum::<usize>()
-    }
-
-    /// Whether people were told that this happened to another file. The first few such reasons are remembered.
-    fn is_repeated(&mut self, happened: &str, name: &Arc<str>) -> bool {
-        if let Some(known) = self.repeated.iter_mut().find(|known| known.happened == happened) {
-            known.more += 1;
-            return true;
-        }
-        if self.repeated.len() < FAILURES_TOLD_MAX {
-            self.repeated.push(Repeated { happened: happened.to_owned(), first: Arc::clone(name), more: 0 });
-        }
-        false
     }
 
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {
@@ -547,17 +396,6 @@ impl Downloads {
         self.done += 1;
         self.ended = Some(Instant::now());
         self.bytes = self.bytes.saturating_add(bytes);
-        run.log(&Record::Done { name: &name, id: *content, bytes, took, peers, word: "verified" });
-        run.out.json(&Line::Done {
-            id: *content,
-            name: &name,
-            path: path_text(path),
-            bytes,
-            dur: seconds(took),
-            peers,
-            verified: true,
-            skipped: false,
-        });
         run.out.result(&printable(&path.to_string_lossy()));
         if self.files <= ANNOUNCED_MAX {
             let from = self.sources.values().next().filter(|_| self.sources.len() == 1).map(String::as_str);
@@ -573,45 +411,8 @@ impl Downloads {
         self.open_files = self.open_files.saturating_sub(1);
         self.done += 1;
         self.left_alone += 1;
-        let took = Duration::ZERO;
-        run.log(&Record::Done { name, id: *content, bytes: 0, took, peers: 0, word: "skipped" });
-        run.out.json(&Line::Done {
-            id: *content,
-            name,
-            path: path_text(path),
-            bytes: 0,
-            dur: 0.0,
-            peers: 0,
-            verified: false,
-            skipped: true,
-        });
         let path = printable(&path.to_string_lossy());
         run.out.note(&format!("{}: {path} exists and was not changed", human::label(name)));
-    }
-
-    fn around(&self, size: Option<u64>, had: Option<(u32, u32)>) -> Circumstances {
-        Circumstances { wait: self.wait, stall: self.stall, port: self.port, size, had }
-    }
-}
-
-impl Item {
-    /// The content is written under its name, or is not to be: the next one is its turn, if there is one.
-    fn go_on(&mut self) {
-        let next = self.further.pop_front();
-        self.ended = next.is_none();
-        if let Some((name, layout)) = next {
-            (self.name, self.layout, self.began) = (name, layout, Instant::now());
-        }
-    }
-
-    /// Bytes that came over the network.
-    fn fetched(&self) -> u64 {
-        self.bytes.saturating_sub(self.bytes_before)
-    }
-
-    fn flow_mut(&mut self) -> &mut Flow {
-        let begin = || Flow { pace: Pace::default(), line: Every::new(PROGRESS_LINE_INTERVAL) };
-        self.flow.get_or_insert_with(|| Box::new(begin()))
     }
 }
 
@@ -629,21 +430,5 @@ mod tests {
         downloads.begin(0, content, &name, 1);
         let item = downloads.items.get(&content).unwrap();
         assert!(Arc::ptr_eq(&item.name, &name) && item.flow.is_none());
-    }
-
-    #[test]
-    fn a_reason_is_repeated_as_often_as_files_have_it() {
-        let mut downloads =
-            Downloads::new(Vec::new(), Target::default(), Duration::ZERO, Duration::ZERO, 7117);
-        let name = Arc::from("a/talk.mkv");
-        let told = ["a is no folder", "b is no folder", "a is no folder", "a is no folder"];
-        assert_eq!(told.map(|why| downloads.is_repeated(why, &name)), [false, false, true, true]);
-        assert_eq!(downloads.repeated.iter().map(|known| known.more).collect::<Vec<_>>(), [2, 0]);
-        downloads.failures = vec![Exit::Storage; told.len()];
-        assert_eq!(downloads.told(), 2, "what is repeated keeps nothing else from being told");
-        // As many others as are told one by one are remembered.
-        let others: Vec<String> = (0..2 * FAILURES_TOLD_MAX).map(|at| at.to_string()).collect();
-        others.iter().for_each(|why| assert!(!downloads.is_repeated(why, &name)));
-        assert_eq!(downloads.repeated.len(), FAILURES_TOLD_MAX);
     }
 }

@@ -177,23 +177,23 @@ impl Failure {
 
     /// Reports it: framed on a terminal, otherwise in a line, with `--json` also in a JSON line; beyond stderr as
     /// [`crate::cli::shown`] says.
-    pub(crate) fn tell(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
-        self.tell_of(out, &Subject { id, name, path: None });
+    pub(crate) fn report(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
+        self.report_of(out, &Subject { id, name, path: None });
     }
 
     /// The same, of a subject of which more may be known.
-    pub(crate) fn tell_of(&self, out: &mut Output, of: &Subject<'_>) {
-        self.tell_scripts(out, of);
+    pub(crate) fn report_of(&self, out: &mut Output, of: &Subject<'_>) {
+        self.report_to_scripts(out, of);
         self.show(out, of);
     }
 
     /// Tells of it wherever each failure is told by itself; who reads stderr knows it already.
     pub(crate) fn list(&self, out: &mut Output, of: &Subject<'_>) {
-        self.tell_scripts(out, of);
+        self.report_to_scripts(out, of);
         out.shown.add(self, of);
     }
 
-    fn tell_scripts(&self, out: &mut Output, of: &Subject<'_>) {
+    fn report_to_scripts(&self, out: &mut Output, of: &Subject<'_>) {
         let next = self.next.join("; ");
         let message = self.message();
         out.json(&Line::Error {

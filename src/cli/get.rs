@@ -1,5 +1,6 @@
 //! `get`: downloads files from every peer that has them, verifies them, and resumes interrupted downloads.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,14 +10,15 @@ use crate::cli::Outcome;
 use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
-use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Part};
+use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
 use crate::cli::downloads::Downloads;
+use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::{Request, lay_out};
 use crate::core::Command;
@@ -118,21 +120,6 @@ enum Conflict {
     Error,
 }
 
-/// Why a `get` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Everything ended.
-    Over,
-    /// A signal came.
-    Signal(i32),
-    /// `--timeout` is over.
-    TimedOut,
-    /// stdout is closed.
-    Output(Exit),
-    /// The loop broke; that was told.
-    Broken(Exit),
-}
-
 impl From<Conflict> for OnConflict {
     fn from(conflict: Conflict) -> OnConflict {
         match conflict {
@@ -179,9 +166,9 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let classic = args.classic.speak(Part::Fetches(&target.dir, args.max_size), global);
+    let classic = args.classic.speak(Role::Fetches(&target.dir, args.max_size), global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
-    let mut run = match Run::start("get", global, target.clone(), Standing::native(classic), out) {
+    let mut run = match Run::start("get", global, target.clone(), Mode::native(classic), out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -214,7 +201,7 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
 /// Fetches everything, seeds if asked to, leaves.
 fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
     for (ticket, request) in (0..).zip(downloads.requests()) {
-        run.command(Command::Get {
+        run.reactor.command(Command::Get {
             ticket,
             wanted: request.wanted.clone(),
             at: request.at.clone(),
@@ -225,27 +212,19 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let end = until_over(run, downloads, deadline);
+    let end = run.drive(&mut Fetch { downloads, deadline });
     run.out.clear();
-    if end == End::Over {
+    if end == Ok(End::Over) {
         downloads.close(run);
         if downloads.done() > 0 {
             seed(args, run);
         }
     }
-    if let End::Broken(exit) = end {
-        return exit;
-    }
     // Said before the end, which may take a moment.
-    let exit = match end {
-        End::Signal(signal) => Exit::of_signal(signal),
-        End::TimedOut => Exit::TimedOut,
-        End::Output(exit) => exit,
-        End::Over | End::Broken(_) => downloads.exit(),
-    };
+    let exit = end.map_or_else(|exit| exit, |end| end.exit(downloads.exit()));
     let kept = downloads.kept();
     run.leave(|run, event| downloads.take(run, &event));
-    if matches!(end, End::Signal(_) | End::TimedOut) {
+    if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
         if downloads.are_over() && exit != Exit::TimedOut {
             // What was asked for came in the last moment; the signal was still first.
             return exit;
@@ -254,41 +233,67 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
         if let Some((by, from)) = downloads.open_replaced() {
             failure.replaced(by, from);
         }
-        failure.tell_of(run.out, &downloads.open_subject());
+        failure.report_of(run.out, &downloads.open_subject());
         downloads.abandon(run, exit.word());
     }
     exit
 }
 
-/// The loop, until everything has ended or something ends it.
-fn until_over(run: &mut Run<'_>, downloads: &mut Downloads, deadline: Option<Instant>) -> End {
-    loop {
-        let now = Instant::now();
-        let until = [deadline, downloads.next_tick(run, now)].into_iter().flatten().min();
-        if let Err(exit) = run.turn(until) {
-            return End::Broken(exit);
-        }
-        while let Some(event) = run.next_event() {
-            if let ShellEvent::Signal(signal) = event {
-                return End::Signal(signal);
-            }
-            downloads.take(run, &event);
-        }
-        if downloads.are_over() {
-            return End::Over;
+/// The downloads until everything has ended, or something ends it.
+struct Fetch<'a> {
+    downloads: &'a mut Downloads,
+    deadline: Option<Instant>,
+}
+
+impl Driven for Fetch<'_> {
+    type End = End;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<End, Option<Instant>> {
+        if self.downloads.are_over() {
+            return ControlFlow::Break(End::Over);
         }
         let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return End::TimedOut;
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return ControlFlow::Break(End::TimedOut);
         }
-        downloads.tick(run, now);
-        if let Some(exit) = run.out.ended() {
-            return End::Output(exit);
+        self.downloads.tick(run, now);
+        ControlFlow::Continue(earliest([self.deadline, self.downloads.next_tick(run, now)]))
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {
+        if let ShellEvent::Signal(signal) = event {
+            return ControlFlow::Break(End::Signal(signal));
+        }
+        self.downloads.take(run, &event);
+        ControlFlow::Continue(())
+    }
+}
+
+/// What is shared until then, or a signal.
+struct Seed {
+    until: Option<Instant>,
+}
+
+impl Driven for Seed {
+    type End = ();
+
+    fn step(&mut self, _run: &mut Run<'_>) -> ControlFlow<(), Option<Instant>> {
+        match self.until {
+            Some(until) if Instant::now() >= until => ControlFlow::Break(()),
+            until => ControlFlow::Continue(until),
+        }
+    }
+
+    fn take(&mut self, _run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<()> {
+        if matches!(event, ShellEvent::Signal(_)) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 }
 
-/// Stays for others as long as `--seed` says. Whatever ends it, the downloads are complete.
+/// Stays for others as long as `--seed` says.
 fn seed(args: &GetArgs, run: &mut Run<'_>) {
     let Some(duration) = args.seed else { return };
     let until = duration.and_then(|duration| Instant::now().checked_add(duration));
@@ -296,16 +301,8 @@ fn seed(args: &GetArgs, run: &mut Run<'_>) {
         Some(duration) => format!("sharing it for {}; Ctrl-C ends", human::limit(duration)),
         None => "sharing it; Ctrl-C ends".to_owned(),
     });
-    while until.is_none_or(|until| Instant::now() < until) && run.out.ended().is_none() {
-        if run.turn(until).is_err() {
-            return;
-        }
-        while let Some(event) = run.next_event() {
-            if matches!(event, ShellEvent::Signal(_)) {
-                return;
-            }
-        }
-    }
+    // Whatever ends it, the downloads are complete.
+    let _ = run.drive(&mut Seed { until });
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
                 Ok((id, bytes)) => {
                     done += 1;
                     sum = sum.saturating_add(bytes);
-                    tell(path, id, bytes, out);
+                    report(path, id, bytes, out);
                 }
                 Err(fault) => fail(out, &fault),
             }
@@ -81,7 +81,7 @@ pub(crate) fn hashed(path: &Path, out: &mut Output) -> Result<(ContentId, u64), 
     hashed
 }
 
-fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
+fn report(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
     let name = path.to_string_lossy();
     out.json(&Line::Content {
         event: ContentEvent::Hashed,
@@ -90,7 +90,6 @@ fn tell(path: &Path, id: ContentId, bytes: u64, out: &mut Output) {
         size: bytes,
         of: Geometry::native(bytes).map_or(0, |geometry| geometry.chunks()),
         holders: &[],
-        reason: None,
     });
     out.result(&line(id, &name));
 }

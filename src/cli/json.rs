@@ -4,25 +4,23 @@
 //! hexadecimal. Names are the raw text of the network; characters that could mislead a terminal are written as
 //! `\uXXXX`, which any JSON reader turns back.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
 
-use crate::core::PeerRef;
-use crate::types::name::printable;
+use crate::core::door::json::{Object, TerminalSafe};
+use crate::core::{Direction, EventObject, PeerRef};
 use crate::types::{ContentId, PeerId};
 
 /// The version of the objects.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// One object.
 #[derive(Debug, Serialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub(crate) enum Line<'a> {
-    /// A peer stands; the first line of a command that runs one.
+    /// A peer is started; the first line of a command that runs one.
     Hello {
         command: &'static str,
         version: &'static str,
@@ -47,22 +45,17 @@ pub(crate) enum Line<'a> {
         urls: &'a [String],
         pid: u32,
     },
-    /// A peer was found, lost or struck, or stands in a listing.
+    /// A peer in a listing.
     Peer {
-        event: PeerEvent,
+        event: &'static str,
         #[serde(flatten)]
         who: Who<'a>,
         /// Entries in its catalogue.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offers: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        silent: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        connected: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
+        offers: u32,
+        silent: f64,
+        connected: bool,
     },
-    /// A content is shared here, no longer so, or offered by others.
+    /// A content is offered by others, is a local file's, or is shared once it was fetched.
     Content {
         event: ContentEvent,
         id: ContentId,
@@ -72,11 +65,7 @@ pub(crate) enum Line<'a> {
         of: u32,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         holders: &'a [Holder<'a>],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
     },
-    /// A download begins: its manifest is verified.
-    Start { id: ContentId, name: &'a str, size: u64, chunks: u32, chunk_bytes: u32, had: u32 },
     /// How far a download is; at most two a second and download.
     Progress {
         id: ContentId,
@@ -92,82 +81,8 @@ pub(crate) enum Line<'a> {
         eta: Option<u64>,
         peers: usize,
     },
-    /// A chunk came or went; only with `--json=chunks`.
-    Chunk {
-        dir: Direction,
-        id: ContentId,
-        name: &'a str,
-        index: u32,
-        of: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bytes: Option<u32>,
-        #[serde(flatten)]
-        who: Who<'a>,
-        /// Whether that peer held the whole content.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from_complete: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        dur: Option<f64>,
-        ok: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
-    },
-    /// Bytes of a file went to a reader by HTTP, all that one request asked for; only with `--json=chunks`.
-    Http {
-        dir: Direction,
-        id: ContentId,
-        name: &'a str,
-        /// The first byte asked for, how many were, and how many the file has.
-        first: u64,
-        asked: u64,
-        of: u64,
-        /// How many went.
-        bytes: u64,
-        peer: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        dur: Option<f64>,
-        ok: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
-    },
-    /// Something that neighbours do.
-    Activity {
-        what: &'static str,
-        id: ContentId,
-        name: &'a str,
-        /// The chunk.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        index: Option<u32>,
-        of: u32,
-        /// Of a list of chunks: how many there are in it, and how many of them were not told before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        have: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        new: Option<u32>,
-        /// What the peer is to this one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        part: Option<&'static str>,
-        #[serde(flatten)]
-        who: Option<Who<'a>>,
-    },
-    /// A chunk is asked elsewhere, or a download waits for holders.
-    Retry {
-        id: ContentId,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        index: Option<u32>,
-        #[serde(flatten)]
-        who: Option<Who<'a>>,
-        reason: &'a str,
-        /// The first few chunks that no connected peer has.
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        missing: &'a [u32],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        missing_count: Option<u32>,
-        /// The content that has the name now.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replaced_by: Option<ContentId>,
-    },
+    /// A file is complete, here or wherever it was to go, among neighbours.
+    Activity { what: &'static str, id: ContentId, name: &'a str, of: u32, have: u32 },
     /// An offer of a file to somebody, made here or come in.
     Push {
         event: PushLine,
@@ -223,68 +138,6 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<&'a str>,
     },
-    /// A chunk that the transfer log tells of.
-    #[serde(rename = "chunk")]
-    LoggedChunk {
-        dir: Direction,
-        name: &'a str,
-        index: u32,
-        of: u32,
-        bytes: Option<u64>,
-        peer: Option<&'a str>,
-        user: Option<&'a str>,
-        dur: Option<f64>,
-        /// The classic dialect it moved in.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        dialect: Option<&'a str>,
-        ok: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
-    },
-    /// What a reader by HTTP took, as the transfer log tells it.
-    #[serde(rename = "http")]
-    LoggedHttp {
-        dir: Direction,
-        name: &'a str,
-        first: u64,
-        asked: u64,
-        of: u64,
-        bytes: Option<u64>,
-        peer: Option<&'a str>,
-        dur: Option<f64>,
-        ok: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'a str>,
-    },
-    /// A request or a list of chunks that the transfer log tells of.
-    #[serde(rename = "activity")]
-    LoggedActivity {
-        what: &'static str,
-        name: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        index: Option<u32>,
-        of: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        have: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        new: Option<u64>,
-        peer: Option<&'a str>,
-        user: Option<&'a str>,
-    },
-    /// A file that the transfer log says is there.
-    #[serde(rename = "done")]
-    LoggedDone {
-        id: Option<ContentId>,
-        name: &'a str,
-        bytes: Option<u64>,
-        dur: Option<f64>,
-        peers: Option<u64>,
-        verified: bool,
-        skipped: bool,
-    },
-    /// A file that the transfer log says is not.
-    #[serde(rename = "error")]
-    LoggedError { id: Option<ContentId>, name: &'a str, dur: Option<f64>, message: &'a str },
     /// There is more on offer than what was listed.
     More { listed: usize },
     /// How it all ended; always last.
@@ -336,16 +189,6 @@ pub(crate) struct ForeignLine<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
-/// What a `peer` line tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum PeerEvent {
-    Found,
-    Lost,
-    Struck,
-    Listed,
-}
-
 /// What a `push` line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -390,21 +233,10 @@ pub(crate) struct ArrivalLine {
 pub(crate) enum ContentEvent {
     /// Shared by this process from now on.
     Shared,
-    /// No longer shared by this process.
-    Withdrawn,
     /// In a listing of what others offer.
     Listed,
     /// The hash of a local file.
     Hashed,
-}
-
-/// Which way a chunk went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Direction {
-    #[default]
-    Down,
-    Up,
 }
 
 /// A peer, in every line about one.
@@ -440,8 +272,7 @@ impl<'a> Holder<'a> {
 
 /// A duration as JSON lines carry it: seconds, to the microsecond.
 pub(crate) fn seconds(took: Duration) -> f64 {
-    // Microseconds of any plausible duration are exact in 53 bits.
-    took.as_micros() as f64 / 1_000_000.0
+    crate::core::door::json::seconds(&took)
 }
 
 /// A path as JSON lines carry it.
@@ -449,46 +280,39 @@ pub(crate) fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The object as one line, stamped `ts`, with its line end.
-pub(crate) fn encode(line: &impl Serialize, ts: &str) -> serde_json::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Stamped<'a, L> {
-        v: u32,
-        ts: &'a str,
-        #[serde(flatten)]
-        line: &'a L,
-    }
-    let mut bytes = Vec::with_capacity(256);
-    Stamped { v: VERSION, ts, line }
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, TerminalSafe))?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// Something that is an object of its own.
+pub(crate) trait JsonLine {
+    /// Adds it to `bytes` as one line, stamped `ts`, with its line end.
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str);
 }
 
-/// Compact JSON in which no character beyond ASCII stands as itself that [`printable`] would escape.
-struct TerminalSafe;
+impl<L: Serialize> JsonLine for L {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        #[derive(Serialize)]
+        struct Stamped<'a, L> {
+            v: u32,
+            ts: &'a str,
+            #[serde(flatten)]
+            line: &'a L,
+        }
+        let before = bytes.len();
+        let written = Stamped { v: VERSION, ts, line: self }
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut *bytes, TerminalSafe));
+        if let Err(error) = written {
+            log::error!("a JSON line could not be made: {error}");
+            return bytes.truncate(before);
+        }
+        bytes.push(b'\n');
+    }
+}
 
-impl Formatter for TerminalSafe {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
-            return writer.write_all(fragment.as_bytes());
+impl JsonLine for EventObject<'_> {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        let (before, mut is_made) = (bytes.len(), true);
+        Object::write(bytes, VERSION, ts, |line| is_made = self.put_into(line));
+        if !is_made {
+            bytes.truncate(before);
         }
-        let mut place = [0; 4];
-        for c in fragment.chars() {
-            let text = &*c.encode_utf8(&mut place);
-            if (c.is_ascii() && c != '\u{7f}') || printable(text) == text {
-                writer.write_all(text.as_bytes())?;
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -498,61 +322,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn value(line: &Line<'_>) -> Value {
-        let bytes = encode(line, "2026-11-20T16:02:11.482+03:00").unwrap();
+        let mut bytes = Vec::new();
+        line.write(&mut bytes, "2026-11-20T16:02:11.482+03:00");
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
         serde_json::from_slice(&bytes).unwrap()
-    }
-
-    fn lab() -> PeerRef {
-        PeerRef {
-            id: Some(PeerId([1; 16])),
-            addr: "192.168.1.27:7117".parse().unwrap(),
-            user: "lab-7".into(),
-        }
-    }
-
-    #[test]
-    fn a_chunk_line() {
-        let peer = lab();
-        let line = Line::Chunk {
-            dir: Direction::Down,
-            id: ContentId([0xab; 32]),
-            name: "talk.mkv",
-            index: 12,
-            of: 2048,
-            bytes: Some(524_288),
-            who: Who::of(&peer),
-            from_complete: Some(true),
-            dur: Some(seconds(Duration::from_micros(6250))),
-            ok: true,
-            reason: None,
-        };
-        assert_eq!(
-            value(&line),
-            json!({
-                "v": 1, "t": "chunk", "ts": "2026-11-20T16:02:11.482+03:00",
-                "dir": "down", "id": "ab".repeat(32), "name": "talk.mkv", "index": 12, "of": 2048, "bytes": 524_288,
-                "peer": "192.168.1.27:7117", "user": "lab-7", "peer_id": "01".repeat(16),
-                "from_complete": true, "dur": 0.00625, "ok": true,
-            })
-        );
-    }
-
-    #[test]
-    fn a_waiting_line_has_no_peer() {
-        let line = Line::Retry {
-            id: ContentId([0; 32]),
-            name: "a",
-            index: None,
-            who: None,
-            reason: "waiting",
-            missing: &[3, 17],
-            missing_count: Some(2),
-            replaced_by: None,
-        };
-        let value = value(&line);
-        assert_eq!((&value["t"], &value["missing"]), (&json!("retry"), &json!([3, 17])));
-        assert!(value.get("peer").is_none() && value.get("index").is_none());
     }
 
     #[test]
@@ -575,9 +348,10 @@ mod tests {
     #[test]
     fn hostile_names_come_back_and_show_nothing() {
         let name = "a\u{1b}[2J\n\u{202e}gpj.exe\u{7f}\u{9b}\u{e0041}ü漢";
-        let line =
-            Line::Start { id: ContentId([0; 32]), name, size: 0, chunks: 0, chunk_bytes: 1024, had: 0 };
-        let text = String::from_utf8(encode(&line, "now").unwrap()).unwrap();
+        let (id, event) = (ContentId([0; 32]), ContentEvent::Shared);
+        let mut bytes = Vec::new();
+        Line::Content { event, id, name, size: 0, of: 0, holders: &[] }.write(&mut bytes, "now");
+        let text = String::from_utf8(bytes).unwrap();
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7f}', '\u{9b}', '\u{e0041}']), "{text}");
         assert!(text.contains("ü漢"));
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["name"], json!(name));

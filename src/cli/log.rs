@@ -1,15 +1,18 @@
 //! `log`: prints the transfer log, or the entries that match.
 
-use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime, SecondsFormat};
+mod entry;
+mod text;
+pub(crate) mod writer;
+
+use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime};
 use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::{Direction, Line};
+use crate::cli::log::entry::Entry;
 use crate::cli::output::Output;
-use crate::cli::transfer_log::{Kind, Logged};
 use crate::cli::units::parse_duration;
 use crate::cli::wanted;
 use crate::store::transfer_log;
@@ -58,10 +61,15 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
     let mut lines = 0;
     let read = transfer_log::read(&path, |line| {
         // A line that does not read back was torn by a full disk or written by somebody else.
-        if let Some(logged) = Logged::parse(line).filter(|logged| args.asks_for(name.as_ref(), logged)) {
+        if let Some(entry) = Entry::parse(line).filter(|entry| args.asks_for(name.as_ref(), entry)) {
             lines += 1;
-            tell(&logged, out);
-            out.result(&printable_line(line));
+            if out.is_json() {
+                out.json_at(&entry, &entry.ts());
+            } else if line.starts_with('{') {
+                out.result(&entry.to_string());
+            } else {
+                out.result(&printable_line(line));
+            }
         }
         out.ended().is_none()
     });
@@ -83,16 +91,16 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
 }
 
 impl LogArgs {
-    fn asks_for(&self, name: Option<&Wanted>, logged: &Logged) -> bool {
-        let id = || logged.field("id").and_then(|id| id.parse().ok()).unwrap_or(ContentId([0; 32]));
+    fn asks_for(&self, name: Option<&Wanted>, entry: &Entry) -> bool {
+        let id = || entry.id.unwrap_or(ContentId([0; 32]));
         let peer = |asked: &String| {
-            let addr = logged.field("peer").unwrap_or_default();
+            let addr = entry.peer.as_deref().unwrap_or_default();
             let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
-            [Some(addr), Some(host), logged.field("user")].contains(&Some(asked.as_str()))
+            [Some(addr), Some(host), entry.user()].contains(&Some(asked.as_str()))
         };
-        self.since.is_none_or(|since| logged.stamp >= since)
+        self.since.is_none_or(|since| entry.stamp >= since)
             && (self.peer.is_empty() || self.peer.iter().any(peer))
-            && name.is_none_or(|name| name.matches(&logged.name, &id()))
+            && name.is_none_or(|name| name.matches(&entry.name, &id()))
     }
 }
 
@@ -115,80 +123,9 @@ fn parse_since(text: &str) -> Result<DateTime<FixedOffset>, String> {
         .map_err(|_| "write for example 1h, 2026-11-20 or 2026-11-20T16:00:00+03:00".to_owned())
 }
 
-/// A line of ours holds nothing a terminal could mistake; a file may hold anything.
+/// A line of an earlier version: one of ours holds nothing a terminal could mistake; a file may hold anything.
 fn printable_line(line: &str) -> String {
     if line.chars().any(char::is_control) { printable(line) } else { line.to_owned() }
-}
-
-/// A line of the log as a JSON line, stamped with its own time.
-fn tell(logged: &Logged, out: &mut Output) {
-    if !out.is_json() {
-        return;
-    }
-    let ts = logged.stamp.to_rfc3339_opts(SecondsFormat::Millis, false);
-    let number = |key: &str| logged.field(key).and_then(|value| value.parse::<u64>().ok());
-    let dur = logged.field("dur").and_then(|value| value.parse::<f64>().ok());
-    let id = logged.field("id").and_then(|id| id.parse::<ContentId>().ok());
-    let (peer, user) = (logged.field("peer"), logged.field("user"));
-    let name = logged.name.as_str();
-    let line = match logged.kind {
-        Kind::Chunk { dir, index, of } => Line::LoggedChunk {
-            dir,
-            name,
-            index,
-            of,
-            bytes: number("bytes"),
-            peer,
-            user,
-            dur,
-            dialect: logged.field("classic"),
-            ok: logged.ending == "ok",
-            reason: logged.ending.strip_prefix("failed "),
-        },
-        Kind::Http { first, last, of } => Line::LoggedHttp {
-            dir: Direction::Up,
-            name,
-            first,
-            asked: last.saturating_sub(first).saturating_add(1),
-            of,
-            bytes: number("bytes"),
-            peer,
-            dur,
-            ok: logged.ending == "ok",
-            reason: logged.ending.strip_prefix("failed "),
-        },
-        Kind::Request { dir, index, of } => Line::LoggedActivity {
-            what: if dir == Direction::Down { "requested_chunk" } else { "received_request" },
-            name,
-            index: Some(index),
-            of,
-            have: None,
-            new: None,
-            peer,
-            user,
-        },
-        Kind::List { dir, have, of } => Line::LoggedActivity {
-            what: if dir == Direction::Down { "received_list" } else { "sent_list" },
-            name,
-            index: None,
-            of,
-            have: Some(have),
-            new: number("new"),
-            peer,
-            user,
-        },
-        Kind::Done => Line::LoggedDone {
-            id,
-            name,
-            bytes: number("bytes"),
-            dur,
-            peers: number("peers"),
-            verified: logged.ending == "verified",
-            skipped: logged.ending == "skipped",
-        },
-        Kind::Failed => Line::LoggedError { id, name, dur, message: &logged.ending },
-    };
-    out.json_at(&line, &ts);
 }
 
 #[cfg(test)]
@@ -199,7 +136,7 @@ mod tests {
 
     fn asks(args: LogArgs) -> bool {
         let name = args.name.as_deref().map(|name| wanted::wanted(name).unwrap());
-        args.asks_for(name.as_ref(), &Logged::parse(DOWN).unwrap())
+        args.asks_for(name.as_ref(), &Entry::parse(DOWN).unwrap())
     }
 
     fn args() -> LogArgs {
@@ -234,13 +171,5 @@ mod tests {
         for bad in ["", "yesterday", "2026-13-01", "99999999999d"] {
             assert!(parse_since(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn directions_stay() {
-        assert_eq!(
-            Logged::parse(DOWN).unwrap().kind,
-            Kind::Chunk { dir: Direction::Down, index: 12, of: 2048 }
-        );
     }
 }

@@ -1,20 +1,22 @@
 //! `ls`: lists what peers share now. It asks them and waits a second, instead of waiting for announcements.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::classic::listing;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{TROUBLE, no_answer};
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::{ContentEvent, Holder, Line, PeerEvent, Who, seconds};
+use crate::cli::json::{ContentEvent, Holder, Line, Who, seconds};
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_interval};
 use crate::cli::wanted;
 use crate::core::status::{ContentStatus, PeerStatus};
@@ -87,8 +89,8 @@ impl LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
-    let standing = Standing::native(args.classic.speak(Part::Hears, global));
-    let mut run = match Run::start("ls", global, Target::default(), standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Hears, global));
+    let mut run = match Run::start("ls", global, Target::default(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -113,12 +115,12 @@ pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<bool, Exit> {
 /// Lists once, or until a signal; how many things were listed.
 fn list(args: &LsArgs, global: &Global, run: &mut Run<'_>) -> Result<usize, Exit> {
     loop {
-        run.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
+        run.reactor.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
         let cut_short = until_looked(run)?;
         if args.watch && run.out.is_watched() {
             run.out.result(CLEAR_TERMINAL);
         }
-        let status = run.status();
+        let status = run.reactor.status();
         let listed = match args.peers {
             true => list_peers(args, run, &status) + listing::list_peers(&status.classic, run.out),
             false => {
@@ -128,39 +130,51 @@ fn list(args: &LsArgs, global: &Global, run: &mut Run<'_>) -> Result<usize, Exit
             }
         };
         if !args.peers && (cut_short || listed >= CONTENTS_MAX) {
-            tell_of_more(run, listed);
+            report_more(run, listed);
         }
         if let Some(exit) = run.out.ended() {
             return Err(exit);
         }
         if !args.watch {
-            return told(args, global, run, &status, listed);
+            return outcome_of(args, global, run, &status, listed);
         }
         until(run, Some(Instant::now() + args.every))?;
     }
 }
 
-/// Turns the loop until `until`, or until the answers to a question are in.
+/// Listens until `until`, or until the answers to a question are in.
 ///
 /// True when the answers are in and somebody may have more.
 fn until(run: &mut Run<'_>, until: Option<Instant>) -> Result<bool, Exit> {
-    loop {
-        run.turn(until)?;
-        while let Some(event) = run.next_event() {
-            match event {
-                ShellEvent::Signal(signal) => return Err(Exit::of_signal(signal)),
-                ShellEvent::Core(Event::Looked { cut_short }) if until.is_none() => return Ok(cut_short),
-                _ => {}
-            }
+    run.drive(&mut Listening(until))?
+}
+
+/// Until a moment, or until the answers are in.
+struct Listening(Option<Instant>);
+
+impl Driven for Listening {
+    type End = Result<bool, Exit>;
+
+    fn step(&mut self, _run: &mut Run<'_>) -> ControlFlow<Self::End, Option<Instant>> {
+        match self.0 {
+            Some(until) if Instant::now() >= until => ControlFlow::Break(Ok(false)),
+            until => ControlFlow::Continue(until),
         }
-        if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(false);
+    }
+
+    fn take(&mut self, _run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Self::End> {
+        match event {
+            ShellEvent::Signal(signal) => ControlFlow::Break(Err(Exit::of_signal(signal))),
+            ShellEvent::Core(Event::Looked { cut_short }) if self.0.is_none() => {
+                ControlFlow::Break(Ok(cut_short))
+            }
+            _ => ControlFlow::Continue(()),
         }
     }
 }
 
 /// Not all that is on offer is listed: who reads the list is not to take it for all.
-fn tell_of_more(run: &mut Run<'_>, listed: usize) {
+fn report_more(run: &mut Run<'_>, listed: usize) {
     run.out.json(&Line::More { listed });
     run.out.fail(&format!(
         "the list is incomplete: it has {}, and more were announced or --wait was too short\n  \
@@ -170,7 +184,7 @@ fn tell_of_more(run: &mut Run<'_>, listed: usize) {
 }
 
 /// What an empty list means.
-fn told(
+fn outcome_of(
     args: &LsArgs,
     global: &Global,
     run: &mut Run<'_>,
@@ -218,7 +232,6 @@ fn list_contents(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
             size: content.size,
             of: content.of,
             holders: &holders,
-            reason: None,
         });
     }
     if !contents.is_empty() {
@@ -266,12 +279,11 @@ fn holders(content: &ContentStatus) -> String {
 fn list_peers(args: &LsArgs, run: &mut Run<'_>, status: &Status) -> usize {
     for peer in &status.peers {
         run.out.json(&Line::Peer {
-            event: PeerEvent::Listed,
+            event: "listed",
             who: Who::of(&peer.peer),
-            offers: Some(peer.catalogue),
-            silent: Some(seconds(peer.silent_for)),
-            connected: Some(peer.connected),
-            reason: None,
+            offers: peer.catalogue,
+            silent: seconds(peer.silent_for),
+            connected: peer.connected,
         });
     }
     if !status.peers.is_empty() {

@@ -3,11 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, Local, SecondsFormat};
-use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::json::{self, Line};
+use crate::cli::json::{JsonLine, Line};
 use crate::cli::live::{CLEAR, LiveLine};
 use crate::cli::shown::Shown;
 
@@ -82,7 +81,7 @@ impl Output {
     }
 
     /// Whether each chunk is a JSON line.
-    pub(crate) fn tells_chunks(&self) -> bool {
+    pub(crate) fn prints_chunks(&self) -> bool {
         self.mode == JsonMode::Chunks
     }
 
@@ -105,32 +104,30 @@ impl Output {
     pub(crate) fn result(&mut self, text: &str) {
         if !self.is_json() {
             self.live.clear();
-            self.write(format!("{text}\n").as_bytes());
+            self.held.extend_from_slice(text.as_bytes());
+            self.held.push(b'\n');
+            self.written();
         }
     }
 
     /// A JSON line; left out without `--json`.
-    pub(crate) fn json(&mut self, line: &impl Serialize) {
+    pub(crate) fn json(&mut self, line: &impl JsonLine) {
         if self.is_json() {
             self.json_at(line, &stamp(Local::now()));
         }
     }
 
     /// A JSON line about another moment.
-    pub(crate) fn json_at(&mut self, line: &impl Serialize, ts: &str) {
+    pub(crate) fn json_at(&mut self, line: &impl JsonLine, ts: &str) {
         if !self.is_json() {
             return;
         }
-        match json::encode(line, ts) {
-            Ok(bytes) => {
-                // On one terminal the line that renews itself gives way; a pipe has a place of its own.
-                if self.live.is_on() && io::stdout().is_terminal() {
-                    self.live.clear();
-                }
-                self.write(&bytes);
-            }
-            Err(error) => log::error!("a JSON line could not be made: {error}"),
+        // On one terminal the line that renews itself gives way; a pipe has a place of its own.
+        if self.live.is_on() && io::stdout().is_terminal() {
+            self.live.clear();
         }
+        line.write(&mut self.held, ts);
+        self.written();
     }
 
     /// A line of what goes on, on stderr; left out with `-q`.
@@ -195,7 +192,7 @@ impl Output {
     /// A failure of the whole command: a sentence, and what to do next.
     pub(crate) fn error(&mut self, exit: Exit, message: &str, next: Option<&str>) {
         if self.shown.concerns(exit) {
-            return Failure::of_command(exit, message, next).tell(self, None, None);
+            return Failure::of_command(exit, message, next).report(self, None, None);
         }
         self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
         self.fail(&format!("chunkcast: {message}"));
@@ -239,9 +236,9 @@ impl Output {
         self.flush();
     }
 
-    /// Writes to stdout at once, unless it is held: a reader of lines must not wait.
-    fn write(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
+    /// A line was added to those that wait: they go to stdout at once, unless they are held, because a reader of lines
+    /// must not wait.
+    fn written(&mut self) {
         if !self.holds || self.held.len() >= HELD_BYTES {
             self.flush();
         }

@@ -5,6 +5,7 @@ mod incoming;
 mod policy;
 mod questions;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use clap::Args;
 
 use crate::cli::Outcome;
 use crate::cli::downloads::Downloads;
+use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
@@ -23,7 +25,7 @@ use crate::cli::receive::arrivals::{Arrivals, Arrived};
 use crate::cli::receive::incoming::{Incoming, Number, Offer};
 use crate::cli::receive::policy::{Policy, Room, Verdict};
 use crate::cli::receive::questions::{Questions, Reply};
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
 use crate::core::{Command, Decision, Event, ForeignEvent, PushEvent};
@@ -107,16 +109,16 @@ struct Receiver<'a> {
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing { foreign: args.listen.ports(args.quota), ..Standing::native(None) };
-    let mut run = match Run::start("receive", global, target.clone(), standing, out) {
+    let mode = Mode { foreign: args.listen.ports(args.quota), ..Mode::native(None) };
+    let mut run = match Run::start("receive", global, target.clone(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
     let is_new = !args.dir.exists();
-    if let Err(fault) = run.open_target() {
-        run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+    if let Err(fault) = run.reactor.store.open_target() {
+        let exit = run.report_fault(&fault);
         run.leave(|_, _| {});
-        return Outcome::of(Exit::of_fault(&fault));
+        return Outcome::of(exit);
     }
     if is_new {
         run.out.note(&format!("made the folder {}", human::quoted_path(&args.dir)));
@@ -134,7 +136,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         viewing: Viewing::new(&args.view),
         stays: None,
     };
-    run.command(Command::Receive);
+    run.reactor.command(Command::Receive);
     let name = global.name.clone().unwrap_or_else(host::name);
     let dir = human::quoted_path(&args.dir);
     run.out.note(&format!(
@@ -142,7 +144,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         human::label(&name),
         crate::cli::wanted::shell_quoted(&printable(&name))
     ));
-    let exit = receiver.until_ended(&mut run);
+    let exit = run.drive(&mut receiver).unwrap_or_else(|exit| exit);
     run.out.clear();
     let kept = receiver.downloads.kept();
     run.leave(|run, event| receiver.take_last(run, &event));
@@ -156,37 +158,35 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     }
 }
 
-impl Receiver<'_> {
-    /// The loop, until a signal, or the one file of `--once`, ends it.
-    fn until_ended(&mut self, run: &mut Run<'_>) -> Exit {
-        loop {
-            let now = Instant::now();
-            let tick = if self.downloads.are_over() { None } else { self.downloads.next_tick(run, now) };
-            let until = [tick, self.questions.next_look(now), self.stays].into_iter().flatten().min();
-            if let Err(exit) = run.turn(until) {
-                return exit;
-            }
-            while let Some(event) = run.next_event() {
-                if let ShellEvent::Signal(_) = event {
-                    return Exit::Ok;
-                }
-                self.take(run, &event);
-            }
-            if self.args.once && self.has_ended() {
-                return self.exit();
-            }
-            if let Some((incoming, reply)) = self.questions.step(run, Instant::now()) {
-                self.replied(run, &incoming, reply);
-            }
-            if !self.questions.are_asked() && !self.downloads.are_over() {
-                self.downloads.tick(run, Instant::now());
-            }
-            if let Some(exit) = run.out.ended() {
-                return exit;
-            }
+impl Driven for Receiver<'_> {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        if self.args.once && self.has_ended() {
+            return ControlFlow::Break(self.exit());
         }
+        let now = Instant::now();
+        if let Some((incoming, reply)) = self.questions.step(run, now) {
+            self.replied(run, &incoming, reply);
+        }
+        let is_over = self.downloads.are_over();
+        if !self.questions.are_asked() && !is_over {
+            self.downloads.tick(run, now);
+        }
+        let tick = if is_over { None } else { self.downloads.next_tick(run, now) };
+        ControlFlow::Continue(earliest([tick, self.questions.next_look(now), self.stays]))
     }
 
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        if let ShellEvent::Signal(_) = event {
+            return ControlFlow::Break(Exit::Ok);
+        }
+        self.note(run, &event);
+        ControlFlow::Continue(())
+    }
+}
+
+impl Receiver<'_> {
     /// What was accepted and is not here when this ends is told like other failures; how many files that are.
     fn cut_short(&mut self, run: &mut Run<'_>, kept: Option<String>) -> usize {
         let (done, open) = (self.downloads.done(), self.downloads.open());
@@ -196,7 +196,7 @@ impl Receiver<'_> {
                 next: vec![SENT_AGAIN.to_owned()],
                 ..Failure::cut_short(Exit::Interrupted, done, open, kept)
             };
-            failure.tell_of(run.out, &self.downloads.open_subject());
+            failure.report_of(run.out, &self.downloads.open_subject());
         }
         self.downloads.abandon(run, "interrupted");
         open
@@ -215,17 +215,17 @@ impl Receiver<'_> {
         Exit::of_all(self.downloads.done() + self.receiving.done(), &failures)
     }
 
-    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+    fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
                 let (number, from, name, came) = (*offer, from.clone(), name.clone(), Instant::now());
                 let offer = Offer { number, from, content: *content, name, size: *size, came };
-                tell_offer(run, &offer, PushLine::Came, None, None);
+                report_offer(run, &offer, PushLine::Came, None, None);
                 self.came(run, Incoming::Offer(offer));
             }
             ShellEvent::Core(Event::Push(PushEvent::Gone { offer })) => {
                 if let Some(Incoming::Offer(offer)) = self.questions.gone(run, Number::Offer(*offer)) {
-                    tell_offer(run, &offer, PushLine::Gone, None, None);
+                    report_offer(run, &offer, PushLine::Gone, None, None);
                 }
             }
             ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
@@ -317,12 +317,12 @@ impl Receiver<'_> {
         self.policy.accepted(incoming);
         match incoming {
             Incoming::Offer(offer) => {
-                tell_offer(run, offer, PushLine::Accepted, None, None);
+                report_offer(run, offer, PushLine::Accepted, None, None);
                 self.downloads.forget_ended();
                 self.arrivals.accepted(offer);
                 self.share_quota(run);
                 let (decision, stall) = (Decision::Accept, self.args.stall);
-                run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
+                run.reactor.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
             }
             Incoming::Push(push) => answer(run, push, true),
         }
@@ -330,13 +330,13 @@ impl Receiver<'_> {
 
     /// What offers have taken of the quota is no longer the pushes'.
     fn share_quota(&self, run: &mut Run<'_>) {
-        run.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
+        run.reactor.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
     }
 }
 
 /// How much room there is now.
 fn room(run: &mut Run<'_>) -> Room {
-    Room { free_bytes: run.free_bytes(), pushed_bytes: run.foreign_bytes() }
+    Room { free_bytes: run.reactor.store.free_bytes(), pushed_bytes: run.reactor.core().foreign_bytes() }
 }
 
 /// Declines; `words` say why, unless the user did it.
@@ -345,16 +345,21 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: Option<&s
     run.out.note(&format!("declined: {} from {}{because}", incoming.what(), incoming.sender()));
     match incoming {
         Incoming::Offer(offer) => {
-            tell_offer(run, offer, PushLine::Declined, words.or(Some("by the user")), None);
+            report_offer(run, offer, PushLine::Declined, words.or(Some("by the user")), None);
             let decision = Decision::Decline(why);
-            run.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall: Duration::ZERO });
+            run.reactor.command(Command::Answer {
+                offer: offer.number,
+                decision,
+                ticket: 0,
+                stall: Duration::ZERO,
+            });
         }
         Incoming::Push(push) => answer(run, push, false),
     }
 }
 
 /// A JSON line about an offer.
-fn tell_offer(
+fn report_offer(
     run: &mut Run<'_>,
     offer: &Offer,
     event: PushLine,

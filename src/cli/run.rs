@@ -1,25 +1,24 @@
-//! One run of a peer by a command: from the flags to a standing peer, through its loop, to an orderly end.
+//! One run of a peer by a command: from the flags to a started peer, through its loop, to an orderly end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::setup::Classic;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::Line;
+use crate::cli::json::{self, Line};
 use crate::cli::left_out::LeftOut;
+use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
-use crate::cli::telling::Known;
-use crate::cli::transfer_log::{Lines, Record};
-use crate::core::status::{DownloadStatus, NeighboursStatus};
-use crate::core::{Command, Event, Fault, Limits, Status, Topology};
+use crate::cli::report::Known;
+use crate::core::{Command, Event, Fault, Limits, Topology};
 use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
-use crate::store::transfer_log::TransferLog;
 use crate::store::{OnConflict, StoreConfig};
-use crate::types::{Bitfield, ContentId, Geometry};
+use crate::types::ContentId;
+use crate::types::name::printable;
 
 /// How long an orderly end may take: what the core allows itself, and some.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
@@ -35,9 +34,9 @@ pub(crate) struct Target {
     pub(crate) on_conflict: OnConflict,
 }
 
-/// As what a peer stands: who it is seen by, and who may connect to it.
+/// The mode of a peer: which peers see it, and which may connect to it.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Mode {
     /// Whether it speaks with native peers at all.
     pub(crate) native: bool,
     /// How it speaks the classic dialects; `None`: it does not.
@@ -46,13 +45,12 @@ pub(crate) struct Standing {
     pub(crate) foreign: Option<ForeignPorts>,
 }
 
-/// A standing peer and what its command prints.
+/// A started peer and what its command prints.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
-    reactor: Reactor,
+    pub(crate) reactor: Reactor,
     pub(crate) out: &'a mut Output,
-    log: Option<TransferLog>,
-    lines: Lines,
+    pub(super) log: LogWriter,
     /// Where browsers see what is shared here; none where they may not.
     pub(crate) urls: Vec<String>,
     /// Names and cuts of the contents that events speak of by id.
@@ -64,12 +62,14 @@ pub(crate) struct Run<'a> {
     /// Links that a scan left out, and whether the first scan is done.
     pub(super) left_out: LeftOut,
     pub(super) is_scanned: bool,
+    /// The loop broke, which was reported: it takes no further turn.
+    is_broken: bool,
 }
 
-impl Standing {
+impl Mode {
     /// As a native peer that speaks the classic dialects too, if that is asked for.
-    pub(crate) fn native(classic: Option<Classic>) -> Standing {
-        Standing { native: true, classic, foreign: None }
+    pub(crate) fn native(classic: Option<Classic>) -> Mode {
+        Mode { native: true, classic, foreign: None }
     }
 }
 
@@ -86,25 +86,25 @@ impl<'a> Run<'a> {
         command: &'static str,
         global: &Global,
         target: Target,
-        standing: Standing,
+        mode: Mode,
         out: &'a mut Output,
     ) -> Result<Run<'a>, Exit> {
-        Run::start_as(command, global, target, standing, out, |_| {})
+        Run::start_as(command, global, target, mode, out, |_| {})
     }
 
-    /// The same, for a command that has the peer stand otherwise than the flags say.
+    /// The same, for a command that changes what the flags say.
     pub(crate) fn start_as(
         command: &'static str,
         global: &Global,
         target: Target,
-        standing: Standing,
+        mode: Mode,
         out: &'a mut Output,
         adapt: impl FnOnce(&mut ShellConfig),
     ) -> Result<Run<'a>, Exit> {
         let user = global.name.clone().unwrap_or_else(host::name);
-        let is_native = standing.native;
-        let classic_udp = standing.classic.as_ref().map(|classic| classic.ports.udp.clone());
-        let config = config(global, user.clone(), target, standing).inspect_err(|(exit, why, next)| {
+        let is_native = mode.native;
+        let classic_udp = mode.classic.as_ref().map(|classic| classic.ports.udp.clone());
+        let config = config(global, user.clone(), target, mode).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
         let mut config = config.map_err(|(exit, _, _)| exit)?;
@@ -112,9 +112,9 @@ impl<'a> Run<'a> {
         let log_file = global.log_file().unwrap_or_else(|_| config.store.state_dir.join("transfers.log"));
         let reactor = match Reactor::new(config) {
             Ok(reactor) => reactor,
-            Err(error) => return Err(tell_shell_error(out, &error)),
+            Err(error) => return Err(report_shell_error(out, &error)),
         };
-        let log = open_log(&log_file, out);
+        let log = LogWriter::open(&log_file, out);
         let classic_tcp: Option<Vec<u16>> = classic_udp
             .as_ref()
             .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
@@ -144,150 +144,63 @@ impl<'a> Run<'a> {
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
             log::info!("classic peers: listening on UDP ports {udp:?}, serving on TCP ports {tcp:?}");
         }
-        let lines = Lines::default();
         Ok(Run {
             reactor,
             out,
             log,
-            lines,
             urls,
             known: BTreeMap::new(),
             complaints: BTreeSet::new(),
             unsettled: 0,
             left_out: LeftOut::default(),
             is_scanned: false,
+            is_broken: false,
         })
-    }
-
-    /// Shares a file or a folder.
-    pub(crate) fn share(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
-        self.reactor.share(path)
-    }
-
-    /// The same, but waits for each file until nobody has written to it for a while.
-    pub(crate) fn share_when_quiet(&mut self, path: &Path) -> Result<(), crate::core::Fault> {
-        self.reactor.share_when_quiet(path)
-    }
-
-    /// Shares the files below a folder, and looks about every `interval` for what changed there.
-    pub(crate) fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), crate::core::Fault> {
-        self.reactor.watch(path, interval)
-    }
-
-    /// Looks at the watched folders as soon as possible.
-    pub(crate) fn rescan(&mut self) {
-        self.reactor.rescan();
-    }
-
-    /// Opens the folder that downloads go to, before the first of them.
-    pub(crate) fn open_target(&mut self) -> Result<(), crate::core::Fault> {
-        self.reactor.open_target()
-    }
-
-    /// The bytes that may still be written where downloads go, if that is told.
-    pub(crate) fn free_bytes(&mut self) -> Option<u64> {
-        self.reactor.free_bytes()
     }
 
     /// What is being read to be sent or shared, in words.
     pub(crate) fn reading(&self) -> Option<String> {
-        let (name, done, size) = self.reactor.hashing()?;
+        let (name, done, size) = self.reactor.store.hashing()?;
         let (percent, size) = (human::percent(done, size), human::size(size));
         Some(format!("reading {}: {percent} % of {size}", human::quoted(&name)))
     }
 
-    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
-    pub(crate) fn foreign_bytes(&self) -> u64 {
-        self.reactor.foreign_bytes()
+    /// One turn of the loop, at most until `until`. What breaks it is reported, and is the exit code.
+    pub(super) fn turn(&mut self, until: Option<Instant>) -> Result<(), Exit> {
+        self.reactor.turn(until).map_err(|error| {
+            self.is_broken = true;
+            report_shell_error(self.out, &error)
+        })
     }
 
-    /// The bytes of all files served from below the folder at `path`.
-    pub(crate) fn bytes_below(&self, path: &Path) -> u64 {
-        self.reactor.bytes_below(path)
-    }
-
-    /// Forgets the name of a content, if it is this one: no more will be told of it.
-    pub(crate) fn forget(&mut self, content: &ContentId, name: &str) {
-        if self.known.get(content).is_some_and(|known| *known.name == *name) {
-            self.known.remove(content);
-        }
-    }
-
-    /// Hands a command to the core.
-    pub(crate) fn command(&mut self, command: Command) {
-        self.reactor.command(command);
-    }
-
-    /// One turn of the loop, at most until `until`. What breaks it is told, and is the exit code.
-    pub(crate) fn turn(&mut self, until: Option<Instant>) -> Result<(), Exit> {
-        self.reactor.turn(until).map_err(|error| tell_shell_error(self.out, &error))
-    }
-
-    /// The next event, after logs and JSON lines have heard of it. What one turn's events have to say goes out together
-    /// when the last of them is through: with many small files, a `write` for each line costs as much as fetching them.
-    pub(crate) fn next_event(&mut self) -> Option<ShellEvent> {
+    /// The next event, after it was reported. What one turn's events have to say goes out together when the last of
+    /// them is through: with many small files, a `write` for each line costs as much as fetching them.
+    pub(super) fn next_event(&mut self) -> Option<ShellEvent> {
         let Some(event) = self.reactor.next_event() else {
             self.release();
             return None;
         };
         self.out.hold();
-        self.tell(&event);
+        self.report(&event);
         Some(event)
     }
 
     /// Writes what was held back of stdout and of the transfer log.
     fn release(&mut self) {
         if self.is_scanned {
-            self.tell_left_out();
+            self.report_left_out();
         }
         self.out.release();
-        let flushed = self.log.as_mut().map_or(Ok(()), TransferLog::flush);
-        self.note_logged(flushed);
-    }
-
-    /// What the peer knows and does.
-    pub(crate) fn status(&self) -> Status {
-        self.reactor.status()
-    }
-
-    /// How an arrangement of neighbours stands; `None` in a mesh.
-    pub(crate) fn neighbours(&self) -> Option<NeighboursStatus> {
-        self.reactor.neighbours()
-    }
-
-    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
-    pub(crate) fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
-        self.reactor.held(content)
-    }
-
-    /// Reads a chunk that is here.
-    pub(crate) fn read_chunk(
-        &mut self,
-        content: &ContentId,
-        cut: &Geometry,
-        chunk: u32,
-        into: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        self.reactor.read_chunk(content, cut, chunk, into)
-    }
-
-    /// The TCP port that it listens on.
-    pub(crate) fn tcp_port(&self) -> u16 {
-        self.reactor.tcp_port()
-    }
-
-    /// How far the downloads are that are not over, and how many peers a connection stands to.
-    pub(crate) fn downloads(&self) -> (Vec<DownloadStatus>, usize) {
-        (self.reactor.downloads(), self.reactor.connected())
+        self.log.flush(self.out);
     }
 
     /// Ends in order: finishes what is on the wire, closes every part with a clean mark. A second signal, or a core
     /// that takes too long, ends at once. `take` hears of what still happens.
     pub(crate) fn leave(&mut self, mut take: impl FnMut(&mut Run<'a>, ShellEvent)) {
-        self.command(Command::Leave);
+        self.reactor.command(Command::Leave);
         let until = Instant::now() + LEAVE_MAX;
         while Instant::now() < until {
-            if self.turn(Some(until)).is_err() {
+            if self.is_broken || self.turn(Some(until)).is_err() {
                 return;
             }
             while let Some(event) = self.next_event() {
@@ -300,19 +213,21 @@ impl<'a> Run<'a> {
         log::warn!("the peer did not end within {} s", LEAVE_MAX.as_secs());
     }
 
-    /// Appends a record to the transfer log. A log that cannot be written is complained about once.
-    pub(crate) fn log(&mut self, record: &Record<'_>) {
-        let Some(log) = &mut self.log else { return };
-        let line = self.lines.line(record);
-        let appended = log.append(&line);
-        self.note_logged(appended);
+    /// Adds a line to the transfer log that is no event.
+    pub(crate) fn log(&mut self, ending: &Ending<'_>) {
+        self.log.write(ending, self.out);
     }
 
-    fn note_logged(&mut self, result: Result<(), Fault>) {
-        if let Err(fault) = result {
-            self.out.fail(&format!("chunkcast: {fault}"));
-            self.log = None;
-        }
+    /// Adds to the transfer log that a file is not there.
+    pub(crate) fn log_failure(&mut self, name: &str, id: Option<ContentId>, took: Duration, why: &str) {
+        self.log(&Ending::Error { id, name, dur: json::seconds(took), message: why });
+    }
+
+    /// Says that a path cannot be used, and gives back the exit code of that.
+    pub(crate) fn report_fault(&mut self, fault: &Fault) -> Exit {
+        let exit = Exit::of_fault(fault);
+        self.out.error(exit, &printable(&fault.text), None);
+        exit
     }
 }
 
@@ -337,7 +252,7 @@ fn config(
     global: &Global,
     user: String,
     target: Target,
-    standing: Standing,
+    mode: Mode,
 ) -> Result<ShellConfig, (Exit, String, Option<String>)> {
     let state_dir = global.state_dir().map_err(|why| (Exit::Storage, why, None))?;
     let mut peers = Vec::new();
@@ -355,12 +270,12 @@ fn config(
         }
         peers.push(peer);
     }
-    let (ports, kept) = standing.classic.map(|classic| (classic.ports, classic.store)).unzip();
+    let (ports, kept) = mode.classic.map(|classic| (classic.ports, classic.store)).unzip();
     Ok(ShellConfig {
         user,
         port: global.port,
-        listen: if standing.native { Listen::Near(global.port) } else { Listen::Nowhere },
-        discovers: standing.native,
+        listen: if mode.native { Listen::Near(global.port) } else { Listen::Nowhere },
+        discovers: mode.native,
         topology: Topology::Mesh,
         classic: ports,
         http: !global.no_http,
@@ -370,7 +285,7 @@ fn config(
         no_broadcast: global.no_broadcast,
         peers,
         announce_interval: global.announce_interval,
-        foreign: standing.foreign,
+        foreign: mode.foreign,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir,
@@ -383,12 +298,7 @@ fn config(
     })
 }
 
-/// A log that cannot be opened keeps nothing else from working.
-fn open_log(path: &Path, out: &mut Output) -> Option<TransferLog> {
-    TransferLog::open(path).inspect_err(|fault| out.fail(&format!("chunkcast: {fault}"))).ok()
-}
-
-fn tell_shell_error(out: &mut Output, error: &ShellError) -> Exit {
+fn report_shell_error(out: &mut Output, error: &ShellError) -> Exit {
     let exit = Exit::of_shell(error);
     match error {
         ShellError::Network(why) => out.error(exit, why, None),

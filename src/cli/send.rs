@@ -1,26 +1,27 @@
 //! `send`: offers files to named peers, which accept or decline.
 
-mod account;
 mod menu;
 mod result;
+mod stats;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
+use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::push::sending;
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::send::account::Account;
+use crate::cli::run::{Mode, Run, Target};
+use crate::cli::send::stats::Stats;
 use crate::cli::share::flags;
 use crate::cli::units::parse_duration;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
-use crate::types::name::printable;
 use crate::wire::push::Form;
 
 const ABOUT: &str = "\
@@ -70,19 +71,6 @@ pub(crate) struct SendArgs {
     dialect: Option<Form>,
 }
 
-/// Why a `send` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Every offer ended.
-    Over,
-    /// A signal came.
-    Signal(i32),
-    /// `--timeout` is over.
-    TimedOut,
-    /// stdout is closed, or the loop broke; that was told.
-    Exit(Exit),
-}
-
 pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
     if args.paths.is_empty() {
         if out.may_ask() {
@@ -105,39 +93,34 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
 
 /// Starts a peer that can send.
 fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
-    Run::start("send", global, Target::default(), Standing::native(None), out)
+    Run::start("send", global, Target::default(), Mode::native(None), out)
 }
 
 /// Sends everything to everybody, and leaves.
 fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Outcome {
     let recipients = to.iter().map(|text| (text.clone(), recipient(text, global.port))).collect();
-    let mut account = Account::new(recipients, args.wait, global.port);
+    let mut stats = Stats::new(recipients, args.wait, global.port);
     let mut readable = 0;
     for path in paths {
-        match run.share(path) {
+        match run.reactor.share(path) {
             Ok(()) => readable += 1,
-            Err(fault) => account.unreadable(run, Exit::of_fault(&fault), &printable(&fault.text)),
+            Err(fault) => stats.unreadable(run, &fault),
         }
     }
     if readable == 0 {
-        account.nothing_to_read();
+        stats.nothing_to_read();
     }
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let end = until_over(run, &mut account, deadline);
+    let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
-    account.tell_refused(run, |source| path_of(paths, source), &flags(global));
-    let exit = match end {
-        End::Over => account.exit(),
-        End::Signal(signal) => Exit::of_signal(signal),
-        End::TimedOut => Exit::TimedOut,
-        End::Exit(exit) => exit,
-    };
-    if matches!(end, End::Signal(_) | End::TimedOut) {
-        account.cut_short(run, exit);
+    stats.report_refused(run, |source| path_of(paths, source), &flags(global));
+    let exit = end.map_or_else(|exit| exit, |end| end.exit(stats.exit()));
+    if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
+        stats.cut_short(run, exit);
     }
-    run.leave(|run, event| account.take(run, &event));
-    Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
+    run.leave(|run, event| stats.take(run, &event));
+    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
 }
 
 /// Where a file lies that a scan of `paths` found under this name.
@@ -153,29 +136,32 @@ fn path_of(paths: &[PathBuf], source: &str) -> PathBuf {
     }
 }
 
-/// The loop, until every offer has ended or something ends it.
-fn until_over(run: &mut Run<'_>, account: &mut Account, deadline: Option<Instant>) -> End {
-    loop {
-        if account.is_over() {
-            return End::Over;
+/// The offers until each has ended, or something ends them.
+struct Offers<'a> {
+    stats: &'a mut Stats,
+    deadline: Option<Instant>,
+}
+
+impl Driven for Offers<'_> {
+    type End = End;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<End, Option<Instant>> {
+        if self.stats.is_over() {
+            return ControlFlow::Break(End::Over);
         }
-        let until = [deadline, account.next_tick(run)].into_iter().flatten().min();
-        if let Err(exit) = run.turn(until) {
-            return End::Exit(exit);
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return ControlFlow::Break(End::TimedOut);
         }
-        while let Some(event) = run.next_event() {
-            if let ShellEvent::Signal(signal) = event {
-                return End::Signal(signal);
-            }
-            account.take(run, &event);
+        self.stats.tick(run);
+        ControlFlow::Continue(earliest([self.deadline, self.stats.next_tick(run)]))
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {
+        if let ShellEvent::Signal(signal) = event {
+            return ControlFlow::Break(End::Signal(signal));
         }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) && !account.is_over() {
-            return End::TimedOut;
-        }
-        account.tick(run);
-        if let Some(exit) = run.out.ended() {
-            return End::Exit(exit);
-        }
+        self.stats.take(run, &event);
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,20 +1,22 @@
 //! `serve`: the headless peer. It shares folders, follows their changes, and mirrors what other peers share.
 
-mod account;
+mod stats;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::serve::account::Account;
+use crate::cli::run::{Mode, Run, Target};
+use crate::cli::serve::stats::Stats;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::{shell_quoted, spoken, wanted};
 use crate::core::{Command, Fault};
@@ -80,21 +82,19 @@ pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcom
         return Outcome::of(Exit::Usage);
     }
     let target = Target { dir: args.target().to_path_buf(), name: None, on_conflict: OnConflict::Rename };
-    let standing = Standing::native(args.classic.speak(Part::Serves, global));
-    let mut run = match Run::start("serve", global, target, standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Serves, global));
+    let mut run = match Run::start("serve", global, target, mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut account = Account::new(global.port);
+    let mut serve = Serve { args, stats: Stats::new(global.port) };
     let exit = match watch_all(args, &mut run) {
-        Ok(()) => until_ended(args, &mut run, &mut account),
-        Err(fault) => {
-            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
-            Exit::of_fault(&fault)
-        }
+        Ok(()) => run.drive(&mut serve).map_or_else(|exit| exit, |()| Exit::Ok),
+        Err(fault) => run.report_fault(&fault),
     };
-    run.leave(|run, event| account.take(run, &event));
-    Outcome { exit, done: account.done(), failed: account.failed(), bytes: account.bytes() }
+    let mut stats = serve.stats;
+    run.leave(|run, event| stats.take(run, &event));
+    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
 }
 
 impl ServeArgs {
@@ -117,38 +117,42 @@ impl ServeArgs {
 
 fn watch_all(args: &ServeArgs, run: &mut Run<'_>) -> Result<(), Fault> {
     for folder in args.folders() {
-        run.watch(folder, args.rescan)?;
+        run.reactor.watch(folder, args.rescan)?;
     }
-    if args.mirror.is_empty() { Ok(()) } else { run.open_target() }
+    if args.mirror.is_empty() { Ok(()) } else { run.reactor.store.open_target() }
 }
 
-/// The loop, until a signal ends it.
-fn until_ended(args: &ServeArgs, run: &mut Run<'_>, account: &mut Account) -> Exit {
-    loop {
-        if let Err(exit) = run.turn(account.next_tick()) {
-            return exit;
-        }
-        while let Some(event) = run.next_event() {
-            match event {
-                ShellEvent::Signal(SIGHUP) => run.rescan(),
-                ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { files, bytes } => {
-                    let mirroring = mirror(args, run);
-                    let files = match files {
-                        0 => "0 files".to_owned(),
-                        _ => format!("{}, {}", human::counted(files, "file", "files"), human::size(bytes)),
-                    };
-                    let dirs: Vec<String> = args.dirs.iter().map(|dir| human::quoted_path(dir)).collect();
-                    let (dirs, port) = (dirs.join(", "), run.tcp_port());
-                    account.started(run, &format!("serving {files} from {dirs}{mirroring}; port {port}"));
-                }
-                event => account.take(run, &event),
+/// What runs until a signal ends it.
+struct Serve<'a> {
+    args: &'a ServeArgs,
+    stats: Stats,
+}
+
+impl Driven for Serve<'_> {
+    type End = ();
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<(), Option<Instant>> {
+        self.stats.tick(run);
+        ControlFlow::Continue(self.stats.next_tick())
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<()> {
+        match event {
+            ShellEvent::Signal(SIGHUP) => run.reactor.store.rescan(),
+            ShellEvent::Signal(_) => return ControlFlow::Break(()),
+            ShellEvent::ScanDone { files, bytes } => {
+                let mirroring = mirror(self.args, run);
+                let files = match files {
+                    0 => "0 files".to_owned(),
+                    _ => format!("{}, {}", human::counted(files, "file", "files"), human::size(bytes)),
+                };
+                let dirs: Vec<String> = self.args.dirs.iter().map(|dir| human::quoted_path(dir)).collect();
+                let (dirs, port) = (dirs.join(", "), run.reactor.tcp_port());
+                self.stats.started(run, &format!("serving {files} from {dirs}{mirroring}; port {port}"));
             }
+            event => self.stats.take(run, &event),
         }
-        account.tick(run);
-        if let Some(exit) = run.out.ended() {
-            return exit;
-        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -158,7 +162,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) -> String {
         return String::new();
     }
     let target = args.target();
-    let here_bytes = run.bytes_below(target);
+    let here_bytes = run.reactor.store.bytes_below(target);
     let room_bytes = args.mirror_max.saturating_sub(here_bytes);
     let (shown, max) = (human::quoted_path(target), human::size(args.mirror_max));
     if room_bytes == 0 {
@@ -168,7 +172,7 @@ fn mirror(args: &ServeArgs, run: &mut Run<'_>) -> String {
              next: a larger --mirror-max, or another --mirror-dir"
         ));
     }
-    run.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
+    run.reactor.command(Command::Mirror { ticket: 0, wanted: args.mirror.clone(), room_bytes });
     let patterns: Vec<String> = args.mirror.iter().map(spoken).collect();
     format!("; mirroring {} into {shown}, up to {max}", patterns.join(", "))
 }

@@ -1,24 +1,25 @@
 //! `share`: shares files and folders until Ctrl-C.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::classic::setup::{Beside, Part};
+use crate::cli::classic::setup::{Beside, Role};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::{DEFAULT_PORT, Global};
 use crate::cli::human;
-use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::wanted::argument_for;
-use crate::core::{Event, SpanFault};
+use crate::core::Event;
 use crate::shell::ShellEvent;
+use crate::types::ContentId;
 use crate::types::name::printable;
-use crate::types::{ContentId, Geometry};
 
 /// With more files than this, one line tells of the rest.
 const TOLD_MAX: usize = 20;
@@ -72,8 +73,8 @@ struct Shares {
 }
 
 pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
-    let standing = Standing::native(args.classic.speak(Part::Serves, global));
-    let mut run = match Run::start("share", global, Target::default(), standing, out) {
+    let mode = Mode::native(args.classic.speak(Role::Serves, global));
+    let mut run = match Run::start("share", global, Target::default(), mode, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -82,42 +83,40 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         run.out.note(&format!("in any browser: {url}"));
     }
     for path in &args.paths {
-        if let Err(fault) = run.share_when_quiet(path) {
+        if let Err(fault) = run.reactor.share_when_quiet(path) {
             shares.failed += 1;
-            shares.first_failure.get_or_insert(Exit::of_fault(&fault));
-            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+            let exit = run.report_fault(&fault);
+            shares.first_failure.get_or_insert(exit);
         }
     }
     let exit = match shares.first_failure {
         Some(exit) if shares.failed == args.paths.len() => exit,
-        _ => until_ended(&mut run, &mut shares),
+        _ => run.drive(&mut shares).unwrap_or_else(|exit| exit),
     };
-    run.leave(|run, event| shares.take(run, &event));
+    run.leave(|run, event| shares.note(run, &event));
     Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes }
 }
 
-/// The loop, until a signal, or until it is plain that there is nothing to share.
-fn until_ended(run: &mut Run<'_>, shares: &mut Shares) -> Exit {
-    loop {
-        if let Err(exit) = run.turn(None) {
-            return exit;
-        }
-        while let Some(event) = run.next_event() {
-            match event {
-                ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::ScanDone { .. } if shares.offered == 0 && shares.awaited() == 0 => {
-                    let exit = shares.first_failure.unwrap_or(Exit::Storage);
-                    let next = "name a readable file, or a folder with readable files in it";
-                    run.out.error(exit, "there is nothing to share", Some(next));
-                    return exit;
-                }
-                event => shares.take(run, &event),
+impl Driven for Shares {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        self.report_reading(run, Instant::now());
+        ControlFlow::Continue(None)
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        match event {
+            ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
+            ShellEvent::ScanDone { .. } if self.offered == 0 && self.awaited() == 0 => {
+                let exit = self.first_failure.unwrap_or(Exit::Storage);
+                let next = "name a readable file, or a folder with readable files in it";
+                run.out.error(exit, "there is nothing to share", Some(next));
+                return ControlFlow::Break(exit);
             }
+            event => self.note(run, &event),
         }
-        shares.tell_reading(run, Instant::now());
-        if let Some(exit) = run.out.ended() {
-            return exit;
-        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -141,8 +140,8 @@ impl Shares {
         if self.is_scanned { 0 } else { self.awaited }
     }
 
-    /// Tells what is being hashed, as often as is due.
-    fn tell_reading(&mut self, run: &mut Run<'_>, now: Instant) {
+    /// Reports what is being hashed, as often as is due.
+    fn report_reading(&mut self, run: &mut Run<'_>, now: Instant) {
         match run.reading() {
             None => {
                 run.out.clear();
@@ -155,12 +154,16 @@ impl Shares {
         }
     }
 
-    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+    fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
-            ShellEvent::Core(Event::Offered { content, name, size }) => {
-                self.offered(run, content, name, *size)
+            ShellEvent::Core(event @ Event::Offered { content, name, size }) => {
+                run.print(event, None);
+                self.offered(run, content, name, *size);
             }
-            ShellEvent::Core(Event::Withdrawn { content, name, why }) => withdrawn(run, content, name, *why),
+            ShellEvent::Core(event @ Event::Withdrawn { name, why, .. }) => {
+                run.out.note(&format!("no longer shared: {}: {why}", human::quoted(name)));
+                run.print(event, None);
+            }
             ShellEvent::Skipped { .. } => self.failed += 1,
             ShellEvent::Unsettled { .. } => self.awaited += 1,
             ShellEvent::ScanDone { files, bytes } => {
@@ -185,15 +188,6 @@ impl Shares {
     fn offered(&mut self, run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
         self.offered += 1;
         self.bytes = self.bytes.saturating_add(size);
-        run.out.json(&Line::Content {
-            event: ContentEvent::Shared,
-            id: *content,
-            name,
-            size,
-            of: chunks(size),
-            holders: &[],
-            reason: None,
-        });
         if self.offered <= TOLD_MAX {
             run.out.result(&format!("{content}  {}", printable(name)));
             run.out.result(&format!("chunkcast get{} {}", self.flags, argument_for(content, name)));
@@ -201,23 +195,6 @@ impl Shares {
             run.out.note("and more files ...");
         }
     }
-}
-
-fn withdrawn(run: &mut Run<'_>, content: &ContentId, name: &str, why: SpanFault) {
-    run.out.note(&format!("no longer shared: {}: {why}", human::quoted(name)));
-    run.out.json(&Line::Content {
-        event: ContentEvent::Withdrawn,
-        id: *content,
-        name,
-        size: 0,
-        of: 0,
-        holders: &[],
-        reason: Some(why.to_string()),
-    });
-}
-
-fn chunks(size: u64) -> u32 {
-    Geometry::native(size).map_or(0, |geometry| geometry.chunks())
 }
 
 /// The flags that a command of another peer on this network needs too, with a space before each.

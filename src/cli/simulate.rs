@@ -1,8 +1,8 @@
 //! `simulate`: a swarm of peers that want one file, in virtual time, with the core and the frames of the real peer.
 
-mod account;
 mod drawing;
 mod policy;
+mod stats;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -90,13 +90,13 @@ pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
             }
         }
         if out.is_live() && every.is_due(Instant::now()) {
-            out.show(&account::progress(&swarm, began.elapsed()));
+            out.show(&stats::progress(&swarm, began.elapsed()));
         }
     }
     let (took, figures) = (began.elapsed(), swarm.figures());
     out.clear();
-    out.json(&account::Simulated::of(swarm.spec(), &figures, swarm.spread().chunks(), took));
-    out.result(&account::told(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    out.json(&stats::Simulated::of(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    out.result(&stats::report(swarm.spec(), &figures, swarm.spread().chunks(), took));
     if let Some(path) = &args.svg {
         let drawn = drawing::drawn(swarm.spec(), swarm.spread());
         if let Err(fault) = write_file(path, drawn.as_bytes()) {

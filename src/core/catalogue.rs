@@ -15,13 +15,13 @@ use crate::wire::message::{Entry, Matcher, RefuseReason, Wanted};
 /// So many contents that are gone are remembered.
 const GONE_MAX: usize = 1_024;
 /// What a look at a name takes, beside the steps of a pattern: it is somewhere in memory.
-pub(in crate::core) const LOOK_STEPS: u64 = 32;
+pub(crate) const LOOK_STEPS: u64 = 32;
 
 /// One content that this peer holds some of.
 #[derive(Debug)]
-pub(in crate::core) struct Holding {
+pub(crate) struct Holding {
     /// Size and cut.
-    pub(in crate::core) geometry: Geometry,
+    pub(crate) geometry: Geometry,
     have: Have,
     /// When it was last hashed again because a receiver found it bad.
     rechecked: Option<Time>,
@@ -37,7 +37,7 @@ enum Have {
 
 impl Holding {
     /// Whether every chunk is had.
-    pub(in crate::core) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         match &self.have {
             Have::All => true,
             Have::Some { bits, .. } => bits.is_full(),
@@ -45,7 +45,7 @@ impl Holding {
     }
 
     /// Whether chunk `chunk` of this cut is had.
-    pub(in crate::core) fn has(&self, chunk: u32) -> bool {
+    pub(crate) fn has(&self, chunk: u32) -> bool {
         match &self.have {
             Have::All => chunk < self.geometry.chunks(),
             Have::Some { bits, .. } => bits.get(chunk),
@@ -53,7 +53,7 @@ impl Holding {
     }
 
     /// How many chunks are had.
-    pub(in crate::core) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         match &self.have {
             Have::All => self.geometry.chunks(),
             Have::Some { bits, .. } => bits.count(),
@@ -61,7 +61,7 @@ impl Holding {
     }
 
     /// The chunks that are had; `None` when that is all of them.
-    pub(in crate::core) fn bits(&self) -> Option<&Bitfield> {
+    pub(crate) fn bits(&self) -> Option<&Bitfield> {
         match &self.have {
             Have::All => None,
             Have::Some { bits, .. } => (!bits.is_full()).then_some(bits),
@@ -69,7 +69,7 @@ impl Holding {
     }
 
     /// How many chunks came one by one; what a cursor of who was told so far counts.
-    pub(in crate::core) fn logged(&self) -> usize {
+    pub(crate) fn logged(&self) -> usize {
         match &self.have {
             Have::All => 0,
             Have::Some { log, .. } => log.len(),
@@ -77,7 +77,7 @@ impl Holding {
     }
 
     /// The chunks that came since a cursor stood at `from`.
-    pub(in crate::core) fn since(&self, from: usize) -> &[u32] {
+    pub(crate) fn since(&self, from: usize) -> &[u32] {
         match &self.have {
             Have::All => &[],
             Have::Some { log, .. } => log.get(from..).unwrap_or_default(),
@@ -87,7 +87,7 @@ impl Holding {
 
 /// Everything that this peer holds.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Catalogue {
+pub(crate) struct Catalogue {
     holdings: BTreeMap<ContentId, Holding>,
     /// (content, name), in the order of pages.
     listed: BTreeSet<(ContentId, String)>,
@@ -98,22 +98,22 @@ pub(in crate::core) struct Catalogue {
 
 impl Catalogue {
     /// Grows with each entry that comes or goes.
-    pub(in crate::core) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// How many entries there are: one for each name of each content.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.listed.len()
     }
 
     /// What is held of a content.
-    pub(in crate::core) fn get(&self, content: &ContentId) -> Option<&Holding> {
+    pub(crate) fn get(&self, content: &ContentId) -> Option<&Holding> {
         self.holdings.get(content)
     }
 
     /// Whether a content may be hashed again at `now`, no sooner than `gap` after the last time; it counts as done.
-    pub(in crate::core) fn take_recheck(&mut self, now: Time, content: &ContentId, gap: Duration) -> bool {
+    pub(crate) fn take_recheck(&mut self, now: Time, content: &ContentId, gap: Duration) -> bool {
         let Some(holding) = self.holdings.get_mut(content) else { return false };
         let is_due = holding.rechecked.is_none_or(|last| now.since(last) >= gap);
         if is_due {
@@ -123,12 +123,12 @@ impl Catalogue {
     }
 
     /// Everything that is held wholly, in the order of (content, name), with its size.
-    pub(in crate::core) fn complete(&self) -> impl Iterator<Item = (ContentId, &str, u64)> {
+    pub(crate) fn complete(&self) -> impl Iterator<Item = (ContentId, &str, u64)> {
         self.complete_from(Bound::Unbounded)
     }
 
     /// The names of a content that is held wholly, with its size.
-    pub(in crate::core) fn complete_of(&self, content: &ContentId) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn complete_of(&self, content: &ContentId) -> impl Iterator<Item = (&str, u64)> {
         let content = *content;
         self.complete_from(Bound::Included((content, String::new())))
             .take_while(move |(id, _, _)| *id == content)
@@ -146,7 +146,7 @@ impl Catalogue {
     }
 
     /// The whole content is here, under this name (also).
-    pub(in crate::core) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
+    pub(crate) fn add_complete(&mut self, content: ContentId, name: &str, geometry: Geometry) {
         let holding =
             self.holdings.entry(content).or_insert(Holding { geometry, have: Have::All, rechecked: None });
         // A part keeps its log: cursors of connections point into it.
@@ -159,20 +159,14 @@ impl Catalogue {
     }
 
     /// Some chunks of a content are here.
-    pub(in crate::core) fn add_part(
-        &mut self,
-        content: ContentId,
-        name: &str,
-        geometry: Geometry,
-        bits: Bitfield,
-    ) {
+    pub(crate) fn add_part(&mut self, content: ContentId, name: &str, geometry: Geometry, bits: Bitfield) {
         let have = Have::Some { bits, log: Vec::new() };
         self.holdings.entry(content).or_insert(Holding { geometry, have, rechecked: None });
         self.list(content, name);
     }
 
     /// One more chunk is had. True when it was not before.
-    pub(in crate::core) fn add_chunk(&mut self, content: &ContentId, chunk: u32) -> bool {
+    pub(crate) fn add_chunk(&mut self, content: &ContentId, chunk: u32) -> bool {
         match self.holdings.get_mut(content).map(|holding| &mut holding.have) {
             Some(Have::Some { bits, log }) => {
                 let new = bits.set(chunk);
@@ -186,7 +180,7 @@ impl Catalogue {
     }
 
     /// A chunk of a part is not right any more. Who was told of it is refused when he asks.
-    pub(in crate::core) fn remove_chunk(&mut self, content: &ContentId, chunk: u32) {
+    pub(crate) fn remove_chunk(&mut self, content: &ContentId, chunk: u32) {
         if let Some(Have::Some { bits, .. }) = self.holdings.get_mut(content).map(|holding| &mut holding.have)
         {
             bits.clear(chunk);
@@ -195,7 +189,7 @@ impl Catalogue {
 
     /// The content is no longer offered under this name. True when that was its last name: nothing of it is held
     /// any more.
-    pub(in crate::core) fn remove_name(&mut self, content: &ContentId, name: &str) -> bool {
+    pub(crate) fn remove_name(&mut self, content: &ContentId, name: &str) -> bool {
         if !self.listed.remove(&(*content, name.to_owned())) {
             return false;
         }
@@ -208,19 +202,19 @@ impl Catalogue {
     }
 
     /// A content's file is not what it was: who asks for it hears why.
-    pub(in crate::core) fn note_gone(&mut self, content: ContentId, why: RefuseReason) {
+    pub(crate) fn note_gone(&mut self, content: ContentId, why: RefuseReason) {
         if self.gone.len() < GONE_MAX {
             self.gone.insert(content, why);
         }
     }
 
     /// Why a content that is not held is not.
-    pub(in crate::core) fn why_gone(&self, content: &ContentId) -> RefuseReason {
+    pub(crate) fn why_gone(&self, content: &ContentId) -> RefuseReason {
         self.gone.get(content).copied().unwrap_or(RefuseReason::Unknown)
     }
 
     /// Nothing of the content is held any more.
-    pub(in crate::core) fn remove(&mut self, content: &ContentId) {
+    pub(crate) fn remove(&mut self, content: &ContentId) {
         if self.holdings.remove(content).is_some() {
             for name in self.names(content).cloned().collect::<Vec<_>>() {
                 self.listed.remove(&(*content, name));
@@ -230,7 +224,7 @@ impl Catalogue {
     }
 
     /// All entries behind a cursor, in order.
-    pub(in crate::core) fn entries_after(
+    pub(crate) fn entries_after(
         &self,
         after: Option<(ContentId, String)>,
     ) -> impl Iterator<Item = Entry> + '_ {
@@ -239,7 +233,7 @@ impl Catalogue {
 
     /// Looks through the names from `from` on for what somebody looks for, in order, until about so many steps were
     /// taken.
-    pub(in crate::core) fn look<'a>(
+    pub(crate) fn look<'a>(
         &'a self,
         wanted: &'a Wanted,
         from: Bound<(ContentId, String)>,
@@ -262,7 +256,7 @@ impl Catalogue {
     }
 
     /// What is held under a name, for others.
-    pub(in crate::core) fn entry(&self, (id, name): &(ContentId, String)) -> Option<Entry> {
+    pub(crate) fn entry(&self, (id, name): &(ContentId, String)) -> Option<Entry> {
         let holding = self.holdings.get(id)?;
         let (size, of) = (holding.geometry.size_bytes(), holding.geometry.chunks());
         Some(Entry { id: *id, name: name.clone(), size, have: holding.count(), of })
@@ -276,14 +270,14 @@ impl Catalogue {
     }
 
     /// The names of a content.
-    pub(in crate::core) fn names(&self, content: &ContentId) -> impl Iterator<Item = &String> {
+    pub(crate) fn names(&self, content: &ContentId) -> impl Iterator<Item = &String> {
         let content = *content;
         let from = (content, String::new());
         self.listed.range(from..).take_while(move |(id, _)| *id == content).map(|(_, name)| name)
     }
 
     /// Panics when names and holdings do not agree.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         assert!(
             self.listed.iter().all(|(content, _)| self.holdings.contains_key(content)),
             "every entry is held"
@@ -299,7 +293,7 @@ impl Catalogue {
 
 /// A look through names. It ends with the last of them, or cut short when it took its steps.
 #[derive(Debug)]
-pub(in crate::core) struct Looking<'a> {
+pub(crate) struct Looking<'a> {
     catalogue: &'a Catalogue,
     names: btree_set::Range<'a, (ContentId, String)>,
     matcher: Matcher<'a>,
@@ -313,12 +307,12 @@ pub(in crate::core) struct Looking<'a> {
 
 impl Looking<'_> {
     /// What it took so far.
-    pub(in crate::core) fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.looked.saturating_mul(LOOK_STEPS).saturating_add(self.matcher.steps())
     }
 
     /// Behind which name it goes on, when it was cut short.
-    pub(in crate::core) fn cut_behind(&self) -> Option<(ContentId, String)> {
+    pub(crate) fn cut_behind(&self) -> Option<(ContentId, String)> {
         self.last.filter(|_| self.cut).cloned()
     }
 }

@@ -1,42 +1,42 @@
 //! One connection, whatever is spoken on it: the transport's state, which is the same for all, and the protocol's.
 //!
 //! A connection that came in at the peer's own port is [`Protocol::Sniffing`] until its first byte says what it is. Everything
-//! else is known when it is made. What the messages of a protocol mean is decided in `flow/`.
+//! else is known when it is made. What the messages of a protocol mean is its engine's to say.
 
 use std::net::SocketAddr;
 
 use crate::core::classic::Conversation;
 use crate::core::door::{ConnId, Expect, Segment};
 use crate::core::http::Reader;
-use crate::core::session::Session;
+use crate::core::native::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
 /// What is known of every connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Transport {
+pub(crate) struct Transport {
     /// The other end.
-    pub(in crate::core) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// This peer dialled it.
-    pub(in crate::core) dialled: bool,
+    pub(crate) dialled: bool,
     /// The driver was told `Nothing` to send and waits to be woken.
-    pub(in crate::core) asleep: bool,
+    pub(crate) asleep: bool,
     /// The driver has closed it.
-    pub(in crate::core) gone: bool,
+    pub(crate) gone: bool,
 }
 
 /// A connection that has said nothing yet.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct Sniffing {
-    pub(in crate::core) transport: Transport,
-    pub(in crate::core) since: Time,
+pub(crate) struct Sniffing {
+    pub(crate) transport: Transport,
+    pub(crate) since: Time,
     /// It is to be closed.
-    pub(in crate::core) closing: bool,
+    pub(crate) closing: bool,
 }
 
 /// What is spoken on a connection, and how far that is.
 #[derive(Debug)]
-pub(in crate::core) enum Protocol {
+pub(crate) enum Protocol {
     Sniffing(Sniffing),
     Native(Box<Session>),
     Http(Box<Reader>),
@@ -46,7 +46,7 @@ pub(in crate::core) enum Protocol {
 
 /// Which protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Kind {
+pub(crate) enum Kind {
     Sniffing,
     Native,
     Http,
@@ -56,7 +56,7 @@ pub(in crate::core) enum Kind {
 
 /// What the first byte of a connection says is spoken on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Sniffed {
+pub(crate) enum Sniffed {
     /// A frame, or nothing that is known here: that is the native codec's to say.
     Native,
     /// A classic request is an object of JSON.
@@ -66,17 +66,17 @@ pub(in crate::core) enum Sniffed {
 }
 
 impl Transport {
-    pub(in crate::core) const fn dialled(addr: SocketAddr) -> Transport {
+    pub(crate) const fn dialled(addr: SocketAddr) -> Transport {
         Transport { addr, dialled: true, asleep: true, gone: false }
     }
 
-    pub(in crate::core) const fn accepted(addr: SocketAddr) -> Transport {
+    pub(crate) const fn accepted(addr: SocketAddr) -> Transport {
         Transport { addr, dialled: false, asleep: true, gone: false }
     }
 }
 
 impl Sniffed {
-    pub(in crate::core) const fn of(first: u8) -> Sniffed {
+    pub(crate) const fn of(first: u8) -> Sniffed {
         match first {
             b'{' => Sniffed::Classic,
             b'A'..=b'Z' => Sniffed::Http,
@@ -86,7 +86,7 @@ impl Sniffed {
 }
 
 impl Protocol {
-    pub(in crate::core) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> Kind {
         match self {
             Protocol::Sniffing(_) => Kind::Sniffing,
             Protocol::Native(_) => Kind::Native,
@@ -96,7 +96,7 @@ impl Protocol {
         }
     }
 
-    pub(in crate::core) fn transport(&self) -> &Transport {
+    pub(crate) fn transport(&self) -> &Transport {
         match self {
             Protocol::Sniffing(sniffing) => &sniffing.transport,
             Protocol::Native(session) => &session.transport,
@@ -106,7 +106,7 @@ impl Protocol {
         }
     }
 
-    pub(in crate::core) fn transport_mut(&mut self) -> &mut Transport {
+    pub(crate) fn transport_mut(&mut self) -> &mut Transport {
         match self {
             Protocol::Sniffing(sniffing) => &mut sniffing.transport,
             Protocol::Native(session) => &mut session.transport,
@@ -116,8 +116,15 @@ impl Protocol {
         }
     }
 
+    /// Its turn to be served has come: until now it waited for others.
+    pub(crate) fn note_turn(&mut self, now: Time) {
+        if let Protocol::Http(reader) = self {
+            reader.moved = now;
+        }
+    }
+
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(crate) fn expects(&self) -> Expect {
         match self {
             Protocol::Sniffing(sniffing) if sniffing.closing => Expect::Nothing,
             Protocol::Sniffing(_) => Expect::Control,
@@ -129,7 +136,7 @@ impl Protocol {
     }
 
     /// What is to be sent next; `conn` is this connection.
-    pub(in crate::core) fn segment(&self, conn: ConnId) -> Segment<'_> {
+    pub(crate) fn segment(&self, conn: ConnId) -> Segment<'_> {
         match self {
             Protocol::Sniffing(sniffing) if sniffing.closing => Segment::Close,
             Protocol::Sniffing(_) => Segment::Nothing,

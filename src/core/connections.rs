@@ -1,6 +1,7 @@
 //! The slab of connections. Owns their ids, which are never used twice, and their places.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use slab::Slab;
 
@@ -9,27 +10,29 @@ use crate::core::connection::{Kind, Protocol, Sniffing, Transport};
 use crate::core::door::ConnId;
 use crate::core::http::Reader;
 use crate::core::limits::Limits;
+use crate::core::native::session::Session;
 use crate::core::places::Places;
-use crate::core::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;
 
 /// The classic connections alone, lent to their engine.
 #[derive(Debug)]
-pub(in crate::core) struct Classics<'p>(&'p mut Connections);
+pub(crate) struct Classics<'p>(&'p mut Connections);
 
 /// All connections, behind ids that are never used twice.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Connections {
+pub(crate) struct Connections {
     slots: Slab<(u32, Protocol)>,
     generations: Vec<u32>,
     /// The connections that have a place, of all kinds.
-    pub(in crate::core) places: Places,
+    pub(crate) places: Places,
+    /// Of each address, the connections that came in and have not said what they are.
+    half_open: BTreeMap<IpAddr, usize>,
 }
 
 impl Connections {
     /// A new connection.
-    pub(in crate::core) fn insert(&mut self, connection: Protocol, now: Time) -> ConnId {
+    pub(crate) fn insert(&mut self, connection: Protocol, now: Time) -> ConnId {
         let ip = connection.transport().addr.ip();
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
@@ -49,42 +52,42 @@ impl Connections {
     }
 
     /// A native connection that is dialled.
-    pub(in crate::core) fn dial(&mut self, to: SocketAddr, limits: &Limits, now: Time) -> ConnId {
+    pub(crate) fn dial(&mut self, to: SocketAddr, limits: &Limits, now: Time) -> ConnId {
         let session = Session::new(Transport::dialled(to), limits, now);
         self.insert(Protocol::Native(Box::new(session)), now)
     }
 
     /// It is known now what is spoken on a connection. It keeps its id.
-    pub(in crate::core) fn become_protocol(&mut self, conn: ConnId, protocol: Protocol) {
+    pub(crate) fn become_protocol(&mut self, conn: ConnId, protocol: Protocol) {
         if let Some(connection) = self.get_mut(conn) {
             *connection = protocol;
         }
     }
 
     /// The classic connections alone.
-    pub(in crate::core) fn classics_alone(&mut self) -> Classics<'_> {
+    pub(crate) fn classics_alone(&mut self) -> Classics<'_> {
         Classics(self)
     }
 
     /// The connection, unless it is gone.
-    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Protocol> {
+    pub(crate) fn get(&self, conn: ConnId) -> Option<&Protocol> {
         let (generation, connection) = self.slots.get(conn.slot as usize)?;
         (*generation == conn.generation).then_some(connection)
     }
 
     /// The connection, to change it, unless it is gone.
-    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Protocol> {
+    pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Protocol> {
         let (generation, connection) = self.slots.get_mut(conn.slot as usize)?;
         (*generation == conn.generation).then_some(connection)
     }
 
     /// What is spoken on it.
-    pub(in crate::core) fn kind(&self, conn: ConnId) -> Option<Kind> {
+    pub(crate) fn kind(&self, conn: ConnId) -> Option<Kind> {
         Some(self.get(conn)?.kind())
     }
 
     /// One that has said nothing yet.
-    pub(in crate::core) fn sniffing(&self, conn: ConnId) -> Option<&Sniffing> {
+    pub(crate) fn sniffing(&self, conn: ConnId) -> Option<&Sniffing> {
         match self.get(conn)? {
             Protocol::Sniffing(sniffing) => Some(sniffing),
             _ => None,
@@ -92,7 +95,7 @@ impl Connections {
     }
 
     /// The session with a native peer, unless it is gone.
-    pub(in crate::core) fn native(&self, conn: ConnId) -> Option<&Session> {
+    pub(crate) fn native(&self, conn: ConnId) -> Option<&Session> {
         match self.get(conn)? {
             Protocol::Native(found) => Some(found),
             _ => None,
@@ -100,7 +103,7 @@ impl Connections {
     }
 
     /// The same, to change it.
-    pub(in crate::core) fn native_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+    pub(crate) fn native_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
         match self.get_mut(conn)? {
             Protocol::Native(found) => Some(found),
             _ => None,
@@ -108,7 +111,7 @@ impl Connections {
     }
 
     /// The reader by HTTP, to change it, unless it is gone.
-    pub(in crate::core) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
+    pub(crate) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
         match self.get_mut(conn)? {
             Protocol::Http(found) => Some(found),
             _ => None,
@@ -116,7 +119,7 @@ impl Connections {
     }
 
     /// The transfer, to change it, unless it is gone.
-    pub(in crate::core) fn transfer_mut(&mut self, conn: ConnId) -> Option<&mut Transfer> {
+    pub(crate) fn transfer_mut(&mut self, conn: ConnId) -> Option<&mut Transfer> {
         match self.get_mut(conn)? {
             Protocol::Transfer(found) => Some(found),
             _ => None,
@@ -124,7 +127,7 @@ impl Connections {
     }
 
     /// Takes a connection out.
-    pub(in crate::core) fn remove(&mut self, conn: ConnId) {
+    pub(crate) fn remove(&mut self, conn: ConnId) {
         if self.get(conn).is_some() {
             self.slots.remove(conn.slot as usize);
             self.places.give_back(conn);
@@ -132,7 +135,7 @@ impl Connections {
     }
 
     /// All connections with what is spoken on each, in the order of their slots.
-    pub(in crate::core) fn kinds(&self) -> impl Iterator<Item = (ConnId, Kind)> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (ConnId, Kind)> {
         self.iter().map(|(conn, connection)| (conn, connection.kind()))
     }
 
@@ -143,7 +146,7 @@ impl Connections {
     }
 
     /// All sessions, in the order of their slots.
-    pub(in crate::core) fn natives(&self) -> impl Iterator<Item = (ConnId, &Session)> {
+    pub(crate) fn natives(&self) -> impl Iterator<Item = (ConnId, &Session)> {
         self.iter().filter_map(|(conn, connection)| match connection {
             Protocol::Native(found) => Some((conn, &**found)),
             _ => None,
@@ -151,7 +154,7 @@ impl Connections {
     }
 
     /// All classic connections, in the order of their slots.
-    pub(in crate::core) fn classics(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
+    pub(crate) fn classics(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.iter().filter_map(|(conn, connection)| match connection {
             Protocol::Classic(found) => Some((conn, &**found)),
             _ => None,
@@ -159,7 +162,7 @@ impl Connections {
     }
 
     /// All readers by HTTP, in the order of their slots.
-    pub(in crate::core) fn readers(&self) -> impl Iterator<Item = (ConnId, &Reader)> {
+    pub(crate) fn readers(&self) -> impl Iterator<Item = (ConnId, &Reader)> {
         self.iter().filter_map(|(conn, connection)| match connection {
             Protocol::Http(found) => Some((conn, &**found)),
             _ => None,
@@ -167,32 +170,53 @@ impl Connections {
     }
 
     /// All transfers, in the order of their slots.
-    pub(in crate::core) fn transfers(&self) -> impl Iterator<Item = (ConnId, &Transfer)> {
+    pub(crate) fn transfers(&self) -> impl Iterator<Item = (ConnId, &Transfer)> {
         self.iter().filter_map(|(conn, connection)| match connection {
             Protocol::Transfer(found) => Some((conn, &**found)),
             _ => None,
         })
     }
 
+    /// Connections of one address that came in and have not said hello.
+    pub(crate) fn half_open(&self, ip: &IpAddr) -> usize {
+        self.half_open.get(ip).copied().unwrap_or(0)
+    }
+
+    /// One more of them.
+    pub(crate) fn half_open_add(&mut self, ip: IpAddr) {
+        let count = self.half_open.entry(ip).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// One less of them.
+    pub(crate) fn half_open_remove(&mut self, ip: &IpAddr) {
+        if let Some(count) = self.half_open.get_mut(ip) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.half_open.remove(ip);
+            }
+        }
+    }
+
     /// How many there are, of all kinds.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 }
 
 impl Classics<'_> {
     /// A new one, dialled or at a port of the dialects.
-    pub(in crate::core) fn insert(&mut self, conversation: Conversation, now: Time) -> ConnId {
+    pub(crate) fn insert(&mut self, conversation: Conversation, now: Time) -> ConnId {
         self.0.insert(Protocol::Classic(Box::new(conversation)), now)
     }
 
     /// A connection that had said nothing is a classic one. It keeps its id.
-    pub(in crate::core) fn replace(&mut self, conn: ConnId, conversation: Conversation) {
+    pub(crate) fn replace(&mut self, conn: ConnId, conversation: Conversation) {
         self.0.become_protocol(conn, Protocol::Classic(Box::new(conversation)));
     }
 
     /// One of them, unless it is gone.
-    pub(in crate::core) fn get(&self, conn: ConnId) -> Option<&Conversation> {
+    pub(crate) fn get(&self, conn: ConnId) -> Option<&Conversation> {
         match self.0.get(conn)? {
             Protocol::Classic(found) => Some(found),
             _ => None,
@@ -200,7 +224,7 @@ impl Classics<'_> {
     }
 
     /// The same, to change it.
-    pub(in crate::core) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
+    pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
         match self.0.get_mut(conn)? {
             Protocol::Classic(found) => Some(found),
             _ => None,
@@ -208,17 +232,17 @@ impl Classics<'_> {
     }
 
     /// All of them, in the order of their slots.
-    pub(in crate::core) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
         self.0.classics()
     }
 
     /// Takes one out.
-    pub(in crate::core) fn remove(&mut self, conn: ConnId) {
+    pub(crate) fn remove(&mut self, conn: ConnId) {
         self.0.remove(conn);
     }
 
     /// Whether there is room for one more connection, of any kind.
-    pub(in crate::core) fn has_room(&self, limits: &Limits) -> bool {
+    pub(crate) fn has_room(&self, limits: &Limits) -> bool {
         self.0.len() < limits.connections_max
     }
 }

@@ -7,18 +7,19 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::core::catalogue::{Catalogue, LOOK_STEPS};
-use crate::core::connection::Transport;
+use crate::core::config::Config;
+use crate::core::connection::{Protocol, Transport};
+use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
 use crate::core::door::{ConnId, Event, Output};
-use crate::core::flow::look::Sought;
-use crate::core::looks::Looks;
-use crate::core::peer::Config;
+use crate::core::looks::{Looks, Sought};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
+use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 
 /// So many instructions have room without asking for memory.
@@ -26,39 +27,47 @@ const OUTPUTS_KEPT: usize = 1_024;
 
 /// See the file's head. `C`: the connections of the engine that is called, where it needs others than the one in question.
 #[derive(Debug)]
-pub(in crate::core) struct Context<'p, C = ()> {
-    pub(in crate::core) now: Time,
-    pub(in crate::core) config: &'p Config,
+pub(crate) struct Context<'p, C = ()> {
+    pub(crate) now: Time,
+    /// Who this peer is.
+    pub(crate) id: PeerId,
+    pub(crate) config: &'p Config,
     /// This peer is about to leave: nothing new begins.
-    pub(in crate::core) is_leaving: bool,
-    pub(in crate::core) timers: &'p mut Timers,
-    pub(in crate::core) outputs: &'p mut Outputs,
-    pub(in crate::core) counters: &'p mut Counters,
-    pub(in crate::core) catalogue: &'p Catalogue,
-    pub(in crate::core) uploads: &'p mut Uploader,
-    pub(in crate::core) looks: &'p mut Looks<Sought>,
-    pub(in crate::core) rng: &'p mut Rng,
-    pub(in crate::core) rates: &'p mut Rates,
-    pub(in crate::core) dialer: &'p mut Dialer,
-    pub(in crate::core) spools: &'p mut Spools,
-    pub(in crate::core) conns: C,
-    pub(in crate::core) after: After,
+    pub(crate) is_leaving: bool,
+    pub(crate) timers: &'p mut Timers,
+    pub(crate) outputs: &'p mut Outputs,
+    pub(crate) counters: &'p mut Counters,
+    pub(crate) catalogue: &'p mut Catalogue,
+    pub(crate) uploads: &'p mut Uploader,
+    pub(crate) looks: &'p mut Looks<Sought>,
+    pub(crate) rng: &'p mut Rng,
+    pub(crate) rates: &'p mut Rates,
+    pub(crate) dialer: &'p mut Dialer,
+    pub(crate) spools: &'p mut Spools,
+    pub(crate) conns: C,
+    pub(crate) after: After,
 }
 
 /// What is to be done when the call is over.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct After {
+#[derive(Debug, Default)]
+pub(crate) struct After {
     /// Who waits for an upload, or has one, changed.
-    pub(in crate::core) grant_uploads: bool,
+    pub(crate) grant_uploads: bool,
     /// A connection that the driver does not know any more, and whose state may go.
-    pub(in crate::core) forget: Option<ConnId>,
+    pub(crate) forget: Option<ConnId>,
     /// Something is over that a peer that leaves may have waited for.
-    pub(in crate::core) review_leaving: bool,
+    pub(crate) review_leaving: bool,
+    /// Connections that lost their places to others, and are to be closed.
+    pub(crate) give_way: Vec<ConnId>,
+    /// Connections outside of the native protocol that are served what is not here any more, and why.
+    pub(crate) unserved: Vec<(ConnId, &'static str)>,
+    /// Contents that are here whole from now on, each with a name and its size in bytes.
+    pub(crate) whole: Vec<(ContentId, String, u64)>,
 }
 
 /// Instructions that wait for the driver.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Outputs(VecDeque<Queued>);
+pub(crate) struct Outputs(VecDeque<Queued>);
 
 /// By far the most instructions wake a connection, and are small; the others lie elsewhere.
 #[derive(Debug)]
@@ -69,12 +78,12 @@ enum Queued {
 
 impl<C> Context<'_, C> {
     /// Whether an address is this host's, which limits by address except.
-    pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
         self.config.is_own(ip)
     }
 
     /// Tells the driver to visit a connection that has something to send, to read or to close, if it still knows it.
-    pub(in crate::core) fn wake(&mut self, conn: ConnId, transport: &mut Transport) {
+    pub(crate) fn wake(&mut self, conn: ConnId, transport: &mut Transport) {
         if !transport.gone {
             transport.asleep = false;
             self.outputs.push(Output::Wake(conn));
@@ -82,7 +91,7 @@ impl<C> Context<'_, C> {
     }
 
     /// Whether all names may be looked at once for an address, which then pays for it.
-    pub(in crate::core) fn may_look_at_all(&mut self, source: IpAddr) -> bool {
+    pub(crate) fn may_look_at_all(&mut self, source: IpAddr) -> bool {
         let may = self.looks.admits(self.now, source) && self.looks.slice(self.now).is_some();
         if may {
             let steps = (self.catalogue.len() as u64).saturating_mul(LOOK_STEPS);
@@ -93,19 +102,31 @@ impl<C> Context<'_, C> {
     }
 }
 
+impl Context<'_, &mut Connections> {
+    /// Has the driver visit a connection that it still knows, which has something to send, to read or to close.
+    pub(crate) fn rouse(&mut self, conn: ConnId) {
+        if let Some(transport) = self.conns.get_mut(conn).map(Protocol::transport_mut)
+            && !transport.gone
+        {
+            transport.asleep = false;
+            self.outputs.push(Output::Wake(conn));
+        }
+    }
+}
+
 impl Outputs {
-    pub(in crate::core) fn push(&mut self, output: Output) {
+    pub(crate) fn push(&mut self, output: Output) {
         self.0.push_back(match output {
             Output::Wake(conn) => Queued::Wake(conn),
             output => Queued::Other(Box::new(output)),
         });
     }
 
-    pub(in crate::core) fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.push(Output::Event(event));
     }
 
-    pub(in crate::core) fn pop(&mut self) -> Option<Output> {
+    pub(crate) fn pop(&mut self) -> Option<Output> {
         let output = self.0.pop_front();
         if output.is_none() {
             // The next begins at the start of the memory again, instead of wandering through all of it; and a burst, as

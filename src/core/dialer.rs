@@ -13,7 +13,7 @@ const STRUCK_PER_ADDRESS_MAX: usize = 3;
 
 /// What is remembered of endpoints.
 #[derive(Debug)]
-pub(in crate::core) struct Dialer {
+pub(crate) struct Dialer {
     wait_min: Duration,
     wait_max: Duration,
     /// Endpoints that failed.
@@ -46,7 +46,7 @@ struct Failures {
 
 impl Dialer {
     /// Waits `wait_min` after a first failure, twice as long after each further one, `wait_max` at most.
-    pub(in crate::core) fn new(wait_min: Duration, wait_max: Duration, own_addresses: Vec<IpAddr>) -> Dialer {
+    pub(crate) fn new(wait_min: Duration, wait_max: Duration, own_addresses: Vec<IpAddr>) -> Dialer {
         Dialer {
             wait_min,
             wait_max,
@@ -62,14 +62,14 @@ impl Dialer {
     }
 
     /// Whether `to` may be dialled now.
-    pub(in crate::core) fn may_dial(&self, now: Time, to: &SocketAddr) -> bool {
+    pub(crate) fn may_dial(&self, now: Time, to: &SocketAddr) -> bool {
         !self.own.contains(to)
             && !self.is_struck(now, to)
             && self.failures.get(to).is_none_or(|failures| failures.again <= now)
     }
 
     /// When `to` may be dialled again, if that is later than now and not never.
-    pub(in crate::core) fn again(&self, now: Time, to: &SocketAddr) -> Option<Time> {
+    pub(crate) fn again(&self, now: Time, to: &SocketAddr) -> Option<Time> {
         if self.own.contains(to) {
             return None;
         }
@@ -79,12 +79,12 @@ impl Dialer {
     }
 
     /// A dial failed, or its connection is over.
-    pub(in crate::core) fn failed(&mut self, now: Time, to: SocketAddr) {
+    pub(crate) fn failed(&mut self, now: Time, to: SocketAddr) {
         self.failed_at_most(now, to, self.wait_max);
     }
 
     /// The same, for an endpoint that is waited for no longer than `wait_max`.
-    pub(in crate::core) fn failed_at_most(&mut self, now: Time, to: SocketAddr, wait_max: Duration) {
+    pub(crate) fn failed_at_most(&mut self, now: Time, to: SocketAddr, wait_max: Duration) {
         if self.failures.len() >= ENDPOINTS_MAX && !self.failures.contains_key(&to) {
             let soonest = self.failures.iter().min_by_key(|(_, failures)| failures.again);
             if let Some(soonest) = soonest.map(|(addr, _)| *addr) {
@@ -99,17 +99,17 @@ impl Dialer {
     }
 
     /// How often it failed in a row.
-    pub(in crate::core) fn failures(&self, to: &SocketAddr) -> u32 {
+    pub(crate) fn failures(&self, to: &SocketAddr) -> u32 {
         self.failures.get(to).map_or(0, |failures| failures.count)
     }
 
     /// Whether it failed, and no connection to it was of use since.
-    pub(in crate::core) fn has_failed(&self, to: &SocketAddr) -> bool {
+    pub(crate) fn has_failed(&self, to: &SocketAddr) -> bool {
         self.failures.contains_key(to)
     }
 
     /// Nobody there said hello when it was dialled.
-    pub(in crate::core) fn unanswered(&mut self, to: SocketAddr) {
+    pub(crate) fn unanswered(&mut self, to: SocketAddr) {
         if self.away.len() >= ENDPOINTS_MAX {
             self.away.clear();
         }
@@ -117,47 +117,47 @@ impl Dialer {
     }
 
     /// Somebody there said hello.
-    pub(in crate::core) fn answered(&mut self, to: &SocketAddr) {
+    pub(crate) fn answered(&mut self, to: &SocketAddr) {
         self.away.remove(to);
     }
 
     /// Whether the last dial to it failed.
-    pub(in crate::core) fn is_away(&self, to: &SocketAddr) -> bool {
+    pub(crate) fn is_away(&self, to: &SocketAddr) -> bool {
         self.away.contains(to)
     }
 
     /// A connection to it was of use.
-    pub(in crate::core) fn succeeded(&mut self, to: &SocketAddr) {
+    pub(crate) fn succeeded(&mut self, to: &SocketAddr) {
         self.failures.remove(to);
     }
 
     /// Another peer than before is said to be there: it waits no longer than after a first failure. What failed is not
     /// forgotten, because anybody can say so, again and again.
-    pub(in crate::core) fn newcomer(&mut self, to: &SocketAddr) {
+    pub(crate) fn newcomer(&mut self, to: &SocketAddr) {
         if let Some(failures) = self.failures.get_mut(to) {
             failures.again = failures.again.min(failures.last + self.wait_min);
         }
     }
 
     /// Something answers there that is no peer. True when that was not told yet.
-    pub(in crate::core) fn note_stranger(&mut self, there: SocketAddr) -> bool {
+    pub(crate) fn note_stranger(&mut self, there: SocketAddr) -> bool {
         self.strangers.len() < ENDPOINTS_MAX && self.strangers.insert(there)
     }
 
     /// A peer answers there.
-    pub(in crate::core) fn note_peer(&mut self, there: &SocketAddr) {
+    pub(crate) fn note_peer(&mut self, there: &SocketAddr) {
         self.strangers.remove(there);
     }
 
     /// It is this peer itself.
-    pub(in crate::core) fn is_self(&mut self, to: SocketAddr) {
+    pub(crate) fn is_self(&mut self, to: SocketAddr) {
         if self.own.len() < ENDPOINTS_MAX {
             self.own.insert(to);
         }
     }
 
     /// It sent a bad chunk; returns how many by now.
-    pub(in crate::core) fn bad_chunk(&mut self, from: SocketAddr) -> u32 {
+    pub(crate) fn bad_chunk(&mut self, from: SocketAddr) -> u32 {
         if self.bad_chunks.len() >= ENDPOINTS_MAX {
             self.bad_chunks.clear();
         }
@@ -167,7 +167,7 @@ impl Dialer {
     }
 
     /// Nothing is asked of it until `until`; with the third strike, of nobody at its address.
-    pub(in crate::core) fn strike(&mut self, now: Time, whom: SocketAddr, until: Time) {
+    pub(crate) fn strike(&mut self, now: Time, whom: SocketAddr, until: Time) {
         if self.struck.len() >= ENDPOINTS_MAX {
             self.struck.retain(|_, until| *until > now);
         }
@@ -186,7 +186,7 @@ impl Dialer {
     }
 
     /// Whether it is struck.
-    pub(in crate::core) fn is_struck(&self, now: Time, whom: &SocketAddr) -> bool {
+    pub(crate) fn is_struck(&self, now: Time, whom: &SocketAddr) -> bool {
         self.struck_until(now, whom).is_some()
     }
 

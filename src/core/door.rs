@@ -4,6 +4,7 @@ mod classic;
 mod event;
 mod foreign;
 mod http;
+pub(crate) mod json;
 mod push;
 mod storage;
 
@@ -18,12 +19,13 @@ pub use classic::{
 pub use event::{Event, FailReason, PeerRef};
 pub use foreign::{ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply};
 pub use http::HttpConfig;
+pub use json::{Direction, EventObject, Reader};
 pub use push::{Decision, PushEnd, PushEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 
 use crate::types::id::ContentId;
 use crate::types::name::Layout;
-use crate::wire::message::Wanted;
+use crate::wire::message::{RefuseReason, Wanted};
 use crate::wire::push::Form;
 
 /// A connection: a slot and the generation of what is in it, so that a stale event finds nothing.
@@ -117,6 +119,18 @@ pub enum BrokenWhy {
     Failed,
 }
 
+impl BrokenWhy {
+    /// The counter of connections that broke so.
+    pub(crate) const fn counter(self) -> &'static str {
+        match self {
+            BrokenWhy::Refused => "connections refused by the other side",
+            BrokenWhy::Unreachable => "connections to nowhere",
+            BrokenWhy::Reset => "connections reset",
+            BrokenWhy::Failed => "connections failed",
+        }
+    }
+}
+
 /// Why a span of a shared file cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpanFault {
@@ -126,6 +140,17 @@ pub enum SpanFault {
     Gone,
     /// The file cannot be read there.
     Unreadable,
+}
+
+impl SpanFault {
+    /// What others are told.
+    pub(crate) const fn reason(self) -> RefuseReason {
+        match self {
+            SpanFault::Changed => RefuseReason::Changed,
+            SpanFault::Gone => RefuseReason::Gone,
+            SpanFault::Unreadable => RefuseReason::Unreadable,
+        }
+    }
 }
 
 /// What people and scripts ask of a running peer.

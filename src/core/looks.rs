@@ -5,19 +5,46 @@
 //! many connections has no more of them. So no number of them keeps the loop for longer than the budget.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::door::{ConnId, IfaceId};
 use crate::core::limits::Limits;
+use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
+use crate::wire::message::{CatalogueRequest, Wanted};
 
 /// The most addresses that are counted; in a second in which more ask, no others are looked for.
 const SOURCES_MAX: usize = 8_192;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Who asked, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) peer: PeerId,
+    /// From where.
+    pub(crate) addr: SocketAddr,
+    /// By which interface.
+    pub(crate) iface: IfaceId,
+    /// What comes back to the asker.
+    pub(crate) nonce: u64,
+}
+
+/// A name of a content.
+pub(crate) type Title = (ContentId, String);
+
+/// What is looked for, and for what.
+#[derive(Debug)]
+pub(crate) enum Sought {
+    /// An answer to a query: the first name behind `after` that matches.
+    Answer { asker: Asker, wanted: Wanted, after: Option<Title> },
+    /// A page for a connection: the names behind the request's cursor that match.
+    Page { conn: ConnId, request: CatalogueRequest },
+}
+
 /// The budgets, and what waits: `T`s, each with the address that pays for it.
 #[derive(Debug)]
-pub(in crate::core) struct Looks<T> {
+pub(crate) struct Looks<T> {
     limits: Limits,
     /// Steps that may be taken at once; below zero after the last one took more.
     left: i64,
@@ -38,14 +65,14 @@ pub(in crate::core) struct Looks<T> {
 
 /// A slice that is to be taken.
 #[derive(Debug)]
-pub(in crate::core) struct Turn<T> {
+pub(crate) struct Turn<T> {
     /// The address that pays for it.
-    pub(in crate::core) source: IpAddr,
-    pub(in crate::core) sought: T,
+    pub(crate) source: IpAddr,
+    pub(crate) sought: T,
     /// What it took so far.
-    pub(in crate::core) taken: u64,
+    pub(crate) taken: u64,
     /// The steps that it may take now.
-    pub(in crate::core) steps: u32,
+    pub(crate) steps: u32,
 }
 
 /// What waits, in the order in which it came for each address; the addresses have their turns.
@@ -112,7 +139,7 @@ impl<T> Line<T> {
 
 impl<T> Looks<T> {
     /// Nothing looked for yet.
-    pub(in crate::core) fn new(limits: &Limits, now: Time) -> Looks<T> {
+    pub(crate) fn new(limits: &Limits, now: Time) -> Looks<T> {
         Looks {
             limits: limits.clone(),
             left: i64::from(limits.look_steps_at_once),
@@ -128,7 +155,7 @@ impl<T> Looks<T> {
     }
 
     /// Begins another second when the present one is over.
-    pub(in crate::core) fn renew(&mut self, now: Time) {
+    pub(crate) fn renew(&mut self, now: Time) {
         if now.since(self.second_began) >= SECOND {
             self.second_began = now;
             self.sources.clear();
@@ -139,7 +166,7 @@ impl<T> Looks<T> {
     }
 
     /// Whether an address has not used up its steps of the present second.
-    pub(in crate::core) fn admits(&mut self, now: Time, source: IpAddr) -> bool {
+    pub(crate) fn admits(&mut self, now: Time, source: IpAddr) -> bool {
         self.renew(now);
         match self.sources.get(&source) {
             Some(steps) => *steps < self.limits.look_steps_per_source_per_s,
@@ -149,7 +176,7 @@ impl<T> Looks<T> {
 
     /// How many steps the next slice may take; `None` before more are to be had. A slice is never less than whole, so that
     /// reading a pattern again takes little of it: those too many are a debt.
-    pub(in crate::core) fn slice(&mut self, now: Time) -> Option<u32> {
+    pub(crate) fn slice(&mut self, now: Time) -> Option<u32> {
         let nanos = i64::try_from(now.since(self.filled).as_nanos()).unwrap_or(i64::MAX);
         let more = nanos.saturating_mul(i64::from(self.limits.look_steps_per_s)) / 1_000_000_000;
         // A moment too short for a single step is not lost: it counts the next time.
@@ -161,19 +188,19 @@ impl<T> Looks<T> {
     }
 
     /// So many steps were taken for an address.
-    pub(in crate::core) fn took(&mut self, source: IpAddr, steps: u64) {
+    pub(crate) fn took(&mut self, source: IpAddr, steps: u64) {
         self.left = self.left.saturating_sub(i64::try_from(steps).unwrap_or(i64::MAX));
         let of_source = self.sources.entry(source).or_default();
         *of_source = of_source.saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
     }
 
     /// Whether nothing waits for a slice.
-    pub(in crate::core) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.fresh.len == 0 && self.queries.len == 0 && self.pages.len == 0
     }
 
     /// A query came. False when too many wait for their first slice.
-    pub(in crate::core) fn begin_query(&mut self, source: IpAddr, sought: T) -> bool {
+    pub(crate) fn begin_query(&mut self, source: IpAddr, sought: T) -> bool {
         let has_room = self.fresh.len < self.limits.looks_max
             && self.fresh.of_source(&source) < self.limits.looks_per_source_max;
         if has_room {
@@ -183,7 +210,7 @@ impl<T> Looks<T> {
     }
 
     /// A query took so many steps, and needs more. False when it, or another that took more, gave way.
-    pub(in crate::core) fn keep_query(&mut self, source: IpAddr, sought: T, taken: u64) -> bool {
+    pub(crate) fn keep_query(&mut self, source: IpAddr, sought: T, taken: u64) -> bool {
         self.queries.push(source, sought, taken);
         let of_source = self.queries.of_source(&source) > self.limits.looks_per_source_max;
         let gives_way = of_source || self.queries.len > self.limits.looks_max;
@@ -194,17 +221,17 @@ impl<T> Looks<T> {
     }
 
     /// A page waits for a slice. A connection has one at most, and all of an address share its turns.
-    pub(in crate::core) fn keep_page(&mut self, source: IpAddr, sought: T) {
+    pub(crate) fn keep_page(&mut self, source: IpAddr, sought: T) {
         self.pages.push(source, sought, 0);
     }
 
     /// Puts a page off until its asker has a new budget.
-    pub(in crate::core) fn stall_page(&mut self, source: IpAddr, sought: T) {
+    pub(crate) fn stall_page(&mut self, source: IpAddr, sought: T) {
         self.stalled.push((source, sought));
     }
 
     /// Takes out what is next, if there is a budget for it.
-    pub(in crate::core) fn next(&mut self, now: Time) -> Option<Turn<T>> {
+    pub(crate) fn next(&mut self, now: Time) -> Option<Turn<T>> {
         let slice = self.slice(now)?;
         let turn = |steps, (source, Waiting { sought, taken })| Turn { source, sought, taken, steps };
         if let Some(fresh) = self.fresh.pop() {
@@ -219,7 +246,7 @@ impl<T> Looks<T> {
     }
 
     /// When there is something to do again.
-    pub(in crate::core) fn due(&self, now: Time) -> Option<Time> {
+    pub(crate) fn due(&self, now: Time) -> Option<Time> {
         if !self.is_idle() {
             return Some(now + self.limits.look_gap);
         }

@@ -9,39 +9,28 @@
 //! whatever is computed here is proven bounded, checked, or saturates.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
-mod announcer;
-mod assigner;
 mod catalogue;
-mod channels;
-mod circles;
 mod classic;
+mod config;
 mod connection;
 mod connections;
 mod context;
 mod counters;
-mod dealer;
 mod dialer;
-mod directory;
 pub mod door;
-mod downloader;
-mod flights;
-mod flow;
 mod http;
+mod leaving;
 pub mod limits;
-mod links;
 mod looks;
-mod mirror;
-mod neighbourhood;
+mod native;
 pub mod peer;
 pub mod picker;
 mod places;
-mod pusher;
 mod rates;
 mod rhythm;
 pub mod rng;
-mod searches;
-mod session;
-mod shown;
+mod room;
+mod sniffing;
 mod spools;
 pub mod status;
 pub mod tactics;
@@ -50,15 +39,16 @@ pub mod topology;
 mod transfer;
 mod uploader;
 
+pub use config::Config;
 pub use door::{
     BrokenWhy, BufferId, ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
-    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Event, Expect, FailReason, Fault,
-    FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, HttpConfig, IfaceId,
-    Input, Output, PartState, PeerRef, PushEnd, PushEvent, Recipient, Segment, Sink, SpanFault, SpanSource,
-    SpoolId, StoreJob, StoreReply, Voice,
+    ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Direction, Event, EventObject,
+    Expect, FailReason, Fault, FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob,
+    ForeignReply, HttpConfig, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Reader,
+    Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
 };
 pub use limits::Limits;
-pub use peer::{Config, Peer};
+pub use peer::Peer;
 pub use rng::Rng;
 pub use status::Status;
 pub use tactics::Tactics;

@@ -1,44 +1,34 @@
-//! The peer: owns every role, routes each input to the flow that concerns it, and nothing more.
+//! The peer: what all engines share, the connections, and the engines. Each call of the door is led to the engine that speaks on the
+//! connection in question, and nothing more.
+//!
+//! The calls come in no order but this: of a connection, [`Peer::accepted`] or an [`Output::Dial`] comes first, and
+//! [`Input::Broken`] or [`Input::Closed`] last. After each call that changes something, [`Peer::poll`] is called until it is empty.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-use crate::core::announcer::Announcer;
-use crate::core::assigner::Assigner;
 use crate::core::catalogue::Catalogue;
 use crate::core::classic;
-use crate::core::connection::{Kind, Protocol, Sniffing};
+use crate::core::config::Config;
+use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing};
 use crate::core::connections::Connections;
 use crate::core::context::{After, Context, Outputs};
 use crate::core::counters::Counters;
-use crate::core::dealer::Dealer;
 use crate::core::dialer::Dialer;
-use crate::core::directory::Directory;
 use crate::core::door::{
-    ClassicConfig, Command, ConnId, Event, Expect, ForeignConfig, ForeignFailure, ForeignReply, HttpConfig,
-    Input, Output, Segment,
+    Command, ConnId, Event, Expect, ForeignFailure, ForeignReply, Input, Output, Segment, StoreReply,
 };
-use crate::core::downloader::Downloader;
-use crate::core::flow::idle::Idleness;
-use crate::core::flow::leave::Leaving;
-use crate::core::flow::link::broken;
-use crate::core::flow::look::Sought;
-use crate::core::flow::serve::reason_of;
 use crate::core::http::{self, Reader};
-use crate::core::limits::Limits;
-use crate::core::links::Links;
-use crate::core::looks::Looks;
-use crate::core::mirror::Mirror;
-use crate::core::neighbourhood::Neighbourhood;
-use crate::core::pusher::Pusher;
-use crate::core::rates::{Allowance, Rates};
+use crate::core::leaving::Leaving;
+use crate::core::looks::{Looks, Sought};
+use crate::core::native::discovery::searches::Purpose;
+use crate::core::native::{self, Session};
+use crate::core::rates::Rates;
 use crate::core::rng::Rng;
-use crate::core::searches::{Purpose, Searches};
+use crate::core::room;
+use crate::core::sniffing;
 use crate::core::spools::Spools;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::timers::{Timer, Timers};
-use crate::core::topology::Topology;
 use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
 use crate::types::bitfield::Bitfield;
@@ -47,144 +37,58 @@ use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 use crate::wire::push::Outgoing;
 
-/// What a peer is told at its start.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Whom it dials, asks and serves.
-    pub topology: Topology,
-    /// All bounds.
-    pub limits: Limits,
-    /// The user's name, for display.
-    pub user: String,
-    /// The TCP port the driver listens on.
-    pub tcp_port: u16,
-    /// How often it announces itself.
-    pub announce_interval: Duration,
-    /// Whether it speaks of itself, and listens to others, by native datagrams at all. When not, it is found by nobody.
-    pub discovers: bool,
-    /// Whether it sends broadcasts at all.
-    pub broadcast: bool,
-    /// How it speaks the classic dialects; `None`: it does not.
-    pub classic: Option<ClassicConfig>,
-    /// How it serves readers by HTTP; `None`: it does not.
-    pub http: Option<HttpConfig>,
-    /// How it takes in pushes in the dialects of the field; `None`: it does not. It sends in them whenever it is told to.
-    pub foreign: Option<ForeignConfig>,
-    /// Peers that somebody named: dialled and asked without being heard first.
-    pub fixed_peers: Vec<SocketAddr>,
-    /// This host's own addresses, which some limits except.
-    pub own_addresses: Vec<IpAddr>,
-    /// Program and version, for display.
-    pub agent: String,
-}
-
-impl Config {
-    /// Whether an address is this host's, which limits by address except.
-    pub(in crate::core) fn is_own(&self, ip: IpAddr) -> bool {
-        ip.is_loopback() || self.own_addresses.contains(&ip)
-    }
-}
-
 /// Who speaks the protocols that have an engine of their own.
 #[derive(Debug)]
 struct Engines {
     classic: classic::Engine,
     http: http::Engine,
+    native: native::Engine,
     transfer: transfer::Engine,
 }
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
 pub struct Peer {
+    id: PeerId,
+    config: Config,
+    rng: Rng,
     outputs: Outputs,
-    pub(in crate::core) timers: Timers,
-    pub(in crate::core) connections: Connections,
-    pub(in crate::core) catalogue: Catalogue,
-    pub(in crate::core) downloader: Downloader,
-    /// What is assigned, chunk by chunk, to those who want it of a seed.
-    pub(in crate::core) assigners: BTreeMap<ContentId, Assigner>,
-    pub(in crate::core) leaving: Option<Leaving>,
-    pub(in crate::core) uploader: Uploader,
-    /// When all connections were last looked at for one that gives its channels to others, in vain.
-    pub(in crate::core) channels_looked_at: Time,
-    pub(in crate::core) idleness: Idleness,
-    pub(in crate::core) links: Links,
-    pub(in crate::core) config: Config,
-    pub(in crate::core) id: PeerId,
-    pub(in crate::core) rng: Rng,
-    pub(in crate::core) dialer: Dialer,
-    pub(in crate::core) directory: Directory,
-    pub(in crate::core) announcer: Announcer,
-    engines: Engines,
-    pub(in crate::core) spools: Spools,
-    pub(in crate::core) searches: Searches,
-    pub(in crate::core) mirror: Option<Mirror>,
-    /// Dials for all that the mirror wants.
-    pub(in crate::core) mirror_dials: Allowance,
-    pub(in crate::core) pusher: Pusher,
-    pub(in crate::core) rates: Rates,
+    timers: Timers,
+    counters: Counters,
+    connections: Connections,
+    catalogue: Catalogue,
+    uploader: Uploader,
+    dialer: Dialer,
+    rates: Rates,
     /// Names that are looked through for others, and how many may be.
-    pub(in crate::core) looks: Looks<Sought>,
-    /// Entries of others' catalogues that may be looked at for what replaced something.
-    pub(in crate::core) replaced_looks: Allowance,
-    /// How often this newcomer asked who is there.
-    pub(in crate::core) acquaintances: usize,
-    pub(in crate::core) neighbourhood: Neighbourhood,
-    /// What is dealt, chunk by chunk, to who comes for it.
-    pub(in crate::core) dealers: BTreeMap<ContentId, Dealer>,
-    pub(in crate::core) counters: Counters,
+    looks: Looks<Sought>,
+    spools: Spools,
+    engines: Engines,
+    leaving: Option<Leaving>,
 }
 
 impl Peer {
     /// A peer that begins at `now`; all its randomness comes from `seed`.
     pub fn new(config: Config, seed: u64, now: Time) -> Peer {
-        let mut rng = Rng::new(seed);
-        let limits = config.limits.clone();
-        let broadcasts = config.broadcast && config.discovers;
-        let announcer = Announcer::new(config.announce_interval, limits.clone(), broadcasts, now, &mut rng);
-        let mut timers = Timers::default();
+        let (mut rng, mut timers) = (Rng::new(seed), Timers::default());
+        let limits = &config.limits;
+        let native = native::Engine::new(&config, now, &mut rng, &mut timers);
         let classic = classic::Engine::new(&config, now, &mut rng, &mut timers);
-        if config.discovers {
-            timers.set(Timer::Announce, announcer.rhythm.next());
-            timers.set(Timer::Acquaint, now + limits.newcomer_asks.first().copied().unwrap_or_default());
-        }
-        let neighbourhood = Neighbourhood::new(&config.topology);
-        if neighbourhood.owner.is_some() {
-            timers.set(Timer::Dial, now);
-        }
+        let (http, transfer) = (http::Engine::default(), transfer::Engine::default());
         Peer {
             id: PeerId(rng.bytes16()),
-            timers,
-            connections: Connections::default(),
-            links: Links::default(),
-            dialer: Dialer::new(limits.redial_wait_min, limits.redial_wait_max, config.own_addresses.clone()),
-            directory: Directory::new(limits.clone(), config.own_addresses.clone()),
-            catalogue: Catalogue::default(),
-            announcer,
-            engines: Engines {
-                classic,
-                http: http::Engine::default(),
-                transfer: transfer::Engine::default(),
-            },
-            spools: Spools::default(),
-            searches: Searches::default(),
-            mirror: None,
-            mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
-            pusher: Pusher::default(),
-            uploader: Uploader::new(&limits),
-            channels_looked_at: Time::ZERO,
-            downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
-            rates: Rates::new(&limits),
-            looks: Looks::new(&limits, now),
-            replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
-            acquaintances: 0,
-            neighbourhood,
-            dealers: BTreeMap::new(),
-            assigners: BTreeMap::new(),
-            idleness: Idleness::default(),
-            leaving: None,
-            counters: Counters::default(),
             outputs: Outputs::default(),
+            timers,
+            counters: Counters::default(),
+            connections: Connections::default(),
+            catalogue: Catalogue::default(),
+            uploader: Uploader::new(limits),
+            dialer: Dialer::new(limits.redial_wait_min, limits.redial_wait_max, config.own_addresses.clone()),
+            rates: Rates::new(limits),
+            looks: Looks::new(limits, now),
+            spools: Spools::default(),
+            engines: Engines { classic, http, native, transfer },
+            leaving: None,
             rng,
             config,
         }
@@ -198,20 +102,22 @@ impl Peer {
     /// Takes in one thing that happened. Drain [`Peer::poll`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         match input {
-            Input::Datagram { iface, from, bytes } => self.on_datagram(now, iface, from, bytes),
+            Input::Datagram { iface, from, bytes } => {
+                self.native(now, |native, ctx| native.on_datagram(ctx, iface, from, bytes));
+            }
             Input::ClassicDatagram { from, bytes, .. } => {
                 self.classic(now, |classic, ctx| classic.heard(ctx, from, bytes));
             }
             Input::Connected { conn } => match self.connections.kind(conn) {
-                Some(Kind::Native) => self.on_connected(now, conn),
+                Some(Kind::Native) => self.native(now, |native, ctx| native.on_connected(ctx, conn)),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.connected(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::connected),
                 // These came in, or are gone.
                 Some(Kind::Sniffing | Kind::Http) | None => {}
             },
             Input::EndOfStream { conn } => match self.connections.kind(conn) {
-                Some(Kind::Sniffing) => self.end_sniffing(conn),
-                Some(Kind::Native) => self.on_end_of_stream(now, conn),
+                Some(Kind::Sniffing) => self.native(now, |_, ctx| sniffing::end(ctx, conn)),
+                Some(Kind::Native) => self.native(now, |native, ctx| native.on_end_of_stream(ctx, conn)),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::ended),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.ended(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::ended),
@@ -219,10 +125,13 @@ impl Peer {
             },
             Input::Broken { conn, why } => match self.note_gone(conn) {
                 Some(Kind::Sniffing) => {
-                    self.counters.add(broken(why));
-                    self.on_sniffing_gone(now, conn);
+                    self.counters.add(why.counter());
+                    self.end_gone_sniffing(now, conn);
                 }
-                Some(Kind::Native) => self.on_broken(now, conn, why),
+                Some(Kind::Native) => {
+                    self.counters.add(why.counter());
+                    self.native(now, |native, ctx| native.on_gone(ctx, conn));
+                }
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.broken(ctx, conn, why)),
                 Some(Kind::Transfer) => {
@@ -231,23 +140,25 @@ impl Peer {
                 None => {}
             },
             Input::Closed { conn } => match self.note_gone(conn) {
-                Some(Kind::Sniffing) => self.on_sniffing_gone(now, conn),
-                Some(Kind::Native) => self.on_closed(now, conn),
+                Some(Kind::Sniffing) => self.end_gone_sniffing(now, conn),
+                Some(Kind::Native) => self.native(now, |native, ctx| native.on_gone(ctx, conn)),
                 Some(Kind::Http) => self.http(now, conn, http::Engine::gone),
                 Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.closed(ctx, conn)),
                 Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::closed),
                 None => {}
             },
             Input::SpanFailed { conn, source, why } => match self.connections.kind(conn) {
-                Some(Kind::Native) => self.on_span_failed(now, conn, source, why),
-                Some(Kind::Http) => self.lose_reader(now, conn, reason_of(why).text()),
-                Some(Kind::Classic) => {
-                    let why = reason_of(why).text();
-                    self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why))
+                Some(Kind::Native) => {
+                    self.native(now, |native, ctx| native.on_span_failed(ctx, conn, source, why));
                 }
+                Some(Kind::Http | Kind::Classic) => self.end_serving(now, conn, why.reason().text()),
                 Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::File(why)),
                 Some(Kind::Sniffing) | None => {}
             },
+            Input::Stored(StoreReply::Foreign(reply)) => self.on_transfer_stored(now, reply),
+            Input::Stored(StoreReply::Classic(reply)) => {
+                self.classic(now, |classic, ctx| classic.replied(ctx, reply));
+            }
             Input::Stored(reply) => self.on_stored(now, reply),
             Input::Command(command) => self.on_command(now, command),
             Input::Tick => {}
@@ -270,7 +181,7 @@ impl Peer {
         let conn = match (form, dialect) {
             (Some(is_named), _) => self.accept_transfer(now, from, is_named),
             (None, Some(tcp_port)) => self.accept_classic(now, from, tcp_port),
-            (None, None) => self.on_accepted(now, from),
+            (None, None) => self.accept_sniffing(now, from),
         };
         self.run_timers(now);
         conn
@@ -292,7 +203,7 @@ impl Peer {
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         match self.connections.kind(conn) {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
-            Some(Kind::Native) => self.on_bytes(now, conn, bytes),
+            Some(Kind::Native) => self.native(now, |native, ctx| native.on_bytes(ctx, conn, bytes)),
             Some(Kind::Http) => {
                 self.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
@@ -307,7 +218,7 @@ impl Peer {
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
-            Some(Kind::Native) => self.on_payload(now, conn, bytes),
+            Some(Kind::Native) => self.native(now, |native, ctx| native.on_payload(ctx, conn, bytes)),
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
                 self.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
@@ -321,7 +232,7 @@ impl Peer {
     /// into the connection's outbox; asking again gives the same answer until `sent` or another mutation.
     pub fn next_segment(&mut self, now: Time, conn: ConnId) -> Segment<'_> {
         match self.connections.kind(conn) {
-            Some(Kind::Native) => self.refill(now, conn),
+            Some(Kind::Native) => self.native(now, |native, ctx| native.refill(ctx, conn)),
             Some(Kind::Http) => self.http(now, conn, http::Engine::refill),
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.refill(ctx, conn)),
             Some(Kind::Sniffing | Kind::Transfer) | None => {}
@@ -341,7 +252,7 @@ impl Peer {
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
         match self.connections.kind(conn) {
-            Some(Kind::Native) => self.on_sent(now, conn, bytes),
+            Some(Kind::Native) => self.native(now, |native, ctx| native.on_sent(ctx, conn, bytes)),
             Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes)),
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
@@ -363,12 +274,17 @@ impl Peer {
 
     /// How far the downloads are that are not over and whose turn has come, in the order they were begun.
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.download_statuses(false)
+        self.engines.native.download_statuses(&self.connections, &self.catalogue, false)
     }
 
     /// How an arrangement of neighbours stands; `None` in a mesh.
     pub fn neighbours(&self) -> Option<NeighboursStatus> {
-        self.neighbours_status()
+        self.engines.native.neighbours_status(
+            &self.config,
+            &self.connections,
+            &self.catalogue,
+            &self.uploader,
+        )
     }
 
     /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
@@ -385,20 +301,18 @@ impl Peer {
 
     /// How many peers a connection stands to.
     pub fn connected(&self) -> usize {
-        self.links.open()
+        self.engines.native.connected()
     }
 
     /// A snapshot for people.
     pub fn status(&self, now: Time) -> Status {
+        let native = &self.engines.native;
         Status {
-            peers: self.directory.peer_statuses(now),
-            contents: self.directory.content_statuses(),
             classic: self.engines.classic.contents(),
-            downloads: self.download_statuses(true),
-            connections: self.links.open(),
-            channels: self.links.channels(),
+            downloads: native.download_statuses(&self.connections, &self.catalogue, true),
             uploads: self.uploader.len(),
             counters: self.counters.all(),
+            ..native.status(now)
         }
     }
 
@@ -406,32 +320,10 @@ impl Peer {
     pub fn check_invariants(&self) {
         self.uploader.check();
         self.catalogue.check();
-        self.directory.check();
-        self.downloader.check(self.config.limits.buffer_pool_bytes);
-        self.dealers.values().for_each(Dealer::check);
-        self.assigners.values().for_each(Assigner::check);
-        self.check_links();
-        self.check_flights();
+        self.engines.native.check(&self.config, &self.connections);
         self.engines.classic.check(&self.spools, &self.uploader, self.connections.classics());
         self.engines.http.check(&self.uploader, self.connections.readers());
         self.engines.transfer.check(&self.spools, self.connections.transfers());
-    }
-
-    pub(in crate::core) fn output(&mut self, output: Output) {
-        self.outputs.push(output);
-    }
-
-    /// Has the driver visit a connection that it still knows, which has something to send, to read or to close.
-    pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
-        let transport = self.connections.get_mut(conn).map(Protocol::transport_mut);
-        if let Some(transport) = transport.filter(|transport| !transport.gone) {
-            transport.asleep = false;
-            self.output(Output::Wake(conn));
-        }
-    }
-
-    pub(in crate::core) fn event(&mut self, event: Event) {
-        self.output(Output::Event(event));
     }
 
     /// What the engines share, the engines, and the connections: what `split` makes of them for the context, and for beside it.
@@ -443,12 +335,13 @@ impl Peer {
         let (conns, rest) = split(&mut self.connections);
         let ctx = Context {
             now,
+            id: self.id,
             config: &self.config,
             is_leaving: self.leaving.is_some(),
             timers: &mut self.timers,
             outputs: &mut self.outputs,
             counters: &mut self.counters,
-            catalogue: &self.catalogue,
+            catalogue: &mut self.catalogue,
             uploads: &mut self.uploader,
             looks: &mut self.looks,
             rng: &mut self.rng,
@@ -476,8 +369,13 @@ impl Peer {
 
     /// Sees to what an engine left to be done.
     fn after(&mut self, now: Time, after: After) {
+        for (content, name, bytes) in after.whole {
+            self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
+        }
+        after.unserved.into_iter().for_each(|(conn, why)| self.end_serving(now, conn, why));
+        after.give_way.into_iter().for_each(|conn| self.give_way(now, conn));
         if after.grant_uploads {
-            self.grant_uploads(now);
+            self.native(now, native::Engine::grant_uploads);
         }
         if let Some(conn) = after.forget {
             self.connections.remove(conn);
@@ -487,8 +385,97 @@ impl Peer {
         }
     }
 
+    /// Has the native engine do something.
+    fn native<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut native::Engine, &mut native::Ctx<'_>) -> T,
+    ) -> T {
+        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections, ()));
+        let value = act(&mut engines.native, &mut ctx);
+        engines.native.drain(&mut ctx);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    /// Whether there is a place for one more connection with this address.
+    fn make_room(&mut self, now: Time, ip: IpAddr) -> bool {
+        self.native(now, |_, ctx| room::make(ctx, ip))
+    }
+
+    /// A connection is closed to make room for another.
+    fn give_way(&mut self, now: Time, conn: ConnId) {
+        match self.connections.kind(conn) {
+            Some(Kind::Sniffing) => self.native(now, |_, ctx| sniffing::end(ctx, conn)),
+            Some(Kind::Native) => self.native(now, |native, ctx| {
+                native.close(ctx, conn, Some("idle, and others wait for a connection"));
+            }),
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, reader| {
+                http.close(ctx, conn, reader, "others waited for its place");
+            }),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.close(ctx, conn)),
+            Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::Cancelled),
+            None => {}
+        }
+    }
+
+    fn accept_sniffing(&mut self, now: Time, from: SocketAddr) -> Option<ConnId> {
+        if !self.native(now, |_, ctx| sniffing::admits(ctx, from)) {
+            self.counters.add("connections refused: half-open of one address");
+            return None;
+        }
+        if !self.make_room(now, from.ip()) {
+            self.counters.add("connections refused: table full");
+            return None;
+        }
+        Some(self.native(now, |_, ctx| sniffing::accept(ctx, from)))
+    }
+
+    /// The first bytes of a connection that came in say what is spoken on it. Returns how many were taken.
+    fn sniff(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(first) = bytes.first() else { return 0 };
+        let Some(sniffing @ Sniffing { closing: false, .. }) = self.connections.sniffing(conn).copied()
+        else {
+            return 0;
+        };
+        let Sniffing { transport, since, .. } = sniffing;
+        let is_another = match Sniffed::of(*first) {
+            Sniffed::Classic => self.classic(now, |classic, ctx| classic.take_over(ctx, conn, transport)),
+            Sniffed::Http => self.become_http(now, conn, &sniffing),
+            Sniffed::Native => false,
+        };
+        if is_another {
+            self.connections.half_open_remove(&transport.addr.ip());
+        } else {
+            // What is nothing that is known here, the native codec says so.
+            let session = Session::new(transport, &self.config.limits, since);
+            self.connections.become_protocol(conn, Protocol::Native(Box::new(session)));
+        }
+        self.received(now, conn, bytes)
+    }
+
+    /// A connection that said nothing is gone.
+    fn end_gone_sniffing(&mut self, now: Time, conn: ConnId) {
+        self.native(now, |native, ctx| {
+            sniffing::end(ctx, conn);
+            ctx.conns.remove(conn);
+            native.seek_neighbours(ctx);
+            ctx.after.review_leaving = true;
+        });
+    }
+
+    /// A file that is being sent by HTTP or in a classic dialect is not what it was.
+    fn end_serving(&mut self, now: Time, conn: ConnId, why: &'static str) {
+        match self.connections.kind(conn) {
+            Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.lose(ctx, conn, it, why)),
+            Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why)),
+            _ => {}
+        }
+    }
+
     /// Has the HTTP engine do something with a reader, if there is one.
-    pub(in crate::core) fn http<T: Default>(
+    fn http<T: Default>(
         &mut self,
         now: Time,
         conn: ConnId,
@@ -501,7 +488,7 @@ impl Peer {
     }
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
-    pub(in crate::core) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
+    fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
         self.with_engines(now, |ctx, engines, connections| {
             let may = engines.http.admits(ctx, sniffing.transport.addr);
             if may {
@@ -512,13 +499,8 @@ impl Peer {
         })
     }
 
-    /// A file that a reader is being sent is not what it was.
-    pub(in crate::core) fn lose_reader(&mut self, now: Time, conn: ConnId, why: &'static str) {
-        self.http(now, conn, |http, ctx, conn, it| http.lose(ctx, conn, it, why));
-    }
-
     /// Closes the readers that are not being answered, or all.
-    pub(in crate::core) fn close_readers(&mut self, now: Time, all: bool) {
+    fn close_readers(&mut self, now: Time, all: bool) {
         for conn in self.engines.http.open() {
             self.http(now, conn, |http, ctx, conn, reader| {
                 if all || !reader.is_busy() {
@@ -568,31 +550,26 @@ impl Peer {
     }
 
     /// What the store says of what came.
-    pub(in crate::core) fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
+    fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
         self.with_engines(now, |ctx, engines, connections| {
             engines.transfer.stored(ctx, reply, |conn| connections.transfer_mut(conn));
         });
     }
 
     /// A file does not come, or does not go.
-    pub(in crate::core) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: ForeignFailure) {
+    fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: ForeignFailure) {
         self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
     }
 
     /// Cancels the transfers that end first when this peer leaves, or all.
-    pub(in crate::core) fn cancel_transfers(&mut self, now: Time, all: bool) {
+    fn cancel_transfers(&mut self, now: Time, all: bool) {
         let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
         let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
         conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, ForeignFailure::Cancelled));
     }
 
-    /// Whether a file comes, goes or is being stored, that a peer that leaves waits for.
-    pub(in crate::core) fn is_transfer_busy(&self) -> bool {
-        self.engines.transfer.is_storing() || self.connections.transfers().any(|(_, it)| it.is_busy())
-    }
-
     /// Has the classic engine do something.
-    pub(in crate::core) fn classic<T>(
+    fn classic<T>(
         &mut self,
         now: Time,
         act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
@@ -612,26 +589,87 @@ impl Peer {
         Some(self.classic(now, |classic, ctx| classic.accept(ctx, from, tcp_port)))
     }
 
-    /// Whether classic peers are served, or a classic file is fetched, that a peer that leaves waits for.
-    pub(in crate::core) fn is_classic_busy(&self) -> bool {
-        self.engines.classic.is_busy(self.connections.classics())
+    /// What the store says of files and contents. Of shared files, all who offer them take note.
+    fn on_stored(&mut self, now: Time, reply: StoreReply) {
+        match reply {
+            StoreReply::Offered { content, name, size } => {
+                if self.native(now, |native, ctx| native.on_offered(ctx, content, &name, size)) {
+                    self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, size));
+                    self.outputs.event(Event::Offered { content, name, size });
+                }
+            }
+            StoreReply::Withdrawn { content, name, why } => {
+                self.native(now, |native, ctx| native.on_withdrawn(ctx, content, &name, why.reason()));
+                self.classic(now, |classic, ctx| classic.withdraw(ctx, content, &name));
+                self.outputs.event(Event::Withdrawn { content, name, why });
+            }
+            reply => self.native(now, |native, ctx| native.on_stored(ctx, reply)),
+        }
+    }
+
+    fn leave(&mut self, now: Time) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Leaving::new(now, &self.config.limits, &mut self.timers));
+            self.native(now, |native, ctx| native.leave(ctx));
+            self.classic(now, |classic, ctx| classic.leave(ctx));
+            self.close_readers(now, false);
+            self.cancel_transfers(now, false);
+            self.review_leaving(now, false);
+        }
+    }
+
+    /// Leaves as soon as nothing is left to finish, or the time is over.
+    fn review_leaving(&mut self, now: Time, is_late: bool) {
+        let is_busy = || {
+            self.engines.classic.is_busy(self.connections.classics())
+                || self.connections.readers().any(|(_, reader)| reader.is_busy())
+                || self.engines.transfer.is_storing()
+                || self.connections.transfers().any(|(_, it)| it.is_busy())
+        };
+        let is_fetching = self.engines.native.is_fetching();
+        let is_idle = self.leaving.is_some() && self.uploader.is_idle() && !is_fetching && !is_busy();
+        if let Some(leaving) = &mut self.leaving
+            && leaving.is_to_close(now, is_idle, is_late)
+        {
+            let all: Vec<(ConnId, Kind)> = self.connections.kinds().collect();
+            for (conn, kind) in all {
+                match kind {
+                    Kind::Sniffing => self.native(now, |_, ctx| sniffing::end(ctx, conn)),
+                    Kind::Native => {
+                        self.native(now, |native, ctx| native.close(ctx, conn, Some(native::LEAVING)))
+                    }
+                    Kind::Http | Kind::Classic | Kind::Transfer => {}
+                }
+            }
+            self.classic(now, |classic, ctx| classic.close_all(ctx));
+            self.close_readers(now, true);
+            self.cancel_transfers(now, true);
+        }
+        let is_gone = self.connections.len() == 0 && !self.engines.native.is_fetching();
+        if let Some(leaving) = &mut self.leaving
+            && leaving.is_over(now, is_gone, is_late, &mut self.timers)
+        {
+            self.outputs.event(Event::Left);
+        }
     }
 
     fn on_command(&mut self, now: Time, command: Command) {
         match command {
-            Command::Get { ticket, wanted, at, layout, wait, stall } => {
-                self.on_get(now, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
-            }
+            Command::Get { ticket, wanted, at, layout, wait, stall } => self.native(now, |native, ctx| {
+                native.on_get(ctx, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
+            }),
             Command::GetClassic { ticket, name, wait } => {
                 self.classic(now, |classic, ctx| classic.fetch(ctx, ticket, name, wait))
             }
-            Command::Mirror { ticket, wanted, room_bytes } => self.on_mirror(now, ticket, wanted, room_bytes),
-            Command::Offer { ticket, content, name, to, wait } => {
-                self.on_offer_command(now, ticket, content, name, to, wait);
+            Command::Mirror { ticket, wanted, room_bytes } => {
+                self.native(now, |native, ctx| native.on_mirror(ctx, ticket, wanted, room_bytes));
             }
-            Command::Receive => self.on_receive_command(),
+            Command::Offer { ticket, content, name, to, wait } => {
+                self.native(now, |native, ctx| native.on_offer_command(ctx, ticket, content, name, to, wait));
+            }
+            Command::Receive => self.engines.native.receive(),
             Command::Answer { offer, decision, ticket, stall } => {
-                self.on_answer_command(now, offer, decision, ticket, stall);
+                self.native(now, |native, ctx| native.on_answer_command(ctx, offer, decision, ticket, stall));
             }
             Command::SendForeign { ticket, to, form, content, name, sender } => {
                 let file = Outgoing { form, sender, name, size: 0 };
@@ -646,9 +684,15 @@ impl Peer {
                     foreign.quota_bytes = quota_bytes;
                 }
             }
-            Command::Look { wanted, wait } => self.on_look(now, wanted, wait),
-            Command::Cancel { content } => self.cancel_download(now, content),
-            Command::Leave => self.on_leave(now),
+            Command::Look { wanted, wait } => {
+                self.native(now, |native, ctx| native.on_look(ctx, wanted, wait));
+                let is_searching = self.engines.native.is_searching();
+                self.classic(now, |classic, ctx| classic.read_dictionary(ctx, is_searching));
+            }
+            Command::Cancel { content } => {
+                self.native(now, |native, ctx| native.cancel_download(ctx, content))
+            }
+            Command::Leave => self.leave(now),
         }
     }
 
@@ -657,39 +701,24 @@ impl Peer {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Connection(conn) => match self.connections.kind(conn) {
-                    Some(Kind::Sniffing) => self.review_sniffing(now, conn),
-                    Some(Kind::Native) => self.review_connection(now, conn),
+                    Some(Kind::Sniffing) => self.native(now, |_, ctx| sniffing::review(ctx, conn)),
+                    Some(Kind::Native) => self.native(now, |native, ctx| native.review_connection(ctx, conn)),
                     Some(Kind::Http) => self.http(now, conn, http::Engine::review),
                     Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.review(ctx, conn)),
                     Some(Kind::Transfer) => self.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
-                Timer::Acquaint => self.acquaint(now),
-                Timer::Announce => self.announce(now),
-                Timer::Answer => self.send_answers(now),
-                Timer::Search(key) => self.step_search(now, key),
-                Timer::Mirror => self.review_mirror(now),
-                Timer::Download(content) => self.review_download(now, content),
-                Timer::Push => self.review_pushes(now),
-                Timer::MirrorNext => self.fetch_what_was_put_off(now),
-                Timer::Dial => self.seek_all_sources(now),
-                Timer::UploadSlot => self.grant_uploads(now),
-                Timer::Expiry => self.expire_peers(now),
-                Timer::Offer => self.ask_for_offer(now),
-                Timer::Deal => self.review_dealing(now),
-                Timer::Assign => self.review_assigning(now),
-                Timer::Idle => self.tell_idle(now),
                 Timer::Leave => self.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.classic(now, |classic, ctx| classic.begin_round(ctx)),
                 Timer::ClassicExpiry => self.classic(now, |classic, ctx| classic.expire(ctx)),
                 Timer::ClassicDictionary => {
-                    let is_searching = self.searches.len() > 0;
+                    let is_searching = self.engines.native.is_searching();
                     self.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
                 }
                 Timer::ClassicFetch(ticket) => {
                     self.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
                 }
-                Timer::Look => self.look_on(now),
+                timer => self.native(now, |native, ctx| native.review(ctx, timer)),
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Which chunk next: a pure function of who has what.
 
+use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::types::bitfield::Bitfield;
+use crate::types::geometry::Geometry;
 
 /// Fewer chunks are not asked for at once, where there are enough.
 const WINDOW_FEW: u32 = 8;
 /// The most of an ordinary file, whose chunks are at most two thousand.
-pub(in crate::core) const WINDOW_USUAL: u32 = 16;
+pub(crate) const WINDOW_USUAL: u32 = 16;
 
 /// The rarest of the chunks that the other side has and that are `open` (missing here and asked of nobody), a random one of
 /// those equally rare. `availability[chunk]` counts the connected peers that have it.
@@ -34,7 +36,7 @@ pub fn rarest_first(had: &Bitfield, open: &Bitfield, availability: &[u16], rng: 
 }
 
 /// A random one of the chunks that the other side has and that are `open` and `offered`.
-pub(in crate::core) fn any(
+pub(crate) fn any(
     had: &Bitfield,
     open: &Bitfield,
     offered: impl Fn(u32) -> bool,
@@ -58,6 +60,14 @@ pub(in crate::core) fn any(
 pub fn window(chunks: u32, max: u32) -> usize {
     let usual = (chunks.isqrt() / 2).clamp(WINDOW_FEW, WINDOW_USUAL);
     (chunks / 8).min(usual.max(chunks / 128)).clamp(1, max.max(1)) as usize
+}
+
+/// How many chunks of a download are asked for at once, as far as the memory for chunks allows.
+pub(crate) fn window_of(limits: &Limits, geometry: &Geometry) -> usize {
+    // Others have to find room in the pool, too.
+    let share = (limits.buffer_pool_bytes / 4).saturating_mul(3);
+    let room = share.checked_div(u64::from(geometry.chunk_bytes())).unwrap_or(0);
+    window(geometry.chunks(), limits.window_chunks_max.min(u32::try_from(room).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]

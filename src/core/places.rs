@@ -10,7 +10,7 @@ use crate::types::time::Time;
 
 /// The connections that have a place. A connection that is being closed to make room has none any more.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Places {
+pub(crate) struct Places {
     taken: BTreeMap<ConnId, (IpAddr, Time)>,
     /// By the moment up to which each is known to have been of use. Nobody says so when that changes: who looks for a
     /// connection that can go looks at the first ones, and moves those that were of use since ([`Places::note`]).
@@ -24,7 +24,7 @@ pub(in crate::core) struct Places {
 
 impl Places {
     /// A connection with this address takes a place.
-    pub(in crate::core) fn take(&mut self, conn: ConnId, ip: IpAddr, now: Time) {
+    pub(crate) fn take(&mut self, conn: ConnId, ip: IpAddr, now: Time) {
         self.give_back(conn);
         self.taken.insert(conn, (ip, now));
         self.by_age.insert((now, conn));
@@ -33,7 +33,7 @@ impl Places {
     }
 
     /// A connection leaves its place, if it has one.
-    pub(in crate::core) fn give_back(&mut self, conn: ConnId) {
+    pub(crate) fn give_back(&mut self, conn: ConnId) {
         if let Some((ip, at)) = self.taken.remove(&conn) {
             self.by_age.remove(&(at, conn));
             self.by_address.remove(&(ip, at, conn));
@@ -42,22 +42,22 @@ impl Places {
     }
 
     /// How many are taken.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.taken.len()
     }
 
     /// How many connections with this address have one.
-    pub(in crate::core) fn of(&self, ip: IpAddr) -> usize {
+    pub(crate) fn of(&self, ip: IpAddr) -> usize {
         self.counts.get(&ip).copied().unwrap_or(0)
     }
 
     /// The address that has most, and how many.
-    pub(in crate::core) fn most_crowded(&self) -> Option<(IpAddr, usize)> {
+    pub(crate) fn most_crowded(&self) -> Option<(IpAddr, usize)> {
         self.by_count.last().map(|(count, ip)| (*ip, *count))
     }
 
     /// The connection that was of use least recently, as far as is known, of all or of one address; and when that was.
-    pub(in crate::core) fn oldest(&self, of: Option<IpAddr>) -> Option<(ConnId, Time)> {
+    pub(crate) fn oldest(&self, of: Option<IpAddr>) -> Option<(ConnId, Time)> {
         match of {
             Some(ip) => self.first_of(ip),
             None => self.by_age.first().map(|(at, conn)| (*conn, *at)),
@@ -65,7 +65,7 @@ impl Places {
     }
 
     /// A connection was of use at this moment.
-    pub(in crate::core) fn note(&mut self, conn: ConnId, at: Time) {
+    pub(crate) fn note(&mut self, conn: ConnId, at: Time) {
         if let Some((ip, _)) = self.taken.get(&conn) {
             self.take(conn, *ip, at);
         }

@@ -26,7 +26,7 @@ const JUNK_OF_SOURCE: u32 = 4;
 
 /// Of whom a datagram is, as far as can be told without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) enum Standing {
+pub(crate) enum Standing {
     /// Somebody who heard a question of ours, and says so.
     Answers,
     /// An address of a peer that is connected, answered, said hello or announces itself regularly.
@@ -38,7 +38,7 @@ pub(in crate::core) enum Standing {
 /// What is taken of whom. Each standing has an allowance of its own, so that none keeps another out; so does junk, which
 /// uses up nothing else while that lasts.
 #[derive(Debug)]
-pub(in crate::core) struct Rates {
+pub(crate) struct Rates {
     answers: Rate,
     known: Rate,
     strangers: Rate,
@@ -47,33 +47,20 @@ pub(in crate::core) struct Rates {
 
 impl Rates {
     /// Nothing counted yet.
-    pub(in crate::core) fn new(limits: &Limits) -> Rates {
+    pub(crate) fn new(limits: &Limits) -> Rates {
         let rate = || Rate::new(limits.datagrams_per_source_per_s, limits.datagrams_per_s);
         let junk = Rate::new(JUNK_OF_SOURCE, limits.datagrams_per_s);
         Rates { answers: rate(), known: rate(), strangers: rate(), junk }
     }
 
     /// Whether a datagram may be read, which may be a `question`. Then say that it was: [`Rates::took`].
-    pub(in crate::core) fn admits(
-        &mut self,
-        now: Time,
-        standing: Standing,
-        source: IpAddr,
-        question: bool,
-    ) -> bool {
+    pub(crate) fn admits(&mut self, now: Time, standing: Standing, source: IpAddr, question: bool) -> bool {
         self.of(standing).admits(now, source, question)
     }
 
     /// A datagram was read, and is `junk` or not. Junk beyond its allowance counts like anything else of its source: anybody
     /// can send it in the name of another, so that it must not silence anybody at once.
-    pub(in crate::core) fn took(
-        &mut self,
-        now: Time,
-        standing: Standing,
-        source: IpAddr,
-        question: bool,
-        junk: bool,
-    ) {
+    pub(crate) fn took(&mut self, now: Time, standing: Standing, source: IpAddr, question: bool, junk: bool) {
         if junk && self.junk.admits(now, source, false) {
             self.junk.take(now, source, false);
         } else {
@@ -82,7 +69,7 @@ impl Rates {
     }
 
     /// Counts a datagram that is taken from whomever it comes, and whatever is in it; false when it is one too many.
-    pub(in crate::core) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
+    pub(crate) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
         let admitted = self.admits(now, Standing::Stranger, source, question);
         if admitted {
             self.took(now, Standing::Stranger, source, question, false);
@@ -165,7 +152,7 @@ impl Rate {
 
 /// So much at once, and so much a second in the long run.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::core) struct Allowance {
+pub(crate) struct Allowance {
     most: u32,
     per_second: u32,
     left: u32,
@@ -174,35 +161,35 @@ pub(in crate::core) struct Allowance {
 
 impl Allowance {
     /// `most` at once from `now` on, and `per_second` more for each second that passes.
-    pub(in crate::core) fn new(most: u32, per_second: u32, now: Time) -> Allowance {
+    pub(crate) fn new(most: u32, per_second: u32, now: Time) -> Allowance {
         Allowance { most, per_second, left: most, filled: now }
     }
 
     /// Takes one. False when none is left.
-    pub(in crate::core) fn take(&mut self, now: Time) -> bool {
+    pub(crate) fn take(&mut self, now: Time) -> bool {
         self.take_many(now, 1)
     }
 
     /// How many are left.
-    pub(in crate::core) fn left(&mut self, now: Time) -> u32 {
+    pub(crate) fn left(&mut self, now: Time) -> u32 {
         self.has_any(now);
         self.left
     }
 
     /// Whether more than `kept` are left.
-    pub(in crate::core) fn has_above(&mut self, now: Time, kept: u32) -> bool {
+    pub(crate) fn has_above(&mut self, now: Time, kept: u32) -> bool {
         self.has_any(now) && self.left > kept
     }
 
     /// Takes `count`, or all that is left when that is less. False when nothing is left.
-    pub(in crate::core) fn take_many(&mut self, now: Time, count: u32) -> bool {
+    pub(crate) fn take_many(&mut self, now: Time, count: u32) -> bool {
         let any = self.has_any(now);
         self.left = self.left.saturating_sub(count);
         any
     }
 
     /// Gives back one that was taken.
-    pub(in crate::core) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.left = self.left.saturating_add(1).min(self.most);
     }
 

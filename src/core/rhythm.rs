@@ -8,7 +8,7 @@ use crate::types::time::Time;
 
 /// The rhythm of what this peer says of itself.
 #[derive(Debug)]
-pub(in crate::core) struct Rhythm {
+pub(crate) struct Rhythm {
     interval: Duration,
     jitter_max: Duration,
     gap_min: Duration,
@@ -19,7 +19,7 @@ pub(in crate::core) struct Rhythm {
 
 impl Rhythm {
     /// The first round comes within the jitter, then one each `interval`.
-    pub(in crate::core) fn new(interval: Duration, limits: &Limits, now: Time, rng: &mut Rng) -> Rhythm {
+    pub(crate) fn new(interval: Duration, limits: &Limits, now: Time, rng: &mut Rng) -> Rhythm {
         Rhythm {
             interval,
             jitter_max: limits.announce_jitter_max,
@@ -31,25 +31,25 @@ impl Rhythm {
     }
 
     /// When the next round is due.
-    pub(in crate::core) fn next(&self) -> Time {
+    pub(crate) fn next(&self) -> Time {
         self.next
     }
 
     /// What is offered changed: the next round comes soon, but not too soon after the last one.
-    pub(in crate::core) fn changed(&mut self, now: Time, rng: &mut Rng) {
+    pub(crate) fn changed(&mut self, now: Time, rng: &mut Rng) {
         let earliest = self.last.map_or(now, |last| last + self.gap_min);
         let soon = earliest.max(now) + rng.duration_below(self.change_jitter_max);
         self.next = self.next.min(soon);
     }
 
     /// A round was sent.
-    pub(in crate::core) fn round_sent(&mut self, now: Time, rng: &mut Rng) {
+    pub(crate) fn round_sent(&mut self, now: Time, rng: &mut Rng) {
         self.last = Some(now);
         self.next = now + self.interval + rng.duration_below(self.jitter_max);
     }
 
     /// A round that would say nothing is not sent, so that it does not hold up the one that will.
-    pub(in crate::core) fn put_off(&mut self, now: Time) {
+    pub(crate) fn put_off(&mut self, now: Time) {
         self.next = now + self.gap_min;
     }
 }

@@ -6,25 +6,25 @@ use crate::core::door::SpoolId;
 
 /// The numbers in use.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Spools {
+pub(crate) struct Spools {
     used: BTreeSet<SpoolId>,
 }
 
 impl Spools {
     /// A number that is not in use, and is from now on.
-    pub(in crate::core) fn take(&mut self) -> SpoolId {
+    pub(crate) fn take(&mut self) -> SpoolId {
         let free = (0..).map(SpoolId).find(|spool| !self.used.contains(spool)).unwrap_or(SpoolId(u32::MAX));
         self.used.insert(free);
         free
     }
 
     /// A number is in use no longer.
-    pub(in crate::core) fn free(&mut self, spool: SpoolId) {
+    pub(crate) fn free(&mut self, spool: SpoolId) {
         self.used.remove(&spool);
     }
 
     /// Whether a number is in use.
-    pub(in crate::core) fn contains(&self, spool: SpoolId) -> bool {
+    pub(crate) fn contains(&self, spool: SpoolId) -> bool {
         self.used.contains(&spool)
     }
 }

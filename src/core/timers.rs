@@ -8,7 +8,7 @@ use crate::types::time::Time;
 
 /// A thing that waits for a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::core) enum Timer {
+pub(crate) enum Timer {
     /// A connection's handshake, keep-alive or stall.
     Connection(ConnId),
     /// A newcomer's next question to everybody.
@@ -57,7 +57,7 @@ pub(in crate::core) enum Timer {
 
 impl Timer {
     /// Its name, for logs.
-    pub(in crate::core) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Timer::Connection(_) => "connection",
             Timer::Acquaint => "acquaint",
@@ -90,7 +90,7 @@ const BUSY: [Timer; 2] = [Timer::UploadSlot, Timer::Idle];
 
 /// At most one moment a thing, in the order of time.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Timers {
+pub(crate) struct Timers {
     /// The moments of [`BUSY`], which stand in no order with the others.
     busy: [Option<Time>; 2],
     /// The first of the others: it is looked at with every input, and few inputs change it.
@@ -101,7 +101,7 @@ pub(in crate::core) struct Timers {
 
 impl Timers {
     /// `timer` is due at `at`, whatever was set before.
-    pub(in crate::core) fn set(&mut self, timer: Timer, at: Time) {
+    pub(crate) fn set(&mut self, timer: Timer, at: Time) {
         if let Some(busy) = self.busy_mut(timer) {
             *busy = Some(at);
             return;
@@ -120,14 +120,14 @@ impl Timers {
     }
 
     /// `timer` is due at `at`, unless it already is due earlier.
-    pub(in crate::core) fn set_no_later(&mut self, timer: Timer, at: Time) {
+    pub(crate) fn set_no_later(&mut self, timer: Timer, at: Time) {
         if self.moment(&timer).is_none_or(|present| present > at) {
             self.set(timer, at);
         }
     }
 
     /// `timer` no longer waits.
-    pub(in crate::core) fn clear(&mut self, timer: Timer) {
+    pub(crate) fn clear(&mut self, timer: Timer) {
         if let Some(busy) = self.busy_mut(timer) {
             *busy = None;
             return;
@@ -141,12 +141,12 @@ impl Timers {
     }
 
     /// Whether `timer` waits.
-    pub(in crate::core) fn is_set(&self, timer: &Timer) -> bool {
+    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
         self.moment(timer).is_some()
     }
 
     /// Takes out the first thing that is due.
-    pub(in crate::core) fn pop_due(&mut self, now: Time) -> Option<Timer> {
+    pub(crate) fn pop_due(&mut self, now: Time) -> Option<Timer> {
         if self.busy.iter().flatten().chain(self.next.as_ref().map(|(at, _)| at)).all(|at| *at > now) {
             return None;
         }
@@ -156,7 +156,7 @@ impl Timers {
     }
 
     /// The earliest moment, and whose it is.
-    pub(in crate::core) fn first(&self) -> Option<(Time, Timer)> {
+    pub(crate) fn first(&self) -> Option<(Time, Timer)> {
         let mut first = self.next;
         for (at, timer) in self.busy.iter().zip(BUSY) {
             if let Some(at) = *at

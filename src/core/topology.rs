@@ -47,7 +47,7 @@ impl Topology {
     }
 
     /// How a shared file of this size is cut, in a mesh into chunks of `mesh_chunk_bytes` if that is said.
-    pub(in crate::core) fn cut(
+    pub(crate) fn cut(
         &self,
         size_bytes: u64,
         mesh_chunk_bytes: Option<u32>,
@@ -64,7 +64,7 @@ impl Topology {
     }
 
     /// Whether this peer deals its chunks.
-    pub(in crate::core) fn is_owner(&self) -> bool {
+    pub(crate) fn is_owner(&self) -> bool {
         matches!(self, Topology::Neighbours(Place::Owner { .. }))
     }
 }

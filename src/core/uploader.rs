@@ -22,7 +22,7 @@ use uplink::Uplink;
 /// Who is less behind than one of so many parts of the file counts as equal.
 const PROGRESS_PARTS: u64 = 64;
 /// A turn is one chunk; over a fast link, as many as come to this. Fewer, longer turns cost the kernel less.
-pub(in crate::core) const TURN_BYTES: u64 = 1 << 20;
+pub(crate) const TURN_BYTES: u64 = 1 << 20;
 /// A turn that took longer is over with its chunk: over a slow link others would wait too long.
 const TURN_QUICK: Duration = Duration::from_millis(2);
 /// Of a chunk or a file that is on its way, so much counts as progress; what trickles does not.
@@ -32,15 +32,15 @@ const SCARCE: u16 = 2;
 
 /// One chunk that somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::core) struct Ask {
+pub(crate) struct Ask {
     /// Our channel on the connection that asked.
-    pub(in crate::core) channel: u32,
+    pub(crate) channel: u32,
     /// The content.
-    pub(in crate::core) content: ContentId,
+    pub(crate) content: ContentId,
     /// The chunk, in the cut of that channel.
-    pub(in crate::core) chunk: u32,
+    pub(crate) chunk: u32,
     /// How many bytes that is.
-    pub(in crate::core) bytes: u32,
+    pub(crate) bytes: u32,
 }
 
 /// An upload slot in use.
@@ -82,7 +82,7 @@ struct Asker {
 
 /// Queues and slots.
 #[derive(Debug)]
-pub(in crate::core) struct Uploader {
+pub(crate) struct Uploader {
     slots: usize,
     slot_stall: Duration,
     one_at_a_time: bool,
@@ -96,7 +96,7 @@ pub(in crate::core) struct Uploader {
 
 impl Uploader {
     /// Queues without requests, and slots; one that moves nothing for a while is lent to another.
-    pub(in crate::core) fn new(limits: &Limits) -> Uploader {
+    pub(crate) fn new(limits: &Limits) -> Uploader {
         Uploader {
             slots: limits.upload_slots.max(1),
             slot_stall: limits.upload_slot_stall,
@@ -109,7 +109,7 @@ impl Uploader {
     }
 
     /// Queues a request of one who has `had` of the `of` parts it wants of that content. Follow with [`Uploader::grant`].
-    pub(in crate::core) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
+    pub(crate) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
         let part = had.saturating_mul(PROGRESS_PARTS).checked_div(of).unwrap_or(0);
         let asker = self.askers.entry(conn).or_default();
         asker.queue.push_back(Queued { ask, part });
@@ -130,50 +130,50 @@ impl Uploader {
 
     /// Queues a request of a receiver outside the native protocol. None goes before another, wherever in a file it reads and
     /// however often it comes back; among peers it counts as half done. Follow with [`Uploader::grant`].
-    pub(in crate::core) fn push_outside(&mut self, conn: ConnId, ask: Ask) {
+    pub(crate) fn push_outside(&mut self, conn: ConnId, ask: Ask) {
         self.askers.entry(conn).or_default().is_outside = true;
         self.push(conn, ask, 1, 2);
     }
 
     /// How many requests of `conn` are queued.
-    pub(in crate::core) fn queued(&self, conn: ConnId) -> usize {
+    pub(crate) fn queued(&self, conn: ConnId) -> usize {
         self.askers.get(&conn).map_or(0, |asker| asker.queue.len())
     }
 
     /// Whether a connection is being served or waits.
-    pub(in crate::core) fn serves(&self, conn: ConnId) -> bool {
+    pub(crate) fn serves(&self, conn: ConnId) -> bool {
         self.active.contains_key(&conn) || self.queued(conn) > 0
     }
 
     /// When the turn of a connection began, if it has one.
-    pub(in crate::core) fn turn_began(&self, conn: ConnId) -> Option<Time> {
+    pub(crate) fn turn_began(&self, conn: ConnId) -> Option<Time> {
         self.active.get(&conn).map(|active| active.since)
     }
 
     /// Whether a connection has asked for something of a content that was not begun.
-    pub(in crate::core) fn asks_for(&self, conn: ConnId, content: &ContentId) -> bool {
+    pub(crate) fn asks_for(&self, conn: ConnId, content: &ContentId) -> bool {
         self.askers
             .get(&conn)
             .is_some_and(|asker| asker.queue.iter().any(|queued| queued.ask.content == *content))
     }
 
     /// Whether nobody is being served and nobody waits.
-    pub(in crate::core) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.active.is_empty() && self.line.is_empty()
     }
 
     /// How many connections are being served or wait.
-    pub(in crate::core) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.active.len().saturating_add(self.line.len())
     }
 
     /// How many connections wait for a slot.
-    pub(in crate::core) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }
 
     /// Takes back a request that was not begun. True when it was there.
-    pub(in crate::core) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
+    pub(crate) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
         let Some(asker) = self.askers.get_mut(&conn) else { return false };
         let Some(at) =
             asker.queue.iter().position(|queued| (queued.ask.channel, queued.ask.chunk) == (channel, chunk))
@@ -186,18 +186,18 @@ impl Uploader {
     }
 
     /// Takes back all requests for a content; returns them with who asked.
-    pub(in crate::core) fn cancel_content(&mut self, content: &ContentId) -> Vec<(ConnId, Ask)> {
+    pub(crate) fn cancel_content(&mut self, content: &ContentId) -> Vec<(ConnId, Ask)> {
         self.cancel_where(|ask| ask.content == *content)
     }
 
     /// Takes back all requests for one chunk of a content, whose every channel cuts it alike; returns them with who
     /// asked.
-    pub(in crate::core) fn cancel_chunk(&mut self, content: &ContentId, chunk: u32) -> Vec<(ConnId, Ask)> {
+    pub(crate) fn cancel_chunk(&mut self, content: &ContentId, chunk: u32) -> Vec<(ConnId, Ask)> {
         self.cancel_where(|ask| ask.content == *content && ask.chunk == chunk)
     }
 
     /// Forgets a connection and all it asked for.
-    pub(in crate::core) fn remove(&mut self, conn: ConnId) {
+    pub(crate) fn remove(&mut self, conn: ConnId) {
         self.leave_line(conn);
         self.askers.remove(&conn);
         self.active.remove(&conn);
@@ -205,7 +205,7 @@ impl Uploader {
 
     /// The next connection that gets a slot, if one is free. `copies` tells of a content that is still fetched here how many
     /// neighbours have each chunk.
-    pub(in crate::core) fn grant<'a>(
+    pub(crate) fn grant<'a>(
         &mut self,
         now: Time,
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
@@ -274,7 +274,7 @@ impl Uploader {
     }
 
     /// The request that a connection with a slot is served next, if it is not being served; it leaves the queue.
-    pub(in crate::core) fn begin<'a>(
+    pub(crate) fn begin<'a>(
         &mut self,
         conn: ConnId,
         now: Time,
@@ -298,26 +298,26 @@ impl Uploader {
     }
 
     /// So many bytes left, on a connection of any of those that ask here.
-    pub(in crate::core) fn carried(&mut self, now: Time, bytes: u64) {
+    pub(crate) fn carried(&mut self, now: Time, bytes: u64) {
         if !self.active.is_empty() {
             self.uplink.carried(now, bytes, !self.line.is_empty());
         }
     }
 
     /// What the link of this host carries, in bytes a second, as far as uploads have shown.
-    pub(in crate::core) fn carries(&self) -> Option<u64> {
+    pub(crate) fn carries(&self) -> Option<u64> {
         self.uplink.best()
     }
 
     /// Bytes of the upload to `conn` moved. True while its turn may take more than a chunk.
-    pub(in crate::core) fn moved(&mut self, conn: ConnId, now: Time) -> bool {
+    pub(crate) fn moved(&mut self, conn: ConnId, now: Time) -> bool {
         let Some(active) = self.active.get_mut(&conn) else { return false };
         active.moved = now;
         now.since(active.since) < TURN_QUICK && !self.line.has_newcomers()
     }
 
     /// A chunk of `bytes` to `conn` is through. With another one its turn goes on, or it is over.
-    pub(in crate::core) fn finish(&mut self, conn: ConnId, now: Time, bytes: u64) {
+    pub(crate) fn finish(&mut self, conn: ConnId, now: Time, bytes: u64) {
         let quick = self.moved(conn, now);
         let asks_more = self.queued(conn) > 0;
         if let Some(active) = self.active.get_mut(&conn) {
@@ -331,7 +331,7 @@ impl Uploader {
     }
 
     /// The slot of `conn` is free; it lines up again if it asks for more.
-    pub(in crate::core) fn end_turn(&mut self, conn: ConnId) {
+    pub(crate) fn end_turn(&mut self, conn: ConnId) {
         self.active.remove(&conn);
         if let Some(asker) = self.askers.get_mut(&conn) {
             asker.served = true;
@@ -340,7 +340,7 @@ impl Uploader {
     }
 
     /// When the first slot will be lent, if somebody waits for one.
-    pub(in crate::core) fn deadline(&self, now: Time) -> Option<Time> {
+    pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
         if self.line.is_empty() {
             return None;
         }
@@ -416,7 +416,7 @@ impl Uploader {
     }
 
     /// Panics when a connection that asks is in no line, or in two.
-    pub(in crate::core) fn check(&self) {
+    pub(crate) fn check(&self) {
         self.line.check();
         let waiting = self.askers.values().filter(|asker| asker.waits.is_some()).count();
         assert_eq!(waiting, self.line.len(), "who waits stands in line");
@@ -437,7 +437,7 @@ impl Uploader {
 }
 
 /// Whether what went with `bytes` more after `sent` is another good part.
-pub(in crate::core) fn is_progress(sent: u64, bytes: u64) -> bool {
+pub(crate) fn is_progress(sent: u64, bytes: u64) -> bool {
     sent.checked_div(PROGRESS_BYTES) < sent.saturating_add(bytes).checked_div(PROGRESS_BYTES)
 }
 

@@ -42,8 +42,8 @@ pub struct Watched {
 /// Runs one shell command for each of several things, one after the other, beside the loop.
 #[derive(Debug)]
 pub struct CommandQueue {
-    tell: SyncSender<Vec<(&'static str, OsString)>>,
-    told: Receiver<String>,
+    sender: SyncSender<Vec<(&'static str, OsString)>>,
+    receiver: Receiver<String>,
     stop: Arc<AtomicBool>,
     dropped: usize,
 }
@@ -63,7 +63,7 @@ impl Detached {
     }
 
     /// Tells it a line of at most [`LINE_BYTES_MAX`] bytes with its end: all of it or, with an error, nothing.
-    pub fn tell(&mut self, line: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, line: &[u8]) -> io::Result<()> {
         self.stdin.write_all(line)
     }
 
@@ -93,11 +93,11 @@ impl Watched {
 
     fn of(command: &mut Command) -> io::Result<Watched> {
         let child = command.process_group(0).spawn()?;
-        let (pid, (tell, ended)) = (Pid::from_child(&child), channel());
+        let (pid, (sender, ended)) = (Pid::from_child(&child), channel());
         std::thread::spawn(move || {
             // Left to be reaped by its owner, so that its id stays its own until then.
             let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
         Ok(Watched { child, ended })
     }
@@ -139,43 +139,43 @@ impl CommandQueue {
     /// A queue that runs `command` by the shell, each time for at most `limit`. What goes wrong is told by
     /// [`CommandQueue::complaints`], as a clause about the command.
     pub fn new(command: String, limit: Duration) -> CommandQueue {
-        let (tell, things) = sync_channel::<Vec<_>>(QUEUED_MAX);
-        let (complain, told) = channel();
+        let (sender, things) = sync_channel::<Vec<_>>(QUEUED_MAX);
+        let (complain, receiver) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         std::thread::spawn(move || run_all(&command, limit, &things, &complain, &stopped));
-        CommandQueue { tell, told, stop, dropped: 0 }
+        CommandQueue { sender, receiver, stop, dropped: 0 }
     }
 
     /// Runs it once more, with these variables in its environment, as soon as those before it are through.
     pub fn run(&mut self, variables: Vec<(&'static str, OsString)>) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.tell.try_send(variables) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.sender.try_send(variables) {
             self.dropped += 1;
         }
     }
 
     /// What went wrong since the last call.
     pub fn complaints(&mut self) -> Vec<String> {
-        self.told.try_iter().collect()
+        self.receiver.try_iter().collect()
     }
 
     /// Waits until all are through: at most `within`, and not beyond a signal that asks this process to end. Then what
     /// still runs is ended. Returns what went wrong.
     pub fn finish(self, within: Duration) -> Vec<String> {
-        let CommandQueue { tell, told, stop, dropped } = self;
+        let CommandQueue { sender, receiver, stop, dropped } = self;
         let signalled = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Where that fails a signal ends the process, or waits as long as this does.
             let _ = signal_hook::flag::register(signal, Arc::clone(&signalled));
         }
-        drop(tell);
+        drop(sender);
         let (mut complaints, until) = (Vec::new(), Instant::now() + within);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || signalled.load(Ordering::Relaxed) {
                 stop.store(true, Ordering::Relaxed);
             }
-            match told.recv_timeout(LOOK_INTERVAL) {
+            match receiver.recv_timeout(LOOK_INTERVAL) {
                 Ok(complaint) => complaints.push(complaint),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -198,19 +198,19 @@ pub fn leave_session() {
 
 /// The lines of stdin, read beside whoever takes them. What is longer than [`LINE_BYTES_MAX`] ends them.
 pub fn lines_of_stdin() -> Receiver<String> {
-    let (tell, told) = sync_channel(LINES_AHEAD);
+    let (sender, receiver) = sync_channel(LINES_AHEAD);
     std::thread::spawn(move || {
         let mut stdin = io::BufReader::new(io::stdin());
         loop {
             let mut line = String::new();
             let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
             let read = io::BufRead::read_line(&mut Read::take(&mut stdin, limit), &mut line);
-            if !read.is_ok_and(|bytes| bytes > 0) || !line.ends_with('\n') || tell.send(line).is_err() {
+            if !read.is_ok_and(|bytes| bytes > 0) || !line.ends_with('\n') || sender.send(line).is_err() {
                 return;
             }
         }
     });
-    told
+    receiver
 }
 
 /// Runs the command for each thing until there are no more, or `stop` says so.

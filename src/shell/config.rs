@@ -6,9 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::{ClassicConfig, Event, Fault, ForeignConfig, Limits, Topology};
-use crate::store::StoreConfig;
+use crate::store::{OnConflict, StoreConfig};
 
-/// How a peer stands on its network and its disk.
+/// The port of discovery, and the first of those that connections are taken in at.
+const PORT: u16 = 7117;
+
+/// How a peer stands on its network and its disk. [`ShellConfig::new`] has the defaults; the fields are set one by one.
+///
+/// ```
+/// # use chunkcast::Config;
+/// let config = Config { no_broadcast: true, ..Config::new("alice", "state", "downloads") };
+/// assert_eq!(config.port, 7117);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ShellConfig {
     /// The user's name, for display.
@@ -47,6 +56,44 @@ pub struct ShellConfig {
     pub seed: Option<u64>,
 }
 
+impl ShellConfig {
+    /// A peer on all networks of this host, as `chunkcast serve` is one: found by others, and served by HTTP too.
+    pub fn new(user: &str, state_dir: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> ShellConfig {
+        ShellConfig {
+            user: user.to_owned(),
+            port: PORT,
+            listen: Listen::Near(PORT),
+            discovers: true,
+            topology: Topology::Mesh,
+            bind: None,
+            ifaces: Vec::new(),
+            broadcast: None,
+            no_broadcast: false,
+            peers: Vec::new(),
+            announce_interval: Duration::from_secs(60),
+            classic: None,
+            http: true,
+            foreign: None,
+            limits: Limits::default(),
+            store: StoreConfig {
+                state_dir: state_dir.into(),
+                target_dir: target_dir.into(),
+                target_name: None,
+                on_conflict: OnConflict::Rename,
+                classic: None,
+            },
+            seed: None,
+        }
+    }
+
+    /// The same peer, on this machine alone.
+    pub fn on_loopback(mut self) -> ShellConfig {
+        self.bind = Some(Ipv4Addr::LOCALHOST.into());
+        self.broadcast = Some(Ipv4Addr::new(127, 255, 255, 255));
+        self
+    }
+}
+
 /// Where TCP connections of native peers are taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
@@ -81,7 +128,7 @@ pub struct ForeignPorts {
     pub tcp: Vec<(u16, bool)>,
 }
 
-/// Why a peer cannot stand.
+/// Why a peer cannot start.
 #[derive(Debug)]
 pub enum ShellError {
     /// A port is taken, or there is no network.

@@ -21,11 +21,12 @@ pub(super) struct Listeners {
     /// One for all of them.
     reserve: Reserve,
     first_token: usize,
-    native: Option<u16>,
+    /// The native port; 0: there is none.
+    pub(super) native_port: u16,
     /// The classic ports, each with the dialects' own port that it stands in for.
-    doors: BTreeMap<u16, u16>,
+    pub(super) doors: BTreeMap<u16, u16>,
     /// The ports for pushes in the order of the settings, each with whether a digit begins the named form there.
-    push_doors: Vec<(u16, bool)>,
+    pub(super) push_doors: Vec<(u16, bool)>,
 }
 
 impl Listeners {
@@ -43,13 +44,13 @@ impl Listeners {
             list: Vec::new(),
             reserve: Reserve::new(),
             first_token: first_token.0,
-            native: None,
+            native_port: 0,
             doors: BTreeMap::new(),
             push_doors: Vec::new(),
         };
         if listen != Listen::Nowhere {
             let listener = Listener::bind(bind, listen)?;
-            listeners.native = Some(listener.port());
+            listeners.native_port = listener.port();
             listeners.list.push(listener);
         }
         for &(port, stands_for) in classic.iter().flat_map(|classic| &classic.tcp) {
@@ -82,21 +83,6 @@ impl Listeners {
             listener.register(registry, Token(self.first_token + at))?;
         }
         Ok(())
-    }
-
-    /// The native port; 0: there is none.
-    pub(super) fn native_port(&self) -> u16 {
-        self.native.unwrap_or_default()
-    }
-
-    /// The classic ports, each with the dialects' own port that it stands in for.
-    pub(super) fn doors(&self) -> &BTreeMap<u16, u16> {
-        &self.doors
-    }
-
-    /// The ports for pushes in the order of the settings, each with whether a digit begins the named form there.
-    pub(super) fn push_doors(&self) -> &[(u16, bool)] {
-        &self.push_doors
     }
 
     /// The listener of this token has something to accept.

@@ -1,27 +1,31 @@
 //! The only code that touches sockets, clocks, signals and processes: the real driver of the core.
 //!
-//! [`Reactor`] is one poll loop. Its parts, each in a file: `listener` (one port) and `listeners` take connections in, `links` keeps them and
+//! [`Reactor`] is one poll loop. Its parts, each in a file: `opening` makes it from settings, `listener` (one port) and `listeners` take connections in, `links` keeps them and
 //! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `span` moves those of files, `datagrams` and
-//! `ifaces` are discovery's sockets, `ears` the UDP ports of the classic dialects, `outputs` carries out what the core says.
-//! Beside it, for commands: [`aside`], [`host`], [`process`] and [`terminal`].
+//! `ifaces` are discovery's sockets, `udp_listeners` the UDP ports of the classic dialects, `outputs` carries out what the core says.
+//! Beside it, for commands: `aside`, `host`, `process` and `terminal`.
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
 //! once, for both directions. Nothing scans all connections: only those are visited that woke or became ready.
 
+#[doc(hidden)]
 pub mod aside;
+#[doc(hidden)]
 pub mod host;
+#[doc(hidden)]
 pub mod process;
+#[doc(hidden)]
 pub mod terminal;
 
 mod clock;
 mod config;
 mod datagrams;
 mod descriptors;
-mod ears;
 mod ifaces;
 mod links;
 mod listener;
 mod listeners;
+mod opening;
 mod outputs;
 mod pace;
 mod reactor;
@@ -30,6 +34,7 @@ mod ready;
 mod signals;
 mod sockets;
 mod span;
+mod udp_listeners;
 mod writing;
 
 #[cfg(test)]

@@ -23,16 +23,16 @@ impl Reactor {
             match self.store.poll() {
                 Some(StoreEvent::Reply(reply)) => self.answered(reply),
                 Some(StoreEvent::Skipped { path, why }) => {
-                    self.happened.push_back(ShellEvent::Skipped { path, why });
+                    self.event_queue.push_back(ShellEvent::Skipped { path, why });
                 }
                 Some(StoreEvent::Unsettled { name }) => {
-                    self.happened.push_back(ShellEvent::Unsettled { name });
+                    self.event_queue.push_back(ShellEvent::Unsettled { name });
                 }
                 Some(StoreEvent::Folder { path, away }) => {
-                    self.happened.push_back(ShellEvent::Folder { path, away });
+                    self.event_queue.push_back(ShellEvent::Folder { path, away });
                 }
                 Some(StoreEvent::ScanDone { files, bytes }) => {
-                    self.happened.push_back(ShellEvent::ScanDone { files, bytes });
+                    self.event_queue.push_back(ShellEvent::ScanDone { files, bytes });
                 }
                 None => return,
             }
@@ -52,7 +52,7 @@ impl Reactor {
             Output::Store(job) => self.store.submit(job, &mut self.buffers),
             Output::Release(buffer) => self.buffers.release(buffer),
             Output::Event(Event::Left) => self.leave(),
-            Output::Event(event) => self.happened.push_back(ShellEvent::Core(event)),
+            Output::Event(event) => self.event_queue.push_back(ShellEvent::Core(event)),
         }
     }
 

@@ -39,8 +39,8 @@ pub enum FromGroup {
 #[derive(Debug)]
 pub struct Group {
     children: Vec<Child>,
-    told: Receiver<FromGroup>,
-    tell: Sender<FromGroup>,
+    receiver: Receiver<FromGroup>,
+    sender: Sender<FromGroup>,
     signal: Arc<AtomicUsize>,
 }
 
@@ -48,14 +48,14 @@ impl Group {
     /// An empty group. From here on SIGINT, SIGTERM and SIGHUP no longer end this process: they come as
     /// [`FromGroup::Signal`].
     pub fn new() -> io::Result<Group> {
-        let (tell, told) = channel();
+        let (sender, receiver) = channel();
         let signal = Arc::new(AtomicUsize::new(0));
         outlive_large_files()?;
         for number in [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw) {
             let value = usize::try_from(number).unwrap_or_default();
             signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
         }
-        Ok(Group { children: Vec::new(), told, tell, signal })
+        Ok(Group { children: Vec::new(), receiver, sender, signal })
     }
 
     /// Starts this program with `args`; returns its number. It inherits no variable of chunkcast's own, and what it
@@ -71,8 +71,8 @@ impl Group {
         let mut child = command.spawn()?;
         let number = self.children.len();
         if let Some(stdout) = child.stdout.take() {
-            let tell = self.tell.clone();
-            std::thread::spawn(move || tell_lines(number, stdout, &tell));
+            let sender = self.sender.clone();
+            std::thread::spawn(move || send_lines(number, stdout, &sender));
         }
         self.children.push(child);
         Ok(number)
@@ -91,8 +91,8 @@ impl Group {
                 return FromGroup::Signal(i32::try_from(signal).unwrap_or_default());
             }
             let left = until.saturating_duration_since(Instant::now());
-            match self.told.recv_timeout(left.min(LOOK_INTERVAL)) {
-                Ok(told) => return told,
+            match self.receiver.recv_timeout(left.min(LOOK_INTERVAL)) {
+                Ok(event) => return event,
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(_) => return FromGroup::TimedOut,
             }
@@ -107,7 +107,7 @@ impl Group {
         let until = Instant::now() + grace;
         let mut open = self.children.len();
         while open > 0 {
-            match self.told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(FromGroup::Closed(_)) => open -= 1,
                 Ok(_) => {}
                 Err(_) => return false,
@@ -157,14 +157,14 @@ pub fn end_with_parent() {
     }
 }
 
-fn tell_lines(number: usize, stdout: ChildStdout, tell: &Sender<FromGroup>) {
+fn send_lines(number: usize, stdout: ChildStdout, sender: &Sender<FromGroup>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        if tell.send(FromGroup::Line(number, line)).is_err() {
+        if sender.send(FromGroup::Line(number, line)).is_err() {
             return;
         }
     }
     // Nobody listens to a group that is gone.
-    let _ = tell.send(FromGroup::Closed(number));
+    let _ = sender.send(FromGroup::Closed(number));
 }
 
 #[cfg(test)]

@@ -5,44 +5,35 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Token};
 
-use crate::core::status::{DownloadStatus, NeighboursStatus};
-use crate::core::{
-    BrokenWhy, ClassicConfig, Command, Config, ConnId, Event, Fault, ForeignConfig, HttpConfig, Input, Peer,
-    Status,
-};
-use crate::shell::clock::{Clock, random_seed};
-use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
-use crate::shell::datagrams::{self, Discovery, Received, Speech};
-use crate::shell::descriptors;
-use crate::shell::ears::{EARS_MAX, Ears, Heard};
+use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Peer, Status};
+use crate::shell::clock::Clock;
+use crate::shell::config::{ShellError, ShellEvent};
+use crate::shell::datagrams::{self, Discovery, Received};
 use crate::shell::host;
-use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
+use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
 use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store};
-use crate::types::{Bitfield, ContentId, Geometry};
-use crate::wire::push::NAMED_LOG;
 
-const SIGNALS: Token = Token(0);
-const STORE: Token = Token(1);
-const LISTENERS: Token = Token(2);
-const EARS: Token = Token(LISTENERS.0 + LISTENERS_MAX);
-const DISCOVERY: Token = Token(EARS.0 + EARS_MAX);
-const LINKS: Token = Token(DISCOVERY.0 + datagrams::TOKENS);
+pub(super) const SIGNALS: Token = Token(0);
+pub(super) const STORE: Token = Token(1);
+pub(super) const LISTENERS: Token = Token(2);
+pub(super) const UDP_LISTENERS: Token = Token(LISTENERS.0 + LISTENERS_MAX);
+pub(super) const DISCOVERY: Token = Token(UDP_LISTENERS.0 + UDP_LISTENERS_MAX);
+pub(super) const LINKS: Token = Token(DISCOVERY.0 + datagrams::TOKENS);
 
 /// Events that one look at the sockets takes; what waits beyond comes with the next.
-const EVENTS_MAX: usize = 1024;
+pub(super) const EVENTS_MAX: usize = 1024;
 /// Memory that all connections read into before it is known whose bytes these are. Large enough for several small
 /// chunks at once, small enough to stay in the processor's cache.
-const SCRATCH_BYTES: usize = 128 << 10;
+pub(super) const SCRATCH_BYTES: usize = 128 << 10;
 /// Connections accepted in a turn at one port.
 const ACCEPT_BUDGET: usize = 64;
 /// Datagrams taken in a turn.
@@ -50,9 +41,9 @@ const DATAGRAM_BUDGET: usize = 256;
 /// Of a datagram, so much is looked at: more than the longest that counts, so that a longer one is seen to be longer.
 const DATAGRAM_LOOK_BYTES: usize = 2048;
 /// Datagrams of the classic dialects taken in a turn.
-const EAR_BUDGET: usize = 64;
+const UDP_BUDGET: usize = 64;
 /// Of those, so much is looked at: all there can be.
-const EAR_LOOK_BYTES: usize = 64 << 10;
+const UDP_LOOK_BYTES: usize = 64 << 10;
 /// Once connections have moved so many bytes in a turn, deadlines and datagrams come first again.
 const TURN_BYTES: usize = 8 << 20;
 /// So many sockets are visited in a turn: when thousands say hello at once, the others' turn comes between them.
@@ -62,37 +53,40 @@ const TURN_TOLD: Duration = Duration::from_millis(20);
 /// So many events for people have room without asking for memory.
 const EVENTS_KEPT: usize = 256;
 /// How often the host's interfaces are listed anew.
-const IFACE_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const IFACE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a peer that has left waits for the tails of its connections to arrive.
 const LEAVE_LINGER_MAX: Duration = Duration::from_millis(500);
 
 /// The peer on real sockets, files and time: one poll loop.
+///
+/// A program gives it commands, turns it, and takes the events of each turn; the [crate's front page](crate) shows how.
+/// SIGINT, SIGTERM and SIGHUP become [`ShellEvent::Signal`] as long as one of these is there.
 pub struct Reactor {
     pub(super) peer: Peer,
-    pub(super) store: Store,
+    pub(crate) store: Store,
     pub(super) buffers: Buffers,
     pub(super) clock: Clock,
     pub(super) links: Links,
     pub(super) discovery: Discovery,
     /// Whether there are sockets for datagrams at all.
-    speaks_datagrams: bool,
+    pub(super) speaks_datagrams: bool,
     pub(super) bind: Option<IpAddr>,
     pub(super) scratch: Vec<u8>,
-    pub(super) happened: VecDeque<ShellEvent>,
+    pub(super) event_queue: VecDeque<ShellEvent>,
     /// Dials that failed before they began; the core hears of them once it is drained.
     pub(super) failed_dials: VecDeque<(ConnId, BrokenWhy)>,
     /// Bytes that connections moved in this turn.
     pub(super) moved_bytes: usize,
-    poll: Poll,
-    events: Events,
-    listeners: Listeners,
-    ears: Ears,
-    signals: Signals,
-    signalled: bool,
-    ifaces_due: Instant,
+    pub(super) poll: Poll,
+    pub(super) events: Events,
+    pub(super) listeners: Listeners,
+    pub(super) udp_listeners: UdpListeners,
+    pub(super) signals: Signals,
+    pub(super) signalled: bool,
+    pub(super) ifaces_due: Instant,
     /// The core has left; people hear so when the last tail is out, or by then.
-    left_by: Option<Instant>,
-    longest_turn: Duration,
+    pub(super) left_by: Option<Instant>,
+    pub(super) longest_turn: Duration,
 }
 
 impl Drop for Reactor {
@@ -102,140 +96,20 @@ impl Drop for Reactor {
 }
 
 impl Reactor {
-    /// Binds the ports, opens the store, starts the peer.
-    pub fn new(config: ShellConfig) -> Result<Reactor, ShellError> {
-        let poll = Poll::new().map_err(|error| no_loop(&error))?;
-        let mut limits = config.limits;
-        let open_max = descriptors::raise_limit();
-        let wished = limits.connections_max;
-        limits.connections_max = descriptors::connections_max(wished, open_max);
-        if limits.connections_max < wished {
-            log::info!(
-                "at most {} connections instead of {wished}: `ulimit -Hn {}` allows all",
-                limits.connections_max,
-                wished * 2
-            );
-        }
-
-        let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
-        let mut listeners = Listeners::bind(
-            config.bind,
-            config.listen,
-            classic,
-            config.foreign.as_ref(),
-            LISTENERS,
-            &mut warnings,
-        )?;
-        listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
-        let broadcasts = !config.no_broadcast;
-        let ears = Ears::open(poll.registry(), config.bind, broadcasts, classic, EARS, &mut warnings)?;
-        let signals = Signals::new(poll.registry(), SIGNALS).map_err(|error| no_loop(&error))?;
-        let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
-
-        let own_addresses = host::own_addresses(config.bind);
-        let choice = Choice { ifaces: config.ifaces, bind: config.bind, broadcast: config.broadcast };
-        let mut discovery = Discovery::new(
-            choice,
-            Speech { port: config.port, native: config.discovers, broadcasts },
-            config.peers.iter().map(SocketAddr::ip).collect(),
-            DISCOVERY,
-        );
-        let speaks_datagrams = config.discovers || config.classic.is_some();
-        if speaks_datagrams {
-            discovery.refresh(poll.registry());
-        }
-        let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
-        if speaks_datagrams && discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
-            return Err(ShellError::Network(discovery.no_network()));
-        }
-
-        let mut store = Store::open(config.store).map_err(ShellError::Storage)?;
-        if config.foreign.is_some() {
-            store.reserve_name(NAMED_LOG);
-        }
-        store.on_result(Box::new(move || {
-            if let Err(error) = waker.wake() {
-                log::debug!("a result of the store waits for the next turn: {error}");
-            }
-        }));
-
-        let clock = Clock::new();
-        let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
-        let peer_config = Config {
-            user: config.user,
-            tcp_port: listeners.native_port(),
-            announce_interval: config.announce_interval,
-            discovers: config.discovers,
-            topology: config.topology,
-            broadcast: broadcasts,
-            classic: config
-                .classic
-                .map(|classic| ClassicConfig { doors: listeners.doors().clone(), ..classic.config }),
-            http: config.http.then(|| HttpConfig { names: host::names() }),
-            foreign: config.foreign.map(|foreign| ForeignConfig {
-                doors: listeners.push_doors().iter().copied().collect(),
-                ..foreign.config
-            }),
-            fixed_peers: config.peers,
-            own_addresses,
-            agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
-            limits,
-        };
-        let peer = Peer::new(peer_config, config.seed.unwrap_or_else(random_seed), clock.now());
-        let registry = poll.registry().try_clone().map_err(|error| no_loop(&error))?;
-        let links = Links::new(registry, LINKS, descriptors::lingering_max(open_max));
-        let mut reactor = Reactor {
-            peer,
-            store,
-            buffers,
-            clock,
-            links,
-            discovery,
-            speaks_datagrams,
-            bind: config.bind,
-            scratch: vec![0; SCRATCH_BYTES],
-            happened: VecDeque::new(),
-            failed_dials: VecDeque::new(),
-            moved_bytes: 0,
-            poll,
-            events: Events::with_capacity(EVENTS_MAX),
-            listeners,
-            ears,
-            signals,
-            signalled: false,
-            ifaces_due: Instant::now() + IFACE_INTERVAL,
-            left_by: None,
-            longest_turn: Duration::ZERO,
-        };
-        if !reactor.discovery.hears() {
-            let port = config.port;
-            warnings.push(format!("UDP port {port} is taken: other peers are not heard until it is free"));
-        }
-        let warnings = warnings.into_iter().map(|text| ShellEvent::Core(Event::Warning(text)));
-        reactor.happened.extend(warnings);
-        reactor.drain();
-        Ok(reactor)
-    }
-
     /// The TCP port on which native peers are taken in; 0: on none.
     pub fn tcp_port(&self) -> u16 {
-        self.listeners.native_port()
+        self.listeners.native_port
     }
 
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
-        self.listeners.doors().iter().map(|(local, dialects)| (*local, *dialects)).collect()
+        self.listeners.doors.iter().map(|(local, dialects)| (*local, *dialects)).collect()
     }
 
     /// The TCP ports on which pushes in the field's dialects are taken in, in the order of the settings, each with whether a
     /// digit begins the named form there.
     pub fn push_ports(&self) -> Vec<(u16, bool)> {
-        self.listeners.push_doors().to_vec()
-    }
-
-    /// The UDP ports on which classic peers are heard.
-    pub fn classic_udp_ports(&self) -> Vec<u16> {
-        self.ears.ports()
+        self.listeners.push_doors.clone()
     }
 
     /// The addresses of this host in the networks that it finds peers in.
@@ -244,6 +118,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder, each once nobody has written to it for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share_when_quiet(path)?;
         self.drain();
@@ -251,6 +129,10 @@ impl Reactor {
     }
 
     /// Shares a file, or all files below a folder.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is neither file nor folder.
     pub fn share(&mut self, path: &Path) -> Result<(), Fault> {
         self.store.share(path)?;
         self.drain();
@@ -258,35 +140,19 @@ impl Reactor {
     }
 
     /// Shares all files below a folder, and looks about every `interval` for what changed there.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read, or is no folder.
     pub fn watch(&mut self, path: &Path, interval: Duration) -> Result<(), Fault> {
         self.store.watch(path, interval)?;
         self.drain();
         Ok(())
     }
 
-    /// Looks at the watched folders as soon as possible, and tries again what was left out.
-    pub fn rescan(&mut self) {
-        self.store.rescan();
-    }
-
-    /// Opens the folder that downloads go to, before the first of them.
-    pub fn open_target(&mut self) -> Result<(), Fault> {
-        self.store.open_target()
-    }
-
-    /// The bytes that may still be written where downloads go, if that is told.
-    pub fn free_bytes(&mut self) -> Option<u64> {
-        self.store.free_bytes()
-    }
-
-    /// How far the file is that is being hashed to be shared: its name, its bytes that are, and all of them.
-    pub fn hashing(&self) -> Option<(String, u64, u64)> {
-        self.store.hashing()
-    }
-
-    /// The bytes of all files served from below the folder at `path`.
-    pub fn bytes_below(&self, path: &Path) -> u64 {
-        self.store.bytes_below(path)
+    /// The core, to be asked. Whoever changes it drains it, so it is changed here alone.
+    pub fn core(&self) -> &Peer {
+        &self.peer
     }
 
     /// Hands a command to the core.
@@ -298,6 +164,10 @@ impl Reactor {
 
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
     /// does what follows from it. Then drain [`Reactor::next_event`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShellError::Network`] when the system does not let this process wait for its sockets.
     pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
         self.store.flush();
         let timeout = self.timeout(until);
@@ -313,7 +183,7 @@ impl Reactor {
         self.drain();
         self.take_connections(began);
         self.take_datagrams();
-        self.listen_to_ears();
+        self.take_classic_datagrams();
         self.serve_links();
         if self.store.has_work() {
             self.store.step();
@@ -326,47 +196,11 @@ impl Reactor {
 
     /// The next event of the past turns.
     pub fn next_event(&mut self) -> Option<ShellEvent> {
-        let event = self.happened.pop_front();
+        let event = self.event_queue.pop_front();
         if event.is_none() {
-            self.happened.shrink_to(EVENTS_KEPT);
+            self.event_queue.shrink_to(EVENTS_KEPT);
         }
         event
-    }
-
-    /// How far the downloads are that are not over and whose turn has come, in the order they were begun.
-    pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.peer.downloads()
-    }
-
-    /// How many peers a connection stands to.
-    pub fn connected(&self) -> usize {
-        self.peer.connected()
-    }
-
-    /// How an arrangement of neighbours stands; `None` in a mesh.
-    pub fn neighbours(&self) -> Option<NeighboursStatus> {
-        self.peer.neighbours()
-    }
-
-    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
-    pub fn foreign_bytes(&self) -> u64 {
-        self.peer.foreign_bytes()
-    }
-
-    /// The cut of a content that is here, wholly or in part, and which of its chunks are.
-    pub fn held(&self, content: &ContentId) -> Option<(Geometry, Bitfield)> {
-        self.peer.held(content)
-    }
-
-    /// Reads a chunk that is here into `into`, whose length it then has.
-    pub fn read_chunk(
-        &mut self,
-        content: &ContentId,
-        cut: &Geometry,
-        chunk: u32,
-        into: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        self.store.read_chunk(content, cut, chunk, into)
     }
 
     /// A snapshot for people.
@@ -383,11 +217,6 @@ impl Reactor {
         status
     }
 
-    /// How long the loop was away from its sockets at most.
-    pub fn longest_turn(&self) -> Duration {
-        self.longest_turn
-    }
-
     /// The core has left. The process may end with the event that says so, so it waits for the last tails.
     pub(super) fn leave(&mut self) {
         self.left_by = Some(Instant::now() + LEAVE_LINGER_MAX);
@@ -397,10 +226,10 @@ impl Reactor {
     fn timeout(&self, until: Option<Instant>) -> Option<Duration> {
         let now = Instant::now();
         let is_due = self.store.has_work()
-            || !self.happened.is_empty()
+            || !self.event_queue.is_empty()
             || !self.links.ready.is_empty()
             || self.discovery.is_ready()
-            || self.ears.is_ready()
+            || self.udp_listeners.is_ready()
             || self.listeners.is_ready(now)
             || (self.left_by.is_some() && self.links.lingering() == 0);
         if is_due {
@@ -435,8 +264,8 @@ impl Reactor {
                 SIGNALS => self.signalled = true,
                 // The store is drained in every turn.
                 STORE => {}
-                token if token < EARS => self.listeners.set_ready(token),
-                token if token < DISCOVERY => self.ears.set_ready(token),
+                token if token < UDP_LISTENERS => self.listeners.set_ready(token),
+                token if token < DISCOVERY => self.udp_listeners.set_ready(token),
                 token if token < LINKS => self.discovery.set_ready(token),
                 _ => self.links.set_ready(event),
             }
@@ -445,7 +274,7 @@ impl Reactor {
 
     fn take_signals(&mut self) {
         if std::mem::take(&mut self.signalled) {
-            self.happened.extend(self.signals.pending().map(ShellEvent::Signal));
+            self.event_queue.extend(self.signals.pending().map(ShellEvent::Signal));
         }
     }
 
@@ -462,7 +291,7 @@ impl Reactor {
 
     fn take_connection(&mut self, stream: TcpStream, from: SocketAddr, port: u16) {
         if let Some(conn) = self.peer.accepted(self.clock.now(), from, port) {
-            let added = if self.listeners.doors().contains_key(&port) {
+            let added = if self.listeners.doors.contains_key(&port) {
                 self.links.accept_whole(conn, stream)
             } else {
                 self.links.accept(conn, stream)
@@ -488,18 +317,18 @@ impl Reactor {
         }
     }
 
-    fn listen_to_ears(&mut self) {
-        for _ in 0..EAR_BUDGET {
-            match self.ears.receive(&mut self.scratch[..EAR_LOOK_BYTES]) {
-                Heard::Datagram { port, from, len } => {
+    fn take_classic_datagrams(&mut self) {
+        for _ in 0..UDP_BUDGET {
+            match self.udp_listeners.receive(&mut self.scratch[..UDP_LOOK_BYTES]) {
+                UdpReceived::Datagram { port, from, len } => {
                     if self.discovery.counts(from) {
                         let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
                         self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });
                         self.drain();
                     }
                 }
-                Heard::Lost => {}
-                Heard::Nothing => return,
+                UdpReceived::Lost => {}
+                UdpReceived::Nothing => return,
             }
         }
     }
@@ -523,7 +352,7 @@ impl Reactor {
         if self.speaks_datagrams && self.ifaces_due <= now {
             self.ifaces_due = now + IFACE_INTERVAL;
             self.discovery.refresh(self.poll.registry());
-            self.ears.refresh(self.poll.registry());
+            self.udp_listeners.refresh(self.poll.registry());
             let own_addresses = host::own_addresses(self.bind);
             if !own_addresses.is_empty() {
                 self.peer.set_own_addresses(own_addresses);
@@ -536,22 +365,17 @@ impl Reactor {
         }
         if self.left_by.is_some_and(|by| by <= now || self.links.lingering() == 0) {
             self.left_by = None;
-            self.happened.push_back(ShellEvent::Core(Event::Left));
+            self.event_queue.push_back(ShellEvent::Core(Event::Left));
         }
     }
 }
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reactor")
-            .field("listeners", &self.listeners)
-            .field("ears", &self.ears)
-            .field("discovery", &self.discovery)
-            .field("links", &self.links)
-            .finish_non_exhaustive()
+        f.debug_struct("Reactor").field("peer", &self.peer.id()).finish_non_exhaustive()
     }
 }
 
-fn no_loop(error: &io::Error) -> ShellError {
+pub(super) fn no_loop(error: &io::Error) -> ShellError {
     ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
 }

@@ -31,13 +31,8 @@ impl Reactor {
             if expected == Expect::Nothing {
                 return false;
             }
-            if let Some(mut held) = link.held.take() {
-                let handed = self.distribute(conn, held.rest());
-                if held.skip(handed.bytes)
-                    && let Some(link) = self.links.open(key)
-                {
-                    link.held = Some(held);
-                }
+            if let Some(held) = link.held.take() {
+                let handed = self.distribute_held(key, conn, held);
                 if handed.bytes == 0 || handed.turn_over {
                     return handed.turn_over;
                 }
@@ -46,26 +41,23 @@ impl Reactor {
             if !link.readable || link.ended {
                 return false;
             }
-            let got = match expected {
+            let memory = match expected {
                 Expect::Payload { sink: Sink::Buffer { buffer, at, len }, left } => {
                     let room = room_of(at, len, left).min(budget);
                     let memory = self.buffers.get_or_make(buffer, len as usize);
-                    // Without room the read would return nothing, which stands for the end of the stream.
-                    match memory.get_mut(at as usize..at as usize + room).filter(|room| !room.is_empty()) {
-                        Some(memory) => (&link.stream).read(memory),
-                        None => return false,
-                    }
+                    memory.get_mut(at as usize..at as usize + room).unwrap_or_default()
                 }
                 Expect::Payload { sink: Sink::Discard | Sink::Spool(_), left } => {
                     let room = usize::try_from(left).unwrap_or(usize::MAX).min(self.scratch.len());
-                    if room == 0 {
-                        return false;
-                    }
-                    (&link.stream).read(&mut self.scratch[..room])
+                    &mut self.scratch[..room]
                 }
-                Expect::Control | Expect::Nothing => (&link.stream).read(&mut self.scratch),
+                Expect::Control | Expect::Nothing => &mut self.scratch,
             };
-            match got {
+            // Without room the read would return nothing, which stands for the end of the stream.
+            if memory.is_empty() {
+                return false;
+            }
+            match (&link.stream).read(memory) {
                 Ok(0) => {
                     link.ended = true;
                     let now = self.clock.now();
@@ -103,6 +95,17 @@ impl Reactor {
             }
         }
         true
+    }
+
+    /// Hands held bytes to whom they concern, and goes on holding the rest.
+    fn distribute_held(&mut self, key: usize, conn: ConnId, mut held: Held) -> Handed {
+        let handed = self.distribute(conn, held.rest());
+        if held.skip(handed.bytes)
+            && let Some(link) = self.links.open(key)
+        {
+            link.held = Some(held);
+        }
+        handed
     }
 
     /// Hands `count` bytes of scratch memory to whom they concern, and holds what the core does not want yet. True when the

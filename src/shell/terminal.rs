@@ -18,12 +18,12 @@ pub fn stdout_columns() -> Option<usize> {
 /// The next line of stdin, read beside the loop: waiting for a person must not keep the loop from signals and peers. An
 /// empty line at the end of input.
 pub fn read_line() -> Receiver<String> {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = io::stdin().read_line(&mut line);
         // Who asked may have gone.
-        let _ = tell.send(if read.is_ok() { line } else { String::new() });
+        let _ = sender.send(if read.is_ok() { line } else { String::new() });
     });
-    told
+    receiver
 }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::core::{Command, Event, Limits};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent};
-use crate::store::{OnConflict, StoreConfig};
 use crate::types::name::Layout;
 use crate::types::{Geometry, PeerId};
 use crate::wire::frame;
@@ -18,29 +17,10 @@ use crate::wire::message::{Frame, Hello, Wanted};
 /// A peer that stays on loopback, with its files below `folder`.
 fn config(folder: &Path, port: u16) -> ShellConfig {
     ShellConfig {
-        user: "tester".into(),
         port,
         listen: Listen::Near(port),
-        discovers: true,
-        topology: crate::core::Topology::Mesh,
-        classic: None,
-        http: true,
-        foreign: None,
-        bind: Some(Ipv4Addr::LOCALHOST.into()),
-        ifaces: Vec::new(),
-        broadcast: Some(Ipv4Addr::new(127, 255, 255, 255)),
-        no_broadcast: false,
-        peers: Vec::new(),
-        announce_interval: Duration::from_secs(60),
-        limits: Limits::default(),
-        store: StoreConfig {
-            state_dir: folder.join("state"),
-            target_dir: folder.to_owned(),
-            target_name: None,
-            on_conflict: OnConflict::Rename,
-            classic: None,
-        },
         seed: Some(1),
+        ..ShellConfig::new("tester", folder.join("state"), folder).on_loopback()
     }
 }
 
@@ -72,8 +52,8 @@ fn a_turn_ends_when_it_was_to_end() {
         reactor.turn(Some(until)).unwrap();
     }
     assert!(until.elapsed() < Duration::from_secs(3));
-    assert!(reactor.longest_turn() < Duration::from_secs(3));
-    let micros = u64::try_from(reactor.longest_turn().as_micros()).unwrap();
+    assert!(reactor.longest_turn < Duration::from_secs(3));
+    let micros = u64::try_from(reactor.longest_turn.as_micros()).unwrap();
     assert!(micros > 0 && reactor.status().counters.contains(&("longest turn in microseconds", micros)));
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 
-use crate::core::{BrokenWhy, Input, Segment};
+use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
 use crate::shell::reactor::Reactor;
 use crate::shell::span::{Sent, send_bytes, send_span};
@@ -14,6 +14,14 @@ const WRITE_BUDGET_BYTES: u64 = 2 << 20;
 const REST_BYTES_MAX: u64 = 64 << 10;
 /// A span of so many bytes goes out in full segments; of a shorter one the last, which waits for nothing, is most of it.
 const CORKED_BYTES_MIN: u64 = 128 << 10;
+
+/// What one visit to a socket may send, and has promised.
+struct Turn {
+    budget: u64,
+    /// What was looked at before its chunk was promised: the first span of that chunk needs no other look.
+    looked: Option<SpanSource>,
+    promised: u32,
+}
 
 impl Reactor {
     /// Does what one socket's turn allows.
@@ -42,10 +50,7 @@ impl Reactor {
 
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
     fn write(&mut self, key: usize) -> bool {
-        let mut budget = WRITE_BUDGET_BYTES;
-        // What was looked at before its chunk was promised here: the first span of that chunk needs no other look.
-        let mut looked = None;
-        let mut promised = 0;
+        let mut turn = Turn { budget: WRITE_BUDGET_BYTES, looked: None, promised: 0 };
         loop {
             let Some(link) = self.links.get(key) else { return false };
             let (conn, now) = (link.conn, self.clock.now());
@@ -55,74 +60,52 @@ impl Reactor {
                     link.cork(false);
                     return false;
                 }
-                Segment::Close => {
-                    self.links.close(key, std::time::Instant::now());
-                    self.peer.handle(now, Input::Closed { conn });
-                    self.drain();
-                    return false;
-                }
-                Segment::Abort => {
-                    self.links.reset(key);
+                end @ (Segment::Close | Segment::Abort) => {
+                    match end {
+                        Segment::Abort => self.links.reset(key),
+                        _ => self.links.close(key, std::time::Instant::now()),
+                    }
                     self.peer.handle(now, Input::Closed { conn });
                     self.drain();
                     return false;
                 }
                 _ if !is_open => return false,
-                Segment::HalfClose => match link.stream.shutdown(Shutdown::Write) {
-                    Ok(()) => Sent::Bytes(1),
-                    Err(error) => Sent::Broken(error),
-                },
+                Segment::HalfClose => {
+                    link.stream.shutdown(Shutdown::Write).map_or_else(Sent::Broken, |()| Sent::Bytes(1))
+                }
                 _ if !link.writable => return false,
-                _ if budget == 0 => return true,
+                _ if turn.budget == 0 => return true,
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
                 // Once the header is out, the chunk is promised: so the file is looked at before.
                 Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
                     Ok(_) => {
-                        looked = Some(source);
-                        promised += 1;
+                        turn.looked = Some(source);
+                        turn.promised += 1;
                         send_bytes(&link.stream, bytes, true)
                     }
-                    Err(why) => {
-                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
-                        self.drain();
-                        return true;
-                    }
+                    Err(why) => return self.span_failed(conn, source, why),
                 },
                 Segment::Span { source, offset, len } => {
-                    let file = match looked.take() == Some(source) {
-                        true => self.store.span_again(source),
-                        false => self.store.span(source),
-                    };
-                    let sent = match file {
-                        Ok(file) => {
-                            // Small chunks leave together when several are sent in one turn: nothing else spares more.
-                            if len >= CORKED_BYTES_MIN || promised > 1 {
-                                link.cork(true);
-                            }
-                            let count = if len <= budget + REST_BYTES_MAX { len } else { budget };
-                            send_span(&link.stream, file, offset, count, &mut self.scratch)
-                        }
-                        Err(fault) => Sent::Fault(fault),
-                    };
-                    if let Sent::Fault(why) = sent {
-                        self.peer.handle(now, Input::SpanFailed { conn, source, why });
-                        self.drain();
-                        // What the core makes of it is this connection's next turn.
-                        return true;
+                    match self.write_span(key, &mut turn, source, (offset, len)) {
+                        Sent::Fault(why) => return self.span_failed(conn, source, why),
+                        sent => sent,
                     }
-                    sent
                 }
             };
             match sent {
                 Sent::Bytes(count) => {
-                    link.moved(now, count, self.peer.carries());
-                    budget = budget.saturating_sub(count);
+                    if let Some(link) = self.links.get(key) {
+                        link.moved(now, count, self.peer.carries());
+                    }
+                    turn.budget = turn.budget.saturating_sub(count);
                     self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
                     self.peer.sent(now, conn, count);
                     self.drain();
                 }
                 Sent::Full => {
-                    link.writable = false;
+                    if let Some(link) = self.links.get(key) {
+                        link.writable = false;
+                    }
                     return false;
                 }
                 Sent::Broken(error) => {
@@ -133,6 +116,39 @@ impl Reactor {
                 Sent::Fault(_) => return true,
             }
         }
+    }
+
+    /// Sends as much of a range of a file as the turn allows and the socket takes.
+    fn write_span(
+        &mut self,
+        key: usize,
+        turn: &mut Turn,
+        source: SpanSource,
+        (offset, len): (u64, u64),
+    ) -> Sent {
+        let file = match turn.looked.take() == Some(source) {
+            true => self.store.span_again(source),
+            false => self.store.span(source),
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(why) => return Sent::Fault(why),
+        };
+        let Some(link) = self.links.get(key) else { return Sent::Full };
+        // Small chunks leave together when several are sent in one turn: nothing else spares more.
+        if len >= CORKED_BYTES_MIN || turn.promised > 1 {
+            link.cork(true);
+        }
+        let count = if len <= turn.budget + REST_BYTES_MAX { len } else { turn.budget };
+        send_span(&link.stream, file, offset, count, &mut self.scratch)
+    }
+
+    /// A span cannot be sent as promised. What the core makes of it is this connection's next turn.
+    fn span_failed(&mut self, conn: ConnId, source: SpanSource, why: SpanFault) -> bool {
+        let now = self.clock.now();
+        self.peer.handle(now, Input::SpanFailed { conn, source, why });
+        self.drain();
+        true
     }
 
     /// Looks whether a dial has succeeded or failed by now.

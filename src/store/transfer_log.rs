@@ -61,11 +61,13 @@ impl TransferLog {
         })
     }
 
-    /// Adds one line; `line` has no line end. It is in the file after [`TransferLog::flush`], or before when many
-    /// wait.
-    pub fn append(&mut self, line: &str) -> Result<(), Fault> {
-        self.pending.extend_from_slice(line.as_bytes());
-        self.pending.push(b'\n');
+    /// The lines that wait: where to put one more, with its line end. Follow with [`TransferLog::flush_when_many`].
+    pub fn pending(&mut self) -> &mut Vec<u8> {
+        &mut self.pending
+    }
+
+    /// Writes the lines that wait, if many do; else they are in the file after [`TransferLog::flush`].
+    pub fn flush_when_many(&mut self) -> Result<(), Fault> {
         if self.pending.len() < PENDING_BYTES { Ok(()) } else { self.flush() }
     }
 
@@ -74,10 +76,9 @@ impl TransferLog {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let lines = std::mem::take(&mut self.pending);
-        self.make_room()
-            .and_then(|()| self.fs.append(&self.file, &lines))
-            .map_err(|errno| fault::of_log("write the transfer log", &self.path, errno))
+        let made = self.make_room().and_then(|()| self.fs.append(&self.file, &self.pending));
+        self.pending.clear();
+        made.map_err(|errno| fault::of_log("write the transfer log", &self.path, errno))
     }
 
     /// Rotates a full log. A log that another process rotated is full too, and so is noticed and opened anew.
@@ -184,6 +185,12 @@ mod tests {
         lines
     }
 
+    fn append(log: &mut TransferLog, line: &str) -> Result<(), Fault> {
+        log.pending().extend_from_slice(line.as_bytes());
+        log.pending().push(b'\n');
+        log.flush_when_many()
+    }
+
     fn numbered(numbers: std::ops::Range<usize>) -> Vec<String> {
         numbers.map(|number| format!("line {number:02}")).collect()
     }
@@ -195,7 +202,7 @@ mod tests {
         let mut log = TransferLog::open(&path).unwrap();
         log.bytes_max = 20;
         for line in numbered(0..30) {
-            log.append(&line).and_then(|()| log.flush()).unwrap();
+            append(&mut log, &line).and_then(|()| log.flush()).unwrap();
         }
         // Three lines of eight bytes fill a log.
         assert_eq!(lines(&path), numbered(18..30));
@@ -210,7 +217,7 @@ mod tests {
         (one.bytes_max, other.bytes_max) = (20, 20);
         for (number, line) in numbered(0..12).iter().enumerate() {
             let log = if number % 2 == 0 { &mut one } else { &mut other };
-            log.append(line).and_then(|()| log.flush()).unwrap();
+            append(log, line).and_then(|()| log.flush()).unwrap();
         }
         assert_eq!(lines(&path), numbered(0..12));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "line 09\nline 10\nline 11\n");
@@ -222,14 +229,14 @@ mod tests {
         let path = folder.path().join("transfers.log");
         let mut log = TransferLog::open(&path).unwrap();
         for line in numbered(0..3) {
-            log.append(&line).unwrap();
+            append(&mut log, &line).unwrap();
         }
         assert!(lines(&path).is_empty());
         log.flush().unwrap();
         assert_eq!(lines(&path), numbered(0..3));
-        log.append(&"x".repeat(PENDING_BYTES)).unwrap();
+        append(&mut log, &"x".repeat(PENDING_BYTES)).unwrap();
         assert_eq!(lines(&path).len(), 4);
-        log.append("the last").unwrap();
+        append(&mut log, "the last").unwrap();
         drop(log);
         assert_eq!(lines(&path).last().unwrap(), "the last");
     }

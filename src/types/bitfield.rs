@@ -1,6 +1,14 @@
 //! The set of chunks of a content that a peer has.
 
 /// A fixed number of bits, one a chunk, with the count of those set.
+///
+/// ```
+/// use chunkcast::types::Bitfield;
+/// let mut have = Bitfield::empty(5);
+/// assert!(have.set(3) && !have.set(3));
+/// assert_eq!(have.missing().collect::<Vec<_>>(), [0, 1, 2, 4]);
+/// assert!(have.is_within(&Bitfield::full(5)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitfield {
     words: Vec<u64>,

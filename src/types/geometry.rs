@@ -21,6 +21,14 @@ const ODD_CHUNK_STEP_BYTES: u32 = 4 << 10;
 ///
 /// A *chunk* is what is asked for and moved; the last one may be shorter. A *unit* is what is verified: the
 /// largest power of two that divides the chunk size, so that each aligned unit is one subtree of BLAKE3.
+///
+/// ```
+/// use chunkcast::types::Geometry;
+/// let cut = Geometry::new(100_000, 16 << 10)?;
+/// assert_eq!(cut.chunks(), 7);
+/// assert_eq!(cut.chunk_span(6), Some((98_304, 1_696)));
+/// # Ok::<(), chunkcast::types::geometry::GeometryError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     size_bytes: u64,
@@ -38,6 +46,11 @@ pub enum GeometryError {
 
 impl Geometry {
     /// The cut of `size_bytes` bytes into chunks of `chunk_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError::ChunkBytes`] for a chunk size that no cut has, [`GeometryError::TooLarge`] for more than [`UNITS_MAX`]
+    /// units.
     pub fn new(size_bytes: u64, chunk_bytes: u32) -> Result<Geometry, GeometryError> {
         let in_range = (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&chunk_bytes);
         let even = chunk_bytes.is_power_of_two() || chunk_bytes.is_multiple_of(ODD_CHUNK_STEP_BYTES);
@@ -53,6 +66,10 @@ impl Geometry {
 
     /// The cut that every native holder of a file of this size uses: the smallest power of two that is at
     /// least a 2048th of the size, within 16 KiB and 1 MiB.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError::TooLarge`] for a file of more than 1 TiB.
     pub fn native(size_bytes: u64) -> Result<Geometry, GeometryError> {
         let goal = size_bytes.div_ceil(NATIVE_CHUNKS_GOAL);
         let goal = goal.clamp(u64::from(NATIVE_CHUNK_BYTES_MIN), u64::from(CHUNK_BYTES_MAX));
@@ -64,6 +81,10 @@ impl Geometry {
     /// The cut that a ring's owner uses who wishes for chunks of `wish_bytes`. Smaller ones where there would be fewer than
     /// [`RING_CHUNKS_MIN`]: the largest legal size that makes so many, or the smallest there is (so a file of up to 4 KiB has
     /// fewer). The next larger power of two that will do where there would be more than [`UNITS_MAX`] units.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError::ChunkBytes`] for a wish that no cut has, [`GeometryError::TooLarge`] for a file of more than 1 TiB.
     pub fn ring(size_bytes: u64, wish_bytes: u32) -> Result<Geometry, GeometryError> {
         let wished = match Geometry::new(size_bytes, wish_bytes) {
             Err(GeometryError::TooLarge(_)) => {

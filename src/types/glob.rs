@@ -15,6 +15,12 @@ const CHARACTER_STEPS: usize = 2;
 const ASCII: usize = 128;
 
 /// Whether a pattern has no more wildcards, and no more bytes inside brackets, than a pattern may have.
+///
+/// ```
+/// use chunkcast::types::glob::is_within_limits;
+/// assert!(is_within_limits("talk-[0-9]?.*"));
+/// assert!(!is_within_limits(&"*a".repeat(100)));
+/// ```
 pub fn is_within_limits(pattern: &str) -> bool {
     let (mut wildcards, mut bytes) = (0_usize, 0_usize);
     for (element, _) in Elements::of(pattern) {

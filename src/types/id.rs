@@ -7,6 +7,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The id of a file: its BLAKE3 hash, exactly what `b3sum` prints.
+///
+/// ```
+/// use chunkcast::ContentId;
+/// let id: ContentId = "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85".parse()?;
+/// assert_eq!(id.short(), "6437b3ac");
+/// assert!(id.begins_with("6437b"));
+/// # Ok::<(), chunkcast::types::id::NotAnId>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentId(pub [u8; 32]);
 
@@ -104,9 +112,20 @@ macro_rules! hex_id {
             }
         }
 
+        impl $name {
+            /// Its hexadecimal digits, in ASCII.
+            pub(crate) fn digits(&self) -> [u8; 2 * $bytes] {
+                let mut digits = [0; 2 * $bytes];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                digits
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
             }
         }
 
@@ -123,11 +142,14 @@ hex_id!(ContentId, 32);
 hex_id!(PeerId, 16);
 
 fn hex(bytes: &[u8]) -> String {
-    // Ids are written into several lines for each file that is fetched, so this is not left to the formatter.
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied();
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect();
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
     String::from_utf8(digits).unwrap_or_default()
+}
+
+/// The digit of half a byte. Ids are written into several lines for each file that is fetched, so this is not left to the
+/// formatter.
+fn digit(nibble: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'?')
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

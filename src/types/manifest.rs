@@ -36,6 +36,18 @@ pub struct SizeProof {
 }
 
 /// Size, cut and unit values of one content. Not trusted until [`Manifest::verify`] passed.
+///
+/// ```
+/// use chunkcast::types::Geometry;
+/// use chunkcast::types::manifest::ManifestBuilder;
+/// let bytes = vec![7; 40_000];
+/// let mut builder = ManifestBuilder::new(Geometry::native(40_000)?);
+/// builder.push(&bytes);
+/// let (id, manifest) = builder.finish()?;
+/// assert!(manifest.verify(&id).is_ok());
+/// assert!(manifest.verify_chunk(&id, 2, &bytes[32_768..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Size and cut.
@@ -76,6 +88,10 @@ impl Manifest {
     }
 
     /// Checks that values and proof merge to `id`, and so that size, unit and values are those of the content.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit first: the number of values, the proof, or the id.
     pub fn verify(&self, id: &ContentId) -> Result<(), ManifestError> {
         if self.values.len() != Manifest::values_of(&self.geometry) as usize {
             return Err(ManifestError::Values);

@@ -92,6 +92,10 @@ pub fn local_file_name(name: &str) -> Option<String> {
 /// The components of the path below a target folder that a name from the network becomes: folders, then the file. The
 /// error says what keeps the name from being such a path. A name that could lead out of the target folder is refused, not
 /// bent: what it becomes would surprise the user, but not the person who made it up.
+///
+/// # Errors
+///
+/// What keeps the name from being such a path.
 pub fn local_path(name: &str) -> Result<Vec<String>, &'static str> {
     let mut components = Vec::new();
     let mut bytes = 0_usize;

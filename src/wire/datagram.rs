@@ -42,6 +42,10 @@ pub enum DatagramError {
 }
 
 /// Looks at a datagram's size and first bytes: most of what is none of ours is told by that.
+///
+/// # Errors
+///
+/// Why it is none of ours, as far as that is told: never [`DatagramError::Pattern`].
 pub fn glance(bytes: &[u8]) -> Result<(), DatagramError> {
     if !(DATAGRAM_BYTES_ACCEPTED_MIN..=DATAGRAM_BYTES_ACCEPTED_MAX).contains(&bytes.len()) {
         return Err(DatagramError::Size);
@@ -65,6 +69,10 @@ pub fn answers(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Reads one datagram.
+///
+/// # Errors
+///
+/// Why the datagram is dropped.
 pub fn decode(bytes: &[u8]) -> Result<Datagram, DatagramError> {
     glance(bytes)?;
     let object: Object = serde_json::from_slice(bytes).map_err(|_| DatagramError::Malformed)?;
@@ -113,6 +121,18 @@ pub fn encode_announcement(announcement: &Announcement) -> (Vec<u8>, usize) {
 /// The bytes of a query, padded to [`DATAGRAM_BYTES_MAX`] so that an answer is never larger than its question.
 /// `None` when what is looked for is not legal or does not fit. A user name that is too long is cut; the port is to be
 /// at least [`PORT_MIN`].
+///
+/// ```
+/// use chunkcast::types::PeerId;
+/// use chunkcast::wire::datagram::{decode, encode_query};
+/// use chunkcast::wire::message::{Datagram, Query, Wanted};
+/// let wanted = Wanted::Glob("*.mkv".to_owned());
+/// let query = Query { peer: PeerId([1; 16]), user: "lab-7".to_owned(), port: 7117, nonce: 5, wanted };
+/// let bytes = encode_query(&query).ok_or("it is legal")?;
+/// assert_eq!(bytes.len(), 1200);
+/// assert_eq!(decode(&bytes), Ok(Datagram::Query(query)));
+/// # Ok::<(), &str>(())
+/// ```
 pub fn encode_query(query: &Query) -> Option<Vec<u8>> {
     let mut object = Object {
         chunkcast: PROTOCOL_VERSION,

@@ -88,6 +88,10 @@ enum Extent {
 impl Decoder {
     /// Takes bytes up to the end of the first frame or chunk header in them, and says how many it took and what
     /// they were. `None` with all bytes taken: the frame is not complete yet.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] for bytes that are no frame. The decoder is of no use after that.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(usize, Option<Decoded>), FrameError> {
         if let (false, Some(first)) = (self.begun, bytes.first()) {
             // No frame is so long that the first byte of its length is not zero.
@@ -172,6 +176,17 @@ impl Decoder {
 /// the entries and offers are legal and a catalogue page is not too long (see [`catalogue_page`]), that a manifest page is
 /// one of [`crate::types::Manifest::page`], that a range of chunks is not empty, and that ports are at least
 /// [`crate::wire::message::PORT_MIN`]. The other side's decoder refuses what is not so.
+///
+/// ```
+/// use chunkcast::wire::frame::{Decoded, Decoder, encode};
+/// use chunkcast::wire::message::Frame;
+/// let mut bytes = Vec::new();
+/// encode(&Frame::Bye { reason: "leaving".to_owned() }, &mut bytes);
+/// let (used, found) = Decoder::default().decode(&bytes)?;
+/// assert_eq!(used, bytes.len());
+/// assert_eq!(found, Some(Decoded::Frame(Frame::Bye { reason: "leaving".to_owned() })));
+/// # Ok::<(), chunkcast::wire::frame::FrameError>(())
+/// ```
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
     let begin = out.len();
     out.extend_from_slice(&[0; 5]);

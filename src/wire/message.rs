@@ -19,6 +19,14 @@ pub const NAME_BYTES_MAX: usize = 1024;
 pub const PORT_MIN: u16 = 1024;
 
 /// What somebody looks for.
+///
+/// ```
+/// use chunkcast::types::ContentId;
+/// use chunkcast::wire::message::Wanted;
+/// let films = Wanted::Glob("*.mk[v4]".to_owned());
+/// let id = ContentId([0; 32]);
+/// assert!(films.matches("2024/talk.mkv", &id) && !films.matches("talk.txt", &id));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {

@@ -11,8 +11,7 @@
     reason = "a test that cannot go on has to fail"
 )]
 
-#[path = "../process/child.rs"]
-#[allow(dead_code, reason = "the process tests use the rest of it")]
+#[path = "../common/child.rs"]
 mod child;
 mod reference;
 

@@ -7,13 +7,15 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 use chunkcast::core::{
     ChunkBytes, ClassicConfig, ClassicEvent, ClassicJob, ClassicReply, Command, Config, ConnId, DatagramTo,
-    DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, Sink, SpanSource, SpoolId, StoreJob,
+    DictionaryUse, Event, Expect, Input, Limits, Output, Peer, Segment, SpanSource, SpoolId, StoreJob,
     StoreReply, Voice,
 };
 use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::classic::announcement::BatchChunk;
 use chunkcast::wire::classic::records::Dictionary;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
+
+use crate::common::{self, Bench as _};
 
 /// This host.
 pub(crate) const HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -78,6 +80,35 @@ pub(crate) fn part(file: &[u8], rule: ChunkRule, index: u32) -> Option<&[u8]> {
     file.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
+impl common::Bench for Bench {
+    fn core(&mut self) -> (&mut Peer, &mut Time) {
+        (&mut self.peer, &mut self.now)
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll() {
+                match output {
+                    Output::Event(Event::Classic(event)) => self.events.push(event),
+                    Output::Dial { conn, to } => self.dials.push_back((conn, to)),
+                    Output::Datagram { to, bytes } => self.datagrams.push((to, bytes)),
+                    Output::Store(StoreJob::Classic(job)) => self.work(job),
+                    _ => {}
+                }
+            }
+            self.peer.check_invariants();
+            match self.replies.pop_front() {
+                Some(reply) => self.peer.handle(self.now, Input::Stored(StoreReply::Classic(reply))),
+                None => return,
+            }
+        }
+    }
+
+    fn spool(&mut self, spool: SpoolId, bytes: &[u8]) {
+        self.spools.entry(spool).or_default().extend(bytes);
+    }
+}
+
 impl Bench {
     pub(crate) fn new(classic: ClassicConfig) -> Bench {
         Bench::limited(classic, Limits::default())
@@ -85,19 +116,10 @@ impl Bench {
 
     pub(crate) fn limited(classic: ClassicConfig, limits: Limits) -> Bench {
         let config = Config {
-            user: "alice".into(),
-            tcp_port: 7117,
-            announce_interval: Duration::from_secs(60),
             discovers: false,
-            topology: chunkcast::core::Topology::Mesh,
             classic: Some(classic),
-            http: None,
-            foreign: None,
-            broadcast: true,
-            fixed_peers: Vec::new(),
-            own_addresses: vec![HERE.into()],
-            agent: "bench".into(),
             limits,
+            ..common::config("alice", HERE.into())
         };
         Bench {
             peer: Peer::new(config, 1, Time::ZERO),
@@ -118,22 +140,6 @@ impl Bench {
         }
     }
 
-    pub(crate) fn tell(&mut self, input: Input<'_>) {
-        self.peer.handle(self.now, input);
-        self.drain();
-    }
-
-    /// Lets time pass, deadline by deadline.
-    pub(crate) fn wait(&mut self, ms: u64) {
-        let end = self.now + Duration::from_millis(ms);
-        while let Some((at, _)) = self.peer.deadline().filter(|(at, _)| *at <= end) {
-            self.now = self.now.max(at);
-            self.tell(Input::Tick);
-        }
-        self.now = end;
-        self.tell(Input::Tick);
-    }
-
     pub(crate) fn hear(&mut self, from: IpAddr, json: &str) {
         let from = SocketAddr::new(from, 40_000);
         self.tell(Input::ClassicDatagram { port: 5000, from, bytes: json.as_bytes() });
@@ -151,39 +157,9 @@ impl Bench {
         self.tell(Input::Stored(StoreReply::Offered { content, name: name.into(), size }));
     }
 
-    pub(crate) fn accept(&mut self, port: u16) -> ConnId {
-        let from = SocketAddr::from(([10, 0, 0, 9], 40_000));
-        let conn = self.peer.accepted(self.now, from, port).expect("there is room");
-        self.drain();
-        conn
-    }
-
     /// The other side sends bytes, in pieces; returns how many were taken.
     pub(crate) fn says(&mut self, conn: ConnId, bytes: &[u8], piece: usize) -> usize {
-        let mut at = 0;
-        for piece in bytes.chunks(piece) {
-            let mut used = 0;
-            let mut idle = 0;
-            while used < piece.len() && idle < 2 {
-                let taken = match self.peer.expects(conn) {
-                    Expect::Control => self.peer.received(self.now, conn, &piece[used..]),
-                    Expect::Payload { sink, left } => {
-                        let count = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len() - used);
-                        if let Sink::Spool(spool) = sink {
-                            self.spools.entry(spool).or_default().extend(&piece[used..used + count]);
-                        }
-                        self.peer.stored(self.now, conn, count as u64);
-                        count
-                    }
-                    Expect::Nothing => 0,
-                };
-                self.drain();
-                idle = if taken == 0 { idle + 1 } else { 0 };
-                used += taken;
-            }
-            at += used;
-        }
-        at
+        bytes.chunks(piece).map(|piece| self.hears(conn, piece)).sum()
     }
 
     pub(crate) fn ends(&mut self, conn: ConnId) {
@@ -232,7 +208,7 @@ impl Bench {
     pub(crate) fn pull_all(&mut self, conn: ConnId) -> Said {
         let mut all = self.pull(conn);
         for _ in 0..3 {
-            self.wait(1_250);
+            self.wait_ms(1_250);
             let said = self.pull(conn);
             all.bytes.extend(said.bytes);
             all.half_closed |= said.half_closed;
@@ -248,25 +224,6 @@ impl Bench {
     pub(crate) fn counter(&self, name: &str) -> u64 {
         let counters = self.peer.status(self.now).counters;
         counters.iter().find(|(counted, _)| *counted == name).map_or(0, |(_, count)| *count)
-    }
-
-    fn drain(&mut self) {
-        loop {
-            while let Some(output) = self.peer.poll() {
-                match output {
-                    Output::Event(Event::Classic(event)) => self.events.push(event),
-                    Output::Dial { conn, to } => self.dials.push_back((conn, to)),
-                    Output::Datagram { to, bytes } => self.datagrams.push((to, bytes)),
-                    Output::Store(StoreJob::Classic(job)) => self.work(job),
-                    _ => {}
-                }
-            }
-            self.peer.check_invariants();
-            match self.replies.pop_front() {
-                Some(reply) => self.peer.handle(self.now, Input::Stored(StoreReply::Classic(reply))),
-                None => return,
-            }
-        }
     }
 
     fn work(&mut self, job: ClassicJob) {

@@ -11,6 +11,7 @@ use chunkcast::wire::classic::request::RequestDecoder;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 use super::bench::{Bench, config, content, host, part};
+use super::common::Bench as _;
 use super::serving::answer;
 
 /// What a peer of a dialect announces of these chunks of a file.
@@ -84,7 +85,7 @@ fn a_file_comes_from_a_peer_of_each_dialect_in_any_pieces() {
             bench.hear(host(2), &announces(dialect, &file, 1..=count(dialect, &file)));
             bench.get("forest.png", 60_000);
             serve(&mut bench, dialect, &file, piece);
-            bench.wait(3_000);
+            bench.wait_ms(3_000);
             assert_eq!(
                 bench.merged,
                 Some(("forest.png".into(), file)),
@@ -139,7 +140,7 @@ fn what_nobody_delivers_is_told_and_what_came_is_kept() {
             bench.ends(conn);
             bench.pull(conn);
         }
-        bench.wait(100);
+        bench.wait_ms(100);
     }
     let missed = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkMissed { .. });
     let failed = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkFailed { .. });
@@ -167,7 +168,7 @@ fn a_peer_without_a_listener_for_a_moment_is_tried_again() {
         let why = if refused % 2 == 0 { BrokenWhy::Refused } else { BrokenWhy::Reset };
         bench.tell(Input::Broken { conn, why });
         assert!(bench.dials.is_empty());
-        bench.wait(50);
+        bench.wait_ms(50);
     }
     serve(&mut bench, Dialect::A, &file, 999);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
@@ -189,13 +190,13 @@ fn a_peer_that_never_closes_is_done_when_it_is_quiet_or_asked_again() {
         }
         assert!(bench.dials.is_empty(), "no third connection");
         bench.says(conn, part(&file, ChunkRule::Fifths, name.index()).expect("announced"), 999);
-        bench.wait(199);
+        bench.wait_ms(199);
         assert!(bench.dials.is_empty());
-        bench.wait(1);
+        bench.wait_ms(1);
         assert_eq!(bench.dials.len(), usize::from(index < 5));
     }
     assert_eq!(bench.merged, None);
-    bench.wait(1_300);
+    bench.wait_ms(1_300);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
 }
 
@@ -249,7 +250,7 @@ fn sizes_that_disagree_are_asked_elsewhere_and_else_are_a_conflict() {
             bench.pull(conn);
         }
         assert!(cut || others);
-        bench.wait(10_000);
+        bench.wait_ms(10_000);
         match failure(&bench) {
             Some(ClassicFailure::Conflict { text }) if !others => {
                 assert!(
@@ -285,7 +286,7 @@ fn lies_and_floods_cost_the_holder_and_not_more() {
                 bench.ends(conn);
                 bench.pull(conn);
             }
-            bench.wait(100);
+            bench.wait_ms(100);
         }
         assert!(bench.kept.is_empty() && bench.merged.is_none(), "{dialect}");
         assert!(matches!(failure(&bench), Some(ClassicFailure::Incomplete { .. })), "{:?}", bench.events);
@@ -302,7 +303,7 @@ fn names_that_stand_for_nothing_or_for_several_files_are_told() {
     assert_eq!(failure(&bench), Some(&ClassicFailure::Ambiguous { files }));
     bench.events.clear();
     bench.get("forest_1", 1_000);
-    bench.wait(1_000);
+    bench.wait_ms(1_000);
     let files = vec!["forest.png".to_owned(), "sea.jpg".to_owned(), "sea.png".to_owned()];
     assert_eq!(failure(&bench), Some(&ClassicFailure::NobodyOffers { peers: 1, files }));
     assert!(bench.dials.is_empty());
@@ -359,11 +360,11 @@ fn what_another_process_heard_is_as_good_and_what_it_forgot_is_forgotten() {
     bench.get("forest", 60_000);
     let name = |index: u32| ChunkName::parse(&format!("forest_{index}")).expect("a name");
     bench.dictionary = (1..=4).map(|index| (name(index), vec![host(2)])).collect();
-    bench.wait(500);
+    bench.wait_ms(500);
     serve(&mut bench, Dialect::C, &file, 99);
     assert_eq!((bench.kept.len(), &bench.merged), (4, &None), "{:?}", bench.events);
     bench.dictionary = BTreeMap::from([(name(5), vec![host(3)])]);
-    bench.wait(500);
+    bench.wait_ms(500);
     assert_eq!(bench.peer.status(bench.now).classic[0].chunks, BTreeMap::from([(5, vec![host(3)])]));
     serve(&mut bench, Dialect::C, &file, 99);
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file));
@@ -392,7 +393,7 @@ fn when_one_of_two_holders_dies_the_other_delivers() {
             bench.pull(conn);
         }
         if bench.dials.is_empty() {
-            bench.wait(500);
+            bench.wait_ms(500);
         }
     }
     assert_eq!(served, 5);
@@ -417,7 +418,7 @@ fn a_conflict_stays_one_when_nobody_else_delivers_the_chunk() {
             bench.ends(conn);
             bench.pull(conn);
         }
-        bench.wait(100);
+        bench.wait_ms(100);
     }
     let conflict = failure(&bench).is_some_and(|reason| matches!(reason, ClassicFailure::Conflict { .. }));
     assert!(conflict && bench.merged.is_none(), "{:?}", bench.events);
@@ -431,7 +432,7 @@ fn a_target_that_is_to_be_left_alone_costs_no_peer_a_connection() {
     bench.get("forest", 60_000);
     let skipped = |event: &ClassicEvent| matches!(event, ClassicEvent::Skipped { ticket: 7, .. });
     assert_eq!((bench.count(skipped), bench.dials.len()), (1, 0), "{:?}", bench.events);
-    bench.wait(60_000);
+    bench.wait_ms(60_000);
     assert_eq!((failure(&bench), &bench.merged), (None, &None));
 }
 
@@ -454,7 +455,7 @@ fn a_chunk_that_was_replaced_is_not_kept_under_its_other_name() {
         bench.ends(conn);
         bench.pull(conn);
         if bench.dials.is_empty() {
-            bench.wait(500);
+            bench.wait_ms(500);
         }
     }
     assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
@@ -533,9 +534,9 @@ fn flickers_until_over(bench: &mut Bench, chunks: &str) -> u64 {
     let began = bench.now;
     while failure(bench).is_none() && bench.now < began + Duration::from_secs(300) {
         bench.hear(host(3), chunks);
-        bench.wait(1_000);
+        bench.wait_ms(1_000);
         bench.hear(host(3), r#"{"chunks": {"sea_1.png": {}}}"#);
-        bench.wait(1_000);
+        bench.wait_ms(1_000);
     }
     bench.now.since(began).as_secs()
 }
@@ -588,7 +589,7 @@ fn dials_of_a_holder(seconds: u64, is_listening: bool) -> u64 {
             bench.ends(conn);
             bench.pull(conn);
         }
-        bench.wait(100);
+        bench.wait_ms(100);
         // It announces again and again, so that it is worth another try.
         bench.hear(host(2), &announces);
     }

@@ -9,6 +9,7 @@ use chunkcast::wire::classic::{ChunkName, Dialect};
 use chunkcast::wire::message::Wanted;
 
 use super::bench::{Bench, HERE, config, content, host};
+use super::common::Bench as _;
 
 #[test]
 fn what_is_shared_is_announced_to_everybody_and_to_who_was_heard() {
@@ -16,7 +17,7 @@ fn what_is_shared_is_announced_to_everybody_and_to_who_was_heard() {
     bench.hear(host(2), r#"{"chunks": ["sea_1"]}"#);
     bench.share("forest.png", content(60_001));
     bench.share("empty", Vec::new());
-    bench.wait(2_000);
+    bench.wait_ms(2_000);
     let said: Vec<&str> =
         bench.datagrams.iter().map(|(_, bytes)| std::str::from_utf8(bytes).expect("text")).collect();
     assert_eq!(said.len(), 4, "{said:?}");
@@ -36,7 +37,7 @@ fn d_is_announced_in_one_datagram_with_what_the_store_read() {
     bench.share("forest.png", content(102_401));
     // More chunks than a datagram has room for: announced in part, it would be taken for a shorter file.
     bench.share("long.bin", content(102_400 * 500));
-    bench.wait(2_000);
+    bench.wait_ms(2_000);
     let [(to, datagram)] = bench.datagrams.as_slice() else { panic!("{:?}", bench.datagrams) };
     assert_eq!(*to, DatagramTo::EverybodyAt { port: 5002 });
     let said = announcement::decode(datagram).expect("what others read");
@@ -56,7 +57,7 @@ fn d_is_announced_in_one_datagram_with_what_the_store_read() {
 fn own_datagrams_are_not_heard_but_those_of_other_processes_here_are() {
     let mut bench = Bench::new(config());
     bench.share("forest.png", content(10));
-    bench.wait(2_000);
+    bench.wait_ms(2_000);
     let (_, own) = bench.datagrams[0].clone();
     bench.hear(HERE.into(), std::str::from_utf8(&own).expect("text"));
     assert!(bench.peer.status(bench.now).classic.is_empty());
@@ -78,9 +79,9 @@ fn news_is_told_once_and_silence_is_noticed() {
         })
         .collect();
     assert_eq!(heard, [2, 1]);
-    bench.wait(1_000);
+    bench.wait_ms(1_000);
     assert_eq!(bench.dictionaries, 2, "not for every datagram, but at the end");
-    bench.wait(180_000);
+    bench.wait_ms(180_000);
     assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Gone { chunks: 3, .. })), 1);
     assert!(bench.peer.status(bench.now).classic.is_empty());
 }
@@ -110,9 +111,9 @@ fn who_looks_about_sees_what_another_process_heard() {
     assert_eq!(bench.peer.status(bench.now).classic[0].file, "sea.png");
     // It may be written only now.
     bench.dictionary.insert(name("lake_1.jpg"), vec![host(2)]);
-    bench.wait(1_000);
+    bench.wait_ms(1_000);
     assert_eq!(bench.peer.status(bench.now).classic.len(), 2);
     bench.dictionary.clear();
-    bench.wait(2_000);
+    bench.wait_ms(2_000);
     assert_eq!(bench.peer.status(bench.now).classic.len(), 2, "it is read no more");
 }

@@ -8,6 +8,7 @@ use chunkcast::wire::classic::answer::{self, AnswerStep};
 use chunkcast::wire::classic::{ChunkName, Dialect, request};
 
 use super::bench::{Bench, Said, config, content, host, part};
+use super::common::Bench as _;
 
 fn name(dialect: Dialect, index: u32) -> ChunkName {
     ChunkName::of_file("forest.png", index, dialect.name_form()).expect("a name")
@@ -113,7 +114,7 @@ fn one_connection_of_d_serves_one_request_after_the_other() {
             None => assert!(said.bytes.starts_with(b"ERROR")),
         }
     }
-    bench.wait(61_000);
+    bench.wait_ms(61_000);
     assert!(bench.pull(conn).closed, "idle for too long");
 }
 
@@ -160,7 +161,7 @@ fn hostile_requests_cost_a_counter() {
     assert_eq!(bench.counter("classic requests that are none"), 6);
     let slow = bench.accept(5001);
     bench.says(slow, b"{\"filename\"", 1);
-    bench.wait(5_000);
+    bench.wait_ms(5_000);
     assert!(bench.pull(slow).closed);
     let held: Vec<_> = (0..64).map(|_| bench.accept(5001)).collect();
     let from = std::net::SocketAddr::new(host(9), 1);
@@ -198,7 +199,7 @@ fn offered(bench: &mut Bench, conn: ConnId) -> u64 {
 fn takes(bench: &mut Bench, conn: ConnId, bytes: u64) {
     assert!(offered(bench, conn) >= bytes, "{conn} is offered less");
     bench.peer.sent(bench.now, conn, bytes);
-    bench.wait(0);
+    bench.wait_ms(0);
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn answers_take_turns_from_shared_files_and_from_kept_chunks() {
         while sent.iter().any(|sent| *sent < 600_000) {
             let mut moved = false;
             for at in [0; 9].into_iter().chain(0..8) {
-                bench.wait(3);
+                bench.wait_ms(3);
                 let bytes = offered(&mut bench, conns[at]).min(40_000);
                 if bytes > 0 {
                     takes(&mut bench, conns[at], bytes);
@@ -242,7 +243,7 @@ fn no_more_answers_go_at_once_than_there_are_slots_and_a_short_one_goes_at_once(
     for _ in 0..3 {
         // An answer that takes so long does not take all of the link: another goes beside it.
         conns.iter().for_each(|conn| _ = offered(&mut bench, *conn));
-        bench.wait(45);
+        bench.wait_ms(45);
     }
     let lens: Vec<u64> = conns.iter().map(|conn| offered(&mut bench, *conn)).collect();
     assert_eq!(lens, [65_536, 65_536, 65_536, 65_536, 0, 0]);
@@ -261,7 +262,7 @@ fn a_pause_holds_no_slot() {
     let other = begins(&mut bench, 1);
     assert_eq!(offered(&mut bench, other), 60_000);
     // The pause is over, and the slot is taken.
-    bench.wait(50);
+    bench.wait_ms(50);
     assert_eq!(offered(&mut bench, conn), 0);
     takes(&mut bench, other, 60_000);
     assert_eq!(offered(&mut bench, conn), 102_400);
@@ -289,14 +290,14 @@ fn who_waits_in_the_middle_of_a_chunk_hears_something_now_and_then() {
     bench.share("forest.png", content(5 * 600_000));
     let conns = [1, 2].map(|index| begins(&mut bench, index));
     assert_eq!(conns.map(|conn| offered(&mut bench, conn)), [600_000, 0]);
-    bench.wait(3);
+    bench.wait_ms(3);
     takes(&mut bench, conns[0], 100_000);
     takes(&mut bench, conns[0], (128 << 10) - 100_000);
     // The other is slow, and keeps its slot.
     let mut silent = 0;
     for _ in 0..50 {
         takes(&mut bench, conns[1], 1_000);
-        bench.wait(100);
+        bench.wait_ms(100);
         let meanwhile = offered(&mut bench, conns[0]);
         silent = if meanwhile > 0 { 0 } else { silent + 100 };
         assert!(silent < 1_400, "a receiver would take that for the end");

@@ -41,7 +41,8 @@ fn each_form_is_received_to_the_byte() {
     assert_eq!(send_steps(to, ".csv", "empty.csv", "0", &[]), 4);
     assert_eq!(fs::read(place.inbox().join("empty.csv")).unwrap(), b"");
 
-    let log = fs::read_to_string(place.path("state of receive").join("transfers.log")).unwrap();
+    let state = place.path("state of receive");
+    let log = Launch::new("log").args(&["log", "--state-dir"]).args(&[state]).run().expect(0).stdout;
     assert!(log.contains("DONE \"cars.csv\" bytes=300001") && log.contains("push=json"), "{log}");
     let ended = child.interrupt().expect(0);
     assert_eq!(ended.of_type("summary")[0]["done"], 5);

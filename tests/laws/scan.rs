@@ -15,7 +15,7 @@ pub(crate) struct Path {
 
 /// A word or a sign of the code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Word(String),
     Join,
     Sign(char),
@@ -23,7 +23,7 @@ enum Token {
 
 /// All paths of a source text.
 pub(crate) fn paths(text: &str) -> Vec<Path> {
-    let tokens = tokens(&blank(text));
+    let tokens = tokens(text);
     let mut found = Vec::new();
     let mut at = 0;
     let mut forbidding_depth = 0_usize;
@@ -111,10 +111,10 @@ fn use_tree(tokens: &[(usize, Token)], mut at: usize, prefix: &[String], found: 
     at
 }
 
-/// Cuts code into words, `::` and signs, each with its line.
-fn tokens(code: &str) -> Vec<(usize, Token)> {
+/// The words, `::` and signs of a source text, each with its line.
+pub(crate) fn tokens(text: &str) -> Vec<(usize, Token)> {
     let mut found = Vec::new();
-    for (index, line) in code.lines().enumerate() {
+    for (index, line) in blank(text).lines().enumerate() {
         let mut rest = line;
         while let Some(first) = rest.chars().next() {
             let word_end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());

@@ -1,14 +1,11 @@
 //! `demo`: the newcomer's first command, as a person reads it and as a script does.
 
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 
 fn demo(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_chunkcast"))
+    let output = crate::child::chunkcast(&[])
         .args(["demo", "--peers", "2", "--size", "1MiB"])
         .args(args)
-        .stdin(Stdio::null())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -15,11 +15,13 @@
 )]
 
 mod cable;
+#[path = "../common/child.rs"]
 mod child;
 mod crashes;
 mod desktop;
 mod files;
 mod hosts;
+#[path = "../common/lan.rs"]
 mod lan;
 mod wire_peer;
 

@@ -1,6 +1,6 @@
 //! How commands end when they are told to, and when nobody listens any more.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
@@ -63,7 +63,7 @@ fn a_closed_pipe_is_a_clean_end() {
     let source = lan.path("talk.mkv");
     random_file(&source, MIB, 112);
     let _sharer = lan.share("sharer", &source);
-    let mut ls = Command::new(env!("CARGO_BIN_EXE_chunkcast"))
+    let mut ls = crate::child::chunkcast(&[])
         .args([
             "ls",
             "--watch",
@@ -75,7 +75,6 @@ fn a_closed_pipe_is_a_clean_end() {
         ])
         .arg("--state-dir")
         .arg(lan.state("reader"))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -324,10 +324,10 @@ fn a_download_in_a_folder_resumes() {
     let part = below(&folder);
     assert!(part.iter().all(|file| file.starts_with("films/new/talk.mkv.")), "{part:?}");
     // Parts are not shared, wherever they lie.
-    let other = lan.launch("other", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
     random_file(&folder.join("later.txt"), 10, 6);
-    other.signal(rustix::process::Signal::INT);
-    let offered = other.end();
+    let mut other = lan.launch("other", &["share".as_ref(), folder.as_os_str()]).json_chunks().start();
+    other.wait_stderr(&["Ctrl-C ends"]);
+    let offered = other.interrupt();
     assert!(offered.of_type("content").iter().all(|line| line["name"] == "later.txt"), "{}", offered.text());
     fs::remove_file(folder.join("later.txt")).unwrap();
     let resumed = lan.get("getter", "*", &folder).run().expect(0);

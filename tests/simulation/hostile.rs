@@ -6,7 +6,7 @@ use chunkcast::core::Event;
 use chunkcast::sim::{Failure, HostSpec, HostileSpec, Hostility, Outcome, Scenario, Simulation, Target};
 use chunkcast::types::Time;
 
-use super::{FAST_ETHERNET, MIB, must, one_to_many, seconds, world};
+use super::{FAST_ETHERNET, MIB, SEEDS, campaign_of_seeds, must, one_to_many, seconds, world};
 
 /// Undisturbed, each download is over a second or two after it was asked for.
 const PATIENCE: u64 = 10;
@@ -108,7 +108,7 @@ fn worlds_in_which_somebody_was_kept_out_once() {
 
 #[test]
 fn campaign() {
-    super::campaign_of_seeds(campaign_of);
+    campaign_of_seeds(SEEDS, campaign_of);
 }
 
 /// Plays the scenario that a seed draws until everything wanted is there.

@@ -55,10 +55,10 @@ pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Out
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let voice = args.alone.voice();
+    let format = args.alone.announcement_format();
     let exit = until_ended(&mut run, |run, event| {
         if let ClassicEvent::Announced { chunks } = event {
-            run.out.note(&announced(*chunks, voice));
+            run.out.note(&announced(*chunks, format));
         }
     });
     classic::leave(&mut run, |_, _| {});
@@ -93,10 +93,10 @@ fn asked(out: &mut Output) -> Vec<PathBuf> {
 }
 
 /// What a round of announcements is, for people.
-pub(super) fn announced(chunks: usize, voice: Voice) -> String {
+pub(super) fn announced(chunks: usize, format: Voice) -> String {
     match chunks {
-        0 => format!("nothing to announce on UDP {}", voice.port),
-        _ => format!("announced {} on UDP {}", human::counted(chunks, "chunk", "chunks"), voice.port),
+        0 => format!("nothing to announce on UDP {}", format.port),
+        _ => format!("announced {} on UDP {}", human::counted(chunks, "chunk", "chunks"), format.port),
     }
 }
 
@@ -107,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_round_says_how_much_and_where() {
-        let voice = Voice { dialect: Dialect::B, port: 5001 };
-        assert_eq!(announced(5, voice), "announced 5 chunks on UDP 5001");
-        assert_eq!(announced(1, voice), "announced 1 chunk on UDP 5001");
-        assert_eq!(announced(0, voice), "nothing to announce on UDP 5001");
+        let format = Voice { dialect: Dialect::B, port: 5001 };
+        assert_eq!(announced(5, format), "announced 5 chunks on UDP 5001");
+        assert_eq!(announced(1, format), "announced 1 chunk on UDP 5001");
+        assert_eq!(announced(0, format), "nothing to announce on UDP 5001");
     }
 }

@@ -1,5 +1,6 @@
 //! `classic download`: downloads files from the peers in the dictionary and joins their chunks.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,7 +10,8 @@ use crate::cli::choice::{self, Offer};
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Alone, Duty};
-use crate::cli::classic::{self, Diary, turn};
+use crate::cli::classic::{self, Diary};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
@@ -18,7 +20,8 @@ use crate::cli::ls;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
-use crate::core::{ClassicContent, ClassicEvent, Command};
+use crate::core::{ClassicContent, ClassicEvent, Command, Event};
+use crate::shell::ShellEvent;
 use crate::wire::message::Wanted;
 
 /// As JSON lines name it.
@@ -83,45 +86,63 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
     let chunk_dir = args.alone.folder().store().chunk_dir;
     let target = args.alone.target();
     let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir, target);
-    let mut diary = Diary::new(&args.alone);
     for (ticket, name) in (0..).zip(&names) {
         fetches.begin(&mut run, ticket, name);
     }
-    let exit = until_over(&mut run, &mut fetches, &mut diary);
+    let mut download = Download { fetches, diary: Diary::new(&args.alone) };
+    let exit = fetch(&mut run, &mut download);
+    let fetches = &download.fetches;
     let failed = fetches.failures().len() + fetches.open();
     Outcome { exit, done: fetches.done(), failed, bytes: fetches.bytes() }
 }
 
-/// The loop until all have ended or a signal comes, and the end.
-fn until_over(run: &mut Run<'_>, fetches: &mut Fetches, diary: &mut Diary) -> Exit {
-    let mut take = |run: &mut Run<'_>, fetches: &mut Fetches, event: &ClassicEvent| {
+/// What is fetched and written down.
+struct Download {
+    fetches: Fetches,
+    diary: Diary,
+}
+
+impl Download {
+    fn note(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
         // Who is in the dictionary is not what was asked for.
         if !matches!(event, ClassicEvent::Heard { .. } | ClassicEvent::Gone { .. }) {
-            diary.take(run, event);
+            self.diary.take(run, event);
         }
-        fetches.take(run, event);
-    };
-    let exit = loop {
-        if fetches.are_over() {
-            break Exit::of_all(fetches.done(), fetches.failures());
+        self.fetches.take(run, event);
+    }
+}
+
+impl Driven for Download {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        if self.fetches.are_over() {
+            return ControlFlow::Break(Exit::of_all(self.fetches.done(), self.fetches.failures()));
         }
-        let until = run.out.is_live().then(|| Instant::now() + LIVE_INTERVAL);
-        match turn(run, until, &mut |run, event| take(run, fetches, event)) {
-            Ok(None) => {}
-            Ok(Some(signal)) => break Exit::of_signal(signal),
-            Err(exit) => return exit,
-        }
-        if let Some(exit) = run.out.ended() {
-            break exit;
-        }
-        if let Some(line) = fetches.line() {
+        if let Some(line) = self.fetches.line() {
             run.out.show(&line);
         }
-    };
+        ControlFlow::Continue(run.out.is_live().then(|| Instant::now() + LIVE_INTERVAL))
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        match event {
+            ShellEvent::Signal(signal) => return ControlFlow::Break(Exit::of_signal(signal)),
+            ShellEvent::Core(Event::Classic(event)) => self.note(run, &event),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Fetches until all have ended or a signal comes, and leaves.
+fn fetch(run: &mut Run<'_>, download: &mut Download) -> Exit {
+    let exit = run.drive(download).unwrap_or_else(|exit| exit);
     run.out.clear();
-    classic::leave(run, |run, event| take(run, fetches, event));
+    classic::leave(run, |run, event| download.note(run, event));
+    let fetches = &mut download.fetches;
     if matches!(exit, Exit::Interrupted | Exit::Terminated) && !fetches.are_over() {
-        Failure::cut_short(exit, fetches.done(), fetches.open(), fetches.kept()).tell(run.out, None, None);
+        Failure::cut_short(exit, fetches.done(), fetches.open(), fetches.kept()).report(run.out, None, None);
         fetches.abandon(run, exit.word());
     }
     exit
@@ -132,9 +153,9 @@ fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     if !args.names.is_empty() {
         return Ok(args.names.clone());
     }
-    run.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
-    let contents = run.status().classic;
+    let contents = run.reactor.status().classic;
     if contents.is_empty() {
         let next = "hear what others announce: chunkcast classic discover";
         run.out.error(Exit::Nobody, "the dictionary has no peer with a chunk", Some(next));

@@ -91,7 +91,7 @@ pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>
 }
 
 /// Tells of it: to people as of any failure, with `--json` marked as classic.
-pub(crate) fn tell(failure: &Failure, of: &Subject<'_>, reason: &ClassicFailure, out: &mut Output) {
+pub(crate) fn report(failure: &Failure, of: &Subject<'_>, reason: &ClassicFailure, out: &mut Output) {
     let missing = match reason {
         ClassicFailure::Incomplete { missing } => missing.iter().map(ChunkName::to_string).collect(),
         _ => Vec::new(),

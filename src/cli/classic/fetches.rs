@@ -2,17 +2,15 @@
 //! commands print about them; the command prints the chunks.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::failure::{self, Circumstances, Looked};
-use crate::cli::classic::json::Line;
 use crate::cli::exit::Exit;
 use crate::cli::human;
-use crate::cli::json::{path_text, seconds};
+use crate::cli::json::path_text;
 use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
 use crate::core::{ClassicEvent, ClassicFailure, Command};
 use crate::types::name::{local_file_name, printable};
 
@@ -63,7 +61,7 @@ impl Fetches {
         let began = Instant::now();
         let file = File { name: name.to_owned(), began, found: false, chunks: 0, bytes: 0, ended: false };
         self.files.insert(ticket, file);
-        run.command(Command::GetClassic { ticket, name: name.to_owned(), wait: self.wait });
+        run.reactor.command(Command::GetClassic { ticket, name: name.to_owned(), wait: self.wait });
     }
 
     /// Takes in an event.
@@ -84,16 +82,24 @@ impl Fetches {
                 file.ended = true;
                 self.done += 1;
                 self.bytes = self.bytes.saturating_add(*bytes);
-                let done = Done {
-                    name: &file.name,
-                    path: path_text(path),
-                    bytes: *bytes,
-                    took: *took,
-                    peers: *peers,
-                };
-                done.tell(run);
+                run.report_classic_end(event, &file.name);
+                run.out.result(&result(&path_text(path)));
+                run.out.note(&format!(
+                    "{}: {} in {}, from {}, classic, unverified",
+                    human::label(&file.name),
+                    human::size(*bytes),
+                    human::span(*took),
+                    human::counted(*peers, "peer", "peers")
+                ));
             }
-            ClassicEvent::Skipped { ticket, path } => self.skipped(run, *ticket, path),
+            ClassicEvent::Skipped { ticket, path } => {
+                let Some(file) = self.files.get_mut(ticket).filter(|file| !file.ended) else { return };
+                file.ended = true;
+                self.done += 1;
+                run.report_classic_end(event, &file.name);
+                let (name, path) = (human::label(&file.name), human::quoted_path(path));
+                run.out.note(&format!("{name}: {path} exists and is left alone"));
+            }
             ClassicEvent::Failed { ticket, reason } => self.failed(run, *ticket, reason),
             _ => {}
         }
@@ -134,7 +140,7 @@ impl Fetches {
     pub(crate) fn abandon(&mut self, run: &mut Run<'_>, why: &str) {
         for file in self.files.values_mut().filter(|file| !file.ended) {
             file.ended = true;
-            run.log(&Record::Failed { name: &file.name, id: None, took: file.began.elapsed(), why });
+            run.log_failure(&file.name, None, file.began.elapsed(), why);
         }
     }
 
@@ -174,19 +180,6 @@ impl Fetches {
         ));
     }
 
-    fn skipped(&mut self, run: &mut Run<'_>, ticket: u32, path: &Path) {
-        let Some(file) = self.files.get_mut(&ticket).filter(|file| !file.ended) else { return };
-        file.ended = true;
-        self.done += 1;
-        let (name, took) = (&file.name, Duration::ZERO);
-        run.log(&Record::ClassicDone { name, bytes: 0, took, peers: 0, word: "skipped" });
-        let path_told = path_text(path);
-        let line = Line::Done { name, path: path_told, bytes: 0, dur: 0.0, peers: 0, skipped: true };
-        run.out.json(&line.marked());
-        let path = human::quoted_path(path);
-        run.out.note(&format!("{}: {path} exists and was not changed", human::label(name)));
-    }
-
     fn failed(&mut self, run: &mut Run<'_>, ticket: u32, reason: &ClassicFailure) {
         // Whoever cancelled it says so, once for all.
         if *reason == ClassicFailure::Cancelled {
@@ -198,37 +191,10 @@ impl Fetches {
         let around = Circumstances { looked, wait, kept, chunk_dir: &self.chunk_dir };
         let failure = failure::of(&file.name, reason, &around);
         let (name, took) = (&file.name, file.began.elapsed());
-        run.log(&Record::Failed { name, id: None, took, why: &failure.happened });
+        run.log_failure(name, None, took, &failure.happened);
         let path = path_of(&self.target, file);
-        failure::tell(&failure, &Subject { id: None, name: Some(name), path: Some(path) }, reason, run.out);
+        failure::report(&failure, &Subject { id: None, name: Some(name), path: Some(path) }, reason, run.out);
         self.failures.push(failure.exit);
-    }
-}
-
-/// A file that is there.
-struct Done<'a> {
-    name: &'a str,
-    path: String,
-    bytes: u64,
-    took: Duration,
-    peers: usize,
-}
-
-impl Done<'_> {
-    fn tell(&self, run: &mut Run<'_>) {
-        let Done { name, path, bytes, took, peers } = self;
-        let (bytes, took, peers) = (*bytes, *took, *peers);
-        run.log(&Record::ClassicDone { name, bytes, took, peers, word: "unverified" });
-        let line = Line::Done { name, path: path.clone(), bytes, dur: seconds(took), peers, skipped: false };
-        run.out.json(&line.marked());
-        run.out.result(&result(path));
-        run.out.note(&format!(
-            "{}: {} in {}, from {}, classic, unverified",
-            human::label(name),
-            human::size(bytes),
-            human::span(took),
-            human::counted(peers, "peer", "peers")
-        ));
     }
 }
 
@@ -245,6 +211,8 @@ fn result(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn fetches(files: &[(bool, u32, bool)]) -> Fetches {

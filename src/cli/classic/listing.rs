@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::cli::classic::json::{Line, PeerEvent};
+use crate::cli::classic::json::Line;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::core::ClassicContent;
@@ -48,8 +48,7 @@ pub(crate) fn list_contents(
 pub(crate) fn list_peers(contents: &[ClassicContent], out: &mut Output) -> usize {
     let peers = peers(contents);
     for (&peer, offered) in &peers {
-        let (event, count) = (PeerEvent::Listed, offered.chunks);
-        out.json(&Line::Peer { event, peer, user: None, count, chunks: Vec::new() }.marked());
+        out.json(&Line::Peer { event: "listed", peer, count: offered.chunks }.marked());
     }
     if !peers.is_empty() {
         out.result(peer_table(&peers).trim_end());

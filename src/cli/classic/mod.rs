@@ -13,20 +13,21 @@ pub(crate) mod json;
 pub(crate) mod listing;
 mod peer;
 pub(crate) mod setup;
-mod telling;
 mod upload;
 
-use std::time::Instant;
+use std::ops::ControlFlow;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
 use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
-use crate::cli::run::{Run, Standing};
+use crate::cli::report;
+use crate::cli::run::{Mode, Run};
 use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
 
@@ -93,7 +94,7 @@ pub(crate) fn run(args: &ClassicArgs, global: &Global, out: &mut Output) -> Outc
     }
 }
 
-/// Lets a process with this duty stand: it speaks nothing but the classic dialects.
+/// Starts a process with this duty: it speaks nothing but the classic dialects.
 fn start<'a>(
     command: &'static str,
     duty: Duty,
@@ -102,39 +103,32 @@ fn start<'a>(
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
     let target = alone.target();
-    let standing = Standing { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
-    Run::start(command, global, target, standing, out)
+    let mode = Mode { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
+    Run::start(command, global, target, mode, out)
 }
 
-/// The loop of a program that ends by a signal, which is success; `each` hears what happens.
-fn until_ended(run: &mut Run<'_>, mut each: impl FnMut(&mut Run<'_>, &ClassicEvent)) -> Exit {
-    loop {
-        match turn(run, None, &mut each) {
-            Ok(None) => {}
-            Ok(Some(_)) => return Exit::Ok,
-            Err(exit) => return exit,
-        }
-        if let Some(exit) = run.out.ended() {
-            return exit;
-        }
+/// Drives a program that ends by a signal, which is success; `each` takes in the events.
+fn until_ended(run: &mut Run<'_>, each: impl FnMut(&mut Run<'_>, &ClassicEvent)) -> Exit {
+    match run.drive(&mut Endless(each)) {
+        Ok(()) => Exit::Ok,
+        Err(exit) => exit,
     }
 }
 
-/// One turn of the loop; the signal that came.
-fn turn(
-    run: &mut Run<'_>,
-    until: Option<Instant>,
-    each: &mut impl FnMut(&mut Run<'_>, &ClassicEvent),
-) -> Result<Option<i32>, Exit> {
-    run.turn(until)?;
-    while let Some(event) = run.next_event() {
+/// A program that a signal ends, and nothing else.
+struct Endless<F>(F);
+
+impl<F: FnMut(&mut Run<'_>, &ClassicEvent)> Driven for Endless<F> {
+    type End = ();
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<()> {
         match event {
-            ShellEvent::Signal(signal) => return Ok(Some(signal)),
-            ShellEvent::Core(Event::Classic(event)) => each(run, &event),
+            ShellEvent::Signal(_) => return ControlFlow::Break(()),
+            ShellEvent::Core(Event::Classic(event)) => (self.0)(run, &event),
             _ => {}
         }
+        ControlFlow::Continue(())
     }
-    Ok(None)
 }
 
 /// Leaves; `each` hears what still happens.
@@ -160,7 +154,7 @@ impl Diary {
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
-        if let Some(line) = telling::line(event) {
+        if let Some(line) = report::classic_line(event) {
             run.out.result(&line);
         }
         if let Err(fault) = self.folder.log(event)

@@ -18,7 +18,6 @@ use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
 use crate::core::{ClassicEvent, Voice};
-use crate::types::name::printable;
 
 /// As JSON lines name it.
 pub(super) const COMMAND: &str = "classic peer";
@@ -58,7 +57,7 @@ pub(crate) struct PeerArgs {
 /// What is counted, written and fetched, of all four programs.
 #[derive(Debug)]
 struct All {
-    voice: Voice,
+    format: Voice,
     diary: Diary,
     sent: Sent,
     fetches: Fetches,
@@ -71,7 +70,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     };
     let chunk_dir = args.alone.folder().store().chunk_dir;
     let mut all = All {
-        voice: args.alone.voice(),
+        format: args.alone.announcement_format(),
         diary: Diary::new(&args.alone),
         sent: Sent::default(),
         fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir, args.alone.target()),
@@ -99,7 +98,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
 impl All {
     fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
         if let ClassicEvent::Announced { chunks } = event {
-            run.out.note(&announced(*chunks, self.voice));
+            run.out.note(&announced(*chunks, self.format));
         }
         self.sent.take(run, event);
         self.diary.take(run, event);
@@ -111,10 +110,8 @@ impl All {
 fn share(files: &[PathBuf], run: &mut Run<'_>) -> Result<(), Exit> {
     let mut failures = Vec::new();
     for file in files {
-        if let Err(fault) = run.share(file) {
-            let exit = Exit::of_fault(&fault);
-            run.out.error(exit, &printable(&fault.text), None);
-            failures.push(exit);
+        if let Err(fault) = run.reactor.share(file) {
+            failures.push(run.report_fault(&fault));
         }
     }
     match failures.first() {

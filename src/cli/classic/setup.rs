@@ -24,7 +24,7 @@ const NO_CHUNK: u64 = 0;
 const CHUNK_FOLDER: &str = ".chunkcast-classic";
 /// What is announced beside native content: every kind of listener finds names in the form that it can ask for.
 /// Not in D: it calls chunks of another cut as A-size does, and who hears both would take one for the other.
-const VOICES: [Voice; 4] = [
+const ANNOUNCEMENT_FORMATS: [Voice; 4] = [
     Voice { dialect: Dialect::A, port: 5000 },
     Voice { dialect: Dialect::ASize, port: 5000 },
     Voice { dialect: Dialect::E, port: 5000 },
@@ -60,9 +60,9 @@ pub(crate) struct Beside {
     classic_dialect: Vec<(IpAddr, Dialect)>,
 }
 
-/// A native command's part among classic peers.
+/// The role of a native command among classic peers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Part<'a> {
+pub(crate) enum Role<'a> {
     /// It only hears them.
     Hears,
     /// It serves them what is shared.
@@ -110,19 +110,19 @@ pub(crate) enum Duty {
 
 impl Beside {
     /// How the command speaks the classic dialects; `None`: it does not.
-    pub(crate) fn speak(&self, part: Part<'_>, global: &Global) -> Option<Classic> {
+    pub(crate) fn speak(&self, role: Role<'_>, global: &Global) -> Option<Classic> {
         if !self.classic {
             return None;
         }
-        let hears_only = matches!(part, Part::Hears);
-        let (chunk_dir, chunk_bytes_max) = match part {
-            Part::Fetches(target, chunk_bytes_max) => (target.join(CHUNK_FOLDER), chunk_bytes_max),
+        let hears_only = matches!(role, Role::Hears);
+        let (chunk_dir, chunk_bytes_max) = match role {
+            Role::Fetches(target, chunk_bytes_max) => (target.join(CHUNK_FOLDER), chunk_bytes_max),
             // Without a state directory no peer stands, which is told there.
             _ => (global.state_dir().unwrap_or_default().join(NO_CHUNK_FOLDER), NO_CHUNK),
         };
         let store = ClassicStore { chunk_dir, records: None, remove_joined: true };
         let config = ClassicConfig {
-            voices: if hears_only { Vec::new() } else { VOICES.to_vec() },
+            voices: if hears_only { Vec::new() } else { ANNOUNCEMENT_FORMATS.to_vec() },
             ..silent(global, &self.classic_dialect, chunk_bytes_max)
         };
         let tcp = if hears_only { Vec::new() } else { TCP_PORTS.map(|port| (port, port)).to_vec() };
@@ -147,7 +147,7 @@ impl Alone {
     }
 
     /// The UDP port that is announced on.
-    pub(crate) fn voice(&self) -> Voice {
+    pub(crate) fn announcement_format(&self) -> Voice {
         let own = match self.dialect() {
             Dialect::D => D_PORT,
             dialect => dialect.udp_ports().first().copied().unwrap_or_default(),
@@ -159,7 +159,7 @@ impl Alone {
     pub(crate) fn speak(&self, duty: Duty, global: &Global) -> Classic {
         let has = |other: Duty| duty == other || duty == Duty::Everything;
         let config = ClassicConfig {
-            voices: if has(Duty::Announce) { vec![self.voice()] } else { Vec::new() },
+            voices: if has(Duty::Announce) { vec![self.announcement_format()] } else { Vec::new() },
             dial_port: self.tcp_port,
             speaks: self.dialect,
             dictionary: match duty {
@@ -254,12 +254,12 @@ mod tests {
     #[test]
     fn beside_a_native_command_everything_is_heard_and_served_on_the_known_ports() {
         let args = native("--classic --bind 127.0.0.7 --classic-dialect 10.0.0.1=b-json,10.0.0.2=C");
-        let part = Part::Fetches(Path::new("films"), 1 << 20);
-        let Classic { ports, store } = args.beside.speak(part, &args.global).unwrap();
+        let role = Role::Fetches(Path::new("films"), 1 << 20);
+        let Classic { ports, store } = args.beside.speak(role, &args.global).unwrap();
         assert_eq!((ports.udp.as_slice(), ports.strict), (&UDP_PORTS[..], false));
         assert_eq!(ports.tcp, [(5000, 5000), (5001, 5001), (8000, 8000)]);
         assert_eq!(ports.config.address.to_string(), "127.0.0.7");
-        assert_eq!(ports.config.voices, VOICES);
+        assert_eq!(ports.config.voices, ANNOUNCEMENT_FORMATS);
         assert_eq!((ports.config.chunk_bytes_max, ports.config.dictionary), (1 << 20, DictionaryUse::None));
         let spoken: Vec<String> =
             ports.config.dialects.iter().map(|(addr, dialect)| format!("{addr} {dialect}")).collect();
@@ -268,26 +268,26 @@ mod tests {
         assert!(store.records.is_none() && store.remove_joined);
 
         assert!(Native::try_parse_from(["x", "--classic-dialect", "10.0.0.1=B"]).is_err());
-        assert!(native("").beside.speak(Part::Serves, &args.global).is_none());
+        assert!(native("").beside.speak(Role::Serves, &args.global).is_none());
     }
 
     #[test]
     fn who_only_looks_says_and_serves_nothing() {
         let args = native("--classic --bind 127.0.0.7 --state-dir state");
-        let Classic { ports, store } = args.beside.speak(Part::Hears, &args.global).unwrap();
+        let Classic { ports, store } = args.beside.speak(Role::Hears, &args.global).unwrap();
         assert!(ports.config.voices.is_empty() && ports.tcp.is_empty());
         assert_eq!(
             (ports.udp.as_slice(), store.chunk_dir.as_path()),
             (&UDP_PORTS[..], Path::new("state/classic"))
         );
-        let ports = args.beside.speak(Part::Serves, &args.global).unwrap().ports;
-        assert_eq!((ports.config.voices.as_slice(), ports.tcp.len()), (&VOICES[..], 3));
+        let ports = args.beside.speak(Role::Serves, &args.global).unwrap().ports;
+        assert_eq!((ports.config.voices.as_slice(), ports.tcp.len()), (&ANNOUNCEMENT_FORMATS[..], 3));
     }
 
     #[test]
     fn voices_are_those_that_the_dialects_listen_to() {
-        for voice in VOICES {
-            assert!(voice.dialect.udp_ports().contains(&voice.port), "{voice:?}");
+        for format in ANNOUNCEMENT_FORMATS {
+            assert!(format.dialect.udp_ports().contains(&format.port), "{format:?}");
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
             let ports = alone.speak(duty, &global).ports;
             assert!(ports.strict);
             let voices: Vec<(Dialect, u16)> =
-                ports.config.voices.iter().map(|voice| (voice.dialect, voice.port)).collect();
+                ports.config.voices.iter().map(|format| (format.dialect, format.port)).collect();
             (voices, ports.udp, ports.tcp, ports.config.dictionary)
         };
         let none = DictionaryUse::None;

@@ -5,8 +5,15 @@
 pub(crate) mod receiving;
 pub(crate) mod sending;
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::cli::exit::Exit;
-use crate::core::ForeignFailure;
+use crate::cli::json::{Who, seconds};
+use crate::cli::log::writer::Ending;
+use crate::cli::run::Run;
+use crate::core::{Direction, ForeignFailure, PeerRef};
+use crate::wire::push::Form;
 
 /// The exit code of a push that failed.
 fn exit_of(reason: &ForeignFailure) -> Exit {
@@ -32,4 +39,26 @@ fn exit_of(reason: &ForeignFailure) -> Exit {
         | ForeignFailure::NotOk
         | ForeignFailure::NoOk => Exit::GaveUp,
     }
+}
+
+/// Adds to the transfer log that a file went or came in a form that nothing verifies; with whom, and in which.
+fn log_transfer(
+    run: &mut Run<'_>,
+    dir: Direction,
+    name: &str,
+    bytes: u64,
+    (addr, form): (SocketAddr, Form),
+    took: Duration,
+) {
+    run.log(&Ending::Done {
+        dir,
+        id: None,
+        name,
+        bytes,
+        who: Who::of(&PeerRef { id: None, addr, user: String::new() }),
+        form: Some(form.as_str()),
+        dur: seconds(took),
+        verified: false,
+        skipped: false,
+    });
 }

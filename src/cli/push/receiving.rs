@@ -11,13 +11,12 @@ use clap::Args;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
-use crate::cli::json::{Direction, ForeignLine, Line, seconds};
-use crate::cli::push::exit_of;
+use crate::cli::json::{ForeignLine, Line, seconds};
+use crate::cli::push::{exit_of, log_transfer};
 use crate::cli::run::Run;
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
 use crate::cli::viewing::{Look, Viewing, kind_words, look};
-use crate::core::{Command, ForeignConfig, ForeignEvent, ForeignFailure};
+use crate::core::{Command, Direction, ForeignConfig, ForeignEvent, ForeignFailure};
 use crate::shell::ForeignPorts;
 use crate::store::classic::append_line;
 use crate::types::name::printable;
@@ -88,7 +87,7 @@ impl Receiving {
     ) -> Option<Push> {
         match event {
             ForeignEvent::Came { push, from, said } => {
-                tell(run, "came", *from, Some(said), |_| {});
+                report(run, "came", *from, Some(said), |_| {});
                 return Some(Push { number: *push, from: *from, said: said.clone() });
             }
             ForeignEvent::Accepted { .. } => {}
@@ -134,21 +133,15 @@ impl Receiving {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let rate = human::bytes_per_s(file.bytes, file.took);
         let path = file.path.to_string_lossy();
-        tell(run, "received", file.from, Some(file.said), |line| {
+        report(run, "received", file.from, Some(file.said), |line| {
             line.path = Some(&path);
             line.bytes = Some(file.bytes);
             line.kind = look.as_ref().map(|look| look.kind.word());
             line.latency = Some(seconds(file.latency));
             line.rate = Some(rate);
         });
-        run.log(&Record::Pushed {
-            dir: Direction::Down,
-            name: &name,
-            bytes: file.bytes,
-            peer: file.from,
-            form: file.said.form,
-            took: file.latency,
-        });
+        let form = file.said.form;
+        log_transfer(run, Direction::Down, &name, file.bytes, (file.from, form), file.latency);
         run.out.note(&file.facts(&name, look.as_ref(), rate));
         run.out.result(&printable(&path));
         if file.said.form == Form::Named {
@@ -169,11 +162,11 @@ impl Receiving {
     }
 
     fn failed(&mut self, run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) {
-        let why = told_failed(run, from, name, reason);
+        let why = report_failed(run, from, name, reason);
         let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
         let exit = exit_of(reason);
         self.failures.push(exit);
-        run.log(&Record::Failed { name: name.unwrap_or("?"), id: None, took: Duration::ZERO, why: &why });
+        run.log_failure(name.unwrap_or("?"), None, Duration::ZERO, &why);
         let failure = Failure {
             exit,
             title: format!("{what} from {} was not received", from.ip()),
@@ -181,7 +174,7 @@ impl Receiving {
             kept: None,
             next: vec!["have it sent again".to_owned()],
         };
-        failure.tell_of(run.out, &Subject { id: None, name, path: None });
+        failure.report_of(run.out, &Subject { id: None, name, path: None });
     }
 
     /// What was never accepted did not come: strangers that say nothing sensible, or too much, are nobody's failure.
@@ -192,7 +185,7 @@ impl Receiving {
         name: Option<&str>,
         reason: &ForeignFailure,
     ) {
-        let why = told_failed(run, from, name, reason);
+        let why = report_failed(run, from, name, reason);
         // Whoever declined it said so.
         if *reason != ForeignFailure::Declined {
             let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
@@ -209,13 +202,13 @@ impl Receiving {
 
 /// Lets a push come, or not.
 pub(crate) fn answer(run: &mut Run<'_>, push: &Push, accept: bool) {
-    run.command(Command::AnswerForeign { push: push.number, accept });
+    run.reactor.command(Command::AnswerForeign { push: push.number, accept });
 }
 
 /// Tells scripts of a push without a file, and gives back why.
-fn told_failed(run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) -> String {
+fn report_failed(run: &mut Run<'_>, from: SocketAddr, name: Option<&str>, reason: &ForeignFailure) -> String {
     let why = printable(&reason.to_string());
-    tell(run, "failed", from, None, |line| {
+    report(run, "failed", from, None, |line| {
         line.name = name;
         line.reason = Some(&why);
     });
@@ -254,7 +247,7 @@ fn sender(said: &Announced, from: SocketAddr) -> String {
 }
 
 /// A JSON line about a push that comes in.
-fn tell<'a>(
+fn report<'a>(
     run: &mut Run<'_>,
     event: &'static str,
     from: SocketAddr,

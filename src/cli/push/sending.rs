@@ -2,22 +2,23 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::Outcome;
+use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::{Direction, ForeignLine, Line, seconds};
+use crate::cli::json::{ForeignLine, Line, seconds};
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
-use crate::cli::push::exit_of;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::push::{exit_of, log_transfer};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::shown::Subject;
-use crate::cli::transfer_log::Record;
-use crate::core::{Command, Event, ForeignEvent, ForeignFailure};
+use crate::core::{Command, Direction, Event, ForeignEvent, ForeignFailure};
 use crate::shell::{ShellEvent, host};
 use crate::types::ContentId;
 use crate::types::name::printable;
@@ -47,6 +48,8 @@ struct Sending {
     /// Everything that was named is hashed.
     is_scanned: bool,
     reading: Every,
+    /// When it ends, whatever is left.
+    deadline: Option<Instant>,
     done: usize,
     failures: Vec<Exit>,
     bytes: u64,
@@ -89,8 +92,8 @@ pub(crate) fn run(
 
 /// Starts a peer that can send to other programs.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
-    let standing = Standing { native: false, classic: None, foreign: None };
-    Run::start("send", global, Target::default(), standing, out)
+    let mode = Mode { native: false, classic: None, foreign: None };
+    Run::start("send", global, Target::default(), mode, out)
 }
 
 /// Pushes everything to everybody, and leaves.
@@ -111,24 +114,24 @@ pub(crate) fn push(
         tickets: 0,
         is_scanned: false,
         reading: Every::new(READING_INTERVAL),
+        deadline: until,
         done: 0,
         failures: Vec::new(),
         bytes: 0,
     };
     let mut shared = 0;
     for path in paths {
-        match run.share(path) {
+        match run.reactor.share(path) {
             Ok(()) => shared += 1,
             Err(fault) => {
-                sending.failures.push(Exit::of_fault(&fault));
-                run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+                sending.failures.push(run.report_fault(&fault));
             }
         }
     }
     sending.is_scanned = shared == 0;
-    let exit = sending.until_over(run, until);
+    let exit = run.drive(&mut sending).unwrap_or_else(|exit| exit);
     run.out.clear();
-    run.leave(|run, event| sending.take(run, &event));
+    run.leave(|run, event| sending.note(run, &event));
     let Sending { done, failures, bytes, .. } = sending;
     Outcome { exit, done, failed: failures.len(), bytes }
 }
@@ -154,35 +157,31 @@ pub(crate) fn resolved(form: Form, text: &str) -> Result<SocketAddr, String> {
         .map_err(|error| format!("{} cannot be resolved: {error}", printable(text)))
 }
 
-impl Sending {
-    /// The loop, until everything ended or a signal or the clock ends it.
-    fn until_over(&mut self, run: &mut Run<'_>, until: Option<Instant>) -> Exit {
-        loop {
-            if self.is_scanned && self.waiting.is_empty() && self.under_way.is_empty() {
-                return Exit::of_all(self.done, &self.failures);
-            }
-            if until.is_some_and(|until| Instant::now() >= until) {
-                return Exit::TimedOut;
-            }
-            let tick = self.tell_reading(run);
-            let turn_until = [tick, until].into_iter().flatten().min();
-            if let Err(exit) = run.turn(turn_until) {
-                return exit;
-            }
-            while let Some(event) = run.next_event() {
-                if let ShellEvent::Signal(signal) = event {
-                    return Exit::of_signal(signal);
-                }
-                self.take(run, &event);
-            }
-            if let Some(exit) = run.out.ended() {
-                return exit;
-            }
+impl Driven for Sending {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        if self.is_scanned && self.waiting.is_empty() && self.under_way.is_empty() {
+            return ControlFlow::Break(Exit::of_all(self.done, &self.failures));
         }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return ControlFlow::Break(Exit::TimedOut);
+        }
+        ControlFlow::Continue(earliest([self.report_reading(run), self.deadline]))
     }
 
-    /// Tells how much of a file is read that is not sent yet; when to do so again.
-    fn tell_reading(&mut self, run: &mut Run<'_>) -> Option<Instant> {
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        if let ShellEvent::Signal(signal) = event {
+            return ControlFlow::Break(Exit::of_signal(signal));
+        }
+        self.note(run, &event);
+        ControlFlow::Continue(())
+    }
+}
+
+impl Sending {
+    /// Reports how much of a file is read that is not sent yet; when to do so again.
+    fn report_reading(&mut self, run: &mut Run<'_>) -> Option<Instant> {
         if self.is_scanned || !run.out.is_live() {
             return None;
         }
@@ -195,7 +194,7 @@ impl Sending {
         Some(now + READING_INTERVAL)
     }
 
-    fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
+    fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Offered { content, name, .. }) => {
                 let name = name.rsplit('/').next().unwrap_or(name).to_owned();
@@ -222,7 +221,7 @@ impl Sending {
             let Errand { content, name, to } = errand.clone();
             self.under_way.insert(ticket, errand);
             let (form, sender) = (self.form, self.sender.clone());
-            run.command(Command::SendForeign { ticket, to, form, content, name, sender });
+            run.reactor.command(Command::SendForeign { ticket, to, form, content, name, sender });
         }
     }
 
@@ -250,8 +249,7 @@ impl Sending {
                 line.acknowledged = Some(*acknowledged);
                 line.latency = Some(seconds(*took));
                 run.out.json(&Line::Foreign(line));
-                let dir = Direction::Up;
-                run.log(&Record::Pushed { dir, name, bytes: *bytes, peer: *to, form, took: *took });
+                log_transfer(run, Direction::Up, name, *bytes, (*to, form), *took);
                 let said =
                     if *acknowledged { "the receiver has it" } else { "this dialect has no acknowledgement" };
                 let (name, size) = (human::quoted(name), human::size(*bytes));
@@ -304,7 +302,8 @@ impl Sending {
             kept: None,
             next: vec![next],
         };
-        failure.tell_of(run.out, &Subject { id: Some(errand.content), name: Some(&errand.name), path: None });
+        failure
+            .report_of(run.out, &Subject { id: Some(errand.content), name: Some(&errand.name), path: None });
     }
 
     /// A JSON line about an errand.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cli::human;
 use crate::cli::json::{ArrivalLine, PushLine, seconds};
 use crate::cli::receive::incoming::Offer;
-use crate::cli::receive::tell_offer;
+use crate::cli::receive::report_offer;
 use crate::cli::run::Run;
 use crate::cli::viewing::{Viewing, kind_words, look};
 use crate::types::ContentId;
@@ -50,7 +50,7 @@ impl Arrivals {
         let rate = human::bytes_per_s(file.fetched, file.took);
         let kind = look.as_ref().map(|look| look.kind.word());
         let line = ArrivalLine { kind, latency: seconds(latency), rate };
-        tell_offer(run, &offer, PushLine::Received, None, Some(line));
+        report_offer(run, &offer, PushLine::Received, None, Some(line));
         run.out.note(&format!(
             "received {} from {}\n  type {}, {}, latency {:.3} s, {}; verified",
             human::quoted(&offer.name),

@@ -10,15 +10,13 @@ use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
-use crate::cli::json::{Line, path_text, seconds};
-use crate::cli::ring::activity;
+use crate::cli::report::Known;
+use crate::cli::report::neighbours;
 use crate::cli::ring::ends::{missing_text, owner_of, sources_text, who};
 use crate::cli::ring::record::Records;
 use crate::cli::ring::takers::Takers;
 use crate::cli::run::{Run, Target};
 use crate::cli::shown::Subject;
-use crate::cli::telling::Known;
-use crate::cli::transfer_log::Record;
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, FailReason};
 use crate::types::name::Layout;
@@ -78,7 +76,7 @@ impl Download {
             Event::Resolved { content, name, size, .. } => {
                 self.content = Some(*content);
                 self.bytes = *size;
-                let chunks = run.held(content).map_or(0, |(cut, _)| cut.chunks());
+                let chunks = run.reactor.core().held(content).map_or(0, |(cut, _)| cut.chunks());
                 run.known.insert(*content, Known { name: Arc::clone(name), chunks });
                 run.out.note(&format!("getting {} ({})", human::quoted(name), human::size(*size)));
             }
@@ -97,18 +95,18 @@ impl Download {
                 run.out.note(&format!("waiting for {what}: {}", self.sources(run)));
             }
             Event::NeighbourAway { addr } => {
-                let who = who(run.neighbours().as_ref(), *addr);
+                let who = who(run.reactor.core().neighbours().as_ref(), *addr);
                 run.out.note(&format!("{who} does not answer; trying again"));
             }
             Event::NotAPeer { addr, .. } => {
                 self.strangers.insert(*addr);
             }
             Event::NeighbourBack { addr } => {
-                let who = who(run.neighbours().as_ref(), *addr);
+                let who = who(run.reactor.core().neighbours().as_ref(), *addr);
                 run.out.note(&format!("{who} answers"));
             }
-            Event::Finished { content, path, bytes, took, peers } => {
-                self.finished(run, *content, path, *bytes, *took, *peers);
+            Event::Finished { content, path, bytes, took, .. } => {
+                self.finished(run, *content, path, *bytes, *took);
             }
             Event::OtherContent { from, theirs, name, wanted } => {
                 let failure = Failure {
@@ -122,7 +120,7 @@ impl Download {
                     kept: self.had().map(|(have, of)| kept(have, of)),
                     next: vec!["name a neighbour that has the same owner".to_owned()],
                 };
-                self.tell(run, &failure);
+                self.report(run, &failure);
                 return Some(Exit::Ambiguous);
             }
             Event::SearchFailed { reason, .. } => return Some(self.failed(run, reason)),
@@ -135,7 +133,7 @@ impl Download {
     }
 
     fn begin_records(&mut self, run: &mut Run<'_>, content: &ContentId) {
-        if let Some((cut, held)) = run.held(content) {
+        if let Some((cut, held)) = run.reactor.core().held(content) {
             self.held = held.clone();
             if let Some(known) = run.known.get_mut(content) {
                 known.chunks = cut.chunks();
@@ -144,33 +142,12 @@ impl Download {
         }
     }
 
-    fn finished(
-        &mut self,
-        run: &mut Run<'_>,
-        id: ContentId,
-        path: &Path,
-        bytes: u64,
-        took: Duration,
-        peers: usize,
-    ) {
+    fn finished(&mut self, run: &mut Run<'_>, id: ContentId, path: &Path, bytes: u64, took: Duration) {
         self.begin_records(run, &id);
         (self.done, self.bytes) = (true, bytes);
         self.takers.changed(Instant::now());
-        let Known { name, .. } = run.known(&id);
-        run.log(&Record::Done { name: &name, id, bytes, took, peers, word: "verified" });
-        let (dur, path) = (seconds(took), path_text(path));
-        run.out.json(&Line::Done {
-            id,
-            name: &name,
-            path: path.clone(),
-            bytes,
-            dur,
-            peers,
-            verified: true,
-            skipped: false,
-        });
-        let more = format!(", verified, in {}: {}", human::span(took), printable(&path));
-        activity::complete(run, &id, self.held.len(), &more);
+        let more = format!(", verified, in {}: {}", human::span(took), printable(&path.to_string_lossy()));
+        neighbours::complete(run, &id, self.held.len(), &more);
         self.records.catch_up(run, true);
     }
 
@@ -187,7 +164,7 @@ impl Download {
         let around = Circumstances {
             wait: Duration::ZERO,
             stall: self.stall,
-            port: run.tcp_port(),
+            port: run.reactor.tcp_port(),
             size: None,
             had: self.had(),
         };
@@ -205,8 +182,8 @@ impl Download {
             _ => {}
         }
         let took = self.began.elapsed();
-        run.log(&Record::Failed { name: &name, id: content, took, why: &failure.happened });
-        self.tell(run, &failure);
+        run.log_failure(&name, content, took, &failure.happened);
+        self.report(run, &failure);
         failure.exit
     }
 
@@ -222,15 +199,15 @@ impl Download {
         if let Some(content) = self.content {
             let Known { name, .. } = run.known(&content);
             let took = self.began.elapsed();
-            run.log(&Record::Failed { name: &name, id: Some(content), took, why });
+            run.log_failure(&name, Some(content), took, why);
         }
-        self.tell(run, &failure);
+        self.report(run, &failure);
         exit
     }
 
     /// What `--timeout` ran into.
     pub(super) fn why_late(&self, run: &Run<'_>) -> String {
-        let status = run.neighbours();
+        let status = run.reactor.core().neighbours();
         let Some(owner) = owner_of(status.as_ref()).filter(|_| self.content.is_none()) else {
             return format!(
                 "the time of --timeout is over; {}; {}",
@@ -264,14 +241,14 @@ impl Download {
     }
 
     fn sources(&self, run: &Run<'_>) -> String {
-        sources_text(run.neighbours().as_ref(), self.falls_back)
+        sources_text(run.reactor.core().neighbours().as_ref(), self.falls_back)
     }
 
     /// Tells of what it failed of.
-    fn tell(&self, run: &mut Run<'_>, failure: &Failure) {
+    fn report(&self, run: &mut Run<'_>, failure: &Failure) {
         let name = self.content.map(|content| run.known(&content).name.to_string());
         let name = name.as_deref();
         let path = Some(self.target.path(name, Layout::Flat));
-        failure.tell_of(run.out, &Subject { id: self.content, name, path });
+        failure.report_of(run.out, &Subject { id: self.content, name, path });
     }
 }

@@ -1,6 +1,5 @@
 //! `ring`: an owner gives each peer a share of a file, and the peers pass the chunks on to their neighbours.
 
-mod activity;
 mod download;
 mod endpoint;
 mod ends;

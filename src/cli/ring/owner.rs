@@ -1,21 +1,22 @@
 //! `ring owner`: gives each peer a share of the chunks of a file.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
+use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
-use crate::cli::ring::activity;
+use crate::cli::report::Known;
+use crate::cli::report::neighbours;
 use crate::cli::ring::endpoint::{Endpoint, settle};
 use crate::cli::ring::takers::{OwnerStands, Takers};
-use crate::cli::run::{Run, Standing, Target};
-use crate::cli::telling::Known;
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, Place, Topology};
@@ -85,7 +86,7 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
     };
     let place = Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, deal_after: args.deal_after };
-    let started = Run::start_as("ring", global, Target::default(), Standing::native(None), out, |config| {
+    let started = Run::start_as("ring", global, Target::default(), Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);
     });
@@ -93,66 +94,68 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut offer = None;
-    let exit = match run.share(&args.file) {
-        Ok(()) => until_ended(args, &mut run, &mut offer),
-        Err(fault) => {
-            run.out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
-            Exit::of_fault(&fault)
-        }
+    let mut owner = Owner { args, offer: None, takers: Takers::new(Instant::now()), all_done: false };
+    let exit = match run.reactor.share(&args.file) {
+        Ok(()) => run.drive(&mut owner).unwrap_or_else(|exit| exit),
+        Err(fault) => run.report_fault(&fault),
     };
     run.leave(|run, event| {
         if let ShellEvent::Core(event) = &event {
-            activity::tell(run, event, None);
+            neighbours::report(run, event, None);
         }
     });
-    let bytes = offer.map_or(0, |offer: Offer| offer.cut.size_bytes());
+    let bytes = owner.offer.map_or(0, |offer| offer.cut.size_bytes());
     Outcome { bytes, ..Outcome::of(exit) }
 }
 
-fn until_ended(args: &OwnerArgs, run: &mut Run<'_>, offer: &mut Option<Offer>) -> Exit {
-    let mut all_done = false;
-    let mut takers = Takers::new(Instant::now());
-    loop {
-        let until = takers.next_look(Instant::now()).filter(|_| args.exit_when_done);
-        if let Err(exit) = run.turn(until) {
-            return exit;
-        }
-        while let Some(event) = run.next_event() {
-            match &event {
-                ShellEvent::Signal(_) => return Exit::Ok,
-                ShellEvent::Skipped { .. } => return Exit::Storage,
-                ShellEvent::Core(Event::Withdrawn { name, why, .. }) => {
-                    let why = format!("{}: {why}", human::label(name));
-                    let next = "start the owner and its peers again once the file stays as it is";
-                    run.out.error(Exit::Storage, &why, Some(next));
-                    return Exit::Storage;
-                }
-                ShellEvent::Core(Event::Offered { content, name, size }) if offer.is_none() => {
-                    *offer = offered(args, run, *content, name, *size);
-                    if offer.is_none() {
-                        return Exit::Usage;
-                    }
-                }
-                ShellEvent::Core(event) => activity::tell(run, event, None),
-                ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
-            }
-        }
-        if let (Some(offer), Some(status)) = (*offer, run.neighbours()) {
-            let stands = takers.owner_stands(&status, args.peers as usize, Instant::now());
-            if stands == OwnerStands::Done && !std::mem::replace(&mut all_done, true) {
+/// What the owner waits for.
+struct Owner<'a> {
+    args: &'a OwnerArgs,
+    offer: Option<Offer>,
+    takers: Takers,
+    all_done: bool,
+}
+
+impl Driven for Owner<'_> {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        let (args, now) = (self.args, Instant::now());
+        if let (Some(offer), Some(status)) = (self.offer, run.reactor.core().neighbours()) {
+            let stands = self.takers.owner_stands(&status, args.peers as usize, now);
+            if stands == OwnerStands::Done && !std::mem::replace(&mut self.all_done, true) {
                 let peers = human::counted(status.takers_done, "peer", "peers");
-                activity::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
+                neighbours::complete(run, &offer.content, offer.cut.chunks(), &format!(", at {peers}"));
             }
             match stands {
-                OwnerStands::Done if args.exit_when_done => return Exit::Ok,
-                OwnerStands::Left if args.exit_when_done => return lost(run, &status),
+                OwnerStands::Done if args.exit_when_done => return ControlFlow::Break(Exit::Ok),
+                OwnerStands::Left if args.exit_when_done => return ControlFlow::Break(lost(run, &status)),
                 _ => {}
             }
         }
-        if let Some(exit) = run.out.ended() {
-            return exit;
+        ControlFlow::Continue(self.takers.next_look(now).filter(|_| args.exit_when_done))
+    }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        match &event {
+            ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
+            ShellEvent::Skipped { .. } => return ControlFlow::Break(Exit::Storage),
+            ShellEvent::Core(Event::Withdrawn { name, why, .. }) => {
+                let why = format!("{}: {why}", human::label(name));
+                let next = "start the owner and its peers again once the file stays as it is";
+                run.out.error(Exit::Storage, &why, Some(next));
+                return ControlFlow::Break(Exit::Storage);
+            }
+            ShellEvent::Core(event @ Event::Offered { .. }) if self.offer.is_none() => {
+                self.offer = offered(self.args, run, event);
+                if self.offer.is_none() {
+                    return ControlFlow::Break(Exit::Usage);
+                }
+            }
+            ShellEvent::Core(event) => neighbours::report(run, event, None),
+            ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -169,7 +172,9 @@ fn lost(run: &mut Run<'_>, status: &NeighboursStatus) -> Exit {
 }
 
 /// The file is hashed: tells what peers will get.
-fn offered(args: &OwnerArgs, run: &mut Run<'_>, content: ContentId, name: &str, size: u64) -> Option<Offer> {
+fn offered(args: &OwnerArgs, run: &mut Run<'_>, event: &Event) -> Option<Offer> {
+    let Event::Offered { content, name, size } = event else { return None };
+    let (content, name, size) = (*content, name.as_str(), *size);
     let cut = match Geometry::ring(size, args.chunk_size) {
         Ok(cut) => cut,
         Err(error) => {
@@ -178,15 +183,7 @@ fn offered(args: &OwnerArgs, run: &mut Run<'_>, content: ContentId, name: &str, 
         }
     };
     run.known.insert(content, Known { name: name.into(), chunks: cut.chunks() });
-    run.out.json(&Line::Content {
-        event: ContentEvent::Shared,
-        id: content,
-        name,
-        size,
-        of: cut.chunks(),
-        holders: &[],
-        reason: None,
-    });
+    run.print(event, None);
     run.out.result(&format!("{content}  {}", printable(name)));
     let (chunks, peers) = (cut.chunks(), human::counted(args.peers as usize, "peer", "peers"));
     let note = format!(
@@ -194,8 +191,8 @@ fn offered(args: &OwnerArgs, run: &mut Run<'_>, content: ContentId, name: &str, 
         human::size(size),
         human::counted(chunks as usize, "chunk", "chunks"),
         human::size(cut.chunk_bytes().into()),
-        run.tcp_port(),
-        run.tcp_port(),
+        run.reactor.tcp_port(),
+        run.reactor.tcp_port(),
     );
     run.out.note(&note);
     Some(Offer { content, cut })

@@ -1,24 +1,27 @@
 //! `ring peer`: gets its share from the owner, and the other chunks from its neighbours.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::cli::Outcome;
+use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
-use crate::cli::ring::activity;
+use crate::cli::report::neighbours;
 use crate::cli::ring::download::Download;
 use crate::cli::ring::endpoint::{Endpoint, is_itself, settle};
 use crate::cli::ring::ends::owner_of;
-use crate::cli::run::{Run, Standing, Target};
+use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::parse_duration;
 use crate::core::{Place, Topology};
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
+use crate::types::PeerId;
 
 const ABOUT: &str = "\
 Connect to the owner, store the share of the chunks that it gives, and get the rest from the download neighbour. The \
@@ -82,7 +85,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     };
     let falls_back = args.owner_fallback.is_some();
     let mut download = Download::new(target.clone(), args.keep_chunks, args.stall, falls_back);
-    let started = Run::start_as("ring", global, target, Standing::native(None), out, |config| {
+    let started = Run::start_as("ring", global, target, Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);
     });
@@ -90,61 +93,75 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let exit = until_ended(args, &mut run, &mut download);
-    // Said before the end, which may take a moment.
-    let owner = owner_of(run.neighbours().as_ref()).and_then(|end| end.peer);
+    // A deadline beyond the clock's end is none.
+    let deadline = args.timeout.and_then(|timeout| download.began.checked_add(timeout));
+    let mut waiting = Waiting { args, download: &mut download, deadline, owner: None };
+    let exit = run.drive(&mut waiting).unwrap_or_else(|exit| exit);
+    // Looked up before the end, which may take a moment.
+    let owner = owner(&run);
     run.leave(|run, event| {
         if let ShellEvent::Core(event) = &event {
-            activity::tell(run, event, owner);
+            neighbours::report(run, event, owner);
         }
     });
     download.records.catch_up(&mut run, true);
     Outcome { bytes: download.bytes, ..Outcome::of(exit) }
 }
 
-fn until_ended(args: &PeerArgs, run: &mut Run<'_>, download: &mut Download) -> Exit {
-    // A deadline beyond the clock's end is none.
-    let deadline = args.timeout.and_then(|timeout| download.began.checked_add(timeout));
-    loop {
+/// What a peer waits for.
+struct Waiting<'a> {
+    args: &'a PeerArgs,
+    download: &'a mut Download,
+    deadline: Option<Instant>,
+    /// Who the owner is, looked up once for the events of a turn.
+    owner: Option<Option<PeerId>>,
+}
+
+impl Driven for Waiting<'_> {
+    type End = Exit;
+
+    fn step(&mut self, run: &mut Run<'_>) -> ControlFlow<Exit, Option<Instant>> {
+        self.download.records.catch_up(run, false);
         let now = Instant::now();
-        let linger = download.next_look(now).filter(|_| args.exit_when_done);
-        let deadline = deadline.filter(|_| !download.done);
-        let until = [deadline, download.records.deadline(now), linger].into_iter().flatten().min();
-        if let Err(exit) = run.turn(until) {
-            return exit;
+        let deadline = self.deadline.filter(|_| !self.download.done);
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            let why = self.download.why_late(run);
+            return ControlFlow::Break(self.download.cut_short(run, Exit::TimedOut, &why));
         }
-        let owner = owner_of(run.neighbours().as_ref()).and_then(|end| end.peer);
-        while let Some(event) = run.next_event() {
-            match event {
-                ShellEvent::Signal(_) if download.done => return Exit::Ok,
-                ShellEvent::Signal(signal) => {
-                    return download.cut_short(run, Exit::of_signal(signal), "a signal ended it");
-                }
-                ShellEvent::Core(event) => {
-                    activity::tell(run, &event, owner);
-                    if let Some(exit) = download.take(run, &event, owner) {
-                        return exit;
-                    }
-                }
-                ShellEvent::Skipped { .. }
-                | ShellEvent::Unsettled { .. }
-                | ShellEvent::Folder { .. }
-                | ShellEvent::ScanDone { .. } => {}
-            }
+        self.owner = None;
+        if self.args.exit_when_done && self.download.may_go(run.reactor.core().neighbours(), now) {
+            return ControlFlow::Break(Exit::Ok);
         }
-        download.records.catch_up(run, false);
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| now >= deadline && !download.done) {
-            let why = download.why_late(run);
-            return download.cut_short(run, Exit::TimedOut, &why);
-        }
-        if args.exit_when_done && download.may_go(run.neighbours(), now) {
-            return Exit::Ok;
-        }
-        if let Some(exit) = run.out.ended() {
-            return exit;
-        }
+        let linger = self.download.next_look(now).filter(|_| self.args.exit_when_done);
+        ControlFlow::Continue(earliest([deadline, self.download.records.deadline(now), linger]))
     }
+
+    fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
+        match event {
+            ShellEvent::Signal(_) if self.download.done => return ControlFlow::Break(Exit::Ok),
+            ShellEvent::Signal(signal) => {
+                let exit = Exit::of_signal(signal);
+                return ControlFlow::Break(self.download.cut_short(run, exit, "a signal ended it"));
+            }
+            ShellEvent::Core(event) => {
+                let owner = *self.owner.get_or_insert_with(|| owner(run));
+                neighbours::report(run, &event, owner);
+                if let Some(exit) = self.download.take(run, &event, owner) {
+                    return ControlFlow::Break(exit);
+                }
+            }
+            ShellEvent::Skipped { .. }
+            | ShellEvent::Unsettled { .. }
+            | ShellEvent::Folder { .. }
+            | ShellEvent::ScanDone { .. } => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Who the owner is, once it said hello.
+fn owner(run: &Run<'_>) -> Option<PeerId> {
+    owner_of(run.reactor.core().neighbours().as_ref()).and_then(|end| end.peer)
 }
 
 type Settings = ((Option<IpAddr>, u16), Place, Target);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::cli::ring::activity;
+use crate::cli::report::neighbours;
 use crate::cli::run::Run;
 use crate::core::{Fault, PeerRef};
 use crate::store::summary::{Origin, Summary};
@@ -70,7 +70,7 @@ impl Records {
     /// A chunk came.
     pub(super) fn came(&mut self, chunk: u32, from: &PeerRef, owner: Option<PeerId>) {
         let (peer, user) = (from.addr.to_string(), from.user.clone());
-        self.origins.insert(chunk, Origin { peer, user, part: activity::part_of(from, owner).to_owned() });
+        self.origins.insert(chunk, Origin { peer, user, part: neighbours::role_of(from, owner).to_owned() });
         self.waiting.push_back(chunk);
     }
 
@@ -84,7 +84,7 @@ impl Records {
         {
             budget -= 1;
             let origin = self.origins.remove(&chunk);
-            let read = run.read_chunk(&content, &cut, chunk, &mut self.scratch);
+            let read = run.reactor.store.read_chunk(&content, &cut, chunk, &mut self.scratch);
             if let Err(fault) = read.and_then(|()| summary.add(chunk, &self.scratch, origin)) {
                 self.give_up(run, &fault);
             }

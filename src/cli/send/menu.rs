@@ -172,10 +172,11 @@ fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result
 /// Asks which of the peers that answer are to have it, or others. `Exit::Ok` when somebody chose none.
 fn choose_peers(run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     run.out.note("looking for peers ...");
-    run.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
+    run.reactor.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
     ls::until_looked(run)?;
     let offer = |peer: &PeerRef| Offer { label: human::peer(peer), chosen: peer.addr.to_string() };
-    let peers: Vec<Offer<String>> = run.status().peers.iter().map(|status| offer(&status.peer)).collect();
+    let peers: Vec<Offer<String>> =
+        run.reactor.status().peers.iter().map(|status| offer(&status.peer)).collect();
     if peers.is_empty() {
         run.out.fail("no peer answered\n  next: on the other machine: chunkcast receive");
     }

@@ -1,6 +1,6 @@
 //! Reports of failed downloads beyond stderr: a dialog on a desktop, and the command of `--on-error`.
 //!
-//! A command calls [`Failure::tell`] or [`Failure::tell_of`] for each failure. `Action::fetches` names the commands
+//! A command calls [`Failure::report`] or [`Failure::report_of`] for each failure. `Action::fetches` names the commands
 //! whose own failure is reported too. The first failure starts the process of the dialog (`dialog`), which gets every
 //! failure on its stdin; the loop waits neither for it nor for the command.
 
@@ -98,7 +98,7 @@ impl Shown {
             queue.run(hook::variables(failure, of));
         }
         if self.manner.dialog
-            && let Err(error) = self.tell_dialog(&Report::of(failure, self.failures))
+            && let Err(error) = self.report_to_dialog(&Report::of(failure, self.failures))
         {
             log::debug!("the dialog was not told of a failure: {error}");
         }
@@ -123,7 +123,7 @@ impl Shown {
         complaints
     }
 
-    fn tell_dialog(&mut self, report: &Report) -> io::Result<()> {
+    fn report_to_dialog(&mut self, report: &Report) -> io::Result<()> {
         let first = self.dialog.is_none();
         if first {
             match Detached::start(&[dialog::COMMAND]) {
@@ -141,6 +141,6 @@ impl Shown {
             self.dialog = None;
             return Ok(());
         }
-        dialog.tell(&report.line())
+        dialog.send(&report.line())
     }
 }

@@ -17,7 +17,7 @@ const ROUNDS_KEPT: usize = 2;
 
 impl Engine {
     /// The time of a round came: first the store says what is kept, for other processes keep chunks too.
-    pub(in crate::core) fn begin_round(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn begin_round(&mut self, ctx: &mut Ctx<'_>) {
         self.rhythm.round_sent(ctx.now, ctx.rng);
         ctx.timers.set(Timer::ClassicAnnounce, self.rhythm.next());
         if !ctx.is_leaving {
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// A whole file can be served under this name.
-    pub(in crate::core) fn offer(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str, size: u64) {
+    pub(crate) fn offer(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str, size: u64) {
         let Some(classic) = &ctx.config.classic else { return };
         if !self.catalogue.add_file(name, content, size) {
             return;
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// It cannot any more.
-    pub(in crate::core) fn withdraw(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str) {
+    pub(crate) fn withdraw(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str) {
         if self.catalogue.remove_file(name, &content) {
             self.announce_soon(ctx);
         }

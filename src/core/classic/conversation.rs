@@ -8,8 +8,8 @@ use crate::types::time::Time;
 
 /// One classic connection.
 #[derive(Debug)]
-pub(in crate::core) struct Conversation {
-    pub(in crate::core) transport: Transport,
+pub(crate) struct Conversation {
+    pub(crate) transport: Transport,
     pub(super) side: Side,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Side {
 
 impl Conversation {
     /// One that came in at a door of the dialects whose own port is `tcp_port`.
-    pub(in crate::core) fn serving(transport: Transport, tcp_port: u16, now: Time) -> Conversation {
+    pub(crate) fn serving(transport: Transport, tcp_port: u16, now: Time) -> Conversation {
         Conversation { transport, side: Side::Serving(Serving::new(tcp_port, now)) }
     }
 
@@ -52,12 +52,12 @@ impl Conversation {
     }
 
     /// Whether a chunk is looked for or sent.
-    pub(in crate::core) fn is_serving(&self) -> bool {
+    pub(crate) fn is_serving(&self) -> bool {
         matches!(&self.side, Side::Serving(serving) if serving.is_busy())
     }
 
     /// When the side that serves last moved, if this is one.
-    pub(in crate::core) fn moved(&self) -> Option<Time> {
+    pub(crate) fn moved(&self) -> Option<Time> {
         match &self.side {
             Side::Serving(serving) => Some(serving.moved),
             Side::Asking(_) | Side::Closing => None,
@@ -70,7 +70,7 @@ impl Conversation {
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(crate) fn expects(&self) -> Expect {
         match &self.side {
             Side::Serving(serving) => serving.expects(),
             Side::Asking(asking) => asking.expects(),
@@ -79,7 +79,7 @@ impl Conversation {
     }
 
     /// What is to be sent next; `conn` is this conversation.
-    pub(in crate::core) fn segment(&self, conn: ConnId) -> Segment<'_> {
+    pub(crate) fn segment(&self, conn: ConnId) -> Segment<'_> {
         match &self.side {
             Side::Serving(serving) => serving.segment(conn),
             Side::Asking(asking) => asking.segment(),

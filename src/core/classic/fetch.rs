@@ -16,7 +16,7 @@ use crate::wire::classic::{ChunkName, ChunkRule};
 
 impl Engine {
     /// A file of this name is wanted; `wait`: for somebody who announces what is missing.
-    pub(in crate::core) fn fetch(&mut self, ctx: &mut Ctx<'_>, ticket: u32, name: String, wait: Duration) {
+    pub(crate) fn fetch(&mut self, ctx: &mut Ctx<'_>, ticket: u32, name: String, wait: Duration) {
         self.fail_fetch(ctx, ticket, ClassicFailure::Cancelled);
         if ctx.config.classic.is_none() || ctx.is_leaving {
             let reason = ClassicFailure::NobodyOffers { peers: 0, files: Vec::new() };
@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Goes on with a fetch as far as that is possible now.
-    pub(in crate::core) fn review_fetch(&mut self, ctx: &mut Ctx<'_>, ticket: u32) {
+    pub(crate) fn review_fetch(&mut self, ctx: &mut Ctx<'_>, ticket: u32) {
         let is_open = self.fetches.get(ticket).is_some_and(Fetch::is_open);
         if !is_open || ctx.is_leaving || !self.locate(ctx, ticket) {
             return;

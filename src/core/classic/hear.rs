@@ -14,7 +14,7 @@ use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, Dialect, NameForm};
 
 impl Engine {
     /// A datagram came to a port of the dialects.
-    pub(in crate::core) fn heard(&mut self, ctx: &mut Ctx<'_>, from: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn heard(&mut self, ctx: &mut Ctx<'_>, from: SocketAddr, bytes: &[u8]) {
         let Some(classic) = ctx.config.classic.as_ref().filter(|_| !ctx.is_leaving) else { return };
         let ip = from.ip();
         if !ctx.rates.admit(ctx.now, ip, false) {
@@ -73,7 +73,7 @@ impl Engine {
     }
 
     /// Asks for the file of another process, and again later, while something is fetched or looked for.
-    pub(in crate::core) fn read_dictionary(&mut self, ctx: &mut Ctx<'_>, is_searching: bool) {
+    pub(crate) fn read_dictionary(&mut self, ctx: &mut Ctx<'_>, is_searching: bool) {
         let reads = ctx.config.classic.as_ref().is_some_and(|c| c.dictionary == DictionaryUse::Read);
         let seeks = is_searching || !self.fetches.is_empty();
         if reads && seeks && !ctx.is_leaving {
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// The time of the file that tells who has what came.
-    pub(in crate::core) fn keep_dictionary(&mut self, ctx: &mut Ctx<'_>, is_searching: bool) {
+    pub(crate) fn keep_dictionary(&mut self, ctx: &mut Ctx<'_>, is_searching: bool) {
         match ctx.config.classic.as_ref().map(|classic| classic.dictionary) {
             Some(DictionaryUse::Write) => {
                 let (dictionary, tags) = self.directory.records();
@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Forgets what was not announced for too long.
-    pub(in crate::core) fn expire(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn expire(&mut self, ctx: &mut Ctx<'_>) {
         let before = self.directory.all().count();
         for (from, chunks) in self.directory.expire(ctx.now) {
             ctx.tell(ClassicEvent::Gone { from, chunks });

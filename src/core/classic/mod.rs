@@ -27,13 +27,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::config::Config;
 use crate::core::connection::Transport;
 use crate::core::connections::Classics;
 use crate::core::context::Context;
 use crate::core::door::{
     BrokenWhy, ClassicContent, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob,
 };
-use crate::core::peer::Config;
 use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
 use crate::core::spools::Spools;
@@ -42,17 +42,17 @@ use crate::core::uploader::Uploader;
 use crate::types::time::Time;
 use asking::QUIET_BEGIN;
 use catalogue::Catalogue;
-pub(in crate::core) use conversation::Conversation;
+pub(crate) use conversation::Conversation;
 use conversation::Side;
 use directory::Directory;
 use fetches::Fetches;
 
 /// What the engine is lent for one call.
-pub(in crate::core) type Ctx<'p> = Context<'p, Classics<'p>>;
+pub(crate) type Ctx<'p> = Context<'p, Classics<'p>>;
 
 /// See the file's head.
 #[derive(Debug)]
-pub(in crate::core) struct Engine {
+pub(crate) struct Engine {
     directory: Directory,
     catalogue: Catalogue,
     fetches: Fetches,
@@ -72,7 +72,7 @@ pub(in crate::core) struct Engine {
 
 impl Engine {
     /// One that has heard and offers nothing yet.
-    pub(in crate::core) fn new(config: &Config, now: Time, rng: &mut Rng, timers: &mut Timers) -> Engine {
+    pub(crate) fn new(config: &Config, now: Time, rng: &mut Rng, timers: &mut Timers) -> Engine {
         let (limits, classic) = (&config.limits, config.classic.as_ref());
         let interval = classic.map_or(config.announce_interval, |classic| classic.announce_interval);
         let rhythm = Rhythm::new(interval, limits, now, rng);
@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// Whether a connection from there may be a classic one.
-    pub(in crate::core) fn admits(&self, ctx: &Ctx<'_>, from: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, ctx: &Ctx<'_>, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &ctx.config.limits);
         ctx.config.classic.is_some()
             && !ctx.is_leaving
@@ -102,7 +102,7 @@ impl Engine {
     }
 
     /// A connection came in, and is admitted, at a port whose dialect's own port is `tcp_port`.
-    pub(in crate::core) fn accept(&mut self, ctx: &mut Ctx<'_>, from: SocketAddr, tcp_port: u16) -> ConnId {
+    pub(crate) fn accept(&mut self, ctx: &mut Ctx<'_>, from: SocketAddr, tcp_port: u16) -> ConnId {
         let conversation = Conversation::serving(Transport::accepted(from), tcp_port, ctx.now);
         let conn = ctx.conns.insert(conversation, ctx.now);
         self.begin_serving(ctx, conn, from);
@@ -110,12 +110,7 @@ impl Engine {
     }
 
     /// A connection at this peer's own port is a classic one from now on, if it may be one.
-    pub(in crate::core) fn take_over(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        conn: ConnId,
-        transport: Transport,
-    ) -> bool {
+    pub(crate) fn take_over(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, transport: Transport) -> bool {
         let may = self.admits(ctx, transport.addr);
         if may {
             // What stands behind this port is no dialect's own.
@@ -133,7 +128,7 @@ impl Engine {
     }
 
     /// A connection that was dialled stands.
-    pub(in crate::core) fn connected(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn connected(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let asking = ctx.conns.get_mut(conn).and_then(Conversation::as_asking);
         if asking.is_some_and(|asking| asking.connected(ctx.now)) {
             self.review(ctx, conn);
@@ -142,7 +137,7 @@ impl Engine {
     }
 
     /// Takes control bytes; returns how many.
-    pub(in crate::core) fn received(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: &[u8]) -> usize {
+    pub(crate) fn received(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: &[u8]) -> usize {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.on_request_bytes(ctx, conn, bytes),
             Some(Side::Asking(_)) => self.on_answer_bytes(ctx, conn, bytes),
@@ -151,7 +146,7 @@ impl Engine {
     }
 
     /// So many bytes of a chunk went into its spool.
-    pub(in crate::core) fn stored(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
+    pub(crate) fn stored(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
         let asking = ctx.conns.get_mut(conn).and_then(Conversation::as_asking);
         match asking.and_then(|asking| asking.stored(ctx.now, bytes)) {
             Some(outcome) => self.end_ask(ctx, conn, outcome),
@@ -160,7 +155,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
+    pub(crate) fn sent(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.on_answer_sent(ctx, conn, bytes),
             Some(Side::Asking(asking)) => asking.sent(bytes),
@@ -169,7 +164,7 @@ impl Engine {
     }
 
     /// The other side will send nothing more. Who asks closes its writing half behind the request, and waits.
-    pub(in crate::core) fn ended(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn ended(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         match ctx.side(conn) {
             Some(Side::Serving(serving)) => {
                 serving.ended = true;
@@ -188,7 +183,7 @@ impl Engine {
     }
 
     /// The connection was refused, or broke.
-    pub(in crate::core) fn broken(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: BrokenWhy) {
+    pub(crate) fn broken(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: BrokenWhy) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.end_serving(ctx, conn, "the connection broke"),
             Some(Side::Asking(_)) => self.break_ask(ctx, conn, why),
@@ -199,7 +194,7 @@ impl Engine {
     }
 
     /// The driver has closed it.
-    pub(in crate::core) fn closed(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn closed(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         self.close(ctx, conn);
         self.forget(ctx, conn);
     }
@@ -211,7 +206,7 @@ impl Engine {
     }
 
     /// Closes a connection, whatever it was about.
-    pub(in crate::core) fn close(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.end_serving(ctx, conn, "the connection ended"),
             Some(Side::Asking(_)) => self.break_ask(ctx, conn, BrokenWhy::Failed),
@@ -220,7 +215,7 @@ impl Engine {
     }
 
     /// A connection's deadline may have come.
-    pub(in crate::core) fn review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let next = match ctx.side(conn) {
             Some(Side::Serving(_)) => self.review_serving(ctx, conn),
             Some(Side::Asking(_)) => self.review_asking(ctx, conn),
@@ -232,15 +227,12 @@ impl Engine {
     }
 
     /// Whether somebody is being served, or a file is being joined, that a peer that leaves waits for.
-    pub(in crate::core) fn is_busy<'c>(
-        &self,
-        mut all: impl Iterator<Item = (ConnId, &'c Conversation)>,
-    ) -> bool {
+    pub(crate) fn is_busy<'c>(&self, mut all: impl Iterator<Item = (ConnId, &'c Conversation)>) -> bool {
         !self.fetches.is_empty() || all.any(|(_, conversation)| conversation.is_serving())
     }
 
     /// Every fetch ends, but for those whose file will be there in a moment, and who is not being served goes.
-    pub(in crate::core) fn leave(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn leave(&mut self, ctx: &mut Ctx<'_>) {
         self.cancel_fetches(ctx);
         let idle = ctx.conns.iter().filter(|(_, conversation)| !conversation.is_serving());
         let idle: Vec<ConnId> = idle.map(|(conn, _)| conn).collect();
@@ -248,18 +240,18 @@ impl Engine {
     }
 
     /// Closes every connection.
-    pub(in crate::core) fn close_all(&mut self, ctx: &mut Ctx<'_>) {
+    pub(crate) fn close_all(&mut self, ctx: &mut Ctx<'_>) {
         let all: Vec<ConnId> = ctx.conns.iter().map(|(conn, _)| conn).collect();
         all.into_iter().for_each(|conn| self.close(ctx, conn));
     }
 
     /// What classic peers offer, in the order of names.
-    pub(in crate::core) fn contents(&self) -> Vec<ClassicContent> {
+    pub(crate) fn contents(&self) -> Vec<ClassicContent> {
         self.directory.contents()
     }
 
     /// Panics when the state of the classic dialects does not hang together.
-    pub(in crate::core) fn check<'c>(
+    pub(crate) fn check<'c>(
         &self,
         spools: &Spools,
         uploads: &Uploader,
@@ -318,7 +310,7 @@ impl Ctx<'_> {
     }
 
     /// Tells the driver to visit a connection that has something to send, to read or to close.
-    pub(in crate::core) fn rouse(&mut self, conn: ConnId) {
+    pub(crate) fn rouse(&mut self, conn: ConnId) {
         if let Some(conversation) = self.conns.get_mut(conn) {
             conversation.transport.asleep = false;
             self.outputs.push(Output::Wake(conn));

@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// If it is this receiver's turn, bytes of its chunk may go.
-    pub(in crate::core) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
+    pub(crate) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(serving) = ctx.conns.get_mut(conn).and_then(Conversation::as_serving) else { return };
         if serving.ask().is_some() && ctx.uploads.begin(conn, ctx.now, |_| None).is_some() {
             serving.begin_turn(ctx.now);
@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// A side that serves ends, with nothing more said: what was begun cannot be kept. `why` is told if a chunk was to be sent.
-    pub(in crate::core) fn end_serving(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: &'static str) {
+    pub(crate) fn end_serving(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: &'static str) {
         let Some(conversation) = ctx.conns.get_mut(conn) else { return };
         let to = conversation.transport.addr;
         let Side::Serving(serving) = &conversation.side else { return };

@@ -10,7 +10,7 @@ use crate::wire::classic::ChunkName;
 
 impl Engine {
     /// The store has answered.
-    pub(in crate::core) fn replied(&mut self, ctx: &mut Ctx<'_>, reply: ClassicReply) {
+    pub(crate) fn replied(&mut self, ctx: &mut Ctx<'_>, reply: ClassicReply) {
         match reply {
             ClassicReply::Kept { chunks } => self.on_kept(ctx, chunks),
             ClassicReply::ChunkOpened { conn, bytes } => self.on_chunk_opened(ctx, conn, bytes),

@@ -390,3 +390,29 @@ pub enum Event {
     /// [`crate::core::Command::Leave`] is carried out; the driver may end.
     Left,
 }
+
+impl Event {
+    /// The content that it is about, where it names that by its id alone or has to do with its chunks.
+    pub fn content(&self) -> Option<&ContentId> {
+        match self {
+            Event::Started { content, .. }
+            | Event::ChunkReceived { content, .. }
+            | Event::ChunkMissed { content, .. }
+            | Event::ChunkSent { content, .. }
+            | Event::ChunkUnsent { content, .. }
+            | Event::HttpSent { content, .. }
+            | Event::HttpUnsent { content, .. }
+            | Event::ChunkRequested { content, .. }
+            | Event::RequestReceived { content, .. }
+            | Event::ListReceived { content, .. }
+            | Event::ListSent { content, .. }
+            | Event::SourceLost { content, .. }
+            | Event::Replaced { content, .. }
+            | Event::Waiting { content, .. }
+            | Event::Offered { content, .. }
+            | Event::Finished { content, .. }
+            | Event::Skipped { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+}

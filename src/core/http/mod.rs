@@ -20,7 +20,7 @@ use crate::core::timers::Timer;
 use crate::core::uploader::{Ask, TURN_BYTES, Uploader};
 use crate::types::time::Time;
 use crate::wire::http::{RequestError, Status, Stays, refusal};
-pub(in crate::core) use reader::Reader;
+pub(crate) use reader::Reader;
 use reader::{Body, Sent, Stage};
 
 /// Readers have no channels.
@@ -28,14 +28,14 @@ const NO_CHANNEL: u32 = 0;
 
 /// See the file's head.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Engine {
+pub(crate) struct Engine {
     /// The readers that are served, with the address of each, for none may have too many.
     open: BTreeSet<(IpAddr, ConnId)>,
 }
 
 impl Engine {
     /// Whether a connection from there may be a reader's.
-    pub(in crate::core) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &ctx.config.limits);
         // Where an owner deals chunks, nobody is to have the whole file from it at once.
         ctx.config.http.is_some()
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// The state of a connection that stands since `since` and is a reader's from now on.
-    pub(in crate::core) fn accept(
+    pub(crate) fn accept(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// Takes bytes of a request; returns how many.
-    pub(in crate::core) fn received(
+    pub(crate) fn received(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -88,14 +88,14 @@ impl Engine {
     }
 
     /// The other side will send nothing more. What it asked for before, it still gets.
-    pub(in crate::core) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         if !reader.is_busy() {
             self.close(ctx, conn, reader, "the connection ended");
         }
     }
 
     /// The driver has closed the connection; its state may go.
-    pub(in crate::core) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         self.close(ctx, conn, reader, "the connection broke");
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// A reader is not served any more; the driver closes the connection.
-    pub(in crate::core) fn close(
+    pub(crate) fn close(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// A reader's deadline may have come: it neither asked nor took anything for too long.
-    pub(in crate::core) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         let Some(deadline) = reader.deadline(ctx.now, &ctx.config.limits) else { return };
         if deadline <= ctx.now {
             let why = if reader.is_busy() { "takes no bytes" } else { "asks for nothing" };
@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// If it is this reader's turn, so many bytes may go: to the end of the chunk, or some more as long as they go fast.
-    pub(in crate::core) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         if !reader.waits() {
             return;
         }
@@ -149,13 +149,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        reader: &mut Reader,
-        bytes: u64,
-    ) {
+    pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, bytes: u64) {
         ctx.uploads.carried(ctx.now, bytes);
         match reader.sent(ctx.now, bytes) {
             Sent::Some => {
@@ -183,7 +177,7 @@ impl Engine {
     }
 
     /// A shared file is not what it was. Before the head is out that can be said; after it, what was promised cannot be kept.
-    pub(in crate::core) fn lose(
+    pub(crate) fn lose(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -200,16 +194,12 @@ impl Engine {
     }
 
     /// The readers that are served.
-    pub(in crate::core) fn open(&self) -> Vec<ConnId> {
+    pub(crate) fn open(&self) -> Vec<ConnId> {
         self.open.iter().map(|(_, conn)| *conn).collect()
     }
 
     /// Panics when readers, their index and their turns do not hang together.
-    pub(in crate::core) fn check<'r>(
-        &self,
-        uploads: &Uploader,
-        readers: impl Iterator<Item = (ConnId, &'r Reader)>,
-    ) {
+    pub(crate) fn check<'r>(&self, uploads: &Uploader, readers: impl Iterator<Item = (ConnId, &'r Reader)>) {
         let mut open = BTreeSet::new();
         for (conn, reader) in readers {
             if !matches!(reader.stage, Stage::Closing) {
@@ -287,7 +277,7 @@ impl Engine {
 }
 
 /// Tells the driver to visit a reader that has something to send or to read again.
-pub(in crate::core) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+pub(crate) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
     reader.moved = ctx.now;
     ctx.wake(conn, &mut reader.transport);
 }

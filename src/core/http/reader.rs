@@ -15,14 +15,14 @@ use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 
 /// One connection of a reader.
 #[derive(Debug)]
-pub(in crate::core) struct Reader {
-    pub(in crate::core) transport: Transport,
+pub(crate) struct Reader {
+    pub(crate) transport: Transport,
     pub(super) stage: Stage,
     decoder: RequestDecoder,
     /// When the head that is being read began.
     head_began: Option<Time>,
     /// When the stage or a turn began, or a good part of a content last went.
-    pub(in crate::core) moved: Time,
+    pub(crate) moved: Time,
 }
 
 /// How far it is.
@@ -127,7 +127,7 @@ impl Reader {
     }
 
     /// Whether an answer is on its way.
-    pub(in crate::core) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         matches!(self.stage, Stage::Answering(_))
     }
 
@@ -183,7 +183,7 @@ impl Reader {
     }
 
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(crate) fn expects(&self) -> Expect {
         match self.stage {
             Stage::Reading => Expect::Control,
             Stage::Answering(_) | Stage::Closing => Expect::Nothing,
@@ -191,7 +191,7 @@ impl Reader {
     }
 
     /// What is to be sent next. A head that promises bytes waits with them for their turn, so that it can be taken back.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(crate) fn segment(&self) -> Segment<'_> {
         let answer = match &self.stage {
             Stage::Reading => return Segment::Nothing,
             Stage::Closing => return Segment::Close,

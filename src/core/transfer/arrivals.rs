@@ -27,7 +27,7 @@ pub(super) struct Arrival {
 
 impl Engine {
     /// Whether a connection from there, beside all that there are, may be a sender's.
-    pub(in crate::core) fn admits<'t>(
+    pub(crate) fn admits<'t>(
         &self,
         ctx: &Context<'_>,
         from: SocketAddr,
@@ -41,7 +41,7 @@ impl Engine {
     }
 
     /// The state of a connection that came in; `is_named` where a digit begins the named form.
-    pub(in crate::core) fn accept(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Transfer {
+    pub(crate) fn accept(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Transfer {
         let number = self.numbered;
         self.numbered = number.wrapping_add(1);
         let side = Side::Receiving(Receiving::new(number, is_named, now));
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// So many bytes of a file are in its spool.
-    pub(in crate::core) fn payload(
+    pub(crate) fn payload(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// A person or a rule has decided whether what has this number may come.
-    pub(in crate::core) fn answer<'t>(
+    pub(crate) fn answer<'t>(
         &mut self,
         ctx: &mut Context<'_>,
         (number, accept): (u32, bool),
@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// The store has done a job, or failed at it. Of what was thrown away meanwhile nothing is known here any more.
-    pub(in crate::core) fn stored<'t>(
+    pub(crate) fn stored<'t>(
         &mut self,
         ctx: &mut Context<'_>,
         reply: ForeignReply,

@@ -33,7 +33,7 @@ use sending::Sending;
 
 /// See the file's head.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Engine {
+pub(crate) struct Engine {
     /// So many have come in so far.
     numbered: u32,
     /// The connections on which something is received, by the number of the transfer.
@@ -48,8 +48,8 @@ pub(in crate::core) struct Engine {
 
 /// One connection.
 #[derive(Debug)]
-pub(in crate::core) struct Transfer {
-    pub(in crate::core) transport: Transport,
+pub(crate) struct Transfer {
+    pub(crate) transport: Transport,
     side: Side,
 }
 
@@ -87,17 +87,17 @@ enum Turn {
 
 /// A file that is to be sent.
 #[derive(Debug)]
-pub(in crate::core) struct Order {
-    pub(in crate::core) ticket: u32,
-    pub(in crate::core) to: SocketAddr,
-    pub(in crate::core) content: ContentId,
+pub(crate) struct Order {
+    pub(crate) ticket: u32,
+    pub(crate) to: SocketAddr,
+    pub(crate) content: ContentId,
     /// What is said of it; its size is known here.
-    pub(in crate::core) file: Outgoing,
+    pub(crate) file: Outgoing,
 }
 
 impl Transfer {
     /// What the next bytes are.
-    pub(in crate::core) fn expects(&self) -> Expect {
+    pub(crate) fn expects(&self) -> Expect {
         match &self.side {
             Side::Receiving(receiving) => receiving.expects(),
             Side::Sending(sending) => sending.expects(),
@@ -106,7 +106,7 @@ impl Transfer {
     }
 
     /// What is to be sent next.
-    pub(in crate::core) fn segment(&self) -> Segment<'_> {
+    pub(crate) fn segment(&self) -> Segment<'_> {
         match &self.side {
             Side::Receiving(receiving) => receiving.segment(),
             Side::Sending(sending) => sending.segment(),
@@ -117,7 +117,7 @@ impl Transfer {
     }
 
     /// Since when the other side has said nothing at all, if it is its turn to speak.
-    pub(in crate::core) fn silent_since(&self) -> Option<Time> {
+    pub(crate) fn silent_since(&self) -> Option<Time> {
         match &self.side {
             Side::Receiving(receiving) => receiving.is_silent().then_some(receiving.began),
             Side::Sending(_) | Side::Closing(_) | Side::Aborting => None,
@@ -125,7 +125,7 @@ impl Transfer {
     }
 
     /// Whether a peer that leaves waits for it.
-    pub(in crate::core) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         match &self.side {
             Side::Receiving(receiving) => receiving.spool().is_some(),
             Side::Sending(_) | Side::Closing(_) | Side::Aborting => true,
@@ -133,7 +133,7 @@ impl Transfer {
     }
 
     /// Whether a peer that leaves ends it at once: it has not begun, or would look whole if this process ended in its midst.
-    pub(in crate::core) fn ends_first(&self) -> bool {
+    pub(crate) fn ends_first(&self) -> bool {
         match &self.side {
             Side::Receiving(receiving) => matches!(receiving.stage, Stage::Hearing | Stage::Asked),
             Side::Sending(sending) => sending.would_look_whole() || sending.is_waiting(),
@@ -144,12 +144,7 @@ impl Transfer {
 
 impl Engine {
     /// The state of a connection on which a file is sent, unless it cannot be.
-    pub(in crate::core) fn send(
-        &mut self,
-        ctx: &mut Context<'_>,
-        order: Order,
-        has_room: bool,
-    ) -> Option<Transfer> {
+    pub(crate) fn send(&mut self, ctx: &mut Context<'_>, order: Order, has_room: bool) -> Option<Transfer> {
         let (ticket, to) = (order.ticket, order.to);
         match script(ctx, &order, has_room) {
             Ok((size, steps)) => {
@@ -164,7 +159,7 @@ impl Engine {
     }
 
     /// A transfer has its connection.
-    pub(in crate::core) fn begin(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn begin(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         let turn = match &transfer.side {
             Side::Receiving(receiving) => {
                 self.receiving.insert(receiving.number, conn);
@@ -177,12 +172,7 @@ impl Engine {
     }
 
     /// The receiver that was dialled is there.
-    pub(in crate::core) fn connected(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        transfer: &mut Transfer,
-    ) {
+    pub(crate) fn connected(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         if let Side::Sending(sending) = &mut transfer.side {
             sending.connected(ctx.now);
             self.turn(ctx, conn, transfer, Turn::Wake);
@@ -190,7 +180,7 @@ impl Engine {
     }
 
     /// Takes bytes of what is said; returns how many.
-    pub(in crate::core) fn received(
+    pub(crate) fn received(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -207,13 +197,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(in crate::core) fn sent(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        transfer: &mut Transfer,
-        bytes: u64,
-    ) {
+    pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, bytes: u64) {
         let mut turn = Turn::Nothing;
         match &mut transfer.side {
             Side::Receiving(receiving) => receiving.sent(bytes),
@@ -227,7 +211,7 @@ impl Engine {
     }
 
     /// The other side will send nothing more.
-    pub(in crate::core) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         let turn = match &mut transfer.side {
             Side::Receiving(receiving) => receiving.ended(),
             Side::Sending(sending) => sending.ended(ctx.now),
@@ -237,7 +221,7 @@ impl Engine {
     }
 
     /// The connection broke, or never stood; its state may go.
-    pub(in crate::core) fn broken(
+    pub(crate) fn broken(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -253,7 +237,7 @@ impl Engine {
     }
 
     /// The driver has closed the connection; its state may go.
-    pub(in crate::core) fn closed(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn closed(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         self.fail(ctx, conn, transfer, ForeignFailure::Cancelled);
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
@@ -261,7 +245,7 @@ impl Engine {
     }
 
     /// The deadline of a transfer came.
-    pub(in crate::core) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         let limits = &ctx.config.limits;
         let turn = match &mut transfer.side {
             Side::Receiving(receiving) => receiving.review(ctx.now, limits),
@@ -280,7 +264,7 @@ impl Engine {
     }
 
     /// A file does not come, or does not go. Nothing is left of what came of it; its sender learns it by the connection's end.
-    pub(in crate::core) fn fail(
+    pub(crate) fn fail(
         &mut self,
         ctx: &mut Context<'_>,
         conn: ConnId,
@@ -314,21 +298,17 @@ impl Engine {
     }
 
     /// Bytes that were received, or are let come.
-    pub(in crate::core) fn charged_bytes(&self) -> u64 {
+    pub(crate) fn charged_bytes(&self) -> u64 {
         self.charged_bytes
     }
 
     /// Whether a file that came is being stored.
-    pub(in crate::core) fn is_storing(&self) -> bool {
+    pub(crate) fn is_storing(&self) -> bool {
         !self.storing.is_empty()
     }
 
     /// Panics when transfers, their index and their spools do not hang together.
-    pub(in crate::core) fn check<'t>(
-        &self,
-        spools: &Spools,
-        transfers: impl Iterator<Item = (ConnId, &'t Transfer)>,
-    ) {
+    pub(crate) fn check<'t>(&self, spools: &Spools, transfers: impl Iterator<Item = (ConnId, &'t Transfer)>) {
         let (mut receiving, mut filling) = (BTreeMap::new(), BTreeMap::new());
         for (conn, transfer) in transfers {
             if let Side::Receiving(side) = &transfer.side {

@@ -41,7 +41,7 @@ fn a_classic_peer_listens_on_its_ports_and_nowhere_else() {
     let classic = classic(&[0], &[(0, 5000), (0, 8000)], true);
     let mut reactor = Reactor::new(alone(folder.path(), classic)).unwrap();
     assert_eq!((reactor.tcp_port(), reactor.classic_tcp_ports().len()), (0, 2));
-    assert_eq!(reactor.classic_udp_ports().len(), 1);
+    assert_eq!(reactor.udp_listeners.ports().len(), 1);
     let tcp = reactor.classic_tcp_ports();
     let mut dialects: Vec<u16> = tcp.iter().map(|(_, dialects)| *dialects).collect();
     dialects.sort_unstable();
@@ -79,7 +79,7 @@ fn a_peer_may_listen_both_ways() {
     let both = ShellConfig { classic: classic(&[0, 0], &[(0, 5001)], false), ..config(folder.path(), port) };
     let reactor = Reactor::new(both).unwrap();
     assert_ne!(reactor.tcp_port(), 0);
-    assert_eq!((reactor.classic_tcp_ports().len(), reactor.classic_udp_ports().len()), (1, 2));
+    assert_eq!((reactor.classic_tcp_ports().len(), reactor.udp_listeners.ports().len()), (1, 2));
     assert_ne!(reactor.classic_tcp_ports()[0].0, reactor.tcp_port());
 }
 
@@ -113,7 +113,7 @@ fn too_many_ports_are_refused_not_fatal() {
     let ports = classic(&[0; 40], &[(0, 5000); 40], false);
     let mut reactor = Reactor::new(alone(folder.path(), ports)).unwrap();
     assert_eq!(reactor.classic_tcp_ports().len(), 16);
-    assert!(reactor.classic_udp_ports().len() <= 16);
+    assert!(reactor.udp_listeners.ports().len() <= 16);
     assert!(!warnings(&mut reactor).is_empty());
     reactor.turn(Some(Instant::now())).unwrap();
 }
@@ -128,10 +128,10 @@ fn processes_of_one_host_have_the_same_port_on_addresses_of_their_own() {
         Reactor::new(ShellConfig { bind: Some(bind.into()), ..alone(&folder, classic) }).unwrap()
     };
     let first = at(1, 0, 0);
-    let (tcp, udp) = (first.classic_tcp_ports()[0].0, first.classic_udp_ports()[0]);
+    let (tcp, udp) = (first.classic_tcp_ports()[0].0, first.udp_listeners.ports()[0]);
     let second = at(2, tcp, udp);
     assert_eq!(second.classic_tcp_ports(), [(tcp, 5000)]);
-    assert_eq!(second.classic_udp_ports(), [udp]);
+    assert_eq!(second.udp_listeners.ports(), [udp]);
 }
 
 #[test]

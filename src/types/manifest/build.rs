@@ -88,6 +88,10 @@ impl ManifestBuilder {
     }
 
     /// The id and the manifest, when as many bytes came as were expected.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongSize`] when there were fewer bytes, or more.
     pub fn finish(mut self) -> Result<(ContentId, Manifest), WrongSize> {
         let size = self.geometry.size_bytes();
         if self.at != size || self.surplus > 0 {

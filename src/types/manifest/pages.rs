@@ -92,6 +92,10 @@ impl ManifestPages {
 
     /// Takes the page that comes next. Some manifest: it was the last one, and the manifest still is to be verified.
     /// After an error the pages of this peer are worth nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`PageError`] for a page that does not come next, or does not fit those before it.
     pub fn push(&mut self, page: ManifestPage) -> Result<Option<Manifest>, PageError> {
         if page.first != self.next_first() || (page.first == 0 && self.begun.is_some()) {
             return Err(PageError::Order);

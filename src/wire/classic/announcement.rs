@@ -86,6 +86,10 @@ pub enum AnnouncementError {
 }
 
 /// Reads one datagram of any dialect.
+///
+/// # Errors
+///
+/// [`AnnouncementError`] for a datagram of no dialect.
 pub fn decode(bytes: &[u8]) -> Result<Announcement, AnnouncementError> {
     if bytes.len() > DATAGRAM_BYTES_ACCEPTED_MAX {
         return Err(AnnouncementError::TooLong);

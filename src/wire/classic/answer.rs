@@ -165,6 +165,10 @@ impl AnswerDecoder {
 
     /// Takes bytes as they come, up to where the data begins: how many were used, and what begins behind them if that
     /// is clear now. After that the decoder has done its work.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`] for bytes that begin no answer.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<AnswerHead>), AnswerError> {
         if bytes.is_empty() {
             return Ok((0, None));
@@ -182,6 +186,10 @@ impl AnswerDecoder {
     }
 
     /// What it means that the stream ended before data began.
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`] for an end inside of what comes before the data.
     pub fn end(&mut self) -> Result<AnswerHead, AnswerError> {
         if self.pending.is_empty() {
             return Ok(AnswerHead::Missing);

@@ -51,6 +51,10 @@ pub enum NameError {
 
 impl ChunkName {
     /// Reads a name in any form.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for a text that no dialect calls a chunk.
     pub fn parse(text: &str) -> Result<ChunkName, NameError> {
         if text.len() > NAME_BYTES_MAX {
             return Err(NameError::TooLong);
@@ -84,6 +88,10 @@ impl ChunkName {
 
     /// The name of a chunk, counted from 1, of a file of our own, as receivers of this form will read it. A file
     /// without an extension has no place for one, so its form may be another than was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for a file whose chunk has no legal name.
     pub fn of_file(file_name: &str, index: u32, form: NameForm) -> Result<ChunkName, NameError> {
         let (stem, extension) = split_extension(file_name);
         if stem.is_empty() {
@@ -120,6 +128,10 @@ impl ChunkName {
     }
 
     /// The name of the same file's chunk `index`, in the same form.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for an index that no chunk has.
     pub fn sibling(&self, index: u32) -> Result<ChunkName, NameError> {
         ChunkName::parse(&ChunkName { index, ..self.clone() }.to_string())
     }

@@ -62,6 +62,10 @@ pub fn encode_available<'a>(names: impl IntoIterator<Item = &'a ChunkName>) -> S
 }
 
 /// Reads [`AVAILABLE_CHUNKS`]: the names in its order, no name twice; what is no name is left out. An empty file has none.
+///
+/// # Errors
+///
+/// [`RecordError`] for a text of another shape.
 pub fn decode_available(text: &[u8]) -> Result<Vec<ChunkName>, RecordError> {
     let names = match value(text)? {
         Value::Null => return Ok(Vec::new()),
@@ -84,6 +88,10 @@ pub fn encode_dictionary(dictionary: &Dictionary) -> String {
 }
 
 /// Reads [`CONTENT_DICTIONARY`]; what is no name or no address is left out. An empty file has none.
+///
+/// # Errors
+///
+/// [`RecordError`] for a text of another shape.
 pub fn decode_dictionary(text: &[u8]) -> Result<Dictionary, RecordError> {
     entries(text, |holder| holder.as_str()?.parse().ok())
 }
@@ -101,6 +109,10 @@ pub fn encode_tags(tags: &Tags) -> String {
 }
 
 /// Reads [`TAGS`]; what is no name or no holder is left out. An empty file has none.
+///
+/// # Errors
+///
+/// [`RecordError`] for a text of another shape.
 pub fn decode_tags(text: &[u8]) -> Result<Tags, RecordError> {
     entries(text, |holder| {
         let username = holder.get("username").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -58,6 +58,10 @@ impl RequestDecoder {
 
     /// Takes bytes as they come, up to the end of a request: how many were used, and the request if that was its end.
     /// What is left belongs to the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] for bytes that are no request.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
         for (at, byte) in bytes.iter().copied().enumerate() {
             if self.pending.len().saturating_add(self.skipped) >= REQUEST_BYTES_ACCEPTED_MAX {

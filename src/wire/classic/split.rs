@@ -65,6 +65,10 @@ impl ChunkRule {
     /// Whether chunks of these sizes, by index, can be of one file: all but its last are equally long, and that is no
     /// longer. Of which the last is, nothing is known but that none follows the fifth fifth; so the highest here passes
     /// for it.
+    ///
+    /// # Errors
+    ///
+    /// [`SizeConflict`] with two chunks that are of different files.
     pub fn agree(self, sizes: &BTreeMap<u32, u64>) -> Result<(), SizeConflict> {
         let Some((&highest, _)) = sizes.last_key_value() else { return Ok(()) };
         let mut others_bytes = (self == ChunkRule::Fixed).then_some(FIXED_CHUNK_BYTES);

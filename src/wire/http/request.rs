@@ -50,6 +50,10 @@ pub struct RequestDecoder {
 impl RequestDecoder {
     /// Takes bytes up to the end of the first head in them; says how many it took, and what the head asks for. `None`
     /// with all bytes taken: the head is not complete yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] for a head that is too long, or none.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Request>), RequestError> {
         for (at, byte) in bytes.iter().enumerate() {
             self.head.push(*byte);

@@ -97,6 +97,10 @@ impl Hearing {
     }
 
     /// Takes bytes as they come, up to where the file begins: how many were used, and what they mean.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError`] for bytes that begin no push.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(usize, Heard), PushError> {
         let Some(first) = bytes.first() else { return Ok((0, Heard::Nothing)) };
         if self.stage == Stage::First {
@@ -141,6 +145,10 @@ impl Hearing {
     }
 
     /// The silence that [`Hearing::patience`] asks for is over: so is the message.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError`] for a message that may not end there.
     pub fn quiet(&mut self) -> Result<Heard, PushError> {
         if self.patience().is_none() {
             return Ok(Heard::Nothing);

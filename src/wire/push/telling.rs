@@ -59,6 +59,10 @@ pub enum SendError {
 
 impl Outgoing {
     /// What is to be done, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] for a file that this form cannot carry.
     pub fn steps(&self) -> Result<Vec<Step>, SendError> {
         let size = || Step::Say(self.size.to_string().into_bytes());
         match self.form {
@@ -132,6 +136,10 @@ pub struct OkHearing {
 
 impl OkHearing {
     /// Takes bytes as they come: whether the word is complete. `Err`: it is another.
+    ///
+    /// # Errors
+    ///
+    /// The word is another.
     pub fn push(&mut self, bytes: &[u8]) -> Result<bool, NotOk> {
         let rest = OK.get(self.heard..).and_then(|left| left.strip_prefix(bytes)).ok_or(NotOk)?;
         self.heard = OK.len().saturating_sub(rest.len());

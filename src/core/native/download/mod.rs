@@ -1,0 +1,16 @@
+pub(crate) mod ask;
+pub(crate) mod cancel;
+pub(crate) mod circles;
+pub(crate) mod downloader;
+pub(crate) mod fetch;
+pub(crate) mod flights;
+mod have;
+pub(crate) mod manifest;
+mod mirrored;
+mod neighbours;
+pub(crate) mod progress;
+pub(crate) mod relocate;
+mod sated;
+pub(crate) mod sources;
+pub(crate) mod storage;
+pub(crate) mod whole;

@@ -1,0 +1,239 @@
+//! Sources: which holders of a wanted content to connect to.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::door::ConnId;
+use crate::core::native::download::circles::Circles;
+use crate::core::native::download::downloader::Phase;
+use crate::core::native::session::channels::Channel;
+use crate::core::native::{Ctx, Engine};
+use crate::types::id::{ContentId, PeerId};
+use crate::wire::message::Wanted;
+
+/// A download with fewer sources than this connects to more holders, if there are more.
+const SOURCES_FEW: usize = 8;
+/// So often the circles are doubled for a download that finds too few sources.
+const CIRCLES_DOUBLED_MAX: u32 = 8;
+/// Before that one is enough: holders turn up one after the other.
+const SOURCES_WAIT: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Sees to it that a download is connected to who holds its content: who lacks chunks dials.
+    pub(crate) fn seek_sources(&mut self, ctx: &mut Ctx, content: ContentId) {
+        if ctx.is_leaving
+            || self.is_copied(ctx, &content)
+            || !self.downloader.get(&content).is_some_and(|download| download.wants_peers())
+        {
+            return;
+        }
+        if !ctx.config.topology.is_mesh() {
+            return self.seek_neighbours(ctx);
+        }
+        self.draw_circles(ctx, &content);
+        let peers = if self.are_many(ctx, &content) {
+            self.on_circles(ctx, &content)
+        } else {
+            self.companions(ctx, &content)
+        };
+        for peer in peers {
+            if self.is_to_connect(ctx, &peer, &content) {
+                self.seek_source(ctx, &peer, content);
+            }
+        }
+        if self.directory.holder_count(&content) == 0 {
+            self.dial_fixed_peers(ctx);
+        }
+    }
+
+    /// A peer holds some of a content that is wanted: a download connects to it, if the two are to be connected.
+    pub(crate) fn seek_holder(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) {
+        if !ctx.config.topology.is_mesh() {
+            return self.seek_sources(ctx, content);
+        }
+        if let Some(download) = self.downloader.get_mut(&content) {
+            download.circles.note(&ctx.id, peer);
+        }
+        if !ctx.is_leaving && self.is_to_connect(ctx, peer, &content) {
+            self.seek_source(ctx, peer, content);
+        }
+    }
+
+    /// Somebody looks for something: if that is fetched here, too, the two may be to connect. Says whether it is.
+    pub(crate) fn meet_seeker(&mut self, ctx: &mut Ctx, peer: &PeerId) -> bool {
+        let mut met = false;
+        if ctx.config.topology.is_mesh() {
+            for content in self.downloader.wanting() {
+                if self.is_companion(ctx, peer, &content) {
+                    met = true;
+                    self.seek_holder(ctx, peer, content);
+                }
+            }
+        }
+        met
+    }
+
+    /// A content is fetched or held here under this name from now on: who looks for it is of use.
+    pub(crate) fn note_seekers(&mut self, content: &ContentId, name: &str) {
+        let last = name.rsplit('/').next().unwrap_or(name);
+        self.directory.is_here(&Wanted::Id(*content));
+        self.directory.is_here(&Wanted::Name(name.to_owned()));
+        if last != name {
+            self.directory.is_here(&Wanted::Name(last.to_owned()));
+        }
+    }
+
+    /// Whether a peer has some of a content that is fetched here, or looks for it, too.
+    pub(crate) fn is_companion(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        self.directory.is_holder(peer, content)
+            || (ctx.config.limits.tactics.meets_seekers
+                && self.directory.is_seeker(peer, content, &download.name))
+    }
+
+    /// Who has some of a content that is fetched here, or looks for it, too.
+    pub(crate) fn companions(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        if self.directory.seekers_of(content, &download.name) == 0 {
+            return self.directory.holders(content).copied().collect();
+        }
+        let peers = self.directory.peers().map(|(peer, _)| peer);
+        peers.filter(|peer| self.is_companion(ctx, peer, content)).copied().collect()
+    }
+
+    /// Those of them who stand next to this peer on a circle; where they are many it connects to nobody else.
+    pub(crate) fn on_circles(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+        let Some(download) = self.downloader.get(content) else { return Vec::new() };
+        let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(ctx, peer, content));
+        neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
+    }
+
+    /// Whether more have or want a content that is fetched here than all connect to.
+    pub(crate) fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        // This peer is one of them.
+        let others = ctx.config.limits.neighbours_max.saturating_sub(1);
+        self.directory.holder_count(content) > others
+            || self.directory.seekers_of(content, &download.name) > others
+    }
+
+    /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
+    /// there any more.
+    pub(crate) fn draw_circles(&mut self, ctx: &mut Ctx, content: &ContentId) {
+        let Some(download) = self.downloader.get(content) else { return };
+        // A circle gives two neighbours.
+        let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
+        let count = circles.saturating_mul(1 << download.widened.min(CIRCLES_DOUBLED_MAX));
+        let circles = &download.circles;
+        if circles.len() == count && circles.neighbours().all(|peer| self.is_there(ctx, peer, content)) {
+            return;
+        }
+        let mut circles = Circles::new(count);
+        for peer in self.companions(ctx, content) {
+            if self.is_there(ctx, &peer, content) {
+                circles.note(&ctx.id, &peer);
+            }
+        }
+        if let Some(download) = self.downloader.get_mut(content) {
+            download.circles = circles;
+        }
+    }
+
+    /// Whether a peer has or wants a content and is connected, or can be dialled.
+    pub(crate) fn is_there(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+        let dialled = |addr: &SocketAddr| ctx.dialer.again(ctx.now, addr).is_none();
+        self.is_companion(ctx, peer, content)
+            && (self.links.to_peer(peer).is_some()
+                || self.directory.get(peer).is_some_and(|known| dialled(&known.addr)))
+    }
+
+    /// Whether a download connects to somebody who has or wants the same: to each where they are few, and of many to those
+    /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
+    pub(crate) fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+        let Some(download) = self.downloader.get(content) else { return false };
+        if !self.are_many(ctx, content) {
+            // Of two who look for it one dials.
+            return self.directory.is_holder(peer, content) || ctx.id < *peer;
+        }
+        download.circles.is_next(peer)
+            || (download.circles.is_before(peer) && self.directory.holds_all(peer, content))
+    }
+
+    /// A download that has found few sources, though there are more, connects to more.
+    pub(crate) fn widen(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let enough = if ctx.now.since(download.began) < SOURCES_WAIT { 1 } else { SOURCES_FEW };
+        let sources = self.links.on(&content).filter(|conn| self.is_neighbour(ctx, *conn, &content)).count();
+        if sources < enough.min(self.directory.holder_count(&content))
+            && let Some(download) = self.downloader.get_mut(&content)
+        {
+            download.widened = download.widened.saturating_add(1);
+        }
+    }
+
+    /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
+    pub(crate) fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
+        let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
+        let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
+            return false;
+        };
+        let late = match download.phase {
+            Phase::Manifest(_) => channel.pages_late > 0,
+            _ => download.flights.is_late_at(conn),
+        };
+        !channel.refused && !late
+    }
+
+    /// A download begins: who is connected already and has or wants the same hears of it.
+    pub(crate) fn open_to_companions(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
+        for (peer, conn) in open {
+            if self.is_companion(ctx, &peer, &content) {
+                self.name_on(ctx, conn, content);
+            }
+        }
+    }
+
+    /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
+    pub(crate) fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
+        if let Some(conn) = self.links.to_peer(peer) {
+            let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
+            let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
+            let named = channel.is_some_and(|(_, channel)| stands(channel));
+            // Who only looks for it, too, and refused it names it as soon as it knows it.
+            let named = named || (channel.is_some() && !self.directory.is_holder(peer, &content));
+            if !named {
+                self.name_on(ctx, conn, content);
+            }
+            return !named;
+        }
+        match self.directory.get(peer).map(|known| known.addr) {
+            Some(addr) if self.is_for_mirror(&content) => self.dial_for_mirror(ctx, addr),
+            Some(addr) => self.dial_or_wait(ctx, addr),
+            None => false,
+        }
+    }
+
+    /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
+    pub(crate) fn note_owners(&mut self, content: &ContentId) {
+        let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+        else {
+            return;
+        };
+        for (peer, generation) in self.directory.whole_holders(content) {
+            if let Some(known) = self.directory.get(&peer) {
+                download.note_owner(peer, known.addr, generation);
+            }
+        }
+    }
+
+    /// A peer told that it offers a content wholly.
+    pub(crate) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
+        if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+            && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
+        {
+            download.note_owner(*peer, known.addr, generation);
+        }
+    }
+}

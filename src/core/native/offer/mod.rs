@@ -1,0 +1,3 @@
+pub(crate) mod pusher;
+pub(crate) mod receiving;
+pub(crate) mod sending;

@@ -1,0 +1,331 @@
+//! Offers of files, made and received: which are open, and how far each has come.
+//!
+//! Owns their numbers and states. Knows no connection but by its id; what is said and fetched is decided in
+//! `sending.rs` and `receiving.rs`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::core::door::{ConnId, PeerRef, Recipient};
+use crate::types::id::{ContentId, PeerId};
+use crate::types::time::Time;
+
+/// When the LAN is asked who is there, after a recipient was first looked for.
+const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
+/// When the LAN is asked who else fetches what was accepted, after its first chunk could be asked for: all who accepted
+/// at once are to know each other long before the sender has given each of them everything.
+const SWARM_ASKS: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(310),
+    Duration::from_millis(600),
+    Duration::from_secs(2),
+];
+
+/// A file offered to somebody.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) content: ContentId,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) to: Recipient,
+    pub(crate) stage: Stage,
+    /// Who it was last offered to.
+    pub(crate) peer: Option<PeerRef>,
+}
+
+/// How far an offer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The recipient is looked for.
+    Seeking {
+        /// Since when.
+        since: Time,
+        /// How long at most.
+        until: Time,
+        /// So often the LAN was asked.
+        asked: usize,
+        /// When a name that was heard counts as heard from everybody who has it.
+        settles: Option<Time>,
+    },
+    /// It is with its recipient, under this number.
+    Asked { conn: ConnId, number: u32 },
+    /// Its recipient fetches it.
+    Accepted { conn: ConnId, number: u32 },
+}
+
+/// An offer that came in.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    /// Where it came from; `None`: that connection is over.
+    pub(crate) conn: Option<ConnId>,
+    /// The sender's number.
+    pub(crate) theirs: u32,
+    pub(crate) content: ContentId,
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) accepted: bool,
+}
+
+/// All offers, made and received.
+#[derive(Debug, Default)]
+pub(crate) struct Pusher {
+    /// Whether offers are taken here at all.
+    pub(crate) receives: bool,
+    pushes: BTreeMap<u32, Push>,
+    /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
+    met: BTreeMap<SocketAddr, PeerId>,
+    offered: BTreeMap<u32, Offered>,
+    /// Contents whose other receivers are looked for: since when, and how often they were.
+    swarms: BTreeMap<ContentId, (Time, usize)>,
+    next_number: u32,
+    next_offer: u32,
+}
+
+impl Stage {
+    /// Looks for a recipient from now on.
+    pub(crate) fn seeking(now: Time, wait: Duration) -> Stage {
+        Stage::Seeking { since: now, until: now + wait, asked: 0, settles: None }
+    }
+
+    /// The connection that it is on.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        match self {
+            Stage::Seeking { .. } => None,
+            Stage::Asked { conn, .. } | Stage::Accepted { conn, .. } => Some(*conn),
+        }
+    }
+
+    /// Whether the LAN is to be asked who is there now; counts.
+    pub(crate) fn take_ask(&mut self, now: Time) -> bool {
+        let Stage::Seeking { since, asked, .. } = self else { return false };
+        let due = ASKS.get(*asked).is_some_and(|after| *since + *after <= now);
+        *asked = asked.saturating_add(usize::from(due));
+        due
+    }
+
+    /// When something is to be done about it without cause from outside.
+    fn deadline(&self) -> Option<Time> {
+        let Stage::Seeking { since, until, asked, settles } = self else { return None };
+        let ask = ASKS.get(*asked).map(|after| *since + *after);
+        [Some(*until), ask, *settles].into_iter().flatten().min()
+    }
+}
+
+impl Pusher {
+    /// Adds an offer of ours. False when its ticket is taken.
+    pub(crate) fn add(&mut self, ticket: u32, push: Push) -> bool {
+        let free = !self.pushes.contains_key(&ticket);
+        if free {
+            self.pushes.insert(ticket, push);
+        }
+        free
+    }
+
+    /// Whether an offer of ours is for whoever listens at this address.
+    pub(crate) fn is_for(&self, addr: &SocketAddr) -> bool {
+        self.pushes.values().any(|push| push.to == Recipient::At(*addr))
+    }
+
+    /// Who was dialled at an address has said who it is.
+    pub(crate) fn meet(&mut self, addr: SocketAddr, peer: PeerId) {
+        if self.is_for(&addr) {
+            self.met.insert(addr, peer);
+        }
+    }
+
+    /// Who answered at the address of a recipient.
+    pub(crate) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
+        self.met.get(addr)
+    }
+
+    /// An offer of ours.
+    pub(crate) fn get_mut(&mut self, ticket: u32) -> Option<&mut Push> {
+        self.pushes.get_mut(&ticket)
+    }
+
+    /// Takes out an offer of ours.
+    pub(crate) fn remove(&mut self, ticket: u32) -> Option<Push> {
+        self.pushes.remove(&ticket)
+    }
+
+    /// Our offers whose recipients are looked for.
+    pub(crate) fn seeking(&self) -> Vec<u32> {
+        let seeking = |push: &Push| matches!(push.stage, Stage::Seeking { .. });
+        self.pushes.iter().filter(|(_, push)| seeking(push)).map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// Whether anybody is looked for.
+    pub(crate) fn is_seeking(&self) -> bool {
+        self.pushes.values().any(|push| matches!(push.stage, Stage::Seeking { .. }))
+    }
+
+    /// Our offers on a connection.
+    pub(crate) fn on(&self, conn: ConnId) -> Vec<u32> {
+        let on = |push: &Push| push.stage.conn() == Some(conn);
+        self.pushes.iter().filter(|(_, push)| on(push)).map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// How many of our offers are open on a connection.
+    pub(crate) fn count_on(&self, conn: ConnId) -> usize {
+        self.pushes.values().filter(|push| push.stage.conn() == Some(conn)).count()
+    }
+
+    /// Our offers of a content.
+    pub(crate) fn of(&self, content: &ContentId) -> Vec<u32> {
+        self.pushes.iter().filter(|(_, push)| push.content == *content).map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// The offer of ours that has this number on a connection.
+    pub(crate) fn numbered(&self, conn: ConnId, number: u32) -> Option<u32> {
+        let is = |stage: &Stage| match stage {
+            Stage::Seeking { .. } => false,
+            Stage::Asked { conn: on, number: of } | Stage::Accepted { conn: on, number: of } => {
+                (*on, *of) == (conn, number)
+            }
+        };
+        self.pushes.iter().find(|(_, push)| is(&push.stage)).map(|(ticket, _)| *ticket)
+    }
+
+    /// A number for another offer of ours.
+    pub(crate) fn number(&mut self) -> u32 {
+        self.next_number = self.next_number.wrapping_add(1);
+        self.next_number
+    }
+
+    /// Keeps an offer that came in; returns our number for it.
+    pub(crate) fn keep(&mut self, offered: Offered) -> u32 {
+        self.next_offer = self.next_offer.wrapping_add(1);
+        self.offered.insert(self.next_offer, offered);
+        self.next_offer
+    }
+
+    /// An offer that came in.
+    pub(crate) fn offered_mut(&mut self, offer: u32) -> Option<&mut Offered> {
+        self.offered.get_mut(&offer)
+    }
+
+    /// Takes out an offer that came in.
+    pub(crate) fn drop_offered(&mut self, offer: u32) -> Option<Offered> {
+        self.offered.remove(&offer)
+    }
+
+    /// How many offers that came in are open.
+    pub(crate) fn offered_len(&self) -> usize {
+        self.offered.len()
+    }
+
+    /// The offers that came in on a connection: our number, theirs.
+    pub(crate) fn offered_on(&self, conn: ConnId) -> impl Iterator<Item = (u32, &Offered)> {
+        let on = self.offered.iter().filter(move |(_, offered)| offered.conn == Some(conn));
+        on.map(|(offer, offered)| (*offer, offered))
+    }
+
+    /// The offers of a content that were accepted.
+    pub(crate) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &Offered)> {
+        let of =
+            self.offered.iter().filter(move |(_, offered)| offered.accepted && offered.content == *content);
+        of.map(|(offer, offered)| (*offer, offered))
+    }
+
+    /// What was accepted can be fetched now: from here on others who fetch it are looked for.
+    pub(crate) fn begin_swarm(&mut self, now: Time, content: ContentId) {
+        if self.accepted(&content).next().is_some() {
+            self.swarms.insert(content, (now, 0));
+        }
+    }
+
+    /// Nobody else who fetches a content is looked for any more.
+    pub(crate) fn end_swarm(&mut self, content: &ContentId) {
+        self.swarms.remove(content);
+    }
+
+    /// The contents whose other receivers are to be asked for now; counts.
+    pub(crate) fn take_swarm_asks(&mut self, now: Time) -> Vec<ContentId> {
+        let mut due = Vec::new();
+        for (content, (since, asked)) in &mut self.swarms {
+            if SWARM_ASKS.get(*asked).is_some_and(|after| *since + *after <= now) {
+                *asked = asked.saturating_add(1);
+                due.push(*content);
+            }
+        }
+        self.swarms.retain(|_, (_, asked)| *asked < SWARM_ASKS.len());
+        due
+    }
+
+    /// When something is to be done without cause from outside.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let seeking = self.pushes.values().filter_map(|push| push.stage.deadline()).min();
+        let swarms = self.swarms.values();
+        let asks = swarms.filter_map(|(since, asked)| Some(*since + *SWARM_ASKS.get(*asked)?)).min();
+        [seeking, asks].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENT: ContentId = ContentId([1; 32]);
+    const CONN: ConnId = ConnId { slot: 3, generation: 0 };
+
+    fn push(stage: Stage) -> Push {
+        let to = Recipient::Called("lab".into());
+        Push { content: CONTENT, name: "a".into(), size: 1, to, stage, peer: None }
+    }
+
+    #[test]
+    fn a_recipient_is_asked_for_three_times_and_looked_for_until_its_end() {
+        let mut stage = Stage::seeking(Time::ZERO, Duration::from_secs(3));
+        let mut asked = Vec::new();
+        for ms in [0, 0, 249, 250, 1_000, 2_000] {
+            asked.push(stage.take_ask(Time::from_millis(ms)));
+        }
+        assert_eq!(asked, [true, false, false, true, true, false]);
+        assert_eq!(stage.deadline(), Some(Time::from_millis(3_000)));
+    }
+
+    #[test]
+    fn offers_are_found_by_connection_number_and_content() {
+        let mut pusher = Pusher::default();
+        assert!(pusher.add(7, push(Stage::Asked { conn: CONN, number: 1 })));
+        assert!(!pusher.add(7, push(Stage::Asked { conn: CONN, number: 2 })));
+        assert!(pusher.add(8, push(Stage::seeking(Time::ZERO, Duration::from_secs(1)))));
+        assert_eq!((pusher.numbered(CONN, 1), pusher.numbered(CONN, 2)), (Some(7), None));
+        assert_eq!((pusher.on(CONN), pusher.seeking(), pusher.of(&CONTENT)), (vec![7], vec![8], vec![7, 8]));
+        assert!(pusher.is_seeking() && pusher.deadline() == Some(Time::ZERO));
+    }
+
+    #[test]
+    fn who_answers_at_an_address_is_remembered_for_recipients_alone() {
+        let (mut pusher, peer) = (Pusher::default(), PeerId([4; 16]));
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let stage = Stage::seeking(Time::ZERO, Duration::from_secs(1));
+        pusher.add(1, Push { to: Recipient::At(at(1)), ..push(stage) });
+        pusher.meet(at(1), peer);
+        pusher.meet(at(2), peer);
+        assert_eq!((pusher.peer_at(&at(1)), pusher.peer_at(&at(2))), (Some(&peer), None));
+    }
+
+    #[test]
+    fn others_are_asked_for_only_of_what_was_accepted() {
+        let mut pusher = Pusher::default();
+        pusher.begin_swarm(Time::ZERO, CONTENT);
+        assert_eq!(pusher.deadline(), None);
+        let offered = Offered {
+            conn: Some(CONN),
+            theirs: 1,
+            content: CONTENT,
+            name: "a".into(),
+            size: 1,
+            accepted: true,
+        };
+        pusher.keep(offered);
+        pusher.begin_swarm(Time::ZERO, CONTENT);
+        let mut asks = 0;
+        while let Some(at) = pusher.deadline() {
+            asks += pusher.take_swarm_asks(at).len();
+        }
+        assert_eq!(asks, SWARM_ASKS.len());
+    }
+}

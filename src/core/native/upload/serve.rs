@@ -1,0 +1,265 @@
+//! Serving: requests in, chunks and pages out.
+
+use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
+use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
+use crate::core::native::{Ctx, Engine};
+use crate::core::timers::Timer;
+use crate::core::uploader::Ask;
+use crate::types::bitfield::Bitfield;
+use crate::types::id::ContentId;
+use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
+
+/// So often one connection may say that a chunk from here is bad; an honest one leaves before.
+const BAD_CLAIMS_MAX: u32 = 8;
+
+impl Engine {
+    pub(crate) fn on_sent(&mut self, ctx: &mut Ctx, conn: ConnId, bytes: u64) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let done = connection.sent(ctx.now, bytes);
+        ctx.uploads.carried(ctx.now, bytes);
+        if !connection.lists_out.is_empty() {
+            self.tell_lists(ctx, conn);
+        }
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        if let Some(out) = done {
+            connection.requests.give_back();
+            connection.payload = Some(ctx.now);
+            let content = out.content;
+            let event = Event::ChunkSent {
+                content: out.content,
+                chunk: out.chunk,
+                bytes: out.len,
+                of: out.of,
+                to: connection.peer_ref(),
+                took: ctx.now.since(out.began),
+            };
+            ctx.outputs.event(event);
+            self.note_dealt(ctx, conn, out.content, out.chunk);
+            ctx.uploads.finish(conn, ctx.now, u64::from(out.len));
+            self.grant_uploads(ctx);
+            self.note_room(ctx, content);
+            ctx.after.review_leaving = true;
+        } else {
+            ctx.uploads.moved(conn, ctx.now);
+        }
+        self.read_next_manifest(ctx, conn);
+    }
+
+    /// What a connection's outbox told of what is here is out.
+    pub(crate) fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
+        for ListOut { content, new, have, of } in lists {
+            ctx.outputs.event(Event::ListSent { content, new, have, of, to: to.clone() });
+        }
+    }
+
+    pub(crate) fn on_catalogue_request(&mut self, ctx: &mut Ctx, conn: ConnId, request: CatalogueRequest) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
+            return self.close_for_fault(ctx, conn, "asks faster than it reads");
+        }
+        connection.catalogue_asks.push_back(request);
+        self.wake(ctx, conn);
+    }
+
+    pub(crate) fn on_request(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs))
+        else {
+            return self.close_for_fault(ctx, conn, "asked for a chunk of nothing");
+        };
+        let content = channel.content;
+        let Some(cut) = channel.our_cut.filter(|_| !channel.withdrawn) else {
+            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Unknown);
+        };
+        if chunk >= cut.chunks() {
+            return self.close_for_fault(ctx, conn, "asked for a chunk that does not exist");
+        }
+        let holding = ctx.catalogue.get(&content);
+        let here =
+            holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
+        // A seed of a mesh hides what it assigns to others from who goes by what it is shown; who does not is served all the same.
+        let hidden =
+            !ctx.config.topology.is_mesh() && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        if !here || hidden {
+            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
+        }
+        if ctx.is_leaving || ctx.uploads.queued(conn) >= ctx.config.limits.queued_requests_max {
+            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+        }
+        let had = channel.remote.as_ref().map_or(0, Bitfield::count);
+        if !ctx.conns.native_mut(conn).is_some_and(|connection| connection.requests.take(ctx.now)) {
+            ctx.counters.add("requests over the allowance");
+            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+        }
+        let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
+        let ask = Ask { channel: number, content, chunk, bytes };
+        ctx.uploads.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
+        self.end_idleness(ctx);
+        if !ctx.config.topology.is_mesh() {
+            self.note_taker(ctx, conn);
+            if let Some(by) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) {
+                ctx.outputs.event(Event::RequestReceived { content, chunk, by });
+            }
+        }
+        self.grant_uploads(ctx);
+    }
+
+    pub(crate) fn on_cancel(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
+            return self.close_for_fault(ctx, conn, "cancelled a chunk of nothing");
+        };
+        ctx.uploads.cancel(conn, number, chunk);
+        self.grant_uploads(ctx);
+    }
+
+    /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
+    pub(crate) fn on_recall(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
+            return self.close_for_fault(ctx, conn, "recalled a chunk of nothing");
+        };
+        if ctx.uploads.cancel(conn, number, chunk) {
+            // A swarm's own recalls are few. Whoever makes more pays for them as for what it cancels.
+            if ctx.conns.native_mut(conn).is_some_and(|connection| connection.recalls.take(ctx.now)) {
+                self.give_request_back(ctx, conn);
+            }
+            self.say(ctx, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
+            self.grant_uploads(ctx);
+        }
+    }
+
+    /// A receiver says that a chunk from here was not what the id demands: the store hashes it again, unless it just did.
+    /// Anybody can say so, and hashing costs more than saying.
+    pub(crate) fn on_bad(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        connection.bad_claims = connection.bad_claims.saturating_add(1);
+        if connection.bad_claims > BAD_CLAIMS_MAX {
+            return self.close_for_fault(ctx, conn, "finds too many chunks bad");
+        }
+        let Some((_, channel)) = connection.channels.of_theirs(theirs) else {
+            return self.close_for_fault(ctx, conn, "found a chunk of nothing bad");
+        };
+        let content = channel.content;
+        if let Some(cut) = channel.our_cut.filter(|cut| chunk < cut.chunks() && !channel.withdrawn) {
+            let to = connection.peer_ref();
+            ctx.outputs.event(Event::ChunkUnsent { content, chunk, to, why: "found bad by the receiver" });
+            if !ctx.catalogue.take_recheck(ctx.now, &content, ctx.config.limits.recheck_gap) {
+                return ctx.counters.add("bad chunks told too soon after others");
+            }
+            ctx.outputs.push(Output::Store(StoreJob::Recheck {
+                content,
+                chunk,
+                chunk_bytes: cut.chunk_bytes(),
+            }));
+        }
+    }
+
+    /// A file is not what it was. A chunk whose header is out was promised, and that promise cannot be kept: the
+    /// connection is closed. Before that, a rejection will do.
+    pub(crate) fn on_span_failed(&mut self, ctx: &mut Ctx, conn: ConnId, source: SpanSource, why: SpanFault) {
+        let SpanSource::Content(content) = source else { return };
+        let reason = why.reason();
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let Some(out) = connection.outgoing.filter(|out| out.content == content) else { return };
+        let channel = connection.channels.of(&content).map(|(number, _)| number);
+        match (connection.take_back_chunk(), channel) {
+            (Some(_), Some(channel)) => {
+                ctx.uploads.end_turn(conn);
+                self.give_request_back(ctx, conn);
+                self.reject(ctx, conn, channel, content, out.chunk, reason);
+                self.grant_uploads(ctx);
+            }
+            _ => {
+                let to = connection.peer_ref();
+                ctx.outputs.event(Event::ChunkUnsent { content, chunk: out.chunk, to, why: reason.text() });
+                self.close(ctx, conn, None);
+            }
+        }
+    }
+
+    /// Gives free upload slots to who waits for one.
+    pub(crate) fn grant_uploads(&mut self, ctx: &mut Ctx) {
+        let scarce_first = ctx.config.limits.tactics.scarce_first;
+        while let Some(conn) =
+            ctx.uploads.grant(ctx.now, |content| self.copies.find(content).filter(|_| scarce_first))
+        {
+            if ctx.conns.native(conn).is_some() {
+                self.wake(ctx, conn);
+            } else if let Some(connection) = ctx.conns.get_mut(conn) {
+                connection.note_turn(ctx.now);
+                ctx.rouse(conn);
+            }
+        }
+        match ctx.uploads.deadline(ctx.now) {
+            Some(at) => ctx.timers.set(Timer::UploadSlot, at),
+            None => ctx.timers.clear(Timer::UploadSlot),
+        }
+    }
+
+    /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
+    pub(crate) fn reject_request(
+        &mut self,
+        ctx: &mut Ctx,
+        conn: ConnId,
+        channel: u32,
+        content: ContentId,
+        chunk: u32,
+        reason: RefuseReason,
+    ) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        if !connection.rejections.take(ctx.now) {
+            return self.close_for_fault(ctx, conn, "asks for what it cannot have again and again");
+        }
+        self.reject(ctx, conn, channel, content, chunk, reason);
+    }
+
+    /// A request of this connection's comes to nothing through this peer, so it may make another.
+    pub(crate) fn give_request_back(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        if let Some(connection) = ctx.conns.native_mut(conn) {
+            connection.requests.give_back();
+        }
+    }
+
+    /// Tells somebody that a chunk will not come.
+    pub(crate) fn reject(
+        &mut self,
+        ctx: &mut Ctx,
+        conn: ConnId,
+        channel: u32,
+        content: ContentId,
+        chunk: u32,
+        reason: RefuseReason,
+    ) {
+        if ctx.conns.native(conn).is_none() {
+            return ctx.after.unserved.push((conn, reason.text()));
+        }
+        let Some(connection) = ctx.conns.native(conn) else { return };
+        let to = connection.peer_ref();
+        let opened = connection.channels.get(channel).is_some_and(|channel| channel.opened);
+        ctx.outputs.event(Event::ChunkUnsent { content, chunk, to, why: reason.text() });
+        // On a channel that was refused before it was ever opened, the refusal says it all.
+        if opened {
+            self.say(ctx, conn, Frame::Reject { channel, chunk, reason });
+        }
+    }
+
+    /// If it is this connection's turn, the next chunk it asked for goes behind the outbox.
+    pub(crate) fn begin_upload(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        let scarce_first = ctx.config.limits.tactics.scarce_first;
+        let copies = |content: &ContentId| self.copies.find(content).filter(|_| scarce_first);
+        let ask = ctx.uploads.begin(conn, ctx.now, copies);
+        let Some(ask) = ask else { return };
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
+        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
+            ctx.uploads.end_turn(conn);
+            return self.grant_uploads(ctx);
+        };
+        let Ask { channel, content, chunk, .. } = ask;
+        connection.begin_chunk(
+            channel,
+            Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: ctx.now },
+        );
+        self.note_room(ctx, content);
+    }
+}

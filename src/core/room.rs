@@ -1,0 +1,97 @@
+//! Room for one more connection: who gets a place when they are short, and which connection gives way.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::core::connection::Protocol;
+use crate::core::connections::Connections;
+use crate::core::context::Context;
+use crate::core::door::ConnId;
+use crate::types::time::Time;
+
+/// Connections that were closed to make room and whose sockets are not closed yet. With more, newcomers are refused.
+const CLOSING_MAX: usize = 64;
+/// Connections that are looked at for one newcomer. Those that are of use are looked at again only after all others.
+const LOOKS_MAX: usize = 32;
+/// A connection has so long to say what it is, or to ask for something, before it gives way.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// A neighbour in a download that goes on is kept for so long after its last chunk, and so is who waits for a chunk from here.
+pub(crate) const KEPT: Duration = Duration::from_secs(60);
+/// An address with fewer places may take that of any connection that is of no use; with more, of its own ones alone. One with
+/// more is also no longer protected by the use of its connections where an address has none.
+const PLACES_FEW: usize = 8;
+
+/// What is lent for one call.
+type Ctx<'p> = Context<'p, &'p mut Connections>;
+
+/// Whether there is a place for one more connection with this address. When places are short, the connection that was
+/// of no use for longest gives its place to an address that has few, and to another only if it is of the same address.
+/// When all are of use, an address that has none gets a place of the one that has most.
+pub(crate) fn make(ctx: &mut Ctx<'_>, ip: IpAddr) -> bool {
+    let limits = &ctx.config.limits;
+    let of_this_host = ctx.is_own(ip);
+    let held = ctx.conns.places.of(ip);
+    let reserved = limits.connections_reserved.min(limits.connections_max / 8);
+    let kept = if of_this_host || held == 0 { 0 } else { reserved };
+    if ctx.conns.places.len() < limits.connections_max.saturating_sub(kept) {
+        return true;
+    }
+    if ctx.conns.len() >= limits.connections_max.saturating_add(CLOSING_MAX) {
+        return false;
+    }
+    let of = (!of_this_host && held >= PLACES_FEW).then_some(ip);
+    let unused = least_used(ctx, of);
+    let conn = unused.or_else(|| if held == 0 { one_of_a_crowd(ctx) } else { None });
+    if let Some(conn) = conn {
+        ctx.counters.add("connections that gave way to others");
+        ctx.conns.places.give_back(conn);
+        ctx.after.give_way.push(conn);
+    }
+    conn.is_some()
+}
+
+/// The connection that was of no use for longest, of all or of one address.
+fn least_used(ctx: &mut Ctx<'_>, of: Option<IpAddr>) -> Option<ConnId> {
+    let mut least: Option<(Time, ConnId)> = None;
+    for _ in 0..LOOKS_MAX {
+        let Some((conn, known)) = ctx.conns.places.oldest(of) else { break };
+        let until = of_use_until(ctx, conn).filter(|until| *until <= ctx.now);
+        if let Some(until) = until {
+            least = Some(least.map_or((until, conn), |least| least.min((until, conn))));
+        }
+        if until.is_some_and(|until| until <= known) || least.is_some_and(|(least, _)| least <= known) {
+            break;
+        }
+        ctx.conns.places.note(conn, until.unwrap_or(ctx.now));
+    }
+    least.map(|(_, conn)| conn)
+}
+
+/// A connection of the address that has most, if that is many.
+fn one_of_a_crowd(ctx: &Ctx<'_>) -> Option<ConnId> {
+    let (ip, count) = ctx.conns.places.most_crowded()?;
+    let (conn, _) = ctx.conns.places.oldest(Some(ip))?;
+    (count > PLACES_FEW && !ctx.is_own(ip)).then_some(conn)
+}
+
+/// Until when a connection is, or was, of use; `None`: it stays, or closes anyway.
+fn of_use_until(ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
+    match ctx.conns.get(conn)? {
+        Protocol::Sniffing(sniffing) => (!sniffing.closing).then_some(sniffing.since + GRACE),
+        Protocol::Native(session) => {
+            let is_served = ctx.uploads.serves(conn);
+            session.of_use_until(ctx.now, &ctx.config.topology, ctx.catalogue, is_served)
+        }
+        Protocol::Http(reader) => Some(while_busy(reader.is_busy(), reader.moved)),
+        Protocol::Classic(conversation) => {
+            conversation.moved().map(|moved| while_busy(conversation.is_serving(), moved))
+        }
+        Protocol::Transfer(transfer) => transfer.silent_since().map(|since| since + GRACE),
+    }
+}
+
+/// Until when a connection is of use on which something last moved then. It is not judged by requests that it queued, nor by an
+/// answer that it began to take.
+pub(crate) fn while_busy(is_busy: bool, moved: Time) -> Time {
+    moved + if is_busy { KEPT } else { GRACE }
+}
