@@ -25,7 +25,7 @@ use crate::types::time::Time;
 /// So many instructions have room without asking for memory.
 const OUTPUTS_KEPT: usize = 1_024;
 
-/// See the file's head. `C`: the connections of the engine that is called, where it needs others than the one in question.
+/// See [the module](self). `C`: the connections of the engine that is called, where it needs others than the one in question.
 #[derive(Debug)]
 pub(crate) struct Context<'p, C = ()> {
     pub(crate) now: Time,

@@ -18,6 +18,7 @@ mod context;
 mod counters;
 mod dialer;
 pub mod door;
+mod engines;
 mod http;
 mod leaving;
 pub mod limits;

@@ -1,7 +1,7 @@
 //! How a swarm is played: decisions that can be taken one way or the other, so that what each is worth can be measured
 //! alone. What the defaults are worth stands in `docs/swarm.md`.
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tactics {
     /// The size of a chunk of a shared file, in bytes; `None`: the one that follows from the file's size.

@@ -40,10 +40,88 @@ pub enum Place {
     },
 }
 
+/// How a peer that has all of a content spreads it, before others can serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seeding {
+    /// By demand: it shows each peer what it assigns to it, until each chunk has left it once.
+    Assigned,
+    /// By place: it shows each peer its share, one of `peers`; shares that nobody came for are dealt `deal_after` the first came.
+    Dealt { peers: u32, deal_after: Duration },
+    /// It shows all it has.
+    Open,
+}
+
+/// The decisions that depend on how peers are arranged.
 impl Topology {
-    /// Whether peers find each other.
-    pub fn is_mesh(&self) -> bool {
-        matches!(self, Topology::Mesh)
+    /// Whom to dial: whoever offers what is wanted, or, when false, only the peers that were named.
+    pub(crate) const fn finds_peers(&self) -> bool {
+        self.is_mesh()
+    }
+
+    /// Whether anybody may read by HTTP. Where an owner deals chunks, nobody is to have the whole file from it at once.
+    pub(crate) const fn serves_readers(&self) -> bool {
+        self.is_mesh()
+    }
+
+    /// Whether a peer follows which chunks others have even when it has all of them, and people hear of each list and request.
+    pub(crate) const fn follows_lists(&self) -> bool {
+        !self.is_mesh()
+    }
+
+    /// Whether a chunk may be requested that was not shown. A seed of a mesh hides what it assigns to others from who goes by what
+    /// it is shown; who does not is served all the same.
+    pub(crate) const fn serves_unshown(&self) -> bool {
+        self.is_mesh()
+    }
+
+    /// Whether all have to agree on the owner's chunk size, so that they can serve each other.
+    pub(crate) const fn agrees_on_layout(&self) -> bool {
+        !self.is_mesh()
+    }
+
+    /// Whether a peer that has nothing to send says so.
+    pub(crate) const fn tells_idle(&self) -> bool {
+        self.is_mesh()
+    }
+
+    /// Which chunk to ask for: the rarest, or, when false, any that no nearer neighbour has.
+    pub(crate) const fn picks_rarest(&self) -> bool {
+        self.is_mesh()
+    }
+
+    /// What to show of a content that is here whole.
+    pub(crate) const fn seeding(&self) -> Seeding {
+        match self {
+            Topology::Mesh => Seeding::Assigned,
+            Topology::Neighbours(Place::Owner { peers, deal_after, .. }) => {
+                Seeding::Dealt { peers: *peers, deal_after: *deal_after }
+            }
+            Topology::Neighbours(Place::Peer { .. }) => Seeding::Open,
+        }
+    }
+
+    /// Where the owner and the download neighbours listen, if they were named.
+    pub(crate) fn named(&self) -> Option<(SocketAddr, &[SocketAddr])> {
+        match self {
+            Topology::Neighbours(Place::Peer { owner, neighbours, .. }) => Some((*owner, neighbours)),
+            _ => None,
+        }
+    }
+
+    /// How long a download of what the owner offers waits for chunks, if there is an owner.
+    pub(crate) const fn stall(&self) -> Option<Duration> {
+        match self {
+            Topology::Neighbours(Place::Peer { stall, .. }) => Some(*stall),
+            _ => None,
+        }
+    }
+
+    /// After how long without progress the owner is asked for all that is missing, if it ever is.
+    pub(crate) const fn owner_fallback(&self) -> Option<Duration> {
+        match self {
+            Topology::Neighbours(Place::Peer { owner_fallback, .. }) => *owner_fallback,
+            _ => None,
+        }
     }
 
     /// How a shared file of this size is cut, in a mesh into chunks of `mesh_chunk_bytes` if that is said.
@@ -64,7 +142,11 @@ impl Topology {
     }
 
     /// Whether this peer deals its chunks.
-    pub(crate) fn is_owner(&self) -> bool {
+    pub(crate) const fn is_owner(&self) -> bool {
         matches!(self, Topology::Neighbours(Place::Owner { .. }))
+    }
+
+    const fn is_mesh(&self) -> bool {
+        matches!(self, Topology::Mesh)
     }
 }

@@ -50,7 +50,7 @@ use fetches::Fetches;
 /// What the engine is lent for one call.
 pub(crate) type Ctx<'p> = Context<'p, Classics<'p>>;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct Engine {
     directory: Directory,

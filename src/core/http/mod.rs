@@ -26,7 +26,7 @@ use reader::{Body, Sent, Stage};
 /// Readers have no channels.
 const NO_CHANNEL: u32 = 0;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     /// The readers that are served, with the address of each, for none may have too many.
@@ -37,9 +37,8 @@ impl Engine {
     /// Whether a connection from there may be a reader's.
     pub(crate) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &ctx.config.limits);
-        // Where an owner deals chunks, nobody is to have the whole file from it at once.
         ctx.config.http.is_some()
-            && ctx.config.topology.is_mesh()
+            && ctx.config.topology.serves_readers()
             && !ctx.is_leaving
             && (ctx.is_own(ip) || self.count_of(ip) < limits.http_readers_per_address_max)
             && self.open.len() < limits.http_readers_max

@@ -173,7 +173,7 @@ impl Engine {
 
     /// Seeks the sources of every download, and the peers that somebody named while something is looked for.
     pub(crate) fn seek_all_sources(&mut self, ctx: &mut Ctx) {
-        if !ctx.config.topology.is_mesh() {
+        if !ctx.config.topology.finds_peers() {
             return self.seek_neighbours(ctx);
         }
         for content in self.downloader.wanting() {

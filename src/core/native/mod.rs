@@ -56,7 +56,7 @@ use upload::idle::Idleness;
 /// What the engine is lent for one call.
 pub(crate) type Ctx<'p> = Context<'p, &'p mut Connections>;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct Engine {
     effects: Effects,

@@ -31,7 +31,7 @@ use arrivals::Arrival;
 use receiving::{Receiving, Stage};
 use sending::Sending;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
     /// So many have come in so far.

@@ -20,7 +20,7 @@ const BETTER_PERCENT: u64 = 130;
 /// Every so many measurements is one of the other way.
 const TRIAL_EVERY: u32 = 16;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(super) struct Uplink {
     /// When the measurement that is under way began, and what was carried since.

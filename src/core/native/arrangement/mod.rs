@@ -11,7 +11,6 @@ use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::{EndStatus, NeighboursStatus};
 use crate::core::timers::Timer;
-use crate::core::topology::{Place, Topology};
 use crate::core::uploader::Uploader;
 use crate::types::bitfield::Bitfield;
 use crate::types::id::ContentId;
@@ -42,7 +41,7 @@ impl Engine {
     pub(crate) fn on_owner_cut(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
         let cut = channel.and_then(|(_, channel)| channel.their_cut);
-        let Topology::Neighbours(Place::Peer { stall, .. }) = ctx.config.topology else { return };
+        let Some(stall) = ctx.config.topology.stall() else { return };
         let expected = self.neighbourhood.content == Some(content) && self.neighbourhood.cut.is_none();
         if let Some(cut) = cut.filter(|_| expected && self.part_at(ctx, conn).owner) {
             self.neighbourhood.cut = Some(cut);
@@ -70,10 +69,7 @@ impl Engine {
 
     /// If a download has not got on for long enough, the owner is asked to show all it has.
     pub(crate) fn fall_back(&mut self, ctx: &mut Ctx, content: ContentId) {
-        let Topology::Neighbours(Place::Peer { owner_fallback: Some(after), .. }) = ctx.config.topology
-        else {
-            return;
-        };
+        let Some(after) = ctx.config.topology.owner_fallback() else { return };
         let idle = self.downloader.get(&content).is_some_and(|download| {
             matches!(download.phase, Phase::Running) && ctx.now.since(download.supplied) >= after
         });
@@ -96,7 +92,7 @@ impl Engine {
         catalogue: &Catalogue,
         uploads: &Uploader,
     ) -> Option<NeighboursStatus> {
-        if config.topology.is_mesh() {
+        if config.topology.finds_peers() {
             return None;
         }
         let end = |end: &End| {

@@ -65,7 +65,7 @@ impl Engine {
         // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
         let holds = known.is_some_and(|peer| self.directory.is_holder(&peer, &content));
         let seeks = known.is_some_and(|peer| self.is_companion(ctx, &peer, &content)) && !holds;
-        let not_yet = reason == RefuseReason::Unknown && (seeks || !ctx.config.topology.is_mesh());
+        let not_yet = reason == RefuseReason::Unknown && (seeks || !ctx.config.topology.finds_peers());
         if let Some(peer) = known {
             self.directory.unlist(&peer, &content);
         }

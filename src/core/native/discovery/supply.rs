@@ -71,7 +71,7 @@ impl Engine {
             download.queried(ctx.now);
         }
         let waiting_after =
-            if ctx.config.topology.is_mesh() { WAITING_AFTER } else { NEIGHBOURS_WAITING_AFTER };
+            if ctx.config.topology.finds_peers() { WAITING_AFTER } else { NEIGHBOURS_WAITING_AFTER };
         let say = !download.waiting && idle_for >= waiting_after;
         download.waiting |= say;
         if say {

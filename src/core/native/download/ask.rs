@@ -129,7 +129,7 @@ impl Engine {
     pub(crate) fn ask_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         // In a mesh who idles says so.
-        let mesh = ctx.config.topology.is_mesh();
+        let mesh = ctx.config.topology.tells_idle();
         let single: Vec<(u32, Flight)> = download
             .flights
             .iter()
@@ -253,7 +253,7 @@ impl Engine {
         open: &Bitfield,
     ) -> Option<u32> {
         let remote = ctx.conns.native(conn)?.channels.of(content)?.1.remote.as_ref()?;
-        if ctx.config.topology.is_mesh() && ctx.config.limits.tactics.rarest_first {
+        if ctx.config.topology.picks_rarest() && ctx.config.limits.tactics.rarest_first {
             self.downloader.get(content)?;
             return picker::rarest_first(remote, open, self.copies.of(content), ctx.rng);
         }
@@ -281,7 +281,7 @@ impl Engine {
             connection.asked = connection.asked.saturating_add(1);
         }
         self.say(ctx, conn, Frame::Request { channel: number, chunk });
-        if !ctx.config.topology.is_mesh()
+        if ctx.config.topology.follows_lists()
             && let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref())
         {
             ctx.outputs.event(Event::ChunkRequested { content, chunk, from });

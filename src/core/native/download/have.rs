@@ -33,7 +33,7 @@ impl Engine {
             return self.close_for_fault(ctx, conn, "sent a bitfield of wrong size");
         };
         self.count_remote(ctx, conn, &content, false);
-        let listed = (!ctx.config.topology.is_mesh()).then(|| bits.iter().collect());
+        let listed = ctx.config.topology.follows_lists().then(|| bits.iter().collect());
         if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(&content)) {
             channel.remote = Some(bits);
         }
@@ -63,7 +63,7 @@ impl Engine {
         let Some((content, chunks, end)) = told else {
             return self.close_for_fault(ctx, conn, "has chunks that do not exist");
         };
-        let lists = !ctx.config.topology.is_mesh();
+        let lists = ctx.config.topology.follows_lists();
         let mut again = connection.haves_again;
         let Some((_, channel)) = connection.channels.of_mut(&content) else { return };
         let download = self.downloader.get(&content);
@@ -114,7 +114,7 @@ impl Engine {
         // So does a seed that assigns.
         ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete())
             && self.downloader.get(&content).is_none()
-            && ctx.config.topology.is_mesh()
+            && !ctx.config.topology.follows_lists()
             && !self.assigners.contains_key(&content)
     }
 

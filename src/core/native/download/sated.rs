@@ -26,7 +26,7 @@ impl Engine {
     pub(crate) fn tell_sated(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.channels.numbers() <= ctx.config.limits.channels_unused_max
-            || !ctx.config.topology.is_mesh()
+            || ctx.config.topology.follows_lists()
         {
             return;
         }
@@ -56,7 +56,7 @@ impl Engine {
             && !connection.manifest_job;
         let is_whole = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete());
         // Where chunks are dealt or assigned, it matters who has which.
-        let is_dealt = !ctx.config.topology.is_mesh() || self.assigners.contains_key(content);
+        let is_dealt = ctx.config.topology.follows_lists() || self.assigners.contains_key(content);
         if is_agreed && is_quiet && is_whole && !is_dealt && self.downloader.get(content).is_none() {
             self.end_channel(ctx, conn, content);
         }

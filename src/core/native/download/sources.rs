@@ -28,7 +28,7 @@ impl Engine {
         {
             return;
         }
-        if !ctx.config.topology.is_mesh() {
+        if !ctx.config.topology.finds_peers() {
             return self.seek_neighbours(ctx);
         }
         self.draw_circles(ctx, &content);
@@ -49,7 +49,7 @@ impl Engine {
 
     /// A peer holds some of a content that is wanted: a download connects to it, if the two are to be connected.
     pub(crate) fn seek_holder(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) {
-        if !ctx.config.topology.is_mesh() {
+        if !ctx.config.topology.finds_peers() {
             return self.seek_sources(ctx, content);
         }
         if let Some(download) = self.downloader.get_mut(&content) {
@@ -63,7 +63,7 @@ impl Engine {
     /// Somebody looks for something: if that is fetched here, too, the two may be to connect. Says whether it is.
     pub(crate) fn meet_seeker(&mut self, ctx: &mut Ctx, peer: &PeerId) -> bool {
         let mut met = false;
-        if ctx.config.topology.is_mesh() {
+        if ctx.config.topology.finds_peers() {
             for content in self.downloader.wanting() {
                 if self.is_companion(ctx, peer, &content) {
                     met = true;

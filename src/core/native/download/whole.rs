@@ -15,7 +15,7 @@ impl Engine {
     /// for. Of another size the manifest says what is right, before anything is done about it.
     pub(crate) fn proves_itself(&self, ctx: &Ctx, content: &ContentId, cut: &Geometry) -> bool {
         let size = cut.size_bytes();
-        ctx.config.topology.is_mesh()
+        !ctx.config.topology.agrees_on_layout()
             && cut.chunks() == 1
             && self.downloader.get(content).is_some_and(|download| download.size_claimed == size)
             && self.downloader.other_size_offered(content, size).is_none()

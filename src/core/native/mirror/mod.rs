@@ -151,7 +151,7 @@ impl Engine {
     /// holders are dialled.
     pub(crate) fn begin_or_park(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
         let is_open = self.directory.holders(&content).any(|peer| self.links.to_peer(peer).is_some());
-        if is_open || !ctx.config.topology.is_mesh() {
+        if is_open || !ctx.config.topology.finds_peers() {
             return self.begin_for_mirror(ctx, content, name, size);
         }
         if let Some(mirror) = &mut self.mirror {

@@ -173,9 +173,8 @@ impl Engine {
     /// side has.
     pub(crate) fn cut_to_tell(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<Geometry> {
         let cut = self.cut_of(ctx, content)?;
-        // An owner's peers have to agree, so that they can serve each other.
         let complete = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete())
-            && ctx.config.topology.is_mesh();
+            && !ctx.config.topology.agrees_on_layout();
         let theirs = ctx.conns.native(conn).and_then(|c| c.channels.of(content)?.1.their_cut);
         theirs.filter(|_| complete).or(Some(cut))
     }

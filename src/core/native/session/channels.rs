@@ -59,7 +59,7 @@ impl Channel {
     }
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct Channels {
     /// The channel that was added last, unless it is over. Most connections have one: it lies here, without a way through a

@@ -27,7 +27,7 @@ impl Engine {
         let Some(known) = self.directory.get(peer) else { return false };
         let is_named = dialled_to.is_some_and(|to| to == known.addr || ctx.config.fixed_peers.contains(&to));
         let is_reachable = known.connections > 0 || !ctx.dialer.is_away(&known.addr);
-        known.addr != *endpoint && !is_named && is_reachable && ctx.config.topology.is_mesh()
+        known.addr != *endpoint && !is_named && is_reachable && ctx.config.topology.finds_peers()
     }
 
     /// Somebody says hello with the id of a peer that is known at another address. It may be that peer, from another

@@ -258,7 +258,7 @@ impl Session {
             Phase::Dialling | Phase::Closing => None,
             Phase::Greeting => (!self.transport.dialled).then_some(self.since + room::GRACE),
             // Whom an arrangement of neighbours names is part of it.
-            Phase::Open if self.transport.dialled && !topology.is_mesh() => None,
+            Phase::Open if self.transport.dialled && !topology.finds_peers() => None,
             Phase::Open if self.is_used(now, catalogue) => None,
             Phase::Open => {
                 let is_served = self.outgoing.is_some() || is_served;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::core::topology::{Place, Topology};
+use crate::core::topology::Topology;
 use crate::types::geometry::Geometry;
 use crate::types::id::{ContentId, PeerId};
 
@@ -27,7 +27,7 @@ pub(crate) struct Part {
     pub(crate) upstream: bool,
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Neighbourhood {
     pub(crate) owner: Option<End>,
@@ -58,12 +58,12 @@ pub(crate) struct Taker {
 impl Neighbourhood {
     /// The neighbours that a topology names.
     pub(crate) fn new(topology: &Topology) -> Neighbourhood {
-        let Topology::Neighbours(Place::Peer { owner, neighbours, .. }) = topology else {
+        let Some((owner, neighbours)) = topology.named() else {
             return Neighbourhood::default();
         };
         let end = |addr: &SocketAddr| End { addr: *addr, peer: None, away: false };
         Neighbourhood {
-            owner: Some(end(owner)),
+            owner: Some(end(&owner)),
             upstream: neighbours.iter().map(end).collect(),
             ..Neighbourhood::default()
         }

@@ -80,7 +80,7 @@ impl Engine {
 
     /// Whether this peer asks whoever is behind a connection for chunks at all.
     pub(crate) fn is_to_ask(&self, ctx: &Ctx, conn: ConnId) -> bool {
-        if ctx.config.topology.is_mesh() {
+        if ctx.config.topology.finds_peers() {
             return true;
         }
         let part = self.part_at(ctx, conn);
@@ -115,7 +115,7 @@ impl Engine {
         let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {
             return;
         };
-        if let Some(peer) = from.id.filter(|_| !ctx.config.topology.is_mesh()) {
+        if let Some(peer) = from.id.filter(|_| !ctx.config.topology.finds_peers()) {
             self.neighbourhood.takes(from.addr, peer);
         }
     }

@@ -8,16 +8,16 @@ use crate::core::native::{Ctx, Engine};
 use crate::core::picker;
 use crate::core::picker::WINDOW_USUAL;
 use crate::core::timers::Timer;
-use crate::core::topology::{Place, Topology};
+use crate::core::topology::Seeding;
 use crate::types::id::ContentId;
 
 impl Engine {
     /// Somebody named a content that is dealt here: its place is taken.
     pub(crate) fn seat(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
-        let (peers, deal_after) = match ctx.config.topology {
-            Topology::Neighbours(Place::Owner { peers, deal_after, .. }) => (peers, deal_after),
-            Topology::Neighbours(Place::Peer { .. }) => return,
-            Topology::Mesh => return self.begin_assigning(ctx, conn, content),
+        let (peers, deal_after) = match ctx.config.topology.seeding() {
+            Seeding::Dealt { peers, deal_after } => (peers, deal_after),
+            Seeding::Open => return,
+            Seeding::Assigned => return self.begin_assigning(ctx, conn, content),
         };
         let Some(holding) = ctx.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
             return;
@@ -97,7 +97,7 @@ impl Engine {
 
     /// Somebody told which chunks it has: so many more than before.
     pub(crate) fn note_list(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, new: Vec<u32>) {
-        if ctx.config.topology.is_mesh() {
+        if !ctx.config.topology.follows_lists() {
             return;
         }
         let Some(connection) = ctx.conns.native(conn) else { return };

@@ -48,7 +48,7 @@ impl Engine {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
-        let sated = ctx.config.topology.is_mesh()
+        let sated = !ctx.config.topology.follows_lists()
             && channel.told.is_some()
             && channel.remote.as_ref().is_some_and(Bitfield::is_full);
         if channel.our_cut.is_none() || channel.withdrawn || sated {
@@ -56,7 +56,7 @@ impl Engine {
         }
         let copies = self.copies.of(&content);
         let waits = ctx.config.limits.tactics.haves_wait
-            && ctx.config.topology.is_mesh()
+            && !ctx.config.topology.follows_lists()
             && ctx.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel, copies));
         connection.stale_haves.insert(number);
         if !waits {
@@ -66,7 +66,7 @@ impl Engine {
 
     /// Encodes what a connection was not told yet of what is had, as far as it fits.
     pub(crate) fn encode_haves(&mut self, ctx: &mut Ctx, conn: ConnId) {
-        let lists = !ctx.config.topology.is_mesh();
+        let lists = ctx.config.topology.follows_lists();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         while !connection.outbox_is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };

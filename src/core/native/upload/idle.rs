@@ -71,7 +71,7 @@ impl Engine {
     }
 
     pub(crate) fn is_idle(&self, ctx: &Ctx) -> bool {
-        ctx.config.topology.is_mesh()
+        ctx.config.topology.tells_idle()
             && !ctx.is_leaving
             && ctx.uploads.waiting() == 0
             && ctx.uploads.len() <= UNDER_WAY_FEW

@@ -78,9 +78,8 @@ impl Engine {
         let holding = ctx.catalogue.get(&content);
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
-        // A seed of a mesh hides what it assigns to others from who goes by what it is shown; who does not is served all the same.
-        let hidden =
-            !ctx.config.topology.is_mesh() && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        let hidden = !ctx.config.topology.serves_unshown()
+            && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
         if !here || hidden {
             return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
         }
@@ -96,7 +95,7 @@ impl Engine {
         let ask = Ask { channel: number, content, chunk, bytes };
         ctx.uploads.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness(ctx);
-        if !ctx.config.topology.is_mesh() {
+        if ctx.config.topology.follows_lists() {
             self.note_taker(ctx, conn);
             if let Some(by) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) {
                 ctx.outputs.event(Event::RequestReceived { content, chunk, by });
