@@ -114,26 +114,13 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
-    stats.report_refused(run, |source| path_of(paths, source), &flags(global));
+    stats.report_refused(run, paths, &flags(global));
     let exit = end.map_or_else(|exit| exit, |end| end.exit(stats.exit()));
     if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
         stats.cut_short(run, exit);
     }
     run.leave(|run, event| stats.take(run, &event));
     Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
-}
-
-/// Where a file lies that a scan of `paths` found under this name.
-fn path_of(paths: &[PathBuf], source: &str) -> PathBuf {
-    let is_it = |path: &&PathBuf| match path.is_dir() {
-        true => path.join(source).exists(),
-        false => path.file_name().is_some_and(|name| name == source),
-    };
-    match paths.iter().find(is_it) {
-        Some(path) if path.is_dir() => path.join(source),
-        Some(path) => path.clone(),
-        None => PathBuf::from(source),
-    }
 }
 
 /// The offers until each has ended, or something ends them.

@@ -1,8 +1,9 @@
 //! The offers of one `send`: their recipients, progress and results. This module owns the counts and the printed text.
 
+mod refused;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::command_line::again;
@@ -14,7 +15,7 @@ use crate::cli::log::writer::Ending;
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::Run;
 use crate::cli::send::push_event;
-use crate::cli::send::result::{Refusal, exit_of, failure_of, is_of_recipient};
+use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::cli::shown::Subject;
 use crate::core::{Command, Direction, Event, Fault, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
@@ -329,22 +330,6 @@ impl Stats {
         failure.list(run.out, &of);
         let to = item.to;
         self.recipients[to].refused.push(at);
-    }
-
-    /// Reports each recipient that has enough, once for all files that it did not take. `path` says where one lies, and
-    /// `flags` are those of this network.
-    pub(super) fn report_refused(&mut self, run: &mut Run<'_>, path: impl Fn(&str) -> PathBuf, flags: &str) {
-        for (at, place) in self.recipients.iter_mut().enumerate() {
-            let refused = std::mem::take(&mut place.refused);
-            let items: Vec<&Item> = refused.iter().filter_map(|at| self.items.get(*at)).collect();
-            let Some(peer) = items.iter().find_map(|item| item.peer.as_ref()) else { continue };
-            let all = self.items.iter().filter(|item| item.to == at);
-            let (all, took) = all.fold((0, false), |(all, took), item| (all + 1, took || item.accepted));
-            let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
-            let paths: Vec<PathBuf> = items.iter().map(|item| path(&item.source)).collect();
-            let refusal = Refusal { to: &place.text, peer, names: &names, paths: &paths, all, took };
-            refusal.failure(flags).show_plainly(run.out);
-        }
     }
 
     /// Nothing can be sent to its recipient, as was told of another file.
