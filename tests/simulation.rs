@@ -20,14 +20,14 @@ mod common;
 mod classic;
 #[path = "simulation/digests.rs"]
 mod digests;
-#[path = "simulation/field.rs"]
-mod field;
 #[path = "simulation/hostile.rs"]
 mod hostile;
 #[path = "simulation/replaced.rs"]
 mod replaced;
 #[path = "simulation/swarm.rs"]
 mod swarm;
+#[path = "simulation/transfers.rs"]
+mod transfers;
 
 use common::{
     FAST_ETHERNET, MIB, assert_seeds_are_all_chance, campaign_of_seeds, finished_at, must, seconds, world,
@@ -141,7 +141,7 @@ fn twenty_five_thousand_files_are_fetched_over_one_connection() {
     let files = 25_000;
     let mut scenario = a_folder(5, files, 100);
     (scenario.check_every, scenario.sweep_every) = (1_000_000, Duration::from_secs(60));
-    (scenario.tap, scenario.keep_events) = (false, false);
+    (scenario.checks_protocol, scenario.keep_events) = (false, false);
     let mut world = world(scenario);
     must(world.run_until(seconds(50)));
     let finished = |content: &usize| matches!(world.outcome(1, *content), Some(Outcome::Finished(_)));

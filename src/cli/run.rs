@@ -196,7 +196,14 @@ impl<'a> Run<'a> {
 
     /// Ends in order: finishes what is on the wire, closes every part with a clean mark. A second signal, or a core
     /// that takes too long, ends at once. `take` hears of what still happens.
-    pub(crate) fn leave(&mut self, mut take: impl FnMut(&mut Run<'a>, ShellEvent)) {
+    pub(crate) fn leave(&mut self, take: impl FnMut(&mut Run<'a>, ShellEvent)) {
+        self.leave_network(take);
+        for fault in self.reactor.close() {
+            self.out.fail(&format!("chunkcast: {fault}"));
+        }
+    }
+
+    fn leave_network(&mut self, mut take: impl FnMut(&mut Run<'a>, ShellEvent)) {
         self.reactor.command(Command::Leave);
         let until = Instant::now() + LEAVE_MAX;
         while Instant::now() < until {

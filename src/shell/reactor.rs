@@ -217,6 +217,11 @@ impl Reactor {
         status
     }
 
+    /// Ends the store in order; gives what failed. The reactor is not to be used afterwards.
+    pub fn close(&mut self) -> Vec<Fault> {
+        self.store.close()
+    }
+
     /// The core has left. The process may end with the event that says so, so it waits for the last tails.
     pub(super) fn leave(&mut self) {
         self.left_by = Some(Instant::now() + LEAVE_LINGER_MAX);

@@ -1,15 +1,15 @@
-//! A host's virtual disk: what it holds of each content, and the store's answers to the core's jobs.
+//! A host's virtual disk: what it holds of each content, and the store's answers to the core's native jobs.
 //!
 //! It outlives its host's peer. It knows each chunk only as right, rotten or not there; whether the bytes in a
-//! chunk buffer are right is known from where they came from.
+//! chunk buffer are right is known from where they came from. Classic chunks and transfers have all their bytes, and the
+//! real store keeps them (`bytes.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use crate::core::{BufferId, ClassicJob, ForeignJob, ForeignReply, Rng, SpanFault, StoreJob, StoreReply};
-use crate::sim::classic::Shelf;
+use crate::core::{BufferId, Rng, SpanFault, StoreJob, StoreReply};
+use crate::sim::bytes::{ByteStore, Told, digested};
 use crate::sim::content::SimContent;
-use crate::sim::field::Tray;
 use crate::sim::scenario::DiskSpec;
 use crate::types::{Bitfield, ContentId, Geometry, Time};
 
@@ -57,10 +57,8 @@ pub(super) struct Disk {
     jobs: VecDeque<StoreTask>,
     free_at: Time,
     pub(super) spec: DiskSpec,
-    /// What it holds of classic content.
-    pub(super) shelf: Shelf,
-    /// What is pushed here.
-    pub(super) tray: Tray,
+    /// The real store of what is all there: classic chunks, and transfers.
+    pub(super) bytes: Option<Box<ByteStore>>,
     /// What follows the reply that is being made.
     pub(super) told: Option<StoreReply>,
     /// Shared files that are not what they were; their new content is nobody's business.
@@ -77,8 +75,8 @@ pub(super) enum StoreTask {
     Job(StoreJob),
     /// Something to tell unasked.
     Tell(StoreReply),
-    /// Something to tell of this opening of a push's spool.
-    TellPush(ForeignReply, u64),
+    /// The real store says what it has to say, and does a slice of its work.
+    Turn,
 }
 
 impl Library {
@@ -97,12 +95,11 @@ impl Library {
 }
 
 impl Disk {
-    pub(super) fn new(spec: DiskSpec, forges_manifests: bool) -> Disk {
+    pub(super) fn new(spec: DiskSpec, forges_manifests: bool, bytes: Option<ByteStore>) -> Disk {
         Disk {
             spec,
             files: BTreeMap::new(),
-            shelf: Shelf::default(),
-            tray: Tray::default(),
+            bytes: bytes.map(Box::new),
             buffers: Vec::new(),
             jobs: VecDeque::new(),
             told: None,
@@ -138,24 +135,28 @@ impl Disk {
     pub(super) fn restart(&mut self, now: Time) {
         self.jobs.clear();
         self.buffers.clear();
-        self.shelf.restart();
-        self.tray.restart();
+        if let Some(bytes) = &mut self.bytes {
+            bytes.open(now, &mut self.spec);
+        }
         self.free_at = now;
         self.files.values_mut().for_each(|file| file.open = false);
     }
 
+    /// The process ends in order.
+    pub(super) fn close(&mut self, now: Time) {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.close(now, &mut self.spec);
+        }
+    }
+
     /// The process died: each write under way is done or not.
     pub(super) fn killed(&mut self, library: &Library, rng: &mut Rng) {
+        if let Some(bytes) = &mut self.bytes {
+            bytes.kill(rng);
+        }
         while let Some(task) = self.jobs.pop_front() {
-            let writes = |job: &StoreJob| {
-                matches!(
-                    job,
-                    StoreJob::WriteChunk { .. }
-                        | StoreJob::StoreWhole { .. }
-                        | StoreJob::Classic(ClassicJob::KeepSpool { .. })
-                        | StoreJob::Foreign(ForeignJob::Keep { .. })
-                )
-            };
+            let writes =
+                |job: &StoreJob| matches!(job, StoreJob::WriteChunk { .. } | StoreJob::StoreWhole { .. });
             if let StoreTask::Job(job) = task
                 && writes(&job)
                 && rng.chance_ppm(500_000)
@@ -166,8 +167,11 @@ impl Disk {
     }
 
     /// The power went: each chunk of a part that is not published is there or not.
-    pub(super) fn powered_off(&mut self, rng: &mut Rng) {
+    pub(super) fn powered_off(&mut self, now: Time, rng: &mut Rng) {
         self.jobs.clear();
+        if let Some(bytes) = &mut self.bytes {
+            bytes.lose_power(now);
+        }
         for file in self.files.values_mut().filter(|file| !file.whole) {
             for chunk in 0..file.chunks.len() {
                 if rng.chance_ppm(250_000) {
@@ -224,16 +228,25 @@ impl Disk {
     pub(super) fn finish_one(&mut self, library: &Library, rng: &mut Rng) -> [Option<StoreReply>; 2] {
         match self.jobs.pop_front() {
             Some(StoreTask::Job(job)) => [self.carry_out(library, job, rng), self.told.take()],
-            Some(StoreTask::Tell(StoreReply::Classic(reply))) => {
-                [self.shelf.still_holds(&reply).then_some(StoreReply::Classic(reply)), None]
-            }
-            Some(StoreTask::TellPush(reply, opening)) => {
-                let is_of_it = self.tray.opening(&reply) == opening;
-                [is_of_it.then_some(StoreReply::Foreign(reply)), None]
-            }
             Some(StoreTask::Tell(reply)) => [Some(reply), None],
-            None => [None, None],
+            Some(StoreTask::Turn) | None => [None, None],
         }
+    }
+
+    /// Whether the oldest task is a turn of the real store.
+    pub(super) fn is_turn_next(&self) -> bool {
+        matches!(self.jobs.front(), Some(StoreTask::Turn))
+    }
+
+    /// What the real store says next.
+    pub(super) fn poll_bytes(&mut self, library: &Library, now: Time) -> Option<StoreReply> {
+        Some(match self.bytes.as_mut()?.poll(now, &mut self.spec)? {
+            Told::Reply(reply) => reply,
+            Told::Digested { reply, shared } => {
+                let read = |(name, bytes)| self.digest(library, name, bytes);
+                digested(reply, shared.into_iter().filter_map(read).collect())
+            }
+        })
     }
 
     /// Payload goes to `at` of a buffer whose first byte is at `offset` of the content.

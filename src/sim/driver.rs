@@ -1,9 +1,8 @@
 //! The driver's discipline, as the real one has it: one mutation, then drain; read only what is expected, write only
 //! what is asked for and fits; visit a connection only when it woke or its socket became ready.
 
-use crate::core::{ClassicJob, Command, ConnId, DatagramTo, Input, Output, Segment, StoreJob, StoreReply};
+use crate::core::{Command, ConnId, DatagramTo, Input, Output, Segment, SpoolId, StoreJob, StoreReply};
 use crate::sim::disk::StoreTask;
-use crate::sim::field::Next;
 use crate::sim::host::{DISCOVERY_PORT, OWN_PORT};
 use crate::sim::network::{earlier, index};
 use crate::sim::queue::Happening;
@@ -249,35 +248,64 @@ impl Simulation {
 
     /// Gives the disk something to do.
     pub(super) fn submit(&mut self, host: usize, task: StoreTask) {
-        match &task {
-            StoreTask::Job(StoreJob::Classic(ClassicJob::WriteSpool { spool, bytes })) => {
-                return self.spool(host, *spool, bytes);
+        let disk = &mut self.hosts[host].disk;
+        let task = match (task, &mut disk.bytes) {
+            (StoreTask::Job(job @ (StoreJob::Classic(_) | StoreJob::Foreign(_))), Some(bytes)) => {
+                bytes.submit(self.now, &mut disk.spec, job);
+                return self.await_bytes(host);
             }
-            StoreTask::Job(StoreJob::Classic(job)) if !self.hosts[host].disk.shelf.begin(job) => return,
-            StoreTask::Job(StoreJob::Foreign(job)) => {
-                let disk = &mut self.hosts[host].disk;
-                match disk.tray.begin(job, &disk.spec) {
-                    Next::Nothing => return,
-                    Next::Tell(reply) => {
-                        let opening = disk.tray.opening(&reply);
-                        return self.submit(host, StoreTask::TellPush(reply, opening));
-                    }
-                    Next::Do => {}
-                }
-            }
-            _ => {}
-        }
-        let at = self.hosts[host].disk.submit(self.now, task);
+            (task, _) => task,
+        };
+        let at = disk.submit(self.now, task);
         let incarnation = self.hosts[host].incarnation;
         self.queue.push(at, Happening::StoreDone { host: index(host), incarnation });
     }
 
+    /// The real store of a host was used: what it has to say and to do takes its turn.
+    pub(super) fn await_bytes(&mut self, host: usize) {
+        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+        if self.hosts[host].disk.bytes.as_ref().is_some_and(|bytes| bytes.is_waiting()) {
+            self.submit(host, StoreTask::Turn);
+        }
+    }
+
+    /// Payload goes behind what is in a spool.
+    pub(super) fn write_spool(&mut self, host: usize, spool: SpoolId, payload: &[u8]) {
+        let disk = &mut self.hosts[host].disk;
+        if let Some(bytes) = &mut disk.bytes {
+            bytes.write_spool(self.now, &mut disk.spec, spool, payload);
+        }
+        self.await_bytes(host);
+    }
+
+    /// The real store says what it has to say, one thing after the other, and does one slice.
+    fn bytes_turn(&mut self, host: usize) {
+        self.hear_bytes(host);
+        let disk = &mut self.hosts[host].disk;
+        if let Some(bytes) = &mut disk.bytes {
+            bytes.step(self.now, &mut disk.spec);
+        }
+        self.hear_bytes(host);
+        self.await_bytes(host);
+    }
+
+    fn hear_bytes(&mut self, host: usize) {
+        while let Some(reply) = self.hosts[host].disk.poll_bytes(&self.library, self.now) {
+            self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+            self.tell(host, Input::Stored(reply));
+        }
+    }
+
     /// The oldest job of a disk is done.
     pub(super) fn store_done(&mut self, host: usize) {
+        let is_turn = self.hosts[host].disk.is_turn_next();
         let [reply, follows] = {
             let place = &mut self.hosts[host];
             place.disk.finish_one(&self.library, &mut place.rng)
         };
+        if is_turn {
+            return self.bytes_turn(host);
+        }
         self.oracle.heed_disk(host, &mut self.hosts[host].disk);
         for reply in [reply, follows].into_iter().flatten() {
             if let StoreReply::ChunkBad { .. } = reply {

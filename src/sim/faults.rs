@@ -98,6 +98,10 @@ impl Simulation {
     /// The process is no more; its machine closes its sockets, some with a reset as when bytes were unread.
     pub(super) fn stop_process(&mut self, host: usize) {
         let left = self.hosts[host].left;
+        if left {
+            self.hosts[host].disk.close(self.now);
+            self.oracle.heed_disk(host, &mut self.hosts[host].disk);
+        }
         for (stream, end) in self.drop_peer(host) {
             let reset = !left && self.rng.chance_ppm(500_000);
             let at = self.now + self.delay();
@@ -119,7 +123,8 @@ impl Simulation {
         self.hosts[host].powered = false;
         if self.hosts[host].is_up() {
             let place = &mut self.hosts[host];
-            place.disk.powered_off(&mut place.rng);
+            place.disk.powered_off(self.now, &mut place.rng);
+            self.oracle.heed_disk(host, &mut place.disk);
         }
         for (stream, end) in self.drop_peer(host) {
             let Some(socket) = self.streams.end_mut(stream, end) else { continue };

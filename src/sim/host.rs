@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::{Config, ConnId, Peer, Rng};
+use crate::core::{Config, ConnId, DictionaryUse, Peer, Rng};
+use crate::sim::bytes::ByteStore;
 use crate::sim::classic::{ClassicGets, Foreign};
 use crate::sim::disk::Disk;
 use crate::sim::gets::Gets;
@@ -73,6 +74,12 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(index: usize, spec: &HostSpec, rng: Rng) -> Host {
         let [_, high, mid, low] = u32::try_from(index + 1).unwrap_or(u32::MAX).to_be_bytes();
+        let keeps = spec.classic.as_ref();
+        let bytes = (keeps.is_some() || spec.takes.is_some()).then(|| {
+            let has_records = keeps.is_some_and(|classic| classic.dictionary != DictionaryUse::None);
+            let chunk_bytes_max = keeps.map(|classic| classic.chunk_bytes_max);
+            ByteStore::new(rng.clone().next_u64(), chunk_bytes_max, has_records)
+        });
         Host {
             spec: spec.clone(),
             ip: IpAddr::V4(Ipv4Addr::new(10, high, mid, low)),
@@ -83,7 +90,7 @@ impl Host {
             powered: true,
             paused_until: Time::ZERO,
             clock_ahead: Duration::ZERO,
-            disk: Disk::new(spec.disk.clone(), spec.nature == Nature::Forger),
+            disk: Disk::new(spec.disk.clone(), spec.nature == Nature::Forger, bytes),
             rng,
             sockets: Vec::new(),
             ready: VecDeque::new(),

@@ -7,6 +7,8 @@
 //! Native payload is never carried. A chunk on a virtual wire is (content, offset, length, right or wrong), so that a
 //! simulation of thousands of peers and gigabytes costs no more than its control bytes.
 
+mod bytes;
+mod checker;
 mod classic;
 mod content;
 mod datagrams;
@@ -14,7 +16,6 @@ mod disk;
 mod draw;
 mod driver;
 mod faults;
-mod field;
 mod gets;
 mod host;
 mod hostile;
@@ -27,15 +28,14 @@ mod scenario;
 mod simulation;
 mod store;
 mod swarm;
-mod tap;
 mod tcp;
 mod trace;
 mod transfer;
+mod transfers;
 
 pub use classic::{ClassicDrawn, ClassicGetSpec, ClassicOutcome, ClassicSpec, ForeignSpec, Holding, Manner};
 pub use content::SimContent;
 pub use draw::Drawn;
-pub use field::{PushOutcome, PushesDrawn, TakesSpec};
 pub use gets::Outcome;
 pub use hostile::{HostileSpec, Hostility};
 pub use report::{ChunkSources, HostReport, Report};
@@ -44,3 +44,4 @@ pub use scenario::{
 };
 pub use simulation::{Failure, Simulation};
 pub use swarm::{Arrival, Churn, Join, Spread, Swarm, SwarmFigures, SwarmSpec};
+pub use transfers::{PushOutcome, PushesDrawn, TakesSpec};

@@ -67,7 +67,7 @@ impl Watch {
     }
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(super) struct Oracle {
     violation: Option<String>,
@@ -92,8 +92,8 @@ impl Oracle {
         self.violation.get_or_insert(what);
     }
 
-    /// What a tap heard.
-    pub(super) fn tapped(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
+    /// What a checker found.
+    pub(super) fn checked(&mut self, host: usize, conn: ConnId, heard: Result<(), String>) {
         if let Err(what) = heard {
             self.fail(format!("host {host} {conn} {what}"));
         }
@@ -102,8 +102,7 @@ impl Oracle {
     /// A host's disk was asked for something: what it complains of is wrong.
     pub(super) fn heed_disk(&mut self, host: usize, disk: &mut Disk) {
         self.heed_buffers(host, disk);
-        let complaints = [&mut disk.tray.complaint, &mut disk.shelf.complaint];
-        for complaint in complaints.into_iter().filter_map(Option::take) {
+        if let Some(complaint) = disk.bytes.as_mut().and_then(|bytes| bytes.complaint.take()) {
             self.fail(format!("host {host}: {complaint}"));
         }
     }
@@ -224,7 +223,8 @@ impl Oracle {
             Some(PlaceSpec::Owner { .. }) | None => Vec::new(),
         };
         let named = spec.fixed_peers.iter().chain(&neighbours).any(|other| hosts[*other].tcp_address() == to);
-        let written_down = hosts[host].disk.shelf.dictionary.values().any(|at| at.contains(&to.ip()));
+        let dictionary = hosts[host].disk.bytes.as_ref().map(|bytes| bytes.dictionary());
+        let written_down = dictionary.is_some_and(|says| says.values().any(|at| at.contains(&to.ip())));
         if named || written_down {
             return;
         }
@@ -324,7 +324,7 @@ impl Oracle {
         let mut asked: BTreeMap<(usize, usize, u32), u32> = BTreeMap::new();
         for (_, stream) in streams.iter() {
             for end in stream.ends.iter().filter(|end| end.conn().is_some() && hosts[end.host()].honest()) {
-                for (content, chunk) in end.tap.asked() {
+                for (content, chunk) in end.checker.asked() {
                     *asked.entry((end.host(), content, chunk)).or_default() += 1;
                 }
             }

@@ -67,6 +67,27 @@ pub(super) enum Happening {
     Sweep,
 }
 
+impl Happening {
+    /// The process that it concerns, by host and incarnation, if it is nothing to the next one on that host.
+    pub(super) fn process(&self) -> Option<(u32, u32)> {
+        match *self {
+            Happening::StoreDone { host, incarnation }
+            | Happening::Timer { host, incarnation }
+            | Happening::Answer { host, incarnation, .. }
+            | Happening::PushAnswer { host, incarnation, .. }
+            | Happening::Get { host, incarnation, .. }
+            | Happening::Garbage { host, incarnation }
+            | Happening::ForeignAnnounces { host, incarnation }
+            | Happening::ForeignWishes { host, incarnation }
+            | Happening::ForeignFloods { host, incarnation }
+            | Happening::ForeignGoesOn { host, incarnation, .. }
+            | Happening::HostileActs { host, incarnation }
+            | Happening::ClassicGet { host, incarnation, .. } => Some((host, incarnation)),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Scheduled {
     at: Time,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::core::Limits;
 use crate::sim::classic::{ClassicSpec, ForeignSpec};
-use crate::sim::field::TakesSpec;
 use crate::sim::hostile::HostileSpec;
+use crate::sim::transfers::TakesSpec;
 use crate::types::Time;
 use crate::wire::push::Form;
 
@@ -31,7 +31,7 @@ pub struct Scenario {
     /// How often the oracle looks at the whole world.
     pub sweep_every: Duration,
     /// Whether every frame that is written is decoded again and compared with what may be said.
-    pub tap: bool,
+    pub checks_protocol: bool,
     /// Whether every event is kept.
     pub keep_events: bool,
     /// Whether it is kept when each chunk came where.
@@ -258,7 +258,7 @@ impl Scenario {
             announce_interval: Duration::from_secs(60),
             check_every: 1,
             sweep_every: Duration::from_secs(1),
-            tap: true,
+            checks_protocol: true,
             keep_events: true,
             keep_arrivals: false,
         }

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use chrono::NaiveDateTime;
 
-use crate::core::{
-    BufferId, ChunkBytes, ClassicJob, ClassicReply, Fault, FaultKind, PartState, Rng, SpanFault, StoreJob,
-    StoreReply,
-};
+use crate::core::{BufferId, ChunkBytes, Fault, FaultKind, PartState, Rng, SpanFault, StoreJob, StoreReply};
 use crate::sim::disk::{Disk, File, Library};
 use crate::types::manifest::ManifestPage;
 use crate::types::{Bitfield, ContentId, Manifest};
@@ -58,29 +55,16 @@ impl Disk {
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
-            StoreJob::Classic(ClassicJob::Digest { chunks }) => {
-                let read = |(name, bytes)| self.digest(library, name, bytes);
-                let chunks = chunks.into_iter().filter_map(read).collect();
-                StoreReply::Classic(ClassicReply::Digested { chunks, now: NaiveDateTime::default() })
-            }
-            StoreJob::Foreign(job) => {
-                return self.tray.carry_out(job, &self.spec, rng).map(StoreReply::Foreign);
-            }
-            StoreJob::Classic(job) => {
-                return self.shelf.carry_out(job, &mut self.spec, rng).map(StoreReply::Classic);
-            }
+            // The real store has them.
+            StoreJob::Foreign(_) | StoreJob::Classic(_) => return None,
         })
     }
 
-    /// What D announces of a chunk, as far as foreign peers look at it: they do not verify.
-    fn digest(&self, library: &Library, name: ChunkName, bytes: ChunkBytes) -> Option<BatchChunk> {
-        let size = match bytes {
-            ChunkBytes::Kept => self.shelf.find(&name)?.len() as u64,
-            ChunkBytes::Shared { content, bytes, .. } => {
-                let at = library.find(&content)?;
-                self.files.get(&at).filter(|file| file.whole && !file.changed).map(|_| bytes)?
-            }
-        };
+    /// What D announces of a chunk of a shared file, as far as foreign peers look at it: they do not verify.
+    pub(super) fn digest(&self, library: &Library, name: ChunkName, bytes: ChunkBytes) -> Option<BatchChunk> {
+        let ChunkBytes::Shared { content, bytes: size, .. } = bytes else { return None };
+        let at = library.find(&content)?;
+        self.files.get(&at).filter(|file| file.whole && !file.changed)?;
         Some(BatchChunk { name, size, sha256: [0; 32], made: NaiveDateTime::default() })
     }
 

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::core::ConnId;
-use crate::sim::classic::ClassicTap;
+use crate::sim::checker::Checker;
+use crate::sim::classic::ClassicChecker;
 use crate::sim::network::index;
-use crate::sim::tap::Tap;
 use crate::types::Time;
 
 /// A pipe keeps so many bytes of memory for control bytes while there are none: pages are rare, and pipes are many.
@@ -235,9 +235,9 @@ pub(super) struct End {
     /// Where the span under way goes on, and whether its bytes are wrong.
     pub(super) span: Option<(usize, u64, bool)>,
     /// Listens to what is written here.
-    pub(super) tap: Box<Tap>,
+    pub(super) checker: Box<Checker>,
     /// The same, on a classic connection.
-    pub(super) classic: Box<ClassicTap>,
+    pub(super) classic: Box<ClassicChecker>,
 }
 
 /// How far a stream is.
@@ -287,7 +287,7 @@ impl End {
             end_told: false,
             quiet: false,
             span: None,
-            tap: Box::default(),
+            checker: Box::default(),
             classic: Box::default(),
         }
     }

@@ -119,7 +119,7 @@ impl Simulation {
         let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
         let [writer, other] = pair(&mut found.ends, end);
         // Nobody listens to what is said to a hostile host, because it says what it likes.
-        let tap = self.scenario.tap && self.hosts[other.host()].hostile.is_none();
+        let checks = self.scenario.checks_protocol && self.hosts[other.host()].hostile.is_none();
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
         let nature = place.spec.nature;
@@ -156,11 +156,16 @@ impl Simulation {
             Segment::Bytes { bytes, .. } => {
                 let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
                 writer.out.write_control(&bytes[..taken]);
-                if tap {
+                if checks {
                     let (disk, limits) = (&place.disk, &self.scenario.limits);
-                    let heard =
-                        writer.tap.control(&bytes[..taken], &mut other.tap, disk, &self.library, limits);
-                    self.oracle.tapped(host, conn, heard);
+                    let heard = writer.checker.control(
+                        &bytes[..taken],
+                        &mut other.checker,
+                        disk,
+                        &self.library,
+                        limits,
+                    );
+                    self.oracle.checked(host, conn, heard);
                 }
                 self.trace.update(&bytes[..taken]);
                 self.tally.hosts[host].control_sent += taken as u64;
@@ -189,8 +194,8 @@ impl Simulation {
                         };
                         writer.span = Some((content, offset + bytes, bad));
                         writer.out.write_payload(number, offset, bytes, bad || !good);
-                        if tap {
-                            self.oracle.tapped(host, conn, writer.tap.payload(bytes));
+                        if checks {
+                            self.oracle.checked(host, conn, writer.checker.payload(bytes));
                         }
                         self.tally.sent(host, content, bytes);
                         bytes

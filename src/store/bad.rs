@@ -1,10 +1,8 @@
 //! Putting aside what cannot be understood: `NAME` becomes `NAME.bad-N`, and nothing is lost.
 
-use std::fs::File;
-
 use rustix::io::Errno;
 
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 
 /// So many files of one name are put aside; the last place is then used again.
 const PLACES_MAX: u32 = 100;

@@ -1,21 +1,18 @@
 //! The downloads of this process, from what was found of them on disk to their final names.
 
+mod outcomes;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use crate::core::{BufferId, Fault, FaultKind, PartState, SpanFault, StoreReply};
-use crate::store::fs::Fs;
-use crate::store::hash::now_ns;
-use crate::store::helper::{Helper, NewFile, Outcome, Write};
+use crate::store::fs::{File, Fs};
+use crate::store::io_thread::{IoThread, NewFile, Write};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
 use crate::store::part::{LockedFile, Part};
-use crate::store::publish::{self, Failure, Goal, Published, Request};
-use crate::store::served::Place;
+use crate::store::publish::{Failure, Goal, Published, Request};
 use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names, Target};
 use crate::store::{OnConflict, StoreConfig};
@@ -35,7 +32,7 @@ pub(crate) struct Downloads {
     /// Which content has a path below the target by way of this process, where names are overwritten: a second content of the same
     /// name is not to replace the first, for both were asked for.
     given: BTreeMap<PathBuf, ContentId>,
-    pub(crate) helper: Helper,
+    pub(crate) io: IoThread,
     /// What came of files that are no parts, until somebody takes it.
     others: VecDeque<Other>,
 }
@@ -51,7 +48,7 @@ enum Download {
     Open(Box<Part>),
     /// The part goes to its final name; nobody waits for it as a part any more.
     Leaving(Box<Part>),
-    /// All of it is with the helper thread, which makes the file.
+    /// All of it is with the I/O thread, which makes the file.
     Whole(Box<Whole>),
 }
 
@@ -83,14 +80,14 @@ impl Downloads {
             by_content: BTreeMap::new(),
             given: BTreeMap::new(),
             others: VecDeque::new(),
-            helper: Helper::new(fs.clone()),
+            io: IoThread::new(fs.clone()),
             fs,
         }
     }
 
-    /// Sets what is called when the helper thread has done something.
+    /// Sets what is called when the I/O thread has done something.
     pub(crate) fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
-        self.helper.on_result(wake);
+        self.io.on_result(wake);
     }
 
     /// What the open part of a content has, if there is one.
@@ -191,13 +188,13 @@ impl Downloads {
             let fault = fault::bug("a chunk came for a part that is not open");
             return Some(StoreReply::ChunkFailed { content, chunk, buffer, fault });
         };
-        // Here and not by the helper: the bytes are still in this processor's cache, and only verified ones leave it.
+        // Here and not by the I/O thread: the bytes are still in this processor's cache, and only verified ones leave it.
         let Some(offset) = part.place_of(chunk, &bytes) else {
             return Some(StoreReply::ChunkBad { content, chunk, buffer });
         };
-        if self.helper.suits(bytes.len()) {
+        if self.io.suits(bytes.len()) {
             let (bytes, file) = (Arc::clone(&bytes), Arc::clone(&part.file));
-            if self.helper.write(Write { content, chunk, buffer, bytes, file, offset }).is_ok() {
+            if self.io.write(Write { content, chunk, buffer, bytes, file, offset }).is_ok() {
                 part.writing += 1;
                 return None;
             }
@@ -206,7 +203,7 @@ impl Downloads {
         Some(self.written(content, chunk, buffer, result))
     }
 
-    /// Hands a complete part to the helper thread; a reply only when that is not possible.
+    /// Hands a complete part to the I/O thread; a reply only when that is not possible.
     pub(crate) fn publish(&mut self, content: ContentId) -> Option<StoreReply> {
         let failed = |fault| Some(StoreReply::PartFailed { content, fault });
         let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
@@ -236,13 +233,13 @@ impl Downloads {
             on_conflict,
         };
         part.publishing = true;
-        self.helper.publish(request).err().and_then(|fault| {
+        self.io.publish(request).err().and_then(|fault| {
             part.publishing = false;
             failed(fault)
         })
     }
 
-    /// Verifies a content of one chunk, of which nothing is there, and has the helper thread make the file; a reply only
+    /// Verifies a content of one chunk, of which nothing is there, and has the I/O thread make the file; a reply only
     /// when that is not possible.
     pub(crate) fn store_whole(
         &mut self,
@@ -258,7 +255,7 @@ impl Downloads {
                 return failed(fault::bug("a content was to be stored that nobody looked for"));
             }
         };
-        // As in `write`, here and not by the helper.
+        // As in `write`, here and not by the I/O thread.
         let cut = Geometry::native(bytes.len() as u64).ok().filter(|_| blake3::hash(&bytes) == content.0);
         let Some(geometry) = cut else {
             self.by_content.insert(content, Download::Planned(planned));
@@ -266,7 +263,7 @@ impl Downloads {
         };
         let Planned { name, names, folder } = planned;
         let on_conflict = self.conflict_rule(content, folder.path_of(&names.wished));
-        self.helper.make(NewFile {
+        self.io.make(NewFile {
             content,
             bytes,
             folder: Arc::clone(&folder.open),
@@ -280,7 +277,7 @@ impl Downloads {
         None
     }
 
-    /// Whether all of a content is with the helper thread, so that what is there of it is told when that is done.
+    /// Whether all of a content is with the I/O thread, so that what is there of it is told when that is done.
     pub(crate) fn await_whole(&mut self, content: &ContentId) -> bool {
         match self.by_content.get_mut(content) {
             Some(Download::Whole(whole)) => {
@@ -300,78 +297,7 @@ impl Downloads {
         if *holder == content { OnConflict::Overwrite } else { OnConflict::Rename }
     }
 
-    /// Takes what the helper thread has done by now. What came of a file that is no part is the
-    /// caller's to tell; call until `None`.
-    pub(crate) fn take_outcomes(&mut self, library: &mut Library) -> Option<Other> {
-        while let Some(outcome) = self.helper.next_outcome() {
-            self.take(outcome, library);
-        }
-        self.others.pop_front()
-    }
-
-    /// Waits until no chunk of this content is with the helper thread: a few at most are, and they are being written.
-    pub(crate) fn settle(&mut self, content: &ContentId, library: &mut Library) {
-        while self.part(content).is_some_and(|part| part.writing > 0)
-            && let Some(outcome) = self.helper.wait()
-        {
-            self.take(outcome, library);
-        }
-    }
-
-    fn take(&mut self, outcome: Outcome, library: &mut Library) {
-        let reply = match outcome {
-            Outcome::Written { content, chunk, buffer, result } => {
-                if let Some(part) = self.part_mut(&content) {
-                    part.writing -= 1;
-                }
-                self.written(content, chunk, buffer, result)
-            }
-            Outcome::Published(publish::Outcome {
-                goal: goal @ (Goal::Joined(_) | Goal::Pushed(_)),
-                result,
-            }) => {
-                return self.others.push_back((goal, result));
-            }
-            Outcome::Published(publish::Outcome { goal: Goal::Content(content), result })
-                if matches!(self.by_content.get(&content), Some(Download::Whole(_))) =>
-            {
-                return self.stored(content, result, library);
-            }
-            Outcome::Published(publish::Outcome { goal: Goal::Content(content), result }) => match result {
-                Ok(published) => self.published(content, published, library),
-                Err(failure) => {
-                    StoreReply::PartFailed { content, fault: self.not_published(content, failure) }
-                }
-            },
-        };
-        library.reply(reply);
-    }
-
-    /// What came of a verified chunk, noted in its part.
-    fn written(
-        &mut self,
-        content: ContentId,
-        chunk: u32,
-        buffer: BufferId,
-        result: Result<(), Errno>,
-    ) -> StoreReply {
-        let Some(Download::Open(part) | Download::Leaving(part)) = self.by_content.get_mut(&content) else {
-            let fault = fault::bug("a chunk was written into a part that is not open");
-            return StoreReply::ChunkFailed { content, chunk, buffer, fault };
-        };
-        match result {
-            Ok(()) => {
-                part.note(&self.fs, chunk);
-                StoreReply::ChunkStored { content, chunk, buffer }
-            }
-            Err(errno) => {
-                let fault = fault::writing("write", &part.folder.path.join(&part.names.part), errno);
-                StoreReply::ChunkFailed { content, chunk, buffer, fault }
-            }
-        }
-    }
-
-    /// Lets go of a part, if there is one, of which no chunk is with the helper thread; it is kept or deleted.
+    /// Lets go of a part, if there is one, of which no chunk is with the I/O thread; it is kept or deleted.
     pub(crate) fn close(&mut self, content: &ContentId, keep: bool) {
         match self.by_content.remove(content) {
             Some(Download::Open(part)) if part.publishing => {
@@ -489,79 +415,5 @@ impl Downloads {
     fn remove(&self, folder: &Folder, names: &Names) {
         let _ = self.fs.unlink(&folder.open, &names.part);
         let _ = self.fs.unlink(&folder.open, &names.state);
-    }
-
-    /// What came of a content that was stored as a whole.
-    fn stored(&mut self, content: ContentId, result: Result<Published, Failure>, library: &mut Library) {
-        let Some(Download::Whole(whole)) = self.by_content.remove(&content) else { return };
-        let Whole { name, folder, geometry, buffer, reopened } = *whole;
-        let result = result.map(|published| self.serve(content, name, folder, published, library));
-        let result = result.map_err(Failure::into_fault);
-        if reopened {
-            library.reply(match result.clone() {
-                Ok(path) => StoreReply::PartOpened { content, state: PartState::Complete { geometry, path } },
-                Err(fault) => StoreReply::PartFailed { content, fault },
-            });
-        }
-        library.reply(match result {
-            Ok(path) => StoreReply::WholeStored { content, path, buffer },
-            Err(fault) => StoreReply::ChunkFailed { content, chunk: 0, buffer, fault },
-        });
-    }
-
-    /// Serves a file that has its final name from now on; gives its path.
-    fn serve(
-        &self,
-        content: ContentId,
-        name: String,
-        folder: Folder,
-        published: Published,
-        library: &mut Library,
-    ) -> PathBuf {
-        let path: PathBuf = folder.path.join(&published.name);
-        let place = folder.path_of(&published.name);
-        let root = library.served.root(self.target.path(), folder.target);
-        let place = Place { root: Some(root), path: place.into() };
-        library.serve_download(place, published.stamp, content, name);
-        path
-    }
-
-    fn published(&mut self, content: ContentId, published: Published, library: &mut Library) -> StoreReply {
-        let path = match self.by_content.remove(&content) {
-            Some(Download::Open(part) | Download::Leaving(part)) => {
-                let (stamp, geometry) = (published.stamp, part.manifest.geometry);
-                if Geometry::native(geometry.size_bytes()) == Ok(geometry)
-                    && !library.manifests.is_there(&content, geometry.size_bytes())
-                {
-                    // That of a part that was resumed may have died with the process that made it; a failure costs a hashing.
-                    let _ = library.manifests.put(&content, (*part.manifest).clone());
-                }
-                let path = self.serve(content, part.name, part.folder, published, library);
-                library.index.put(&path, &stamp, &content, now_ns());
-                path
-            }
-            _ => self.target.path().join(&published.name),
-        };
-        StoreReply::Published { content, path }
-    }
-
-    fn not_published(&mut self, content: ContentId, failure: Failure) -> Fault {
-        let download = self.by_content.remove(&content);
-        match (failure, download) {
-            (Failure::Kept(fault), Some(Download::Open(mut part))) => {
-                part.publishing = false;
-                self.by_content.insert(content, Download::Open(part));
-                fault
-            }
-            (Failure::Kept(fault), Some(Download::Leaving(part))) => {
-                part.close(&self.fs);
-                fault
-            }
-            (Failure::Suspect(fault), Some(Download::Open(part) | Download::Leaving(part))) => {
-                part.close_suspect(&self.fs);
-                fault
-            }
-            (failure, _) => failure.into_fault(),
-        }
     }
 }

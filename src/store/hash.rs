@@ -1,15 +1,13 @@
 //! Hashing one file, in slices or in one go, into its id and manifest.
 
-use std::fs::File;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::types::manifest::ManifestBuilder;
 use crate::types::{ContentId, Geometry, Manifest};
 
@@ -48,10 +46,10 @@ pub(crate) enum HashFault {
 
 impl FileHash {
     /// Begins with an open file and what a look at it gave.
-    pub(crate) fn new(file: File, stamp: Stamp) -> Result<FileHash, HashFault> {
+    pub(crate) fn new(fs: &Fs, file: File, stamp: Stamp) -> Result<FileHash, HashFault> {
         let geometry = Geometry::native(stamp.size).map_err(|_| HashFault::TooLarge)?;
         let builder = Box::new(ManifestBuilder::new(geometry));
-        Ok(FileHash { file, stamp, begun_ns: now_ns(), builder })
+        Ok(FileHash { file, stamp, begun_ns: fs.now_ns(), builder })
     }
 
     /// What the file was when it was opened.
@@ -119,7 +117,7 @@ pub fn hash_path(path: &Path, mut progress: impl FnMut(u64)) -> Result<(ContentI
         return Err(fault::fault(FaultKind::Denied, text));
     }
     let failed = |why: HashFault| why.into_fault(path);
-    let mut hash = FileHash::new(file, look.stamp).map_err(failed)?;
+    let mut hash = FileHash::new(&fs, file, look.stamp).map_err(failed)?;
     let mut scratch = Vec::new();
     while !hash.step(&fs, &mut scratch).map_err(failed)? {
         progress(hash.done_bytes());
@@ -127,10 +125,4 @@ pub fn hash_path(path: &Path, mut progress: impl FnMut(u64)) -> Result<(ContentI
     progress(hash.done_bytes());
     let hashed = hash.finish(&fs).map_err(failed)?;
     Ok((hashed.id, hashed.stamp.size))
-}
-
-/// The time in nanoseconds since 1970.
-pub(crate) fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

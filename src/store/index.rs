@@ -5,7 +5,6 @@
 //! lost or torn line costs a hashing, nothing else.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::store::bad;
-use crate::store::fs::{Fs, FsResult, Make, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Make, Stamp};
 use crate::types::ContentId;
 
 /// The version of the lines this crate writes.
@@ -334,7 +333,7 @@ mod tests {
     #[test]
     fn a_long_log_is_read_in_slices() {
         let folder = tempfile::tempdir().unwrap();
-        let index = || Index::new(Fs::default(), File::open(folder.path()).unwrap());
+        let index = || Index::new(Fs::default(), Fs::default().open_folder(folder.path()).unwrap());
         let stamp = |ino: u64| Stamp { dev: 1, ino, size: ino, mtime_ns: 5, ctime_ns: 5 };
         let id = |ino: u64| ContentId([ino as u8; 32]);
         let mut first = index();

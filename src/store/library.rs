@@ -1,16 +1,15 @@
 //! What is known of whole files: which are served, their ids in the index, their manifests; and what is to be told.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::PathBuf;
 
 use crate::core::{ClassicReply, ForeignReply, SpanFault, SpoolId, StoreReply};
 use crate::store::StoreEvent;
-use crate::store::finer::FinerValues;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::Hashed;
 use crate::store::index::Index;
 use crate::store::manifests::Manifests;
+use crate::store::rechunk::RechunkedValues;
 use crate::store::served::{Place, Served, Withdrawal, name_of};
 use crate::types::ContentId;
 
@@ -24,7 +23,7 @@ pub(crate) struct Library {
     /// Places of files that changed and are to be hashed again.
     pub(crate) changed: VecDeque<Place>,
     /// Values that were asked for in smaller units than the manifest's.
-    pub(crate) finer: FinerValues,
+    pub(crate) rechunked: RechunkedValues,
     /// Memory for the slices of hashing.
     pub(crate) scratch: Vec<u8>,
     events: VecDeque<StoreEvent>,
@@ -39,7 +38,7 @@ impl Library {
             served: Served::new(fs.clone()),
             fs,
             changed: VecDeque::new(),
-            finer: FinerValues::default(),
+            rechunked: RechunkedValues::default(),
             scratch: Vec::new(),
             events: VecDeque::new(),
         }
@@ -71,6 +70,11 @@ impl Library {
             };
             told != Some(thrown)
         });
+    }
+
+    /// Whether there is something to tell.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// The next thing to tell.

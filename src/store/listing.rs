@@ -4,10 +4,9 @@
 //! What appears in the folder meanwhile is met when the file gets its name, as after a look too.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::target::Names;
 
 /// So long a listing counts.
@@ -17,7 +16,7 @@ const LOOKS_BEFORE: u32 = 16;
 /// Of a folder with more names than this, each is looked at.
 const NAMES_MAX: usize = 4_096;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(crate) struct Listing {
     since: Instant,

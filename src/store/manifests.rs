@@ -4,11 +4,10 @@
 //! one native chunk have no file: hashing them is as quick as reading one.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::types::manifest::{PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
 use crate::types::{ContentId, Geometry, Manifest};

@@ -1,27 +1,27 @@
-//! The only code that touches files. Every system call of it goes through `store/fs.rs`.
+//! The only code that touches files. Every call on a file goes through `store/fs`.
 //!
-//! Whole files are the library's (`library.rs`: the index of what was hashed, the manifests, what is served), files on
-//! their way here the downloads' (`downloads.rs`, `part.rs`, `state.rs`), which a second thread helps to write and to
-//! publish (`helper.rs`, `publish.rs`). Hashing goes in slices: the scan of what is shared (`scan.rs`), the look for what
-//! is there of a download (`opening.rs`, `resume.rs`), and questions about manifests and chunks (`inquiry.rs`). The chunks
-//! of the older dialects are kept beside all that (`classic/`), files that are pushed here in the field's dialects too
-//! (`push/`). This file routes jobs to them and replies back.
+//! The library (`library.rs`) has whole files: the index of what was hashed, the manifests, and what is served. The
+//! downloads (`downloads.rs`, `part.rs`, `state.rs`) have files on their way here; the I/O thread (`io_thread.rs`,
+//! `publish.rs`) helps to write and publish them. Hashing goes in slices: the scan of what is shared (`scan.rs`), the
+//! search for what is there of a download (`opening.rs`, `resume.rs`), and queries about manifests and chunks
+//! (`query.rs`). `classic/` keeps the chunks of the classic dialects, and `push/` takes in transfers. This file routes
+//! jobs to these rooms and replies back.
 
 mod bad;
 pub mod buffers;
 pub mod classic;
+mod config;
 mod copying;
 mod downloads;
 pub mod drawing;
 mod fault;
-mod fault_plan;
-mod finer;
+pub(crate) mod fault_plan;
 pub mod folder;
-mod fs;
+pub(crate) mod fs;
 mod hash;
-mod helper;
 mod index;
-mod inquiry;
+mod inspect;
+mod io_thread;
 mod library;
 mod listing;
 mod manifests;
@@ -30,15 +30,18 @@ mod part;
 mod peek;
 mod publish;
 mod push;
+mod query;
+mod rechunk;
 mod resume;
 mod scan;
 pub mod scratch;
 mod served;
+mod spans;
 mod spools;
 mod state;
 pub mod summary;
 mod target;
-mod temp;
+pub(crate) mod temp;
 #[cfg(test)]
 mod tests;
 pub mod transfer_log;
@@ -46,113 +49,28 @@ mod walk;
 mod watch;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
+pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent};
 pub use hash::hash_path;
 pub use peek::peek;
 pub use walk::LINK_LEFT_OUT;
 
-use crate::core::{Fault, FaultKind, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply};
+use crate::core::{Fault, FaultKind, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};
 use crate::store::copying::{Copied, Copying};
 use crate::store::downloads::{Downloads, Fill};
 use crate::store::fs::Fs;
-use crate::store::inquiry::{Inquiry, Question, page_from};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
 use crate::store::push::{Cutting, Pushes};
+use crate::store::query::{Query, Question, page_from};
 use crate::store::scan::Scan;
+use crate::types::ContentId;
 use crate::types::name::Layout;
-use crate::types::{ContentId, Geometry};
-
-/// Where the store keeps things and how it treats what is in the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The state directory: share index, manifests. Made when missing.
-    pub state_dir: PathBuf,
-    /// The folder downloads are asked into.
-    pub target_dir: PathBuf,
-    /// The local file name of the one download (`-o FILE`); else it follows from the content's name.
-    pub target_name: Option<String>,
-    /// What to do when the target exists with other content.
-    pub on_conflict: OnConflict,
-    /// Where the chunks of the classic dialects are kept; `None`: nowhere, and no job comes for them.
-    pub classic: Option<ClassicStore>,
-}
-
-/// Where the chunks of the classic dialects are kept, and what is written down about them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassicStore {
-    /// The folder of the chunks; spools are in it too, hidden. Made when missing. Joined files go to
-    /// [`StoreConfig::target_dir`].
-    pub chunk_dir: PathBuf,
-    /// The files that the field's programs share. `None`: none is read or written, and the chunks that are kept are
-    /// those that lie in the folder.
-    pub records: Option<ClassicRecords>,
-    /// Whether the chunks of a file are removed when it was joined and the process ends.
-    pub remove_joined: bool,
-}
-
-/// The files that the field's programs share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassicRecords {
-    /// The chunks that are here.
-    pub available: PathBuf,
-    /// Who has what.
-    pub dictionary: PathBuf,
-    /// Whether the dictionary is in the shape of `tags.txt`.
-    pub tags: bool,
-}
-
-/// What to do when the target of a download exists with other content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
-    /// Take another name: `NAME (2)`.
-    Rename,
-    /// Leave it alone and do not download.
-    Skip,
-    /// Replace it, once the download is complete.
-    Overwrite,
-    /// Fail.
-    Error,
-}
-
-/// What the store tells.
-#[derive(Debug)]
-pub enum StoreEvent {
-    /// For the core.
-    Reply(StoreReply),
-    /// A path that was to be shared, or a file in it, is left out, and why, in a sentence.
-    Skipped {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
-    Unsettled {
-        /// The name that it will have on the network.
-        name: String,
-    },
-    /// A watched folder is away, and with it all that is in it; or it is back.
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why it is away; `None`: it is back.
-        away: Option<String>,
-    },
-    /// Everything that was to be shared by now is hashed.
-    ScanDone {
-        /// Files shared now.
-        files: usize,
-        /// Their bytes.
-        bytes: u64,
-    },
-}
 
 /// The store of one process.
 #[derive(Debug)]
@@ -173,7 +91,7 @@ pub struct Store {
 enum Task {
     Open(ContentId, Box<Opening>),
     Copy(ContentId, Box<Copying>),
-    Inquire(Box<Inquiry>),
+    Query(Box<Query>),
     Classic(Box<Work>),
     Cut(Box<Cutting>),
 }
@@ -184,7 +102,8 @@ impl Store {
         Store::open_with(&config, Fs::new())
     }
 
-    fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
+    /// The same, with files of these calls.
+    pub(crate) fn open_with(config: &StoreConfig, fs: Fs) -> Result<Store, Fault> {
         let open = |path: &Path| {
             let opened = fs.make_private_folders(path).and_then(|()| fs.open_folder(path));
             opened.map_err(|errno| fault::of_state(path, errno))
@@ -270,7 +189,7 @@ impl Store {
         self.scan.watch.deadline()
     }
 
-    /// Sets what the helper thread calls when a result of it waits to be polled.
+    /// Sets what the I/O thread calls when a result of it waits to be polled.
     pub fn on_result(&mut self, wake: Box<dyn Fn() + Send>) {
         self.downloads.on_result(wake);
     }
@@ -292,10 +211,10 @@ impl Store {
             StoreJob::ClosePart { content } => Some(self.close_part(content, true)),
             StoreJob::DropPart { content } => Some(self.close_part(content, false)),
             StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel } => {
-                self.inquire(content, Question::Page { conn, channel, chunk_bytes, first })
+                self.query(content, Question::Page { conn, channel, chunk_bytes, first })
             }
             StoreJob::Recheck { content, chunk, chunk_bytes } => {
-                self.inquire(content, Question::Chunk { chunk, chunk_bytes })
+                self.query(content, Question::Chunk { chunk, chunk_bytes })
             }
             StoreJob::Look { content } => {
                 self.library.look_at_all(&content);
@@ -310,8 +229,8 @@ impl Store {
                 None
             }
             StoreJob::Foreign(job) => {
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.submit(job, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.submit(job, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
                 None
@@ -332,15 +251,15 @@ impl Store {
         }
     }
 
-    /// Hands over what was gathered for the helper thread, so that one wake-up serves many small files. To be called
+    /// Hands over what was gathered for the I/O thread, so that one wake-up serves many small files. To be called
     /// before the caller waits for anything.
     pub fn flush(&mut self) {
-        self.downloads.helper.flush();
+        self.downloads.io.flush();
     }
 
     /// Whether [`Store::step`] has something to do.
     pub fn has_work(&self) -> bool {
-        !self.tasks.is_empty() || self.downloads.helper.has_told() || self.scan.has_work(&self.library)
+        !self.tasks.is_empty() || self.downloads.io.has_told() || self.scan.has_work(&self.library)
     }
 
     /// Does one slice (about one chunk) of the work that was queued: hashing shares, checking parts.
@@ -364,6 +283,11 @@ impl Store {
 
     /// The next thing to tell.
     pub fn poll(&mut self) -> Option<StoreEvent> {
+        self.take_outcomes();
+        self.library.next_event()
+    }
+
+    fn take_outcomes(&mut self) {
         while let Some((goal, result)) = self.downloads.take_outcomes(&mut self.library) {
             let target = &self.downloads.target;
             match (goal, &mut self.classic) {
@@ -374,61 +298,15 @@ impl Store {
                 (Goal::Joined(_), None) | (Goal::Content(_), _) => {}
             }
         }
-        self.library.next_event()
     }
 
-    /// The open file that holds a content or kept chunk, after a look that it still is what was hashed or promised; a
-    /// part, for the chunks that are had. Offsets in it are those of the content.
-    pub fn span(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
-        let content = match &source {
-            SpanSource::Content(content) => content,
-            SpanSource::Kept(conn) => return self.classic.as_ref().ok_or(SpanFault::Gone)?.span(*conn),
-        };
-        // Until it is published and replied to, a content that is downloaded is served from its part.
-        if self.downloads.part(content).is_some() {
-            return self.downloads.span(content);
-        }
-        let at = self.library.find(content)?;
-        self.library.served.opened(at).ok_or(SpanFault::Gone)
-    }
-
-    /// The open file that [`Store::span`] gave for this source, without another look at it. What is sent by it must have
-    /// been promised after that look, and in the same turn.
-    pub fn span_again(&mut self, source: SpanSource) -> Result<&File, SpanFault> {
-        let content = match &source {
-            SpanSource::Content(content) => content,
-            SpanSource::Kept(_) => return self.span(source),
-        };
-        let is_part = self.downloads.part(content).is_some();
-        if !is_part && self.library.served.opened_of(content).is_none() {
-            // A part that got its final name meanwhile is opened under that.
-            return self.span(source);
-        }
-        match self.downloads.part(content) {
-            Some(part) => Ok(&part.file),
-            None => self.library.served.opened_of(content).ok_or(SpanFault::Gone),
-        }
-    }
-
-    /// Reads a chunk that is here into `into`, whose length it then has.
-    pub fn read_chunk(
-        &mut self,
-        content: &ContentId,
-        cut: &Geometry,
-        chunk: u32,
-        into: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let no =
-            |why: String| fault::fault(FaultKind::Io, format!("chunk {chunk} cannot be read again: {why}"));
-        let (offset, len) = cut.chunk_span(chunk).ok_or_else(|| no("there is no such chunk".to_owned()))?;
-        let fs = self.library.fs.clone();
-        let file = self.span(SpanSource::Content(*content)).map_err(|why| no(why.to_string()))?;
-        into.resize(len as usize, 0);
-        match fs.read_at(file, into, offset) {
-            Ok(read) if read == into.len() => Ok(()),
-            Ok(_) => Err(no("the file is shorter".to_owned())),
-            Err(errno) => Err(no(fault::spoken(errno))),
-        }
+    /// Ends in order: what was begun is finished, chunks that are not to stay are removed, and records are written. Gives
+    /// what failed. The store is not to be used afterwards.
+    pub fn close(&mut self) -> Vec<Fault> {
+        self.downloads.finish(&mut self.library);
+        self.take_outcomes();
+        self.library.index.flush();
+        self.classic.as_mut().map(Classic::close).unwrap_or_default()
     }
 
     fn open_part(
@@ -470,7 +348,7 @@ impl Store {
     }
 
     /// Answers from an open part at once; queues a question about a whole file.
-    fn inquire(&mut self, content: ContentId, question: Question) -> Option<StoreReply> {
+    fn query(&mut self, content: ContentId, question: Question) -> Option<StoreReply> {
         match (self.downloads.part(&content), question) {
             (Some(part), Question::Page { conn, channel, chunk_bytes, first }) => {
                 let page = page_from(&part.manifest, channel, chunk_bytes, first).map(Box::new);
@@ -482,7 +360,7 @@ impl Store {
                 Some(StoreReply::Rechecked { content, chunk, good: good.unwrap_or(true) })
             }
             (None, _) => {
-                self.step_task(Task::Inquire(Box::new(Inquiry::new(content, question))));
+                self.step_task(Task::Query(Box::new(Query::new(content, question))));
                 None
             }
         }
@@ -499,21 +377,21 @@ impl Store {
                 }
                 Copied::Failed(fault) => self.library.reply(StoreReply::PartFailed { content, fault }),
             },
-            Task::Inquire(inquiry) => {
-                if let Some(inquiry) = inquiry.step(&mut self.library) {
-                    self.tasks.push_back(Task::Inquire(Box::new(inquiry)));
+            Task::Query(query) => {
+                if let Some(query) = query.step(&mut self.library) {
+                    self.tasks.push_back(Task::Query(Box::new(query)));
                 }
             }
             Task::Cut(cutting) => {
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.step(*cutting, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(cutting) = self.pushes.step(*cutting, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
             }
             Task::Classic(work) => {
                 let Some(classic) = &mut self.classic else { return };
-                let Downloads { target, helper, .. } = &mut self.downloads;
-                if let Some(work) = classic.step(*work, target, helper, &mut self.library) {
+                let Downloads { target, io, .. } = &mut self.downloads;
+                if let Some(work) = classic.step(*work, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Classic(Box::new(work)));
                 }
             }

@@ -171,7 +171,7 @@ impl Opening {
             let place = self.place(number, library, target);
             return self.hashed(number, id, place, stamp, library, target);
         }
-        match FileHash::new(file, stamp) {
+        match FileHash::new(&library.fs, file, stamp) {
             Ok(hash) => {
                 self.stage = Stage::Hash { number, hash };
                 Ok(Step::More(self))

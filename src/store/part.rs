@@ -1,6 +1,5 @@
 //! The part of one download on disk: locked, written chunk by chunk, nothing in it that was not verified first.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind, SpanFault};
 use crate::store::fault;
-use crate::store::fs::{Fs, Make, Stamp};
+use crate::store::fs::{File, Fs, Make, Stamp};
 use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names};
 use crate::types::{Bitfield, ContentId, Manifest};
@@ -30,9 +29,9 @@ pub(crate) struct Part {
     pub(crate) state: Option<StateFile>,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) have: Bitfield,
-    /// Chunks of it that the helper thread has.
+    /// Chunks of it that the I/O thread has.
     pub(crate) writing: usize,
-    /// Whether the helper thread has it.
+    /// Whether the I/O thread has it.
     pub(crate) publishing: bool,
 }
 

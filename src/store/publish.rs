@@ -1,9 +1,8 @@
 //! Giving complete parts their final names, durably.
 //!
-//! This is the helper thread's work, because syncs cannot be cut into slices. Several parts that wait share one sync
+//! This is the I/O thread's work, because syncs cannot be cut into slices. Several parts that wait share one sync
 //! of their folder; many share one of everything, which is one wait for the device instead of one a file.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind, SpoolId};
 use crate::store::OnConflict;
 use crate::store::fault;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::store::target::{NUMBER_MAX, Names, numbered};
 use crate::types::ContentId;
 use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;

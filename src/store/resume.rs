@@ -1,12 +1,11 @@
 //! Opening a part that a process before left: what is in it, and how much of that is certain.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use crate::core::Fault;
 use crate::store::bad;
 use crate::store::fault;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::store::part::{LockedFile, Part};

@@ -4,7 +4,6 @@
 //! `watch.rs`.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind};
 use crate::store::StoreEvent;
 use crate::store::fault;
-use crate::store::fs::{FsResult, Stamp};
+use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::hash::{FileHash, HashFault, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};
@@ -236,7 +235,7 @@ impl Scan {
         if let Some(content) = known {
             return library.offer(place, stamp, content);
         }
-        match FileHash::new(file, stamp) {
+        match FileHash::new(&library.fs, file, stamp) {
             Ok(hash) => self.hashing = Some(Hashing { place, hash, try_number }),
             Err(why) => {
                 let why = why.into_fault(&library.served.path(&place)).text;
@@ -269,7 +268,7 @@ impl Scan {
 
     fn failed(&mut self, place: Place, stamp: Stamp, why: HashFault, try_number: u32, library: &mut Library) {
         if why == HashFault::Changed && library.served.is_watched(&place) {
-            return self.watch.unsettle(place, stamp);
+            return self.watch.unsettle(place, stamp, library.fs.now_ns());
         }
         if why == HashFault::Changed
             && let Ok((_, look)) = library.served.open_at(&place)

@@ -1,13 +1,12 @@
 //! A private folder below the system's temporary one, for as long as it is needed; random files, compared.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
 use crate::core::Fault;
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 
 /// Bytes that are written or compared at once.
 const STEP_BYTES: usize = 1 << 20;

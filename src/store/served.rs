@@ -3,7 +3,6 @@
 //! Keeps some 250 bytes a file, so that a million of them can be shared. Does not hash; does not know parts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use rustix::io::Errno;
 use slab::Slab;
 
 use crate::core::SpanFault;
-use crate::store::fs::{Fs, FsResult, Look, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Look, Stamp};
 use crate::types::ContentId;
 
 /// Files kept open at most, beyond the folders.

@@ -32,6 +32,19 @@ impl Spools {
         self.by_id.contains_key(&spool)
     }
 
+    /// How many are there.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.values().filter(|spool| matches!(spool, Spool::Open(_))).count()
+    }
+
+    /// The bytes in one that is there.
+    pub(crate) fn bytes(&self, spool: SpoolId) -> Option<u64> {
+        match self.by_id.get(&spool)? {
+            Spool::Open(temp) => Some(temp.bytes()),
+            Spool::Failed => None,
+        }
+    }
+
     /// The one that is there, or failed and was not dropped.
     pub(crate) fn get(&self, spool: SpoolId) -> Option<&Spool> {
         self.by_id.get(&spool)

@@ -4,13 +4,12 @@
 //! hashed again, unless it ends in a clean mark that fits the part as it is now and the system has not been started
 //! anew since (what a process writes survives the process, not the system).
 
-use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::store::fs::{Fs, FsResult, Make, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Make, Stamp};
 use crate::store::manifests::{self, ENCODED_BYTES_MAX};
 use crate::types::{Bitfield, ContentId, Manifest};
 
@@ -271,7 +270,7 @@ mod tests {
     const PART: Stamp = Stamp { dev: 1, ino: 2, size: 3 << 14, mtime_ns: 4, ctime_ns: 5 };
     const BOOT: Option<[u8; 16]> = Some([6; 16]);
 
-    /// A state file's header, then these records.
+    /// The header of a state file, then these records.
     fn file(records: &[(u8, Vec<u8>)]) -> (ContentId, Vec<u8>) {
         let mut builder = ManifestBuilder::new(Geometry::native(3 << 14).unwrap());
         builder.push(&[7; 3 << 14]);

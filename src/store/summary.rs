@@ -4,14 +4,13 @@
 //! The summary takes the place of the one before in one step. Knows neither peers nor when to write.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 use crate::types::{ContentId, Geometry};
 
 /// The most bytes of a file name.

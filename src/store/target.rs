@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::Fs;
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::listing::Listing;
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;
@@ -125,9 +124,7 @@ impl Target {
             return Ok(Arc::clone(folder));
         }
         let opened = match self.fs.open_folder(&self.path) {
-            Err(Errno::NOENT) if !self.was_there => {
-                self.fs.make_folder(&self.path).and_then(|()| self.fs.open_folder(&self.path))
-            }
+            Err(Errno::NOENT) if !self.was_there => self.make_folder(),
             other => other,
         };
         let folder = Arc::new(opened.map_err(|errno| match errno {
@@ -141,6 +138,15 @@ impl Target {
         self.folder = Some(Arc::clone(&folder));
         self.was_there = true;
         Ok(folder)
+    }
+
+    fn make_folder(&mut self) -> FsResult<File> {
+        self.fs.make_folder(&self.path)?;
+        // Who may make a folder need not be allowed to read the one it is in.
+        if let Some(parent) = self.path.parent().and_then(|parent| self.fs.open_folder(parent).ok()) {
+            self.note_made_in(&Arc::new(parent))?;
+        }
+        self.fs.open_folder(&self.path)
     }
 
     /// Where a content goes that is offered under `name`, the folder opened, and made where it is missing.

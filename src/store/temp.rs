@@ -1,13 +1,12 @@
 //! Files on their way to a name: hidden, locked for as long as somebody has them, and gone with who made them.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 
 /// No chunk has such a name, for nothing in it is an index; and hidden files are not shared.
 const PREFIX: &str = ".chunkcast-";
@@ -30,7 +29,7 @@ impl Temp {
     /// Makes an empty one. Its name tells people which process it is of.
     pub(crate) fn make(fs: &Fs, folder: &Arc<File>) -> FsResult<Temp> {
         for _ in 0..TRIES_MAX {
-            let name = format!("{PREFIX}{}-{:016x}{SUFFIX}", std::process::id(), fastrand::u64(..));
+            let name = format!("{PREFIX}{}-{:016x}{SUFFIX}", std::process::id(), fs.unique());
             let file = match fs.open_write_at(folder, &name, Make::New) {
                 Err(Errno::EXIST) => continue,
                 other => Arc::new(other?),
@@ -101,12 +100,17 @@ pub(crate) fn sweep(fs: &Fs, folder: &File) -> FsResult<()> {
     let mut entries = fs.entries(folder)?;
     while let Some(entry) = fs.next_entry(&mut entries)? {
         let Ok(name) = entry.file_name().to_str() else { continue };
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+        if is_ours(name) {
             // One that cannot be looked at now is there at the next start.
             let _ = remove_left_over(fs, folder, name);
         }
     }
     Ok(())
+}
+
+/// Whether a name is that of a file on its way to another.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
 fn remove_left_over(fs: &Fs, folder: &File, name: &str) -> FsResult<()> {

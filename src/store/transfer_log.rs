@@ -3,14 +3,13 @@
 //! Several processes append to one file: lines go there whole, those of one turn of the loop in one `write` with
 //! `O_APPEND`, and whoever finds the file full rotates it under a lock.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Make};
+use crate::store::fs::{File, Fs, FsResult, Make};
 
 /// A log of this many bytes is rotated before the next line.
 pub const LOG_BYTES_MAX: u64 = 10 << 20;

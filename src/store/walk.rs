@@ -4,16 +4,15 @@
 //! walker's business.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Dir, FileType};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Look};
+use crate::store::fs::{Entries, File, Fs, FsResult, Look};
 use crate::store::served::Place;
 use crate::store::target;
 
@@ -32,7 +31,7 @@ pub(crate) struct Walk {
 #[derive(Debug)]
 struct Level {
     folder: Arc<File>,
-    entries: Dir,
+    entries: Entries,
 }
 
 /// What the next entry is.

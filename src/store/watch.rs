@@ -14,8 +14,7 @@ use rustix::io::Errno;
 
 use crate::core::SpanFault;
 use crate::store::StoreEvent;
-use crate::store::fs::{FsResult, Stamp};
-use crate::store::hash::now_ns;
+use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};
 use crate::store::walk::{Step, Walk, Why};
@@ -207,12 +206,12 @@ impl Watch {
     }
 
     /// The next file to hash, open, if it is quiet and not served as it is.
-    pub(crate) fn next_file(&mut self, library: &mut Library) -> Option<(Place, std::fs::File, Stamp)> {
+    pub(crate) fn next_file(&mut self, library: &mut Library) -> Option<(Place, File, Stamp)> {
         let place = self.queue.pop_first()?;
         match library.served.open_at(&place) {
             Ok((file, look)) => {
                 let served = library.served.see(&place, &look.stamp, &mut Vec::new());
-                let quiet = served || self.is_quiet(&place, &look.stamp);
+                let quiet = served || self.is_quiet(&place, &look.stamp, library.fs.now_ns());
                 if served || quiet {
                     self.unsettled.remove(&place);
                 }
@@ -235,9 +234,9 @@ impl Watch {
     }
 
     /// A file changed while it was hashed: it is looked at again when it is quiet.
-    pub(crate) fn unsettle(&mut self, place: Place, stamp: Stamp) {
+    pub(crate) fn unsettle(&mut self, place: Place, stamp: Stamp, now_ns: i64) {
         if self.unsettled.len() < UNSETTLED_MAX {
-            self.unsettled.insert(place, Unsettled { stamp, since_ns: now_ns() });
+            self.unsettled.insert(place, Unsettled { stamp, since_ns: now_ns });
             self.settle_at.get_or_insert_with(|| Instant::now() + SETTLE_INTERVAL);
         }
     }
@@ -250,10 +249,11 @@ impl Watch {
         let was_told = self.unsettled.contains_key(place);
         // What could not be remembered would never be shared.
         let is_full = self.unsettled.len() >= UNSETTLED_MAX && !was_told;
-        if is_full || now_ns().saturating_sub(stamp.mtime_ns) >= quiet_ns {
+        let now_ns = library.fs.now_ns();
+        if is_full || now_ns.saturating_sub(stamp.mtime_ns) >= quiet_ns {
             return false;
         }
-        self.unsettle(place.clone(), *stamp);
+        self.unsettle(place.clone(), *stamp, now_ns);
         if !was_told {
             library.tell(StoreEvent::Unsettled { name: name_of(place, None) });
         }
@@ -361,15 +361,14 @@ impl Watch {
         let same = library.served.see(&place, &stamp, &mut changed);
         changed.into_iter().for_each(|at| library.withdraw(at, SpanFault::Changed));
         let known = same || hashed == Some(&place) || self.left_out.get(&place) == Some(&Some(stamp));
-        if !known && self.is_quiet(&place, &stamp) {
+        if !known && self.is_quiet(&place, &stamp, library.fs.now_ns()) {
             self.queue.insert(place);
         }
         true
     }
 
     /// Whether a file has looked like this for a while. One that has not is looked at again soon.
-    fn is_quiet(&mut self, place: &Place, stamp: &Stamp) -> bool {
-        let now_ns = now_ns();
+    fn is_quiet(&mut self, place: &Place, stamp: &Stamp, now_ns: i64) -> bool {
         let quiet_ns = i64::try_from(self.quiet.as_nanos()).unwrap_or(i64::MAX);
         // Clocks of other machines may be ahead; then what counts is how long it was seen to be so here.
         if now_ns.saturating_sub(stamp.mtime_ns.max(stamp.ctime_ns)) >= quiet_ns {
@@ -381,7 +380,7 @@ impl Watch {
                 now_ns.saturating_sub(seen.since_ns).saturating_abs() >= quiet_ns
             }
             _ => {
-                self.unsettle(place.clone(), *stamp);
+                self.unsettle(place.clone(), *stamp, now_ns);
                 false
             }
         }

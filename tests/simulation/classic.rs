@@ -279,7 +279,7 @@ fn an_answer_that_is_framed_and_cut_short_comes_from_elsewhere() {
             foreign(&mut scenario, ForeignSpec::new(Dialect::E).holds(0, &[]));
             let asker = asker(&mut scenario, s(3));
             let (world, _) = brings(scenario, asker, seconds(400));
-            let file = world.merged(asker, "forest.png").map(<[u8]>::len);
+            let file = world.merged(asker, "forest.png").map(|bytes| bytes.len());
             assert_eq!(file, Some(60_001), "{dialect} {manner:?}");
         }
     }

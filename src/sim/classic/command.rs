@@ -1,10 +1,11 @@
 //! What our peers are told of the classic dialects: how to speak them, what lies on their disks, what to fetch.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::core::{ClassicConfig, ClassicEvent, Command, Input, StoreReply};
+use crate::core::{ClassicConfig, ClassicEvent, Command, Input};
 use crate::sim::classic::{ClassicOutcome, FIRST_TICKET};
-use crate::sim::disk::StoreTask;
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
@@ -31,29 +32,30 @@ impl Simulation {
         })
     }
 
-    /// A peer has started: its store tells what is kept, and its gets come in their time.
-    pub(in crate::sim) fn start_classic(&mut self, host: usize) {
-        let Some(spec) = self.hosts[host].spec.classic.clone() else { return };
-        let incarnation = self.hosts[host].incarnation;
-        let shelf = &mut self.hosts[host].disk.shelf;
-        shelf.chunk_bytes_max = spec.chunk_bytes_max;
-        if incarnation == 1 {
-            for (holding, form) in &spec.keeps {
-                let content = &self.library.contents[holding.content];
-                for index in 1..=ChunkRule::Fifths.count(content.size()).unwrap_or(0) {
-                    let range = ChunkRule::Fifths.range(content.size(), index);
-                    let name = ChunkName::of_file(&content.name, index, *form);
-                    if let (Some(range), Ok(name)) = (range, name)
-                        && (holding.chunks.is_empty() || holding.chunks.contains(&index))
-                    {
-                        let bytes = content.bytes(range.start, range.end - range.start);
-                        shelf.kept.insert(name, bytes.into());
-                    }
+    /// Puts the chunks on a host's disk that lie there from the beginning.
+    pub(in crate::sim) fn put_chunks(&mut self, host: usize) {
+        let place = &mut self.hosts[host];
+        let (Some(spec), Some(bytes)) = (&place.spec.classic, &mut place.disk.bytes) else { return };
+        let mut chunks = Vec::new();
+        for (holding, form) in &spec.keeps {
+            let content = &self.library.contents[holding.content];
+            for index in 1..=ChunkRule::Fifths.count(content.size()).unwrap_or(0) {
+                let range = ChunkRule::Fifths.range(content.size(), index);
+                let name = ChunkName::of_file(&content.name, index, *form);
+                if let (Some(range), Ok(name)) = (range, name)
+                    && (holding.chunks.is_empty() || holding.chunks.contains(&index))
+                {
+                    chunks.push((name, content.bytes(range.start, range.end - range.start)));
                 }
             }
         }
-        let kept = shelf.listed();
-        self.submit(host, StoreTask::Tell(StoreReply::Classic(kept)));
+        bytes.put_chunks(&chunks);
+    }
+
+    /// A peer has started: its gets come in their time.
+    pub(in crate::sim) fn start_classic(&mut self, host: usize) {
+        let Some(spec) = self.hosts[host].spec.classic.clone() else { return };
+        let incarnation = self.hosts[host].incarnation;
         for (get, after) in (0u32..).zip(spec.gets.iter().map(|get| get.after)) {
             self.queue.push(self.now + after, Happening::ClassicGet { host: index(host), incarnation, get });
         }
@@ -101,13 +103,15 @@ impl Simulation {
     }
 
     /// A file that was merged on a host, by the name it stands under.
-    pub fn merged(&self, host: usize, file: &str) -> Option<&[u8]> {
-        self.hosts[host].disk.shelf.merged(file)
+    pub fn merged(&self, host: usize, file: &str) -> Option<Arc<Vec<u8>>> {
+        self.hosts[host].disk.bytes.as_ref()?.file(Path::new(file))
     }
 
     /// Writes into a host's dictionary, as another process there would.
     pub fn write_down(&mut self, host: usize, chunk: ChunkName, holder: usize) {
         let holder = self.hosts[holder].ip;
-        self.hosts[host].disk.shelf.dictionary.entry(chunk).or_default().push(holder);
+        if let Some(bytes) = &mut self.hosts[host].disk.bytes {
+            bytes.write_down(chunk, holder);
+        }
     }
 }

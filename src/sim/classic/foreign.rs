@@ -23,7 +23,7 @@ const CHUNK_BYTES_MAX: u64 = 64 << 20;
 /// Digits of a size as text that are looked at.
 const LEADING_BYTES: usize = 20;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(in crate::sim) struct Foreign {
     pub(in crate::sim) spec: ForeignSpec,

@@ -1,7 +1,7 @@
 //! One read and one write of a driver on a connection where every byte is really there: a classic one, or one on which
 //! a file is pushed.
 
-use crate::core::{ConnId, Expect, Input, Segment, Sink, SpanSource, SpoolId, StoreReply};
+use crate::core::{ConnId, Expect, Input, Segment, Sink, SpanSource};
 use crate::sim::disk::{SpanError, StoreTask};
 use crate::sim::network::pair;
 use crate::sim::simulation::Simulation;
@@ -47,9 +47,7 @@ impl Simulation {
                 match sink {
                     Sink::Spool(spool) => {
                         let payload = std::mem::take(&mut self.scratch);
-                        if !self.spool_push(host, spool, &payload) {
-                            self.spool(host, spool, &payload);
-                        }
+                        self.write_spool(host, spool, &payload);
                         self.scratch = payload;
                     }
                     Sink::Discard => self.tally.hosts[host].payload_discarded += bytes,
@@ -66,16 +64,6 @@ impl Simulation {
         self.consumed(stream, 1 - end);
         self.mutated(host);
         Step::Moved(moved.max(1))
-    }
-
-    /// Puts bytes behind those in a spool; a failure is told as the store tells things.
-    pub(in crate::sim) fn spool(&mut self, host: usize, spool: SpoolId, bytes: &[u8]) {
-        let place = &mut self.hosts[host];
-        let disk = &mut place.disk;
-        if let Some(reply) = disk.shelf.append(spool, bytes, &mut disk.spec, &mut place.rng) {
-            self.submit(host, StoreTask::Tell(StoreReply::Classic(reply)));
-        }
-        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
     }
 
     /// Whether the first byte of a connection to the native port makes it a classic one.
@@ -153,10 +141,9 @@ impl Simulation {
                 bytes[..taken].to_vec()
             }
             Segment::Span { source: SpanSource::Kept(of), offset, len } => {
-                match place.disk.shelf.span(of, offset, len) {
-                    Some(span) if of == conn => {
-                        span[..span.len().min(usize::try_from(room).unwrap_or(usize::MAX))].to_vec()
-                    }
+                let bytes = place.disk.bytes.as_mut();
+                match bytes.and_then(|bytes| bytes.span(of, offset, len.min(room))) {
+                    Some(span) if of == conn => span,
                     _ => {
                         self.oracle.fail(format!(
                             "host {host} {conn}: sends {len} bytes at {offset} of a chunk that is not open"
@@ -213,7 +200,7 @@ impl Simulation {
         let heard = heard.and_then(|requests| {
             requests.iter().try_for_each(|asked| self.watch.asked(world_now, host, to, asked, &self.hosts))
         });
-        self.oracle.tapped(host, conn, heard);
+        self.oracle.checked(host, conn, heard);
         self.mutated(host);
         self.kick(stream, end);
         Step::Moved(bytes.len() as u64)

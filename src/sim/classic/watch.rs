@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::{ClassicEvent, DatagramTo};
@@ -26,7 +27,7 @@ struct Seen {
     disturbed: bool,
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(in crate::sim) struct ClassicWatch {
     hosts: Vec<Seen>,
@@ -93,10 +94,10 @@ impl ClassicWatch {
             let mut files = place.disk.files.keys().map(|content| &library.contents[*content]);
             files.any(|file| !truths_of(file.name.as_str(), file.size(), name).is_empty())
         };
-        let absent = told
-            .chunks
-            .iter()
-            .find(|chunk| place.disk.shelf.find(&chunk.name).is_none() && !shared(&chunk.name));
+        let bytes = place.disk.bytes.as_ref();
+        let absent = told.chunks.iter().find(|chunk| {
+            bytes.is_none_or(|bytes| bytes.chunk(&chunk.name).is_none()) && !shared(&chunk.name)
+        });
         match absent {
             Some(chunk) if !self.hosts[host].disturbed => {
                 Err(format!("announces {}, which is not there", chunk.name))
@@ -118,7 +119,8 @@ impl ClassicWatch {
         if to == hosts[host].ip {
             return Err(format!("asks itself for {name}"));
         }
-        let written_down = &hosts[host].disk.shelf.dictionary;
+        let written_down =
+            hosts[host].disk.bytes.as_ref().map(|bytes| bytes.dictionary()).unwrap_or_default();
         if written_down.get(name).is_some_and(|holders| holders.contains(&to)) {
             return Ok(());
         }
@@ -145,23 +147,22 @@ impl ClassicWatch {
         hosts: &[Host],
         library: &Library,
     ) -> Result<(), String> {
-        let shelf = &hosts[host].disk.shelf;
+        let Some(store) = &hosts[host].disk.bytes else { return Ok(()) };
         match event {
             ClassicEvent::ChunkReceived { name, bytes, from, .. } => {
-                let kept =
-                    shelf.kept.get(name).ok_or_else(|| format!("says {name} came, but it is not kept"))?;
+                let kept = store.kept(name).ok_or_else(|| format!("says {name} came, but it is not kept"))?;
                 if kept.len() as u64 != *bytes {
                     return Err(format!("says {name} has {bytes} bytes; {} are kept", kept.len()));
                 }
-                let excused = self.excuses(name, from.ip(), kept, hosts) || self.hosts[host].disturbed;
-                if excused || is_right(name, kept, library) {
+                let excused = self.excuses(name, from.ip(), &kept, hosts) || self.hosts[host].disturbed;
+                if excused || is_right(name, &kept, library) {
                     return Ok(());
                 }
                 Err(format!("receives {name} from {from} with {bytes} bytes that are not its own"))
             }
             ClassicEvent::Finished { path, bytes, .. } => {
-                let file = path.to_string_lossy();
-                let merged = shelf.merged(&file).ok_or_else(|| format!("says {file} is there; it is not"))?;
+                let file = path.file_name().unwrap_or_default().to_string_lossy();
+                let merged = store.file(path).ok_or_else(|| format!("says {file} is there; it is not"))?;
                 if merged.len() as u64 != *bytes {
                     return Err(format!("says {file} has {bytes} bytes; it has {}", merged.len()));
                 }
@@ -169,7 +170,7 @@ impl ClassicWatch {
                 let may_be_a_part = ChunkRule::Fifths.count(*bytes) < Some(FIFTHS);
                 let right = library.contents.iter().any(|content| {
                     let whole = content.size() == *bytes || (may_be_a_part && content.size() > *bytes);
-                    whole && content.bytes(0, *bytes) == merged
+                    whole && content.bytes(0, *bytes) == *merged
                 });
                 let of_file = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
                 match right || has_wrong(&hosts[host], of_file, library) {
@@ -202,19 +203,25 @@ impl ClassicWatch {
     fn excuses(&self, name: &ChunkName, from: IpAddr, chunk: &[u8], hosts: &[Host]) -> bool {
         hosts.iter().zip(&self.hosts).find(|(host, _)| host.ip == from).is_none_or(|(host, seen)| {
             let hostile = host.spec.foreign.as_ref().is_some_and(|foreign| foreign.manner.is_hostile());
-            hostile || seen.disturbed || host.disk.shelf.has_kept(name, chunk)
+            hostile
+                || seen.disturbed
+                || host.disk.bytes.as_ref().is_some_and(|bytes| bytes.has_kept(name, chunk))
         })
     }
 
     /// Nothing stays open for a connection that is gone, and no spool without one.
     pub(in crate::sim) fn sweep(&self, now: Time, hosts: &[Host], streams: &Streams) -> Result<(), String> {
         for (number, host) in hosts.iter().enumerate().filter(|(_, host)| host.runs(now)) {
-            if let Some(conn) = host.disk.shelf.open().find(|conn| host.socket(*conn).is_none()) {
+            let Some(bytes) = &host.disk.bytes else { continue };
+            if let Some(conn) = bytes.open_for().into_iter().find(|conn| host.socket(*conn).is_none()) {
                 return Err(format!("host {number} leaves a chunk open for {conn}, which is gone"));
+            }
+            if let Some(left) = bytes.left() {
+                return Err(format!("host {number} has forgotten {}", left.display()));
             }
             let dialled =
                 streams.iter().filter(|(_, stream)| stream.classic && stream.ends[0].host() == number);
-            let (spools, dialled) = (host.disk.shelf.spools(), dialled.count());
+            let (spools, dialled) = (bytes.spools(), dialled.count());
             if spools > dialled {
                 return Err(format!("host {number} has {spools} spools for {dialled} connections"));
             }
@@ -225,8 +232,9 @@ impl ClassicWatch {
 
 /// Whether a chunk of this file is kept there and wrong.
 fn has_wrong(host: &Host, stem: &str, library: &Library) -> bool {
-    let mut kept = host.disk.shelf.kept.iter();
-    kept.any(|(name, bytes)| name.stem() == stem && !is_right(name, bytes, library))
+    let is_wrong =
+        |(name, bytes): (ChunkName, Arc<Vec<u8>>)| name.stem() == stem && !is_right(&name, &bytes, library);
+    host.disk.bytes.as_ref().is_some_and(|bytes| bytes.chunks().any(is_wrong))
 }
 
 /// Whether these are the bytes of a chunk that this name may stand for.

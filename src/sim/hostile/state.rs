@@ -13,7 +13,7 @@ use crate::wire::message::{Announcement, Entry, Hello, PROTOCOL_VERSION, Query, 
 /// The ids that it heard last and may take over.
 const HEARD_MAX: usize = 16;
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug)]
 pub(in crate::sim) struct Hostile {
     pub(in crate::sim) spec: HostileSpec,

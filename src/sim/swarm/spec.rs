@@ -140,7 +140,7 @@ impl SwarmSpec {
         scenario.network =
             NetworkSpec { latency: self.latency, loss_ppm: self.loss_ppm, ..NetworkSpec::default() };
         (scenario.check_every, scenario.sweep_every) = (0, NEVER);
-        (scenario.tap, scenario.keep_events) = (false, false);
+        (scenario.checks_protocol, scenario.keep_events) = (false, false);
         scenario.keep_arrivals = self.keeps_arrivals;
         let content = scenario.content("swarm.bin", self.size);
         scenario.contents[content].chunk_bytes = Some(cut.chunk_bytes());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::core::Fault;
+use crate::core::{Fault, FaultKind};
 use crate::store::classic::reading::LastGood;
 use crate::store::classic::record_file::{Held, RecordFile};
 use crate::store::fault;
@@ -61,6 +61,12 @@ impl Available {
     pub(crate) fn remove(&mut self, names: &[ChunkName]) {
         self.to_add.retain(|name| !names.contains(name));
         merge(&mut self.to_remove, names);
+    }
+
+    /// What is said when the changes cannot be made because somebody else has the lock.
+    pub(crate) fn is_locked(&self) -> Fault {
+        let text = "another process keeps the record of available chunks locked; some are not in it";
+        fault::fault(FaultKind::Busy, format!("{}: {text}", fault::shown(self.file.path())))
     }
 
     /// Whether there is something to change.

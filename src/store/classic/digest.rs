@@ -2,16 +2,15 @@
 //! for the round before and did not change is not read again.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::vec;
 
-use chrono::{DateTime, Local, NaiveDateTime};
+use chrono::NaiveDateTime;
 use sha2::{Digest, Sha256};
 
 use crate::core::ChunkBytes;
 use crate::store::classic::kept::{Kept, is_unchanged, open_chunk};
-use crate::store::fs::Stamp;
+use crate::store::fs::{File, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::types::ContentId;
@@ -163,7 +162,7 @@ fn begin_kept(
         at: 0,
         end: stamp.size,
         size: stamp.size,
-        made: made(&stamp),
+        made: library.fs.local_time(stamp.mtime_ns),
         sha256: Sha256::new(),
     })
 }
@@ -184,12 +183,7 @@ fn begin_shared(
         at: offset,
         end: offset.saturating_add(bytes),
         size: bytes,
-        made: made(&stamp),
+        made: library.fs.local_time(stamp.mtime_ns),
         sha256: Sha256::new(),
     })
-}
-
-/// When a file was last written to, in local time.
-fn made(stamp: &Stamp) -> NaiveDateTime {
-    DateTime::from_timestamp_nanos(stamp.mtime_ns).with_timezone(&Local).naive_local()
 }

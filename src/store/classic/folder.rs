@@ -1,14 +1,13 @@
 //! The folder that the chunks lie in: there from the start where other programs work in it too; else made with the
 //! first chunk that comes, and removed at the end when nothing is in it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::store::classic::record_file::open_or_make_folder;
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::temp::{Temp, sweep};
 
 /// The folder.

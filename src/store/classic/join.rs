@@ -1,6 +1,5 @@
-//! Joining chunks into a file: a look at what has its name, a copy in slices, and then the helper thread publishes.
+//! Joining chunks into a file: a look at what has its name, a copy in slices, and then the I/O thread publishes.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use crate::core::{Fault, FaultKind};
 use crate::store::OnConflict;
 use crate::store::classic::row::Row;
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::publish::{Goal, Request};
 use crate::store::target::{NUMBER_MAX, Names, Target, numbered};
 use crate::store::temp::{Temp, sweep};

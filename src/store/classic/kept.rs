@@ -4,14 +4,13 @@
 //! FIFO or a folder of such a name is none.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{ConnId, SpanFault};
-use crate::store::fs::{Fs, FsResult, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Stamp};
 use crate::store::target::is_one_component;
 use crate::wire::classic::ChunkName;
 
@@ -98,6 +97,11 @@ impl Opened {
     /// Closes the chunk that is open for a connection.
     pub(crate) fn close(&mut self, conn: ConnId) {
         self.by_conn.remove(&conn);
+    }
+
+    /// The connections that a chunk is open for.
+    pub(crate) fn conns(&self) -> Vec<ConnId> {
+        self.by_conn.keys().copied().collect()
     }
 
     /// The chunk that is open for a connection, after a look that it is as it was when its size was told. That it

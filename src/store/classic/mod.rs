@@ -6,7 +6,6 @@
 //! and nothing of a chunk is brought to the device before it is joined.
 
 mod available;
-mod cut;
 mod dictionary;
 mod digest;
 mod folder;
@@ -16,19 +15,18 @@ mod kept;
 mod reading;
 mod record_file;
 mod row;
+mod split;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono::Local;
 use rustix::io::Errno;
 
-pub use cut::{append_line, note_available, split};
+pub use split::{append_line, note_available, split};
 
 #[cfg(test)]
-pub(crate) use cut::split_with;
+pub(crate) use split::split_with;
 
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
@@ -40,10 +38,10 @@ use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
 use crate::store::classic::row::Row;
 use crate::store::fault;
-use crate::store::fs::Fs;
-use crate::store::helper::Helper;
+use crate::store::fs::{File, Fs};
+use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
-use crate::store::publish::{Failure, Published};
+use crate::store::publish::{Failure, Published, Request};
 use crate::store::spools::Spools;
 use crate::store::target::Target;
 use crate::store::temp::Temp;
@@ -63,9 +61,9 @@ pub(crate) struct Classic {
     opened: Opened,
     /// What was told of chunks last, which need not be read again.
     digests: BTreeMap<ChunkName, Known>,
-    spools: Spools,
+    pub(crate) spools: Spools,
     records: Option<Records>,
-    /// Files that the helper thread has, by ticket.
+    /// Files that the I/O thread has, by ticket.
     publishing: BTreeMap<u32, Publishing>,
     /// Chunks of files that were joined, to be removed at the end; `None`: they stay.
     joined: Option<Vec<ChunkName>>,
@@ -188,14 +186,14 @@ impl Classic {
     pub(crate) fn step(
         &mut self,
         work: Work,
-        target: &Target,
-        helper: &mut Helper,
+        target: &mut Target,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Work> {
         match work {
             Work::Keep(keeping) => self.keep(keeping, library),
             Work::Digest(digesting) => self.digest(digesting, library),
-            Work::Join(join) => self.join(join, target, helper, library),
+            Work::Join(join) => self.join(join, target, io, library),
             Work::Record => self.record(),
         }
     }
@@ -220,7 +218,7 @@ impl Classic {
         self.opened.span(&self.fs, conn)
     }
 
-    /// The helper thread is done with a file.
+    /// The I/O thread is done with a file.
     pub(crate) fn published(
         &mut self,
         ticket: u32,
@@ -340,7 +338,8 @@ impl Classic {
         }
         let chunks;
         (chunks, self.digests) = digesting.finish();
-        reply(library, ClassicReply::Digested { chunks, now: Local::now().naive_local() });
+        let now = self.fs.local_time(self.fs.now_ns());
+        reply(library, ClassicReply::Digested { chunks, now });
         None
     }
 
@@ -363,8 +362,8 @@ impl Classic {
     fn join(
         &mut self,
         join: Join,
-        target: &Target,
-        helper: &mut Helper,
+        target: &mut Target,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Work> {
         let ticket = join.ticket();
@@ -378,13 +377,15 @@ impl Classic {
                 self.note_joined(&row);
                 ClassicReply::TargetLeft { ticket, path }
             }
-            Ok(Joined::Copied { request, temp, row }) => match helper.publish(request) {
-                Ok(()) => {
-                    self.publishing.insert(ticket, Publishing { temp, row });
-                    return None;
+            Ok(Joined::Copied { request, temp, row }) => {
+                match io.publish(Request { made_in: target.take_made_in(), ..request }) {
+                    Ok(()) => {
+                        self.publishing.insert(ticket, Publishing { temp, row });
+                        return None;
+                    }
+                    Err(fault) => ClassicReply::MergeFailed { ticket, fault },
                 }
-                Err(fault) => ClassicReply::MergeFailed { ticket, fault },
-            },
+            }
             Err(fault) => ClassicReply::MergeFailed { ticket, fault },
         };
         reply(library, told);
@@ -396,25 +397,31 @@ impl Classic {
             joined.extend(row.names());
         }
     }
-}
 
-impl Drop for Classic {
-    /// Removes the chunks that are not to stay, and writes down what is not yet.
-    fn drop(&mut self) {
-        let joined = self.joined.take().unwrap_or_default();
+    /// Removes the chunks that are not to stay, and writes down what is not yet. Gives what failed of that.
+    pub(crate) fn close(&mut self) -> Vec<Fault> {
+        let mut failed = Vec::new();
+        let joined = self.joined.as_mut().map(std::mem::take).unwrap_or_default();
         for name in &joined {
-            if let (Ok(text), Some(folder)) = (file_name(name), self.folder.get()) {
-                let _ = self.fs.unlink(folder, &text);
+            let Some(folder) = self.folder.get() else { break };
+            match file_name(name).and_then(|text| self.fs.unlink(folder, &text)) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    let path = self.folder.path().join(name.to_string());
+                    failed.push(fault::keeping("remove", &path, errno));
+                }
             }
         }
-        let Some(records) = &mut self.records else { return };
+        let Some(records) = &mut self.records else { return failed };
         records.available.remove(&joined);
         let until = Instant::now() + LAST_WRITE_MAX;
-        while records.available.has_work() && Instant::now() < until {
+        while records.available.has_work() {
             if let Err(fault) = records.available.step() {
-                log::warn!("{}", fault.text);
-            }
-            if records.available.has_work() {
+                failed.push(fault);
+            } else if records.available.has_work() && Instant::now() >= until {
+                failed.push(records.available.is_locked());
+                break;
+            } else if records.available.has_work() {
                 #[allow(
                     clippy::disallowed_methods,
                     reason = "the loop has ended; who has the lock needs the processor"
@@ -422,9 +429,12 @@ impl Drop for Classic {
                 std::thread::sleep(LOCK_LOOK);
             }
         }
-        if records.available.has_work() {
-            log::warn!("another process keeps the record of available chunks locked; some are not in it");
-        }
+        failed
+    }
+
+    /// The connections that a chunk is open for.
+    pub(crate) fn open_for(&self) -> Vec<ConnId> {
+        self.opened.conns()
     }
 }
 

@@ -4,7 +4,6 @@
 use crate::store::classic::record_file::{Held, RecordFile};
 use crate::store::fault;
 use crate::store::fs::Stamp;
-use crate::store::hash::now_ns;
 use crate::wire::classic::records::RecordError;
 
 /// A file that was written so shortly before it was read may be written again under the same stamp.
@@ -69,7 +68,7 @@ impl<T: Default> LastGood<T> {
         }
         match (self.decode)(text) {
             Ok(value) => {
-                let settled = now_ns().saturating_sub(stamp.mtime_ns) > SETTLED_AFTER_NS;
+                let settled = file.now_ns().saturating_sub(stamp.mtime_ns) > SETTLED_AFTER_NS;
                 self.take(value, settled.then_some(stamp));
                 self.had_text = !is_empty;
                 file.is_well();

@@ -3,7 +3,6 @@
 //! Others do not write it so: they truncate it and write it anew, and who reads meanwhile sees half of it. What that
 //! means is decided where it is read.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind};
 use crate::store::bad;
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult, Stamp};
+use crate::store::fs::{File, Fs, FsResult, Stamp};
 use crate::store::temp::{Temp, sweep};
 use crate::wire::classic::records::RECORD_BYTES_MAX;
 
@@ -58,6 +57,11 @@ impl RecordFile {
             path: path.to_owned(),
             was_warned_of: false,
         })
+    }
+
+    /// The time that it is stamped with.
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.fs.now_ns()
     }
 
     /// Where it is.

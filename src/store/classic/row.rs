@@ -1,6 +1,5 @@
 //! Chunks one behind the other, read in slices.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind};
 use crate::store::classic::kept::{Kept, is_unchanged, look_at_chunk, open_chunk};
 use crate::store::fault;
-use crate::store::fs::{Fs, Stamp};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::wire::classic::ChunkName;
 

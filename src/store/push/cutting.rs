@@ -1,12 +1,11 @@
 //! A file that is cut out of the stream it came in, slice by slice.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::core::SpoolId;
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::push::Whole;
 use crate::store::temp::Temp;

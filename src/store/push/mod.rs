@@ -6,7 +6,6 @@
 mod cutting;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ use rustix::io::Errno;
 use crate::core::{Fault, FaultKind, ForeignJob, ForeignReply, SpoolId, StoreReply};
 use crate::store::OnConflict;
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult};
-use crate::store::helper::Helper;
+use crate::store::fs::{File, Fs, FsResult};
+use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Goal, Published, Request};
 pub(crate) use crate::store::push::cutting::Cutting;
@@ -33,7 +32,7 @@ const NOT_THERE: &str = "a pushed file was to be stored of which nothing is here
 pub(crate) struct Pushes {
     fs: Fs,
     spools: Spools,
-    /// Files that the helper thread has.
+    /// Files that the I/O thread has.
     publishing: BTreeMap<SpoolId, Temp>,
     /// What processes that died have left in the folder is gone.
     is_swept: bool,
@@ -63,7 +62,7 @@ impl Pushes {
         &mut self,
         job: ForeignJob,
         target: &mut Target,
-        helper: &mut Helper,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Cutting> {
         let (spool, replied) = match job {
@@ -78,7 +77,7 @@ impl Pushes {
                 Ok(Some(whole)) if (skip, bytes) != (0, whole.temp.bytes()) => {
                     return Some(Cutting::new(whole, skip, bytes));
                 }
-                Ok(Some(whole)) => (spool, self.publish(whole, target, helper).map(|()| None)),
+                Ok(Some(whole)) => (spool, self.publish(whole, target, io).map(|()| None)),
                 Ok(None) => return None,
                 Err(fault) => (spool, Err(fault)),
             },
@@ -101,7 +100,7 @@ impl Pushes {
         &mut self,
         cutting: Cutting,
         target: &mut Target,
-        helper: &mut Helper,
+        io: &mut IoThread,
         library: &mut Library,
     ) -> Option<Cutting> {
         let spool = cutting.spool();
@@ -113,7 +112,7 @@ impl Pushes {
         };
         let failure = match stepped {
             Ok(cutting::Step::More(cutting)) => return Some(cutting),
-            Ok(cutting::Step::Done(whole)) => self.publish(whole, target, helper).err(),
+            Ok(cutting::Step::Done(whole)) => self.publish(whole, target, io).err(),
             Err(fault) => Some(fault),
         };
         if let Some(fault) = failure {
@@ -130,7 +129,7 @@ impl Pushes {
         }
     }
 
-    /// The helper thread is done with a file.
+    /// The I/O thread is done with a file.
     pub(crate) fn published(
         &mut self,
         spool: SpoolId,
@@ -196,21 +195,21 @@ impl Pushes {
         }
     }
 
-    /// Has the helper thread give a file its name.
-    fn publish(&mut self, whole: Whole, target: &mut Target, helper: &mut Helper) -> Result<(), Fault> {
+    /// Has the I/O thread give a file its name.
+    fn publish(&mut self, whole: Whole, target: &mut Target, io: &mut IoThread) -> Result<(), Fault> {
         let Whole { spool, name, temp } = whole;
         let wished = target.local_name(&name).ok_or_else(|| {
             let text = format!("{} makes no file name here; have it sent under another", quoted(&name));
             fault::fault(FaultKind::NameRefused, text)
         })?;
         let names = Names { wished, part: temp.name().to_owned(), state: String::new(), in_tree: false };
-        helper.publish(Request {
+        io.publish(Request {
             goal: Goal::Pushed(spool),
             size_bytes: temp.bytes(),
             file: Arc::clone(temp.file()),
             folder: target.folder()?,
             folder_path: target.shared_path(),
-            made_in: Vec::new(),
+            made_in: target.take_made_in(),
             names,
             has_state: false,
             // A sender replaces nothing here.

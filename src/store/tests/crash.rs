@@ -150,7 +150,7 @@ fn a_failed_sync_makes_everything_suspect() {
 }
 
 #[test]
-fn a_download_by_way_of_the_helper_thread_survives_a_death_at_every_call() {
+fn a_download_by_way_of_the_io_thread_survives_a_death_at_every_call() {
     let content = Content::cut("talk.mkv", bytes(7 * (64 << 10) + 1, "talk.mkv"), 64 << 10);
     for close_early in [false, true] {
         let calls = (1..).find(|at| dies_at(*at, &content, close_early)).unwrap();

@@ -321,7 +321,7 @@ fn a_part_that_is_let_go_of_while_it_is_published_may_be_wanted_again() {
     session.open_part(&content).unwrap();
     session.create(&content).unwrap();
     (0..21).for_each(|chunk| drop(session.write(&content, chunk)));
-    // Without a look at what the helper thread has done.
+    // Without a look at what the I/O thread has done.
     session.store.submit(StoreJob::Publish { content: content.id }, &mut session.buffers);
     session.store.submit(StoreJob::ClosePart { content: content.id }, &mut session.buffers);
     let (name, size) = (content.name.clone(), content.bytes.len() as u64);
@@ -546,7 +546,7 @@ fn a_part_replaced_by_somebody_is_not_published() {
 #[test]
 fn many_small_contents_are_published_together() {
     let contents: Vec<_> = (0..100).map(|number| Content::new(&format!("{number}.txt"), 4096)).collect();
-    // Without a fault, then with one at one of the first calls of the helper thread, whichever that is.
+    // Without a fault, then with one at one of the first calls of the I/O thread, whichever that is.
     let mut calls_before = 0;
     for number in 0..12 {
         let at = if number == 0 { 0 } else { calls_before + number };
@@ -587,7 +587,7 @@ fn many_small_contents_are_published_together() {
     }
 }
 
-/// Large enough that its chunks go to the helper thread.
+/// Large enough that its chunks go to the I/O thread.
 const LARGE: usize = 16 * LARGE_CHUNK as usize;
 const LARGE_CHUNK: u32 = 128 << 10;
 

@@ -3,6 +3,7 @@
 mod classic;
 mod crash;
 mod download;
+mod power;
 mod push;
 mod questions;
 mod share;
@@ -26,7 +27,7 @@ use crate::types::manifest::ManifestBuilder;
 use crate::types::name::Layout;
 use crate::types::{ContentId, Geometry, Manifest};
 
-/// How long a test waits for the helper thread before it fails.
+/// How long a test waits for the I/O thread before it fails.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Folders for one user: state and target.
@@ -105,13 +106,13 @@ impl Session {
     /// Runs all slices and gives everything that was told.
     fn run(&mut self) -> Vec<StoreEvent> {
         let mut events = Vec::new();
-        while self.store.has_work() {
+        loop {
+            events.extend(std::iter::from_fn(|| self.store.poll()));
+            if !self.store.has_work() {
+                return events;
+            }
             self.store.step();
         }
-        while let Some(event) = self.store.poll() {
-            events.push(event);
-        }
-        events
     }
 
     fn share(&mut self, path: &Path) -> Vec<StoreEvent> {
@@ -217,9 +218,8 @@ impl Session {
 
     /// All bytes of a content as they are served.
     fn served(&mut self, content: &Content) -> Result<Vec<u8>, SpanFault> {
-        let file = self.store.span(SpanSource::Content(content.id))?;
         let mut bytes = vec![0; content.bytes.len() + 1];
-        let read = Fs::default().read_at(file, &mut bytes, 0).unwrap();
+        let read = self.store.read_span(SpanSource::Content(content.id), &mut bytes, 0)?.unwrap();
         bytes.truncate(read);
         Ok(bytes)
     }

@@ -1,4 +1,4 @@
-//! Contents of one chunk, stored as a whole: made, filled and named by the helper thread.
+//! Contents of one chunk, stored as a whole: made, filled and named by the I/O thread.
 
 use rustix::io::Errno;
 

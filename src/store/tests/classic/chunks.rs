@@ -256,12 +256,14 @@ fn a_folder_for_chunks_on_their_way_is_made_with_the_first_and_goes_with_the_las
     assert!(matches!(&told[..], [ClassicReply::ChunkKept { bytes: 2, .. }]), "{told:?}");
     session.keep(1, "lake_1", b"345");
     session.merge("forest.png", &names(&["forest_1"])).unwrap();
+    assert!(session.store.close().is_empty());
     drop(session);
     assert_eq!(place.chunk_listing(), ["lake_1"], "of a file that is not whole");
     let mut session = place.open_as(config.clone(), None);
     session.run();
     session.merge("lake.png", &names(&["lake_1"])).unwrap();
     session.store.write_spool(SpoolId(0), b"of an answer that is cut off");
+    assert!(session.store.close().is_empty());
     drop(session);
     assert!(!place.chunks().exists());
 }

@@ -138,6 +138,7 @@ fn joined_chunks_are_removed_at_the_end_when_they_are_to_be() {
     session.run();
     session.merge("forest.png", &chunks).unwrap();
     assert_eq!(session.open_chunk(CONN, "forest_1"), Some(2));
+    assert!(session.store.close().is_empty());
     drop(session);
     assert_eq!(place.chunk_listing(), ["lake_1"]);
     assert_eq!(place.listing(), ["forest.png"]);
@@ -172,4 +173,25 @@ fn what_is_to_be_left_alone_is_found_before_and_after_the_chunks_came() {
     let mut session = place.open_as(config, None);
     session.run();
     assert!(matches!(look(&mut session), ClassicReply::MergeFailed { ticket: 7, .. }));
+}
+
+#[test]
+fn what_could_not_be_written_down_at_the_end_is_told() {
+    let place = Place::new();
+    let mut config = place.recorded();
+    if let Some(classic) = &mut config.classic {
+        classic.remove_joined = true;
+    }
+    let chunks = place.put_five("forest", b"0123456789");
+    let names = crate::wire::classic::records::encode_available(&chunks);
+    fs::write(place.path("Available_Chunks.txt"), names).unwrap();
+    let plan = Arc::new(FaultPlan::dead_from(0));
+    let mut session = place.open_as(config, Some(&plan));
+    session.run();
+    session.merge("forest.png", &chunks).unwrap();
+    plan.strike_after(0);
+    let failed: Vec<String> = session.store.close().into_iter().map(|fault| fault.text).collect();
+    // Five chunks that stay, and the record that names them.
+    assert_eq!(failed.len(), 6, "{failed:?}");
+    assert!(failed[5].contains("Available_Chunks.txt"), "{failed:?}");
 }

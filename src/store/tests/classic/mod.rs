@@ -94,9 +94,8 @@ impl Session {
     }
 
     fn span_bytes(&mut self, conn: ConnId) -> Result<Vec<u8>, SpanFault> {
-        let file = self.store.span(SpanSource::Kept(conn))?;
         let mut bytes = vec![0; 4 << 20];
-        let read = Fs::default().read_at(file, &mut bytes, 0).unwrap();
+        let read = self.store.read_span(SpanSource::Kept(conn), &mut bytes, 0)?.unwrap();
         bytes.truncate(read);
         Ok(bytes)
     }

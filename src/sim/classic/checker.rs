@@ -1,4 +1,4 @@
-//! A tap on what one end of a classic connection writes: requests are complete and one at a time, and answers come in
+//! A checker of what one end of a classic connection writes: requests are complete and one at a time, and answers come in
 //! the segments, and with the pauses, that the field's receivers need.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::wire::classic::{Dialect, REQUEST_BYTES_MAX, SEGMENT_PAUSE, SIZE_PAUSE
 
 /// What one end has said so far.
 #[derive(Debug)]
-pub(in crate::sim) struct ClassicTap {
+pub(in crate::sim) struct ClassicChecker {
     decoder: RequestDecoder,
     requests: u32,
     last: Option<Request>,
@@ -23,9 +23,9 @@ pub(in crate::sim) struct ClassicTap {
     promised: u64,
 }
 
-impl Default for ClassicTap {
-    fn default() -> ClassicTap {
-        ClassicTap {
+impl Default for ClassicChecker {
+    fn default() -> ClassicChecker {
+        ClassicChecker {
             decoder: RequestDecoder::new(Dialect::C.tcp_port()),
             requests: 0,
             last: None,
@@ -37,7 +37,7 @@ impl Default for ClassicTap {
     }
 }
 
-impl ClassicTap {
+impl ClassicChecker {
     /// What asks closes the connection. `half_closed`: it has closed its writing half before.
     pub(in crate::sim) fn closes(&self, half_closed: bool) -> Result<(), String> {
         match &self.last {
@@ -50,7 +50,11 @@ impl ClassicTap {
     }
 
     /// What asks has written; gives the requests that it completes. `other` is what answers.
-    pub(in crate::sim) fn asks(&mut self, bytes: &[u8], other: &ClassicTap) -> Result<Vec<Request>, String> {
+    pub(in crate::sim) fn asks(
+        &mut self,
+        bytes: &[u8],
+        other: &ClassicChecker,
+    ) -> Result<Vec<Request>, String> {
         if self.requests != other.answers {
             return Err(format!("asks again after {} requests and {} answers", self.requests, other.answers));
         }
@@ -70,7 +74,7 @@ impl ClassicTap {
         &mut self,
         now: Time,
         bytes: &[u8],
-        other: &ClassicTap,
+        other: &ClassicChecker,
     ) -> Result<(), String> {
         let Some(asked) = other.last.as_ref().filter(|_| other.requests > self.answers) else {
             return Err("answers what nobody asked".to_owned());
@@ -126,8 +130,8 @@ mod tests {
     use super::*;
 
     /// An asker that has written `request`, and its answerer.
-    fn asked(request: &str) -> (ClassicTap, ClassicTap) {
-        let (mut asker, answerer) = (ClassicTap::default(), ClassicTap::default());
+    fn asked(request: &str) -> (ClassicChecker, ClassicChecker) {
+        let (mut asker, answerer) = (ClassicChecker::default(), ClassicChecker::default());
         assert_eq!(asker.asks(request.as_bytes(), &answerer).unwrap().len(), 1);
         (asker, answerer)
     }
@@ -141,8 +145,8 @@ mod tests {
         assert!(asker.asks(again, &answerer).is_err());
         answerer.answers(Time::from_millis(50), b"ab", &asker).unwrap();
         assert!(asker.asks(again, &answerer).is_ok());
-        assert!(ClassicTap::default().asks(&again[..9], &answerer).is_err());
-        assert!(asker.closes(false).is_ok() && ClassicTap::default().closes(true).is_err());
+        assert!(ClassicChecker::default().asks(&again[..9], &answerer).is_err());
+        assert!(asker.closes(false).is_ok() && ClassicChecker::default().closes(true).is_err());
         let (raw, _) = asked(r#"{"filename": "forest_1"}"#);
         assert!(raw.closes(true).is_ok() && raw.closes(false).is_err());
     }
@@ -161,6 +165,6 @@ mod tests {
         assert!(answer(&[(0, b"1"), (50, b"2"), (1_199, b"ab")]).is_err());
         let (asker, mut answerer) = asked(r#"{"chunk": "forest_1.png"}"#);
         assert!(answerer.answers(millis(0), b"2\nab", &asker).is_err());
-        assert!(ClassicTap::default().answers(millis(0), b"a", &ClassicTap::default()).is_err());
+        assert!(ClassicChecker::default().answers(millis(0), b"a", &ClassicChecker::default()).is_err());
     }
 }

@@ -15,7 +15,7 @@ use crate::types::{ContentId, Geometry};
 
 /// A question on its way to an answer.
 #[derive(Debug)]
-pub(crate) struct Inquiry {
+pub(crate) struct Query {
     pub(crate) content: ContentId,
     pub(crate) question: Question,
     stage: Stage,
@@ -49,14 +49,14 @@ struct UnitPage {
     count: usize,
 }
 
-impl Inquiry {
+impl Query {
     /// A question that nobody has looked at yet.
-    pub(crate) fn new(content: ContentId, question: Question) -> Inquiry {
-        Inquiry { content, question, stage: Stage::Begin }
+    pub(crate) fn new(content: ContentId, question: Question) -> Query {
+        Query { content, question, stage: Stage::Begin }
     }
 
     /// Does one slice of answering; the question again when there is more to do.
-    pub(crate) fn step(mut self, library: &mut Library) -> Option<Inquiry> {
+    pub(crate) fn step(mut self, library: &mut Library) -> Option<Query> {
         let next = match std::mem::replace(&mut self.stage, Stage::Begin) {
             Stage::Begin => self.begin(library),
             Stage::Rebuild(hash) => self.rebuild(hash, library),
@@ -83,7 +83,7 @@ impl Inquiry {
         let Some(manifest) = library.manifests.get(&self.content) else {
             let file = library.served.any_of(&self.content).ok_or(Answer::No)?;
             let (file, look) = library.served.open_at(&file.place).map_err(|_| Answer::No)?;
-            return FileHash::new(file, look.stamp).map(Stage::Rebuild).map_err(|_| Answer::No);
+            return FileHash::new(&library.fs, file, look.stamp).map(Stage::Rebuild).map_err(|_| Answer::No);
         };
         match self.question {
             Question::Page { .. } => self.page_of(&manifest),
@@ -227,14 +227,14 @@ impl UnitPage {
             return None;
         }
         let count = (all.checked_sub(first)? as usize).min(PAGE_VALUES_MAX);
-        let proof = (first == 0).then(|| finer_proof(&manifest.proof, &geometry));
+        let proof = (first == 0).then(|| rechunked_proof(&manifest.proof, &geometry));
         let page = ManifestPage { channel, size, chunk_bytes, first, values: Vec::new(), proof };
         Some(UnitPage { geometry, page, count })
     }
 
     fn next_value(&self, content: &ContentId, at: u32, library: &mut Library) -> Option<ChainingValue> {
         let index = self.page.first + u32::try_from(self.page.values.len()).ok()?;
-        if let Some(value) = library.finer.get(content, &self.geometry, index) {
+        if let Some(value) = library.rechunked.get(content, &self.geometry, index) {
             return Some(value);
         }
         let (offset, len) = self.geometry.unit_span(index)?;
@@ -242,13 +242,13 @@ impl UnitPage {
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(offset).update(bytes);
         let value = hasher.finalize_non_root();
-        library.finer.put(content, &self.geometry, index, value);
+        library.rechunked.put(content, &self.geometry, index, value);
         Some(value)
     }
 }
 
 /// The proof for smaller units: the lower end of the larger ones' right edge.
-fn finer_proof(proof: &SizeProof, geometry: &Geometry) -> SizeProof {
+fn rechunked_proof(proof: &SizeProof, geometry: &Geometry) -> SizeProof {
     let last_unit_bytes = geometry.units().checked_sub(1).and_then(|last| geometry.unit_span(last));
     let mut leaves = u64::from(last_unit_bytes.map_or(0, |(_, len)| len)).div_ceil(blake3::CHUNK_LEN as u64);
     let mut levels = 0;

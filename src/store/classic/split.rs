@@ -1,6 +1,5 @@
 //! What the commands do beside the peer: a file cut into chunk files for others to serve, names noted, log lines.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use crate::store::classic::available::Available;
 use crate::store::classic::kept::{file_name, is_unchanged, open_chunk};
 use crate::store::classic::record_file::open_or_make_folder;
 use crate::store::fault;
-use crate::store::fs::{Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::temp::Temp;
 use crate::types::name::quoted;

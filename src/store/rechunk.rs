@@ -6,12 +6,12 @@ use crate::types::{ContentId, Geometry};
 /// The values of one content in one unit size, as far as they were computed: 33 bytes a unit, of which there are at most
 /// [`crate::types::geometry::UNITS_MAX`].
 #[derive(Debug, Default)]
-pub(crate) struct FinerValues {
+pub(crate) struct RechunkedValues {
     of: Option<(ContentId, Geometry)>,
     values: Vec<Option<ChainingValue>>,
 }
 
-impl FinerValues {
+impl RechunkedValues {
     /// The value of a unit, if it is kept.
     pub(crate) fn get(&self, content: &ContentId, cut: &Geometry, unit: u32) -> Option<ChainingValue> {
         let same = self.of.as_ref() == Some(&(*content, *cut));
@@ -38,12 +38,12 @@ mod tests {
     fn values_of_one_content_in_one_cut_are_kept() {
         let (a, b) = (ContentId([1; 32]), ContentId([2; 32]));
         let [cut, other] = [1024, 2048].map(|bytes| Geometry::new(5_000, bytes).unwrap());
-        let mut finer = FinerValues::default();
-        finer.put(&a, &cut, 4, [7; 32]);
-        finer.put(&a, &cut, 5, [8; 32]);
-        assert_eq!([4, 5, 0].map(|unit| finer.get(&a, &cut, unit)), [Some([7; 32]), None, None]);
-        assert_eq!((finer.get(&b, &cut, 4), finer.get(&a, &other, 4)), (None, None));
-        finer.put(&b, &cut, 0, [9; 32]);
-        assert_eq!((finer.get(&a, &cut, 4), finer.get(&b, &cut, 0)), (None, Some([9; 32])));
+        let mut rechunked = RechunkedValues::default();
+        rechunked.put(&a, &cut, 4, [7; 32]);
+        rechunked.put(&a, &cut, 5, [8; 32]);
+        assert_eq!([4, 5, 0].map(|unit| rechunked.get(&a, &cut, unit)), [Some([7; 32]), None, None]);
+        assert_eq!((rechunked.get(&b, &cut, 4), rechunked.get(&a, &other, 4)), (None, None));
+        rechunked.put(&b, &cut, 0, [9; 32]);
+        assert_eq!((rechunked.get(&a, &cut, 4), rechunked.get(&b, &cut, 0)), (None, Some([9; 32])));
     }
 }

@@ -1,4 +1,4 @@
-//! A tap on what one end writes: its frames are decoded again and compared with what its disk and the conversation
+//! A checker of what one end writes: its frames are decoded again and compared with what its disk and the conversation
 //! so far allow. It finds what the other side would only suffer from.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use crate::wire::message::{Frame, RefuseReason};
 
 /// What one end has said so far.
 #[derive(Debug, Default)]
-pub(super) struct Tap {
+pub(super) struct Checker {
     decoder: Decoder,
     /// What its channels stand for, by content index.
     channels: BTreeMap<u32, usize>,
@@ -24,12 +24,12 @@ pub(super) struct Tap {
     promised: u64,
 }
 
-impl Tap {
-    /// Control bytes are written. `other` is the tap on what the other end writes.
+impl Checker {
+    /// Control bytes are written. `other` is the checker of what the other end writes.
     pub(super) fn control(
         &mut self,
         mut bytes: &[u8],
-        other: &mut Tap,
+        other: &mut Checker,
         disk: &Disk,
         library: &Library,
         limits: &Limits,
@@ -76,7 +76,7 @@ impl Tap {
     fn frame(
         &mut self,
         frame: &Frame,
-        other: &mut Tap,
+        other: &mut Checker,
         disk: &Disk,
         library: &Library,
         limits: &Limits,
@@ -165,7 +165,7 @@ impl Tap {
     }
 
     /// A chunk, or the word that it will not come, answers what the other side asked for.
-    fn answered(&self, channel: u32, chunk: u32, other: &mut Tap) -> Result<(), String> {
+    fn answered(&self, channel: u32, chunk: u32, other: &mut Checker) -> Result<(), String> {
         let answered = (self.content(channel)?, chunk);
         match other.asked.remove(&answered) || other.cancelled.remove(&answered) {
             true => Ok(()),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::core::Rng;
-use crate::sim::field::TakesSpec;
 use crate::sim::scenario::{Action, HostSpec, Scenario};
+use crate::sim::transfers::TakesSpec;
 use crate::types::Time;
 use crate::wire::push::Form;
 

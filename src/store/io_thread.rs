@@ -1,4 +1,4 @@
-//! The one helper thread: chunks are written there while the loop receives the next, parts are published, and small files
+//! The one I/O thread: chunks are written there while the loop receives the next, parts are published, and small files
 //! are made there from nothing to their final name.
 //!
 //! It owns nothing: descriptors and memory go in, results come out. Chunks go there verified, and only as long as they
@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,13 +17,13 @@ use rustix::io::Errno;
 use crate::core::{BufferId, Fault, FaultKind};
 use crate::store::OnConflict;
 use crate::store::fault;
-use crate::store::fs::Fs;
+use crate::store::fs::{File, Fs};
 use crate::store::part::LockedFile;
 use crate::store::publish::{self, BATCH_MAX, Failure, Goal, Publisher};
 use crate::store::target::Names;
 use crate::types::ContentId;
 
-/// Chunks that may be with the helper at once: enough to write while the loop has the processor's time for itself, few
+/// Chunks that may be with the I/O thread at once: enough to write while the loop has the processor's time for itself, few
 /// enough to leave most of the buffers for what is on its way here.
 const WRITES_MAX: usize = 8;
 /// Shorter chunks are written in less time than it takes to hand them over.
@@ -76,10 +75,12 @@ pub(crate) enum Outcome {
 
 /// The thread, from the first job on.
 #[derive(Debug)]
-pub(crate) struct Helper {
+pub(crate) struct IoThread {
     fs: Fs,
     wake: Wake,
     thread: Option<Running>,
+    /// Where the disk is in memory there is no thread: the caller does the work, in the same order each time.
+    inline: Option<Publisher>,
     /// Chunks that are with the thread.
     writing: usize,
     /// Parts that are with the thread.
@@ -105,12 +106,14 @@ struct Wake(Arc<Mutex<Option<WakeCall>>>);
 
 type WakeCall = Box<dyn Fn() + Send>;
 
-impl Helper {
+impl IoThread {
     /// No thread yet.
-    pub(crate) fn new(fs: Fs) -> Helper {
-        let is_parallel = available_parallelism().is_ok_and(|threads| threads.get() > 1);
-        Helper {
+    pub(crate) fn new(fs: Fs) -> IoThread {
+        let inline = fs.is_in_memory().then(Publisher::default);
+        let is_parallel = inline.is_none() && available_parallelism().is_ok_and(|threads| threads.get() > 1);
+        IoThread {
             fs,
+            inline,
             wake: Wake::default(),
             thread: None,
             writing: 0,
@@ -126,7 +129,7 @@ impl Helper {
         *self.wake.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
     }
 
-    /// Whether a chunk of so many bytes is better written by the helper than by the caller.
+    /// Whether a chunk of so many bytes is better written by the I/O thread than by the caller.
     pub(crate) fn suits(&self, bytes: usize) -> bool {
         self.is_parallel && bytes >= WRITE_BYTES_MIN && self.publishing == 0 && self.writing < WRITES_MAX
     }
@@ -145,7 +148,7 @@ impl Helper {
         Ok(())
     }
 
-    /// Takes a small file to make; its outcome comes later, but not before [`Helper::flush`] is called.
+    /// Takes a small file to make; its outcome comes later, but not before [`IoThread::flush`] is called.
     pub(crate) fn make(&mut self, file: NewFile) {
         self.gathered.push(file);
         self.publishing += 1;
@@ -202,17 +205,24 @@ impl Helper {
     }
 
     fn submit(&mut self, job: Job) -> Result<(), Fault> {
+        if let Some(publisher) = &mut self.inline {
+            let (mut batch, mut outcomes) = (Vec::new(), Vec::new());
+            gather(&self.fs, job, &mut batch, &mut outcomes);
+            publish_all(&self.fs, batch, publisher, &mut outcomes);
+            self.told.extend(outcomes);
+            return Ok(());
+        }
         let no_thread =
             || fault::fault(FaultKind::Io, "no thread can be started; try again later".to_owned());
         let running = match &self.thread {
             Some(running) => running,
             None => self.thread.insert(Running::start(&self.fs, &self.wake).map_err(|_| no_thread())?),
         };
-        running.jobs.send(job).map_err(|_| fault::bug("the helper thread has ended"))
+        running.jobs.send(job).map_err(|_| fault::bug("the I/O thread has ended"))
     }
 }
 
-impl Drop for Helper {
+impl Drop for IoThread {
     /// Waits for what was begun.
     fn drop(&mut self) {
         self.flush();
@@ -229,7 +239,7 @@ impl Running {
         let (done, outcomes) = channel();
         let (fs, wake) = (fs.clone(), wake.clone());
         let thread = std::thread::Builder::new()
-            .name("helper".to_owned())
+            .name("io".to_owned())
             .spawn(move || run(&fs, &to_do, &done, &wake))?;
         Ok(Running { jobs, outcomes, thread })
     }
@@ -250,11 +260,20 @@ fn run(fs: &Fs, to_do: &Receiver<Job>, done: &Sender<Vec<Outcome>>, wake: &Wake)
                 job => gather(fs, job, &mut batch, &mut outcomes),
             }
         }
-        if !batch.is_empty() {
-            outcomes.extend(publisher.publish(fs, batch).into_iter().map(Outcome::Published));
-        }
+        publish_all(fs, batch, &mut publisher, &mut outcomes);
         let _ = done.send(outcomes);
         wake.call();
+    }
+}
+
+fn publish_all(
+    fs: &Fs,
+    batch: Vec<publish::Request>,
+    publisher: &mut Publisher,
+    outcomes: &mut Vec<Outcome>,
+) {
+    if !batch.is_empty() {
+        outcomes.extend(publisher.publish(fs, batch).into_iter().map(Outcome::Published));
     }
 }
 

@@ -192,7 +192,7 @@ impl Simulation {
                         &self.hosts,
                         &self.library,
                     );
-                    self.oracle.tapped(host, conn, told);
+                    self.oracle.checked(host, conn, told);
                     foreign.got.insert(fetching.name.clone(), chunk);
                 }
                 if !over {
@@ -267,7 +267,7 @@ impl Simulation {
         let Some(found) = self.streams.get_mut(stream) else { return };
         let [writer, other] = crate::sim::network::pair(&mut found.ends, end);
         writer.out.write_control(bytes);
-        // Foreign peers may say what they like; the tap only counts their requests and answers.
+        // Foreign peers may say what they like; the checker ofly counts their requests and answers.
         let _ = match end {
             0 => writer.classic.asks(bytes, &other.classic).map(drop),
             _ => writer.classic.answers(now, bytes, &other.classic),

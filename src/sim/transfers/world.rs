@@ -2,13 +2,13 @@
 //! receiver, and what the driver does with a spool's bytes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::core::{Command, ForeignEvent, Input, SpoolId};
-use crate::sim::disk::StoreTask;
-use crate::sim::field::PushOutcome;
+use crate::core::{Command, ForeignEvent, Input};
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
+use crate::sim::transfers::PushOutcome;
 use crate::wire::push::Form;
 
 impl Simulation {
@@ -55,21 +55,6 @@ impl Simulation {
         self.tell(host, Input::Command(Command::AnswerForeign { push, accept }));
     }
 
-    /// Puts bytes behind those in a push's spool; whether it is one.
-    pub(in crate::sim) fn spool_push(&mut self, host: usize, spool: SpoolId, bytes: &[u8]) -> bool {
-        let place = &mut self.hosts[host];
-        let disk = &mut place.disk;
-        if !disk.tray.has(spool) {
-            return false;
-        }
-        if let Some(reply) = disk.tray.append(spool, bytes, &mut disk.spec, &mut place.rng) {
-            let opening = disk.tray.opening(&reply);
-            self.submit(host, StoreTask::TellPush(reply, opening));
-        }
-        self.oracle.heed_disk(host, &mut self.hosts[host].disk);
-        true
-    }
-
     /// How a push ended, by the number of its action, if it did.
     pub fn push_outcome(&self, number: usize) -> Option<&PushOutcome> {
         self.pushes.outcome(index(number))
@@ -81,12 +66,12 @@ impl Simulation {
     }
 
     /// What was pushed to a host, by the names it stands under.
-    pub fn pushed_files(&self, host: usize) -> impl Iterator<Item = (&str, &[u8])> {
-        self.hosts[host].disk.tray.kept.iter().map(|(name, bytes)| (name.as_str(), &bytes[..]))
+    pub fn pushed_files(&self, host: usize) -> Vec<(String, Arc<Vec<u8>>)> {
+        self.hosts[host].disk.bytes.as_ref().map(|bytes| bytes.files()).unwrap_or_default()
     }
 
     /// Whether something that was pushed to a host has no name yet.
     pub fn has_spools(&self, host: usize) -> bool {
-        self.hosts[host].disk.tray.is_busy()
+        self.hosts[host].disk.bytes.as_ref().is_some_and(|bytes| bytes.is_busy())
     }
 }

@@ -35,7 +35,7 @@ struct Push {
     outcome: Option<PushOutcome>,
 }
 
-/// See the file's head.
+/// See [the module](self).
 #[derive(Debug, Default)]
 pub(in crate::sim) struct PushWatch {
     /// By their tickets.
@@ -85,12 +85,12 @@ impl PushWatch {
         match event {
             ForeignEvent::Received { said, bytes, path, .. } => {
                 let name = path.to_string_lossy();
-                let kept = hosts[host].disk.tray.kept.get(&*name);
+                let kept = hosts[host].disk.bytes.as_ref().and_then(|bytes| bytes.file(path));
                 let kept = kept.ok_or_else(|| format!("says {name} is here; it is not"))?;
                 if kept.len() as u64 != *bytes {
                     return Err(format!("says {name} has {bytes} bytes; it has {}", kept.len()));
                 }
-                match self.may_stand(host, said.form, kept, library) {
+                match self.may_stand(host, said.form, &kept, library) {
                     true => Ok(()),
                     false => Err(format!("has {name} ({}) of {bytes} bytes, which nobody sent", said.form)),
                 }
@@ -100,8 +100,9 @@ impl PushWatch {
                 let push = self.end(*ticket, outcome)?;
                 let content = &library.contents[push.content];
                 let is_there = || {
-                    let mut kept = hosts[push.to].disk.tray.kept.values();
-                    kept.any(|kept| *kept == content.bytes(0, content.size()))
+                    let whole = content.bytes(0, content.size());
+                    let kept = hosts[push.to].disk.bytes.as_ref().map(|bytes| bytes.files());
+                    kept.is_some_and(|kept| kept.iter().any(|(_, kept)| **kept == whole))
                 };
                 match !acknowledged || is_there() {
                     true => Ok(()),
