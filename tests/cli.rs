@@ -116,6 +116,24 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn help_is_plain() {
+    let of_classic =
+        ["announce", "discover", "upload", "download", "peer"].map(|program| vec!["classic", program]);
+    let of_ring = ["owner", "peer"].map(|program| vec!["ring", program]);
+    let commands = COMMANDS.map(|command| vec![command]).into_iter().chain(of_classic).chain(of_ring);
+    for mut args in commands.chain([vec![]]) {
+        args.push("--help");
+        let help = text(&run(&args, 0).stdout);
+        for vague in
+            ["the field", "elsewhere", "alike", " so many", "Who hears", "whoever", "making", "somebody"]
+        {
+            assert!(!help.contains(vague), "{vague:?} is in the help of {args:?}:\n{help}");
+        }
+        assert!(help.contains("Example"), "{args:?}: {help}");
+    }
+}
+
+#[test]
 fn short_help_has_the_flags_of_the_command_alone_and_points_to_the_others() {
     let programs =
         ["announce", "discover", "upload", "download", "peer"].map(|program| vec!["classic", program]);
@@ -262,7 +280,8 @@ fn names_in_sentences_are_quoted() {
         assert!(said.contains(&name), "{args:?}: {said}");
     }
     let said = text(&run(&["log", state[0], state[1]], 0).stderr);
-    assert!(said.contains(&format!("\"{}\"", word(&folder.path().join("transfers.log")))), "{said}");
+    let log = format!("no transfers logged yet in \"{}\"", word(&folder.path().join("transfers.log")));
+    assert!(said.contains(&log), "{said}");
     let said = text(&run(&["get", "a", "b", "-o", "my file"], 2).stderr);
     assert!(said.contains("-o 'my file': several files cannot become one file"), "{said}");
     assert!(said.contains("to make a folder: -o 'my file/'"), "{said}");
@@ -369,7 +388,10 @@ fn hashes_are_those_of_b3sum() {
         assert_eq!(line["v"], 1);
         chrono::DateTime::parse_from_rfc3339(line["ts"].as_str().unwrap()).unwrap();
     }
-    run(&["hash".as_ref(), folder.path().as_os_str()], 7);
+    // A folder: a line for each file.
+    let output = run(&["hash".as_ref(), folder.path().as_os_str()], 0);
+    let lines = format!("{ID_OF_ABC}  {}\n{ID_OF_NOTHING}  {}\n", abc.display(), nothing.display());
+    assert_eq!(text(&output.stdout), lines);
 }
 
 #[test]

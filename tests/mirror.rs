@@ -152,7 +152,7 @@ fn there_is_an_end_to_the_room() {
     let mut world = world(scenario);
     must(world.run_until(seconds(200)));
     assert!(finished(&world, mirror, small) && begun(&world, mirror, large) == 0, "{}", world.report());
-    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("no room"));
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("does not fit into --mirror-max"));
     assert_eq!(world.events().iter().filter(|(_, at, event)| *at == mirror && warned(event)).count(), 1);
 }
 

@@ -1,49 +1,38 @@
-//! The command line's shape: commands, flags, help. The flag goes over the environment, that over the default.
+//! The command line: commands, help, and how arguments are read. A flag overrides its environment variable, and that
+//! overrides the default. The flags of all commands are in `global.rs`.
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::builder::{FalseyValueParser, StyledStr};
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::exit::Exit;
-use crate::cli::output::JsonMode;
-use crate::cli::units::parse_interval;
+use crate::cli::global::{Global, NETWORK};
 use crate::cli::{
-    classic, completions, demo, get, hash, log, ls, receive, ring, send, serve, share, shown, simulate,
-    verify,
+    classic, completions, demo, get, hash, log, ls, receive, ring, send, serve, share, simulate, verify,
 };
-
-/// The discovery port, unless another is asked for.
-pub(crate) const DEFAULT_PORT: u16 = 7117;
 
 /// The widest help, in columns.
 const HELP_COLUMNS_MAX: usize = 100;
-
-const NETWORK: &str = "Network";
-pub(crate) const COMMON: &str = "Everywhere";
 
 /// The commands that have no flags of the network.
 const WITHOUT_NETWORK: [&str; 6] = ["hash", "verify", "log", "simulate", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
-  chunkcast share ~/Videos/talk.mkv     offer a file until Ctrl-C
-  chunkcast ls                          what the LAN offers now
-  chunkcast get talk.mkv                fetch it from everybody who has a part of it
-  chunkcast send notes.pdf --to lab-7   send it to who runs chunkcast receive
-  chunkcast demo                        all of that on this machine alone
+  chunkcast share ~/Videos/talk.mkv     share a file until Ctrl-C
+  chunkcast ls                          list the files that peers on the network share
+  chunkcast get talk.mkv                download it from every peer that has a part of it
+  chunkcast send notes.pdf --to lab-7   send it to lab-7, where chunkcast receive runs
+  chunkcast demo                        see a swarm of five peers on this machine
 
 More: chunkcast COMMAND -h; chunkcast COMMAND --help for the flags of all commands; chunkcast man.
-Each of those has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
+Each of those flags has an environment variable: --state-dir is CHUNKCAST_STATE_DIR.";
 
-/// Share files on the local network: found without configuration, fetched from every peer that has a part, verified
-/// to the last byte
+/// Share files on the local network, without configuration. Every byte is verified
 #[derive(Debug, Parser)]
 #[command(
     name = "chunkcast",
@@ -77,75 +66,9 @@ pub(crate) enum Action {
     Demo(demo::DemoArgs),
     Simulate(simulate::SimulateArgs),
     Completions(completions::CompletionsArgs),
-    /// Print the manual page (chunkcast man | man -l -)
+    /// Print the manual page (example: chunkcast man | man -l -)
+    #[command(after_help = "Example:\n  chunkcast man | man -l -")]
     Man,
-}
-
-/// The flags that every command takes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Global {
-    /// Discovery port (UDP), shared by all peers; for TCP it is preferred, else one of the next 16
-    #[arg(long, global = true, value_name = "PORT", env = "CHUNKCAST_PORT", hide_env = true, hide_short_help = true, help_heading = NETWORK,
-          default_value_t = DEFAULT_PORT, value_parser = parse_port)]
-    pub(crate) port: u16,
-    /// Bind TCP and the senders to this address of this host
-    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BIND", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
-    pub(crate) bind: Option<IpAddr>,
-    /// Use only this interface (several times, or with commas)
-    #[arg(long, global = true, value_name = "NAME", env = "CHUNKCAST_IFACE", hide_env = true, hide_short_help = true, help_heading = NETWORK,
-          value_delimiter = ',')]
-    pub(crate) iface: Vec<String>,
-    /// Broadcast to this address alone, and ignore everything from outside its network
-    #[arg(long, global = true, value_name = "ADDR", env = "CHUNKCAST_BROADCAST", hide_env = true, hide_short_help = true,
-          help_heading = NETWORK)]
-    pub(crate) broadcast: Option<Ipv4Addr>,
-    /// Neither send broadcasts nor listen for them; --peer names the others
-    #[arg(long, global = true, env = "CHUNKCAST_NO_BROADCAST", hide_env = true, hide_short_help = true, help_heading = NETWORK,
-          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
-    pub(crate) no_broadcast: bool,
-    /// Do not let browsers read what is shared
-    #[arg(long, global = true, env = "CHUNKCAST_NO_HTTP", hide_env = true, hide_short_help = true, help_heading = NETWORK,
-          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
-    pub(crate) no_http: bool,
-    /// A peer that broadcasts do not reach (several times, or with commas)
-    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "CHUNKCAST_PEER", hide_env = true, hide_short_help = true,
-          help_heading = NETWORK, value_delimiter = ',')]
-    pub(crate) peer: Vec<String>,
-    /// What gave the peers: the flag, or its variable.
-    #[arg(skip = "--peer")]
-    pub(crate) peer_from: &'static str,
-    /// Your name, as others see it [default: this host's name]
-    #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
-    pub(crate) name: Option<String>,
-    /// How often to announce what is shared
-    #[arg(long, global = true, value_name = "TIME", env = "CHUNKCAST_ANNOUNCE_INTERVAL", hide_env = true, hide_short_help = true,
-          help_heading = NETWORK, default_value = "60s", value_parser = parse_interval)]
-    pub(crate) announce_interval: Duration,
-    /// Where to remember hashes and transfers [default: $XDG_STATE_HOME/chunkcast]
-    #[arg(long, global = true, value_name = "DIR", env = "CHUNKCAST_STATE_DIR", hide_env = true, hide_short_help = true, help_heading = COMMON)]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// The transfer log [default: transfers.log in the state directory]
-    #[arg(long, global = true, value_name = "FILE", env = "CHUNKCAST_LOG_FILE", hide_env = true, hide_short_help = true,
-          help_heading = COMMON)]
-    pub(crate) log_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) shown: shown::ShownArgs,
-    /// One JSON object a line on stdout; with =chunks one for each chunk too
-    #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, hide_short_help = true, help_heading = COMMON,
-          num_args = 0..=1, require_equals = true, default_value = "off", default_missing_value = "lines",
-          hide_default_value = true, value_parser = JsonMode::parse)]
-    pub(crate) json: JsonMode,
-    /// Only results and failures
-    #[arg(short, long, global = true, env = "CHUNKCAST_QUIET", hide_env = true, hide_short_help = true, help_heading = COMMON,
-          action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
-    pub(crate) quiet: bool,
-    /// Tell more (-vv, -vvv: still more)
-    #[arg(short, long, global = true, env = "CHUNKCAST_VERBOSE", hide_env = true, hide_short_help = true, help_heading = COMMON,
-          action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// End when the process that started this one does
-    #[arg(long, global = true, hide = true)]
-    pub(crate) with_parent: bool,
 }
 
 /// What became of the arguments.
@@ -173,7 +96,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
-/// What a newcomer sees: the commands and examples, without the flags.
+/// What is shown when no command was typed: the commands and examples, without the flags.
 fn short_help() -> StyledStr {
     let command =
         command().mut_args(|arg| arg.hide(true)).override_usage("chunkcast COMMAND [OPTIONS] [ARGUMENTS]");
@@ -200,7 +123,7 @@ pub(crate) fn command() -> Command {
     })
 }
 
-/// Adds to the short help of a command, and of those below it, where the flags are that all commands take.
+/// Adds to the short help of a command, and of its subcommands, how to see the flags that all commands take.
 fn pointing(parents: &str, others: &str, command: Command) -> Command {
     let name = format!("{parents} {}", command.get_name());
     let pointer = format!("Flags of all commands ({others}): {name} --help");
@@ -238,7 +161,7 @@ pub(crate) fn try_parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli,
         if !typed("peer") {
             cli.global.peer_from = "CHUNKCAST_PEER";
         }
-        over_ipv4(&cli.global)?;
+        cli.global.check_ipv4().map_err(|why| command().error(ErrorKind::ValueValidation, why))?;
     }
     // `log` uses two global flags as filters; what the environment says about the network filters nothing.
     if let Action::Log(filter) = &mut cli.action {
@@ -289,29 +212,8 @@ fn refused(name: &str, typed: impl Fn(&str) -> bool) -> Result<(), clap::Error> 
     let is_refused = |arg: &&Arg| is_of_network(arg) && typed(arg.get_id().as_str());
     let given = command.get_arguments().find(is_refused).and_then(Arg::get_long);
     let Some(flag) = given else { return Ok(()) };
-    let why = format!("'{name}' uses no network, so it does not take '--{flag}'; leave that out");
+    let why = format!("'{name}' uses no network, so it has no flag '--{flag}'; leave that out");
     Err(command.error(ErrorKind::UnknownArgument, why))
-}
-
-/// Refuses peers by addresses that nothing here reaches.
-fn over_ipv4(global: &Global) -> Result<(), clap::Error> {
-    let Some(peer) = global.peer.iter().find(|peer| is_ipv6(peer)) else { return Ok(()) };
-    let (from, shown) = (global.peer_from, peer.escape_debug());
-    let why = format!(
-        "{from} names {shown}, an IPv6 address, and peers are reached over IPv4 alone\n\n  \
-         tip: name the peer's host or its IPv4 address, for example 192.168.1.27"
-    );
-    Err(command().error(ErrorKind::ValueValidation, why))
-}
-
-/// Whether an endpoint is written with an IPv6 address: `HOST:PORT` has one colon.
-fn is_ipv6(text: &str) -> bool {
-    text.matches(':').count() > 1
-}
-
-fn parse_port(text: &str) -> Result<u16, String> {
-    let port = text.parse().ok().filter(|port| *port > 0);
-    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 impl Action {
@@ -336,7 +238,7 @@ impl Action {
         }
     }
 
-    /// Whether it is there to download, so that what ends it is shown as a failed download.
+    /// Whether this command downloads, so that its failure is shown as a failed download.
     pub(crate) fn fetches(&self) -> bool {
         match self {
             Action::Get(_) | Action::Receive(_) => true,
@@ -347,31 +249,13 @@ impl Action {
     }
 }
 
-impl Global {
-    /// The state directory: as asked for, else below `$XDG_STATE_HOME`, else below `$HOME/.local/state`.
-    pub(crate) fn state_dir(&self) -> Result<PathBuf, String> {
-        if let Some(dir) = &self.state_dir {
-            return Ok(dir.clone());
-        }
-        let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let base = var("XDG_STATE_HOME").or_else(|| var("HOME").map(|home| home.join(".local/state")));
-        base.map(|base| base.join("chunkcast")).ok_or_else(|| {
-            "there is no home folder to remember things in; name a place with --state-dir".to_owned()
-        })
-    }
-
-    /// The transfer log.
-    pub(crate) fn log_file(&self) -> Result<PathBuf, String> {
-        match &self.log_file {
-            Some(file) => Ok(file.clone()),
-            None => Ok(self.state_dir()?.join("transfers.log")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
     use super::*;
+    use crate::cli::output::JsonMode;
 
     fn parsed(args: &str) -> Cli {
         try_parsed(args).unwrap()

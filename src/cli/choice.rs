@@ -1,4 +1,4 @@
-//! What to get, asked of whoever sits at the terminal.
+//! Lists what can be downloaded and asks the user at the terminal which of it to get.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::Receiver;
@@ -21,7 +21,7 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 const ANSWER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What is asked about things on offer.
-pub(crate) const WHICH: &str = "which? (numbers or names, nothing to leave) ";
+pub(crate) const WHICH: &str = "which? (numbers or names; empty to leave) ";
 
 /// Something to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) struct Offer<T> {
 
 /// Lists what the network offers and asks which of it to get.
 pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
-    run.out.note("looking at what is on offer ...");
+    run.out.note("looking for files ...");
     run.reactor.command(Command::Look { wanted: Wanted::All, wait: CHOICE_WAIT });
     ls::until_looked(run)?;
     let status = run.reactor.status();
@@ -52,7 +52,7 @@ pub(crate) fn ask(run: &mut Run<'_>) -> Result<Vec<Request>, Exit> {
     let offers: Vec<Offer<Request>> = native.chain(classic).collect();
     if offers.is_empty() {
         let next = "on the other machine: chunkcast share FILE";
-        run.out.error(Exit::Nobody, "nobody offers anything", Some(next));
+        run.out.error(Exit::Nobody, "no peer shares anything", Some(next));
         return Err(Exit::Nobody);
     }
     among(run, &offers, WHICH, Request::parse)

@@ -1,4 +1,4 @@
-//! `completions` and `man`: generated from the same definition as the command line itself.
+//! `completions` and `man`: generated from the definition of the command line.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -13,13 +13,13 @@ const PROGRAM: &str = "chunkcast";
 /// The command that the definition has by itself, which says what `--help` does.
 const HELP: &str = "help";
 
-/// Print completions for a shell
+/// Print the completion script of a shell
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  chunkcast completions bash > ~/.local/share/bash-completion/completions/chunkcast"
 )]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

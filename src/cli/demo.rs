@@ -1,5 +1,5 @@
-//! `demo`: the main job on this machine alone. One peer shares, the others fetch, all over loopback; then what
-//! happened is told and the bytes are checked.
+//! `demo`: a swarm on this machine. One peer shares, the others download over loopback; then the demo checks the bytes
+//! and prints what happened.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,21 +32,22 @@ const PACE_FLOOR_BYTES_PER_S: u64 = 4 << 20;
 /// How long the peers may take to end.
 const END_GRACE: Duration = Duration::from_secs(5);
 
-/// Show it all on this machine: one peer shares, others fetch, bytes checked
+/// See a swarm on this machine: one peer shares a file, the others download it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Everything stays on the loopback interface and in a temporary folder, which is removed at the end.
+One peer shares a file, the others download it from it and from each other. Every byte is checked.
+Everything stays on the loopback interface and in a temporary folder that is removed at the end.
 
 Examples:
   chunkcast demo
   chunkcast demo --peers 8 --size 256MiB
 
-Exit: 0 every byte is right, 1 not.")]
+Exit: 0 every byte is right, 1 otherwise.")]
 pub(crate) struct DemoArgs {
-    /// How many peers fetch
+    /// Number of downloading peers
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     peers: u16,
-    /// The size of the file
+    /// Size of the file
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     size: u64,
 }
@@ -114,7 +115,7 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
             break id;
         }
     };
-    out.result(&format!("sharer offers {FILE_NAME}\n  id {id}\n"));
+    out.result(&format!("sharer shares {FILE_NAME}\n  id {id}\n"));
     let fetching = Instant::now();
     let mut targets = Vec::new();
     for name in &names[1..] {
@@ -134,8 +135,7 @@ fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {
     out.result(&stats.report(&names, args.size));
     let id = check(&original, &targets, &id)?;
     out.result(&format!(
-        "\nAll {} have the file {} after asking for it; every copy has the sharer's id and, compared byte by \
-         byte, the sharer's bytes.",
+        "\nAll {} have the file, {} after their request. Compared byte by byte, every copy equals the shared file.",
         human::counted(targets.len(), "peer", "peers"),
         human::span(took)
     ));

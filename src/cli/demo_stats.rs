@@ -1,4 +1,4 @@
-//! What the peers of a demo told, put together: who got how many chunks from whom, and how long it took.
+//! The report of a demo: how many chunks each peer got from which peer, and how long it took.
 
 use std::collections::BTreeMap;
 
@@ -108,8 +108,8 @@ impl Stats {
             self.chunks.iter().filter(|((_, from), _)| Some(from) == names.first()).map(|(_, n)| n).sum();
         let (all_text, partial) = (human::count(all), human::count(self.from_partial));
         format!(
-            "{table}\nOf {all_text} chunks {} came from the sharer and {} from each other, {partial} of them from a peer that was \
-             itself still fetching.",
+            "{table}\nOf {all_text} chunks, {} came from the sharer and {} from other peers, {partial} of them from a peer that was \
+             not complete yet.",
             human::count(from_sharer),
             human::count(all - from_sharer)
         )
@@ -143,7 +143,7 @@ mod tests {
         let report = stats.report(&names, 1 << 20);
         assert!(report.contains("peer-1  0.50 s  2.0 MiB/s       2       -       1"), "{report}");
         assert!(
-            report.contains("Of 4 chunks 3 came from the sharer and 1 from each other, 1 of them"),
+            report.contains("Of 4 chunks, 3 came from the sharer and 1 from other peers, 1 of them"),
             "{report}"
         );
         stats.take(2, r#"{"t":"error","message":"no\u001b"}"#);

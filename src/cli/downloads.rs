@@ -7,7 +7,7 @@ mod item;
 mod progress;
 mod stats;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::failures::Failures;
 use crate::cli::downloads::item::Item;
 use crate::cli::downloads::progress::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
+use crate::cli::downloads::stats::OneFile;
 use crate::cli::exit::Exit;
 use crate::cli::failure::kept;
 use crate::cli::human;
@@ -53,8 +54,8 @@ pub(crate) struct Downloads {
     /// When the first download was found, and when the last was complete.
     began: Option<Instant>,
     ended: Option<Instant>,
-    /// Where chunks came from.
-    sources: BTreeSet<SocketAddr>,
+    /// Where chunks came from, with the peers' names.
+    sources: BTreeMap<SocketAddr, String>,
     failures: Failures,
     wait: Duration,
     stall: Duration,
@@ -97,7 +98,7 @@ impl Downloads {
             left_alone: 0,
             began: None,
             ended: None,
-            sources: BTreeSet::new(),
+            sources: BTreeMap::new(),
             failures: Failures::default(),
             wait,
             stall,
@@ -200,7 +201,7 @@ impl Downloads {
                 }
             }
             Event::ChunkReceived { content, from, .. } => {
-                self.sources.insert(from.addr);
+                self.sources.entry(from.addr).or_insert_with(|| from.user.clone());
                 if let Some(item) = self.items.get_mut(content) {
                     item.have = item.have.saturating_add(1).min(item.chunks);
                 }
@@ -219,7 +220,7 @@ impl Downloads {
             }
             Event::Resumed { content } => {
                 if let Some(item) = self.items.get(content) {
-                    run.out.note(&format!("{}: goes on", human::label(&item.name)));
+                    run.out.note(&format!("{}: continues", human::label(&item.name)));
                 }
             }
             Event::Finished { content, path, bytes, took, peers } => {
@@ -364,14 +365,12 @@ impl Downloads {
     fn waiting(&self, run: &mut Run<'_>, content: &ContentId, missing: &[u32], count: u32) {
         let Some(item) = self.items.get(content) else { return };
         let what = match count {
-            0 => "somebody who can tell what it consists of".to_owned(),
-            1 => format!("chunk {}", human::some_of(missing, 1)),
-            _ => format!("chunks {}", human::some_of(missing, count.into())),
+            0 => "a peer that has this version; none is here".to_owned(),
+            1 => format!("chunk {}; no peer here has it", human::some_of(missing, 1)),
+            _ => format!("chunks {}; no peer here has them", human::some_of(missing, count.into())),
         };
-        let (name, stall) = (human::label(&item.name), human::span(self.stall));
-        run.out.note(&format!(
-            "{name}: waiting for {what}; nobody who is here has that (giving up after {stall})"
-        ));
+        let (name, stall) = (human::label(&item.name), human::limit(self.stall));
+        run.out.note(&format!("{name}: waiting for {what} (giving up after {stall})"));
     }
 
     fn finished(
@@ -399,20 +398,9 @@ impl Downloads {
         self.bytes = self.bytes.saturating_add(bytes);
         run.out.result(&printable(&path.to_string_lossy()));
         if self.files <= ANNOUNCED_MAX {
-            let name = human::label(&name);
-            run.out.note(&match (peers, first) {
-                (0, Some(first)) => {
-                    format!("{name}: complete and verified, the same content as {}", human::label(&first))
-                }
-                (0, None) => format!("{name}: complete and verified, without fetching anything"),
-                _ => format!(
-                    "{name}: {} in {}, {}, from {}, verified",
-                    human::size(bytes),
-                    human::span(took),
-                    human::rate(human::bytes_per_s(fetched, took)),
-                    human::counted(peers, "peer", "peers")
-                ),
-            });
+            let from = self.sources.values().next().filter(|_| self.sources.len() == 1).map(String::as_str);
+            let one = OneFile { name: &name, bytes, fetched, took, peers, from, same_as: first.as_deref() };
+            run.out.note(&one.text());
         }
     }
 
@@ -424,7 +412,7 @@ impl Downloads {
         self.done += 1;
         self.left_alone += 1;
         let path = printable(&path.to_string_lossy());
-        run.out.note(&format!("{}: {path} exists and is left alone", human::label(name)));
+        run.out.note(&format!("{}: {path} exists and was not changed", human::label(name)));
     }
 }
 

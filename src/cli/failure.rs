@@ -1,21 +1,27 @@
-//! A failure, shown and not buried: what happened, what was kept, what to run next.
+//! A failure as users and scripts read it: what happened, what was kept, what to do next.
 
 use std::time::Duration;
 
 use clap::Parser;
 
-use crate::cli::args::{Action, Cli};
+use crate::cli::args::Cli;
+use crate::cli::command_line::{again, command_for, command_line, command_to_get};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
-use crate::cli::wanted::shell_quoted;
+use crate::cli::wanted::argument_for;
 use crate::core::{FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
 use crate::types::ContentId;
 use crate::types::name::printable;
+use crate::wire::message::Entry;
 
+/// What follows the name of a download that failed.
+const NOT_FETCHED: &str = " was not fetched";
+/// The next step where nothing better is known.
+pub(crate) const TROUBLE: &str = "README, Trouble";
 /// The widest frame, in columns.
 const FRAME_COLUMNS_MAX: usize = 100;
 /// The most candidates, names or peers that are listed.
@@ -42,6 +48,8 @@ pub(crate) struct Circumstances {
     pub(crate) stall: Duration,
     /// The discovery port.
     pub(crate) port: u16,
+    /// The size of the file in bytes, if it is known.
+    pub(crate) size: Option<u64>,
     /// Chunks had and chunks there are, of a download that was begun.
     pub(crate) had: Option<(u32, u32)>,
 }
@@ -49,75 +57,64 @@ pub(crate) struct Circumstances {
 impl Failure {
     /// The failure of getting `what`, for `reason`.
     pub(crate) fn of(what: &str, reason: &FailReason, around: &Circumstances) -> Failure {
-        let again = || format!("the same command again goes on where this ended: {}", command_line());
         let (happened, next) = match reason {
-            FailReason::NobodyOffers { peers, similar } => nobody(*peers, similar, around),
+            FailReason::NobodyOffers { peers, similar } => nobody(what, *peers, similar, around),
             FailReason::Ambiguous { candidates } => {
-                let mut lines: Vec<String> = candidates
-                    .iter()
-                    .take(LISTED_MAX)
-                    .map(|(entry, peer)| {
-                        let (size, peer) = (human::size(entry.size), human::peer(peer));
-                        format!("chunkcast get id:{}   # {size}, at {peer}", entry.id.short())
-                    })
-                    .collect();
-                lines.insert(0, "say which one:".to_owned());
-                (format!("the name stands for {} different contents", candidates.len()), lines)
+                let happened =
+                    format!("{} stands for {} different files", human::quoted(what), candidates.len());
+                (happened, choices(candidates))
             }
             FailReason::Stalled { missing, of } => {
-                let missing = match of {
-                    0 => "nobody was there to tell what it consists of".to_owned(),
-                    _ => {
+                let stall = human::limit(around.stall);
+                let happened = match (of, around.size) {
+                    (0, _) => format!("for {stall} no peer was there that has this version"),
+                    (of, Some(size)) => {
+                        let left = human::size(human::share(size, *missing, *of));
+                        format!("for {stall} no peer had the remaining {left}")
+                    }
+                    (of, None) => {
                         let [missing, of] = [missing, of].map(|chunks| human::count(u64::from(*chunks)));
-                        format!("nobody has the {missing} missing of {of} chunks")
+                        format!("for {stall} no peer had the remaining {missing} of {of} chunks")
                     }
                 };
-                (format!("{missing}, for {}", human::span(around.stall)), vec![again()])
+                (happened, vec![again()])
             }
             FailReason::Integrity { struck } => {
                 let peers: Vec<String> = struck.iter().take(LISTED_MAX).map(human::peer).collect();
                 let happened = format!(
-                    "what is delivered is not what the id demands; every peer that offers it was struck: {}",
+                    "the data does not match the id; every peer that offers it sent wrong chunks: {}",
                     peers.join(", ")
                 );
-                let next = "have the owner share the file anew, then run the same command again".to_owned();
+                let next = "ask the owner to share the file again, then run the same command".to_owned();
                 (happened, vec![next])
             }
             FailReason::OtherSize { claimed, size } => {
                 let [claimed, size] = [claimed, size].map(|bytes| human::count(*bytes));
-                let next = "ask whoever sends it to send it anew".to_owned();
-                (
-                    format!("it was offered with {claimed} bytes and has {size}; nothing of it was taken"),
-                    vec![next],
-                )
+                let next = "ask the sender to send it again".to_owned();
+                let happened =
+                    format!("the sender offered {claimed} bytes and the file has {size}; nothing was kept");
+                (happened, vec![next])
             }
             FailReason::KeepsChanging { times } => {
-                let happened = format!("its owner replaced it {times} times before any of it was here");
-                let next = "when its owner is done with it, run the same command again".to_owned();
+                let happened = format!("the owner replaced it {times} times before the first chunk arrived");
+                let next = "run the same command again when the owner has finished editing".to_owned();
                 (happened, vec![next])
             }
             FailReason::Removed { from } => {
-                let next = "see what is on offer: chunkcast ls".to_owned();
-                (
-                    format!(
-                        "{} no longer has {}: the file was removed there",
-                        human::peer(from),
-                        human::quoted(what)
-                    ),
-                    vec![next],
-                )
+                let (peer, name) = (human::peer(from), human::quoted(what));
+                (format!("{peer} has removed {name}"), vec!["chunkcast ls".to_owned()])
             }
             // The fault itself says what to do; then the same command goes on, unless something has to be decided.
             FailReason::Storage(fault) => {
                 let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);
                 (printable(&fault.text), if decided { vec![again()] } else { Vec::new() })
             }
-            FailReason::Cancelled => ("it was given up".to_owned(), vec![again()]),
+            FailReason::Cancelled => ("it was cancelled".to_owned(), vec![again()]),
         };
         let exit = Exit::of_reason(reason);
         Failure {
             exit,
-            title: format!("{} was not fetched", human::quoted(what)),
+            title: format!("{}{NOT_FETCHED}", human::quoted(what)),
             happened,
             kept: around.had.map(|(have, of)| kept(have, of)),
             next,
@@ -130,20 +127,17 @@ impl Failure {
         Failure {
             exit: Exit::Partial,
             title: format!("{} was not fetched completely", human::quoted(what)),
-            happened: format!(
-                "it stands for more than the {found} that are fetched; the others are left out"
-            ),
+            happened: format!("more files match than the {found} that are fetched in one run"),
             kept: None,
-            next: vec![
-                "name fewer of them: a folder or an ending, for example 'photos/*' or '*.mkv'".to_owned(),
-            ],
+            next: vec!["narrow the pattern, for example 'photos/*' or '*.mkv'".to_owned()],
         }
     }
 
     /// What to do instead of the same command, which would fetch another content: a peer has replaced the one that this
     /// failed to get.
     pub(crate) fn replaced(&mut self, by: &ContentId, from: &PeerRef) {
-        self.next = vec![format!("{} replaced it; the new version: {}", human::peer(from), command_for(by))];
+        self.next =
+            vec![format!("{} replaced it; for the new version: {}", human::peer(from), command_for(by))];
     }
 
     /// What is left when a signal or the clock ends a command before its downloads.
@@ -153,12 +147,20 @@ impl Failure {
             Exit::Interrupted => "interrupted",
             _ => "terminated",
         };
+        let open = match open {
+            1 => "1 file is incomplete".to_owned(),
+            _ => format!("{} files are incomplete", human::count(open as u64)),
+        };
+        let done = match done {
+            0 => String::new(),
+            _ => format!(", {} complete", human::count(done as u64)),
+        };
         Failure {
             exit,
             title: "the download is not complete".to_owned(),
-            happened: format!("{why}; {done} done, {open} not"),
+            happened: format!("{why}; {open}{done}"),
             kept,
-            next: vec![format!("the same command again goes on from there: {}", command_line())],
+            next: vec![again()],
         }
     }
 
@@ -173,7 +175,7 @@ impl Failure {
         }
     }
 
-    /// Tells of it: framed on a terminal, in a line elsewhere, with `--json` in a JSON line too; beyond stderr as
+    /// Reports it: framed on a terminal, otherwise in a line, with `--json` also in a JSON line; beyond stderr as
     /// [`crate::cli::shown`] says.
     pub(crate) fn report(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
         self.report_of(out, &Subject { id, name, path: None });
@@ -204,23 +206,26 @@ impl Failure {
         });
     }
 
-    /// Title and what happened, in a sentence.
+    /// Title and what happened, in a sentence. The title is left out where the rest of a failed download names the file.
     pub(crate) fn message(&self) -> String {
-        format!("{}: {}", self.title, self.happened)
+        match self.title.strip_suffix(NOT_FETCHED) {
+            Some(name) if self.happened.contains(name) => self.happened.clone(),
+            _ => format!("{}: {}", self.title, self.happened),
+        }
     }
 
     /// Tells people alone, on stderr and beyond.
     pub(crate) fn show(&self, out: &mut Output, of: &Subject<'_>) {
-        let text = if out.shown.frames() {
-            let columns = terminal::stderr_columns().unwrap_or(80).min(FRAME_COLUMNS_MAX);
-            self.framed(columns)
-        } else {
-            self.plain()
-        };
-        out.fail(&text);
+        self.show_plainly(out);
         out.shown.add(self, of);
         let complaints = out.shown.complaints();
         out.complain(&complaints);
+    }
+
+    /// Tells people on stderr alone: the dialog and scripts know it already.
+    pub(crate) fn show_plainly(&self, out: &mut Output) {
+        let text = if out.shown.frames() { self.framed(stderr_columns()) } else { self.plain() };
+        out.fail(&text);
     }
 
     /// A frame of at most `columns`.
@@ -248,11 +253,15 @@ impl Failure {
         if let Some(kept) = &self.kept {
             text += &format!("; kept: {kept}");
         }
-        for next in &self.next {
-            text += &format!("\n  {next}");
+        for (at, next) in self.next.iter().enumerate() {
+            text += &format!("\n  {}{next}", if at == 0 { "next: " } else { "" });
         }
         text
     }
+}
+
+fn stderr_columns() -> usize {
+    terminal::stderr_columns().unwrap_or(80).min(FRAME_COLUMNS_MAX)
 }
 
 /// What is left of a download that ended.
@@ -261,74 +270,54 @@ pub(crate) fn kept(have: u32, of: u32) -> String {
     format!("{have} of {of} chunks, verified, in a .part file beside the target")
 }
 
-/// The command line of this process, as a shell reads it.
-pub(crate) fn command_line() -> String {
-    written(&arguments())
-}
-
-/// The command line of this process with a content in the place of what it fetches; of one that fetches nothing by name, a
-/// short one.
-pub(crate) fn command_for(content: &ContentId) -> String {
-    let id = format!("id:{}", content.short());
-    match Cli::try_parse().map(|cli| cli.action) {
-        Ok(Action::Get(args)) => written(&with_id(arguments(), &args.wanted_texts(), id)),
-        _ => format!("chunkcast get {id}"),
+/// The commands that fetch one of several contents: those whose names tell them apart first, then ids.
+fn choices(candidates: &[(Entry, PeerRef)]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for by_name in [true, false] {
+        for (entry, peer) in candidates.iter().take(LISTED_MAX) {
+            let is_unique = candidates.iter().filter(|(other, _)| other.name == entry.name).count() == 1;
+            if is_unique == by_name {
+                let id = format!("id:{}", entry.id.short());
+                let (size, peer) = (human::size(entry.size), human::peer(peer));
+                // Where a name cannot be typed, its argument is the id.
+                let is_named = is_unique && argument_for(&entry.id, &entry.name) != entry.id.to_string();
+                let end = if entry.name.contains('@') { "@" } else { "" };
+                let (word, size) = match is_named {
+                    true => (format!("{}{end}", entry.name), format!("{id}, {size}")),
+                    false => (id, size),
+                };
+                lines.push(format!("{}   # {size}, at {peer}", command_to_get(word)));
+            }
+        }
     }
+    lines.insert(0, "say which one:".to_owned());
+    lines
 }
 
-fn arguments() -> Vec<String> {
-    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-fn written(arguments: &[String]) -> String {
-    let words = arguments.iter().map(|word| printable(&shell_quoted(word)));
-    std::iter::once("chunkcast".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
-}
-
-/// Puts an id in the place of what is wanted. The value of a flag may read like that, so a word behind a flag stays.
-fn with_id(mut words: Vec<String>, wanted: &[&str], id: String) -> Vec<String> {
-    let is_behind_flag = |at: usize| {
-        at.checked_sub(1)
-            .and_then(|at| words.get(at))
-            .is_some_and(|word| word.starts_with('-') && word != "--")
-    };
-    let is_wanted = |at: &usize| words.get(*at).is_some_and(|word| wanted.contains(&word.as_str()));
-    let all: Vec<usize> = (0..words.len()).filter(is_wanted).collect();
-    let mut places: Vec<usize> = all.iter().copied().filter(|at| !is_behind_flag(*at)).collect();
-    if places.is_empty() {
-        places.extend(all.last());
+fn nobody(what: &str, peers: usize, similar: &[String], around: &Circumstances) -> (String, Vec<String>) {
+    if peers == 0 {
+        let by_address = format!("{} --peer HOST   # where broadcasts do not reach", command_line());
+        return (no_answer(around.wait, around.port), vec![TROUBLE.to_owned(), by_address]);
     }
-    let first = places.first().copied();
-    match first.and_then(|at| words.get_mut(at)) {
-        Some(word) => *word = id,
-        None => words.push(id),
-    }
-    for at in places.into_iter().skip(1).rev() {
-        words.remove(at);
-    }
-    words
-}
-
-fn nobody(peers: usize, similar: &[String], around: &Circumstances) -> (String, Vec<String>) {
-    let heard = match peers {
-        0 => "and heard no peer at all".to_owned(),
-        _ => format!("and heard {}", human::counted(peers, "peer", "peers")),
-    };
-    let happened = format!("nobody offers it: asked the network for {}, {heard}", human::span(around.wait));
-    let mut next = Vec::new();
-    if !similar.is_empty() {
+    let answered = human::counted(peers, "peer", "peers");
+    let within = human::limit(around.wait);
+    let happened = format!("no peer offers {} ({answered} answered within {within})", human::quoted(what));
+    let mut next = vec!["chunkcast ls".to_owned()];
+    let folder = format!("{}/", what.trim_end_matches('/'));
+    if similar.iter().any(|name| name.starts_with(&folder)) {
+        next.push(format!("files in that folder: {}", command_to_get(format!("{folder}*"))));
+    } else if !similar.is_empty() {
         let names: Vec<String> = similar.iter().take(LISTED_MAX).map(|name| human::quoted(name)).collect();
-        next.push(format!("names on offer that look alike: {}", names.join(", ")));
+        next.push(format!("similar names: {}", names.join(", ")));
     }
-    next.push(match peers {
-        0 => format!(
-            "is 'chunkcast share' running on the same network, with --port {}? Where broadcasts do not reach, \
-             --peer HOST does",
-            around.port
-        ),
-        _ => "see what is on offer: chunkcast ls".to_owned(),
-    });
     (happened, next)
+}
+
+/// That no peer answered in time, and where this process asked.
+pub(crate) fn no_answer(wait: Duration, port: u16) -> String {
+    let asked = Cli::try_parse().map(|cli| cli.global.asked()).unwrap_or_default();
+    let asked = if asked.is_empty() { String::new() } else { format!(" (asked {asked})") };
+    format!("no peer answered on port {port} within {}{asked}", human::limit(wait))
 }
 
 /// Breaks a line between words so that it fits into `columns`; a longer word keeps a line of its own.
@@ -350,52 +339,66 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::message::Entry;
 
     fn around(had: Option<(u32, u32)>) -> Circumstances {
-        Circumstances { wait: Duration::from_secs(3), stall: Duration::from_secs(600), port: 7117, had }
+        let (wait, stall) = (Duration::from_secs(3), Duration::from_secs(600));
+        Circumstances { wait, stall, port: 7117, size: None, had }
     }
 
     #[test]
-    fn nobody_offers_it_says_what_was_tried_and_what_is_similar() {
-        let reason = FailReason::NobodyOffers { peers: 2, similar: vec!["talk.mp4".into()] };
-        let text = Failure::of("talk.mkv", &reason, &around(None)).plain();
-        assert!(text.contains("\"talk.mkv\" was not fetched: nobody offers it"), "{text}");
-        assert!(
-            text.contains("3.0 s") && text.contains("heard 2 peers") && text.contains("\"talk.mp4\""),
-            "{text}"
+    fn a_name_that_no_peer_offers_is_told_with_similar_ones() {
+        let text = |peers, similar: &[&str]| {
+            let similar = similar.iter().map(|name| (*name).to_owned()).collect();
+            Failure::of("talk", &FailReason::NobodyOffers { peers, similar }, &around(None)).plain()
+        };
+        assert_eq!(
+            text(2, &["talk.mp4"]),
+            "chunkcast: no peer offers \"talk\" (2 peers answered within 3 s)\n  next: chunkcast ls\n  \
+             similar names: \"talk.mp4\""
         );
-        let reason = FailReason::NobodyOffers { peers: 0, similar: vec![] };
-        let text = Failure::of("talk.mkv", &reason, &around(None)).plain();
-        assert!(
-            text.contains("no peer at all") && text.contains("--port 7117") && text.contains("--peer"),
-            "{text}"
-        );
+        assert!(text(1, &["talk/a", "talks"]).contains("files in that folder: chunkcast get 'talk/*'"));
+        let alone = text(0, &[]);
+        let begin = "chunkcast: \"talk\" was not fetched: no peer answered on port 7117 within 3 s";
+        assert!(alone.starts_with(begin) && alone.contains("next: README, Trouble"), "{alone}");
+        assert!(alone.contains("--peer HOST"), "{alone}");
     }
 
     #[test]
     fn several_contents_are_listed_with_what_to_type() {
         let peer = PeerRef { id: None, addr: "10.0.0.1:7117".parse().unwrap(), user: "lab\u{1b}[2J".into() };
-        let entry = Entry { id: ContentId([0x3f; 32]), name: "a".into(), size: 1024, have: 1, of: 1 };
-        let reason = FailReason::Ambiguous { candidates: vec![(entry.clone(), peer.clone()), (entry, peer)] };
-        let text = Failure::of("a", &reason, &around(None)).plain();
-        assert!(text.contains("chunkcast get id:3f3f3f3f   # 1.0 KiB, at lab"), "{text}");
-        assert!(!text.contains('\u{1b}'));
+        let entry = |name: &str| {
+            let entry = Entry { id: ContentId([0x3f; 32]), name: name.into(), size: 1024, have: 1, of: 1 };
+            (entry, peer.clone())
+        };
+        let text = |names: &[&str]| {
+            let candidates = names.iter().map(|name| entry(name)).collect();
+            Failure::of("a", &FailReason::Ambiguous { candidates }, &around(None)).plain()
+        };
+        let same = text(&["a", "a"]);
+        assert!(same.starts_with("chunkcast: \"a\" stands for 2 different files\n  next: say which one:\n"));
+        assert!(same.contains("chunkcast get id:3f3f3f3f   # 1.0 KiB, at lab"), "{same}");
+        assert!(!same.contains('\u{1b}'));
+        let longer = text(&["a", "a", "x/a"]);
+        let [name, id] = ["get x/a ", "get id:"].map(|word| longer.find(word).unwrap());
+        assert!(name < id, "{longer}");
     }
 
     #[test]
-    fn an_id_takes_the_place_of_what_was_wanted() {
-        let line = |words: &str, wanted: &[&str]| {
-            let words = words.split(' ').map(str::to_owned).collect();
-            with_id(words, wanted, "id:1".to_owned()).join(" ")
+    fn what_is_missing_is_told_in_bytes() {
+        let happened = |of, size| {
+            let around = Circumstances { size, ..around(None) };
+            Failure::of("talk.mkv", &FailReason::Stalled { missing: 1016, of }, &around).happened
         };
-        assert_eq!(line("get a -o d --port 9", &["a"]), "get id:1 -o d --port 9");
-        assert_eq!(line("get -o a a", &["a"]), "get -o a id:1");
-        assert_eq!(line("get a -o a", &["a"]), "get id:1 -o a");
-        assert_eq!(line("get a b -o d", &["a", "b"]), "get id:1 -o d");
-        assert_eq!(line("get -q a", &["a"]), "get -q id:1");
-        assert_eq!(line("get -- -a", &["-a"]), "get -- id:1");
-        assert_eq!(line("get -o d", &[]), "get -o d id:1");
+        assert_eq!(happened(1200, Some(300 << 20)), "for 10 min no peer had the remaining 254.0 MiB");
+        assert_eq!(happened(1200, None), "for 10 min no peer had the remaining 1,016 of 1,200 chunks");
+        assert_eq!(happened(0, None), "for 10 min no peer was there that has this version");
+    }
+
+    #[test]
+    fn an_end_before_its_time_counts_files() {
+        let happened = |done, open| Failure::cut_short(Exit::Interrupted, done, open, None).happened;
+        assert_eq!(happened(0, 1), "interrupted; 1 file is incomplete");
+        assert_eq!(happened(2, 3), "interrupted; 3 files are incomplete, 2 complete");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `get`: fetch from every peer that has it, verify, resume.
+//! `get`: downloads files from every peer that has them, verifies them, and resumes interrupted downloads.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -16,6 +15,7 @@ use crate::cli::downloads::Downloads;
 use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
@@ -31,68 +31,70 @@ const WAIT: Duration = Duration::from_secs(3);
 const CLASSIC_WAIT: Duration = Duration::from_secs(65);
 
 const ABOUT: &str = "\
-Fetch from every peer that has a part of it: verified chunk by chunk, resumed after any interruption.
+Download files from every peer that has a part of them. Each chunk is verified. Run the same command again to continue \
+an interrupted download.
 
-WANTED is 64 hexadecimal digits (an id), id:PREFIX (the beginning of one), a pattern with *, ? or [...], or else a \
-name: the whole one or its last component. NAME@PEER picks one holder's; a name that itself contains an @ is \
-written with one more at its end (photo@2x.png@).
+WANTED is an id (64 hexadecimal digits), id:PREFIX (the first digits of an id), a pattern with *, ? or [...], or a \
+name: the whole one or its last component. NAME@PEER downloads the version that PEER shares. If the name itself \
+contains an @, add one more at its end (photo@2x.png@).
 
-What a pattern matches goes below the target in the folders of its name (a/main.py), with --flat directly into the \
-target. A single name or id is written under its last component; of several names, those whose last components are \
-equal keep their folders. A content that is wanted under several names is fetched once and written under each.
+The files that match a pattern keep the folders in their names (a/main.py); with --flat all go directly into the \
+target. A file named by a single name or id is written under its last component. If the last components of several \
+names are equal, these files keep their folders. A content that is wanted under several names is downloaded once and \
+written under each.
 
-Each finished file's path goes to stdout. Ctrl-C keeps what is there; the same command goes on from it.
+The path of each finished file is printed on stdout. Ctrl-C keeps the parts.
 
-With --classic, a name that no native peer offers is fetched from classic peers, chunk by chunk from whichever has it. \
-They cannot be asked, and announce about once a minute. Nothing verifies what comes: its path is followed by \
-`unverified`. Patterns, ids and NAME@PEER are native peers' alone.";
+With --classic, a name that no native peer shares is downloaded from classic peers, chunk by chunk. They cannot be \
+asked: they announce about once a minute. Their data cannot be verified, and `unverified` follows the path. Patterns, \
+ids and NAME@PEER work with native peers only.";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast get talk.mkv                    into the current folder
-  chunkcast get '*.txt' id:3f9a -o notes/   all of these into a folder
+  chunkcast get '*.txt' id:3f9a -o notes/   several files into a folder
   chunkcast get '*' --flat -o all/          everything, without the folders in its names
   chunkcast get talk.mkv -o film.mkv        under another name
-  chunkcast get talk.mkv@lab-7              only as lab-7 offers it
-  chunkcast get talk.mkv --seed=10m         stay for others afterwards
-  chunkcast get                             list what there is, and ask
-  chunkcast get --classic forest.png        from classic peers, where no native one has it
+  chunkcast get talk.mkv@lab-7              the version that lab-7 shares
+  chunkcast get talk.mkv --seed=10m         keep sharing it for ten minutes
+  chunkcast get                             choose from a list
+  chunkcast get --classic forest.png        also from classic peers
 
-Exit: 0 complete, 3 nobody offers it, 4 no network, 5 gave up (part kept), 6 integrity,
+Exit: 0 complete, 3 no peer offers it, 4 no network, 5 gave up (part kept), 6 integrity,
 7 local storage, 8 ambiguous or the target exists, 10 some failed, 124 timed out, 130 interrupted,
 143 terminated.";
 
-/// Fetch files from everybody who has them
+/// Download files from every peer that has them
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct GetArgs {
-    /// Names, patterns or ids; none on a terminal: list and ask
+    /// Names, patterns or ids [default: choose from a list, on a terminal]
     #[arg(value_name = "WANTED", value_parser = Request::parse)]
     wanted: Vec<Request>,
-    /// Where to: a folder (it exists, or ends in /), or a file name for a single content [default: .]
+    /// Target: a folder (it exists, or the word ends in /), or a file name for a single file [default: .]
     #[arg(short, long, value_name = "DIR|FILE")]
     output: Option<PathBuf>,
-    /// Make no folders: write what a pattern matches, and each name, under its last component
+    /// Write each file under the last component of its name [default: keep the folders of patterns]
     #[arg(long)]
     flat: bool,
-    /// Keep sharing afterwards, until Ctrl-C or for this long
+    /// Keep sharing after the download, for this long or until Ctrl-C [default: end at once]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
     seed: Option<Option<Duration>>,
-    /// How long to look for somebody who offers it [default: 3s, with --classic 65s]
+    /// How long to look for peers that share it [default: 3s, with --classic 65s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     wait: Option<Duration>,
-    /// How long a download that was begun waits for holders
+    /// Give up when no peer has had the missing parts for this long
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     stall: Duration,
-    /// How long all of it may take [default: as long as it takes]
+    /// Give up after this long in all [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// When a file of that name with other content is there
+    /// What to do when another file has that name
     #[arg(long, value_name = "WHAT", default_value = "rename")]
     on_conflict: Conflict,
     #[command(flatten)]
     classic: Beside,
-    /// The largest chunk that is taken from a classic peer
+    /// Largest chunk to accept from a classic peer
     #[arg(long, value_name = "SIZE", default_value = CHUNK_MAX_WRITTEN, value_parser = parse_size,
           requires = "classic", help_heading = CLASSIC)]
     max_size: u64,
@@ -108,11 +110,11 @@ impl GetArgs {
 /// What to do when the target exists with other content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Conflict {
-    /// Take another name: NAME (2)
+    /// Use another name: NAME (2)
     Rename,
-    /// Leave it alone and do not download
+    /// Keep the old file and do not download
     Skip,
-    /// Replace it once the download is complete
+    /// Replace the old file when the download is complete
     Overwrite,
     /// Fail with exit code 8
     Error,
@@ -153,8 +155,8 @@ impl GetArgs {
 
 pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome {
     if args.wanted.is_empty() && !out.may_ask() {
-        let next = "see what is on offer: chunkcast ls";
-        out.error(Exit::Usage, "say what to get: a name, a pattern or an id", Some(next));
+        let next = "chunkcast ls";
+        out.error(Exit::Usage, "what to get is missing: a name, a pattern or an id", Some(next));
         return Outcome::of(Exit::Usage);
     }
     let target = match args.target() {
@@ -296,7 +298,7 @@ fn seed(args: &GetArgs, run: &mut Run<'_>) {
     let Some(duration) = args.seed else { return };
     let until = duration.and_then(|duration| Instant::now().checked_add(duration));
     run.out.note(&match duration {
-        Some(duration) => format!("sharing it for {}; Ctrl-C ends", human::span(duration)),
+        Some(duration) => format!("sharing it for {}; Ctrl-C ends", human::limit(duration)),
         None => "sharing it; Ctrl-C ends".to_owned(),
     });
     // Whatever ends it, the downloads are complete.

@@ -1,4 +1,4 @@
-//! `hash`: the id of a file, as `b3sum` prints it.
+//! `hash`: prints the ids of files, as `b3sum` prints them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,37 +13,52 @@ use crate::cli::output::Output;
 use crate::cli::progress::{Every, Pace};
 use crate::core::Fault;
 use crate::store;
+use crate::store::folder::files_below;
 use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
 
 /// How often the line that renews itself does so.
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Print the id of files: their BLAKE3 hash, as b3sum prints it
+/// Print the ids of files: their BLAKE3 hashes, as b3sum prints them
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  chunkcast hash talk.mkv")]
+#[command(
+    after_help = "Examples:\n  chunkcast hash talk.mkv\n  chunkcast hash photos/     one line for each file in the folder"
+)]
 pub(crate) struct HashArgs {
-    /// The files
+    /// Files, and folders of files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
 
 pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
     let (mut done, mut failures, mut sum) = (0, Vec::new(), 0u64);
+    let mut fail = |out: &mut Output, fault: &Fault| {
+        failures.push(Exit::of_fault(fault));
+        out.error(Exit::of_fault(fault), &printable(&fault.text), None);
+    };
     for path in &args.paths {
-        match hashed(path, out) {
-            Ok((id, bytes)) => {
-                done += 1;
-                sum = sum.saturating_add(bytes);
-                report(path, id, bytes, out);
+        let files = files_below(path).unwrap_or_else(|fault| {
+            fail(out, &fault);
+            Vec::new()
+        });
+        for path in &files {
+            match hashed(path, out) {
+                Ok((id, bytes)) => {
+                    done += 1;
+                    sum = sum.saturating_add(bytes);
+                    report(path, id, bytes, out);
+                }
+                Err(fault) => fail(out, &fault),
             }
-            Err(fault) => {
-                failures.push(Exit::of_fault(&fault));
-                out.error(Exit::of_fault(&fault), &printable(&fault.text), None);
+            if out.ended().is_some() {
+                return Outcome {
+                    exit: Exit::of_all(done, &failures),
+                    done,
+                    failed: failures.len(),
+                    bytes: sum,
+                };
             }
-        }
-        if out.ended().is_some() {
-            break;
         }
     }
     Outcome { exit: Exit::of_all(done, &failures), done, failed: failures.len(), bytes: sum }

@@ -7,26 +7,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::core::PeerRef;
 use crate::types::name::{self, printable};
+pub(crate) use crate::types::units::size;
 
 /// The most columns a name from the network takes in a sentence.
 const LABEL_COLUMNS_MAX: usize = 72;
 /// More characters than that for each column are no text: a letter has few marks, and a picture is made of few others.
 const CHARS_PER_COLUMN_MAX: usize = 8;
-
-/// A size such as `512 B`, `1.0 KiB`, `23.4 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // A unit is left when its rounded figure would be 1024.0.
-    let mut unit = 0;
-    while unit + 1 < UNITS.len() && tenths(bytes, unit) >= 10_240 {
-        unit += 1;
-    }
-    let tenths = tenths(bytes, unit);
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
 
 /// A rate such as `34.1 MiB/s`.
 pub(crate) fn rate(bytes_per_s: u64) -> String {
@@ -50,6 +36,11 @@ pub(crate) fn span(took: Duration) -> String {
         60..3600 => format!("{}:{:02} min", s / 60, s % 60),
         _ => format!("{}:{:02}:{:02} h", s / 3600, s / 60 % 60, s % 60),
     }
+}
+
+/// A time that somebody set, without the fractions that it does not have: `3 s`, `0.2 s`, `10 min`.
+pub(crate) fn limit(time: Duration) -> String {
+    span(time).replace(".0 s", " s").replace(":00 min", " min")
 }
 
 /// A time span that is only estimated: no more exact than whole seconds.
@@ -82,6 +73,12 @@ pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     } else {
         u64::try_from(u128::from(part.min(whole)) * 100 / u128::from(whole)).unwrap_or(100)
     }
+}
+
+/// The bytes that some of the chunks of a file take, as far as their count tells.
+pub(crate) fn share(size: u64, part: u32, whole: u32) -> u64 {
+    let bytes = u128::from(size) * u128::from(part.min(whole)) / u128::from(whole.max(1));
+    u64::try_from(bytes).unwrap_or(size)
 }
 
 /// Text from the network: escaped, and shortened in the middle.
@@ -175,12 +172,6 @@ pub(crate) fn table(headings: &[&str], right: &[usize], rows: &[Vec<String>]) ->
     text
 }
 
-/// Tenths of the unit above KiB with this number, rounded to the nearest.
-fn tenths(bytes: u64, unit: usize) -> u128 {
-    let one = 1u128 << (10 * (unit + 1));
-    (u128::from(bytes) * 10 + one / 2) / one
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +200,8 @@ mod tests {
         assert_eq!(span(Duration::from_millis(440)), "0.4 s");
         assert_eq!(span(Duration::from_secs(187)), "3:07 min");
         assert_eq!(span(Duration::from_secs(3723)), "1:02:03 h");
+        let limits = [3_000, 200, 600_000, 187_000].map(|ms| limit(Duration::from_millis(ms)));
+        assert_eq!(limits, ["3 s", "0.2 s", "10 min", "3:07 min"]);
         assert_eq!(
             (count(999), count(10_000), count(1_234_567)),
             ("999".into(), "10,000".into(), "1,234,567".into())

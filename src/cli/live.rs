@@ -1,4 +1,4 @@
-//! The one line on a terminal that renews itself.
+//! The progress line on a terminal, which is redrawn in place.
 
 use std::io::{self, Write};
 

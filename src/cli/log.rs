@@ -1,4 +1,4 @@
-//! `log`: the transfer log, all of it or what is looked for.
+//! `log`: prints the transfer log, or the entries that match.
 
 mod entry;
 mod text;
@@ -8,8 +8,8 @@ use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::log::entry::Entry;
 use crate::cli::output::Output;
@@ -23,22 +23,22 @@ use crate::wire::message::Wanted;
 const EXAMPLES: &str = "\
 Examples:
   chunkcast log --since 1h                    the last hour
-  chunkcast log --since 2026-11-20            from that day on
-  chunkcast log --peer lab-7 --name '*.mkv'   films that came from or went to lab-7
+  chunkcast log --since 2026-11-20            since that day
+  chunkcast log --peer lab-7 --name '*.mkv'   films from or to lab-7
   chunkcast log --json | jq .                 as JSON lines";
 
-/// Print the transfer log
+/// Print the log of transfers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LogArgs {
-    /// Only from then on: 1h (ago), 2026-11-20, 2026-11-20T16:00:00+03:00
+    /// Print only later entries: 1h (ago), 2026-11-20, 2026-11-20T16:00:00+03:00 [default: all]
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<DateTime<FixedOffset>>,
     // The next two have the names of global flags, which they hide here: `args::try_parse` knows.
-    /// Only with this peer: its user name or its address
+    /// Print only entries about this peer: its user name or its address [default: all]
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(crate) peer: Vec<String>,
-    /// Only of this file: its name or a pattern
+    /// Print only entries about this file: its name or a pattern [default: all]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 }
@@ -75,7 +75,11 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
     });
     match read {
         Ok(()) if lines == 0 => {
-            out.note(&format!("no such transfers in {}", human::quoted_path(&path)));
+            let shown = human::quoted_path(&path);
+            out.note(&match path.exists() {
+                true => format!("no transfers in {shown} match"),
+                false => format!("no transfers logged yet in {shown}"),
+            });
             Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 }
         }
         Ok(()) => Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 },

@@ -1,4 +1,4 @@
-//! `ls`: what the network offers now. Asks actively and waits a moment, not a minute.
+//! `ls`: lists what peers share now. It asks them and waits a second, instead of waiting for announcements.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::listing;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
+use crate::cli::failure::{TROUBLE, no_answer};
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::{ContentEvent, Holder, Line, Who, seconds};
 use crate::cli::output::Output;
@@ -33,34 +34,34 @@ const CLEAR_TERMINAL: &str = "\u{1b}[H\u{1b}[2J";
 
 const EXAMPLES: &str = "\
 Examples:
-  chunkcast ls                      everything on offer
-  chunkcast ls '*.mkv' --long       ids and holders in full
-  chunkcast ls --peers              who is there
-  chunkcast ls --watch              again and again, until Ctrl-C
-  chunkcast ls --classic --wait 65s what classic peers announce too: they do so once a minute
+  chunkcast ls                       all files on the network
+  chunkcast ls '*.mkv' --long        with full ids and the peers that have them
+  chunkcast ls --peers               the peers
+  chunkcast ls --watch               update the list until Ctrl-C
+  chunkcast ls --classic --wait 65s  classic peers too: they announce once a minute
 
-Exit: 0, or 3 when nobody offers what was named.";
+Exit: 0, or 3 when no peer offers what you named.";
 
-/// List what the network offers now
+/// List the files that peers on the network share
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LsArgs {
-    /// Only this: a pattern, a name, an id or id:PREFIX
+    /// List only matching files: a pattern, a name, an id or id:PREFIX [default: all]
     #[arg(value_name = "GLOB", value_parser = Asked::parse)]
     asked: Option<Asked>,
-    /// List the peers instead of what they offer
+    /// List the peers [default: their files]
     #[arg(long)]
     peers: bool,
-    /// Ids in full, and every holder; with --peers the peers' ids
+    /// Show full ids and the peers that have each file; with --peers the ids of the peers [default: a table]
     #[arg(short, long)]
     long: bool,
-    /// List again and again, until Ctrl-C
+    /// Update the list until Ctrl-C [default: list once]
     #[arg(short, long)]
     watch: bool,
-    /// How long to listen for answers
+    /// How long to wait for answers
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     wait: Duration,
-    /// With --watch: how often to list
+    /// How often --watch updates the list
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
     every: Duration,
     #[command(flatten)]
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
     if let Some(hint) = listing::hint(args.wait).filter(|_| args.classic.classic && !args.watch) {
         run.out.note(hint);
     }
-    let listed = list(args, &mut run);
+    let listed = list(args, global, &mut run);
     run.leave(|_, _| {});
     match listed {
         Ok(done) => Outcome { exit: Exit::Ok, done, failed: 0, bytes: 0 },
@@ -112,7 +113,7 @@ pub(crate) fn until_looked(run: &mut Run<'_>) -> Result<bool, Exit> {
 }
 
 /// Lists once, or until a signal; how many things were listed.
-fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
+fn list(args: &LsArgs, global: &Global, run: &mut Run<'_>) -> Result<usize, Exit> {
     loop {
         run.reactor.command(Command::Look { wanted: args.wanted().clone(), wait: args.wait });
         let cut_short = until_looked(run)?;
@@ -135,7 +136,7 @@ fn list(args: &LsArgs, run: &mut Run<'_>) -> Result<usize, Exit> {
             return Err(exit);
         }
         if !args.watch {
-            return outcome_of(args, run, &status, listed);
+            return outcome_of(args, global, run, &status, listed);
         }
         until(run, Some(Instant::now() + args.every))?;
     }
@@ -176,30 +177,44 @@ impl Driven for Listening {
 fn report_more(run: &mut Run<'_>, listed: usize) {
     run.out.json(&Line::More { listed });
     run.out.fail(&format!(
-        "not all of it is listed: after {} the time was over, or there were more than are listed\n  \
-         next: name what you look for: chunkcast ls '*.mkv'; or wait longer: --wait 10s",
+        "the list is incomplete: it has {}, and more were announced or --wait was too short\n  \
+         next: a longer --wait, for example 10s, or a pattern: chunkcast ls '*.mkv'",
         human::counted(listed, "file", "files")
     ));
 }
 
 /// What an empty list means.
-fn outcome_of(args: &LsArgs, run: &mut Run<'_>, status: &Status, listed: usize) -> Result<usize, Exit> {
+fn outcome_of(
+    args: &LsArgs,
+    global: &Global,
+    run: &mut Run<'_>,
+    status: &Status,
+    listed: usize,
+) -> Result<usize, Exit> {
     if listed > 0 {
         return Ok(listed);
     }
-    let peers = status.peers.len();
-    let heard = match peers {
-        0 => "no peer answered".to_owned(),
-        _ => format!("{} answered", human::counted(peers, "peer", "peers")),
+    let answered = match status.peers.len() {
+        0 => no_answer(args.wait, global.port),
+        peers => {
+            let answered = human::counted(peers, "peer", "peers");
+            format!("{answered} answered within {}", human::limit(args.wait))
+        }
     };
-    let next =
-        "share something: chunkcast share FILE; or name a peer that broadcasts do not reach: --peer HOST";
+    let next = match status.peers.len() {
+        0 => TROUBLE,
+        _ => "chunkcast share FILE, on a machine that has the file",
+    };
     if let Some(asked) = args.asked.as_ref().filter(|_| !args.peers) {
-        let message = format!("nobody offers {}; {heard}", human::quoted(&asked.text));
-        run.out.error(Exit::Nobody, &message, Some("see what is on offer: chunkcast ls"));
+        let message = format!("no peer offers {} ({answered})", human::quoted(&asked.text));
+        let next = if status.peers.is_empty() { next } else { "chunkcast ls" };
+        run.out.error(Exit::Nobody, &message, Some(next));
         return Err(Exit::Nobody);
     }
-    run.out.note(&format!("nothing is on offer; {heard}\n  {next}"));
+    run.out.note(&match status.peers.len() {
+        0 => format!("{answered}\n  next: {next}"),
+        _ => format!("nothing is shared ({answered})\n  next: {next}"),
+    });
     Ok(0)
 }
 
@@ -243,9 +258,12 @@ fn long_table(contents: &[&ContentStatus], names: &Names) -> String {
     for content in contents {
         text += &format!("{}\n  {}  {}\n", printable(&content.name), content.id, human::size(content.size));
         for (peer, have) in &content.holders {
-            let held =
-                if *have >= content.of { "all".to_owned() } else { format!("{have} of {}", content.of) };
-            text += &format!("  {held} of it at {} ({})\n", names.of_peer(peer), peer.addr);
+            let [part, whole] = [have, &content.of].map(|chunks| human::count(u64::from(*chunks)));
+            let held = match *have >= content.of {
+                true => "complete".to_owned(),
+                false => format!("{part} of {whole} chunks"),
+            };
+            text += &format!("  {} ({}): {held}\n", names.of_peer(peer), peer.addr);
         }
     }
     text
@@ -358,7 +376,10 @@ mod tests {
         let short = short_table(&[&content]);
         assert!(short.contains("1.0 GiB  2 (1 complete)  3f3f3f3f"), "{short}");
         let long = long_table(&[&content], &Names::of([&peer(1, "one")].into_iter()));
-        assert!(long.contains(&"3f".repeat(32)) && long.contains("7 of 2048 of it at two"), "{long}");
+        assert!(
+            long.contains(&"3f".repeat(32)) && long.contains("two (127.0.0.1:7117): 7 of 2,048 chunks\n"),
+            "{long}"
+        );
         assert!(!long.contains('\u{1b}') && !short.contains('\u{1b}'));
     }
 }

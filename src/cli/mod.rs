@@ -1,11 +1,12 @@
-//! The command line: one file a command, and what they share.
+//! The command line: one file for each command, and the parts that commands share.
 //!
-//! Owns arguments, exit codes and everything that is printed; knows nothing of how a peer works. stdout carries results,
-//! or one JSON object a line; stderr carries progress, questions and the diagnostic log.
+//! This module owns arguments, exit codes and all printed text; it does not know how a peer works. stdout carries
+//! results, or one JSON object per line; stderr carries progress, questions and the diagnostic log.
 
 mod args;
 mod choice;
 mod classic;
+mod command_line;
 mod completions;
 mod demo;
 mod demo_stats;
@@ -14,9 +15,11 @@ mod drive;
 mod exit;
 mod failure;
 mod get;
+mod global;
 mod hash;
 mod human;
 mod json;
+mod left_out;
 mod live;
 mod log;
 mod logger;

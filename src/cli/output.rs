@@ -1,4 +1,4 @@
-//! stdout and stderr: results and JSON lines on the one, everything else on the other.
+//! stdout and stderr: results and JSON lines go to stdout, everything else to stderr.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -197,7 +197,7 @@ impl Output {
         self.json(&Line::Error { exit: exit.code(), kind: exit.word(), id: None, name: None, message, next });
         self.fail(&format!("chunkcast: {message}"));
         if let Some(next) = next {
-            self.fail(&format!("  {next}"));
+            self.fail(&format!("  next: {next}"));
         }
     }
 
@@ -236,8 +236,8 @@ impl Output {
         self.flush();
     }
 
-    /// A line was added to those that wait: they go to stdout at once, unless they are held, for whoever reads line by
-    /// line shall not wait.
+    /// A line was added to those that wait: they go to stdout at once, unless they are held, because a reader of lines
+    /// must not wait.
     fn written(&mut self) {
         if !self.holds || self.held.len() >= HELD_BYTES {
             self.flush();

@@ -1,4 +1,4 @@
-//! How fast something goes, and how often that is told.
+//! Rates, and how often they are printed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `receive`: wait for files that others send; ask, or take what the flags allow.
+//! `receive`: waits for files that other peers send, and asks the user or follows the flags.
 
 mod arrivals;
 mod incoming;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::downloads::Downloads;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::{ArrivalLine, Line, PushLine, Who};
 use crate::cli::output::Output;
@@ -35,54 +35,55 @@ use crate::types::name::printable;
 use crate::wire::message::Answer;
 
 /// What people read below a file that was not received.
-const SENT_AGAIN: &str = "have it sent again: it goes on from what is here";
+const SENT_AGAIN: &str = "to continue, have it sent again";
 
 /// How long `--once` waits for a sender that was lost to come back and hear that its file is here.
 const UNTOLD_STAY: Duration = Duration::from_secs(5);
 
 const ABOUT: &str = "\
-Wait for files that others send to this machine. Each offer is asked about, with its name, size and sender; without a \
-terminal all are declined but those that --yes or --from allows.
+Wait for files that other peers send to this machine. You are asked about each: name, size and sender. Without a \
+terminal, only the files that --yes or --from allows are accepted.
 
-What is accepted is fetched chunk by chunk, verified, and lies in the folder when every byte is right; its path goes to \
-stdout. No file is ever overwritten: a second notes.pdf becomes `notes (2).pdf`. The name on the network is only a \
-suggestion. What was interrupted goes on when it is sent again. While its sender sends it to others too, they get parts \
-of it from here. With --listen, senders of the field are heard at ports of their own too; nothing of what they send can \
-be verified.
+An accepted file is verified chunk by chunk and appears in the folder when it is complete; its path is printed on \
+stdout. No file is ever overwritten: a second notes.pdf becomes `notes (2).pdf`. To continue an interrupted file, have \
+it sent again. While the sender sends it to others too, they get parts of it from here.
 
-What came is shown: tables, JSON, text, a word about images. A user name proves nothing: anybody on the network can use it. An address is harder to pretend.";
+--listen also takes files from other programs' senders (docs/push.md); these files cannot be verified.
+
+The content of a received file is shown: tables, JSON, text, the kind of an image. A user name proves nothing, because \
+every peer can use it; an address is harder to fake.";
 
 const EXAMPLES: &str = "\
 Examples:
-  chunkcast receive                           ask about each, into the current folder
-  chunkcast receive --dir ~/Inbox --yes       take everything, up to --quota
+  chunkcast receive                           ask about each file, into the current folder
+  chunkcast receive --dir ~/Inbox --yes       accept everything, up to --quota
   chunkcast receive --from lab-7 --from 192.168.1.27
-  chunkcast receive --yes --once              take one file and end
-  chunkcast receive --listen 8080 --listen 5000    from senders of the field too
+  chunkcast receive --yes --once              accept one file and end
+  chunkcast receive --listen 8080 --listen 5000    also from other programs' senders
 
 Exit: 0 ended by Ctrl-C or SIGTERM, or with --once when the file is there; 4 no network or a port is
 taken; 7 the folder cannot be used; with --once also 5 gave up (part kept), 6 integrity.";
 
-/// Wait for files that others send
+/// Receive files that other peers send
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct ReceiveArgs {
-    /// Where files go
+    /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Accept everything
+    /// Accept everything without asking [default: ask]
     #[arg(long)]
     yes: bool,
-    /// Accept everything from this peer: a user name, NAME#ID or an address (several times)
+    /// Accept everything from this peer: a name, NAME#ID or an address (repeatable) [default: ask]
     #[arg(long, value_name = "PEER")]
     from: Vec<String>,
-    /// End after one file
+    /// End after one file [default: receive until Ctrl-C]
     #[arg(long)]
     once: bool,
-    /// Accept no more than this in all
+    /// Accept at most this much in all
     #[arg(long, value_name = "SIZE", default_value = "10GiB", value_parser = parse_size)]
     quota: u64,
-    /// How long a file that was begun waits for its sender to come back
+    /// Give up a file when its sender has been away for this long
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
     stall: Duration,
     #[command(flatten)]
@@ -99,7 +100,7 @@ struct Receiver<'a> {
     questions: Questions,
     downloads: Downloads,
     arrivals: Arrivals,
-    /// What senders of the field push here.
+    /// Files of other programs' senders.
     receiving: Receiving,
     viewing: Viewing,
     /// Until then `--once` waits for the sender of its file to come back and hear that it is here.
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
         return Outcome::of(exit);
     }
     if is_new {
-        run.out.note(&format!("created the folder {}", human::quoted_path(&args.dir)));
+        run.out.note(&format!("made the folder {}", human::quoted_path(&args.dir)));
     }
     let mut downloads = Downloads::new(Vec::new(), target, Duration::ZERO, args.stall, global.port);
     downloads.advise(SENT_AGAIN);
@@ -191,7 +192,7 @@ impl Receiver<'_> {
         let (done, open) = (self.downloads.done(), self.downloads.open());
         if open > 0 {
             let failure = Failure {
-                title: "not everything that was accepted is here".to_owned(),
+                title: "not every accepted file is complete".to_owned(),
                 next: vec![SENT_AGAIN.to_owned()],
                 ..Failure::cut_short(Exit::Interrupted, done, open, kept)
             };
@@ -251,7 +252,7 @@ impl Receiver<'_> {
         }
     }
 
-    /// Something happens to a push of the field.
+    /// Something happens to another program's transfer.
     fn take_foreign(&mut self, run: &mut Run<'_>, event: &ForeignEvent) {
         match event {
             // Nothing is drawn over a question.
@@ -283,14 +284,14 @@ impl Receiver<'_> {
         match self.policy.verdict(&incoming, room(run), self.questions.may_ask()) {
             Verdict::Accept => self.accept(run, &incoming),
             Verdict::Ask => self.questions.add(incoming),
-            Verdict::Decline(answer, why) => decline(run, &incoming, answer, why),
+            Verdict::Decline(answer, why) => decline(run, &incoming, answer, Some(why)),
         }
     }
 
     /// Somebody answered.
     fn replied(&mut self, run: &mut Run<'_>, incoming: &Incoming, reply: Reply) {
         match reply {
-            Reply::Decline => decline(run, incoming, Answer::Declined, "by whoever was asked"),
+            Reply::Decline => decline(run, incoming, Answer::Declined, None),
             Reply::Always => {
                 self.policy.always(incoming);
                 self.accept_if_it_fits(run, incoming);
@@ -306,13 +307,13 @@ impl Receiver<'_> {
     fn accept_if_it_fits(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
         // What was accepted meanwhile may have taken the room.
         match self.policy.refusal(incoming, room(run)) {
-            Some((answer, why)) => decline(run, incoming, answer, why),
+            Some((answer, why)) => decline(run, incoming, answer, Some(why)),
             None => self.accept(run, incoming),
         }
     }
 
     fn accept(&mut self, run: &mut Run<'_>, incoming: &Incoming) {
-        run.out.note(&format!("accepted from {}: {}", incoming.sender(), incoming.what()));
+        run.out.note(&format!("accepted: {} from {}", incoming.what(), incoming.sender()));
         self.policy.accepted(incoming);
         match incoming {
             Incoming::Offer(offer) => {
@@ -338,11 +339,13 @@ fn room(run: &mut Run<'_>) -> Room {
     Room { free_bytes: run.reactor.store.free_bytes(), pushed_bytes: run.reactor.core().foreign_bytes() }
 }
 
-fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: &str) {
-    run.out.note(&format!("declined from {}: {}: {words}", incoming.sender(), incoming.what()));
+/// Declines; `words` say why, unless the user did it.
+fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: Option<&str>) {
+    let because = words.map(|words| format!(": {words}")).unwrap_or_default();
+    run.out.note(&format!("declined: {} from {}{because}", incoming.what(), incoming.sender()));
     match incoming {
         Incoming::Offer(offer) => {
-            report_offer(run, offer, PushLine::Declined, Some(words), None);
+            report_offer(run, offer, PushLine::Declined, words.or(Some("by the user")), None);
             let decision = Decision::Decline(why);
             run.reactor.command(Command::Answer {
                 offer: offer.number,

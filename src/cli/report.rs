@@ -1,4 +1,4 @@
-//! The one reporter: what people, programs and the transfer log are told of an event, the same way by every command.
+//! The one reporter: every command reports an event in the same way to people, to programs and to the transfer log.
 
 mod classic;
 pub(crate) mod neighbours;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub(crate) use classic::line as classic_line;
 
-use crate::cli::failure::command_for;
+use crate::cli::command_line::command_for;
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::run::Run;
@@ -21,7 +21,9 @@ use crate::types::{ContentId, Geometry};
 
 /// More different complaints about peers than this are left to the log.
 const COMPLAINTS_MAX: usize = 32;
-/// So many files that are written to are named; more are counted.
+/// Why a peer that ends in order sends nothing more.
+const LEAVING: &str = "leaving";
+/// The most files being written that are named; more are counted.
 const UNSETTLED_TOLD_MAX: usize = 5;
 
 /// What is known of a content that events name by its id.
@@ -63,7 +65,9 @@ impl Run<'_> {
                 }
             }
             ShellEvent::Skipped { path, why } => {
-                self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
+                if !self.left_out.takes(path, why) {
+                    self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
+                }
             }
             ShellEvent::Unsettled { name } => {
                 self.unsettled += 1;
@@ -73,6 +77,8 @@ impl Run<'_> {
                 }
             }
             ShellEvent::ScanDone { .. } => {
+                self.is_scanned = true;
+                self.report_left_out();
                 let more = std::mem::take(&mut self.unsettled).saturating_sub(UNSETTLED_TOLD_MAX);
                 if more > 0 {
                     let files = human::counted(more, "more file that was", "more files that were");
@@ -80,6 +86,13 @@ impl Run<'_> {
                 }
             }
             ShellEvent::Folder { .. } | ShellEvent::Signal(_) => {}
+        }
+    }
+
+    /// Reports how many links were left out since the last report of them.
+    pub(super) fn report_left_out(&mut self) {
+        if let Some(line) = self.left_out.line() {
+            self.out.note(&line);
         }
     }
 
@@ -135,30 +148,34 @@ impl Run<'_> {
             Event::PeerFound(peer) => log::info!("peer found: {}", human::peer(peer)),
             Event::PeerLost(peer) => log::info!("peer lost: {}", human::peer(peer)),
             Event::PeerStruck { peer, why } => {
-                self.out.note(&format!("{} is no longer asked: {why}", human::peer(peer)));
+                self.out.note(&format!("{} is no longer asked for chunks: {why}", human::peer(peer)));
             }
             Event::ChunkMissed { content, chunk, from, why } if self.is_new_complaint(from.addr, why) => {
                 let (name, from) = (human::label(&self.known(content).name), human::peer(from));
-                let text = format!("{name}: chunk {chunk} did not come from {from}: {why}, asked elsewhere");
-                self.out.note(&text);
+                self.out.note(&format!(
+                    "{name}: chunk {chunk} did not come from {from}: {why}; asking other peers"
+                ));
             }
             Event::SourceLost { content, from, why } if self.is_new_complaint(from.addr, why) => {
                 let (name, from) = (human::label(&self.known(content).name), human::peer(from));
-                self.out.note(&format!("{name}: no longer from {from}: {why}"));
+                self.out.note(&match *why {
+                    LEAVING => format!("{from} is shutting down"),
+                    why => format!("{name}: {from} stopped sending: {why}"),
+                });
             }
             Event::Replaced { content, by, from, begun } => {
                 let (who, shown) = (human::peer(from), human::quoted(&self.known(content).name));
                 let next = match begun {
-                    true => "getting what is there now".to_owned(),
+                    true => "getting the new version".to_owned(),
                     false => format!(
-                        "this download waits for the old version; the new one: {}",
+                        "this download waits for the old version; for the new one: {}",
                         command_for(&by.id)
                     ),
                 };
                 self.out.note(&format!("{who} replaced {shown}: {next}"));
             }
             Event::NotAPeer { addr, said } => {
-                let message = format!("{}; is that the right port?", stranger_text(*addr, said));
+                let message = format!("{}; next: check the port", stranger_text(*addr, said));
                 self.out.note(&message);
                 let said = String::from_utf8_lossy(said);
                 self.out.json(&Line::NotAPeer { peer: addr.to_string(), said: &said, message: &message });

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::cli::args::Global;
 use crate::cli::classic::setup::Classic;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::{self, Line};
+use crate::cli::left_out::LeftOut;
 use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
 use crate::cli::report::Known;
@@ -58,6 +59,9 @@ pub(crate) struct Run<'a> {
     pub(super) complaints: BTreeSet<(SocketAddr, &'static str)>,
     /// Files that are written to, of those that were found since the last scan was done.
     pub(super) unsettled: usize,
+    /// Links that a scan left out, and whether the first scan is done.
+    pub(super) left_out: LeftOut,
+    pub(super) is_scanned: bool,
     /// The loop broke, which was reported: it takes no further turn.
     is_broken: bool,
 }
@@ -116,7 +120,7 @@ impl<'a> Run<'a> {
             .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
         let push_tcp: Vec<u16> = reactor.push_ports().iter().map(|(local, _)| *local).collect();
         if !push_tcp.is_empty() {
-            log::info!("files are taken from senders of the field on TCP ports {push_tcp:?}");
+            log::info!("other programs' senders are served on TCP ports {push_tcp:?}");
         }
         let urls = if is_native && !global.no_http { urls(&reactor) } else { Vec::new() };
         out.json(&Line::Hello {
@@ -134,11 +138,11 @@ impl<'a> Run<'a> {
         if is_native {
             log::info!("listening on TCP port {}, discovery port {}", reactor.tcp_port(), global.port);
             if !urls.is_empty() {
-                log::info!("browsers see what is shared at {}", urls.join(", "));
+                log::info!("browsers can download at {}", urls.join(", "));
             }
         }
         if let (Some(udp), Some(tcp)) = (classic_udp, classic_tcp) {
-            log::info!("classic peers are heard on UDP ports {udp:?}, served on TCP ports {tcp:?}");
+            log::info!("classic peers: listening on UDP ports {udp:?}, serving on TCP ports {tcp:?}");
         }
         Ok(Run {
             reactor,
@@ -148,6 +152,8 @@ impl<'a> Run<'a> {
             known: BTreeMap::new(),
             complaints: BTreeSet::new(),
             unsettled: 0,
+            left_out: LeftOut::default(),
+            is_scanned: false,
             is_broken: false,
         })
     }
@@ -181,6 +187,9 @@ impl<'a> Run<'a> {
 
     /// Writes what was held back of stdout and of the transfer log.
     fn release(&mut self) {
+        if self.is_scanned {
+            self.report_left_out();
+        }
         self.out.release();
         self.log.flush(self.out);
     }
@@ -258,14 +267,12 @@ fn config(
         let peer = host::resolve(text, global.port).map_err(|error| {
             let (from, shown) = (global.peer_from, text.escape_debug());
             let next = "name a host that resolves, or an address: --peer 192.168.1.27".to_owned();
-            (Exit::Network, format!("{from} {shown} leads nowhere: {error}"), Some(next))
+            (Exit::Network, format!("{from} {shown} cannot be resolved: {error}"), Some(next))
         })?;
         if peer.is_ipv6() {
             let (from, shown) = (global.peer_from, text.escape_debug());
             let next = "name the peer's IPv4 address, for example --peer 192.168.1.27".to_owned();
-            let why = format!(
-                "{from} {shown} leads nowhere: it has no IPv4 address, and peers are reached over IPv4 alone"
-            );
+            let why = format!("{from} {shown} has no IPv4 address, and peers are reached over IPv4 alone");
             return Err((Exit::Network, why, Some(next)));
         }
         peers.push(peer);

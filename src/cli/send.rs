@@ -1,4 +1,4 @@
-//! `send`: offer files to peers of one's choice, who accept or decline.
+//! `send`: offers files to named peers, which accept or decline.
 
 mod menu;
 mod result;
@@ -11,61 +11,62 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::push::sending;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::send::stats::Stats;
+use crate::cli::share::flags;
 use crate::cli::units::parse_duration;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
 use crate::wire::push::Form;
 
 const ABOUT: &str = "\
-Offer files, and all files below folders, to peers of your choice. Each of them is asked, accepts or declines; what is \
-accepted is fetched chunk by chunk, verified, and resumed after any interruption, and you hear how it ended. Several \
-recipients of one file feed each other: your own line carries it about once.
+Offer files, and all files in folders, to the peers you name. Each of them is asked first. An accepted file is \
+verified chunk by chunk, and you hear when it has arrived. Several recipients help each other, so that your link \
+carries the file about once. Run the same command again to continue an interrupted one.
 
-PEER is a name as `chunkcast ls --peers` shows it, NAME#ID where several have that name, or HOST[:PORT]. The other \
-machine runs `chunkcast receive`. A file of a folder is offered under its own name; names of folders are not sent.
+PEER is a name in the output of `chunkcast ls --peers`, NAME#ID where several peers have that name, or HOST[:PORT]. On \
+the other machine run `chunkcast receive`. The names of folders are not sent.
 
-What is sent is on offer to everybody on the network for as long as this runs.
+While this runs, every peer on the network can list and download these files.
 
-With --dialect it goes to receivers of the field instead, which verify nothing; each PEER is then HOST[:PORT].";
+--dialect sends to receivers of other programs (docs/push.md). They verify nothing, and PEER is HOST[:PORT].";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast send notes.pdf --to lab-7
   chunkcast send talk.mkv slides/ --to lab-7 --to lab-8
   chunkcast send notes.pdf --to 192.168.1.27         where broadcasts do not reach
-  chunkcast send                                     a menu: name, file, recipient
-  chunkcast send --dialect json                      the same, for receivers of the field
-  chunkcast send notes.pdf --to lab-7 --timeout 5m   do not wait for ever for an answer
+  chunkcast send notes.pdf --to lab-7 --timeout 5m   give up after five minutes
+  chunkcast send                                     asks for your name, the file and the recipient
+  chunkcast send --dialect json                      the same, for other programs' receivers
   chunkcast send --dialect json cars.csv --to 192.168.1.27
 
-Exit: 0 all verified by all, 2 usage, 3 nobody of that name, 4 no network, 5 a recipient was lost or
-gave up, 6 integrity, 7 a file cannot be read, 8 several of that name, 9 declined, 10 some of it,
-124 timed out, 130 interrupted, 143 terminated.";
+Exit: 0 every recipient has verified every file, 2 usage, 3 no peer of that name, 4 no network,
+5 a recipient was lost or gave up, 6 integrity, 7 a file cannot be read, 8 several peers of that
+name, 9 declined, 10 some of it, 124 timed out, 130 interrupted, 143 terminated.";
 
-/// Send files to peers, who accept or decline
+/// Send files to peers, which accept or decline
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct SendArgs {
-    /// Files, and folders whose files are sent; none on a terminal: a menu
+    /// Files and folders to send [default: a menu, on a terminal]
     #[arg(value_name = "PATH", requires = "to")]
     paths: Vec<PathBuf>,
-    /// Who to send to (several times)
+    /// Peer to send to (repeatable)
     #[arg(long, value_name = "PEER", requires = "paths", value_parser = parse_peer)]
     to: Vec<String>,
-    /// How long to look for them
+    /// How long to look for these peers
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
     wait: Duration,
-    /// How long all of it may take [default: as long as it takes]
+    /// Give up after this long in all [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
-    /// Send to receivers of the field in one of their dialects: json, steps, short (port 8080) or named (port 5000)
+    /// Send to another program's receiver: json, steps or short (port 8080), named (port 5000) [default: chunkcast]
     #[arg(long, value_name = "FORM")]
     dialect: Option<Form>,
 }
@@ -75,8 +76,8 @@ pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome
         if out.may_ask() {
             return menu::run(args, global, out);
         }
-        let next = "for example: chunkcast send notes.pdf --to lab-7";
-        out.error(Exit::Usage, "say what to send and to whom", Some(next));
+        let next = "name both, for example: chunkcast send notes.pdf --to lab-7";
+        out.error(Exit::Usage, "a file to send and a recipient are missing", Some(next));
         return Outcome::of(Exit::Usage);
     }
     if let Some(form) = args.dialect {
@@ -113,6 +114,7 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
+    stats.report_refused(run, paths, &flags(global));
     let exit = end.map_or_else(|exit| exit, |end| end.exit(stats.exit()));
     if matches!(end, Ok(End::Signal(_) | End::TimedOut)) {
         stats.cut_short(run, exit);
@@ -159,7 +161,7 @@ fn recipient(text: &str, port: u16) -> Recipient {
 
 fn parse_peer(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("name a peer, as chunkcast ls --peers shows it, or a host".to_owned()),
+        "" => Err("name a peer (chunkcast ls --peers lists them) or a host".to_owned()),
         peer => Ok(peer.to_owned()),
     }
 }

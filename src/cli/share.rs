@@ -1,4 +1,4 @@
-//! `share`: offer files and folders until Ctrl-C.
+//! `share`: shares files and folders until Ctrl-C.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::{DEFAULT_PORT, Global};
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
+use crate::cli::global::{DEFAULT_PORT, Global};
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
@@ -29,26 +29,26 @@ const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 const ABOUT: &str = "\
-Offer files, and all files below folders, until Ctrl-C. Nothing is copied: the files are read where they are, and \
-hashed once; one that is still being written is hashed when nobody has written to it for two seconds. Hidden files \
-in a folder are left out, and no link is followed out of it.
+Share files, and all files in folders, until Ctrl-C. Nothing is copied: the files stay where they are. Each file is \
+hashed once; a file that is being written is hashed when nobody has written to it for two seconds. Hidden files in a \
+folder are left out, and links are not followed.
 
-For each file its id and name go to stdout, and the line that fetches it on another machine.";
+For each file its id and name are printed on stdout, and the command that downloads it on another machine.";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast share talk.mkv
   chunkcast share ~/Videos notes.pdf
-  chunkcast share talk.mkv --json=chunks      one JSON object a line, for scripts
-  chunkcast share --classic forest.png        for classic peers too, straight from the file
+  chunkcast share talk.mkv --json=chunks      one JSON object per line, for scripts
+  chunkcast share --classic forest.png        for classic peers too
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network, 7 nothing could be shared.";
 
-/// Offer files and folders until Ctrl-C
+/// Share files and folders until Ctrl-C
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct ShareArgs {
-    /// Files, and folders whose files are shared
+    /// Files and folders to share
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -110,7 +110,7 @@ impl Driven for Shares {
             ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
             ShellEvent::ScanDone { .. } if self.offered == 0 && self.awaited() == 0 => {
                 let exit = self.first_failure.unwrap_or(Exit::Storage);
-                let next = "name a file that can be read, or a folder with such files in it";
+                let next = "name a readable file, or a folder with readable files in it";
                 run.out.error(exit, "there is nothing to share", Some(next));
                 return ControlFlow::Break(exit);
             }
@@ -197,8 +197,8 @@ impl Shares {
     }
 }
 
-/// The flags that whoever fetches needs too, with a space before each.
-fn flags(global: &Global) -> String {
+/// The flags that a command of another peer on this network needs too, with a space before each.
+pub(crate) fn flags(global: &Global) -> String {
     let mut flags = String::new();
     if global.port != DEFAULT_PORT {
         flags += &format!(" --port {}", global.port);

@@ -1,4 +1,4 @@
-//! `simulate`: one file and many who want it, in virtual time, with the core and the frames of the real peer.
+//! `simulate`: a swarm of peers that want one file, in virtual time, with the core and the frames of the real peer.
 
 mod drawing;
 mod policy;
@@ -23,47 +23,47 @@ const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// So much happens between two looks at the clock.
 const STRIDE: u64 = 4_096;
 
-/// Play a swarm in virtual time: one peer has a file, N want it
+/// Simulate a swarm in virtual time: one peer has a file, N want it
 #[derive(Debug, Args)]
 #[command(after_help = policy::HELP)]
 pub(crate) struct SimulateArgs {
-    /// How many want the file; one more has it
+    /// Number of peers that want the file; one more has it
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     peers: u16,
-    /// The size of the file
+    /// Size of the file
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     size: u64,
-    /// The size of a chunk [default: by the file's size, as `share` cuts it]
+    /// Size of a chunk [default: as `share` chooses it]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     chunk_size: Option<u64>,
-    /// What each uplink carries
+    /// Rate of each uplink
     #[arg(long, value_name = "RATE", default_value = "100Mbit", value_parser = parse_rate)]
     up: u64,
-    /// What each downlink carries
+    /// Rate of each downlink
     #[arg(long, value_name = "RATE", default_value = "100Mbit", value_parser = parse_rate)]
     down: u64,
-    /// From any host to any other
+    /// Delay between any two hosts
     #[arg(long, value_name = "TIME", default_value = "0.2ms", value_parser = parse_duration)]
     latency: Duration,
-    /// How the swarm is played, where that is to differ (several, with commas): see below
+    /// Change the behaviour of the peers (with commas); the choices are below [default: none]
     #[arg(long, value_name = "CHOICE", value_delimiter = ',', value_parser = Choice::parse)]
     policy: Vec<Choice>,
-    /// When the peers come: all at once (flash), evenly over so long (staggered:TIME), or every second one later (half:TIME)
+    /// When the peers come: all at once (flash), evenly over a time (staggered:TIME), or every second one later (half:TIME)
     #[arg(long, value_name = "WHEN", default_value = "flash", value_parser = parse_join)]
     join: Join,
-    /// So many of a hundred peers crash again and again, and return after half that time
+    /// This percentage of the peers crashes every TIME and returns after half of it [default: none]
     #[arg(long, value_name = "PERCENT:TIME", value_parser = parse_churn)]
     churn: Option<Churn>,
-    /// So many of a hundred datagrams are lost
+    /// Percentage of lost datagrams
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parse_loss)]
     loss: u32,
-    /// K of the peers have links of this rate (several times, or with commas)
+    /// K of the peers have links of this rate (repeatable, or with commas) [default: none]
     #[arg(long, value_name = "K:RATE", value_delimiter = ',', value_parser = parse_slow)]
     slow: Vec<(u16, u64)>,
-    /// What chance draws from: the same seed gives the same run
+    /// Seed of the random numbers: the same seed gives the same run
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Draw how the chunks spread, to this file
+    /// Write a drawing of how the chunks spread to this file [default: none]
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Where downloads go, as `-o` says: a folder, or a file name for one of them.
+//! The target of downloads, as `-o` sets it: a folder, or a file name for one of them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `verify`: whether a file is a content.
+//! `verify`: checks whether a file has an id.
 
 use std::path::PathBuf;
 
@@ -17,18 +17,18 @@ use crate::wire::message::Wanted;
 /// Fewer digits of an id than these do not say which content is meant.
 const DIGITS_MIN: usize = 8;
 
-/// Tell whether a file is the content with an id
+/// Check whether a file has an id
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   chunkcast verify talk.mkv id:3f9a1c7e
 
-Exit: 0 it is, 6 it is not, 7 it cannot be read, 8 it may be: fewer than 8 digits do not say.")]
+Exit: 0 the file has this id, 6 it has another, 7 it cannot be read, 8 unclear: fewer than 8 digits.")]
 pub(crate) struct VerifyArgs {
     /// The file
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The id: 64 hexadecimal digits, or id: and the first of them
+    /// Its id: 64 hexadecimal digits, or id: and the first 8 or more of them
     #[arg(value_name = "ID", value_parser = AskedId::parse)]
     id: AskedId,
 }
@@ -43,7 +43,7 @@ struct AskedId {
 
 impl AskedId {
     fn parse(text: &str) -> Result<AskedId, String> {
-        let not_an_id = "not an id: write its 64 hexadecimal digits, or id: and the digits that it begins with, for \
+        let not_an_id = "not an id: write its 64 hexadecimal digits, or id: and the first 8 or more of them, for \
                          example id:3f9a1c7e";
         match wanted(text) {
             Ok(wanted @ (Wanted::Id(_) | Wanted::Prefix(_))) => Ok(AskedId { text: text.to_owned(), wanted }),
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         out.error(
             Exit::Integrity,
             &format!("{shown} is not that content: its id is {id}"),
-            Some(&format!("fetch the right one: chunkcast get {}", args.id.text)),
+            Some(&format!("chunkcast get {}", args.id.text)),
         );
         return Outcome { bytes, ..Outcome::of(Exit::Integrity) };
     }
@@ -83,8 +83,8 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         let given = human::counted(given, "digit does", "digits do");
         out.error(
             Exit::Ambiguous,
-            &format!("the id of {shown} begins so, but {given} not say which content is meant"),
-            Some(&format!("give at least {DIGITS_MIN} digits; the whole id of the file is {id}")),
+            &format!("the id of {shown} begins so, but {given} not identify a file"),
+            Some(&format!("give at least {DIGITS_MIN} digits; the id of the file is {id}")),
         );
         return Outcome { bytes, ..Outcome::of(Exit::Ambiguous) };
     }

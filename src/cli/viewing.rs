@@ -1,4 +1,4 @@
-//! Looking into files that came in: they are shown, or handed to the desktop's viewer, as the flags want it.
+//! Received files are shown on the terminal, or opened in the viewer of the desktop, as the flags say.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -18,10 +18,10 @@ const OPENER: &str = "xdg-open";
 /// The flags.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
-    /// Open each file that came in the desktop's viewer
+    /// Open each received file in the viewer of the desktop [default: no]
     #[arg(long)]
     open: bool,
-    /// Do not show what is in files that came
+    /// Do not show the content of received files [default: show it]
     #[arg(long)]
     no_show: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
 
 /// What is known of the type of a file, in words.
 pub(crate) fn kind_words(look: Option<&Look>) -> String {
-    look.map_or_else(|| "not to be read".to_owned(), |look| look.kind.to_string())
+    look.map_or_else(|| "unreadable".to_owned(), |look| look.kind.to_string())
 }
 
 impl Viewing {

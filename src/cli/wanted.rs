@@ -1,4 +1,4 @@
-//! What somebody asks for on the command line: an id, the beginning of one, a glob or a name, and perhaps whose.
+//! The names of contents on the command line: an id, the beginning of one, a pattern or a name, and optionally a peer.
 
 use crate::types::ContentId;
 use crate::types::glob::{BRACKET_BYTES_MAX, WILDCARDS_MAX};
@@ -33,9 +33,7 @@ impl Request {
             None => (text, None),
         };
         if what.is_empty() {
-            return Err(
-                "name what is wanted before the @, for example talk.mkv@lab-7 or '*@lab-7'".to_owned()
-            );
+            return Err("write a name before the @, for example talk.mkv@lab-7 or '*@lab-7'".to_owned());
         }
         Ok(Request { text: text.to_owned(), wanted: wanted(what)?, at, layout: Layout::Flat })
     }
@@ -94,8 +92,8 @@ pub(crate) fn wanted(text: &str) -> Result<Wanted, String> {
     };
     if wanted.is_costly() {
         return Err(format!(
-            "other peers drop a pattern with more than {WILDCARDS_MAX} wildcards (*, ? and brackets), or more than \
-             {BRACKET_BYTES_MAX} bytes inside brackets; shorten it, for example with one * in place of several ?"
+            "a pattern has at most {WILDCARDS_MAX} wildcards (*, ? and brackets) and {BRACKET_BYTES_MAX} bytes inside \
+             brackets; shorten it, for example with one * in place of several ?"
         ));
     }
     Ok(wanted)
@@ -115,6 +113,17 @@ pub(crate) fn argument_for(id: &ContentId, name: &str) -> String {
     }
 }
 
+/// How something that is wanted is typed in a shell.
+pub(crate) fn spoken(wanted: &Wanted) -> String {
+    let word = match wanted {
+        Wanted::All => "*".to_owned(),
+        Wanted::Id(id) => id.to_string(),
+        Wanted::Prefix(digits) => format!("id:{digits}"),
+        Wanted::Name(text) | Wanted::Glob(text) => text.clone(),
+    };
+    crate::types::name::printable(&shell_quoted(&word))
+}
+
 fn id_prefix(prefix: &str) -> Result<Wanted, String> {
     let digits = prefix.to_ascii_lowercase();
     if let Ok(id) = digits.parse::<ContentId>() {
@@ -123,7 +132,7 @@ fn id_prefix(prefix: &str) -> Result<Wanted, String> {
     if (1..64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(Wanted::Prefix(digits));
     }
-    Err("after id: come 1 to 64 hexadecimal digits, the beginning of an id as 'chunkcast ls' shows it"
+    Err("id: is followed by 1 to 64 hexadecimal digits, the beginning of an id in the output of 'chunkcast ls'"
         .to_owned())
 }
 

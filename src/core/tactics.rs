@@ -14,7 +14,7 @@ pub struct Tactics {
     pub drawn_neighbours: usize,
     /// Whether peers that look for the same connect before either has any of it.
     pub meets_seekers: bool,
-    /// Whether who has a chunk, or finds it at many, hears only with the next frame that it is here, too.
+    /// Delay `have` messages to peers that already have the chunk or can find it at several others.
     pub haves_wait: bool,
     /// Whether what few neighbours have goes out before anything else that they ask for.
     pub scarce_first: bool,

@@ -1,6 +1,6 @@
-//! Whom to serve next: all contents alike; of one content who asks for what few have, then who is far behind, among equals a
-//! newcomer. Everybody who is served stands in this one line, whatever they speak; while native peers are served or wait, who
-//! speaks something else has half of the slots at most, for such receivers pass nothing on, and are often slow.
+//! Upload scheduling: round-robin over contents; within one content rare chunks first, then the peer with the least progress,
+//! then newcomers. All protocols share this one queue. While native peers are served or wait, the other protocols have at most
+//! half of the slots, because their receivers pass nothing on and are often slow.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
@@ -56,7 +56,7 @@ struct Active {
     bytes: u64,
     /// How many bytes the chunk has that is on its way, or will be.
     len: u32,
-    /// It takes longer than if it took all that the link carries, and counts no more as such.
+    /// The receiver is slower than our link, so this upload no longer counts as saturating it.
     lent: bool,
 }
 

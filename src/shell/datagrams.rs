@@ -103,6 +103,12 @@ impl Discovery {
         }
     }
 
+    /// Why no network is in use.
+    pub(super) fn no_network(&self) -> String {
+        let networks = ifaces::enumerate().map(|(_, networks)| networks).unwrap_or_default();
+        ifaces::none_of(&self.choice, &networks)
+    }
+
     /// Makes the sockets fit the networks there are now: those of networks that stayed are kept.
     pub(super) fn refresh(&mut self, registry: &Registry) {
         self.adopt(registry, ifaces::enumerate().map(|(_, networks)| networks));

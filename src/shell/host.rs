@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
-use crate::shell::ifaces::{self, Choice};
+use crate::shell::ifaces::{self, Choice, Network};
 
 /// Where Linux tells the host's name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
@@ -78,6 +78,14 @@ pub fn own_address(bind: Option<IpAddr>, ifaces: &[String], broadcast: Option<Ip
     let chosen = Choice { ifaces: ifaces.to_vec(), bind: None, broadcast }.select(&networks);
     let beyond = chosen.iter().find(|network| !network.is_loopback());
     beyond.or(chosen.first()).map_or(Ipv4Addr::LOCALHOST, |network| network.addr)
+}
+
+/// The networks that broadcasts of this host go to, in words: `eth0 192.0.2.2`, or `lo`.
+pub fn asked_networks(bind: Option<IpAddr>, ifaces: &[String], broadcast: Option<Ipv4Addr>) -> Vec<String> {
+    let networks = ifaces::enumerate().map(|(_, networks)| networks).unwrap_or_default();
+    let chosen = Choice { ifaces: ifaces.to_vec(), bind, broadcast }.select(&networks);
+    let asked = chosen.iter().filter(|network| network.broadcast_beside(chosen.iter()).is_some());
+    asked.map(Network::spoken).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,11 @@ impl Network {
         self.addr.is_loopback()
     }
 
+    /// The interface and its address, for people.
+    pub(super) fn spoken(&self) -> String {
+        if self.is_loopback() { self.iface.clone() } else { format!("{} {}", self.iface, self.addr) }
+    }
+
     /// The network of an interface; `None` when it is not IPv4.
     fn of(interface: &Interface) -> Option<Network> {
         let IfAddr::V4(v4) = &interface.addr else { return None };
@@ -117,6 +122,25 @@ pub(super) fn enumerate() -> io::Result<(Vec<IpAddr>, Vec<Network>)> {
     Ok((addresses, networks))
 }
 
+/// Why no network is in use, and which there are.
+pub(super) fn none_of(choice: &Choice, all: &[Network]) -> String {
+    let mut there: Vec<&str> = all.iter().map(|network| network.iface.as_str()).collect();
+    there.dedup();
+    let unknown: Vec<&str> =
+        choice.ifaces.iter().map(String::as_str).filter(|name| !there.contains(name)).collect();
+    let networks: Vec<String> = all.iter().map(Network::spoken).collect();
+    let networks = networks.join(", ");
+    match (unknown.is_empty(), choice.broadcast, choice.bind) {
+        (false, _, _) => format!("--iface {}: this host has {}", unknown.join(","), there.join(", ")),
+        (true, Some(broadcast), _) => {
+            format!("--broadcast {broadcast} is in no network in use; this host has {networks}")
+        }
+        (true, None, Some(bind)) => format!("--bind {bind} is in no network; this host has {networks}"),
+        (true, None, None) if all.is_empty() => "this host has no IPv4 network".to_owned(),
+        (true, None, None) => format!("no network can be used; this host has {networks}"),
+    }
+}
+
 /// Whether a datagram can come from `ip` at all, as far as can be said without knowing the networks.
 pub(super) fn is_sender(ip: Ipv4Addr) -> bool {
     !(ip.is_multicast() || ip.is_broadcast() || ip.is_unspecified())
@@ -129,6 +153,24 @@ mod tests {
     fn network(iface: &str, addr: [u8; 4], prefix: u32, broadcast: Option<[u8; 4]>) -> Network {
         let mask = Ipv4Addr::from(u32::MAX.checked_shl(32 - prefix).unwrap_or(0));
         Network { iface: iface.into(), addr: addr.into(), mask, broadcast: broadcast.map(Into::into) }
+    }
+
+    #[test]
+    fn what_was_asked_for_and_what_there_is_is_told() {
+        let told = |ifaces: &[&str], bind: Option<[u8; 4]>, broadcast: Option<[u8; 4]>| {
+            let ifaces = ifaces.iter().map(|name| (*name).to_owned()).collect();
+            let choice = Choice { ifaces, bind: bind.map(Into::into), broadcast: broadcast.map(Into::into) };
+            none_of(&choice, &host()[..2])
+        };
+        assert_eq!(told(&["nope0"], None, None), "--iface nope0: this host has lo, eth0");
+        assert_eq!(
+            told(&[], None, Some([10, 9, 9, 255])),
+            "--broadcast 10.9.9.255 is in no network in use; this host has lo, eth0 192.0.2.2"
+        );
+        assert_eq!(
+            told(&[], Some([10, 9, 9, 9]), None),
+            "--bind 10.9.9.9 is in no network; this host has lo, eth0 192.0.2.2"
+        );
     }
 
     fn host() -> Vec<Network> {

@@ -1,7 +1,7 @@
 //! How a peer is opened: from settings to sockets, store and core.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,7 +110,7 @@ fn open_discovery(config: &ShellConfig, registry: &Registry) -> Result<Discovery
         discovery.refresh(registry);
         let speaks_v4 = config.bind.is_none_or(|ip| ip.is_ipv4());
         if discovery.networks() == 0 && config.peers.is_empty() && speaks_v4 {
-            return Err(no_network(config.broadcast, config.discovers));
+            return Err(ShellError::Network(discovery.no_network()));
         }
     }
     Ok(discovery)
@@ -153,18 +153,4 @@ fn core_config(config: ShellConfig, listeners: &Listeners, limits: Limits) -> Co
         agent: concat!("chunkcast/", env!("CARGO_PKG_VERSION")).to_owned(),
         limits,
     }
-}
-
-/// `native`: peers may be named instead.
-fn no_network(broadcast: Option<Ipv4Addr>, native: bool) -> ShellError {
-    let or_else = if native { ", or name a peer with --peer" } else { "" };
-    ShellError::Network(match broadcast {
-        Some(address) => format!(
-            "no network interface in use has the broadcast address {address}; \
-             check --broadcast, --iface and --bind{or_else}"
-        ),
-        None => {
-            format!("no network interface to look for peers on; check --iface and --bind{or_else}")
-        }
-    })
 }

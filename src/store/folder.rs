@@ -1,12 +1,14 @@
-//! The files of one folder, for people to choose from.
+//! Lists of files: those of one folder, for people to choose from, and those below a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::FileType;
 
 use crate::core::Fault;
 use crate::store::fault;
 use crate::store::fs::Fs;
+use crate::store::walk::{Step, Walk};
 
 /// Whether there is a file or a folder that can be read, and else why not.
 pub fn look(path: &Path) -> Result<(), Fault> {
@@ -36,6 +38,29 @@ pub fn files_in(path: &Path, max: usize) -> Result<Vec<String>, Fault> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// The files below a folder that sharing it would offer, in order; of a file, that file.
+pub fn files_below(path: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let fs = Fs::new();
+    let failed = |errno| fault::reading("read", path, errno);
+    let file = fs.open_read(path).map_err(failed)?;
+    if fs.look(&file).map_err(failed)?.kind != FileType::Directory {
+        return Ok(vec![path.to_owned()]);
+    }
+    let folder = fs.open_folder(path).map(Arc::new).map_err(failed)?;
+    let mut walk = Walk::new(0, folder, &fs).map_err(failed)?;
+    let mut files = Vec::new();
+    loop {
+        match walk.next(&fs) {
+            Step::Over => break,
+            Step::File(below) => files.push(path.join(below)),
+            Step::Unreadable(below, errno) => return Err(fault::reading("read", &path.join(below), errno)),
+            Step::Onward | Step::LeftOut(..) => {}
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub use buffers::Buffers;
 pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent};
 pub use hash::hash_path;
 pub use peek::peek;
+pub use walk::LINK_LEFT_OUT;
 
 use crate::core::{Fault, FaultKind, SpoolId, StoreJob, StoreReply};
 use crate::store::classic::{Classic, Work};

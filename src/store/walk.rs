@@ -142,13 +142,14 @@ impl Level {
     }
 }
 
+/// Why a scan leaves out a link.
+pub const LINK_LEFT_OUT: &str = "it is a link; links in shared folders are not followed";
+
 impl Why {
     /// As a sentence.
     pub(crate) fn spoken(self) -> String {
         match self {
-            Why::Kind(FileType::Symlink) => {
-                "it is a link; links in shared folders are not followed".to_owned()
-            }
+            Why::Kind(FileType::Symlink) => LINK_LEFT_OUT.to_owned(),
             Why::Kind(_) => "it is not a file".to_owned(),
             Why::Deep => {
                 format!("it lies more than {DEPTH_MAX} folders deep; share a folder nearer to it")

@@ -1,4 +1,4 @@
-//! Which chunks of a content somebody has.
+//! The set of chunks of a content that a peer has.
 
 /// A fixed number of bits, one a chunk, with the count of those set.
 ///

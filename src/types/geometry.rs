@@ -1,4 +1,4 @@
-//! How a file of a given size is cut: chunks to move, units to verify.
+//! The layout of a file of a given size: chunks to send, units to verify.
 
 use std::fmt;
 

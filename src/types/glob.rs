@@ -1,8 +1,8 @@
 //! Patterns of names: `*`, `?`, `[...]`.
 //!
-//! Patterns come from the network, and so do the names that are compared with them. A pattern is read once; after that
-//! each character of a name takes the same few operations whatever came before it, one bit for each place in the pattern
-//! that the characters so far may have led to. There is no going back, so that no pattern makes a name cost more.
+//! Patterns and names both come from the network. A pattern is compiled once. After that, each character of a name
+//! costs the same few operations, whatever came before: one bit for each place in the pattern that the characters so
+//! far may have reached. There is no backtracking, so no pattern can make a name expensive.
 
 /// The most wildcards (`*`, `?` and brackets) of a pattern.
 pub const WILDCARDS_MAX: usize = 64;

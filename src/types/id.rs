@@ -1,4 +1,4 @@
-//! Identities: of content (its BLAKE3 hash) and of peers (random, new at each process start).
+//! Ids of contents (their BLAKE3 hashes) and of peers (random, new at each process start).
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,8 +1,8 @@
-//! The manifest: what proves each chunk of a content alone.
+//! The manifest: hashes that prove each chunk of a content alone.
 //!
-//! BLAKE3 is a tree. Each aligned power-of-two run of bytes is a subtree with a chaining value of its own
-//! (`blake3::hazmat`). The manifest holds the values of a content's units; merging them gives the content's
-//! id. The values alone bind neither size nor unit, so the manifest also carries a [`SizeProof`].
+//! BLAKE3 is a tree. Each aligned power-of-two run of bytes is a subtree with its own chaining value
+//! (`blake3::hazmat`). The manifest holds the values of the units of a content; merging them gives the id of the
+//! content. The values alone bind neither size nor unit, so the manifest also carries a [`SizeProof`].
 
 mod build;
 mod pages;

@@ -1,7 +1,7 @@
-//! Values that every room shares and that know no room: ids, sizes, hashes, names, patterns, time.
+//! Values that every part of the program shares: ids, sizes, hashes, names, patterns, time.
 //!
-//! Nothing here has a state machine, a socket or a file. Whatever is computed from bytes of the network is proven bounded,
-//! checked, or saturates: the released program ends at a sum that overflows.
+//! Nothing here has a state machine, a socket or a file. Arithmetic on bytes from the network is bounded, checked or
+//! saturating, because the released program ends at a sum that overflows.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod bitfield;
@@ -11,6 +11,7 @@ pub mod id;
 pub mod manifest;
 pub mod name;
 pub mod time;
+pub mod units;
 
 pub use bitfield::Bitfield;
 pub use geometry::Geometry;

@@ -1,7 +1,7 @@
-//! Names from the network: what they become on a screen and on a disk.
+//! Names from the network, on a screen and on a disk.
 //!
-//! A name on the wire is for display. [`printable`] makes it safe to show, [`local_file_name`] makes a local file
-//! name of it; nothing else may do either. [`local_path`] makes the path of a file in a tree of it, with one
+//! A name on the wire is for display. [`printable`] makes it safe to show, and [`local_file_name`] makes a local file
+//! name of it; no other code may do either. [`local_path`] makes the path of a file in a tree, with one
 //! [`local_file_name`] for each component.
 
 use std::borrow::Cow;
@@ -91,7 +91,7 @@ pub fn local_file_name(name: &str) -> Option<String> {
 
 /// The components of the path below a target folder that a name from the network becomes: folders, then the file. The
 /// error says what keeps the name from being such a path. A name that could lead out of the target folder is refused, not
-/// bent: what it becomes would be no surprise to whoever made it up, but to the user.
+/// bent: what it becomes would surprise the user, but not the person who made it up.
 ///
 /// # Errors
 ///

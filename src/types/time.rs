@@ -1,7 +1,7 @@
-//! The core's only notion of time: a monotonic instant that a driver hands in.
+//! The core's only notion of time: a monotonic instant that the driver passes in.
 //!
-//! The real driver counts from its start with the operating system's monotonic clock; the simulator counts
-//! virtual nanoseconds. Wall-clock time never reaches the core.
+//! The real driver counts from its start with the monotonic clock of the operating system; the simulator counts virtual
+//! nanoseconds. Wall-clock time never reaches the core.
 
 use std::fmt;
 use std::ops::Add;

@@ -1,7 +1,7 @@
 //! Native datagrams: one JSON object each, at most 1,200 bytes, each useful by itself.
 //!
-//! Each begins with the same bytes, [`MAGIC`], and the protocol version, so that what is not ours, or newer than we,
-//! is told from them alone. Whether a datagram is believed, or answered, is not decided here.
+//! Each begins with the same bytes, [`MAGIC`], and the version of the protocol, so that foreign and newer datagrams are
+//! recognised from these alone. Other modules decide whether a datagram is believed or answered.
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! Native frames over a connection: `u32 length, u8 kind, body`, big-endian.
+//! Native frames on a connection: `u32 length, u8 kind, body`, big-endian.
 //!
-//! This file owns the framing, which is where a frame begins and ends; `frame/body.rs` what stands in it. What a
-//! frame means, and whether it may come now, is not decided here.
+//! This file owns the framing: where a frame begins and ends. `frame/body.rs` owns the bodies. Other modules decide
+//! what a frame means and whether it may come now.
 
 mod body;
 mod kind;

@@ -1,7 +1,7 @@
-//! JSON as Python's `json.dumps` writes it, and where a JSON value in a stream ends.
+//! JSON as Python's `json.dumps` writes it, and the place where a JSON value in a stream ends.
 //!
-//! Some peers `eval` what they hear, so what is sent looks as if one of them had sent it:
-//! `", "` and `": "` between the parts, nothing beyond ASCII, no line end. Reading is the business of `serde_json`.
+//! Some peers pass what they receive to `eval`, so the output looks like theirs: `", "` and `": "` between the parts,
+//! only ASCII, no line end. `serde_json` does the reading.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What native peers say to each other, in datagrams and over a connection.
+//! The messages of native peers, in datagrams and on connections.
 
 mod offer;
 

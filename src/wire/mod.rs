@@ -1,8 +1,10 @@
-//! Bytes to messages and back, one file a dialect: total, symmetric, no state but a decoder's.
+//! Bytes to messages and back, one file for each dialect: total, symmetric, without state except that of a decoder.
 //!
-//! `docs/protocol.md` specifies every byte of the native ones, `docs/classic.md` and `docs/push.md` those of the field's.
+//! `docs/protocol.md` specifies every byte of the native messages, `docs/classic.md` and `docs/push.md` those of other
+//! programs.
 //!
-//! The released program ends at an index out of bounds and at a sum that overflows, so no other computer may cause one.
+//! The released program ends at an index out of bounds and at a sum that overflows, so no input from the network may
+//! cause one.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod classic;

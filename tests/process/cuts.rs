@@ -64,7 +64,7 @@ fn a_receiver_that_stays_away_is_told_and_what_it_has_is_kept() {
         let ended = sender.end().expect(5);
         let why = "went away and did not come back";
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
-        assert!(ended.stderr.contains("the same command again goes on where this ended"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("continue with: chunkcast"), "{}", ended.stderr);
         assert!(ended.of_type("push").iter().any(|line| is_push(line, "failed")));
         assert!(!lan.path("receiver/talk.mkv").exists());
         // Sent again it is accepted again, and goes on.
@@ -86,7 +86,7 @@ fn a_receiver_that_is_interrupted_says_what_it_keeps() {
     receiver.wait_trapped();
     let ended = receiver.interrupt().expect(0);
     for part in [
-        "not everything that was accepted is here: interrupted; 0 done, 1 not",
+        "not every accepted file is complete: interrupted; 1 file is incomplete",
         "of 2,048 chunks",
         "have it sent again",
     ] {
@@ -109,11 +109,7 @@ fn a_sender_that_stays_away_is_told_and_what_came_is_kept() {
         let ended = receiver.end().expect(5);
         let failed = ended.of_type("error").first().map(|line| line["kind"].clone()).unwrap();
         assert_eq!(failed, "gave-up", "{chunks}: {}", ended.text());
-        assert!(
-            ended.stderr.contains("have it sent again: it goes on from what is here"),
-            "{}",
-            ended.stderr
-        );
+        assert!(ended.stderr.contains("to continue, have it sent again"), "{}", ended.stderr);
         let names = names_in(&lan.path("receiver"));
         assert!(!names.contains(&"talk.mkv".to_owned()), "{chunks}: {names:?}");
         drop(gone);

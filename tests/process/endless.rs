@@ -48,7 +48,7 @@ fn ls_ends_after_its_wait_and_says_that_there_is_more() {
     reader.wait_stdout("talk.mkv");
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
-    reader.wait_stderr(&["not all of it is listed"]);
+    reader.wait_stderr(&["the list is incomplete"]);
     let memory = reader.peak_memory_bytes();
     reader.interrupt().expect(130);
     assert!(memory <= MEMORY_BYTES_MAX, "{memory} bytes");

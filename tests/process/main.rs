@@ -35,6 +35,7 @@ mod flood;
 mod hostile_connections;
 mod http;
 mod junk;
+mod messages;
 mod names;
 mod namespaces;
 mod patterns;

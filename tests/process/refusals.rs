@@ -33,7 +33,7 @@ fn nobody_is_there_at_all() {
     one_sentence(&ended, 3);
     lan.launch("reader", &["ls", "--wait", "300ms"]).run().expect(0);
     let ended = lan.launch("reader", &["ls", "talk.mkv", "--wait", "300ms"]).run().expect(3);
-    assert!(ended.stderr.contains("nobody offers \"talk.mkv\""), "{}", ended.stderr);
+    assert!(ended.stderr.contains("no peer offers \"talk.mkv\""), "{}", ended.stderr);
 }
 
 #[test]

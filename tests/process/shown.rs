@@ -54,7 +54,7 @@ fn several_failures_make_one_dialog_that_outlives_the_run() {
         "\"talk.mkv\" was",
         "<b>&\\u{1b}[2J\" was",
         "\"notes.pdf\" was",
-        "nobody offers it",
+        "no peer answered on port",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
@@ -146,7 +146,7 @@ fn where_nothing_shows_it_that_is_noticed() {
     let empty = Fakes::new(lan.folder("empty"));
     let ended = empty.found_by(get(&lan, &["talk.mkv"], &["--dialog=always"])).run().expect(3);
     assert!(ended.stderr.contains("┌ \"talk.mkv\" was not fetched"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("│ happened  nobody offers it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("│ happened  no peer answered on port"), "{}", ended.stderr);
     assert!(lan.transfer_log("getter").contains("FAIL \"talk.mkv\""));
 }
 
@@ -157,7 +157,7 @@ fn a_frame_or_a_plain_line_as_asked() {
     assert!(framed.contains("┌ \"talk.mkv\"") && framed.contains("│ next"), "{framed}");
     let plain = get(&lan, &["talk.mkv"], &[]).run().expect(3).stderr;
     assert!(
-        plain.contains("chunkcast: \"talk.mkv\" was not fetched: nobody") && !plain.contains('┌'),
+        plain.contains("chunkcast: \"talk.mkv\" was not fetched: no peer") && !plain.contains('┌'),
         "{plain}"
     );
     // What ends the whole command is shown like a download's failure.
@@ -180,10 +180,11 @@ fn the_command_of_on_error_is_told_of_each_failure() {
     let told = std::fs::read_to_string(told).unwrap();
     let path = lan.folder("got");
     for name in names {
-        let part = format!("NAME={name}\nREASON=nobody offers it: asked the network for 0.2 s");
+        let part =
+            format!("NAME={name}\nREASON=no peer answered on port {} within 0.2 s (asked on lo)", lan.port);
         assert!(told.contains(&part), "{part} is not in {told}");
     }
-    let path = format!("PATH={}\nEXIT=3\nKIND=nobody-offers\nNEXT=is 'chunkcast share'", path.display());
+    let path = format!("PATH={}\nEXIT=3\nKIND=nobody-offers\nNEXT=README, Trouble", path.display());
     assert_eq!(told.matches(&path).count(), 2, "{told}");
     assert_eq!(told.matches("ID=\nKEPT=\nagain=\n").count(), 2, "{told}");
     // Results are not mixed with what it says, and its own failure is told.

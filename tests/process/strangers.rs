@@ -57,7 +57,7 @@ impl Drop for Stranger {
 #[track_caller]
 fn assert_told_once(ended: &Ended, stranger: &Stranger, said: &str) {
     let told = format!(
-        "{} answers, but not as a chunkcast peer (it said {said}); is that the right port?",
+        "{} answers, but not as a chunkcast peer (it said {said}); next: check the port",
         stranger.at
     );
     assert_eq!(ended.stderr.matches(&told).count(), 1, "{}", ended.stderr);
@@ -116,7 +116,7 @@ fn where_nobody_listens_is_told_once() {
         .run()
         .expect(124);
     for who in [format!("the owner {}", at(1)), format!("the download neighbour {}", at(3))] {
-        let told = format!("{who} does not answer; it is tried again");
+        let told = format!("{who} does not answer; trying again");
         assert_eq!(ended.stderr.matches(&told).count(), 1, "{}", ended.stderr);
     }
 }

@@ -1,14 +1,14 @@
-//! `classic announce`: cut files into chunks, and announce what is available again and again.
+//! `classic announce`: cuts files into chunks and announces the available chunks again and again.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, until_ended};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::core::{ClassicEvent, Voice};
@@ -20,17 +20,17 @@ use crate::wire::classic::ChunkName;
 pub(super) const COMMAND: &str = "classic announce";
 
 const ABOUT: &str = "\
-Cut files into chunks, as the dialect does, put these into the folder, note them in Available_Chunks.txt, and announce \
-what stands there until Ctrl-C, once at the start and then each --announce-interval. The file is read anew for every \
-round, so chunks that another program notes are announced too.
+Cut files into the chunks of a dialect, put them into the folder, list them in Available_Chunks.txt, and announce that \
+list until Ctrl-C: once at the start, then every --announce-interval. The list is read again for each announcement, so \
+chunks that another program adds are announced too.
 
-Without FILE on a terminal it asks for one; elsewhere, or when nothing is typed, it announces what is noted already.";
+Without FILE, a terminal is asked for one. Without an answer or a terminal, the listed chunks are announced.";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast classic announce forest.png
-  chunkcast classic announce --dir shared            what is noted in shared already
-  chunkcast classic announce forest.png --dialect A  names as A asks for them, on UDP 5000
+  chunkcast classic announce --dir shared            the chunks listed in shared
+  chunkcast classic announce forest.png --dialect A  chunk names of dialect A, on UDP port 5000
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network, 7 a file cannot be read or cut.";
 
@@ -38,7 +38,7 @@ Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network, 7 a file cannot be re
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct AnnounceArgs {
-    /// Files to cut and announce
+    /// Files to cut and announce [default: ask, or the listed chunks]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -86,7 +86,7 @@ fn cut(args: &AnnounceArgs, files: &[PathBuf], out: &mut Output) -> Result<(), E
 
 /// The file that somebody types. Nothing runs yet that a question could hold up.
 fn asked(out: &mut Output) -> Vec<PathBuf> {
-    out.prompt("which file? (nothing: what is noted already) ");
+    out.prompt("which file? (empty: the listed chunks) ");
     let line = terminal::read_line().recv().unwrap_or_default();
     let name = line.trim_end_matches(['\n', '\r']);
     if name.is_empty() { Vec::new() } else { vec![PathBuf::from(name)] }

@@ -1,12 +1,12 @@
-//! `classic discover`: hear what others announce, and keep the dictionary of who has what.
+//! `classic discover`: listens to announcements and keeps the dictionary of which peer has which chunk.
 
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::core::ClassicEvent;
 
@@ -14,11 +14,11 @@ use crate::core::ClassicEvent;
 pub(super) const COMMAND: &str = "classic discover";
 
 const ABOUT: &str = "\
-Hear what classic peers announce until Ctrl-C, and keep The_Content_Dictionary.txt (with --dialect A: tags.txt): who has \
-which chunk. What a peer announced is taken out again when it was silent for three minutes. The file is replaced as a \
-whole, so a program that reads it never sees a part of it.
+Listen to the announcements of classic peers until Ctrl-C, and record in The_Content_Dictionary.txt (with --dialect A: \
+tags.txt) which peer has which chunk. A peer that has been silent for three minutes is removed. The file is always \
+replaced as a whole, so that no reader sees half of it.
 
-On stdout: each peer with the chunks that are new.";
+Each peer with its new chunks is printed on stdout.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,7 @@ Examples:
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network or the port is taken, 7 the folder cannot be used.";
 
-/// Hear what others announce, and keep the dictionary
+/// Record what other peers announce
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct DiscoverArgs {

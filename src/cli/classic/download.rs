@@ -1,4 +1,4 @@
-//! `classic download`: fetch files from those that the dictionary names, and join their chunks.
+//! `classic download`: downloads files from the peers in the dictionary and joins their chunks.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::choice::{self, Offer};
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -15,6 +14,7 @@ use crate::cli::classic::{self, Diary};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;
@@ -32,34 +32,34 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 
 const ABOUT: &str = "\
-Fetch files from the peers that The_Content_Dictionary.txt (with --dialect A: tags.txt) names, whichever program keeps \
-it: several chunks at once, each from any peer that has it, from the next one when one fails. Chunks lie in the folder \
-under their names, are noted in Available_Chunks.txt, and are joined when all are there. The dictionary is read again \
-and again until --wait is over, so a peer that is heard meanwhile counts.
+Download files from the peers in The_Content_Dictionary.txt (with --dialect A: tags.txt), whichever program keeps it. \
+Several chunks are downloaded at once; if a peer fails, the next one that has the chunk is asked. Chunks are stored in \
+the folder, listed in Available_Chunks.txt, and joined when all are there. The dictionary is read again and again until \
+--wait is over, so that new peers count.
 
-NAME is a file's name with or without its extension; none on a terminal: list what there is, and ask. On stdout: each \
-chunk, then the file's path. Each chunk is noted in Download_Log.txt (with --dialect A: client.log).
+NAME is a file name, with or without its extension. Without NAME, a terminal shows a list to choose from. Each chunk and \
+then the path of the file are printed on stdout. Each chunk is logged in Download_Log.txt (with --dialect A: client.log).
 
-Nothing verifies what comes. Chunks whose sizes cannot be of one file are told, and not joined.";
+The data cannot be verified. If the sizes of the chunks do not fit one file, they are reported and not joined.";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast classic download forest
   chunkcast classic download --dialect A --dir shared forest.png
-  chunkcast classic download                 list what there is, and ask
+  chunkcast classic download                 choose from a list
 
-Exit: 0 all there, 2 usage, 3 nobody has it, 4 no network, 5 chunks are missing (others kept),
-6 chunks that are not of one file, 7 local storage, 8 ambiguous, 10 some failed, 130 interrupted,
+Exit: 0 complete, 2 usage, 3 no peer has it, 4 no network, 5 chunks are missing (others kept),
+6 the chunks are not of one file, 7 local storage, 8 ambiguous, 10 some failed, 130 interrupted,
 143 terminated.";
 
-/// Fetch files from those that the dictionary names
+/// Download files from the peers in the dictionary
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct DownloadArgs {
-    /// Files, with or without extension
+    /// Files, with or without extension [default: choose from a list, on a terminal]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// How long to look for somebody who has what is missing
+    /// How long to look for peers that have the missing chunks
     #[arg(long, value_name = "TIME", default_value = "65s", value_parser = parse_duration)]
     wait: Duration,
     #[command(flatten)]
@@ -68,8 +68,8 @@ pub(crate) struct DownloadArgs {
 
 pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Outcome {
     if args.names.is_empty() && !out.may_ask() {
-        let next = "see who has what: The_Content_Dictionary.txt, or chunkcast ls --classic --wait 65s";
-        out.error(Exit::Usage, "say which file to download", Some(next));
+        let next = "chunkcast ls --classic --wait 65s";
+        out.error(Exit::Usage, "the name of a file to download is missing", Some(next));
         return Outcome::of(Exit::Usage);
     }
     let mut run = match classic::start(COMMAND, Duty::Download, &args.alone, global, out) {
@@ -148,7 +148,7 @@ fn fetch(run: &mut Run<'_>, download: &mut Download) -> Exit {
     exit
 }
 
-/// What to get: as the command line says, else as whoever sits at the terminal does.
+/// The files to download: those on the command line, else the answer of the user at the terminal.
 fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     if !args.names.is_empty() {
         return Ok(args.names.clone());
@@ -158,7 +158,7 @@ fn names(args: &DownloadArgs, run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
     let contents = run.reactor.status().classic;
     if contents.is_empty() {
         let next = "hear what others announce: chunkcast classic discover";
-        run.out.error(Exit::Nobody, "the dictionary names nobody who has anything", Some(next));
+        run.out.error(Exit::Nobody, "the dictionary has no peer with a chunk", Some(next));
         return Err(Exit::Nobody);
     }
     let offer = |content: &ClassicContent| Offer {

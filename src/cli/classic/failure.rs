@@ -1,11 +1,12 @@
-//! Why a file of classic chunks was not got: what happened, what was kept, what to run next.
+//! A failed download from classic peers: what happened, what was kept, what to do next.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::classic::json::Line;
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, command_line};
+use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::shown::Subject;
@@ -53,24 +54,23 @@ pub(crate) fn exit_of(reason: &ClassicFailure) -> Exit {
 
 /// The failure of getting `what`, for `reason`.
 pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>) -> Failure {
-    let again = || format!("the same command again goes on where this ended: {}", command_line());
     let (happened, next) = match reason {
         ClassicFailure::NobodyOffers { peers, files } => nobody(*peers, files, around),
         ClassicFailure::Ambiguous { files } => {
-            let happened = format!("the name stands for several files: {}", listed(files));
+            let happened = format!("several files have this name: {}", listed(files));
             let with_extension = files.first().map(|file| printable(&shell_quoted(file)));
-            let next = with_extension.map(|file| format!("say which one, with its extension: {file}"));
+            let next = with_extension.map(|file| format!("use the name with its extension: {file}"));
             (happened, next.into_iter().collect())
         }
         ClassicFailure::Incomplete { missing } => {
             let names: Vec<String> = missing.iter().map(ChunkName::to_string).collect();
-            let happened = format!("no classic peer that was heard delivers {}", listed(&names));
+            let happened = format!("no classic peer delivers {}", listed(&names));
             (happened, vec![again()])
         }
         ClassicFailure::Conflict { text } => (
-            format!("its chunks are not of one file, so they were not joined: {}", printable(text)),
+            format!("the chunks do not fit one file and were not joined: {}", printable(text)),
             vec![format!(
-                "find out who has the right ones, remove the others from {}, and run the same command again",
+                "remove the wrong chunks from {}, then run the same command",
                 human::quoted_path(around.chunk_dir)
             )],
         ),
@@ -79,7 +79,7 @@ pub(crate) fn of(what: &str, reason: &ClassicFailure, around: &Circumstances<'_>
             let decided = matches!(fault.kind, FaultKind::Full | FaultKind::Io | FaultKind::Busy);
             (printable(&fault.text), if decided { vec![again()] } else { Vec::new() })
         }
-        ClassicFailure::Cancelled => ("it was given up".to_owned(), vec![again()]),
+        ClassicFailure::Cancelled => ("it was cancelled".to_owned(), vec![again()]),
     };
     Failure {
         exit: exit_of(reason),
@@ -121,25 +121,25 @@ fn nobody(peers: usize, files: &[String], around: &Circumstances<'_>) -> (String
     let heard = human::counted(peers, "classic peer", "classic peers");
     let happened = match around.looked {
         Looked::Beside => format!(
-            "no native peer offers it, and no classic peer announced it: listened for {wait}, heard {heard}"
+            "no native peer offers it, and no classic peer announced it (listened for {wait}; {heard})"
         ),
-        Looked::Itself => format!("nobody announced it: listened for {wait}, heard {heard}"),
+        Looked::Itself => format!("no classic peer announced it (listened for {wait}; {heard})"),
         Looked::InDictionary => {
-            format!("the dictionary names nobody who has it: read it for {wait}, {heard} in it")
+            format!("no peer in the dictionary has it (read for {wait}; {heard})")
         }
     };
     let mut next = Vec::new();
     if !files.is_empty() {
-        next.push(format!("files that are announced: {}", listed(files)));
+        next.push(format!("announced files: {}", listed(files)));
     }
     match (around.looked, peers) {
         (Looked::InDictionary, 0) => next.push(
-            "is 'chunkcast classic discover', or another program that hears, running with the same --dir and \
-             --dictionary?"
+            "start 'chunkcast classic discover', or another discovery program, with the same --dir and \
+             --dictionary"
                 .to_owned(),
         ),
         (Looked::Beside | Looked::Itself, 0) => {
-            next.push("classic peers announce about once a minute: --wait 65s hears them all".to_owned());
+            next.push("use --wait 65s: classic peers announce about once a minute".to_owned());
         }
         _ => {}
     }

@@ -1,5 +1,5 @@
-//! The files that one command gets from classic peers: which there are, how far they are, how each ended. What is told
-//! of them for all is told here; chunks are told by the command.
+//! The downloads of one command from classic peers: their list, progress and results. This module prints what all
+//! commands print about them; the command prints the chunks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -166,17 +166,17 @@ impl Fetches {
             _ => format!(", {} here already", human::counted(had as usize, "chunk is", "chunks are")),
         };
         let peers = human::counted(holders, "classic peer", "classic peers");
-        run.out.note(&format!("getting {} from {peers}{here}; nothing verifies it", human::quoted(name)));
+        run.out.note(&format!("getting {} from {peers}{here}; unverified", human::quoted(name)));
     }
 
     fn waiting(&self, run: &mut Run<'_>, ticket: u32, missing: &[u32]) {
         let Some(file) = self.files.get(&ticket).filter(|file| file.found) else { return };
         let what = if missing.len() == 1 { "chunk" } else { "chunks" };
         run.out.note(&format!(
-            "{}: waiting for {what} {}, which nobody announces for now (giving up after {})",
+            "{}: waiting for {what} {}; no classic peer announces it now (giving up after {})",
             human::label(&file.name),
             human::some_of(&missing[..missing.len().min(NUMBERS_MAX)], missing.len() as u64),
-            human::span(self.wait)
+            human::limit(self.wait)
         ));
     }
 

@@ -1,5 +1,5 @@
-//! The folder that the four classic programs share: which file lies where, and what is written there besides what the
-//! store writes for the core. Every call on files is the store's.
+//! The folder that the four classic programs share: the places of its files, and the writes that the store does not do
+//! for the core. The store makes every call on files.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! JSON lines about classic peers that are no events: listings and failures. Every object has `classic: true` and `verified: false`
-//! besides what all lines have, and no id: there is none.
+//! JSON lines about classic peers that are no events: listings and failures. Every object has `classic: true` and
+//! `verified: false` besides the common fields, and no id, because classic dialects have none.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What classic peers offer, as `ls --classic` lists it: every line is marked, for nothing of it is verified.
+//! The files of classic peers in `ls --classic`. Every line is marked, because nothing in it is verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ const MARK: &str = "classic, unverified";
 
 /// What to add for people when it was not listened long enough to hear every peer.
 pub(crate) fn hint(wait: Duration) -> Option<&'static str> {
-    (wait < ROUND).then_some("classic peers announce about once a minute: --wait 65s hears them all")
+    (wait < ROUND).then_some("classic peers announce about once a minute; use --wait 65s to hear all of them")
 }
 
 /// Lists the files that are asked for; how many there are.

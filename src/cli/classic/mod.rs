@@ -1,7 +1,7 @@
-//! The classic dialects on the command line: beside native commands (`--classic`), and the four programs that classic
-//! peers are made of, each alone or all in one loop (`chunkcast classic ...`).
+//! The classic dialects on the command line: `--classic` of native commands, and `chunkcast classic ...`, which runs one
+//! of the four programs of a classic peer or all of them.
 //!
-//! Owns flags, what is printed and what is written to the programs' logs. What is said on the wire is the core's.
+//! This module owns the flags, the printed text and the logs of the programs. The core owns the bytes on the wire.
 
 mod announce;
 mod discover;
@@ -20,11 +20,11 @@ use std::ops::ControlFlow;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::report;
 use crate::cli::run::{Mode, Run};
@@ -32,22 +32,23 @@ use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
 
 const ABOUT: &str = "\
-The four programs that classic peers are made of, each alone, or all in one loop. They work together by the files they \
-share in one folder (--dir), so that each can be replaced by another program of its kind, and the rest goes on working.
+Classic peers consist of four programs: announce, discover, upload and download. These commands replace each of them, or \
+all four (`peer`). The programs share one folder (--dir) and work together through its files, so you can replace one of \
+them and keep the others.
 
-Nothing that comes from classic peers is verified: their dialects have nothing to verify it by.";
+Data from classic peers cannot be verified: their dialects carry no hashes.";
 
 const EXAMPLES: &str = "\
 Examples:
-  chunkcast classic peer forest.png            all four at once
-  chunkcast classic announce forest.png        cut it, and announce its chunks each minute
-  chunkcast classic discover                   hear what others announce
-  chunkcast classic upload                     serve what lies in the folder
-  chunkcast classic download forest            fetch from those that were heard
+  chunkcast classic peer forest.png            all four programs in one
+  chunkcast classic announce forest.png        cut a file and announce its chunks every minute
+  chunkcast classic discover                   record what other peers announce
+  chunkcast classic upload                     serve the chunks in the folder
+  chunkcast classic download forest            download from the recorded peers
 
-Native commands speak with classic peers too: chunkcast get --classic forest.png";
+Native commands work with classic peers too: chunkcast get --classic forest.png";
 
-/// Be one of the four programs of the classic peers, or all of them
+/// Run one of the four programs of a classic peer, or all of them
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct ClassicArgs {

@@ -1,4 +1,4 @@
-//! `classic peer`: announce, discover, upload and download in one loop.
+//! `classic peer`: announces, discovers, uploads and downloads in one loop.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::announce::announced;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -14,6 +13,7 @@ use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::upload::Sent;
 use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
@@ -23,11 +23,10 @@ use crate::core::{ClassicEvent, Voice};
 pub(super) const COMMAND: &str = "classic peer";
 
 const ABOUT: &str = "\
-Announce, discover, upload and download in one loop, until Ctrl-C. FILEs are served where they lie, by byte ranges: they \
-are not cut on the disk. The files that the four programs share are kept as they keep them, so other programs can work \
-in the same folder.
+Announce, discover, upload and download in one process, until Ctrl-C. Each FILE is served from where it is: nothing is \
+cut on the disk. The shared files of the four programs are kept as well, so other programs can work in the same folder.
 
-Chunks that were fetched are announced and served again.";
+Downloaded chunks are announced and served in turn.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,17 +37,17 @@ Examples:
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network or a port is taken, 7 local storage.";
 
-/// All four in one loop
+/// Run all four programs in one process
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct PeerArgs {
-    /// Files to serve
+    /// Files to serve [default: none]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Fetch this file (several times, or with commas)
+    /// Download this file (repeatable, or with commas) [default: none]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     get: Vec<String>,
-    /// How long to look for somebody who has what is missing
+    /// How long to look for peers that have the missing chunks
     #[arg(long, value_name = "TIME", default_value = "65s", value_parser = parse_duration)]
     wait: Duration,
     #[command(flatten)]

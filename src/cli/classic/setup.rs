@@ -1,5 +1,5 @@
-//! What the flags say about the classic dialects, as shell, core and store take it: beside a native command with
-//! `--classic`, or alone in one of the `classic` commands.
+//! The flags about classic dialects, and the configuration of shell, core and store that follows from them: for native
+//! commands with `--classic`, and for the `classic` commands.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::args::Global;
 use crate::cli::classic::folder::Folder;
+use crate::cli::global::Global;
 use crate::cli::run::Target;
 use crate::cli::units::parse_size;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};
@@ -51,10 +51,10 @@ pub(crate) struct Classic {
 /// The flags of a native command that speaks the classic dialects beside.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Beside {
-    /// Speak with classic peers too, on UDP 5000 to 5002 and TCP 5000, 5001, 8000; nothing of theirs is verified
+    /// Also use classic peers, unverified (UDP ports 5000 to 5002, TCP ports 5000, 5001, 8000) [default: no]
     #[arg(long, help_heading = CLASSIC)]
     pub(crate) classic: bool,
-    /// What a classic peer speaks that does not tell: 192.168.2.65=B-json (several times, or with commas)
+    /// Dialect of a classic peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas) [default: detect]
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken,
           requires = "classic", help_heading = CLASSIC)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
@@ -74,25 +74,25 @@ pub(crate) enum Role<'a> {
 /// The flags of the `classic` commands.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Alone {
-    /// The folder that the four programs share: chunks, dictionary, logs
+    /// Shared folder of the four programs: chunks, dictionary, logs
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// A, A-size, B, B-json, C, D or E [default: B, and C where that is another port]
+    /// A, A-size, B, B-json, C, D or E [default: B, and C on its port]
     #[arg(long, value_name = "DIALECT", value_parser = parse_dialect)]
     dialect: Option<Dialect>,
-    /// Announce and hear on this UDP port [default: the dialect's]
+    /// UDP port for announcements [default: the port of the dialect]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     udp_port: Option<u16>,
-    /// Serve on, and connect to, this TCP port [default: the dialect's]
+    /// TCP port to serve on and to connect to [default: the port of the dialect]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     tcp_port: Option<u16>,
-    /// The file of who has what, in DIR [default: The_Content_Dictionary.txt, with A tags.txt]
+    /// Dictionary file in DIR [default: The_Content_Dictionary.txt; with --dialect A tags.txt]
     #[arg(long, value_name = "FILE")]
     dictionary: Option<PathBuf>,
-    /// What a peer speaks that does not tell: 192.168.2.65=B-json (several times, or with commas)
+    /// Dialect of a peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas) [default: detect]
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
-    /// The largest chunk that is taken from others
+    /// Largest chunk to accept
     #[arg(long, value_name = "SIZE", default_value = CHUNK_MAX_WRITTEN, value_parser = parse_size)]
     max_size: u64,
 }

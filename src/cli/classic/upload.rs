@@ -1,11 +1,11 @@
-//! `classic upload`: serve the chunks that are in the folder.
+//! `classic upload`: serves the chunks in the folder.
 
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, Diary, until_ended};
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
@@ -15,11 +15,11 @@ use crate::core::ClassicEvent;
 pub(super) const COMMAND: &str = "classic upload";
 
 const ABOUT: &str = "\
-Serve the chunks that lie in the folder and stand in Available_Chunks.txt until Ctrl-C, on TCP 8000 (B) and 5000 (C), or \
-on the port of --dialect. Every dialect is answered on every port: which one it is, is read off the request. Each chunk \
-that went is noted in Upload_log.txt (with --dialect A: server.log).
+Serve the chunks that are in the folder and listed in Available_Chunks.txt until Ctrl-C, on TCP ports 8000 (B) and 5000 \
+(C), or on the port of --dialect. Each port answers every dialect: the request tells which one it is. Each uploaded \
+chunk is logged in Upload_log.txt (with --dialect A: server.log).
 
-On stdout: each chunk that went, and to whom.";
+Each uploaded chunk and its receiver are printed on stdout.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ Examples:
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network or a port is taken, 7 the folder cannot be used.";
 
-/// Serve the chunks that are in the folder
+/// Serve the chunks in the folder
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct UploadArgs {

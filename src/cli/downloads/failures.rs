@@ -50,7 +50,7 @@ impl Downloads {
         if self.goes_classic(run, ticket, reason) {
             return;
         }
-        let around = self.around(None);
+        let around = self.around(None, None);
         let Some(search) = self.searches.get_mut(ticket as usize).filter(|search| !search.ended) else {
             return;
         };
@@ -76,11 +76,11 @@ impl Downloads {
             // Whoever cancelled it says so, once for all.
             return;
         }
-        let (name, layout, took) = (item.name.clone(), item.layout, item.began.elapsed());
+        let (name, layout, took, size) = (item.name.clone(), item.layout, item.began.elapsed(), item.size);
         let replaced_by = item.replaced_by.clone();
         item.go_on();
         self.open_files = self.open_files.saturating_sub(1);
-        let mut failure = Failure::of(&name, reason, &self.around(had));
+        let mut failure = Failure::of(&name, reason, &self.around(Some(size), had));
         if let Some(advice) = self.failures.advice {
             failure.next = vec![advice.to_owned()];
         } else if let (Some((by, from)), FailReason::Stalled { .. } | FailReason::Integrity { .. }) =
@@ -102,8 +102,8 @@ impl Downloads {
         self.failures.add(run, &failure, &of);
     }
 
-    fn around(&self, had: Option<(u32, u32)>) -> Circumstances {
-        Circumstances { wait: self.wait, stall: self.stall, port: self.port, had }
+    fn around(&self, size: Option<u64>, had: Option<(u32, u32)>) -> Circumstances {
+        Circumstances { wait: self.wait, stall: self.stall, port: self.port, size, had }
     }
 }
 
@@ -115,7 +115,7 @@ impl Failures {
             return failure.report_of(run.out, of);
         }
         if self.told() == FAILURES_TOLD_MAX + 1 {
-            run.out.fail("chunkcast: more failures follow; the transfer log has them all: chunkcast log");
+            run.out.fail("chunkcast: more failures follow; for all of them: chunkcast log");
         }
         run.out.shown.add(failure, of);
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::command_line::command_line;
 use crate::cli::downloads::{ANNOUNCED_MAX, Downloads, Item};
-use crate::cli::failure::command_line;
 use crate::cli::human;
 use crate::cli::run::Run;
 
@@ -23,6 +23,44 @@ struct Stats {
     took: Duration,
     /// Peers that they came from.
     peers: usize,
+}
+
+/// One file that is complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneFile<'a> {
+    pub(super) name: &'a str,
+    /// Its bytes, and those that came over the network.
+    pub(super) bytes: u64,
+    pub(super) fetched: u64,
+    pub(super) took: Duration,
+    /// Peers that it came from, and the name of the only one.
+    pub(super) peers: usize,
+    pub(super) from: Option<&'a str>,
+    /// The first name of the same content, if this is another.
+    pub(super) same_as: Option<&'a str>,
+}
+
+impl OneFile<'_> {
+    pub(super) fn text(&self) -> String {
+        let name = human::label(self.name);
+        match (self.peers, self.same_as) {
+            (0, Some(first)) => format!("{name}: the same content as {}, verified", human::quoted(first)),
+            (0, None) if self.bytes == 0 => format!("{name}: empty"),
+            (0, None) => format!("{name}: already here, verified"),
+            (peers, _) => {
+                let (size, rate) = (human::size(self.bytes), human::bytes_per_s(self.fetched, self.took));
+                let pace = match self.took < RATE_OVER_MIN {
+                    true => String::new(),
+                    false => format!(" in {}, {},", human::span(self.took), human::rate(rate)),
+                };
+                let from = match self.from.filter(|name| peers == 1 && !name.is_empty()) {
+                    Some(peer) => human::label(peer),
+                    None => human::counted(peers, "peer", "peers"),
+                };
+                format!("{name}: {size}{pace} from {from}, verified")
+            }
+        }
+    }
 }
 
 impl Downloads {
@@ -48,8 +86,7 @@ impl Downloads {
         };
         run.out.note(&stats.text());
         if stats.failed() > 0 {
-            run.out
-                .note(&format!("  the same command again fetches only what is missing: {}", command_line()));
+            run.out.note(&format!("  next: fetch only the missing files: {}", command_line()));
         }
     }
 }
@@ -84,7 +121,7 @@ impl Stats {
             };
         }
         if self.left_alone > 0 {
-            text += &format!("; {} left alone", human::count(self.left_alone as u64));
+            text += &format!("; {} not changed", human::count(self.left_alone as u64));
         }
         if self.failed() > 0 {
             text += &format!("; {} failed", human::count(self.failed() as u64));
@@ -96,6 +133,35 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_file_has_a_rate_only_when_it_took_a_while() {
+        let ms = Duration::from_millis;
+        let (name, peers) = ("one.jpg", 1);
+        let one = OneFile {
+            name,
+            bytes: 300,
+            fetched: 300,
+            took: ms(4),
+            peers,
+            from: Some("alice"),
+            same_as: None,
+        };
+        for (file, text) in [
+            (one, "one.jpg: 300 B from alice, verified"),
+            (OneFile { from: None, ..one }, "one.jpg: 300 B from 1 peer, verified"),
+            (OneFile { peers: 2, ..one }, "one.jpg: 300 B from 2 peers, verified"),
+            (OneFile { took: ms(1500), ..one }, "one.jpg: 300 B in 1.5 s, 200 B/s, from alice, verified"),
+            (OneFile { peers: 0, ..one }, "one.jpg: already here, verified"),
+            (OneFile { peers: 0, bytes: 0, ..one }, "one.jpg: empty"),
+            (
+                OneFile { peers: 0, same_as: Some("two.jpg"), ..one },
+                "one.jpg: the same content as \"two.jpg\", verified",
+            ),
+        ] {
+            assert_eq!(file.text(), text);
+        }
+    }
 
     #[test]
     fn the_counts_are_told_as_far_as_there_are_any() {
@@ -114,10 +180,10 @@ mod tests {
             ),
             (
                 Stats { left_alone: 2, ..all },
-                "300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, verified; 2 left alone",
+                "300 files, 790 B in 3.0 s, 263 B/s, from 1 peer, verified; 2 not changed",
             ),
             (Stats { done: 0, bytes: 0, peers: 0, ..all }, "0 of 300 files; 300 failed"),
-            (Stats { left_alone: 300, bytes: 0, peers: 0, ..all }, "300 files; 300 left alone"),
+            (Stats { left_alone: 300, bytes: 0, peers: 0, ..all }, "300 files; 300 not changed"),
         ] {
             assert_eq!(stats.text(), text);
         }

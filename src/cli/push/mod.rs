@@ -1,6 +1,6 @@
-//! Pushes in the dialects of the field on the command line: `receive --listen`, `send --dialect`.
+//! Transfers in the formats of other programs on the command line: `receive --listen`, `send --dialect`.
 //!
-//! Owns flags, what is printed, and what is written down. What is said on the wire is the core's.
+//! This module owns the flags, the printed text and the log records. The core owns the bytes on the wire.
 
 pub(crate) mod receiving;
 pub(crate) mod sending;

@@ -1,4 +1,5 @@
-//! Files that senders of the field push here: what is told, shown and written down of them. Who may is `receive`'s.
+//! Files that other programs send here: what is printed, shown and logged about them. `receive` decides which are
+//! accepted.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,10 @@ use crate::store::classic::append_line;
 use crate::types::name::printable;
 use crate::wire::push::{Announced, Form, NAMED_LOG, NAMED_PORT};
 
-/// The flags of who receives from senders of the field.
+/// The flags about other programs' senders.
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
-    /// Take files from the field's senders at this TCP port (several times); 5000 is that of the named form
+    /// Also take files from other programs on this TCP port; 5000 is for the `named` format (repeatable) [default: none]
     #[arg(long, value_name = "PORT[=named]", value_parser = parse_listen)]
     listen: Vec<(u16, bool)>,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Push {
     pub(crate) said: Announced,
 }
 
-/// What comes from senders of the field.
+/// Files from other programs' senders.
 #[derive(Debug)]
 pub(crate) struct Receiving {
     dir: PathBuf,
@@ -188,7 +189,7 @@ impl Receiving {
         // Whoever declined it said so.
         if *reason != ForeignFailure::Declined {
             let what = name.map_or_else(|| "a file".to_owned(), human::quoted);
-            run.out.note(&format!("not received from {}: {what}: {why}", from.ip()));
+            run.out.note(&format!("{what} from {} was not received: {why}", from.ip()));
         }
     }
 
@@ -272,7 +273,7 @@ fn parse_listen(text: &str) -> Result<(u16, bool), String> {
         Some(port) => (port, true),
         None => (text, false),
     };
-    let port: u16 = port.parse().map_err(|_| "write a port, such as 8080, or 5001=named".to_owned())?;
+    let port: u16 = port.parse().map_err(|_| "write a port, for example 8080, or 5001=named".to_owned())?;
     Ok((port, is_named || port == NAMED_PORT))
 }
 

@@ -1,4 +1,4 @@
-//! Files that are pushed to receivers of the field.
+//! `send --dialect`: files for receivers of other programs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::json::{ForeignLine, Line, seconds};
 use crate::cli::output::Output;
@@ -67,7 +67,7 @@ pub(crate) fn run(
     let sender = sender(global);
     for path in paths {
         if let Err(why) = usable(form, path, &sender) {
-            let next = "choose another --dialect, or none for receivers that run chunkcast";
+            let next = "another --dialect, or none if chunkcast runs there";
             out.error(Exit::Usage, &why, Some(next));
             return Outcome::of(Exit::Usage);
         }
@@ -90,7 +90,7 @@ pub(crate) fn run(
     }
 }
 
-/// Starts a peer that can send transfers.
+/// Starts a peer that can send to other programs.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
     let mode = Mode { native: false, classic: None, foreign: None };
     Run::start("send", global, Target::default(), mode, out)
@@ -153,7 +153,8 @@ pub(crate) fn usable(form: Form, path: &Path, sender: &str) -> Result<(), String
 
 /// Whose receiver of this form is meant.
 pub(crate) fn resolved(form: Form, text: &str) -> Result<SocketAddr, String> {
-    host::resolve(text, form.port()).map_err(|error| format!("{} leads nowhere: {error}", printable(text)))
+    host::resolve(text, form.port())
+        .map_err(|error| format!("{} cannot be resolved: {error}", printable(text)))
 }
 
 impl Driven for Sending {
@@ -250,7 +251,7 @@ impl Sending {
                 run.out.json(&Line::Foreign(line));
                 log_transfer(run, Direction::Up, name, *bytes, (*to, form), *took);
                 let said =
-                    if *acknowledged { "the receiver has it" } else { "not acknowledged, by its nature" };
+                    if *acknowledged { "the receiver has it" } else { "this dialect has no acknowledgement" };
                 let (name, size) = (human::quoted(name), human::size(*bytes));
                 run.out.result(&format!("sent {name} ({size}) to {to} in {}: {said}", human::span(*took)));
                 self.begin_next(run);
@@ -290,9 +291,9 @@ impl Sending {
         run.out.json(&Line::Foreign(line));
         let next = match reason {
             ForeignFailure::NoConnection(_) => {
-                format!("is a receiver of this dialect running there, on port {}?", errand.to.port())
+                format!("start a receiver of this dialect there, on port {}", errand.to.port())
             }
-            _ => "see what the receiver says, then send it again".to_owned(),
+            _ => "check the messages of the receiver, then send it again".to_owned(),
         };
         let failure = Failure {
             exit,

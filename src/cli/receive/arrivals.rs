@@ -1,4 +1,4 @@
-//! What is told of offered files that are here.
+//! The report of offered files that have arrived.
 
 use std::collections::BTreeMap;
 use std::path::Path;

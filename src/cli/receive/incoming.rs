@@ -1,4 +1,4 @@
-//! What wants to come in: an offer of a peer, or a push in a dialect of the field.
+//! An offer of a peer, or a transfer of another program, before it is accepted.
 
 use std::time::Instant;
 
@@ -59,7 +59,7 @@ impl Incoming {
         }
     }
 
-    /// Whether both are surely of one sender: a peer by its id, a sender of the field by its address.
+    /// Whether both are surely of one sender: a peer by its id, another program's sender by its address.
     pub(super) fn is_of_sender_of(&self, other: &Incoming) -> bool {
         match (self, other) {
             (Incoming::Offer(one), Incoming::Offer(two)) => {

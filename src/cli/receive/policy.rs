@@ -1,4 +1,4 @@
-//! Which offers and pushes are taken without a question, and which not at all.
+//! Which offers and transfers are accepted without a question, and which are declined.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
     Decline(Answer, &'static str),
 }
 
-/// What the flags, and whoever was asked, allow.
+/// What the flags and the answers of the user allow.
 #[derive(Debug)]
 pub(super) struct Policy {
     yes: bool,
@@ -36,7 +36,7 @@ pub(super) struct Policy {
     once: bool,
     /// Peers that somebody said are always to be believed.
     always: BTreeSet<PeerId>,
-    /// The same of senders of the field, which have nothing but an address.
+    /// The same for other programs' senders, which have only an address.
     always_at: BTreeSet<IpAddr>,
     /// What was accepted in this run and did not fail: each content under each file name, with its size.
     taken: BTreeMap<(ContentId, String), u64>,
@@ -69,18 +69,19 @@ impl Policy {
         match (self.yes || self.believes(incoming), may_ask) {
             (true, _) => Verdict::Accept,
             (false, true) => Verdict::Ask,
-            (false, false) => {
-                Verdict::Decline(Answer::Declined, "nobody is here to be asked; --yes or --from PEER accepts")
-            }
+            (false, false) => Verdict::Decline(
+                Answer::Declined,
+                "there is no terminal to ask at; --yes or --from PEER accepts",
+            ),
         }
     }
 
-    /// Why it cannot be taken, whoever wants it. Of a push, the name, the quota and the disk are looked at where its bytes
+    /// Why it cannot be accepted, whatever the user says. Of a push, the name, the quota and the disk are checked where its bytes
     /// are.
     pub(super) fn refusal(&self, incoming: &Incoming, room: Room) -> Option<(Answer, &'static str)> {
         if let Incoming::Offer(offer) = incoming {
             if local_file_name(&offer.name).is_none() {
-                return Some((Answer::Name, "its name makes no file name"));
+                return Some((Answer::Name, "its name cannot be a file name"));
             }
             if self.was_taken(offer) {
                 // It goes on from what is here, and was counted then.
@@ -93,10 +94,10 @@ impl Policy {
         let Incoming::Offer(offer) = incoming else { return None };
         let taken = self.quota.saturating_sub(self.quota_for_pushes()).saturating_add(room.pushed_bytes);
         if taken.saturating_add(offer.size) > self.quota {
-            return Some((Answer::Quota, "it is more than --quota allows"));
+            return Some((Answer::Quota, "it is larger than what is left of --quota"));
         }
         if room.free_bytes.is_some_and(|free| offer.size > free) {
-            return Some((Answer::NoSpace, "there is not enough space on the disk"));
+            return Some((Answer::NoSpace, "the disk has too little space"));
         }
         None
     }

@@ -1,4 +1,4 @@
-//! Offers and pushes that somebody at the terminal is asked about, one after the other, while the loop goes on.
+//! Questions about offers and transfers, one after the other, while the loop goes on.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;

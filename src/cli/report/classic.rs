@@ -1,4 +1,4 @@
-//! What people are told of classic peers.
+//! Notes about classic peers that do not depend on the command.
 
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ impl Run<'_> {
                 if self.is_new_complaint(*from, MISSED) =>
             {
                 let (name, why) = (human::quoted(&name.to_string()), printable(why));
-                let text = format!("{name} did not come from {from} ({dialect}): {why}, asked elsewhere");
+                let text = format!("{name} did not come from {from} ({dialect}): {why}; asking other peers");
                 self.out.note(&text);
             }
             _ => {}

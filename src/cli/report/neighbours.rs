@@ -1,4 +1,4 @@
-//! What neighbours do, one line each: on the console, as JSON, and in the transfer log.
+//! The activities of a ring, one line each: on the terminal, as JSON, and in the transfer log.
 
 use chrono::Local;
 

@@ -1,4 +1,4 @@
-//! One download among neighbours: what happens to it, told and written down, and when nobody needs this peer any more.
+//! The download of a ring peer: its report and records, and the moment when no other peer needs this one any more.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Circumstances, Failure, command_line, kept};
+use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::human;
 use crate::cli::report::Known;
 use crate::cli::report::neighbours;
@@ -95,7 +96,7 @@ impl Download {
             }
             Event::NeighbourAway { addr } => {
                 let who = who(run.reactor.core().neighbours().as_ref(), *addr);
-                run.out.note(&format!("{who} does not answer; it is tried again"));
+                run.out.note(&format!("{who} does not answer; trying again"));
             }
             Event::NotAPeer { addr, .. } => {
                 self.strangers.insert(*addr);
@@ -164,6 +165,7 @@ impl Download {
             wait: Duration::ZERO,
             stall: self.stall,
             port: run.reactor.tcp_port(),
+            size: None,
             had: self.had(),
         };
         let mut failure = Failure::of(&name, reason, &around);
@@ -192,7 +194,7 @@ impl Download {
             title: "the file is not complete".to_owned(),
             happened: why.to_owned(),
             kept: self.had().map(|(have, of)| kept(have, of)),
-            next: vec![format!("the same command again goes on from there: {}", command_line())],
+            next: vec![again()],
         };
         if let Some(content) = self.content {
             let Known { name, .. } = run.known(&content);
@@ -217,7 +219,7 @@ impl Download {
             None if self.strangers.contains(&owner.addr) => {
                 format!("what answers at {} is no chunkcast peer, and so not the owner", owner.addr)
             }
-            None => format!("the owner at {} was not reached within --timeout", owner.addr),
+            None => format!("the owner at {} did not answer within --timeout", owner.addr),
             Some(_) => format!("the owner at {} offered nothing within --timeout", owner.addr),
         }
     }
@@ -229,7 +231,7 @@ impl Download {
 
     fn missing(&self) -> String {
         match self.held.len() - self.held.count() {
-            0 if self.held.is_empty() => "what it consists of is not known yet".to_owned(),
+            0 if self.held.is_empty() => "the list of chunks is not here yet".to_owned(),
             0 => "all chunks are here".to_owned(),
             count => {
                 let named: Vec<u32> = self.held.missing().take(MISSING_NAMED_MAX).collect();

@@ -1,9 +1,9 @@
-//! Endpoints as they are named: a port of this host, or `HOST:PORT`.
+//! Addresses on the command line of a ring: a port of this host, or `HOST:PORT`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::cli::args::Global;
+use crate::cli::global::Global;
 use crate::shell::{Listen, ShellConfig, host};
 use crate::wire::message::PORT_MIN;
 
@@ -42,7 +42,7 @@ impl Endpoint {
             Some(host) => {
                 let text = format!("{host}:{}", self.port);
                 host::resolve(&text, self.port)
-                    .map_err(|error| format!("{} leads nowhere: {error}", text.escape_debug()))
+                    .map_err(|error| format!("{} cannot be resolved: {error}", text.escape_debug()))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who was named, as people read it: who does not answer, and from whom what is missing could come.
+//! Texts about the named addresses: which of them does not answer, and which of them could send the missing chunks.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub(super) fn who(status: Option<&NeighboursStatus>, addr: SocketAddr) -> String
 /// The chunks that are missing; `count` of them, of which the first are known.
 pub(super) fn missing_text(missing: &[u32], count: u32) -> String {
     match count {
-        0 => "what the file consists of".to_owned(),
+        0 => "the list of chunks".to_owned(),
         1 => format!("chunk {}", human::some_of(missing, 1)),
         _ => format!("chunks {}", human::some_of(missing, count.into())),
     }
@@ -29,13 +29,12 @@ pub(super) fn missing_text(missing: &[u32], count: u32) -> String {
 pub(super) fn sources_text(status: Option<&NeighboursStatus>, falls_back: bool) -> String {
     let Some(status) = status else { return String::new() };
     let end = |what: &str, end: &EndStatus| {
-        let state =
-            if end.connected { format!("which shows {}", end.have) } else { "not connected".to_owned() };
+        let state = if end.connected { format!("has {}", end.have) } else { "not connected".to_owned() };
         format!("{what} {} ({state})", end.addr)
     };
     let upstream = status.upstream.iter().map(|up| end("the download neighbour", up));
-    let last = if falls_back { "the owner" } else { "with --owner-fallback from the owner" };
+    let last = if falls_back { "the owner" } else { "with --owner-fallback the owner" };
     let owner = status.owner.iter().map(|owner| end(last, owner));
     let ends: Vec<String> = upstream.chain(owner).collect();
-    format!("that could come from {}", ends.join(", or "))
+    format!("possible sources: {}", ends.join(", "))
 }

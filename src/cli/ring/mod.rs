@@ -1,4 +1,4 @@
-//! `ring`: an owner hands each peer a share of a file, and the peers pass the rest along to their neighbours.
+//! `ring`: an owner gives each peer a share of a file, and the peers pass the chunks on to their neighbours.
 
 mod download;
 mod endpoint;
@@ -11,22 +11,22 @@ mod takers;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 
 const ABOUT: &str = "\
-An owner hands each peer a share of the chunks of a file; each peer has a neighbour that it downloads from and one that \
-it uploads to, and the chunks go along these links until everybody has the whole file. Nothing is broadcast: every \
-endpoint is named.";
+An owner gives each peer a share of the chunks of a file. Each peer downloads from one neighbour and uploads to another, \
+and so the chunks travel around the ring until every peer has the whole file. Nothing is broadcast: you name every \
+address.";
 
 const EXAMPLES: &str = "\
-Examples, each in a terminal of its own:
+Examples, each in its own terminal:
   chunkcast ring owner talk.mkv --listen 7200 --peers 3
-  chunkcast ring peer 7200 7201 7202 -o one/      from the owner, and from the next peer
+  chunkcast ring peer 7200 7201 7202 -o one/      OWNER, LISTEN, NEIGHBOUR
   chunkcast ring peer 7200 7202 7203 -o two/
   chunkcast ring peer 7200 7203 7201 -o three/
 
-Exit: as ring owner --help and ring peer --help say.";
+Exit: see ring owner --help and ring peer --help.";
 
 /// Pass a file along a ring of named neighbours
 #[derive(Debug, Args)]

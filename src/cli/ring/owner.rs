@@ -1,4 +1,4 @@
-//! `ring owner`: hands each peer a share of a file's chunks.
+//! `ring owner`: gives each peer a share of the chunks of a file.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::report::Known;
@@ -25,12 +25,12 @@ use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
 
 const ABOUT: &str = "\
-Cut a file into chunks and hand each peer that comes a share of them: of N peers the k-th gets every N-th chunk, from \
-the k-th on. Each chunk leaves the owner once, and again only when somebody is lost. Shares that nobody came for are dealt \
-to the others after --deal-after.
+Cut a file into chunks and give each peer that connects a share: of N peers, peer k gets every N-th chunk, starting with \
+chunk k. Each chunk leaves the owner once, and again only if a peer is lost. Shares that no peer came for are given to \
+the other peers after --deal-after.
 
-A file has at least five chunks: of less than five chunks' worth they get smaller, down to 1 KiB (so a file of up to \
-4 KiB has fewer). A file too large for its chunk size gets the next larger power of two that will do.";
+A file has at least five chunks: the chunks of a small file are smaller, down to 1 KiB (a file of up to 4 KiB has fewer \
+chunks). If a file is too large for --chunk-size, the next sufficient power of two is used.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,26 +41,26 @@ Examples:
 Exit: 0 all peers are complete (--exit-when-done), or ended by Ctrl-C or SIGTERM, 2 usage,
 4 the port is in use, 5 a peer was lost (--exit-when-done), 7 the file cannot be read or changed.";
 
-/// Hand out a file, each peer its share
+/// Share a file with a ring: each peer gets a share of the chunks
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(super) struct OwnerArgs {
-    /// The file
+    /// The file to share
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where peers connect to: a port of this host, or one of its addresses and a port
+    /// Listen here: a port, or an address of this host and a port
     #[arg(long, value_name = "PORT|ADDR:PORT", value_parser = Endpoint::parse)]
     listen: Endpoint,
     /// Chunk size: a power of two from 1KiB, or a multiple of 4KiB, up to 1MiB
     #[arg(long, value_name = "SIZE", default_value = "100KiB", value_parser = parse_chunk_bytes)]
     chunk_size: u32,
-    /// How many peers are expected
+    /// Number of peers to expect
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     peers: u32,
-    /// So long after the first peer, shares that nobody came for go to those who did
+    /// Give unclaimed shares to the peers that came, this long after the first peer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     deal_after: Duration,
-    /// End once --peers peers are complete, or all others when one was lost and stays away for 30s
+    /// End when --peers peers are complete, or all others and a lost peer has been away for 30s [default: run until Ctrl-C]
     #[arg(long)]
     exit_when_done: bool,
 }

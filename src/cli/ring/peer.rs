@@ -1,4 +1,4 @@
-//! `ring peer`: gets its share from the owner, and the rest from its neighbours.
+//! `ring peer`: gets its share from the owner, and the other chunks from its neighbours.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::report::neighbours;
 use crate::cli::ring::download::Download;
@@ -24,11 +24,12 @@ use crate::store::OnConflict;
 use crate::types::PeerId;
 
 const ABOUT: &str = "\
-Connect to the owner, store the share of the chunks that it hands out, and get the rest from the download neighbour, \
-while the upload neighbour gets it from here. Each of the three is a port of this host, or HOST:PORT. Who is not up yet \
-is tried again, so the order of starting does not matter. A peer that was interrupted goes on from what it has.
+Connect to the owner, store the share of the chunks that it gives, and get the rest from the download neighbour. The \
+upload neighbour gets its chunks from here. Each address is a port of this host, or HOST:PORT. An address that does not \
+answer yet is tried again, so the start order does not matter. Run the same command again to continue an interrupted \
+download.
 
-Beside the file stands NAME.summary.json: its id, its chunks, their ids, and where each came from.";
+NAME.summary.json beside the file lists its id, its chunks, their ids, and the source of each.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,36 +41,36 @@ Examples:
 Exit: 0 complete, 2 usage, 4 the port is in use, 5 gave up (part kept), 6 integrity,
 7 local storage, 8 a neighbour has another file, 124 timed out, 130 interrupted, 143 terminated.";
 
-/// Get a file from its owner and along neighbours
+/// Download a file from its owner and from neighbours
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(super) struct PeerArgs {
-    /// Where the owner listens
+    /// Address of the owner
     #[arg(value_name = "OWNER", value_parser = Endpoint::parse)]
     owner: Endpoint,
-    /// Where this peer listens for its upload neighbour
+    /// Listen here for the upload neighbour
     #[arg(value_name = "LISTEN", value_parser = Endpoint::parse)]
     listen: Endpoint,
-    /// Where the download neighbour listens; there may be several
+    /// Address of the download neighbour (repeatable)
     #[arg(value_name = "NEIGHBOUR", required = true, value_parser = Endpoint::parse)]
     neighbours: Vec<Endpoint>,
-    /// Where to: a folder (it exists, or ends in /), or a file name [default: .]
+    /// Target: a folder (it exists, or the word ends in /), or a file name [default: .]
     #[arg(short, long, visible_alias = "dir", value_name = "DIR|FILE")]
     output: Option<PathBuf>,
-    /// After so long without progress get what is missing from the owner, too
+    /// Also ask the owner for missing chunks after this long without progress [default: never; without TIME 5s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s",
           value_parser = parse_duration)]
     owner_fallback: Option<Duration>,
-    /// End once the file is complete and so are the neighbours
+    /// End when this peer and its neighbours are complete [default: run until Ctrl-C]
     #[arg(long)]
     exit_when_done: bool,
-    /// Keep each chunk as a file of its own, too: NAME.chunks/NUMBER
+    /// Also keep each chunk as a file: NAME.chunks/NUMBER [default: no]
     #[arg(long)]
     keep_chunks: bool,
-    /// How long a download that was begun waits for chunks
+    /// Give up after this long without a chunk
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     stall: Duration,
-    /// How long it may take until the file is complete [default: as long as it takes]
+    /// Give up if the file is not complete after this long [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! The summary beside a download among neighbours, kept current: each chunk as it comes, and those that were here before.
+//! The summary file beside a ring download. Each new chunk updates it, and it keeps the chunks of earlier runs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

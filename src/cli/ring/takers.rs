@@ -1,4 +1,4 @@
-//! Those who came to take from here: whether anybody still needs this process.
+//! The peers that download from this one, and whether one of them still needs this process.
 
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,14 @@
-//! `send` without arguments: whoever sits at the terminal is asked for a name, a file and a recipient, again and again.
-//! With `--dialect`, recipients are receivers of the field.
+//! `send` without arguments: a menu that asks for a name, a file and a recipient, again and again.
+//! With `--dialect`, recipients are receivers of other programs.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::Outcome;
-use crate::cli::args::Global;
 use crate::cli::choice::{self, Offer};
 use crate::cli::exit::Exit;
+use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;
@@ -141,7 +141,7 @@ fn one(args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Result<Outcome, E
 /// Asks for a file. `Exit::Ok` when somebody chose none.
 fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result<PathBuf, Exit> {
     let kind = loop {
-        let line = asked(run, "what to send: [i]mage, [c]sv, [j]son or [a]ny file? ")?;
+        let line = asked(run, "what to send: list [i]mages, [c]sv, [j]son or [a]ll files? ")?;
         if let Some(kind) = Kind::read(&line) {
             break kind;
         }
@@ -154,7 +154,7 @@ fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result
         run.out.fail(&format!("{number:>3}  {}", human::label(name)));
     }
     loop {
-        let line = asked(run, "which? (a number, or a path; nothing to leave) ")?;
+        let line = asked(run, "which? (a number or a path; empty to leave) ")?;
         if line.is_empty() {
             return Err(Exit::Ok);
         }
@@ -171,22 +171,23 @@ fn choose_file(form: Option<Form>, global: &Global, run: &mut Run<'_>) -> Result
 
 /// Asks which of the peers that answer are to have it, or others. `Exit::Ok` when somebody chose none.
 fn choose_peers(run: &mut Run<'_>) -> Result<Vec<String>, Exit> {
-    run.out.note("looking who is there ...");
+    run.out.note("looking for peers ...");
     run.reactor.command(Command::Look { wanted: Wanted::All, wait: PEERS_WAIT });
     ls::until_looked(run)?;
     let offer = |peer: &PeerRef| Offer { label: human::peer(peer), chosen: peer.addr.to_string() };
     let peers: Vec<Offer<String>> =
         run.reactor.status().peers.iter().map(|status| offer(&status.peer)).collect();
     if peers.is_empty() {
-        run.out.fail("nobody answered; on the other machine: chunkcast receive");
+        run.out.fail("no peer answered\n  next: on the other machine: chunkcast receive");
     }
-    let question = "to whom? (numbers, names or addresses; nothing to leave) ";
+    let question = "to which peer? (numbers, names or addresses; empty to leave) ";
     choice::among(run, &peers, question, parse_peer)
 }
 
 /// Asks for hosts with receivers of this form, which nobody announces. `Exit::Ok` when somebody names none.
 fn choose_hosts(form: Form, run: &mut Run<'_>) -> Result<Vec<SocketAddr>, Exit> {
-    let question = format!("to whom? (HOST or HOST:PORT, else port {}; nothing to leave) ", form.port());
+    let question =
+        format!("to which host? (HOST or HOST:PORT, default port {}; empty to leave) ", form.port());
     choice::among(run, &[], &question, |text| resolved(form, text))
 }
 

@@ -1,9 +1,12 @@
-//! What is sent to whom, how far it is and how it ended. Owns the counts and what is told of them.
+//! The offers of one `send`: their recipients, progress and results. This module owns the counts and the printed text.
+
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -17,6 +20,7 @@ use crate::cli::shown::Subject;
 use crate::core::{Command, Direction, Event, Fault, PeerRef, PushEnd, PushEvent, Recipient};
 use crate::shell::ShellEvent;
 use crate::types::ContentId;
+use crate::wire::message::Answer;
 
 /// Offers that one recipient has open at once; the others wait here.
 const OPEN_MAX: usize = 16;
@@ -57,6 +61,8 @@ struct To {
     recipient: Recipient,
     open: usize,
     waiting: VecDeque<usize>,
+    /// What it did not take because it has enough, at the places of their tickets.
+    refused: Vec<usize>,
     /// How it was found that nothing can be sent to it.
     ended: Option<PushEnd>,
 }
@@ -66,6 +72,8 @@ struct To {
 struct Item {
     content: ContentId,
     name: String,
+    /// Its name with the folders in it.
+    source: String,
     size: u64,
     to: usize,
     peer: Option<PeerRef>,
@@ -79,7 +87,10 @@ struct Item {
 impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
     pub(super) fn new(recipients: Vec<(String, Recipient)>, wait: Duration, port: u16) -> Stats {
-        let to = |(text, recipient)| To { text, recipient, open: 0, waiting: VecDeque::new(), ended: None };
+        let to = |(text, recipient)| {
+            let (waiting, refused) = (VecDeque::new(), Vec::new());
+            To { text, recipient, open: 0, waiting, refused, ended: None }
+        };
         let mut plain = Every::new(PLAIN_INTERVAL);
         // The first plain line comes after an interval, not at once.
         plain.is_due(Instant::now());
@@ -161,7 +172,7 @@ impl Stats {
     fn scan_done(&mut self, run: &mut Run<'_>) {
         self.scanned = true;
         if self.contents.is_empty() && self.failures.is_empty() {
-            let next = "name a file that can be read, or a folder with such files in it";
+            let next = "name a readable file, or a folder with readable files in it";
             run.out.error(Exit::Storage, "there is nothing to send", Some(next));
             self.failures.push(Exit::Storage);
         }
@@ -171,17 +182,19 @@ impl Stats {
     fn add(&mut self, run: &mut Run<'_>, content: &ContentId, name: &str, size: u64) {
         if !self.contents.insert(*content) {
             return run.out.note(&format!(
-                "{}: the same content as another of these files; it is sent once",
+                "{}: another of these files has the same content; it is sent once",
                 human::label(name)
             ));
         }
         // Names of folders are not sent: what is received lies in one folder.
+        let source = name;
         let name = name.rsplit('/').next().unwrap_or(name);
         for to in 0..self.recipients.len() {
             let ticket = self.items.len();
             self.items.push(Item {
                 content: *content,
                 name: name.to_owned(),
+                source: source.to_owned(),
                 size,
                 to,
                 peer: None,
@@ -311,7 +324,12 @@ impl Stats {
         run.log_failure(&item.name, Some(item.content), took, &failure.happened);
         self.report(run, at, PushLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
-        failure.report_of(run.out, &of);
+        if *end != PushEnd::Declined(Answer::Busy) {
+            return failure.report_of(run.out, &of);
+        }
+        failure.list(run.out, &of);
+        let to = item.to;
+        self.recipients[to].refused.push(at);
     }
 
     /// Nothing can be sent to its recipient, as was told of another file.
@@ -321,7 +339,7 @@ impl Stats {
         self.open -= 1;
         let Some(end) = self.recipients.get(item.to).and_then(|place| place.ended.as_ref()) else { return };
         self.failures.push(exit_of(end));
-        let (name, why) = (&item.name, "its recipient cannot be sent to");
+        let (name, why) = (&item.name, "the recipient takes nothing");
         run.log_failure(name, Some(item.content), Duration::ZERO, why);
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
@@ -338,12 +356,12 @@ impl Stats {
         let failure = Failure {
             exit,
             title: "not everything was sent".to_owned(),
-            happened: format!("{why}; {} with their recipients, {} not", self.done, self.open),
+            happened: match self.items.len() {
+                0 => format!("{why} before anything was offered"),
+                all => format!("{why}; {} of {} arrived", self.done, human::counted(all, "file", "files")),
+            },
             kept: None,
-            next: vec![format!(
-                "the same command again goes on from there: {}",
-                crate::cli::failure::command_line()
-            )],
+            next: vec![again()],
         };
         failure.report(run.out, None, None);
         for item in self.items.iter_mut().filter(|item| !item.ended) {
@@ -408,7 +426,7 @@ impl Stats {
     fn line(&self, run: &Run<'_>) -> String {
         let reading = run.reading();
         if self.items.is_empty() {
-            return reading.unwrap_or_else(|| "reading what is to be sent".to_owned());
+            return reading.unwrap_or_else(|| "reading the files".to_owned());
         }
         let accepted = self.items.iter().filter(|item| item.accepted && !item.ended).count();
         let rest = match accepted {

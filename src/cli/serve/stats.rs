@@ -1,5 +1,5 @@
-//! What `serve` tells: what is shared and no longer, what was mirrored and what was not. Owns the counts, and the
-//! bounds of what is told when much happens at once.
+//! The report of `serve`: shared, withdrawn and mirrored files. This module owns the counts, and limits how many lines
+//! are printed when much happens at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -69,12 +69,11 @@ impl Stats {
         self.mirrored_bytes
     }
 
-    /// All folders were looked at for the first time.
-    pub(super) fn started(&mut self, run: &mut Run<'_>, files: usize, bytes: u64) {
+    /// The first scan of all folders is done: `what` says what is served from where.
+    pub(super) fn started(&mut self, run: &mut Run<'_>, what: &str) {
         self.started = true;
         if !run.out.is_quiet() {
-            let (files, bytes) = (human::counted(files, "file", "files"), human::size(bytes));
-            run.out.result(&format!("serving {files}, {bytes}"));
+            run.out.result(what);
         }
     }
 
@@ -151,9 +150,10 @@ impl Stats {
             return;
         }
         let name = run.known(content).name;
-        let around = Circumstances { wait: Duration::ZERO, stall: MIRROR_STALL, port: self.port, had: None };
+        let (port, stall) = (self.port, MIRROR_STALL);
+        let around = Circumstances { wait: Duration::ZERO, stall, port, size: None, had: None };
         let mut failure = Failure::of(&name, reason, &around);
-        failure.next = vec!["it is tried again by itself while somebody offers it".to_owned()];
+        failure.next = vec!["none: serve tries again while a peer offers it".to_owned()];
         let took = began.map_or(Duration::ZERO, |began| began.elapsed());
         run.log_failure(&name, Some(*content), took, &failure.happened);
         let new = self.failures_told.len() < FAILURES_TOLD_MAX && self.failures_told.insert(*content);
@@ -182,8 +182,8 @@ fn folder(run: &mut Run<'_>, path: &Path, away: Option<&str>) {
     let shown = human::quoted_path(path);
     match away {
         Some(why) => {
-            let message = format!("the folder {shown} is away ({why}): what is in it is not shared");
-            run.out.error(Exit::Storage, &message, Some("it is shared again when it is back"));
+            let message = format!("the folder {shown} is away ({why}); its files are not shared");
+            run.out.error(Exit::Storage, &message, Some("none: serve shares it again when it is back"));
         }
         None => run.out.note(&format!("the folder {shown} is back")),
     }

@@ -1,7 +1,7 @@
-//! Images drawn in half blocks: two pixels a character, the upper in its colour, the lower in its background's.
+//! Images drawn with half blocks: two pixels per character, the upper one in the foreground colour, the lower one in
+//! the background colour.
 //!
-//! An image that claims to be large is not decoded: its size is known from its first bytes, and limits what the
-//! decoders may take.
+//! An image that claims to be large is not decoded: its first bytes tell its size, and the decoders have limits.
 
 use std::fmt::Write;
 use std::io::Cursor;

@@ -1,4 +1,4 @@
-//! JSON, indented. What stands in it stays as it was written: the order of keys, the digits of numbers.
+//! JSON, indented. The order of keys and the digits of numbers stay as they were written.
 
 /// The lines of a JSON text; `bytes` were found to be one.
 pub(super) fn indented(bytes: &[u8]) -> Vec<String> {

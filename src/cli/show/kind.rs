@@ -1,4 +1,4 @@
-//! What a file is, by its bytes.
+//! The type of a file, found from its bytes.
 
 use std::fmt;
 
@@ -80,7 +80,7 @@ impl fmt::Display for Kind {
             Kind::Csv { .. } => f.write_str("CSV"),
             Kind::Json => f.write_str("JSON"),
             Kind::Text => f.write_str("text"),
-            Kind::Other => f.write_str("no text, and no image that is known here"),
+            Kind::Other => f.write_str("binary file"),
         }
     }
 }

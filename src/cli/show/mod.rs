@@ -1,7 +1,7 @@
-//! What a file that came in looks like on a terminal: tables, indented JSON, text, a word about an image.
+//! A received file on a terminal: tables, indented JSON, text, a few words about an image.
 //!
-//! Pure: bytes in, lines out, every one of them safe to print. What a file is follows from its bytes, never from its
-//! name or from what its sender said. Owns no file and no stream.
+//! Pure functions: bytes in, lines out, and every line is safe to print. The type follows from the bytes, never from
+//! the name or the words of the sender. This module owns no file and no stream.
 
 #[cfg(feature = "draw")]
 mod draw;

@@ -1,7 +1,7 @@
-//! The process that shows the dialog: reads failures on stdin, collects those that come together, and has one of the
-//! desktop's own programs show them. It outlives whoever started it.
+//! The process that shows the dialog. It reads failures on stdin, collects those that come together, and shows them
+//! with one of the programs of the desktop. It outlives the process that started it.
 //!
-//! Never two dialogs at once: what fails while one is on the screen is shown when that was closed, again together.
+//! There is never more than one dialog: failures that come while one is open share the next one.
 
 use std::ffi::OsString;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

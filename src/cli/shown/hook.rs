@@ -1,4 +1,4 @@
-//! The command of `--on-error`: what it is told, and how long it may take.
+//! The command of `--on-error`: its environment, and its time limit.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How failures are shown: by a dialog, a framed message or a plain one. The decision, apart from what it is made of.
+//! The decision how failures are reported: in a dialog, a framed message or a plain one.
 
 use std::ffi::OsString;
 
@@ -7,13 +7,13 @@ use clap::ValueEnum;
 /// What `--dialog` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DialogMode {
-    /// A framed message on a terminal; without one a dialog, where there is a desktop
+    /// A framed message on a terminal; a dialog on a desktop without a terminal
     Auto,
-    /// A dialog in any case, and a framed message in case none can be shown
+    /// A dialog; a framed message if no dialog can be shown
     Always,
-    /// A framed message, never a dialog
+    /// A framed message, no dialog
     Terminal,
-    /// Neither: a plain message on stderr
+    /// A plain message on stderr
     Never,
 }
 

@@ -1,10 +1,8 @@
-//! A failed download is shown, not buried: beyond what stderr says there are a dialog on a desktop and the command of
-//! `--on-error`.
+//! Reports of failed downloads beyond stderr: a dialog on a desktop, and the command of `--on-error`.
 //!
-//! A command calls [`Failure::report`] or [`Failure::report_of`] for each thing that failed, and has itself named by
-//! `Action::fetches`, so that what ends the whole command is shown too. All else follows: the first failure starts
-//! the process that shows the dialog (`dialog`), which is told of each on its stdin, and collects them; the loop waits
-//! neither for it nor for the command.
+//! A command calls [`Failure::report`] or [`Failure::report_of`] for each failure. `Action::fetches` names the commands
+//! whose own failure is reported too. The first failure starts the process of the dialog (`dialog`), which gets every
+//! failure on its stdin; the loop waits neither for it nor for the command.
 
 pub(crate) mod dialog;
 mod hook;
@@ -26,13 +24,13 @@ use report::Report;
 /// The flags that say how failures are shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShownArgs {
-    /// How a failed download is shown: by a dialog, or framed on stderr
+    /// How to report a failed download: in a dialog, or on stderr
     #[arg(long, global = true, value_name = "WHEN", env = "CHUNKCAST_DIALOG", hide_env = true, hide_short_help = true,
-          help_heading = crate::cli::args::COMMON, default_value = "auto")]
+          help_heading = crate::cli::global::COMMON, default_value = "auto")]
     dialog: DialogMode,
-    /// Run this by sh for each failed download; CHUNKCAST_ERROR_NAME, _ID, _REASON, _PATH, _EXIT tell of it
+    /// Shell command to run for each failed download; see docs/cli.md for its variables [default: none]
     #[arg(long, global = true, value_name = "CMD", env = hook::VARIABLE, hide_env = true, hide_short_help = true,
-          help_heading = crate::cli::args::COMMON)]
+          help_heading = crate::cli::global::COMMON)]
     on_error: Option<String>,
 }
 
@@ -85,7 +83,7 @@ impl Shown {
     }
 
     /// Whether a failure of the whole command is to be shown like that of a download. What was typed wrongly is read
-    /// by whoever typed it.
+    /// by its user.
     pub(crate) fn concerns(&self, exit: Exit) -> bool {
         self.fetches && exit != Exit::Usage
     }

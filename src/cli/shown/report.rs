@@ -1,4 +1,4 @@
-//! A failure on its way to the dialog: a line of JSON, and the text that a person reads.
+//! A failure on its way to the dialog: a line of JSON, and the text for the user.
 
 use serde::{Deserialize, Serialize};
 

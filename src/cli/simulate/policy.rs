@@ -4,29 +4,29 @@ use crate::core::Limits;
 
 /// What stands below the flags.
 pub(super) const HELP: &str = "\
-The peers are the real ones, and so are their frames; links, disks and time are not. Payload is not
-carried. What real hosts do to each other on a real network is for scripts/swarm-lan.sh to show.
+The simulation runs the code of real peers with real frames. Links, disks and time are simulated,
+and the payload is not carried. To measure real hosts on a real network, use scripts/swarm-lan.sh.
 
-Choices of --policy (docs/swarm.md says what each is worth):
-  random        ask for any chunk instead of the rarest first
-  in-line       send what few neighbours have no sooner than the rest
-  at-once       tell each neighbour at once of each chunk that came, even if many have that
-  unasked       cancel a request that is to move, without hearing whether it was in time
-  side-by-side  send several chunks at once, even if one takes all that the link carries
-  strangers     connect to who has some of the file, not to who only looks for it, too
-  unassigned    let the seed show everything to everybody from the beginning
-  slots=K       send K chunks at once, at most
-  window=K      ask for K chunks at once, over all sources, at most; of up to 2,048
-                chunks never for more than 16
-  neighbours=K  of up to K peers that have or want a file, connect to each
-  drawn=K       where there are more, connect to K who stand next on circles
+Choices of --policy (docs/log/swarm.md has their effects):
+  random        request any chunk instead of the rarest first
+  in-line       do not prefer chunks that few neighbours have
+  at-once       send `have` for each new chunk at once, also to peers that do not need it
+  unasked       move a queued request without waiting until its old peer has released it
+  side-by-side  send several chunks at once, even if one fills the link
+  strangers     connect only to peers that have a part of the file
+  unassigned    let the seed advertise all chunks to all peers from the start
+  slots=K       send at most K chunks at once
+  window=K      request at most K chunks at once, over all sources; for files of up to 2,048
+                chunks at most 16
+  neighbours=K  connect to every peer while at most K peers have or want the file
+  drawn=K       above that, connect to K overlay neighbours
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB
   chunkcast simulate --peers 32 --policy unassigned,slots=1 --svg spread.svg
   chunkcast simulate --peers 8 --join staggered:2s --slow 1:12.5Mbit --json
 
-Exit: 0 everybody has the file, 10 somebody never got it.";
+Exit: 0 all peers have the file, 10 a peer never got it.";
 
 /// The names of those that take no number.
 pub(super) const POLICIES: [(&str, Choice); 7] = [

@@ -1,4 +1,4 @@
-//! What a simulated swarm came to, as people and as programs read it.
+//! The results of a simulation, for users and for programs.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn report(spec: &SwarmSpec, figures: &SwarmFigures, chunks: u32, took
         ),
         ("the seed sent", format!("{:.2} copies", figures.seed_copies)),
         ("wasted", format!("{} ({:.2} %)", human::size(figures.wasted_bytes), figures.waste * 100.0)),
-        ("fairness", format!("{:.3} (1: all peers send alike)", figures.fairness)),
+        ("fairness", format!("{:.3} (1: all peers send equally)", figures.fairness)),
         (
             "bytes",
             format!(

@@ -84,8 +84,7 @@ fn content_of(ctx: &Context<'_>, id: ContentId, name: &str, request: &Request) -
     (head, (!head_only).then_some(body))
 }
 
-/// Whether this host goes by that name. A page of somebody else's, whose name was made to lead here, is not to read
-/// what is shared in the name of who looks at it.
+/// Whether this host has that name. Rejects foreign `Host` headers: protection against DNS rebinding.
 fn is_called(config: &Config, host: &Host) -> bool {
     let names = || config.http.iter().flat_map(|http| &http.names);
     let goes_by = |asked: &str, name: &String| {

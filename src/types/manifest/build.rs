@@ -1,4 +1,4 @@
-//! Making a manifest from a file's bytes, in slices.
+//! Computes a manifest from the bytes of a file, in slices.
 
 use std::fmt;
 

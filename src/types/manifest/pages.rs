@@ -1,4 +1,4 @@
-//! Manifests on their way: cut into pages, and put together again from those of one peer.
+//! Manifests on the network: cut into pages, and joined again from the pages of one peer.
 
 use std::fmt;
 

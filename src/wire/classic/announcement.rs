@@ -1,7 +1,7 @@
-//! Announcements: one JSON object a datagram, which says what chunks its sender has.
+//! Announcements: one JSON object in a datagram, which lists the chunks of its sender.
 //!
-//! Which family a datagram is of is read off its keys, not off the port it came to, because ports can be chosen. Who
-//! sent it is its source address; addresses inside are passed over.
+//! The keys of a datagram tell its family, not its port, because ports can be chosen. Its source address is its sender;
+//! addresses inside it are ignored.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! Answers: what goes out for a request, step by step, and where the data begins in what comes in.
+//! Answers: the steps of an outgoing answer, and the place in an incoming one where the data begins.
 //!
-//! The data itself is not looked at here, but for the first bytes where a dialect puts its size among them. When a
-//! pause is over, and when a silent peer is done, is decided by who has a clock.
+//! This module does not look at the data, except for the first bytes where a dialect puts the size. The owner of a
+//! clock decides when a pause is over and when a silent peer is done.
 
 use std::fmt;
 use std::time::Duration;

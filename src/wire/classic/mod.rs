@@ -1,8 +1,7 @@
-//! The classic dialects: what the peers already on the LAN say, as pure codecs.
+//! The classic dialects: the messages of the older peers on the LAN, as pure codecs.
 //!
-//! This file owns the table of dialects: what each can and cannot do is a question asked here, so that no role has to
-//! know one dialect from another. Bytes are the business of the files beside it. Nothing here knows a socket or a
-//! clock; `docs/classic.md` says the same in prose.
+//! This file owns the table of dialects: code that depends on a dialect asks it here. The files beside it own the
+//! bytes. No code here uses a socket or a clock; `docs/classic.md` describes the same in prose.
 
 pub mod announcement;
 pub mod answer;

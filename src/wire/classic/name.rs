@@ -1,7 +1,7 @@
-//! Names of chunks on the wire: file name and index in one text, in the forms that are in the field.
+//! Names of chunks on the wire: file name and index in one text, in the forms that classic peers use.
 //!
-//! What is read here is harmless as a text: no path, no control character, bounded. It is still no local file name:
-//! [`crate::types::name::local_file_name`] makes one of what [`ChunkName::merged_file_name`] gives.
+//! A name that was read here is harmless as text: no path, no control character, limited in length. It is not yet a
+//! local file name: [`crate::types::name::local_file_name`] makes one from [`ChunkName::merged_file_name`].
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! The files that the four classic programs share, and the lines of their logs, as text.
 //!
-//! Reading is tolerant, because other programs write these files, and bounded; where they lie, and how they are
-//! replaced without being torn, is not decided here. No line has its line end.
+//! Reading is tolerant, because other programs write these files, and limited in size. Other modules decide where the
+//! files are and how they are replaced as a whole. The lines here have no line ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Requests: one JSON object with one key, without a terminator.
 //!
-//! An object that comes in pieces is put together here; which dialect its sender speaks follows from key and name.
+//! An object that arrives in pieces is assembled here. Its key and the form of the name tell the dialect of the sender.
 
 use std::fmt;
 

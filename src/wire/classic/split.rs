@@ -1,7 +1,6 @@
-//! How the classic dialects cut a file, and what the sizes of chunks that came tell about the file.
+//! The chunks of the classic dialects, and what the sizes of received chunks tell about the file.
 //!
-//! Sizes are not known beforehand (D alone announces them), so a downloader has to see from what came whether its
-//! chunks can be of one file.
+//! Only D announces sizes, so a downloader has to find out from the received chunks whether they can be of one file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,7 +93,7 @@ impl ChunkRule {
     }
 
     /// The size of the file if these chunks, by index, are all of it; `None` when they cannot be. Three chunks of 2
-    /// bytes are all of a file of 6, or the beginning of one of 9: that no more were announced has to be known elsewhere.
+    /// bytes are all of a file of 6, or the beginning of one of 9: the caller has to know that no more were announced.
     pub fn whole(self, sizes: &BTreeMap<u32, u64>) -> Option<u64> {
         let size = sizes.values().try_fold(0u64, |sum, bytes| sum.checked_add(*bytes))?;
         let count = u32::try_from(sizes.len()).ok()?;

@@ -1,4 +1,4 @@
-//! Kinds of frames and how long each may be.
+//! Kinds of frames, and the lengths that each may have.
 
 use std::ops::RangeInclusive;
 
@@ -30,7 +30,7 @@ pub(super) const OFFER_OUTCOME: u8 = 0x16;
 pub(super) const IDLE: u8 = 0x17;
 pub(super) const RECALL: u8 = 0x18;
 
-/// From this kind on, whoever does not know a kind skips it.
+/// From this kind on, a peer skips the kinds that it does not know.
 const IGNORABLE_FROM: u8 = 0x80;
 
 /// Bytes before the values of a manifest page: channel, size, chunk size, first, count.

@@ -1,4 +1,4 @@
-//! Which part of a content is wanted, depending on what the asker has of it. Its tag is its id, so it never goes stale.
+//! The part of a content that a conditional request asks for. The tag of a content is its id, so it never goes stale.
 
 use std::ops::Range;
 

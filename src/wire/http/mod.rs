@@ -1,6 +1,6 @@
-//! HTTP, as far as somebody without chunkcast needs it to read: the head of a request in, the head of an answer and pages out.
+//! HTTP for clients without chunkcast: parses the head of a request, and writes the head of an answer and pages.
 //!
-//! Requests have no bodies, and the bytes of a file pass by here. `docs/http.md` says what is spoken.
+//! Requests have no bodies, and the bytes of files do not pass through here. `docs/http.md` describes the protocol.
 
 mod conditions;
 mod page;

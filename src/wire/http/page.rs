@@ -1,9 +1,11 @@
-//! Pages for people: what is shared, and what a name may mean. Text and links alone; every name is escaped.
+//! HTML pages: the shared files, and the contents that a name may mean. They have only text and links; every name is
+//! escaped.
 
 use std::fmt::Write;
 
 use crate::types::id::ContentId;
 use crate::types::name::printable;
+use crate::types::units;
 use crate::wire::http::target::Cursor;
 
 /// The most entries of a page.
@@ -28,7 +30,7 @@ pub fn listing<'a>(user: &str, rows: impl IntoIterator<Item = Row<'a>>, more: bo
     let mut html = begun(&format!("Shared by {}", escaped(user)));
     let last = table(&mut html, rows);
     match last {
-        Table::Empty => html.push_str("<p>Nothing.</p>\n"),
+        Table::Empty => html.push_str("<p>No files.</p>\n"),
         Table::Took { last, all } if more || !all => {
             let _ = writeln!(html, "<p><a href=\"/?after={}\">More</a></p>", last.encoded());
         }
@@ -41,7 +43,7 @@ pub fn listing<'a>(user: &str, rows: impl IntoIterator<Item = Row<'a>>, more: bo
 pub fn choices<'a>(name: &str, rows: impl IntoIterator<Item = Row<'a>>) -> String {
     let mut html = begun(&format!("Several files are called {}", escaped(name)));
     if let Table::Took { all: false, .. } = table(&mut html, rows) {
-        html.push_str("<p>And more.</p>\n");
+        html.push_str("<p>There are more.</p>\n");
     }
     finished(html)
 }
@@ -68,7 +70,7 @@ fn table<'a>(html: &mut String, rows: impl IntoIterator<Item = Row<'a>>) -> Tabl
             html,
             "<tr><td><a href=\"/{id}\">{}</a></td><td title=\"{size}\">{}</td><td><code>{id}</code></td></tr>",
             escaped(name),
-            readable(size),
+            units::size(size),
         );
         last = Some(Cursor { name: name.to_owned(), id });
         count = count.saturating_add(1);
@@ -106,24 +108,6 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// A size as people read it.
-fn readable(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut tenths = u128::from(bytes).saturating_mul(10) / 1024;
-    let mut unit = "KiB";
-    for larger in UNITS.iter().skip(1) {
-        if tenths < 10_240 {
-            break;
-        }
-        tenths /= 1024;
-        unit = larger;
-    }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,21 +127,7 @@ mod tests {
         assert!(html.len() < PAGE_BYTES_MAX + 64 * long.len() && html.contains("More"));
         assert!(!listing("me", rows().take(3), false).contains("More"));
         assert!(listing("me", rows().take(3), true).contains("More"));
-        assert!(listing("me", rows().take(0), false).contains("Nothing"));
-    }
-
-    #[test]
-    fn sizes() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1 << 20, "1.0 MiB"),
-            (1536 << 20, "1.5 GiB"),
-            (u64::MAX, "15.9 EiB"),
-        ] {
-            assert_eq!(readable(bytes), text);
-        }
+        assert!(listing("me", rows().take(0), false).contains("No files."));
     }
 
     proptest! {

@@ -1,6 +1,6 @@
-//! The head of a request, put together from pieces and understood.
+//! The head of a request, assembled from pieces and parsed.
 //!
-//! What does not begin like a request at all is told apart from one that is wrong: nobody answers the former.
+//! Bytes that are no request at all are told apart from a malformed request: they get no answer.
 
 use std::fmt;
 

@@ -87,11 +87,11 @@ impl Status {
     /// What a person reads who gets no more than this.
     fn sentence(self) -> &'static str {
         match self {
-            Status::NotFound => "This peer shares nothing of that name or id. What it shares is listed at /.",
-            Status::Gone => "The file is not what it was when it was shared.",
-            Status::MethodNotAllowed => "Files can be read here, and no more.",
+            Status::NotFound => "This peer shares no file with this name or id. / lists all shared files.",
+            Status::Gone => "The file changed after it was shared.",
+            Status::MethodNotAllowed => "Only GET and HEAD are possible here.",
             Status::Misdirected => "That is not a name or an address of this host.",
-            Status::Beyond => "The file has no such part.",
+            Status::Beyond => "The file has no bytes in this range.",
             Status::Busy => "This peer is busy. Try again in a moment.",
             _ => self.parts().1,
         }
@@ -166,7 +166,7 @@ fn begun(status: Status, stays: Stays) -> String {
 fn about_content(head: &mut String, id: &ContentId) {
     field(head, "ETag", format_args!("\"{id}\""));
     field(head, "Accept-Ranges", "bytes");
-    // A name may stand for something else tomorrow; whoever has it asks again, and is told 304.
+    // A name may mean another content tomorrow; a client that has it asks again, and gets 304.
     field(head, "Cache-Control", "no-cache");
 }
 

@@ -1,4 +1,4 @@
-//! What a request names: a target on a host. Names come percent-encoded and leave so.
+//! The target of a request on a host. Names are percent-encoded in both directions.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! What is said of a file that one peer offers to another by name: the offer, its answer, and how it ended.
+//! The messages about a file that one peer offers to another: the offer, its answer, and its outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -98,11 +98,11 @@ impl Answer {
             Answer::Accepted => "accepted",
             Answer::Declined => "declined",
             Answer::NotReceiving => "not receiving",
-            Answer::Quota => "more than it takes",
-            Answer::NoSpace => "no space there",
-            Answer::Name => "name refused there",
-            Answer::Busy => "too many offers are open there",
-            Answer::Other => "declined for a reason of its own",
+            Answer::Quota => "larger than what is left of its quota",
+            Answer::NoSpace => "the disk there has too little space",
+            Answer::Name => "the name cannot be a file name there",
+            Answer::Busy => "it takes no more files now",
+            Answer::Other => "declined for another reason",
         }
     }
 }
@@ -112,13 +112,13 @@ impl Delivery {
     pub fn text(self) -> &'static str {
         match self {
             Delivery::Verified => "verified",
-            Delivery::NoSpace => "no space there",
-            Delivery::Name => "name refused there",
-            Delivery::Storage => "its disk failed or may not be written to",
-            Delivery::Size => "it has another size than was offered",
-            Delivery::Integrity => "what came was not what the id demands",
-            Delivery::GaveUp => "nobody delivered what was missing",
-            Delivery::Cancelled => "given up there",
+            Delivery::NoSpace => "the disk there has too little space",
+            Delivery::Name => "the name cannot be a file name there",
+            Delivery::Storage => "the disk there failed or is not writable",
+            Delivery::Size => "the file has another size than the offer",
+            Delivery::Integrity => "the data that arrived does not match the id",
+            Delivery::GaveUp => "no peer delivered the missing chunks",
+            Delivery::Cancelled => "it was cancelled there",
             Delivery::Other => "it failed there",
         }
     }

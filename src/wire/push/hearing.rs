@@ -1,8 +1,8 @@
-//! The receiving side: from a connection's first byte to what the sender says of its file.
+//! The receiving side: from the first byte of a connection to what the sender says about its file.
 //!
-//! Owns the bytes of messages until one is over. The stepwise and the short form end their messages with nothing but
-//! silence, so bytes alone never end one here: [`Hearing::quiet`] does, after as long a pause as [`Hearing::patience`] asks
-//! for. So what is heard does not depend on how the stream was split.
+//! This module owns the bytes of a message until it is over. In `steps` and `short` only silence ends a message, so
+//! bytes alone never end one here: [`Hearing::quiet`] does, after a pause of [`Hearing::patience`]. So the result does
+//! not depend on how the stream was split.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The push dialects of the field: four forms in which a sender hands a file to a receiver, unasked.
+//! Transfers in the four formats of other programs, in which a sender sends a file unasked.
 //!
-//! A receiver tells them apart by the first byte ([`hearing`]), a sender follows a script ([`telling`]). The form that
-//! separates nothing is taken apart when all of it is there ([`named`]). What is a pause between two messages, the
-//! owner of a clock decides; nothing here has one.
+//! A receiver tells the formats apart by the first byte ([`hearing`]); a sender follows a script ([`telling`]). The
+//! format without separators is parsed when all of it is here ([`named`]). The owner of a clock decides what is a pause
+//! between two messages; this module has no clock.
 
 pub mod hearing;
 pub mod named;

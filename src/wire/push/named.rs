@@ -1,8 +1,8 @@
-//! The named form: size, file and the sender's name, with nothing between them.
+//! The `named` format: size, file and the sender's name, without separators.
 //!
-//! The size is the leading run of digits or a prefix of it, after which the stream holds that many bytes and a plausible
-//! name. Several prefixes may fit: the longest counts, so that a sender whose file begins with digits is understood
-//! unless its own bytes speak against it.
+//! The size is the leading run of digits, or a prefix of it, for which the rest of the stream is that many bytes and a
+//! plausible name. If several prefixes fit, the longest counts, so that a file that begins with digits is read
+//! correctly unless its own bytes contradict.
 
 use crate::wire::push::{SIZE_DIGITS_MAX, USER_BYTES_MAX};
 

@@ -1,4 +1,4 @@
-//! The sending side: what is said and waited for, in which order.
+//! The sending side: what is sent and what is waited for, in which order.
 
 use std::fmt;
 

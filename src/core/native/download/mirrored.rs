@@ -7,6 +7,7 @@ use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
+use crate::types::units;
 
 impl Engine {
     /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.
@@ -23,8 +24,10 @@ impl Engine {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
         let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
         if !has_room && grew {
-            let text =
-                format!("no room to mirror a file that is larger than it was said to be: {size} bytes");
+            let text = format!(
+                "a file of {} is larger than announced and does not fit into --mirror-max",
+                units::size(size)
+            );
             ctx.outputs.event(Event::Warning(text));
         }
         has_room

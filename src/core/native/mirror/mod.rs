@@ -12,7 +12,9 @@ use crate::core::native::{Ctx, Engine};
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
+use crate::types::name::quoted;
 use crate::types::time::Time;
+use crate::types::units;
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and
@@ -346,10 +348,11 @@ impl Engine {
             && !std::mem::replace(&mut mirror.full_said, true);
         if is_new {
             ctx.outputs.event(Event::Warning(match why {
-                Refusal::TooMany => "too many files to mirror; no more are fetched".to_owned(),
+                Refusal::TooMany => "too many files to mirror; further files are not fetched".to_owned(),
                 _ => format!(
-                    "no room to mirror a file of {size} bytes within --mirror-max; smaller ones still are; for this one \
-                     give a larger --mirror-max, or remove some of the others"
+                    "{} ({}) does not fit into --mirror-max; smaller files are still mirrored",
+                    quoted(name),
+                    units::size(size)
                 ),
             }));
         }
