@@ -1,6 +1,6 @@
 //! The slab of connections. Owns their ids, which are never used twice, and their places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use slab::Slab;
@@ -13,6 +13,7 @@ use crate::core::limits::Limits;
 use crate::core::native::session::Session;
 use crate::core::places::Places;
 use crate::core::transfer::Transfer;
+use crate::types::id::ContentId;
 use crate::types::time::Time;
 
 /// The classic connections alone, lent to their engine.
@@ -26,6 +27,8 @@ pub(crate) struct Connections {
     generations: Vec<u32>,
     /// The connections that have a place, of all kinds.
     pub(crate) places: Places,
+    /// Contents that downloads want of other peers: connections on which they are named are of use.
+    pub(crate) sought: BTreeSet<ContentId>,
     /// Of each address, the connections that came in and have not said what they are.
     half_open: BTreeMap<IpAddr, usize>,
 }

@@ -80,7 +80,7 @@ fn of_use_until(ctx: &Ctx<'_>, conn: ConnId) -> Option<Time> {
         Protocol::Sniffing(sniffing) => (!sniffing.closing).then_some(sniffing.since + GRACE),
         Protocol::Native(session) => {
             let is_served = ctx.uploads.serves(conn);
-            session.of_use_until(ctx.now, &ctx.config.topology, ctx.catalogue, is_served)
+            session.of_use_until(ctx.now, &ctx.config.topology, &ctx.conns.sought, is_served)
         }
         Protocol::Http(reader) => Some(while_busy(reader.is_busy(), reader.moved)),
         Protocol::Classic(conversation) => {

@@ -139,6 +139,7 @@ impl Engine {
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(ctx, conn).owner;
         self.note_second(ctx, conn, reason);
         self.on_end_of_stream(ctx, conn);
+        self.drain(ctx);
         if let Some(peer) = peer.filter(|_| reason == LEAVING)
             && let Some(peer_ref) = self.directory.peer_ref(&peer)
         {

@@ -3,9 +3,10 @@
 //! Owns who is known and what they offer, what is fetched, what is offered to whom, and the indexes over sessions. What is here it
 //! reads from and writes to the catalogue, which all engines share. Knows no other protocol.
 //!
-//! The parts, each a folder: `session` (connections, greetings, channels), `discovery` (datagrams, searches, catalogues),
-//! `download`, `upload` (with super-seeding), `offer` (files sent to somebody), `mirror`, and `neighbours` (an arrangement in which each peer
-//! has its place).
+//! The parts, each a folder that calls only those before it: `peers` (who is known, and what each offers), `announcer`, `ledger` (the
+//! mirror's books), `session` (connections, greetings, channels), `topology`, `upload` (with super-seeding), `download`, `discovery`
+//! (datagrams, searches, catalogues), `offer` (files sent to somebody), `mirror`, and `arrangement` (of named neighbours). The files beside
+//! them put together what concerns several.
 
 mod announcer;
 mod arrangement;
@@ -149,7 +150,9 @@ impl Engine {
             Timer::Search(key) => self.step_search(ctx, key),
             Timer::Mirror => self.review_mirror(ctx),
             Timer::Download(content) => {
-                if self.review_download(ctx, content) {
+                let wants_peers = self.review_download(ctx, content);
+                self.drain(ctx);
+                if wants_peers {
                     self.review_supply(ctx, content);
                     self.fall_back(ctx, content);
                 }
@@ -212,6 +215,7 @@ impl Engine {
         self.dealers.values().for_each(Dealer::check);
         self.assigners.values().for_each(Assigner::check);
         self.check_links(conns);
+        assert!(self.downloader.wanting().iter().eq(&conns.sought), "what downloads want of others");
         self.check_flights(conns);
     }
 }

@@ -42,7 +42,10 @@ impl Engine {
                 break;
             };
             let conn = source.1;
-            let Some(chunk) = open.as_ref().and_then(|open| self.pick(ctx, &content, conn, open)) else {
+            // A request may have closed it: it reads nothing of what it is asked for.
+            let is_open = ctx.conns.native(conn).is_some_and(|c| c.phase == ConnectionPhase::Open);
+            let asked_of = open.as_ref().filter(|_| is_open);
+            let Some(chunk) = asked_of.and_then(|open| self.pick(ctx, &content, conn, open)) else {
                 sources.swap_remove(at);
                 continue;
             };

@@ -54,6 +54,7 @@ impl Engine {
             return;
         }
         while let Some(content) = self.downloader.activate(ctx.now) {
+            self.note_sought(ctx, &content);
             let Some(download) = self.downloader.get(&content) else { continue };
             let (name, layout, size) = (download.name.to_string(), download.layout, download.size_claimed);
             ctx.outputs.push(Output::Store(StoreJob::OpenPart { content, name, layout, size }));
@@ -113,6 +114,7 @@ impl Engine {
         self.directory.any_name(&content);
         self.copies.end(&content);
         self.downloader.finish(&content);
+        self.note_sought(ctx, &content);
         self.activate_downloads(ctx);
         ctx.after.review_leaving = true;
     }
@@ -151,6 +153,7 @@ impl Engine {
                 if let Some(download) = self.downloader.get_mut(&content) {
                     download.phase = Phase::ClosingPart;
                 }
+                self.note_sought(ctx, &content);
                 let job =
                     if drops_part { StoreJob::DropPart { content } } else { StoreJob::ClosePart { content } };
                 ctx.outputs.push(Output::Store(job));
@@ -278,6 +281,15 @@ impl Engine {
             if let Some(download) = download.filter(|download| download.wants_peers()) {
                 download.struck.push(peer.clone());
             }
+        }
+    }
+
+    /// A download has begun to want something of others, or wants nothing of them any more.
+    pub(crate) fn note_sought(&self, ctx: &mut Ctx, content: &ContentId) {
+        if self.downloader.get(content).is_some_and(|download| download.wants_peers()) {
+            ctx.conns.sought.insert(*content);
+        } else {
+            ctx.conns.sought.remove(content);
         }
     }
 }

@@ -255,6 +255,7 @@ impl Engine {
         let complete = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if complete && self.downloader.publish(&content) {
             ctx.outputs.push(Output::Store(StoreJob::Publish { content }));
+            self.note_sought(ctx, &content);
             self.activate_downloads(ctx);
         }
         complete

@@ -73,10 +73,6 @@ impl Engine {
                 return self.close_second(ctx, conn);
             }
             self.close_second(ctx, other);
-            if self.links.to_peer(&hello.peer).is_some() {
-                // A guest took the place of the one that was closed.
-                return self.close_second(ctx, conn);
-            }
         }
         let heard = Heard {
             peer: hello.peer,
@@ -298,6 +294,9 @@ impl Engine {
             self.note_dial_over(ctx, conn, was);
         }
         ctx.uploads.remove(conn);
+        for content in &contents {
+            self.links.unnamed(content, conn);
+        }
         self.effects.push(Effect::Disconnected { conn, dialled, buffer, contents });
     }
 

@@ -16,7 +16,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::catalogue::Catalogue;
 use crate::core::connection::Transport;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
@@ -246,12 +245,13 @@ impl Session {
         }
     }
 
-    /// Until when it is, or was, of use; `None`: it stays, or closes anyway. `is_served`: a chunk is on its way, or its turn has come.
+    /// Until when it is, or was, of use; `None`: it stays, or closes anyway. `sought`: what
+    /// downloads want of others; `is_served`: a chunk is on its way, or its turn has come.
     pub(crate) fn of_use_until(
         &self,
         now: Time,
         topology: &Topology,
-        catalogue: &Catalogue,
+        sought: &BTreeSet<ContentId>,
         is_served: bool,
     ) -> Option<Time> {
         match self.phase {
@@ -259,7 +259,7 @@ impl Session {
             Phase::Greeting => (!self.transport.dialled).then_some(self.since + room::GRACE),
             // Whom an arrangement of neighbours names is part of it.
             Phase::Open if self.transport.dialled && !topology.finds_peers() => None,
-            Phase::Open if self.is_used(now, catalogue) => None,
+            Phase::Open if self.is_used(now, sought) => None,
             Phase::Open => {
                 let is_served = self.outgoing.is_some() || is_served;
                 Some(room::while_busy(is_served, self.payload.unwrap_or(self.since)))
@@ -268,7 +268,7 @@ impl Session {
     }
 
     /// Whether this peer takes chunks on it, or will soon, or offers are open on it.
-    fn is_used(&self, now: Time, catalogue: &Catalogue) -> bool {
+    fn is_used(&self, now: Time, sought: &BTreeSet<ContentId>) -> bool {
         let takes = self.asked > 0 || self.incoming.is_some();
         if takes || self.offers > 0 || (self.transport.dialled && !self.walks.is_empty()) {
             return true;
@@ -277,9 +277,7 @@ impl Session {
         let lately = |at: Time| now.since(at) < room::KEPT;
         (self.transport.dialled || self.payload.is_some_and(lately))
             && self.channels.iter().take(CHANNELS_LOOKED_AT).any(|channel| {
-                let stands = channel.opened && !channel.refused && !channel.withdrawn;
-                let is_whole = catalogue.get(&channel.content).is_some_and(|holding| holding.is_complete());
-                stands && channel.theirs.is_some() && !is_whole
+                !channel.refused && channel.theirs.is_some() && sought.contains(&channel.content)
             })
     }
 
