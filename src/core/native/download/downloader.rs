@@ -20,7 +20,7 @@ use crate::types::time::Time;
 const PUBLISHING_MAX: usize = 128;
 
 /// All downloads, and what they share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Downloader {
     downloads: BTreeMap<ContentId, Download>,
     begun: u64,
@@ -40,18 +40,7 @@ pub(crate) struct Downloader {
 impl Downloader {
     /// No downloads; `active_max` at once, `pool_bytes` for their chunks.
     pub(crate) fn new(active_max: usize, pool_bytes: u64) -> Downloader {
-        Downloader {
-            downloads: BTreeMap::new(),
-            begun: 0,
-            queue: VecDeque::new(),
-            sizes_offered: BTreeMap::new(),
-            starving: BTreeSet::new(),
-            active: 0,
-            active_max: active_max.max(1),
-            giving_way: 0,
-            pool_bytes_left: pool_bytes,
-            buffers: Slab::new(),
-        }
+        Downloader { active_max: active_max.max(1), pool_bytes_left: pool_bytes, ..Downloader::default() }
     }
 
     /// A content was offered to this peer with this size, in bytes, and that was accepted.

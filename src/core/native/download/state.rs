@@ -35,9 +35,10 @@ pub(crate) struct Owner {
 }
 
 /// How far a download has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Phase {
     /// Waits for its turn among many.
+    #[default]
     Queued,
     /// The store looks for what is there already.
     Opening,
@@ -66,7 +67,7 @@ pub(crate) struct Storing {
 }
 
 /// A file that somebody wants: one content under one name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) name: Arc<str>,
     pub(crate) layout: Layout,
@@ -80,7 +81,7 @@ pub(crate) struct Wish {
 }
 
 /// One download.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Download {
     /// Counts up with each download that is begun.
     pub(crate) number: u64,
@@ -137,26 +138,11 @@ impl Download {
         Download {
             number,
             wish,
-            owners: Vec::new(),
-            replaced_by: None,
-            removed: None,
-            phase: Phase::Queued,
-            gave_way: false,
             page_asked: now,
-            values_best: 0,
-            followers: VecDeque::new(),
-            geometry: None,
-            flights: Flights::default(),
-            storing: BTreeMap::new(),
-            contributors: BTreeSet::new(),
-            struck: Vec::new(),
             supplied: now,
-            waiting: false,
             next_query: now + QUERY_GAP_MIN,
             query_gap: QUERY_GAP_MIN,
-            pace: None,
-            widened: 0,
-            circles: Circles::default(),
+            ..Download::default()
         }
     }
 

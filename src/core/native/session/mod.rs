@@ -206,7 +206,7 @@ impl Session {
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
-            channels: Channels::new(),
+            channels: Channels::default(),
             refused_kept: 0,
             stale_haves: BTreeSet::new(),
             lists_out: Vec::new(),
