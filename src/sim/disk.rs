@@ -169,10 +169,6 @@ impl Disk {
         }
     }
 
-    pub(super) fn set_free_bytes(&mut self, free_bytes: Option<u64>) {
-        self.spec.free_bytes = free_bytes;
-    }
-
     pub(super) fn mend(&mut self) {
         self.spec.free_bytes = None;
         self.spec.write_error_ppm = 0;

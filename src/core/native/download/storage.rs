@@ -13,7 +13,9 @@ impl Engine {
         match reply {
             StoreReply::PartOpened { content, state } => self.on_part_opened(ctx, content, state),
             StoreReply::PartCreated { content } => self.on_part_created(ctx, content),
-            StoreReply::PartFailed { content, fault } => self.on_part_failed(ctx, content, fault),
+            StoreReply::PartFailed { content, fault } => {
+                self.fail_download(ctx, content, FailReason::Storage(fault));
+            }
             StoreReply::ChunkStored { content, chunk, buffer } => {
                 self.on_chunk_stored(ctx, content, chunk, buffer)
             }
@@ -195,10 +197,6 @@ impl Engine {
         }
         self.fail_download(ctx, content, FailReason::Storage(fault));
         self.feed_starving(ctx);
-    }
-
-    pub(crate) fn on_part_failed(&mut self, ctx: &mut Ctx, content: ContentId, fault: Fault) {
-        self.fail_download(ctx, content, FailReason::Storage(fault));
     }
 
     pub(crate) fn on_published(&mut self, ctx: &mut Ctx, content: ContentId, path: std::path::PathBuf) {
