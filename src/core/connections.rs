@@ -91,42 +91,32 @@ impl Connections {
 
     /// One that has said nothing yet.
     pub(crate) fn sniffing(&self, conn: ConnId) -> Option<&Sniffing> {
-        match self.get(conn)? {
-            Protocol::Sniffing(sniffing) => Some(sniffing),
-            _ => None,
-        }
+        let Protocol::Sniffing(sniffing) = self.get(conn)? else { return None };
+        Some(sniffing)
     }
 
     /// The session with a native peer, unless it is gone.
     pub(crate) fn native(&self, conn: ConnId) -> Option<&Session> {
-        match self.get(conn)? {
-            Protocol::Native(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Native(found) = self.get(conn)? else { return None };
+        Some(found)
     }
 
     /// The same, to change it.
     pub(crate) fn native_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        match self.get_mut(conn)? {
-            Protocol::Native(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Native(found) = self.get_mut(conn)? else { return None };
+        Some(found)
     }
 
     /// The reader by HTTP, to change it, unless it is gone.
     pub(crate) fn http_mut(&mut self, conn: ConnId) -> Option<&mut Reader> {
-        match self.get_mut(conn)? {
-            Protocol::Http(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Http(found) = self.get_mut(conn)? else { return None };
+        Some(found)
     }
 
     /// The transfer, to change it, unless it is gone.
     pub(crate) fn transfer_mut(&mut self, conn: ConnId) -> Option<&mut Transfer> {
-        match self.get_mut(conn)? {
-            Protocol::Transfer(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Transfer(found) = self.get_mut(conn)? else { return None };
+        Some(found)
     }
 
     /// Takes a connection out.
@@ -150,33 +140,33 @@ impl Connections {
 
     /// All sessions, in the order of their slots.
     pub(crate) fn natives(&self) -> impl Iterator<Item = (ConnId, &Session)> {
-        self.iter().filter_map(|(conn, connection)| match connection {
-            Protocol::Native(found) => Some((conn, &**found)),
-            _ => None,
+        self.iter().filter_map(|(conn, connection)| {
+            let Protocol::Native(found) = connection else { return None };
+            Some((conn, &**found))
         })
     }
 
     /// All classic connections, in the order of their slots.
     pub(crate) fn classics(&self) -> impl Iterator<Item = (ConnId, &Conversation)> {
-        self.iter().filter_map(|(conn, connection)| match connection {
-            Protocol::Classic(found) => Some((conn, &**found)),
-            _ => None,
+        self.iter().filter_map(|(conn, connection)| {
+            let Protocol::Classic(found) = connection else { return None };
+            Some((conn, &**found))
         })
     }
 
     /// All readers by HTTP, in the order of their slots.
     pub(crate) fn readers(&self) -> impl Iterator<Item = (ConnId, &Reader)> {
-        self.iter().filter_map(|(conn, connection)| match connection {
-            Protocol::Http(found) => Some((conn, &**found)),
-            _ => None,
+        self.iter().filter_map(|(conn, connection)| {
+            let Protocol::Http(found) = connection else { return None };
+            Some((conn, &**found))
         })
     }
 
     /// All transfers, in the order of their slots.
     pub(crate) fn transfers(&self) -> impl Iterator<Item = (ConnId, &Transfer)> {
-        self.iter().filter_map(|(conn, connection)| match connection {
-            Protocol::Transfer(found) => Some((conn, &**found)),
-            _ => None,
+        self.iter().filter_map(|(conn, connection)| {
+            let Protocol::Transfer(found) = connection else { return None };
+            Some((conn, &**found))
         })
     }
 
@@ -220,18 +210,14 @@ impl Classics<'_> {
 
     /// One of them, unless it is gone.
     pub(crate) fn get(&self, conn: ConnId) -> Option<&Conversation> {
-        match self.0.get(conn)? {
-            Protocol::Classic(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Classic(found) = self.0.get(conn)? else { return None };
+        Some(found)
     }
 
     /// The same, to change it.
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conversation> {
-        match self.0.get_mut(conn)? {
-            Protocol::Classic(found) => Some(found),
-            _ => None,
-        }
+        let Protocol::Classic(found) = self.0.get_mut(conn)? else { return None };
+        Some(found)
     }
 
     /// All of them, in the order of their slots.

@@ -12,7 +12,7 @@ const ENDPOINTS_MAX: usize = 8_192;
 const STRUCK_PER_ADDRESS_MAX: usize = 3;
 
 /// What is remembered of endpoints.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Dialer {
     wait_min: Duration,
     wait_max: Duration,
@@ -47,18 +47,7 @@ struct Failures {
 impl Dialer {
     /// Waits `wait_min` after a first failure, twice as long after each further one, `wait_max` at most.
     pub(crate) fn new(wait_min: Duration, wait_max: Duration, own_addresses: Vec<IpAddr>) -> Dialer {
-        Dialer {
-            wait_min,
-            wait_max,
-            failures: BTreeMap::new(),
-            strangers: BTreeSet::new(),
-            struck: BTreeMap::new(),
-            struck_addresses: BTreeMap::new(),
-            bad_chunks: BTreeMap::new(),
-            away: BTreeSet::new(),
-            own: BTreeSet::new(),
-            own_addresses,
-        }
+        Dialer { wait_min, wait_max, own_addresses, ..Dialer::default() }
     }
 
     /// Whether `to` may be dialled now.

@@ -48,7 +48,7 @@ pub(super) struct File {
 }
 
 /// A disk, its queue of jobs, and the memory of the running peer's chunk buffers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Disk {
     buffers: Vec<Buffer>,
     /// Something the core must never do, in words.
@@ -96,19 +96,7 @@ impl Library {
 
 impl Disk {
     pub(super) fn new(spec: DiskSpec, forges_manifests: bool, bytes: Option<ByteStore>) -> Disk {
-        Disk {
-            spec,
-            files: BTreeMap::new(),
-            bytes: bytes.map(Box::new),
-            buffers: Vec::new(),
-            jobs: VecDeque::new(),
-            told: None,
-            free_at: Time::ZERO,
-            withdrawn: BTreeSet::new(),
-            forges_manifests,
-            written_bytes: 0,
-            complaint: None,
-        }
+        Disk { spec, bytes: bytes.map(Box::new), forges_manifests, ..Disk::default() }
     }
 
     /// Puts a whole file there that its owner shares, unless it was changed; returns what the store tells of it.
@@ -179,10 +167,6 @@ impl Disk {
                 }
             }
         }
-    }
-
-    pub(super) fn set_free_bytes(&mut self, free_bytes: Option<u64>) {
-        self.spec.free_bytes = free_bytes;
     }
 
     pub(super) fn mend(&mut self) {

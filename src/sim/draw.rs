@@ -13,6 +13,8 @@ const SETTLE: Duration = Duration::from_secs(240);
 
 /// Kinds of faults on the timeline.
 const FAULT_KINDS: u32 = 14;
+/// Of these, the first ones that worlds of all protocols have.
+pub(super) const COMMON_FAULT_KINDS: u32 = 7;
 
 /// A drawn scenario and when all of it must be over.
 #[derive(Debug, Clone)]
@@ -154,25 +156,7 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
             let (at, outage) = (moment(rng), outage(rng));
             let back = at + outage;
             match kind {
-                0 => {
-                    scenario.at(at, Action::Kill(host));
-                    scenario.at(back, Action::Start(host));
-                }
-                1 => {
-                    scenario.at(at, Action::PowerOff(host));
-                    scenario.at(back, Action::Start(host));
-                }
-                2 => scenario.at(at, Action::Pause(host, outage)),
-                3 => {
-                    scenario.at(at, Action::Isolate(vec![host, other]));
-                    scenario.at(back, Action::Rejoin);
-                }
-                4 => scenario.at(at, Action::Reset(host, other)),
-                5 => {
-                    scenario.at(at, Action::DiskFull(host));
-                    scenario.at(back, Action::DiskMended(host));
-                }
-                6 => scenario.at(at, Action::ClockJump(host, outage)),
+                0..COMMON_FAULT_KINDS => common_fault(scenario, kind, [host, other], at, outage),
                 7 => scenario.at(at, Action::Cancel(host, content)),
                 8 => {
                     scenario.at(at, Action::Leave(host));
@@ -194,6 +178,27 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
             }
         }
     }
+}
+
+/// A fault of a kind that worlds of all protocols have: it begins at `at`, and is over after `outage` where it has an end.
+pub(super) fn common_fault(
+    scenario: &mut Scenario,
+    kind: u32,
+    [host, other]: [usize; 2],
+    at: Time,
+    outage: Duration,
+) {
+    let (fault, end) = match kind {
+        0 => (Action::Kill(host), Some(Action::Start(host))),
+        1 => (Action::PowerOff(host), Some(Action::Start(host))),
+        2 => (Action::Pause(host, outage), None),
+        3 => (Action::Isolate(vec![host, other]), Some(Action::Rejoin)),
+        4 => (Action::Reset(host, other), None),
+        5 => (Action::DiskFull(host), Some(Action::DiskMended(host))),
+        _ => (Action::ClockJump(host, outage), None),
+    };
+    scenario.at(at, fault);
+    end.into_iter().for_each(|end| scenario.at(at + outage, end));
 }
 
 /// Half of all faults come while most downloads are under way.

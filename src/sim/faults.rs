@@ -40,7 +40,7 @@ impl Simulation {
             }
             Action::Rejoin => self.rejoin(),
             Action::Reset(a, b) => self.reset_between(a, b),
-            Action::DiskFull(host) => self.hosts[host].disk.set_free_bytes(Some(0)),
+            Action::DiskFull(host) => self.hosts[host].disk.spec.free_bytes = Some(0),
             Action::DiskMended(host) => self.hosts[host].disk.mend(),
             Action::Change(host, content) => {
                 self.watch.disturb(host);

@@ -27,7 +27,7 @@ const BURST: Duration = Duration::from_millis(50);
 const PAIR_SETTLE: Duration = Duration::from_secs(15);
 
 /// What the oracle remembers of one host's running peer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watch {
     burst_began: Option<Time>,
     /// When it last answered a crowd.
@@ -50,15 +50,9 @@ impl Watch {
     /// A peer that has done nothing yet, among so many hosts.
     fn new(hosts: usize, suspect: bool) -> Watch {
         Watch {
-            burst_began: None,
-            crowd_answered: None,
-            burst_datagrams: 0,
-            answered: BTreeMap::new(),
-            wanted: BTreeMap::new(),
             heard: Bitfield::empty(u32::try_from(hosts).unwrap_or(u32::MAX)),
-            strangers: BTreeSet::new(),
             suspect,
-            jumped: false,
+            ..Watch::default()
         }
     }
 

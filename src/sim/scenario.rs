@@ -7,35 +7,38 @@ use crate::sim::classic::{ClassicSpec, ForeignSpec};
 use crate::sim::hostile::HostileSpec;
 use crate::sim::transfers::TakesSpec;
 use crate::types::Time;
+use crate::types::defaults::defaults;
 use crate::wire::push::Form;
 
-/// A whole simulated world. Everything else that happens follows from it.
-#[derive(Debug, Clone)]
-pub struct Scenario {
-    /// All randomness follows from this.
-    pub seed: u64,
-    /// The contents there are; hosts name them by their index.
-    pub contents: Vec<ContentSpec>,
-    /// The hosts, each with at most one peer; actions name them by their index.
-    pub hosts: Vec<HostSpec>,
-    /// What lies between them.
-    pub network: NetworkSpec,
-    /// What happens to them and when, in any order.
-    pub timeline: Vec<(Time, Action)>,
-    /// The bounds of every peer.
-    pub limits: Limits,
-    /// How often every peer announces itself.
-    pub announce_interval: Duration,
-    /// `Peer::check_invariants` runs after every so many mutations of a peer.
-    pub check_every: u64,
-    /// How often the oracle looks at the whole world.
-    pub sweep_every: Duration,
-    /// Whether every frame that is written is decoded again and compared with what may be said.
-    pub checks_protocol: bool,
-    /// Whether every event is kept.
-    pub keep_events: bool,
-    /// Whether it is kept when each chunk came where.
-    pub keep_arrivals: bool,
+defaults! {
+    /// A whole simulated world. Everything else that happens follows from it.
+    #[derive(Debug, Clone)]
+    pub struct Scenario {
+        /// All randomness follows from this.
+        pub seed: u64 = 0,
+        /// The contents there are; hosts name them by their index.
+        pub contents: Vec<ContentSpec> = Vec::new(),
+        /// The hosts, each with at most one peer; actions name them by their index.
+        pub hosts: Vec<HostSpec> = Vec::new(),
+        /// What lies between them.
+        pub network: NetworkSpec = NetworkSpec::default(),
+        /// What happens to them and when, in any order.
+        pub timeline: Vec<(Time, Action)> = Vec::new(),
+        /// The bounds of every peer.
+        pub limits: Limits = Limits::default(),
+        /// How often every peer announces itself.
+        pub announce_interval: Duration = Duration::from_secs(60),
+        /// `Peer::check_invariants` runs after every so many mutations of a peer.
+        pub check_every: u64 = 1,
+        /// How often the oracle looks at the whole world.
+        pub sweep_every: Duration = Duration::from_secs(1),
+        /// Whether every frame that is written is decoded again and compared with what may be said.
+        pub checks_protocol: bool = true,
+        /// Whether every event is kept.
+        pub keep_events: bool = true,
+        /// Whether it is kept when each chunk came where.
+        pub keep_arrivals: bool = false,
+    }
 }
 
 /// One content.
@@ -53,43 +56,47 @@ pub struct ContentSpec {
     pub chunk_bytes: Option<u32>,
 }
 
-/// One host and its peer.
-#[derive(Debug, Clone)]
-pub struct HostSpec {
-    /// What its uplink carries, in bytes a second.
-    pub up: u64,
-    /// What its downlink carries, in bytes a second.
-    pub down: u64,
-    /// Whether it keeps to the protocol.
-    pub nature: Nature,
-    /// Whether its peer leaves and ends once its gets are over.
-    pub leaves: bool,
-    /// How its peer speaks the classic dialects, if it does.
-    pub classic: Option<ClassicSpec>,
-    /// When its peer starts.
-    pub starts_at: Time,
-    /// The contents it shares from its start, wholly.
-    pub shares: Vec<usize>,
-    /// What it fetches.
-    pub gets: Vec<GetSpec>,
-    /// The pattern of what it mirrors, and the bytes it has room for.
-    pub mirrors: Option<(String, u64)>,
-    /// What it says to offers: to accept them, or to decline them. `None`: it takes none.
-    pub receives: Option<bool>,
-    /// What it does with what senders of the field push to it. `None`: nobody can.
-    pub takes: Option<TakesSpec>,
-    /// Hosts it was told of (`--peer`).
-    pub fixed_peers: Vec<usize>,
-    /// Whether it sends and hears broadcasts.
-    pub broadcast: bool,
-    /// Its disk.
-    pub disk: DiskSpec,
-    /// A peer that is not ours runs here instead of one of ours.
-    pub foreign: Option<ForeignSpec>,
-    /// Instead of a peer of ours one runs here that means harm.
-    pub hostile: Option<HostileSpec>,
-    /// Its place among neighbours; `None`: it is one of a mesh.
-    pub place: Option<PlaceSpec>,
+defaults! {
+    /// One host and its peer.
+    ///
+    /// The default: an honest host on a gigabit link with a fast disk that shares and wants nothing.
+    #[derive(Debug, Clone)]
+    pub struct HostSpec {
+        /// What its uplink carries, in bytes a second.
+        pub up: u64 = 125_000_000,
+        /// What its downlink carries, in bytes a second.
+        pub down: u64 = 125_000_000,
+        /// Whether it keeps to the protocol.
+        pub nature: Nature = Nature::Honest,
+        /// Whether its peer leaves and ends once its gets are over.
+        pub leaves: bool = false,
+        /// How its peer speaks the classic dialects, if it does.
+        pub classic: Option<ClassicSpec> = None,
+        /// When its peer starts.
+        pub starts_at: Time = Time::ZERO,
+        /// The contents it shares from its start, wholly.
+        pub shares: Vec<usize> = Vec::new(),
+        /// What it fetches.
+        pub gets: Vec<GetSpec> = Vec::new(),
+        /// The pattern of what it mirrors, and the bytes it has room for.
+        pub mirrors: Option<(String, u64)> = None,
+        /// What it says to offers: to accept them, or to decline them. `None`: it takes none.
+        pub receives: Option<bool> = None,
+        /// What it does with what senders of the field push to it. `None`: nobody can.
+        pub takes: Option<TakesSpec> = None,
+        /// Hosts it was told of (`--peer`).
+        pub fixed_peers: Vec<usize> = Vec::new(),
+        /// Whether it sends and hears broadcasts.
+        pub broadcast: bool = true,
+        /// Its disk.
+        pub disk: DiskSpec = DiskSpec::default(),
+        /// A peer that is not ours runs here instead of one of ours.
+        pub foreign: Option<ForeignSpec> = None,
+        /// Instead of a peer of ours one runs here that means harm.
+        pub hostile: Option<HostileSpec> = None,
+        /// Its place among neighbours; `None`: it is one of a mesh.
+        pub place: Option<PlaceSpec> = None,
+    }
 }
 
 /// A host's place among neighbours, which it was told by their indices.
@@ -162,42 +169,46 @@ pub enum Nature {
     },
 }
 
-/// A virtual disk.
-#[derive(Debug, Clone)]
-pub struct DiskSpec {
-    /// What every job costs.
-    pub latency: Duration,
-    /// How fast it writes, in bytes a second.
-    pub rate: u64,
-    /// How many bytes fit; `None`: all.
-    pub free_bytes: Option<u64>,
-    /// So many of a million writes fail.
-    pub write_error_ppm: u32,
+defaults! {
+    /// A virtual disk.
+    #[derive(Debug, Clone)]
+    pub struct DiskSpec {
+        /// What every job costs.
+        pub latency: Duration = Duration::from_micros(100),
+        /// How fast it writes, in bytes a second.
+        pub rate: u64 = 1_000_000_000,
+        /// How many bytes fit; `None`: all.
+        pub free_bytes: Option<u64> = None,
+        /// So many of a million writes fail.
+        pub write_error_ppm: u32 = 0,
+    }
 }
 
-/// The network between the hosts: one broadcast domain.
-#[derive(Debug, Clone)]
-pub struct NetworkSpec {
-    /// From any host to any other.
-    pub latency: Duration,
-    /// A random time below this is added.
-    pub jitter: Duration,
-    /// So many of a million datagrams are lost.
-    pub loss_ppm: u32,
-    /// So many of a million datagrams come twice.
-    pub duplicate_ppm: u32,
-    /// So many of a million datagrams come up to 100 ms late, and so out of order.
-    pub reorder_ppm: u32,
-    /// So many of a million datagrams are cut short or have a bit flipped.
-    pub mutilate_ppm: u32,
-    /// Bytes of a stream that travel together: a random number up to this.
-    pub piece_bytes_max: u64,
-    /// The send buffer of a socket, in bytes.
-    pub send_buffer_bytes: u64,
-    /// The receive window of a socket, in bytes.
-    pub window_bytes: u64,
-    /// Whether what happens at one instant comes in a random order.
-    pub shuffle: bool,
+defaults! {
+    /// The network between the hosts: one broadcast domain.
+    #[derive(Debug, Clone)]
+    pub struct NetworkSpec {
+        /// From any host to any other.
+        pub latency: Duration = Duration::from_micros(200),
+        /// A random time below this is added.
+        pub jitter: Duration = Duration::ZERO,
+        /// So many of a million datagrams are lost.
+        pub loss_ppm: u32 = 0,
+        /// So many of a million datagrams come twice.
+        pub duplicate_ppm: u32 = 0,
+        /// So many of a million datagrams come up to 100 ms late, and so out of order.
+        pub reorder_ppm: u32 = 0,
+        /// So many of a million datagrams are cut short or have a bit flipped.
+        pub mutilate_ppm: u32 = 0,
+        /// Bytes of a stream that travel together: a random number up to this.
+        pub piece_bytes_max: u64 = 64 << 10,
+        /// The send buffer of a socket, in bytes.
+        pub send_buffer_bytes: u64 = 128 << 10,
+        /// The receive window of a socket, in bytes.
+        pub window_bytes: u64 = 512 << 10,
+        /// Whether what happens at one instant comes in a random order.
+        pub shuffle: bool = false,
+    }
 }
 
 /// Something that happens to the world.
@@ -248,20 +259,7 @@ pub enum Action {
 impl Scenario {
     /// A calm world without hosts.
     pub fn new(seed: u64) -> Scenario {
-        Scenario {
-            seed,
-            contents: Vec::new(),
-            hosts: Vec::new(),
-            network: NetworkSpec::default(),
-            timeline: Vec::new(),
-            limits: Limits::default(),
-            announce_interval: Duration::from_secs(60),
-            check_every: 1,
-            sweep_every: Duration::from_secs(1),
-            checks_protocol: true,
-            keep_events: true,
-            keep_arrivals: false,
-        }
+        Scenario { seed, ..Scenario::default() }
     }
 
     /// Adds a content and returns its index.
@@ -293,31 +291,6 @@ impl Scenario {
     /// Something happens at `at`.
     pub fn at(&mut self, at: Time, action: Action) {
         self.timeline.push((at, action));
-    }
-}
-
-impl Default for HostSpec {
-    /// An honest host on a gigabit link with a fast disk that shares and wants nothing.
-    fn default() -> HostSpec {
-        HostSpec {
-            up: 125_000_000,
-            down: 125_000_000,
-            starts_at: Time::ZERO,
-            shares: Vec::new(),
-            gets: Vec::new(),
-            mirrors: None,
-            receives: None,
-            takes: None,
-            fixed_peers: Vec::new(),
-            broadcast: true,
-            nature: Nature::Honest,
-            disk: DiskSpec::default(),
-            leaves: false,
-            classic: None,
-            foreign: None,
-            hostile: None,
-            place: None,
-        }
     }
 }
 
@@ -387,33 +360,5 @@ impl HostSpec {
     pub fn starts_at(mut self, at: Time) -> HostSpec {
         self.starts_at = at;
         self
-    }
-}
-
-impl Default for DiskSpec {
-    fn default() -> DiskSpec {
-        DiskSpec {
-            latency: Duration::from_micros(100),
-            rate: 1_000_000_000,
-            free_bytes: None,
-            write_error_ppm: 0,
-        }
-    }
-}
-
-impl Default for NetworkSpec {
-    fn default() -> NetworkSpec {
-        NetworkSpec {
-            latency: Duration::from_micros(200),
-            jitter: Duration::ZERO,
-            loss_ppm: 0,
-            duplicate_ppm: 0,
-            reorder_ppm: 0,
-            mutilate_ppm: 0,
-            piece_bytes_max: 64 << 10,
-            send_buffer_bytes: 128 << 10,
-            window_bytes: 512 << 10,
-            shuffle: false,
-        }
     }
 }

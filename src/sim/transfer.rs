@@ -6,15 +6,23 @@ use crate::sim::network::{index, pair};
 use crate::sim::scenario::Nature;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Piece, StreamRef};
+use crate::types::id::ContentId;
 
 /// Payload bytes that a read brings along behind control bytes, which the core must leave alone.
 const STRAY_BYTES_MAX: u64 = 64;
+
 /// What a step of a visit came to.
 pub(super) enum Step {
     Moved(u64),
     /// There is more, and others have their turn before.
     TurnOver,
     Stop,
+}
+
+/// What a connection is to write.
+pub(super) enum Due {
+    Bytes(Vec<u8>),
+    Span { source: SpanSource, offset: u64, len: u64 },
 }
 
 impl Simulation {
@@ -43,12 +51,26 @@ impl Simulation {
             }
             return Step::Stop;
         }
-        if found.classic {
-            return self.read_classic(host, stream, end, conn);
+        let step = match found.classic {
+            true => self.read_classic(host, stream, end, conn),
+            false => self.read_native(host, stream, end, conn),
+        };
+        if !matches!(step, Step::Stop) {
+            self.consumed(stream, 1 - end);
+            self.mutated(host);
         }
-        let mut turn_over = false;
-        let moved = match (expected, from.out.front()) {
-            (Expect::Nothing, _) | (_, None) => return Step::Stop,
+        step
+    }
+
+    /// Reads frames, and payload behind them.
+    fn read_native(&mut self, host: usize, stream: StreamRef, end: u8, conn: ConnId) -> Step {
+        let now = self.local_now(host);
+        let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
+        let from = &mut found.ends[usize::from(1 - end)];
+        let place = &mut self.hosts[host];
+        let Some(peer) = place.peer.as_mut() else { return Step::Stop };
+        match (peer.expects(conn), from.out.front()) {
+            (Expect::Nothing, _) | (_, None) => Step::Stop,
             (Expect::Control, Some(Piece::Control { len })) => {
                 let behind = from.out.peek_control(len, &mut self.scratch);
                 let strays = usize::try_from(behind.min(STRAY_BYTES_MAX)).unwrap_or(0);
@@ -63,13 +85,13 @@ impl Simulation {
                 }
                 from.out.consume(used);
                 // It took as many frames as it handles at once.
-                turn_over = used < len && peer.expects(conn) == Expect::Control;
+                let turn_over = used < len && peer.expects(conn) == Expect::Control;
                 if turn_over && used == 0 {
                     self.oracle.fail(format!("host {host} {conn}: none of {len} control bytes taken"));
                     return Step::Stop;
                 }
                 self.tally.hosts[host].control_received += used;
-                used.max(1)
+                if turn_over { Step::TurnOver } else { Step::Moved(used.max(1)) }
             }
             (Expect::Payload { sink, left }, Some(Piece::Payload { content, offset, len, bad })) => {
                 let bytes = len.min(left);
@@ -93,134 +115,180 @@ impl Simulation {
                 } else {
                     self.oracle.fail(format!("host {host} {conn}: expects no bytes of payload"));
                 }
-                bytes
+                Step::Moved(bytes)
             }
             (expected, Some(piece)) => {
                 self.oracle.fail(format!("host {host} {conn}: expects {expected:?}, but {piece:?} is next"));
-                return Step::Stop;
+                Step::Stop
             }
-        };
-        self.consumed(stream, 1 - end);
-        self.mutated(host);
-        if turn_over { Step::TurnOver } else { Step::Moved(moved) }
+        }
     }
 
     /// Writes what one system call would.
     pub(super) fn write_step(&mut self, host: usize, stream: StreamRef, end: u8, conn: ConnId) -> Step {
-        let now = self.local_now(host);
-        let capacity = self.scenario.network.send_buffer_bytes;
         let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
         if found.ends[usize::from(end)].conn() != Some(conn) {
             return Step::Stop;
         }
-        if found.classic || self.turns_classic(host, stream, end, conn) {
-            return self.write_classic(host, stream, end, conn);
-        }
-        let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
-        let [writer, other] = pair(&mut found.ends, end);
-        // Nobody listens to what is said to a hostile host, because it says what it likes.
-        let checks = self.scenario.checks_protocol && self.hosts[other.host()].hostile.is_none();
+        let is_classic = found.classic || self.turns_classic(host, stream, end, conn);
+        let due = match self.due(host, stream, end, conn) {
+            Ok(due) => due,
+            Err(step) => return step,
+        };
+        let written = match is_classic {
+            true => self.write_classic(host, stream, end, conn, due),
+            false => match due {
+                Due::Bytes(bytes) => self.write_frames(host, stream, end, conn, &bytes),
+                Due::Span { source, offset, len } => {
+                    self.write_payload(host, stream, end, conn, (source, offset, len))
+                }
+            },
+        };
+        written.map_or_else(|step| step, |bytes| self.wrote(host, stream, end, conn, bytes))
+    }
+
+    /// What is to be written next, as much of it as there is room for; `Err`: nothing, and what the step came to.
+    fn due(&mut self, host: usize, stream: StreamRef, end: u8, conn: ConnId) -> Result<Due, Step> {
+        let now = self.local_now(host);
+        let capacity = self.scenario.network.send_buffer_bytes;
+        let found = self.streams.get_mut(stream).ok_or(Step::Stop)?;
+        let (is_push, is_classic) = (found.push, found.classic);
+        let writer = &mut found.ends[usize::from(end)];
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
-        let nature = place.spec.nature;
-        let Some(peer) = place.peer.as_mut() else { return Step::Stop };
-        let moved = match peer.next_segment(now, conn) {
-            Segment::Nothing => return Step::Stop,
+        let lies = place.spec.nature == Nature::Liar && !is_classic;
+        match place.peer.as_mut().ok_or(Step::Stop)?.next_segment(now, conn) {
+            Segment::Nothing => {}
             Segment::Close => {
+                if is_classic
+                    && end == 0
+                    && !is_push
+                    && let Err(what) = writer.classic.closes(writer.out.fin)
+                {
+                    self.oracle.fail(format!("host {host} {conn} {what}"));
+                }
                 self.close(stream, end);
-                return Step::Stop;
             }
-            Segment::Abort => {
-                self.abort(stream, end);
-                return Step::Stop;
-            }
+            Segment::Abort => self.abort(stream, end),
             Segment::HalfClose => {
                 writer.out.fin = true;
-                1
+                return Err(self.wrote(host, stream, end, conn, 1));
             }
-            Segment::Bytes { span_of: Some(_), .. } | Segment::Span { .. } if nature == Nature::Liar => {
-                return Step::Stop;
-            }
+            Segment::Bytes { span_of: Some(_), .. } | Segment::Span { .. } if lies => {}
             Segment::Bytes { .. } | Segment::Span { .. } if writer.out.fin => {
                 self.oracle.fail(format!("host {host} {conn}: writes after its half-close"));
-                return Step::Stop;
             }
-            Segment::Bytes { .. } | Segment::Span { .. } if room == 0 => {
-                writer.write_blocked = true;
-                return Step::Stop;
-            }
+            Segment::Bytes { .. } | Segment::Span { .. } if room == 0 => writer.write_blocked = true,
             Segment::Bytes { bytes: [], .. } | Segment::Span { len: 0, .. } => {
                 self.oracle.fail(format!("host {host} {conn}: an empty segment"));
-                return Step::Stop;
             }
             Segment::Bytes { bytes, .. } => {
                 let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-                writer.out.write_control(&bytes[..taken]);
-                if checks {
-                    let (disk, limits) = (&place.disk, &self.scenario.limits);
-                    let heard = writer.checker.control(
-                        &bytes[..taken],
-                        &mut other.checker,
-                        disk,
-                        &self.library,
-                        limits,
-                    );
-                    self.oracle.checked(host, conn, heard);
-                }
-                self.trace.update(&bytes[..taken]);
                 self.tally.hosts[host].control_sent += taken as u64;
-                taken as u64
+                return Ok(Due::Bytes(bytes[..taken].to_vec()));
             }
-            Segment::Span { source: SpanSource::Kept(_), .. } => {
-                self.oracle.fail(format!("host {host} {conn}: a span of a kept chunk"));
-                return Step::Stop;
+            Segment::Span { source, offset, len } => {
+                return Ok(Due::Span { source, offset, len: len.min(room) });
             }
-            Segment::Span { source: SpanSource::Content(id), offset, len } => {
-                let Some(content) = self.library.find(&id) else {
-                    self.oracle.fail(format!("host {host} {conn}: a span of the unknown {id:?}"));
-                    return Step::Stop;
-                };
-                let bytes = len.min(room);
-                match place.disk.span(&self.library, content, offset, bytes) {
-                    Ok(good) => {
-                        let number = index(content);
-                        // A span under way stays as it began.
-                        let bad = match writer.span {
-                            Some((c, at, bad)) if c == content && at == offset => bad,
-                            _ => match nature {
-                                Nature::Poisoner { ppm } => self.rng.chance_ppm(ppm),
-                                _ => false,
-                            },
-                        };
-                        writer.span = Some((content, offset + bytes, bad));
-                        writer.out.write_payload(number, offset, bytes, bad || !good);
-                        if checks {
-                            self.oracle.checked(host, conn, writer.checker.payload(bytes));
-                        }
-                        self.tally.sent(host, content, bytes);
-                        bytes
-                    }
-                    Err(SpanError::NotHad) => {
-                        self.oracle
-                            .fail(format!("host {host} {conn}: sends bytes at {offset} it does not have"));
-                        return Step::Stop;
-                    }
-                    Err(SpanError::Fault(why)) => {
-                        peer.handle(now, Input::SpanFailed { conn, source: SpanSource::Content(id), why });
-                        if let Some(reply) = place.disk.withdraw(&self.library, content, why) {
-                            self.submit(host, StoreTask::Tell(reply));
-                        }
-                        self.mutated(host);
-                        return Step::Moved(1);
-                    }
-                }
-            }
-        };
+        }
+        Err(Step::Stop)
+    }
+
+    /// So many bytes were written, or a half-close as one.
+    fn wrote(&mut self, host: usize, stream: StreamRef, end: u8, conn: ConnId, bytes: u64) -> Step {
+        let now = self.local_now(host);
         if let Some(peer) = self.hosts[host].peer.as_mut() {
-            peer.sent(now, conn, moved);
+            peer.sent(now, conn, bytes);
         }
         self.mutated(host);
         self.kick(stream, end);
-        Step::Moved(moved)
+        Step::Moved(bytes)
+    }
+
+    /// The number of a content of which bytes are sent, and whether they are right; `Err`: they are not sent.
+    pub(super) fn open_span(
+        &mut self,
+        host: usize,
+        conn: ConnId,
+        id: ContentId,
+        offset: u64,
+        len: u64,
+    ) -> Result<(usize, bool), Step> {
+        let Some(content) = self.library.find(&id) else {
+            self.oracle.fail(format!("host {host} {conn}: a span of the unknown {id:?}"));
+            return Err(Step::Stop);
+        };
+        let now = self.local_now(host);
+        let place = &mut self.hosts[host];
+        match place.disk.span(&self.library, content, offset, len) {
+            Ok(good) => {
+                self.tally.sent(host, content, len);
+                Ok((content, good))
+            }
+            Err(SpanError::NotHad) => {
+                self.oracle.fail(format!("host {host} {conn}: sends bytes at {offset} it does not have"));
+                Err(Step::Stop)
+            }
+            Err(SpanError::Fault(why)) => {
+                if let Some(peer) = place.peer.as_mut() {
+                    peer.handle(now, Input::SpanFailed { conn, source: SpanSource::Content(id), why });
+                }
+                if let Some(reply) = place.disk.withdraw(&self.library, content, why) {
+                    self.submit(host, StoreTask::Tell(reply));
+                }
+                self.mutated(host);
+                Err(Step::Moved(1))
+            }
+        }
+    }
+
+    /// Writes frames. Returns how many bytes they are.
+    fn write_frames(
+        &mut self,
+        host: usize,
+        stream: StreamRef,
+        end: u8,
+        conn: ConnId,
+        bytes: &[u8],
+    ) -> Result<u64, Step> {
+        let [writer, other] = pair(&mut self.streams.get_mut(stream).ok_or(Step::Stop)?.ends, end);
+        writer.out.write_control(bytes);
+        // Nobody listens to what is said to a hostile host, because it says what it likes.
+        if self.scenario.checks_protocol && self.hosts[other.host()].hostile.is_none() {
+            let (disk, limits) = (&self.hosts[host].disk, &self.scenario.limits);
+            let heard = writer.checker.control(bytes, &mut other.checker, disk, &self.library, limits);
+            self.oracle.checked(host, conn, heard);
+        }
+        self.trace.update(bytes);
+        Ok(bytes.len() as u64)
+    }
+
+    /// Writes payload, which is known by its place in a content. Returns how many bytes it is.
+    fn write_payload(
+        &mut self,
+        host: usize,
+        stream: StreamRef,
+        end: u8,
+        conn: ConnId,
+        (source, offset, len): (SpanSource, u64, u64),
+    ) -> Result<u64, Step> {
+        let SpanSource::Content(id) = source else {
+            self.oracle.fail(format!("host {host} {conn}: a span of a kept chunk"));
+            return Err(Step::Stop);
+        };
+        let (content, good) = self.open_span(host, conn, id, offset, len)?;
+        let [writer, other] = pair(&mut self.streams.get_mut(stream).ok_or(Step::Stop)?.ends, end);
+        // A span under way stays as it began.
+        let bad = match (writer.span, self.hosts[host].spec.nature) {
+            (Some((of, at, bad)), _) if of == content && at == offset => bad,
+            (_, Nature::Poisoner { ppm }) => self.rng.chance_ppm(ppm),
+            _ => false,
+        };
+        writer.span = Some((content, offset + len, bad));
+        writer.out.write_payload(index(content), offset, len, bad || !good);
+        if self.scenario.checks_protocol && self.hosts[other.host()].hostile.is_none() {
+            self.oracle.checked(host, conn, writer.checker.payload(len));
+        }
+        Ok(len)
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct ServedFile {
 }
 
 /// All of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Served {
     fs: Fs,
     roots: Vec<Root>,
@@ -88,17 +88,7 @@ pub(crate) struct Withdrawal {
 impl Served {
     /// Nothing yet.
     pub(crate) fn new(fs: Fs) -> Served {
-        Served {
-            fs,
-            roots: Vec::new(),
-            files: Slab::new(),
-            bytes: 0,
-            by_content: BTreeSet::new(),
-            by_place: BTreeSet::new(),
-            pass: 0,
-            open: BTreeMap::new(),
-            uses: 0,
-        }
+        Served { fs, ..Served::default() }
     }
 
     /// How many files there are, and their bytes.

@@ -18,6 +18,7 @@ use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};
 use crate::store::walk::{Step, Walk, Why};
+use crate::types::defaults::defaults;
 
 /// A file that looked the same for this long is taken; one that is being written is not.
 const QUIET: Duration = Duration::from_secs(2);
@@ -38,24 +39,26 @@ const UNSETTLED_MAX: usize = 65_536;
 /// Files that are left out and are remembered; others are tried again by every pass, without a word.
 const LEFT_OUT_MAX: usize = 65_536;
 
-/// The watch over all folders that were named.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    roots: Vec<WatchedRoot>,
-    interval: Duration,
-    pub(crate) quiet: Duration,
-    pass: Option<Pass>,
-    /// `None` until everything was hashed for the first time.
-    next_pass: Option<Instant>,
-    settle_at: Option<Instant>,
-    /// A pass was asked for while one is under way, or before the first.
-    again: bool,
-    queue: BTreeSet<Place>,
-    unsettled: BTreeMap<Place, Unsettled>,
-    /// Told to people once, and not tried again while they look the same.
-    left_out: BTreeMap<Place, Option<Stamp>>,
-    /// A folder went away, or another has taken its place.
-    moved: bool,
+defaults! {
+    /// The watch over all folders that were named.
+    #[derive(Debug)]
+    pub(crate) struct Watch {
+        roots: Vec<WatchedRoot> = Vec::new(),
+        interval: Duration = Duration::ZERO,
+        pub(crate) quiet: Duration = QUIET,
+        pass: Option<Pass> = None,
+        /// `None` until everything was hashed for the first time.
+        next_pass: Option<Instant> = None,
+        settle_at: Option<Instant> = None,
+        /// A pass was asked for while one is under way, or before the first.
+        again: bool = false,
+        queue: BTreeSet<Place> = BTreeSet::new(),
+        unsettled: BTreeMap<Place, Unsettled> = BTreeMap::new(),
+        /// Told to people once, and not tried again while they look the same.
+        left_out: BTreeMap<Place, Option<Stamp>> = BTreeMap::new(),
+        /// A folder went away, or another has taken its place.
+        moved: bool = false,
+    }
 }
 
 #[derive(Debug)]
@@ -90,24 +93,6 @@ enum Stage {
 struct Unsettled {
     stamp: Stamp,
     since_ns: i64,
-}
-
-impl Default for Watch {
-    fn default() -> Watch {
-        Watch {
-            roots: Vec::new(),
-            interval: Duration::ZERO,
-            quiet: QUIET,
-            pass: None,
-            next_pass: None,
-            settle_at: None,
-            again: false,
-            queue: BTreeSet::new(),
-            unsettled: BTreeMap::new(),
-            left_out: BTreeMap::new(),
-            moved: false,
-        }
-    }
 }
 
 impl Watch {

@@ -9,7 +9,7 @@
 /// assert_eq!(have.missing().collect::<Vec<_>>(), [0, 1, 2, 4]);
 /// assert!(have.is_within(&Bitfield::full(5)));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bitfield {
     words: Vec<u64>,
     len: u32,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert!(id.begins_with("6437b"));
 /// # Ok::<(), chunkcast::types::id::NotAnId>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ContentId(pub [u8; 32]);
 
 /// The id of a peer: 128 random bits drawn when its process starts; nothing persistent.

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod bitfield;
+pub(crate) mod defaults;
 pub mod geometry;
 pub mod glob;
 pub mod id;

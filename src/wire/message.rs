@@ -27,10 +27,11 @@ pub const PORT_MIN: u16 = 1024;
 /// let id = ContentId([0; 32]);
 /// assert!(films.matches("2024/talk.mkv", &id) && !films.matches("talk.txt", &id));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// Everything.
+    #[default]
     All,
     /// The content with this id.
     Id(ContentId),

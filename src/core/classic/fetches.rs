@@ -18,7 +18,7 @@ pub(super) struct Fetches {
 }
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fetch {
     pub(super) wanted: String,
     pub(super) wait: Duration,
@@ -135,23 +135,7 @@ pub(super) struct Had {
 impl Fetch {
     /// Wanted from `now` on; `wait`: for somebody who announces what is missing.
     pub(super) fn new(wanted: String, wait: Duration, now: Time) -> Fetch {
-        Fetch {
-            wanted,
-            wait,
-            began: now,
-            progress: now,
-            file: None,
-            rule: ChunkRule::Fifths,
-            cut_changed: false,
-            chunks: BTreeMap::new(),
-            merging: false,
-            listed: false,
-            target: None,
-            told_begun: false,
-            told_missing: Vec::new(),
-            contributors: BTreeSet::new(),
-            replaced: BTreeSet::new(),
-        }
+        Fetch { wanted, wait, began: now, progress: now, ..Fetch::default() }
     }
 
     /// Whether there is anything to be decided about it now.

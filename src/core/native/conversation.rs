@@ -156,9 +156,9 @@ impl Engine {
         }
         if connection.pong {
             connection.pong = false;
-            connection.encode(&Frame::Pong);
+            connection.outbox.encode(&Frame::Pong);
         }
-        if !connection.encode_queue() || connection.phase != Phase::Open {
+        if !connection.outbox.encode_queue() || connection.phase != Phase::Open {
             return;
         }
         if !connection.page_waits
@@ -166,7 +166,7 @@ impl Engine {
             && let Some(page) = self.look_for_page(ctx, conn, request)
             && let Some(connection) = ctx.conns.native_mut(conn)
         {
-            connection.encode(&Frame::CataloguePage(page));
+            connection.outbox.encode(&Frame::CataloguePage(page));
         }
         self.encode_haves(ctx, conn);
         self.begin_upload(ctx, conn);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::Rng;
 use crate::sim::classic::{ClassicSpec, ForeignSpec, Manner};
+use crate::sim::draw::{COMMON_FAULT_KINDS, common_fault};
 use crate::sim::scenario::{Action, HostSpec, Scenario};
 use crate::types::Time;
 use crate::wire::classic::Dialect;
@@ -189,27 +190,8 @@ fn draw_faults(scenario: &mut Scenario, rng: &mut Rng) {
             let at = Time::from_millis(100) + rng.duration_below(Duration::from_secs(20));
             let longest = Duration::from_secs(if coin(rng) { 15 } else { 1 });
             let span = rng.duration_below(longest);
-            let back = at + span;
             match kind {
-                0 => {
-                    scenario.at(at, Action::Kill(host));
-                    scenario.at(back, Action::Start(host));
-                }
-                1 => {
-                    scenario.at(at, Action::PowerOff(host));
-                    scenario.at(back, Action::Start(host));
-                }
-                2 => scenario.at(at, Action::Pause(host, span)),
-                3 => {
-                    scenario.at(at, Action::Isolate(vec![host, other]));
-                    scenario.at(back, Action::Rejoin);
-                }
-                4 => scenario.at(at, Action::Reset(host, other)),
-                5 => {
-                    scenario.at(at, Action::DiskFull(host));
-                    scenario.at(back, Action::DiskMended(host));
-                }
-                6 => scenario.at(at, Action::ClockJump(host, span)),
+                0..COMMON_FAULT_KINDS => common_fault(scenario, kind, [host, other], at, span),
                 7 => scenario.hosts[host].disk.write_error_ppm = 50_000,
                 _ => scenario.at(at, Action::Loss(u32::try_from(rng.below(1_000_000)).unwrap_or(0))),
             }

@@ -4,33 +4,38 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::{DictionaryUse, Voice};
+use crate::types::defaults::defaults;
 use crate::wire::classic::{Dialect, NameForm, TCP_PORTS, UDP_PORTS};
 
-/// How a host with a peer of ours speaks the classic dialects.
-#[derive(Debug, Clone)]
-pub struct ClassicSpec {
-    /// Whether it speaks natively too.
-    pub native: bool,
-    /// In which dialects it announces, each on its own ports.
-    pub dialects: Vec<Dialect>,
-    /// The UDP ports on which it hears announcements.
-    pub hears: Vec<u16>,
-    /// Its TCP ports, each with the port of the dialects that it stands in for.
-    pub doors: BTreeMap<u16, u16>,
-    /// The TCP port that it dials instead of a dialect's own.
-    pub dial_port: Option<u16>,
-    /// The dialects of hosts it was told of (`--classic-dialect`).
-    pub told: Vec<(usize, Dialect)>,
-    /// The only dialect in which it asks; `None`: whichever a chunk was announced in.
-    pub asks_in: Option<Dialect>,
-    /// What the dictionary on its disk is to it.
-    pub dictionary: DictionaryUse,
-    /// The most bytes of a chunk that it takes.
-    pub chunk_bytes_max: u64,
-    /// Chunks that lie on its disk from the beginning, under names of this form.
-    pub keeps: Vec<(Holding, NameForm)>,
-    /// What it fetches.
-    pub gets: Vec<ClassicGetSpec>,
+defaults! {
+    /// How a host with a peer of ours speaks the classic dialects.
+    ///
+    /// The default: announces as A and as B, hears and serves everything, and speaks natively too.
+    #[derive(Debug, Clone)]
+    pub struct ClassicSpec {
+        /// Whether it speaks natively too.
+        pub native: bool = true,
+        /// In which dialects it announces, each on its own ports.
+        pub dialects: Vec<Dialect> = vec![Dialect::A, Dialect::B],
+        /// The UDP ports on which it hears announcements.
+        pub hears: Vec<u16> = UDP_PORTS.to_vec(),
+        /// Its TCP ports, each with the port of the dialects that it stands in for.
+        pub doors: BTreeMap<u16, u16> = TCP_PORTS.into_iter().map(|port| (port, port)).collect(),
+        /// The TCP port that it dials instead of a dialect's own.
+        pub dial_port: Option<u16> = None,
+        /// The dialects of hosts it was told of (`--classic-dialect`).
+        pub told: Vec<(usize, Dialect)> = Vec::new(),
+        /// The only dialect in which it asks; `None`: whichever a chunk was announced in.
+        pub asks_in: Option<Dialect> = None,
+        /// What the dictionary on its disk is to it.
+        pub dictionary: DictionaryUse = DictionaryUse::None,
+        /// The most bytes of a chunk that it takes.
+        pub chunk_bytes_max: u64 = 4 << 20,
+        /// Chunks that lie on its disk from the beginning, under names of this form.
+        pub keeps: Vec<(Holding, NameForm)> = Vec::new(),
+        /// What it fetches.
+        pub gets: Vec<ClassicGetSpec> = Vec::new(),
+    }
 }
 
 /// One file that a host wants from classic peers.
@@ -91,25 +96,6 @@ pub enum Manner {
     Mute,
     /// It sends garbage to the classic ports this often, beside being what it is.
     Floods(Duration),
-}
-
-impl Default for ClassicSpec {
-    /// Announces as A and as B, hears and serves everything, and speaks natively too.
-    fn default() -> ClassicSpec {
-        ClassicSpec {
-            native: true,
-            dialects: vec![Dialect::A, Dialect::B],
-            hears: UDP_PORTS.to_vec(),
-            doors: TCP_PORTS.into_iter().map(|port| (port, port)).collect(),
-            dial_port: None,
-            told: Vec::new(),
-            asks_in: None,
-            dictionary: DictionaryUse::None,
-            chunk_bytes_max: 4 << 20,
-            keeps: Vec::new(),
-            gets: Vec::new(),
-        }
-    }
 }
 
 impl ClassicSpec {

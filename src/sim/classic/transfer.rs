@@ -1,12 +1,11 @@
 //! One read and one write of a driver on a connection where every byte is really there: a classic one, or one on which
 //! a file is pushed.
 
-use crate::core::{ConnId, Expect, Input, Segment, Sink, SpanSource};
-use crate::sim::disk::{SpanError, StoreTask};
+use crate::core::{ConnId, Expect, Segment, Sink, SpanSource};
 use crate::sim::network::pair;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Piece, StreamRef};
-use crate::sim::transfer::Step;
+use crate::sim::transfer::{Due, Step};
 
 impl Simulation {
     /// Reads what one system call would; the end of the stream is seen to already.
@@ -61,8 +60,6 @@ impl Simulation {
                 bytes
             }
         };
-        self.consumed(stream, 1 - end);
-        self.mutated(host);
         Step::Moved(moved.max(1))
     }
 
@@ -84,125 +81,59 @@ impl Simulation {
         found.classic
     }
 
-    /// Writes what one system call would.
+    /// Writes bytes. Returns how many there are.
     pub(in crate::sim) fn write_classic(
         &mut self,
         host: usize,
         stream: StreamRef,
         end: u8,
         conn: ConnId,
-    ) -> Step {
-        let (now, world_now) = (self.local_now(host), self.now);
-        let capacity = self.scenario.network.send_buffer_bytes;
-        let Some(found) = self.streams.get_mut(stream) else { return Step::Stop };
-        let is_push = found.push;
-        let [writer, other] = pair(&mut found.ends, end);
-        let room = writer.out.room(capacity);
-        let place = &mut self.hosts[host];
-        let Some(peer) = place.peer.as_mut() else { return Step::Stop };
-        let bytes = match peer.next_segment(now, conn) {
-            Segment::Nothing => return Step::Stop,
-            Segment::Close => {
-                if end == 0
-                    && !is_push
-                    && let Err(what) = writer.classic.closes(writer.out.fin)
-                {
-                    self.oracle.fail(format!("host {host} {conn} {what}"));
-                }
-                self.close(stream, end);
-                return Step::Stop;
-            }
-            Segment::Abort => {
-                self.abort(stream, end);
-                return Step::Stop;
-            }
-            Segment::HalfClose => {
-                writer.out.fin = true;
-                peer.sent(now, conn, 1);
-                self.mutated(host);
-                self.kick(stream, end);
-                return Step::Moved(1);
-            }
-            Segment::Bytes { .. } | Segment::Span { .. } if writer.out.fin => {
-                self.oracle.fail(format!("host {host} {conn}: writes after its half-close"));
-                return Step::Stop;
-            }
-            Segment::Bytes { .. } | Segment::Span { .. } if room == 0 => {
-                writer.write_blocked = true;
-                return Step::Stop;
-            }
-            Segment::Bytes { bytes: [], .. } | Segment::Span { len: 0, .. } => {
-                self.oracle.fail(format!("host {host} {conn}: an empty segment"));
-                return Step::Stop;
-            }
-            Segment::Bytes { bytes, .. } => {
-                let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-                self.tally.hosts[host].control_sent += taken as u64;
-                bytes[..taken].to_vec()
-            }
-            Segment::Span { source: SpanSource::Kept(of), offset, len } => {
-                let bytes = place.disk.bytes.as_mut();
-                match bytes.and_then(|bytes| bytes.span(of, offset, len.min(room))) {
+        due: Due,
+    ) -> Result<u64, Step> {
+        let now = self.now;
+        let bytes = match due {
+            Due::Bytes(bytes) => bytes,
+            Due::Span { source: SpanSource::Kept(of), offset, len } => {
+                let bytes = self.hosts[host].disk.bytes.as_mut();
+                match bytes.and_then(|bytes| bytes.span(of, offset, len)) {
                     Some(span) if of == conn => span,
                     _ => {
                         self.oracle.fail(format!(
                             "host {host} {conn}: sends {len} bytes at {offset} of a chunk that is not open"
                         ));
-                        return Step::Stop;
+                        return Err(Step::Stop);
                     }
                 }
             }
-            Segment::Span { source: SpanSource::Content(id), offset, len } => {
-                let Some(content) = self.library.find(&id) else {
-                    self.oracle.fail(format!("host {host} {conn}: a span of the unknown {id:?}"));
-                    return Step::Stop;
-                };
-                let taken = len.min(room);
-                match place.disk.span(&self.library, content, offset, taken) {
-                    Ok(good) => {
-                        self.tally.sent(host, content, taken);
-                        let mut bytes = self.library.contents[content].bytes(offset, taken);
-                        if !good {
-                            bytes.iter_mut().for_each(|byte| *byte ^= 1);
-                        }
-                        bytes
-                    }
-                    Err(SpanError::NotHad) => {
-                        self.oracle
-                            .fail(format!("host {host} {conn}: sends bytes at {offset} it does not have"));
-                        return Step::Stop;
-                    }
-                    Err(SpanError::Fault(why)) => {
-                        peer.handle(now, Input::SpanFailed { conn, source: SpanSource::Content(id), why });
-                        if let Some(reply) = place.disk.withdraw(&self.library, content, why) {
-                            self.submit(host, StoreTask::Tell(reply));
-                        }
-                        self.mutated(host);
-                        return Step::Moved(1);
-                    }
+            Due::Span { source: SpanSource::Content(id), offset, len } => {
+                let (content, good) = self.open_span(host, conn, id, offset, len)?;
+                let mut bytes = self.library.contents[content].bytes(offset, len);
+                if !good {
+                    bytes.iter_mut().for_each(|byte| *byte ^= 1);
                 }
+                bytes
             }
         };
+        let found = self.streams.get_mut(stream).ok_or(Step::Stop)?;
+        let is_push = found.push;
+        let [writer, other] = pair(&mut found.ends, end);
         let heard = match end {
             _ if is_push => Ok(Vec::new()),
             0 => writer.classic.asks(&bytes, &other.classic),
             // Who stood still, or whose clock jumped, cannot be held to its pauses.
             _ if self.watch.is_disturbed(host) => {
-                let _ = writer.classic.answers(world_now, &bytes, &other.classic);
+                let _ = writer.classic.answers(now, &bytes, &other.classic);
                 Ok(Vec::new())
             }
-            _ => writer.classic.answers(world_now, &bytes, &other.classic).map(|()| Vec::new()),
+            _ => writer.classic.answers(now, &bytes, &other.classic).map(|()| Vec::new()),
         };
         let to = other.address.ip();
         writer.out.write_control(&bytes);
-        peer.sent(now, conn, bytes.len() as u64);
         self.trace.update(&bytes);
         let heard = heard.and_then(|requests| {
-            requests.iter().try_for_each(|asked| self.watch.asked(world_now, host, to, asked, &self.hosts))
+            requests.iter().try_for_each(|asked| self.watch.asked(now, host, to, asked, &self.hosts))
         });
         self.oracle.checked(host, conn, heard);
-        self.mutated(host);
-        self.kick(stream, end);
-        Step::Moved(bytes.len() as u64)
+        Ok(bytes.len() as u64)
     }
 }

@@ -147,16 +147,21 @@ impl Simulation {
         }
     }
 
+    /// The next end of a host on which something can be done, and its connection, if that is open.
+    pub(in crate::sim) fn next_ready(&mut self, host: usize) -> Option<(StreamRef, u8, Option<ConnId>)> {
+        let (stream, end) = self.hosts[host].ready.pop_front()?;
+        let Some(found) = self.streams.get_mut(stream) else { return Some((stream, end, None)) };
+        let is_open = found.phase != Phase::Dialling || end != 0;
+        let visited = &mut found.ends[usize::from(end)];
+        (visited.wants_read, visited.wants_write) = (false, false);
+        Some((stream, end, visited.conn().filter(|_| is_open)))
+    }
+
     /// Everything a foreign peer has to do now on its connections.
     pub(in crate::sim) fn foreign_turn(&mut self, host: usize) {
         self.forget_closed();
-        while let Some((stream, end)) = self.hosts[host].ready.pop_front() {
-            let Some(found) = self.streams.get_mut(stream) else { continue };
-            let dialling = found.phase == Phase::Dialling && end == 0;
-            let visited = &mut found.ends[usize::from(end)];
-            (visited.wants_read, visited.wants_write) = (false, false);
-            let Some(conn) = visited.conn() else { continue };
-            if !dialling {
+        while let Some((stream, end, visited)) = self.next_ready(host) {
+            if let Some(conn) = visited {
                 self.foreign_reads(host, stream, end, conn);
                 self.foreign_writes(host, stream, end, conn);
             }

@@ -10,7 +10,7 @@ use crate::sim::hostile::state::{endpoint, hello, invented, stranger};
 use crate::sim::network::index;
 use crate::sim::queue::Happening;
 use crate::sim::simulation::Simulation;
-use crate::sim::tcp::{Phase, Piece, StreamRef};
+use crate::sim::tcp::{Piece, StreamRef};
 use crate::types::PeerId;
 use crate::wire::frame::{self, Decoded};
 use crate::wire::message::{CataloguePage, Frame};
@@ -137,13 +137,8 @@ impl Simulation {
     /// Everything a hostile host has to do now on its connections.
     pub(in crate::sim) fn hostile_turn(&mut self, host: usize) {
         self.forget_closed();
-        while let Some((stream, end)) = self.hosts[host].ready.pop_front() {
-            let Some(found) = self.streams.get_mut(stream) else { continue };
-            let dialling = found.phase == Phase::Dialling && end == 0;
-            let visited = &mut found.ends[usize::from(end)];
-            (visited.wants_read, visited.wants_write) = (false, false);
-            let Some(conn) = visited.conn() else { continue };
-            if !dialling {
+        while let Some((stream, end, visited)) = self.next_ready(host) {
+            if let Some(conn) = visited {
                 if end == 0 {
                     self.greet(host, conn);
                 }

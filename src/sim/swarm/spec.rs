@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::{Limits, Rng};
 use crate::sim::scenario::{Action, GetSpec, HostSpec, NetworkSpec, Scenario, Target};
+use crate::types::defaults::defaults;
 use crate::types::geometry::GeometryError;
 use crate::types::{Geometry, Time};
 
@@ -37,55 +38,38 @@ pub struct Churn {
     pub every: Duration,
 }
 
-/// One file and many who want it.
-#[derive(Debug, Clone)]
-pub struct SwarmSpec {
-    /// All randomness follows from this.
-    pub seed: u64,
-    /// How many want the file; one more has it.
-    pub peers: usize,
-    /// The file's size in bytes.
-    pub size: u64,
-    /// The size of a chunk in bytes; `None`: the one that native sharing uses for a file of that size.
-    pub chunk_bytes: Option<u32>,
-    /// What every uplink carries, in bytes a second.
-    pub up: u64,
-    /// What every downlink carries, in bytes a second.
-    pub down: u64,
-    /// From any host to any other.
-    pub latency: Duration,
-    /// So many of a million datagrams are lost.
-    pub loss_ppm: u32,
-    /// When the peers come.
-    pub join: Join,
-    /// Who crashes.
-    pub churn: Option<Churn>,
-    /// Peers, from 1, whose links carry so many bytes a second both ways.
-    pub slow: Vec<(usize, u64)>,
-    /// The bounds and tactics of every peer.
-    pub limits: Limits,
-    /// Whether it is kept when each chunk came where.
-    pub keeps_arrivals: bool,
-}
-
-impl Default for SwarmSpec {
-    /// Eight peers on 100 Mbit/s that all want 64 MiB at once.
-    fn default() -> SwarmSpec {
-        SwarmSpec {
-            seed: 1,
-            peers: 8,
-            size: 64 << 20,
-            chunk_bytes: None,
-            up: 12_500_000,
-            down: 12_500_000,
-            latency: Duration::from_micros(200),
-            loss_ppm: 0,
-            join: Join::Flash,
-            churn: None,
-            slow: Vec::new(),
-            limits: Limits::default(),
-            keeps_arrivals: false,
-        }
+defaults! {
+    /// One file and many who want it.
+    ///
+    /// The default: eight peers on 100 Mbit/s that all want 64 MiB at once.
+    #[derive(Debug, Clone)]
+    pub struct SwarmSpec {
+        /// All randomness follows from this.
+        pub seed: u64 = 1,
+        /// How many want the file; one more has it.
+        pub peers: usize = 8,
+        /// The file's size in bytes.
+        pub size: u64 = 64 << 20,
+        /// The size of a chunk in bytes; `None`: the one that native sharing uses for a file of that size.
+        pub chunk_bytes: Option<u32> = None,
+        /// What every uplink carries, in bytes a second.
+        pub up: u64 = 12_500_000,
+        /// What every downlink carries, in bytes a second.
+        pub down: u64 = 12_500_000,
+        /// From any host to any other.
+        pub latency: Duration = Duration::from_micros(200),
+        /// So many of a million datagrams are lost.
+        pub loss_ppm: u32 = 0,
+        /// When the peers come.
+        pub join: Join = Join::Flash,
+        /// Who crashes.
+        pub churn: Option<Churn> = None,
+        /// Peers, from 1, whose links carry so many bytes a second both ways.
+        pub slow: Vec<(usize, u64)> = Vec::new(),
+        /// The bounds and tactics of every peer.
+        pub limits: Limits = Limits::default(),
+        /// Whether it is kept when each chunk came where.
+        pub keeps_arrivals: bool = false,
     }
 }
 

@@ -111,32 +111,27 @@ impl Fs {
 
     /// Opens a folder that a person named; links are followed.
     pub(crate) fn open_folder(&self, path: &Path) -> FsResult<File> {
-        self.count()?;
-        self.start().open(path, OPEN_FOLDER, Mode::empty())
+        self.start()?.open(path, OPEN_FOLDER, Mode::empty())
     }
 
     /// Opens a folder directly below another; a link is refused.
     pub(crate) fn open_folder_at(&self, folder: &File, name: &Path) -> FsResult<File> {
-        self.count()?;
-        folder.at().open(name, OPEN_FOLDER | OFlags::NOFOLLOW, Mode::empty())
+        self.at(folder)?.open(name, OPEN_FOLDER | OFlags::NOFOLLOW, Mode::empty())
     }
 
     /// Makes one folder.
     pub(crate) fn make_folder(&self, path: &Path) -> FsResult<()> {
-        self.count()?;
-        self.start().make_folder(path, NEW_FOLDER_MODE)
+        self.start()?.make_folder(path, NEW_FOLDER_MODE)
     }
 
     /// Makes one folder directly below another.
     pub(crate) fn make_folder_at(&self, folder: &File, name: &str) -> FsResult<()> {
-        self.count()?;
-        folder.at().make_folder(Path::new(name), NEW_FOLDER_MODE)
+        self.at(folder)?.make_folder(Path::new(name), NEW_FOLDER_MODE)
     }
 
     /// Makes one folder, for this user alone.
     pub(crate) fn make_private_folder(&self, path: &Path) -> FsResult<()> {
-        self.count()?;
-        self.start().make_folder(path, PRIVATE_FOLDER_MODE)
+        self.start()?.make_folder(path, PRIVATE_FOLDER_MODE)
     }
 
     /// Makes a folder and what is missing above it, for this user alone.
@@ -152,16 +147,14 @@ impl Fs {
     fn make_folders_for(&self, path: &Path, mode: Mode) -> FsResult<()> {
         let mut missing: Vec<&Path> = Vec::new();
         for ancestor in path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
-            self.count()?;
-            match self.start().make_folder(ancestor, mode) {
+            match self.start()?.make_folder(ancestor, mode) {
                 Ok(()) | Err(Errno::EXIST | Errno::ISDIR) => break,
                 Err(Errno::NOENT) => missing.push(ancestor),
                 Err(errno) => return Err(errno),
             }
         }
         while let Some(folder) = missing.pop() {
-            self.count()?;
-            match self.start().make_folder(folder, mode) {
+            match self.start()?.make_folder(folder, mode) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -171,32 +164,27 @@ impl Fs {
 
     /// The entries of an open folder.
     pub(crate) fn entries(&self, folder: &File) -> FsResult<Entries> {
-        self.count()?;
-        folder.entries()
+        self.counted(folder)?.entries()
     }
 
     /// The next entry of a folder, `None` at its end.
     pub(crate) fn next_entry(&self, entries: &mut Entries) -> FsResult<Option<Entry>> {
-        self.count()?;
-        entries.next()
+        self.counted(entries)?.next()
     }
 
     /// Opens a file that a person named, to read; links are followed.
     pub(crate) fn open_read(&self, path: &Path) -> FsResult<File> {
-        self.count()?;
-        self.start().open(path, OPEN_READ, Mode::empty())
+        self.start()?.open(path, OPEN_READ, Mode::empty())
     }
 
     /// Opens a file directly below a folder, to read; a link is refused.
     pub(crate) fn open_read_at(&self, folder: &File, name: &Path) -> FsResult<File> {
-        self.count()?;
-        folder.at().open(name, OPEN_READ | OFlags::NOFOLLOW, Mode::empty())
+        self.at(folder)?.open(name, OPEN_READ | OFlags::NOFOLLOW, Mode::empty())
     }
 
     /// Opens a file somewhere below a folder, to read; no link on the way is followed.
     pub(crate) fn open_read_below(&self, folder: &File, path: &Path) -> FsResult<File> {
-        self.count()?;
-        match folder.at().open_beneath(path, OPEN_READ) {
+        match self.at(folder)?.open_beneath(path, OPEN_READ) {
             // No such call here, or forbidden, or disturbed by a rename: walk instead.
             Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL) => self.walk_below(folder, path),
             other => other,
@@ -210,13 +198,12 @@ impl Fs {
     }
 
     fn open_write_with(&self, folder: &File, name: &str, make: Make, mode: Mode) -> FsResult<File> {
-        self.count()?;
         let making = match make {
             Make::Never => OFlags::empty(),
             Make::New => OFlags::CREATE | OFlags::EXCL,
             Make::IfMissing => OFlags::CREATE,
         };
-        folder.at().open(Path::new(name), OFlags::RDWR | OFlags::NOFOLLOW | OPEN | making, mode)
+        self.at(folder)?.open(Path::new(name), OFlags::RDWR | OFlags::NOFOLLOW | OPEN | making, mode)
     }
 
     /// The same for a file of ours: for this user alone, whatever the umask says, and whoever made it.
@@ -240,9 +227,8 @@ impl Fs {
     }
 
     fn open_append_with(&self, folder: &File, name: &str, mode: Mode) -> FsResult<File> {
-        self.count()?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OPEN;
-        folder.at().open(Path::new(name), flags, mode)
+        self.at(folder)?.open(Path::new(name), flags, mode)
     }
 
     /// Takes an open folder of ours from all others, which an older version may have let in.
@@ -252,14 +238,12 @@ impl Fs {
 
     /// A look at an open file.
     pub(crate) fn look(&self, file: &File) -> FsResult<Look> {
-        self.count()?;
-        file.stat()
+        self.counted(file)?.stat()
     }
 
     /// A look at a name directly below a folder; a link is not followed.
     pub(crate) fn look_at(&self, folder: &File, name: &Path) -> FsResult<Look> {
-        self.count()?;
-        folder.at().stat(name)
+        self.at(folder)?.stat(name)
     }
 
     /// Reads until `bytes` is full or the file ends; gives how much was read.
@@ -288,8 +272,7 @@ impl Fs {
 
     /// Appends `bytes` with one writing call.
     pub(crate) fn append(&self, file: &File, bytes: &[u8]) -> FsResult<()> {
-        self.count()?;
-        match file.append(bytes)? {
+        match self.counted(file)?.append(bytes)? {
             written if written == bytes.len() => Ok(()),
             _ => Err(Errno::NOSPC),
         }
@@ -297,45 +280,38 @@ impl Fs {
 
     /// Sets the length of a file; what is added is a hole.
     pub(crate) fn set_len(&self, file: &File, len: u64) -> FsResult<()> {
-        self.count()?;
-        file.set_len(len)
+        self.counted(file)?.set_len(len)
     }
 
     /// Brings a file or folder to the device.
     pub(crate) fn sync(&self, file: &File) -> FsResult<()> {
-        self.count()?;
-        file.sync()
+        self.counted(file)?.sync()
     }
 
     /// Brings all of the file system that `folder` is on to the device; an error when that cannot be done, or when
     /// anything on it could not be written since the last time.
     pub(crate) fn sync_around(&self, folder: &File) -> FsResult<()> {
-        self.count()?;
-        folder.sync_around()
+        self.counted(folder)?.sync_around()
     }
 
     /// Asks the kernel to forget what it holds of a file in memory, so that the next read is from the device.
     pub(crate) fn forget_cached(&self, file: &File) -> FsResult<()> {
-        self.count()?;
-        file.forget_cached()
+        self.counted(file)?.forget_cached()
     }
 
     /// Takes the lock of an open file for this process alone; false when another has it.
     pub(crate) fn try_lock(&self, file: &File) -> FsResult<bool> {
-        self.count()?;
-        file.lock()
+        self.counted(file)?.lock()
     }
 
     /// Gives the lock of an open file back.
     pub(crate) fn unlock(&self, file: &File) -> FsResult<()> {
-        self.count()?;
-        file.unlock()
+        self.counted(file)?.unlock()
     }
 
     /// Renames within a folder; [`Errno::EXIST`] when the new name is taken.
     pub(crate) fn rename_new(&self, folder: &File, from: &str, to: &str) -> FsResult<()> {
-        self.count()?;
-        match folder.at().rename_new(from, to) {
+        match self.at(folder)?.rename_new(from, to) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.link_new(folder, from, to),
             other => other,
         }
@@ -343,8 +319,7 @@ impl Fs {
 
     /// Renames where the system has no call for it: a second name first, then the first one goes.
     fn link_new(&self, folder: &File, from: &str, to: &str) -> FsResult<()> {
-        self.count()?;
-        match folder.at().link(from, to) {
+        match self.at(folder)?.link(from, to) {
             Ok(()) => self.unlink(folder, from),
             // A file system without links: a look, and then a rename that trusts it.
             Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP | Errno::MLINK) => {
@@ -360,32 +335,27 @@ impl Fs {
 
     /// Renames within a folder, in place of what has the new name.
     pub(crate) fn rename_over(&self, folder: &File, from: &str, to: &str) -> FsResult<()> {
-        self.count()?;
-        folder.at().rename(from, to)
+        self.at(folder)?.rename(from, to)
     }
 
     /// Removes a file directly below a folder.
     pub(crate) fn unlink(&self, folder: &File, name: &str) -> FsResult<()> {
-        self.count()?;
-        folder.at().unlink(Path::new(name))
+        self.at(folder)?.unlink(Path::new(name))
     }
 
     /// Removes an empty folder.
     pub(crate) fn remove_folder(&self, path: &Path) -> FsResult<()> {
-        self.count()?;
-        self.start().remove_folder(path)
+        self.start()?.remove_folder(path)
     }
 
     /// Removes an empty folder directly below another.
     pub(crate) fn remove_folder_at(&self, folder: &File, name: &str) -> FsResult<()> {
-        self.count()?;
-        folder.at().remove_folder(Path::new(name))
+        self.at(folder)?.remove_folder(Path::new(name))
     }
 
     /// The bytes that may still be written where a folder is.
     pub(crate) fn free_bytes(&self, folder: &File) -> FsResult<u64> {
-        self.count()?;
-        folder.free_bytes()
+        self.counted(folder)?.free_bytes()
     }
 
     /// Opens each component of `path` in turn, no link followed, none but plain names allowed.
@@ -403,8 +373,18 @@ impl Fs {
         Err(Errno::NOENT)
     }
 
-    fn start(&self) -> At<'_> {
-        At::start(self.root.as_deref())
+    fn start(&self) -> FsResult<At<'_>> {
+        self.counted(At::start(self.root.as_deref()))
+    }
+
+    /// What a call is about that stands in a folder.
+    fn at<'f>(&self, folder: &'f File) -> FsResult<At<'f>> {
+        self.counted(folder.at())
+    }
+
+    /// What a call is about, once the call is counted; fails when the plan says so.
+    fn counted<T>(&self, about: T) -> FsResult<T> {
+        self.count().map(|()| about)
     }
 
     /// Counts a call; fails when the plan says so.

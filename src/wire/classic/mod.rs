@@ -162,11 +162,6 @@ impl Dialect {
         }
     }
 
-    /// Whether an announcement tells the size of a chunk.
-    pub const fn announces_size(self) -> bool {
-        matches!(self, Dialect::D)
-    }
-
     /// Whether an announcement tells the SHA-256 of a chunk.
     pub const fn announces_checksum(self) -> bool {
         matches!(self, Dialect::D)

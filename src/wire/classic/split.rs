@@ -12,9 +12,10 @@ pub const FIXED_CHUNK_BYTES: u64 = 102_400;
 pub const FIFTHS: u32 = 5;
 
 /// The rule by which a file is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum ChunkRule {
     /// A fifth of the file, rounded up, in each.
+    #[default]
     Fifths,
     /// [`FIXED_CHUNK_BYTES`] in each, any number of them.
     Fixed,

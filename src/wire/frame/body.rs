@@ -63,105 +63,81 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
     if body.0.is_empty() { Ok(frame) } else { Err("too long") }
 }
 
-/// Appends the body of a frame and says its kind.
-pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) -> u8 {
+/// The kind of a frame.
+pub(super) fn kind_of(frame: &Frame) -> u8 {
+    match frame {
+        Frame::Hello(_) => kind::HELLO,
+        Frame::CatalogueRequest(_) => kind::CATALOGUE_REQUEST,
+        Frame::CataloguePage(_) => kind::CATALOGUE_PAGE,
+        Frame::Open { .. } => kind::OPEN,
+        Frame::Refuse { .. } => kind::REFUSE,
+        Frame::Withdraw { .. } => kind::WITHDRAW,
+        Frame::ManifestRequest { .. } => kind::MANIFEST_REQUEST,
+        Frame::ManifestPage(_) => kind::MANIFEST_PAGE,
+        Frame::HaveMap { .. } => kind::HAVE_MAP,
+        Frame::Have { .. } => kind::HAVE,
+        Frame::Request { .. } => kind::REQUEST,
+        Frame::Cancel { .. } => kind::CANCEL,
+        Frame::Recall { .. } => kind::RECALL,
+        Frame::Reject { .. } => kind::REJECT,
+        Frame::Bad { .. } => kind::BAD,
+        Frame::Offer(_) => kind::OFFER,
+        Frame::OfferAnswer(_) => kind::OFFER_ANSWER,
+        Frame::OfferOutcome(_) => kind::OFFER_OUTCOME,
+        Frame::Ping => kind::PING,
+        Frame::Pong => kind::PONG,
+        Frame::Show { .. } => kind::SHOW,
+        Frame::Idle { .. } => kind::IDLE,
+        Frame::Bye { .. } => kind::BYE,
+    }
+}
+
+/// Appends the body of a frame.
+pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) {
     match frame {
         Frame::Hello(hello) => {
             let mut hello = hello.clone();
             hello.user = clipped(&hello.user, NAME_BYTES_MAX).to_owned();
             hello.agent = clipped(&hello.agent, AGENT_BYTES_MAX).to_owned();
             put_json(&hello, out);
-            kind::HELLO
         }
-        Frame::CatalogueRequest(request) => {
-            put_json(request, out);
-            kind::CATALOGUE_REQUEST
-        }
-        Frame::CataloguePage(page) => {
-            put_json(page, out);
-            kind::CATALOGUE_PAGE
-        }
+        Frame::CatalogueRequest(request) => put_json(request, out),
+        Frame::CataloguePage(page) => put_json(page, out),
         Frame::Open { channel, content, size, chunk_bytes } => {
             put_u32s(&[*channel], out);
             out.extend_from_slice(&content.0);
             out.extend_from_slice(&size.to_be_bytes());
             put_u32s(&[*chunk_bytes], out);
-            kind::OPEN
         }
         Frame::Refuse { content, reason } => {
             out.extend_from_slice(&content.0);
             out.push(*reason as u8);
-            kind::REFUSE
         }
         Frame::Withdraw { channel, reason } => {
             put_u32s(&[*channel], out);
             out.push(*reason as u8);
-            kind::WITHDRAW
         }
-        Frame::ManifestRequest { channel, first } => {
-            put_u32s(&[*channel, *first], out);
-            kind::MANIFEST_REQUEST
-        }
-        Frame::ManifestPage(page) => {
-            put_manifest_page(page, out);
-            kind::MANIFEST_PAGE
-        }
+        Frame::ManifestPage(page) => put_manifest_page(page, out),
         Frame::HaveMap { channel, bits } => {
             put_u32s(&[*channel], out);
             out.extend_from_slice(bits);
-            kind::HAVE_MAP
         }
-        Frame::Have { channel, first, count } => {
-            put_u32s(&[*channel, *first, *count], out);
-            kind::HAVE
-        }
-        Frame::Request { channel, chunk } => {
-            put_u32s(&[*channel, *chunk], out);
-            kind::REQUEST
-        }
-        Frame::Cancel { channel, chunk } => {
-            put_u32s(&[*channel, *chunk], out);
-            kind::CANCEL
-        }
-        Frame::Recall { channel, chunk } => {
-            put_u32s(&[*channel, *chunk], out);
-            kind::RECALL
-        }
+        Frame::Have { channel, first, count } => put_u32s(&[*channel, *first, *count], out),
+        Frame::ManifestRequest { channel, first: number }
+        | Frame::Request { channel, chunk: number }
+        | Frame::Cancel { channel, chunk: number }
+        | Frame::Recall { channel, chunk: number }
+        | Frame::Bad { channel, chunk: number } => put_u32s(&[*channel, *number], out),
         Frame::Reject { channel, chunk, reason } => {
             put_u32s(&[*channel, *chunk], out);
             out.push(*reason as u8);
-            kind::REJECT
         }
-        Frame::Bad { channel, chunk } => {
-            put_u32s(&[*channel, *chunk], out);
-            kind::BAD
-        }
-        Frame::Offer(offer) => {
-            put_json(offer, out);
-            kind::OFFER
-        }
-        Frame::OfferAnswer(answer) => {
-            put_json(answer, out);
-            kind::OFFER_ANSWER
-        }
-        Frame::OfferOutcome(outcome) => {
-            put_json(outcome, out);
-            kind::OFFER_OUTCOME
-        }
-        Frame::Ping => kind::PING,
-        Frame::Pong => kind::PONG,
-        Frame::Show { channel } => {
-            put_u32s(&[*channel], out);
-            kind::SHOW
-        }
-        Frame::Idle { channel } => {
-            put_u32s(&[*channel], out);
-            kind::IDLE
-        }
-        Frame::Bye { reason } => {
-            out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes());
-            kind::BYE
-        }
+        Frame::Offer(offer) => put_json(offer, out),
+        Frame::OfferAnswer(answer) => put_json(answer, out),
+        Frame::OfferOutcome(outcome) => put_json(outcome, out),
+        Frame::Ping | Frame::Pong => {}
+        Frame::Show { channel } | Frame::Idle { channel } => put_u32s(&[*channel], out),
+        Frame::Bye { reason } => out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes()),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::core::catalogue::Catalogue;
 use crate::core::config::Config;
 use crate::core::connections::Connections;
 use crate::core::door::{ConnId, Event, FailReason};
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::{EndStatus, NeighboursStatus};

@@ -34,9 +34,9 @@ impl Engine {
         };
         download.removed =
             from.filter(|_| reason == RefuseReason::Gone).map(|from| Box::new((ctx.now, from)));
-        let asked = download.ticket.and_then(|ticket| self.searches.asked(ticket));
+        let asked = download.wish.ticket.and_then(|ticket| self.searches.asked(ticket));
         if asked.is_some_and(|asked| asked.by_name) {
-            self.directory.name_only(content, &download.name);
+            self.directory.name_only(content, &download.wish.name);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::core::door::{Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, title};
-use crate::core::native::download::downloader::Wish;
+use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
 use crate::types::name::Layout;
@@ -32,7 +32,7 @@ impl Engine {
             }
             return false;
         }
-        let renewed = download.renewed.saturating_add(1);
+        let renewed = download.wish.renewed.saturating_add(1);
         if renewed > RENEWALS_MAX && !comes {
             self.fail_download(ctx, content, FailReason::KeepsChanging { times: renewed });
             return true;
@@ -69,10 +69,10 @@ impl Engine {
     /// The name of a download that somebody asked for and that nobody can serve, and what was asked for.
     pub(crate) fn orphan(&self, ctx: &Ctx, content: &ContentId) -> Option<(String, Asked)> {
         let download = self.downloader.get(content)?;
-        let asked = self.searches.asked(download.ticket?)?.clone();
+        let asked = self.searches.asked(download.wish.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(ctx.conns, conn, content));
         let is_orphan = self.directory.holder_count(content) == 0 && !serves;
-        is_orphan.then(|| (download.name.to_string(), asked))
+        is_orphan.then(|| (download.wish.name.to_string(), asked))
     }
 
     /// Whether a file that is offered is here or being fetched already, or its end was told.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, similar};
-use crate::core::native::download::downloader::Wish;
+use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::id::{ContentId, PeerId};
@@ -177,7 +177,7 @@ impl Engine {
     /// A connection is over: no more pages come from it.
     pub(crate) fn end_walks(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(mirror) = &mut self.mirror {
-            mirror.connection_over(conn);
+            mirror.walks.connection_over(conn);
         }
         let mut ended = Vec::new();
         for (key, search) in self.searches.iter_mut() {

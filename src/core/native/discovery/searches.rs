@@ -38,11 +38,12 @@ const LAST_PAGE_GRACE: Duration = Duration::from_secs(1);
 const CONTENT_OVERHEAD_BYTES: usize = 96;
 
 /// Why somebody looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Purpose {
     /// To fetch what is found; `at` one holder only.
     Get { ticket: u32, at: Option<String>, layout: Layout, stall: Duration },
     /// To see what is there.
+    #[default]
     Look,
 }
 
@@ -61,7 +62,7 @@ impl Purpose {
 pub(crate) type Title = (ContentId, [u8; 16]);
 
 /// One search.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Search {
     pub(crate) purpose: Purpose,
     pub(crate) wanted: Wanted,
@@ -113,23 +114,7 @@ pub(crate) enum Step {
 impl Search {
     /// A search that begins now and listens for `wait`.
     pub(crate) fn new(purpose: Purpose, wanted: Wanted, wait: Duration, now: Time) -> Search {
-        Search {
-            purpose,
-            wanted,
-            ends: now + wait,
-            settles: None,
-            heard: BTreeSet::new(),
-            begun: BTreeSet::new(),
-            begun_bytes: 0,
-            cut_short: false,
-            full: false,
-            walks: BTreeMap::new(),
-            began: now,
-            asked: 0,
-            asked_last: false,
-            again: None,
-            again_gap: AGAIN_MIN,
-        }
+        Search { purpose, wanted, ends: now + wait, began: now, again_gap: AGAIN_MIN, ..Search::default() }
     }
 
     /// A question was asked at `now`: after the last of the first ones, when the next is due.

@@ -2,8 +2,8 @@
 
 use crate::core::door::Event;
 use crate::core::door::FailReason;
-use crate::core::native::download::downloader::Phase;
 use crate::core::native::download::manifest::PAGE_DEADLINE;
+use crate::core::native::download::state::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
 use crate::wire::message::Wanted;

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event};
-use crate::core::native::download::downloader::Download;
 use crate::core::native::download::flights::Flight;
+use crate::core::native::download::state::Download;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker;

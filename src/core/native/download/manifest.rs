@@ -4,7 +4,7 @@ use crate::core::door::FailReason;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Output, StoreJob};
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;

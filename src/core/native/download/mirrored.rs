@@ -2,7 +2,7 @@
 
 use crate::core::door::Event;
 use crate::core::door::FailReason;
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
@@ -22,7 +22,7 @@ impl Engine {
     /// The true size of a download is known. False when the mirror fetches it and has no room for that now.
     pub(crate) fn mirror_has_room(&mut self, ctx: &mut Ctx, content: &ContentId, size: u64) -> bool {
         let has_room = self.mirror.as_ref().is_none_or(|mirror| mirror.has_room(content, size));
-        let grew = self.downloader.get(content).is_some_and(|download| download.size_claimed < size);
+        let grew = self.downloader.get(content).is_some_and(|download| download.wish.size_claimed < size);
         if !has_room && grew {
             let text = format!(
                 "a file of {} is larger than announced and does not fit into --mirror-max",
@@ -75,7 +75,7 @@ impl Engine {
             Phase::Proving(_) => Some(0),
             _ => None,
         };
-        let (name, size) = (&download.name, download.size_claimed);
+        let (name, size) = (&download.wish.name, download.wish.size_claimed);
         let failure =
             self.mirror.as_mut().and_then(|mirror| mirror.failed(ctx.now, content, name, size, part_bytes));
         if let Some(failure) = failure.filter(|_| !ctx.is_leaving && *reason != FailReason::Cancelled) {

@@ -12,5 +12,6 @@ pub(crate) mod progress;
 pub(crate) mod relocate;
 mod sated;
 pub(crate) mod sources;
+pub(crate) mod state;
 pub(crate) mod storage;
 pub(crate) mod whole;

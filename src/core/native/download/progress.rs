@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
 use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
-use crate::core::native::download::downloader::{Download, Phase, Wish};
+use crate::core::native::download::state::{Download, Phase, Wish};
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::DownloadStatus;
 use crate::core::timers::Timer;
@@ -56,7 +56,8 @@ impl Engine {
         while let Some(content) = self.downloader.activate(ctx.now) {
             self.note_sought(ctx, &content);
             let Some(download) = self.downloader.get(&content) else { continue };
-            let (name, layout, size) = (download.name.to_string(), download.layout, download.size_claimed);
+            let (name, layout, size) =
+                (download.wish.name.to_string(), download.wish.layout, download.wish.size_claimed);
             ctx.outputs.push(Output::Store(StoreJob::OpenPart { content, name, layout, size }));
             ctx.timers.set(Timer::Download(content), ctx.now + FIRST_REVIEW);
             if self.is_copied(ctx, &content) {
@@ -81,7 +82,7 @@ impl Engine {
         else {
             return false;
         };
-        let young = ctx.now.since(download.began) < REVIEW_INTERVAL;
+        let young = ctx.now.since(download.wish.began) < REVIEW_INTERVAL;
         ctx.timers
             .set(Timer::Download(content), ctx.now + if young { FIRST_REVIEW } else { REVIEW_INTERVAL });
         let connections = &ctx.conns;
@@ -137,7 +138,7 @@ impl Engine {
         };
         let followers = if alone { VecDeque::new() } else { std::mem::take(&mut download.followers) };
         let files = followers.iter().map(|wish| (&wish.name, wish.layout));
-        let files = files.chain([(&download.name, download.layout)]);
+        let files = files.chain([(&download.wish.name, download.wish.layout)]);
         let names = files.map(|(name, layout)| (name.to_string(), layout)).collect();
         let followers = followers.len();
         let mut failed = followers.saturating_add(1);
@@ -173,8 +174,8 @@ impl Engine {
         if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
             return;
         }
-        if ctx.catalogue.names(&content).any(|name| **name != *download.name) {
-            ctx.catalogue.remove_name(&content, &download.name);
+        if ctx.catalogue.names(&content).any(|name| **name != *download.wish.name) {
+            ctx.catalogue.remove_name(&content, &download.wish.name);
             return;
         }
         self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
@@ -212,7 +213,7 @@ impl Engine {
         let holding = catalogue.get(&content);
         let (chunks, chunk_bytes) =
             download.geometry.map_or((0, 0), |g| (g.chunks(), u64::from(g.chunk_bytes())));
-        let size = download.geometry.map_or(download.size_claimed, |geometry| geometry.size_bytes());
+        let size = download.geometry.map_or(download.wish.size_claimed, |geometry| geometry.size_bytes());
         let have = holding.map_or(0, |holding| holding.count());
         let coming = |conn| conns.native(conn).and_then(|connection| connection.incoming);
         let partly: u64 = download
@@ -229,7 +230,7 @@ impl Engine {
         let bytes = if whole { size } else { here.min(size) };
         DownloadStatus {
             content,
-            name: download.name.to_string(),
+            name: download.wish.name.to_string(),
             size,
             chunks,
             have,
@@ -260,7 +261,7 @@ impl Engine {
     /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
     /// when nothing of it came and nobody who is connected says that it has it.
     pub(crate) fn stall_of(&self, ctx: &Ctx, content: &ContentId) -> Duration {
-        let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.stall);
+        let stall = self.downloader.get(content).map_or(Duration::MAX, |download| download.wish.stall);
         let is_source = |conn| {
             let Some(connection) = ctx.conns.native(conn) else { return false };
             let Some((_, channel)) = connection.channels.of(content) else { return false };

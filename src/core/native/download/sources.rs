@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::door::ConnId;
 use crate::core::native::download::circles::Circles;
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::{ContentId, PeerId};
@@ -89,13 +89,13 @@ impl Engine {
         let Some(download) = self.downloader.get(content) else { return false };
         self.directory.is_holder(peer, content)
             || (ctx.config.limits.tactics.meets_seekers
-                && self.directory.is_seeker(peer, content, &download.name))
+                && self.directory.is_seeker(peer, content, &download.wish.name))
     }
 
     /// Who has some of a content that is fetched here, or looks for it, too.
     pub(crate) fn companions(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
-        if self.directory.seekers_of(content, &download.name) == 0 {
+        if self.directory.seekers_of(content, &download.wish.name) == 0 {
             return self.directory.holders(content).copied().collect();
         }
         let peers = self.directory.peers().map(|(peer, _)| peer);
@@ -115,7 +115,7 @@ impl Engine {
         // This peer is one of them.
         let others = ctx.config.limits.neighbours_max.saturating_sub(1);
         self.directory.holder_count(content) > others
-            || self.directory.seekers_of(content, &download.name) > others
+            || self.directory.seekers_of(content, &download.wish.name) > others
     }
 
     /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
@@ -163,7 +163,7 @@ impl Engine {
     /// A download that has found few sources, though there are more, connects to more.
     pub(crate) fn widen(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
-        let enough = if ctx.now.since(download.began) < SOURCES_WAIT { 1 } else { SOURCES_FEW };
+        let enough = if ctx.now.since(download.wish.began) < SOURCES_WAIT { 1 } else { SOURCES_FEW };
         let sources = self.links.on(&content).filter(|conn| self.is_neighbour(ctx, *conn, &content)).count();
         if sources < enough.min(self.directory.holder_count(&content))
             && let Some(download) = self.downloader.get_mut(&content)
@@ -217,7 +217,8 @@ impl Engine {
 
     /// Remembers who offers a content wholly that is to be fetched: only they can replace it.
     pub(crate) fn note_owners(&mut self, content: &ContentId) {
-        let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+        let Some(download) =
+            self.downloader.get_mut(content).filter(|download| download.wish.ticket.is_some())
         else {
             return;
         };
@@ -230,7 +231,8 @@ impl Engine {
 
     /// A peer told that it offers a content wholly.
     pub(crate) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
-        if let Some(download) = self.downloader.get_mut(content).filter(|download| download.ticket.is_some())
+        if let Some(download) =
+            self.downloader.get_mut(content).filter(|download| download.wish.ticket.is_some())
             && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
         {
             download.note_owner(*peer, known.addr, generation);

@@ -2,7 +2,7 @@
 
 use crate::core::context::Later;
 use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, StoreJob, StoreReply};
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
@@ -14,7 +14,9 @@ impl Engine {
         match reply {
             StoreReply::PartOpened { content, state } => self.on_part_opened(ctx, content, state),
             StoreReply::PartCreated { content } => self.on_part_created(ctx, content),
-            StoreReply::PartFailed { content, fault } => self.on_part_failed(ctx, content, fault),
+            StoreReply::PartFailed { content, fault } => {
+                self.fail_download(ctx, content, FailReason::Storage(fault));
+            }
             StoreReply::ChunkStored { content, chunk, buffer } => {
                 self.on_chunk_stored(ctx, content, chunk, buffer)
             }
@@ -74,7 +76,7 @@ impl Engine {
                 self.run_download(ctx, content, have);
             }
             PartState::Complete { geometry, path } => {
-                let (name, took) = (download.name.clone(), ctx.now.since(download.began));
+                let (name, took) = (download.wish.name.clone(), ctx.now.since(download.wish.began));
                 ctx.catalogue.add_complete(content, &name, geometry);
                 self.announce_soon(ctx);
                 let bytes = geometry.size_bytes();
@@ -106,7 +108,7 @@ impl Engine {
         let Some(geometry) = download.geometry else { return };
         download.phase = Phase::Running;
         download.supplied = ctx.now;
-        let (name, had) = (download.name.clone(), have.count());
+        let (name, had) = (download.wish.name.clone(), have.count());
         ctx.catalogue.add_part(content, &name, geometry, have);
         ctx.outputs.event(Event::Started { content, geometry, had });
         self.announce_soon(ctx);
@@ -198,15 +200,11 @@ impl Engine {
         self.feed_starving(ctx);
     }
 
-    pub(crate) fn on_part_failed(&mut self, ctx: &mut Ctx, content: ContentId, fault: Fault) {
-        self.fail_download(ctx, content, FailReason::Storage(fault));
-    }
-
     pub(crate) fn on_published(&mut self, ctx: &mut Ctx, content: ContentId, path: std::path::PathBuf) {
         let Some(download) = self.downloader.get(&content) else { return };
         let (Phase::Publishing, Some(geometry)) = (&download.phase, download.geometry) else { return };
-        let (took, peers) = (ctx.now.since(download.began), download.contributors.len());
-        let (name, bytes) = (download.name.clone(), geometry.size_bytes());
+        let (took, peers) = (ctx.now.since(download.wish.began), download.contributors.len());
+        let (name, bytes) = (download.wish.name.clone(), geometry.size_bytes());
         ctx.catalogue.add_complete(content, &name, geometry);
         ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
@@ -217,7 +215,7 @@ impl Engine {
     }
 
     pub(crate) fn on_part_closed(&mut self, ctx: &mut Ctx, content: ContentId) {
-        let closing = |download: &crate::core::native::download::downloader::Download| {
+        let closing = |download: &crate::core::native::download::state::Download| {
             matches!(download.phase, Phase::ClosingPart)
         };
         if self.downloader.get(&content).is_some_and(closing) {

@@ -3,7 +3,7 @@
 
 use crate::core::context::Later;
 use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
-use crate::core::native::download::downloader::Phase;
+use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
@@ -18,7 +18,7 @@ impl Engine {
         let size = cut.size_bytes();
         !ctx.config.topology.agrees_on_layout()
             && cut.chunks() == 1
-            && self.downloader.get(content).is_some_and(|download| download.size_claimed == size)
+            && self.downloader.get(content).is_some_and(|download| download.wish.size_claimed == size)
             && self.downloader.other_size_offered(content, size).is_none()
     }
 
@@ -89,7 +89,7 @@ impl Engine {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         let (Phase::Proving(_), Some(geometry)) = (&download.phase, download.geometry) else { return };
         let Some(storing) = download.storing.remove(&0) else { return };
-        let (name, took) = (std::mem::take(&mut download.name), ctx.now.since(download.began));
+        let (name, took) = (std::mem::take(&mut download.wish.name), ctx.now.since(download.wish.began));
         let bytes = geometry.size_bytes();
         self.note_use(ctx, storing.conn, &storing.from);
         ctx.catalogue.add_complete(content, &name, geometry);

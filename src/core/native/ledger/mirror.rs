@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::native::ledger::walks::Walks;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
@@ -23,11 +23,6 @@ const RETRY_WAIT_MIN: Duration = Duration::from_secs(5);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// Of the whole room this part may be taken by what is kept of contents that failed, so that they go on where they ended.
 const KEPT_PART: u64 = 4;
-/// A peer's catalogue is walked again no sooner than this.
-const WALK_GAP: Duration = Duration::from_secs(2);
-/// The same after a walk that found no end of it.
-const ENDLESS_WALK_GAP: Duration = Duration::from_secs(600);
-
 /// What became of a content that was wanted, or was once here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
@@ -89,19 +84,6 @@ pub(crate) struct Failure {
     pub(crate) drops_part: bool,
 }
 
-/// A walk through one peer's catalogue.
-#[derive(Debug, Clone, Copy)]
-struct Walk {
-    /// The connection it goes over, until it is over.
-    conn: Option<ConnId>,
-    /// The state of the catalogue that it is of.
-    generation: u64,
-    /// From then on the catalogue may be walked again.
-    again: Time,
-    /// Entries that it has listed.
-    entries: usize,
-}
-
 /// Why a content is not fetched now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -119,7 +101,7 @@ pub(crate) enum Refusal {
 type Title = (ContentId, String);
 
 /// A standing wish for contents.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Mirror {
     /// Comes back in the events about it.
     pub(crate) ticket: u32,
@@ -147,31 +129,15 @@ pub(crate) struct Mirror {
     freed: BTreeSet<IpAddr>,
     courses: BTreeMap<ContentId, Course>,
     failed: BTreeMap<ContentId, Failed>,
-    walks: BTreeMap<PeerId, Walk>,
+    /// How far the catalogues of the peers are walked.
+    pub(crate) walks: Walks,
 }
 
 impl Mirror {
     /// A wish for what any of `wanted` matches, `room_bytes` in all; `claims_max` contents at once of which nothing came
     /// yet, from one address.
     pub(crate) fn new(ticket: u32, wanted: Vec<Wanted>, room_bytes: u64, claims_max: usize) -> Mirror {
-        Mirror {
-            ticket,
-            wanted,
-            full_said: false,
-            room_bytes,
-            room_bytes_max: room_bytes,
-            coming_bytes: 0,
-            kept_bytes: 0,
-            claims_max,
-            claims: BTreeMap::new(),
-            parked: BTreeMap::new(),
-            drawn: None,
-            put_off: BTreeMap::new(),
-            freed: BTreeSet::new(),
-            courses: BTreeMap::new(),
-            failed: BTreeMap::new(),
-            walks: BTreeMap::new(),
-        }
+        Mirror { ticket, wanted, room_bytes, room_bytes_max: room_bytes, claims_max, ..Mirror::default() }
     }
 
     /// What a peer is asked for when its catalogue is walked.
@@ -380,52 +346,6 @@ impl Mirror {
     /// When something that failed is next to be tried again.
     pub(crate) fn next_retry(&self, now: Time) -> Option<Time> {
         self.failed.values().map(|failed| failed.again).filter(|again| *again > now).min()
-    }
-
-    /// Whether a peer's catalogue, now in the state of `generation`, is to be walked.
-    pub(crate) fn may_walk(&self, now: Time, peer: &PeerId, generation: u64) -> bool {
-        self.walks
-            .get(peer)
-            .is_none_or(|walk| walk.conn.is_none() && walk.generation != generation && walk.again <= now)
-    }
-
-    /// A walk begins over a connection, or goes on over it.
-    pub(crate) fn walk_began(&mut self, now: Time, peer: PeerId, conn: ConnId, generation: u64) {
-        let entries = self.walks.get(&peer).filter(|walk| walk.conn.is_some()).map_or(0, |walk| walk.entries);
-        let again = now + WALK_GAP;
-        self.walks.insert(peer, Walk { conn: Some(conn), generation, again, entries });
-    }
-
-    /// A page of a walk came; gives how many entries the walk has listed by now.
-    pub(crate) fn walk_listed(&mut self, peer: &PeerId, entries: usize) -> usize {
-        let Some(walk) = self.walks.get_mut(peer) else { return 0 };
-        walk.entries = walk.entries.saturating_add(entries);
-        walk.entries
-    }
-
-    /// The last page came, of the catalogue in this state.
-    pub(crate) fn walk_ended(&mut self, peer: &PeerId, generation: u64) {
-        if let Some(walk) = self.walks.get_mut(peer) {
-            (walk.conn, walk.generation) = (None, generation);
-        }
-    }
-
-    /// A walk found no end of the catalogue in this state, and is given up: the next one is long after it.
-    pub(crate) fn walk_given_up(&mut self, now: Time, peer: &PeerId, generation: u64) {
-        self.walk_ended(peer, generation);
-        if let Some(walk) = self.walks.get_mut(peer) {
-            walk.again = now + ENDLESS_WALK_GAP;
-        }
-    }
-
-    /// A connection is over; a walk over it begins anew over another.
-    pub(crate) fn connection_over(&mut self, conn: ConnId) {
-        self.walks.retain(|_, walk| walk.conn != Some(conn));
-    }
-
-    /// The catalogues of these peers may be walked again whatever is known of them.
-    pub(crate) fn forget_walks(&mut self, now: Time, of: impl Fn(&PeerId) -> bool) {
-        self.walks.retain(|peer, walk| walk.conn.is_some() || walk.again > now || !of(peer));
     }
 
     /// A content of a peer has to wait until others from its address came.

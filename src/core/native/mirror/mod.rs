@@ -63,7 +63,7 @@ impl Engine {
         let fixed: Vec<PeerId> = open.into_iter().filter(|peer| self.is_fixed(ctx, peer)).collect();
         if let Some(mirror) = &mut self.mirror {
             let at = |peer: &PeerId| self.directory.get(peer).map(|known| known.addr.ip());
-            mirror.forget_walks(ctx.now, |peer| fixed.contains(peer) || at(peer).is_none());
+            mirror.walks.forget(ctx.now, |peer| fixed.contains(peer) || at(peer).is_none());
             mirror.forget_put_off(|ip, peer| at(peer) == Some(*ip));
         }
         self.fetch_what_was_put_off(ctx);
@@ -198,7 +198,7 @@ impl Engine {
         let (Some(mirror), Some(known)) = (&self.mirror, self.directory.get(peer)) else { return false };
         let worth_it = self.directory.is_partly_known(peer) || self.is_fixed(ctx, peer);
         // A peer that was never told of by datagram is not known to have a state at all.
-        !ctx.is_leaving && worth_it && mirror.may_walk(ctx.now, peer, known.generation())
+        !ctx.is_leaving && worth_it && mirror.walks.may_begin(ctx.now, peer, known.generation())
     }
 
     pub(crate) fn begin_walk(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
@@ -299,12 +299,12 @@ impl Engine {
     ) {
         let entries_max = ctx.config.limits.walk_entries_max;
         let Some(mirror) = &mut self.mirror else { return };
-        let listed = mirror.walk_listed(peer, entries);
+        let listed = mirror.walks.listed(peer, entries);
         if next.is_none() {
-            return mirror.walk_ended(peer, generation);
+            return mirror.walks.ended(peer, generation);
         }
         if listed >= entries_max {
-            mirror.walk_given_up(ctx.now, peer, generation);
+            mirror.walks.given_up(ctx.now, peer, generation);
             let who = self.directory.peer_ref(peer).map_or_else(String::new, |peer| peer.user);
             let text =
                 format!("{who} offers more than {entries_max} files; the mirror knows no more of them");
@@ -323,7 +323,7 @@ impl Engine {
     ) {
         let Some(generation) = self.directory.get(peer).map(|known| known.generation()) else { return };
         if let (Some(mirror), Some(connection)) = (&mut self.mirror, ctx.conns.native_mut(conn)) {
-            mirror.walk_began(ctx.now, *peer, conn, generation);
+            mirror.walks.began(ctx.now, *peer, conn, generation);
             connection.walks.push_back(MIRROR_KEY);
             self.say(ctx, conn, Frame::CatalogueRequest(request));
         }

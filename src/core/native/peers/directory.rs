@@ -125,7 +125,7 @@ const NAMES_LOOKED_AT: usize = 8;
 const ENTRY_OVERHEAD_BYTES: usize = 96;
 
 /// All peers that were heard and have not been silent for too long.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Directory {
     /// Boxed, so that what a map keeps free for more is not of the size of all that is known of a peer.
     peers: BTreeMap<PeerId, Box<Known>>,
@@ -188,19 +188,7 @@ impl Listed {
 impl Directory {
     /// Nobody yet. Some limits except `own_addresses`.
     pub(crate) fn new(limits: Limits, own_addresses: Vec<IpAddr>) -> Directory {
-        Directory {
-            peers: BTreeMap::new(),
-            unconnected: Unconnected::default(),
-            at_address: BTreeSet::new(),
-            holders: BTreeMap::new(),
-            titles: Interned::default(),
-            seekers: Interned::default(),
-            named_only: BTreeMap::new(),
-            entry_bytes: 0,
-            news: 0,
-            limits,
-            own_addresses,
-        }
+        Directory { limits, own_addresses, ..Directory::default() }
     }
 
     /// How many peers are known.

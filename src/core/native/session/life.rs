@@ -30,7 +30,7 @@ impl Engine {
         connection.since = ctx.now;
         connection.heard = ctx.now;
         connection.first_words = Some(Vec::new());
-        connection.push(hello);
+        connection.outbox.push(hello);
         ctx.timers.set(Timer::Connection(conn), deadline);
         self.wake(ctx, conn);
     }
@@ -107,7 +107,7 @@ impl Engine {
         connection.since = ctx.now;
         connection.identity = Some(Identity { peer: hello.peer, user: hello.user, port: hello.port, guest });
         if !connection.transport.dialled {
-            connection.push(reply);
+            connection.outbox.push(reply);
             let ip = connection.transport.addr.ip();
             ctx.conns.half_open_remove(&ip);
         }
@@ -208,7 +208,7 @@ impl Engine {
             Phase::Closing => {
                 // Its last word found no way out in time; it goes without.
                 connection.begin_closing(None);
-                connection.drop_outbox();
+                connection.outbox.clear();
                 return ctx.rouse(conn);
             }
             Phase::Open => {
@@ -227,7 +227,7 @@ impl Engine {
                 }
                 if !connection.pinged && ctx.now.since(connection.heard) >= limits.keepalive_interval {
                     connection.pinged = true;
-                    connection.push(Frame::Ping);
+                    connection.outbox.push(Frame::Ping);
                     self.wake(ctx, conn);
                 }
                 self.next_review(ctx, conn)
@@ -343,10 +343,10 @@ impl Engine {
         if connection.phase != Phase::Open {
             return;
         }
-        if connection.queued_frames() >= crate::core::native::session::QUEUED_FRAMES_MAX {
+        if connection.outbox.queued() >= crate::core::native::session::QUEUED_FRAMES_MAX {
             return self.close_for_fault(ctx, conn, "asks faster than it reads");
         }
-        connection.push(frame);
+        connection.outbox.push(frame);
         self.wake(ctx, conn);
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod dialling;
 mod guests;
 pub(crate) mod life;
 pub(crate) mod links;
+mod outbox;
 pub(crate) mod shown;
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,14 @@ use crate::core::connection::Transport;
 use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::native::session::channels::Channels;
+use crate::core::native::session::outbox::Outbox;
 use crate::core::rates::Allowance;
 use crate::core::room;
 use crate::core::topology::Topology;
 use crate::core::uploader::is_progress;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
-use crate::wire::frame::{self, Decoder};
+use crate::wire::frame::Decoder;
 use crate::wire::message::{CatalogueRequest, Frame};
 
 /// Queued frames after which a connection that does not read is closed.
@@ -43,17 +45,11 @@ const REJECTIONS_PER_S: u32 = 8;
 /// of it makes many.
 const DECLINES_MAX: u32 = 4_096;
 const DECLINES_PER_S: u32 = 64;
-/// Control bytes that are encoded at once; more is encoded when these are in the kernel.
-const OUTBOX_GOAL_BYTES: usize = 32 << 10;
-
 /// So many of the first bytes that came on a connection that was dialled are kept, to tell who answers there.
 const FIRST_WORDS_BYTES: usize = 64;
 
 /// Channels of one connection that are looked at for a download that goes on.
 const CHANNELS_LOOKED_AT: usize = 64;
-
-/// An outbox keeps so many bytes of memory while it is empty.
-const OUTBOX_KEPT_BYTES: usize = 1 << 10;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,16 +151,12 @@ pub(crate) struct Session {
     pub(crate) channels: Channels,
     pub(crate) incoming: Option<Incoming>,
     pub(crate) decoder: Decoder,
-    outbox: Vec<u8>,
-    outbox_sent: usize,
-    queue: VecDeque<Frame>,
+    pub(crate) outbox: Outbox,
     /// What of the outbox tells what we have, where somebody wants to know.
     pub(crate) lists_out: Vec<ListOut>,
     /// Channels whose holding grew since we told them.
     pub(crate) stale_haves: BTreeSet<u32>,
     pub(crate) outgoing: Option<Outgoing>,
-    /// Where in the outbox the header of the chunk behind it begins.
-    promise_at: usize,
     /// What a request waits there until its chunk is begun.
     pub(crate) turn: Option<Duration>,
     /// What a whole chunk from there takes, from its first byte to its last.
@@ -213,7 +205,7 @@ impl Session {
             decoder: Decoder::default(),
             incoming: None,
             outgoing: None,
-            channels: Channels::new(),
+            channels: Channels::default(),
             refused_kept: 0,
             stale_haves: BTreeSet::new(),
             lists_out: Vec::new(),
@@ -238,10 +230,7 @@ impl Session {
             cancelled: VecDeque::new(),
             heard: now,
             moved: now,
-            queue: VecDeque::new(),
-            outbox: Vec::new(),
-            outbox_sent: 0,
-            promise_at: 0,
+            outbox: Outbox::default(),
         }
     }
 
@@ -338,85 +327,50 @@ impl Session {
         at.and_then(|at| self.cancelled.remove(at)).is_some()
     }
 
-    /// Queues a frame.
-    pub(crate) fn push(&mut self, frame: Frame) {
-        self.queue.push_back(frame);
-    }
-
     /// How many frames are queued.
     pub(crate) fn queued_frames(&self) -> usize {
-        self.queue.len()
+        self.outbox.queued()
     }
 
     /// Whether there is room to encode more: nothing is waiting for the kernel.
     pub(crate) fn outbox_is_empty(&self) -> bool {
-        self.outbox.is_empty() && self.outgoing.is_none()
-    }
-
-    /// Encodes what is queued, up to the outbox's goal. True while more fits.
-    pub(crate) fn encode_queue(&mut self) -> bool {
-        while self.outbox.len() < OUTBOX_GOAL_BYTES {
-            match self.queue.pop_front() {
-                Some(frame) => frame::encode(&frame, &mut self.outbox),
-                None => {
-                    // It begins at the start of its memory again, instead of wandering through all of it.
-                    self.queue.clear();
-                    return true;
-                }
-            }
-        }
-        false
+        self.outbox.unsent().is_empty() && self.outgoing.is_none()
     }
 
     /// Encodes one frame behind those in the outbox.
     pub(crate) fn encode(&mut self, frame: &Frame) {
-        frame::encode(frame, &mut self.outbox);
+        self.outbox.encode(frame);
     }
 
     /// Whether the outbox has reached its goal.
     pub(crate) fn outbox_is_full(&self) -> bool {
-        self.outbox.len() >= OUTBOX_GOAL_BYTES
+        self.outbox.is_full()
     }
 
     /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
     pub(crate) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
-        self.promise_at = self.outbox.len();
-        frame::encode_chunk_header(channel, outgoing.chunk, outgoing.len, &mut self.outbox);
+        self.outbox.promise(channel, outgoing.chunk, outgoing.len);
         self.outgoing = Some(outgoing);
     }
 
     /// Takes back the chunk behind the outbox, if nothing of its header is out.
     pub(crate) fn take_back_chunk(&mut self) -> Option<Outgoing> {
-        if self.outbox.is_empty() || self.outbox_sent > self.promise_at {
-            return None;
-        }
-        self.outbox.truncate(self.promise_at);
-        if self.outbox_sent == self.outbox.len() {
-            self.drop_outbox();
-        }
-        self.outgoing.take()
+        self.outgoing.take_if(|_| self.outbox.take_back_promise())
     }
 
     /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
     pub(crate) fn begin_closing(&mut self, last: Option<Frame>) {
         self.phase = Phase::Closing;
-        // Some things the other side must still hear: that a chunk was bad, so that an honest one looks at its file, and
-        // what became of its offers.
-        let queue = std::mem::take(&mut self.queue);
-        let is_due = |frame: &Frame| {
-            matches!(frame, Frame::Bad { .. } | Frame::OfferAnswer(_) | Frame::OfferOutcome(_))
-        };
-        let due = queue.into_iter().filter(is_due);
+        let due = self.outbox.take_due();
         if self.outgoing.take().is_some() {
             // The header that stands in the outbox promised a payload that will not come.
-            return self.drop_outbox();
+            return self.outbox.clear();
         }
-        due.for_each(|frame| frame::encode(&frame, &mut self.outbox));
-        if let Some(frame) =
-            last.filter(|_| self.identity.is_some() || self.transport.dialled || !self.outbox.is_empty())
-        {
-            // A stranger that came in and did not say hello gets no reply.
-            self.encode(&frame);
+        due.iter().for_each(|frame| self.outbox.encode(frame));
+        // A stranger that came in and did not say hello gets no reply.
+        let is_stranger = self.identity.is_none() && !self.transport.dialled;
+        if let Some(frame) = last.filter(|_| !is_stranger || !self.outbox.unsent().is_empty()) {
+            self.outbox.encode(&frame);
         }
     }
 
@@ -424,14 +378,8 @@ impl Session {
     /// is here.
     pub(crate) fn answer_hello(&mut self, hello: &Frame) {
         if !self.transport.dialled && self.phase == Phase::Greeting {
-            self.encode(hello);
+            self.outbox.encode(hello);
         }
-    }
-
-    /// Drops what is encoded.
-    pub(crate) fn drop_outbox(&mut self) {
-        self.outbox.clear();
-        self.outbox_sent = 0;
     }
 
     /// What is to be sent next, of what is encoded.
@@ -439,7 +387,8 @@ impl Session {
         if self.phase == Phase::Dialling {
             return Segment::Nothing;
         }
-        if let Some(bytes) = self.outbox.get(self.outbox_sent..).filter(|bytes| !bytes.is_empty()) {
+        let bytes = self.outbox.unsent();
+        if !bytes.is_empty() {
             let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
             return Segment::Bytes { bytes, span_of };
         }
@@ -457,15 +406,7 @@ impl Session {
     /// So many bytes of the segment are in the kernel. Returns the chunk that is through with them, if one is.
     pub(crate) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
         self.moved = now;
-        if self.outbox_sent < self.outbox.len() {
-            let sent = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(self.outbox_sent);
-            self.outbox_sent = sent.min(self.outbox.len());
-            if self.outbox_sent == self.outbox.len() {
-                self.outbox.clear();
-                self.outbox_sent = 0;
-                // One large page must not keep its memory for the rest of a long connection.
-                self.outbox.shrink_to(OUTBOX_KEPT_BYTES);
-            }
+        if self.outbox.sent(bytes) {
             return None;
         }
         let outgoing = self.outgoing.as_mut()?;
@@ -484,7 +425,7 @@ impl Session {
 
     /// Whether something waits to be sent that the driver was told of.
     pub(crate) fn is_sending(&self) -> bool {
-        !self.outbox_is_empty() || !self.queue.is_empty()
+        !self.outbox_is_empty() || self.outbox.queued() > 0
     }
 
     /// What the next bytes are.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::frame;
 
 fn connection(dialled: bool) -> Session {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -11,9 +12,9 @@ fn that_a_chunk_was_bad_is_said_before_the_end() {
     let mut connection = connection(true);
     connection.phase = Phase::Open;
     let bad = |chunk| Frame::Bad { channel: 0, chunk };
-    connection.push(Frame::Ping);
-    connection.push(bad(1));
-    connection.push(bad(2));
+    connection.outbox.push(Frame::Ping);
+    connection.outbox.push(bad(1));
+    connection.outbox.push(bad(2));
     let bye = Frame::Bye { reason: "sent bad chunks".into() };
     connection.begin_closing(Some(bye.clone()));
     let mut said = Vec::new();

@@ -1,20 +1,7 @@
 use super::*;
+use crate::core::native::download::state::tests::wish;
 
 const CONTENT: ContentId = ContentId([1; 32]);
-const CONN: ConnId = ConnId { slot: 0, generation: 0 };
-
-fn wish(name: &str) -> Wish {
-    let stall = Duration::from_secs(600);
-    let (name, layout, ticket) = (name.into(), Layout::Flat, None);
-    Wish { name, layout, size_claimed: 1, stall, began: Time::ZERO, ticket, renewed: 0 }
-}
-
-#[test]
-fn a_download_that_waits_is_small() {
-    // A search begins 100,000 of them, and what only an active one needs is elsewhere or not there yet.
-    assert!(size_of::<Download>() <= 496, "{} bytes", size_of::<Download>());
-    assert!(size_of::<Wish>() <= 72, "{} bytes", size_of::<Wish>());
-}
 
 #[test]
 fn only_so_many_are_active() {
@@ -46,7 +33,7 @@ fn names_of_one_content_follow_each_other() {
     assert_eq!(downloader.follower_count(&CONTENT), 2);
     while downloader.activate(Time::ZERO).is_some() {
         assert_eq!(downloader.activate(Time::ZERO), None, "one at a time");
-        names.push(downloader.get(&CONTENT).unwrap().name.to_string());
+        names.push(downloader.get(&CONTENT).unwrap().wish.name.to_string());
         downloader.check(100);
         downloader.finish(&CONTENT);
     }
@@ -86,21 +73,4 @@ fn the_pool_bounds_what_is_asked_for() {
     downloader.free_buffer(buffer);
     downloader.free_buffer(buffer);
     assert!(downloader.reserve(100));
-}
-
-#[test]
-fn lateness_counts_from_the_first_byte_or_from_silence() {
-    let mut late = Download::new(wish("a"));
-    late.geometry = Geometry::native(100_000).ok();
-    let flight =
-        Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false, moved: false, recalled: None };
-    late.flights.insert(0, Flight { begun: Some(Time::from_millis(3_000)), ..flight });
-    late.flights.insert(1, flight);
-    let limits = Limits::default();
-    let mut at =
-        |ms, heard_ms| late.mark_late(Time::from_millis(ms), &limits, |_| Some(Time::from_millis(heard_ms)));
-    assert!(at(4_500, 3_000).is_empty());
-    assert_eq!(at(7_060, 3_000), [(1, CONN)]);
-    assert_eq!(at(7_100, 7_000), [(0, CONN)]);
-    assert!(at(9_000, 7_000).is_empty());
 }

@@ -102,33 +102,6 @@ fn what_failed_is_tried_again_later_and_later() {
 }
 
 #[test]
-fn a_catalogue_is_walked_once_a_state() {
-    let mut mirror = mirror(10);
-    let (peer, conn) = (PeerId([1; 16]), ConnId { slot: 0, generation: 0 });
-    let later = Time::ZERO + WALK_GAP;
-    assert!(mirror.may_walk(Time::ZERO, &peer, 5));
-    mirror.walk_began(Time::ZERO, peer, conn, 5);
-    assert!(!mirror.may_walk(later, &peer, 6), "one at a time");
-    mirror.walk_ended(&peer, 5);
-    assert!(!mirror.may_walk(later, &peer, 5) && mirror.may_walk(later, &peer, 6));
-    assert!(!mirror.may_walk(Time::ZERO, &peer, 6));
-    mirror.walk_began(later, peer, conn, 6);
-    mirror.connection_over(conn);
-    assert!(mirror.may_walk(later, &peer, 6), "it was not finished");
-    // One without an end is not begun anew soon, whatever state is told.
-    mirror.walk_began(later, peer, conn, 6);
-    assert_eq!((mirror.walk_listed(&peer, 3), mirror.walk_listed(&peer, 4)), (3, 7));
-    mirror.walk_began(later, peer, conn, 6);
-    assert_eq!(mirror.walk_listed(&peer, 1), 8, "the next page is the same walk's");
-    mirror.walk_given_up(later, &peer, 6);
-    mirror.forget_walks(later, |_| true);
-    assert!(!mirror.may_walk(later + WALK_GAP, &peer, 7));
-    assert!(mirror.may_walk(later + ENDLESS_WALK_GAP, &peer, 7));
-    mirror.walk_began(later, peer, conn, 7);
-    assert_eq!(mirror.walk_listed(&peer, 1), 1);
-}
-
-#[test]
 fn whoever_has_nothing_of_it_offers_nothing() {
     let mirror = mirror(10);
     let entry = |name: &str, have| Entry { id: A, name: name.to_owned(), size: 1, have, of: 1 };
