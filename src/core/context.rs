@@ -21,6 +21,7 @@ use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
+use crate::wire::message::RefuseReason;
 
 /// So many instructions have room without asking for memory.
 const OUTPUTS_KEPT: usize = 1_024;
@@ -60,7 +61,7 @@ pub(crate) struct After {
     /// Connections that lost their places to others, and are to be closed.
     pub(crate) give_way: Vec<ConnId>,
     /// Connections outside of the native protocol that are served what is not here any more, and why.
-    pub(crate) unserved: Vec<(ConnId, &'static str)>,
+    pub(crate) unserved: Vec<(ConnId, RefuseReason)>,
     /// Contents that are here whole from now on, each with a name and its size in bytes.
     pub(crate) whole: Vec<(ContentId, String, u64)>,
 }

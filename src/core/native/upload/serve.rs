@@ -230,7 +230,7 @@ impl Engine {
         reason: RefuseReason,
     ) {
         if ctx.conns.native(conn).is_none() {
-            return ctx.after.unserved.push((conn, reason.text()));
+            return ctx.after.unserved.push((conn, reason));
         }
         let Some(connection) = ctx.conns.native(conn) else { return };
         let to = connection.peer_ref();
