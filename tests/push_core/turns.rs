@@ -133,7 +133,7 @@ fn a_receiver_that_takes_nothing_holds_nobody_up_for_longer_than_a_slot_may_stan
 }
 
 #[test]
-fn pauses_of_a_form_hold_no_slot_and_who_waits_for_a_turn_is_not_blamed() {
+fn pauses_of_a_form_hold_no_slot() {
     let mut bench = sharing(1);
     let (first, second) = (transfer(&mut bench, Form::Short, 1), transfer(&mut bench, Form::Short, 2));
     assert_eq!((offered(&mut bench, first), offered(&mut bench, second)), (SIZE, 0));
@@ -141,17 +141,64 @@ fn pauses_of_a_form_hold_no_slot_and_who_waits_for_a_turn_is_not_blamed() {
     let named = transfer(&mut bench, Form::Named, 3);
     assert_eq!(bench.peer.next_segment(bench.now, named), Segment::Nothing);
     // The first is slow: the turn it has ends with its chunk.
-    for _ in 0..CHUNK.div_ceil(100) {
-        assert!(takes(&mut bench, first, 100) > 0, "{:?}", bench.events.back());
-        bench.wait(Duration::from_millis(190));
-    }
-    assert_eq!(takes(&mut bench, first, SIZE), 0, "the turn is over");
+    assert_eq!(takes(&mut bench, first, 10_000), 10_000);
+    bench.wait_ms(10);
+    assert_eq!(takes(&mut bench, first, CHUNK - 10_000), CHUNK - 10_000);
+    assert_eq!(offered(&mut bench, first), 0, "the turn is over");
     // The second is through but for its last word.
     while takes(&mut bench, second, SIZE) == 0 {
         assert!(takes(&mut bench, named, CHUNK) > 0, "somebody has a turn");
     }
     assert_eq!(bench.peer.next_segment(bench.now, second), Segment::Nothing);
     assert!(offered(&mut bench, first) > 0 || offered(&mut bench, named) > 0, "the wait for OK holds a slot");
+}
+
+#[test]
+fn a_receiver_that_waits_for_a_turn_is_not_blamed_and_hears_something_now_and_then() {
+    let mut bench = sharing(1);
+    let slow = transfer(&mut bench, Form::Short, 1);
+    let mut waiting =
+        [Form::Short, Form::Named].map(|form| (transfer(&mut bench, form, form as u32 + 2), 0, 0));
+    for _ in 0..60 * 10 {
+        // Its turn lasts as long as its chunk.
+        assert_eq!(takes(&mut bench, slow, 20), 20);
+        bench.wait_ms(100);
+        for (conn, silent_ms, got) in &mut waiting {
+            let meanwhile = takes(&mut bench, *conn, SIZE);
+            *silent_ms = if meanwhile > 0 { 0 } else { *silent_ms + 100 };
+            *got += meanwhile;
+            assert!(*silent_ms <= 5_000 && meanwhile <= 4 << 10, "{meanwhile} after {silent_ms} ms");
+        }
+    }
+    assert!(waiting.iter().all(|(_, _, got)| *got == 12 * (4 << 10)), "{waiting:?}");
+    bench.tell(Input::Closed { conn: slow });
+    let [(first, ..), (second, ..)] = waiting;
+    assert_eq!(takes(&mut bench, first, SIZE), SIZE - 12 * (4 << 10));
+    assert_eq!(takes(&mut bench, second, SIZE), SIZE - 12 * (4 << 10));
+    assert_eq!(uploads(&bench), 0);
+}
+
+#[test]
+fn a_file_that_goes_while_its_transfer_waits_needs_no_turn() {
+    let mut bench = sharing(1);
+    let slow = transfer(&mut bench, Form::Short, 1);
+    assert_eq!(takes(&mut bench, slow, 20), 20);
+    let name = "y.png".to_owned();
+    let content = ContentId([8; 32]);
+    bench.tell(Input::Stored(StoreReply::Offered { content, name: name.clone(), size: 100 }));
+    let to = SocketAddr::from(([10, 0, 1, 2], 8080));
+    let (form, sender) = (Form::Named, "alice".to_owned());
+    bench.tell(Input::Command(Command::SendForeign { ticket: 2, to, form, content, name, sender }));
+    let conn = bench.dials.remove(0);
+    bench.tell(Input::Connected { conn });
+    assert_eq!(bench.pull(conn), (vec![], false));
+    for _ in 0..50 {
+        bench.wait_ms(100);
+        assert_eq!(takes(&mut bench, slow, 20), 20);
+    }
+    let said = [b"100".as_slice(), &[b'*'; 100], b"alice"].concat();
+    assert_eq!(bench.pull(conn), (said, false));
+    assert_eq!(uploads(&bench), 1);
 }
 
 #[test]

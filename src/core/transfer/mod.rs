@@ -215,14 +215,14 @@ impl Engine {
         match &mut transfer.side {
             Side::Receiving(receiving) => receiving.sent(bytes),
             Side::Sending(sending) => {
-                let had_turn = sending.has_turn();
                 turn = sending.sent(ctx.now, bytes, &ctx.config.limits);
                 ctx.uploads.carried(ctx.now, bytes);
-                if had_turn && !ctx.uploads.moved(conn, ctx.now) {
-                    sending.cut_turn();
-                }
-                if had_turn && !sending.has_turn() {
+                if sending.has_slot() && sending.end_turn(!ctx.uploads.moved(conn, ctx.now)) {
                     ctx.uploads.end_turn(conn);
+                    ctx.after.grant_uploads = true;
+                } else if sending.ask().is_none() && ctx.uploads.queued(conn) > 0 {
+                    // The last bytes went while it waited for its turn.
+                    ctx.uploads.remove(conn);
                     ctx.after.grant_uploads = true;
                 }
             }
@@ -340,17 +340,17 @@ impl Engine {
     ) {
         let (mut receiving, mut filling) = (BTreeMap::new(), BTreeMap::new());
         for (conn, transfer) in transfers {
-            let (mut waits, mut has_turn) = (false, false);
+            let (mut waits, mut has_slot) = (false, false);
             match &transfer.side {
                 Side::Receiving(side) => {
                     receiving.insert(side.number, conn);
                     filling.extend(side.spool().map(|spool| (spool, conn)));
                 }
-                Side::Sending(side) => (waits, has_turn) = (side.ask().is_some(), side.has_turn()),
+                Side::Sending(side) => (waits, has_slot) = (side.ask().is_some(), side.has_slot()),
                 Side::Closing(_) | Side::Aborting => {}
             }
             assert_eq!(uploads.queued(conn), usize::from(waits), "{conn} waits for its turn");
-            assert_eq!(uploads.serves(conn), waits || has_turn, "{conn} has a turn");
+            assert_eq!(uploads.serves(conn), waits || has_slot, "{conn} has a turn");
         }
         assert_eq!(self.receiving, receiving, "connections on which something is received");
         assert_eq!(self.filling, filling, "connections that fill a spool");
@@ -416,7 +416,7 @@ fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
     let limits = &ctx.config.limits;
     let next = match &transfer.side {
         Side::Receiving(receiving) => receiving.deadline(limits),
-        Side::Sending(sending) => sending.deadline(limits),
+        Side::Sending(sending) => Some(sending.deadline(limits)),
         Side::Closing(last) => (!last.is_empty()).then(|| ctx.now + limits.push_ok_wait),
         Side::Aborting => None,
     };

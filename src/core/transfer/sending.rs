@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Order, Turn};
 use crate::core::door::{BrokenWhy, Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpanSource};
@@ -12,6 +13,11 @@ use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::push::{OkHearing, Step};
+
+/// A receiver takes a long silence for the end of its sender, some after 30 s. A transfer that waits for a turn for so long is sent
+/// so many bytes meanwhile.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+const MEANWHILE_BYTES: u64 = 4 << 10;
 
 /// The side that sends.
 #[derive(Debug)]
@@ -31,7 +37,9 @@ pub(super) struct Sending {
     steps: VecDeque<Step>,
     /// Bytes of the first of them that went.
     sent: u64,
-    /// How far the file may go before others have their turn.
+    /// It is this transfer's turn.
+    has_slot: bool,
+    /// How far the file may go.
     turn: Quantum,
     /// The file, or what is said first where nothing lets it come, has begun to go.
     begun: bool,
@@ -63,6 +71,7 @@ impl Sending {
             // A file without a byte has none to be sent.
             steps: steps.into_iter().filter(|step| *step != Step::File(0)).collect(),
             sent: 0,
+            has_slot: false,
             turn: Quantum::default(),
             begun: false,
             file_out: false,
@@ -79,25 +88,34 @@ impl Sending {
 
     /// The bytes of the file that wait for a turn.
     pub(super) fn ask(&self) -> Option<Ask> {
-        let at = self.file_at().filter(|at| self.turn.left(*at) == 0)?;
+        let at = self.file_at().filter(|_| !self.has_slot)?;
         Some(Ask::rest_of_chunk(self.content, &self.geometry, at, self.geometry.size_bytes()))
     }
 
     /// It may send so many bytes of the file, and more if nobody cuts its turn.
     pub(super) fn begin_turn(&mut self, now: Time, bytes_min: u64) {
         if let Some(at) = self.file_at() {
-            (self.turn, self.moved) = (Quantum::new(at, bytes_min), now);
+            (self.has_slot, self.turn, self.moved) = (true, Quantum::new(at, bytes_min), now);
         }
     }
 
-    /// Its turn ends as soon as it may.
-    pub(super) fn cut_turn(&mut self) {
-        self.turn.cut();
+    /// Whether it is its turn.
+    pub(super) fn has_slot(&self) -> bool {
+        self.has_slot
     }
 
-    /// Whether it is its turn.
-    pub(super) fn has_turn(&self) -> bool {
-        self.file_at().is_some_and(|at| self.turn.left(at) > 0)
+    /// Its turn ends with what it may send; where it is `cut`, as soon as it may. True when that is now.
+    pub(super) fn end_turn(&mut self, is_cut: bool) -> bool {
+        if is_cut {
+            self.turn.cut();
+        }
+        self.has_slot = self.file_at().is_some_and(|at| self.turn.left(at) > 0);
+        !self.has_slot
+    }
+
+    /// Whether nothing may go before its turn comes.
+    fn waits_for_turn(&self) -> bool {
+        !self.has_slot && self.file_at().is_some_and(|at| self.turn.left(at) == 0)
     }
 
     /// The next byte of the file, if that is what goes next. A text that nothing separates from the file goes with it.
@@ -166,12 +184,16 @@ impl Sending {
 
     /// Time has passed.
     pub(super) fn review(&mut self, now: Time, limits: &Limits) -> Turn {
-        if self.deadline(limits).is_none_or(|deadline| now < deadline) {
+        if now < self.deadline(limits) {
             return Turn::Nothing;
         }
         if self.waits_until.take().is_some() {
             (self.began, self.moved) = (now, now);
             return Turn::Dial;
+        }
+        if self.waits_for_turn() {
+            (self.turn, self.moved) = (Quantum::only(self.sent, MEANWHILE_BYTES), now);
+            return Turn::Wake;
         }
         match self.steps.front() {
             _ if self.is_dialling => Turn::Failed(ForeignFailure::NoConnection(BrokenWhy::Unreachable)),
@@ -183,18 +205,17 @@ impl Sending {
     }
 
     /// When [`Sending::review`] will find something, if nothing happens until then.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<Time> {
-        if self.waits_until.is_some() {
-            return self.waits_until;
+    pub(super) fn deadline(&self, limits: &Limits) -> Time {
+        if let Some(at) = self.waits_until {
+            return at;
         }
         let wait = match self.steps.front() {
             _ if self.is_dialling => limits.dial_deadline,
-            // A receiver cannot be blamed while its transfer waits for a turn.
-            _ if self.ask().is_some() => return None,
+            _ if self.waits_for_turn() => SILENCE_MAX,
             Some(Step::HearOk | Step::HearEnd) | None => limits.push_ok_wait,
             Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => limits.send_stall_max,
         };
-        Some(self.moved + wait)
+        self.moved + wait
     }
 
     /// What the next bytes are.
@@ -209,7 +230,7 @@ impl Sending {
     /// What is to be sent next.
     pub(super) fn segment(&self) -> Segment<'_> {
         match self.steps.front() {
-            _ if self.is_dialling || self.ask().is_some() => Segment::Nothing,
+            _ if self.is_dialling || self.waits_for_turn() => Segment::Nothing,
             Some(Step::Say(said)) => {
                 let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
                 Segment::Bytes { bytes: said.get(sent..).unwrap_or_default(), span_of: None }

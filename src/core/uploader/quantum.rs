@@ -19,6 +19,12 @@ impl Quantum {
         Quantum { end: at.saturating_add(TURN_BYTES).max(end_min), end_min }
     }
 
+    /// So many bytes from byte `at` on, and no more.
+    pub(crate) fn only(at: u64, bytes: u64) -> Quantum {
+        let end = at.saturating_add(bytes);
+        Quantum { end, end_min: end }
+    }
+
     /// Others wait, or the link is slow: the turn ends as soon as it may.
     pub(crate) fn cut(&mut self) {
         self.end = self.end.min(self.end_min);
