@@ -152,7 +152,7 @@ impl SpanFault {
         }
     }
 
-    /// What others are told so.
+    /// The fault that others are told of with this reason.
     pub(crate) fn of(reason: RefuseReason) -> Option<SpanFault> {
         [SpanFault::Changed, SpanFault::Gone, SpanFault::Unreadable]
             .into_iter()
