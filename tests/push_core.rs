@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use chunkcast::core::{
     BrokenWhy, Command, Config, ConnId, Event, Expect, Fault, FaultKind, ForeignConfig, ForeignEvent,
-    ForeignFailure, ForeignJob, ForeignReply, Input, Output, Peer, Segment, SpanFault, SpanSource, SpoolId,
-    StoreJob, StoreReply,
+    ForeignFailure, ForeignJob, ForeignReply, Input, Limits, Output, Peer, Segment, SpanFault, SpanSource,
+    SpoolId, StoreJob, StoreReply,
 };
 use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::push::Form;
 
 #[path = "common/bench.rs"]
 mod common;
+#[path = "push_core/turns.rs"]
+mod turns;
 
 use common::Bench as _;
 
@@ -66,6 +68,10 @@ impl common::Bench for Bench {
 
 impl Bench {
     fn new(quota_bytes: u64) -> Bench {
+        Bench::with_limits(quota_bytes, Limits::default())
+    }
+
+    fn with_limits(quota_bytes: u64, limits: Limits) -> Bench {
         let doors = BTreeMap::from([(PORT, false), (NAMED, true)]);
         let config = Config {
             tcp_port: 0,
@@ -73,6 +79,7 @@ impl Bench {
             broadcast: false,
             own_addresses: Vec::new(),
             foreign: Some(ForeignConfig { doors, quota_bytes }),
+            limits,
             ..common::config("bench", [10, 0, 0, 1].into())
         };
         Bench {

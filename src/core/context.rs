@@ -21,6 +21,7 @@ use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
+use crate::wire::message::RefuseReason;
 
 /// So many instructions have room without asking for memory.
 const OUTPUTS_KEPT: usize = 1_024;
@@ -67,7 +68,7 @@ pub(crate) enum Later {
     /// A connection lost its place to another, and is to be closed.
     GiveWay(ConnId),
     /// A connection outside of the native protocol is served what is not here any more, and why.
-    Unserved(ConnId, &'static str),
+    Unserved(ConnId, RefuseReason),
     /// A content is here whole from now on, with a name and its size in bytes.
     Whole(ContentId, String, u64),
 }

@@ -151,6 +151,13 @@ impl SpanFault {
             SpanFault::Unreadable => RefuseReason::Unreadable,
         }
     }
+
+    /// The fault that others are told of with this reason.
+    pub(crate) fn of(reason: RefuseReason) -> Option<SpanFault> {
+        [SpanFault::Changed, SpanFault::Gone, SpanFault::Unreadable]
+            .into_iter()
+            .find(|fault| fault.reason() == reason)
+    }
 }
 
 /// What people and scripts ask of a running peer.

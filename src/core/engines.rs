@@ -10,7 +10,7 @@ use crate::core::connections::Connections;
 use crate::core::context::{After, Context, Later, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
-use crate::core::door::{ConnId, Event, ForeignFailure, ForeignReply};
+use crate::core::door::{ConnId, Event, ForeignFailure, ForeignReply, SpanFault};
 use crate::core::http::{self, Reader};
 use crate::core::leaving::Leaving;
 use crate::core::looks::{Looks, Sought};
@@ -25,6 +25,7 @@ use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
 use crate::types::id::PeerId;
 use crate::types::time::Time;
+use crate::wire::message::RefuseReason;
 
 /// One engine for each protocol.
 #[derive(Debug)]
@@ -203,12 +204,18 @@ impl Engines {
         });
     }
 
-    /// A file that is being sent by HTTP or in a classic dialect is not what it was.
-    pub(crate) fn end_serving(&mut self, now: Time, conn: ConnId, why: &'static str) {
+    /// A file that is being sent outside of the native protocol is not what it was.
+    pub(crate) fn end_serving(&mut self, now: Time, conn: ConnId, reason: RefuseReason) {
+        let why = reason.text();
         match self.connections.kind(conn) {
             Some(Kind::Http) => self.http(now, conn, |http, ctx, conn, it| http.lose(ctx, conn, it, why)),
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why)),
-            _ => {}
+            Some(Kind::Transfer) => {
+                let fault = SpanFault::of(reason);
+                let failure = fault.map_or(ForeignFailure::NotShared, ForeignFailure::File);
+                self.fail_transfer(now, conn, failure);
+            }
+            Some(Kind::Native | Kind::Sniffing) | None => {}
         }
     }
 

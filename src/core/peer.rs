@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::core::config::Config;
 use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing};
-use crate::core::door::{Command, ConnId, Event, Expect, ForeignFailure, Input, Output, Segment, StoreReply};
+use crate::core::door::{Command, ConnId, Event, Expect, Input, Output, Segment, StoreReply};
 use crate::core::engines::Engines;
 use crate::core::http::{self};
 use crate::core::native::Session;
@@ -96,8 +96,9 @@ impl Peer {
                 Some(Kind::Native) => {
                     self.engines.native(now, |native, ctx| native.on_span_failed(ctx, conn, source, why));
                 }
-                Some(Kind::Http | Kind::Classic) => self.engines.end_serving(now, conn, why.reason().text()),
-                Some(Kind::Transfer) => self.engines.fail_transfer(now, conn, ForeignFailure::File(why)),
+                Some(Kind::Http | Kind::Classic | Kind::Transfer) => {
+                    self.engines.end_serving(now, conn, why.reason());
+                }
                 Some(Kind::Sniffing) | None => {}
             },
             Input::Stored(StoreReply::Foreign(reply)) => self.engines.on_transfer_stored(now, reply),
@@ -182,7 +183,8 @@ impl Peer {
             Some(Kind::Native) => self.engines.native(now, |native, ctx| native.refill(ctx, conn)),
             Some(Kind::Http) => self.engines.http(now, conn, http::Engine::refill),
             Some(Kind::Classic) => self.engines.classic(now, |classic, ctx| classic.refill(ctx, conn)),
-            Some(Kind::Sniffing | Kind::Transfer) | None => {}
+            Some(Kind::Transfer) => self.engines.transfer(now, conn, transfer::Engine::refill),
+            Some(Kind::Sniffing) | None => {}
         }
         let Some(connection) = self.engines.connections.get_mut(conn) else { return Segment::Nothing };
         let asleep = matches!(connection.segment(conn), Segment::Nothing);
@@ -280,7 +282,11 @@ impl Peer {
             self.engines.connections.classics(),
         );
         self.engines.speakers.http.check(&self.engines.uploader, self.engines.connections.readers());
-        self.engines.speakers.transfer.check(&self.engines.spools, self.engines.connections.transfers());
+        self.engines.speakers.transfer.check(
+            &self.engines.spools,
+            &self.engines.uploader,
+            self.engines.connections.transfers(),
+        );
     }
 
     /// The first bytes of a connection that came in say what is spoken on it. Returns how many were taken.

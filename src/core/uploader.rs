@@ -5,6 +5,7 @@
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
 
 mod line;
+mod quantum;
 #[cfg(test)]
 mod tests;
 mod uplink;
@@ -17,6 +18,7 @@ use crate::core::limits::Limits;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use line::{Line, Standing, Whom};
+pub(crate) use quantum::Quantum;
 use uplink::Uplink;
 
 /// Who is less behind than one of so many parts of the file counts as equal.

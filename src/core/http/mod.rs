@@ -17,14 +17,11 @@ use crate::core::connection::Transport;
 use crate::core::context::Context;
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::timers::Timer;
-use crate::core::uploader::{Ask, TURN_BYTES, Uploader};
+use crate::core::uploader::{Ask, Uploader};
 use crate::types::time::Time;
 use crate::wire::http::{RequestError, Status, Stays, refusal};
 pub(crate) use reader::Reader;
 use reader::{Body, Sent, Stage};
-
-/// Readers have no channels.
-const NO_CHANNEL: u32 = 0;
 
 /// See [the module](self).
 #[derive(Debug, Default)]
@@ -133,18 +130,13 @@ impl Engine {
         ctx.timers.set(Timer::Connection(conn), deadline.max(ctx.now + Duration::from_millis(1)));
     }
 
-    /// If it is this reader's turn, so many bytes may go: to the end of the chunk, or some more as long as they go fast.
+    /// If it is this reader's turn, bytes of its answer may go: to the end of the chunk, or some more as long as they go fast.
     pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
-        if !reader.waits() {
-            return;
+        if reader.waits()
+            && let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None)
+        {
+            reader.begin_turn(ctx.now, u64::from(ask.bytes));
         }
-        let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None) else { return };
-        let at = reader.body().map_or(0, |body| body.at);
-        // Of a content that is gone, the store will say so.
-        let next_chunk = u64::from(ask.chunk).saturating_add(1);
-        let chunk_bytes = ctx.catalogue.get(&ask.content).map(|held| u64::from(held.geometry.chunk_bytes()));
-        let end = chunk_bytes.map_or(at.saturating_add(1), |bytes| next_chunk.saturating_mul(bytes));
-        reader.begin_turn(ctx.now, end, at.saturating_add(TURN_BYTES));
     }
 
     /// So many bytes of the segment are in the kernel.
@@ -237,17 +229,11 @@ impl Engine {
     /// The chunk that the next byte is in is asked for, as a native peer would.
     fn line_up(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         let Some(body) = reader.body() else { return };
-        let (content, at) = (body.content, body.at);
-        let chunk_bytes = ctx.catalogue.get(&content).map(|held| u64::from(held.geometry.chunk_bytes()));
-        let Some(chunk_bytes) = chunk_bytes else {
+        let Some(held) = ctx.catalogue.get(&body.content) else {
             return self.close(ctx, conn, reader, "the file is gone");
         };
-        let chunk =
-            at.checked_div(chunk_bytes).and_then(|chunk| u32::try_from(chunk).ok()).unwrap_or(u32::MAX);
-        let into_chunk = at.checked_rem(chunk_bytes).unwrap_or(0);
-        let bytes = chunk_bytes.saturating_sub(into_chunk).min(body.range.end.saturating_sub(at));
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        ctx.uploads.push_outside(conn, Ask { channel: NO_CHANNEL, content, chunk, bytes });
+        let ask = Ask::rest_of_chunk(body.content, &held.geometry, body.at, body.range.end);
+        ctx.uploads.push_outside(conn, ask);
         ctx.after.grant_uploads = true;
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::connection::Transport;
 use crate::core::door::{Expect, Segment, SpanSource};
 use crate::core::limits::Limits;
-use crate::core::uploader::is_progress;
+use crate::core::uploader::{Quantum, is_progress};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
@@ -58,10 +58,8 @@ pub(super) struct Body {
     pub(super) began: Time,
     /// The next byte that goes.
     pub(super) at: u64,
-    /// How many may go before others have their turn; 0: it is not this reader's turn.
-    turn: u64,
-    /// Up to here they may in any case.
-    chunk_end: u64,
+    /// How far it may go before others have their turn.
+    turn: Quantum,
 }
 
 /// What became of an answer with some bytes sent.
@@ -133,23 +131,22 @@ impl Reader {
 
     /// Whether bytes of a content wait for a turn.
     pub(super) fn waits(&self) -> bool {
-        self.body().is_some_and(|body| body.turn == 0)
+        self.body().is_some_and(|body| body.left() == 0)
     }
 
-    /// It may send bytes of the content up to the end of a chunk, and up to `end` if nobody cuts its turn.
-    pub(super) fn begin_turn(&mut self, now: Time, chunk_end: u64, end: u64) {
+    /// It may send so many bytes of the content, and more if nobody cuts its turn.
+    pub(super) fn begin_turn(&mut self, now: Time, bytes_min: u64) {
         self.moved = now;
         if let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage {
-            body.chunk_end = chunk_end;
-            body.turn = end.max(chunk_end).min(body.range.end).saturating_sub(body.at);
+            body.turn = Quantum::new(body.at, bytes_min);
         }
     }
 
     /// Its turn ends with the chunk. True when that is now.
     pub(super) fn cut_turn(&mut self) -> bool {
         let Stage::Answering(Answer { body: Some(body), .. }) = &mut self.stage else { return false };
-        body.turn = body.turn.min(body.chunk_end.saturating_sub(body.at));
-        body.turn == 0
+        body.turn.cut();
+        body.left() == 0
     }
 
     /// So many bytes of the segment are in the kernel.
@@ -168,9 +165,8 @@ impl Reader {
                 self.moved = now;
             }
             body.at = body.at.saturating_add(bytes);
-            body.turn = body.turn.saturating_sub(bytes);
             if body.at < body.range.end {
-                return if body.turn == 0 { Sent::Turn } else { Sent::Some };
+                return if body.left() == 0 { Sent::Turn } else { Sent::Some };
             }
         }
         self.moved = now;
@@ -199,9 +195,10 @@ impl Reader {
         };
         let source = answer.body.as_ref().map(|body| SpanSource::Content(body.content));
         match &answer.body {
-            Some(body) if body.turn == 0 => Segment::Nothing,
-            Some(Body { content, at, turn, .. }) if answer.text_sent >= answer.text.len() => {
-                Segment::Span { source: SpanSource::Content(*content), offset: *at, len: *turn }
+            Some(body) if body.left() == 0 => Segment::Nothing,
+            Some(body) if answer.text_sent >= answer.text.len() => {
+                let source = SpanSource::Content(body.content);
+                Segment::Span { source, offset: body.at, len: body.left() }
             }
             _ => Segment::Bytes {
                 bytes: answer.text.get(answer.text_sent..).unwrap_or_default(),
@@ -228,12 +225,17 @@ impl Reader {
 impl Body {
     /// These bytes of a content of `size` bytes.
     pub(super) fn new(content: ContentId, range: Range<u64>, size: u64, began: Time) -> Body {
-        Body { content, at: range.start, range, size, began, turn: 0, chunk_end: 0 }
+        Body { content, at: range.start, range, size, began, turn: Quantum::default() }
     }
 
     /// How many are out.
     pub(super) fn sent_bytes(&self) -> u64 {
         self.at.saturating_sub(self.range.start)
+    }
+
+    /// How many may go in the turn that it has.
+    fn left(&self) -> u64 {
+        self.turn.left(self.at).min(self.range.end.saturating_sub(self.at))
     }
 
     /// How long it has taken.
@@ -260,7 +262,8 @@ mod tests {
         reader.answer(Time::ZERO, b"head".to_vec(), Some(body), Stays::Open);
         assert!(reader.waits() && reader.is_unsaid());
         assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 16, 0);
+        reader.begin_turn(Time::ZERO, 6);
+        assert!(!reader.cut_turn());
         let source = SpanSource::Content(A);
         assert_eq!(reader.segment(), Segment::Bytes { bytes: b"head", span_of: Some(source) });
         assert!(matches!(reader.sent(Time::ZERO, 1), Sent::Some) && !reader.is_unsaid());
@@ -269,14 +272,14 @@ mod tests {
         assert!(matches!(reader.sent(Time::ZERO, 2), Sent::Some));
         assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
         assert_eq!(reader.segment(), Segment::Nothing);
-        reader.begin_turn(Time::ZERO, 20, 1000);
+        reader.begin_turn(Time::ZERO, 4);
         assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 14 });
         assert!(!reader.cut_turn());
         assert_eq!(reader.segment(), Segment::Span { source, offset: 16, len: 4 });
         assert!(matches!(reader.sent(Time::ZERO, 4), Sent::Turn));
-        reader.begin_turn(Time::ZERO, 24, 1000);
+        reader.begin_turn(Time::ZERO, 4);
         assert!(matches!(reader.sent(Time::ZERO, 5), Sent::Some) && reader.cut_turn());
-        reader.begin_turn(Time::ZERO, 24, 1000);
+        reader.begin_turn(Time::ZERO, 4);
         let Sent::All(Some(body)) = reader.sent(Time::ZERO, 5) else { panic!("it is over") };
         assert_eq!(body.sent_bytes(), 20);
         assert_eq!(reader.expects(), Expect::Control);

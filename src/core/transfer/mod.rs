@@ -1,11 +1,11 @@
 //! Transfers: files that a sender hands to a receiver in the four forms of the field, which know neither hashes nor requests.
 //!
 //! Owns which files are received, what of them is being stored, and how much was let come. What comes goes into spools, unseen; what
-//! goes is a span of what is shared. Knows no other protocol, and holds no file.
+//! goes are spans of what is shared, each when its turn in the one line of uploads comes. Knows no other protocol, and holds no file.
 //!
 //! Of each connection the calls come in this order: [`Engine::accept`] or [`Engine::send`] makes its state, [`Engine::begin`] knows
-//! its id; then [`Engine::received`], [`Engine::payload`] and [`Engine::sent`] as the driver reads and writes, [`Engine::answer`]
-//! and [`Engine::stored`] for what people and the store say, [`Engine::review`] when its deadline comes; at last
+//! its id; then [`Engine::received`], [`Engine::payload`], [`Engine::refill`] and [`Engine::sent`] as the driver reads and writes,
+//! [`Engine::answer`] and [`Engine::stored`] for what people and the store say, [`Engine::review`] when its deadline comes; at last
 //! [`Engine::broken`] or [`Engine::closed`].
 
 mod arrivals;
@@ -24,6 +24,8 @@ use crate::core::door::{
 };
 use crate::core::spools::Spools;
 use crate::core::timers::Timer;
+use crate::core::uploader::Uploader;
+use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::push::{Announced, Outgoing, Step};
@@ -147,8 +149,8 @@ impl Engine {
     pub(crate) fn send(&mut self, ctx: &mut Context<'_>, order: Order, has_room: bool) -> Option<Transfer> {
         let (ticket, to) = (order.ticket, order.to);
         match script(ctx, &order, has_room) {
-            Ok((size, steps)) => {
-                let sending = Sending::new(&order, size, steps, ctx.now, ctx.dialer.again(ctx.now, &to));
+            Ok(script) => {
+                let sending = Sending::new(&order, script, ctx.now, ctx.dialer.again(ctx.now, &to));
                 Some(Transfer { transport: Transport::dialled(to), side: Side::Sending(sending) })
             }
             Err(reason) => {
@@ -196,12 +198,34 @@ impl Engine {
         used
     }
 
+    /// If it is this transfer's turn, bytes of its file may go.
+    pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+        if let Side::Sending(sending) = &mut transfer.side
+            && sending.ask().is_some()
+            && let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None)
+        {
+            sending.begin_turn(ctx.now, u64::from(ask.bytes));
+            time(ctx, conn, transfer);
+        }
+    }
+
     /// So many bytes of the segment are in the kernel.
     pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, bytes: u64) {
         let mut turn = Turn::Nothing;
         match &mut transfer.side {
             Side::Receiving(receiving) => receiving.sent(bytes),
-            Side::Sending(sending) => turn = sending.sent(ctx.now, bytes, &ctx.config.limits),
+            Side::Sending(sending) => {
+                turn = sending.sent(ctx.now, bytes, &ctx.config.limits);
+                ctx.uploads.carried(ctx.now, bytes);
+                if sending.has_slot() && sending.end_turn(!ctx.uploads.moved(conn, ctx.now)) {
+                    ctx.uploads.end_turn(conn);
+                    ctx.after.grant_uploads = true;
+                } else if sending.ask().is_none() && ctx.uploads.queued(conn) > 0 {
+                    // The last bytes went while it waited for its turn.
+                    ctx.uploads.remove(conn);
+                    ctx.after.grant_uploads = true;
+                }
+            }
             Side::Closing(last) => {
                 *last = last.get(usize::try_from(bytes).unwrap_or(usize::MAX)..).unwrap_or_default();
             }
@@ -307,14 +331,26 @@ impl Engine {
         !self.storing.is_empty()
     }
 
-    /// Panics when transfers, their index and their spools do not hang together.
-    pub(crate) fn check<'t>(&self, spools: &Spools, transfers: impl Iterator<Item = (ConnId, &'t Transfer)>) {
+    /// Panics when transfers, their index, their spools and their turns do not hang together.
+    pub(crate) fn check<'t>(
+        &self,
+        spools: &Spools,
+        uploads: &Uploader,
+        transfers: impl Iterator<Item = (ConnId, &'t Transfer)>,
+    ) {
         let (mut receiving, mut filling) = (BTreeMap::new(), BTreeMap::new());
         for (conn, transfer) in transfers {
-            if let Side::Receiving(side) = &transfer.side {
-                receiving.insert(side.number, conn);
-                filling.extend(side.spool().map(|spool| (spool, conn)));
+            let (mut waits, mut has_slot) = (false, false);
+            match &transfer.side {
+                Side::Receiving(side) => {
+                    receiving.insert(side.number, conn);
+                    filling.extend(side.spool().map(|spool| (spool, conn)));
+                }
+                Side::Sending(side) => (waits, has_slot) = (side.ask().is_some(), side.has_slot()),
+                Side::Closing(_) | Side::Aborting => {}
             }
+            assert_eq!(uploads.queued(conn), usize::from(waits), "{conn} waits for its turn");
+            assert_eq!(uploads.serves(conn), waits || has_slot, "{conn} has a turn");
         }
         assert_eq!(self.receiving, receiving, "connections on which something is received");
         assert_eq!(self.filling, filling, "connections that fill a spool");
@@ -350,13 +386,24 @@ impl Engine {
                 self.fail(ctx, conn, transfer, reason);
             }
         }
+        if let Side::Sending(sending) = &transfer.side
+            && let Some(ask) = sending.ask().filter(|_| ctx.uploads.queued(conn) == 0)
+        {
+            ctx.uploads.push_outside(conn, ask);
+            ctx.after.grant_uploads = true;
+        }
         time(ctx, conn, transfer);
     }
 
     /// Nothing more is received or sent on a connection; the driver closes it as `last` says.
     fn end(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, last: Side) {
-        if let Side::Receiving(receiving) = &transfer.side {
-            self.receiving.remove(&receiving.number);
+        match &transfer.side {
+            Side::Receiving(receiving) => _ = self.receiving.remove(&receiving.number),
+            Side::Sending(_) => {
+                ctx.after.grant_uploads |= ctx.uploads.serves(conn);
+                ctx.uploads.remove(conn);
+            }
+            Side::Closing(_) | Side::Aborting => {}
         }
         transfer.side = last;
         ctx.wake(conn, &mut transfer.transport);
@@ -381,15 +428,15 @@ fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
     }
 }
 
-/// The size of a file that is to be sent, and what is said and heard with it.
-fn script(ctx: &Context<'_>, order: &Order, has_room: bool) -> Result<(u64, Vec<Step>), ForeignFailure> {
+/// The geometry of a file that is to be sent, and what is said and heard with it.
+fn script(ctx: &Context<'_>, order: &Order, has_room: bool) -> Result<(Geometry, Vec<Step>), ForeignFailure> {
     if ctx.is_leaving || !has_room {
         return Err(ForeignFailure::Cancelled);
     }
     let whole = ctx.catalogue.get(&order.content).filter(|holding| holding.is_complete());
-    let size = whole.ok_or(ForeignFailure::NotShared)?.geometry.size_bytes();
-    let steps = Outgoing { size, ..order.file.clone() }.steps().map_err(ForeignFailure::Form)?;
-    Ok((size, steps))
+    let geometry = whole.ok_or(ForeignFailure::NotShared)?.geometry;
+    let file = Outgoing { size: geometry.size_bytes(), ..order.file.clone() };
+    Ok((geometry, file.steps().map_err(ForeignFailure::Form)?))
 }
 
 fn tell(ctx: &mut Context<'_>, event: ForeignEvent) {

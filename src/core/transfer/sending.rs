@@ -1,14 +1,23 @@
-//! The side that sends a file: its script, how far it is in it, and how long each step may take.
+//! The side that sends a file: its script, how far it is in it, and how long each step may take. When it is its turn to send bytes
+//! of the file it is told.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Order, Turn};
 use crate::core::door::{BrokenWhy, Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
+use crate::core::uploader::{Ask, Quantum};
+use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::push::{OkHearing, Step};
+
+/// A receiver takes a long silence for the end of its sender, some after 30 s. A transfer that waits for a turn for so long is sent
+/// so many bytes meanwhile.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+const MEANWHILE_BYTES: u64 = 4 << 10;
 
 /// The side that sends.
 #[derive(Debug)]
@@ -17,8 +26,7 @@ pub(super) struct Sending {
     pub(super) ticket: u32,
     to: SocketAddr,
     content: ContentId,
-    /// The file's size in bytes.
-    size: u64,
+    geometry: Geometry,
     /// When it was dialled.
     began: Time,
     /// Whether the receiver says at the end that it has the file.
@@ -29,6 +37,10 @@ pub(super) struct Sending {
     steps: VecDeque<Step>,
     /// Bytes of the first of them that went.
     sent: u64,
+    /// It is this transfer's turn.
+    has_slot: bool,
+    /// How far the file may go.
+    turn: Quantum,
     /// The file, or what is said first where nothing lets it come, has begun to go.
     begun: bool,
     /// All bytes of the file are in the kernel.
@@ -40,13 +52,18 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// A file of `size` bytes with its script; the receiver is not dialled before `again`.
-    pub(super) fn new(order: &Order, size: u64, steps: Vec<Step>, now: Time, again: Option<Time>) -> Sending {
+    /// A file with its script; the receiver is not dialled before `again`.
+    pub(super) fn new(
+        order: &Order,
+        (geometry, steps): (Geometry, Vec<Step>),
+        now: Time,
+        again: Option<Time>,
+    ) -> Sending {
         Sending {
             ticket: order.ticket,
             to: order.to,
             content: order.content,
-            size,
+            geometry,
             began: now,
             acknowledged: order.file.form.is_acknowledged(),
             is_dialling: true,
@@ -54,6 +71,8 @@ impl Sending {
             // A file without a byte has none to be sent.
             steps: steps.into_iter().filter(|step| *step != Step::File(0)).collect(),
             sent: 0,
+            has_slot: false,
+            turn: Quantum::default(),
             begun: false,
             file_out: false,
             ok: OkHearing::default(),
@@ -65,6 +84,48 @@ impl Sending {
     /// Whether the receiver was not dialled yet.
     pub(super) fn is_waiting(&self) -> bool {
         self.waits_until.is_some()
+    }
+
+    /// The bytes of the file that wait for a turn.
+    pub(super) fn ask(&self) -> Option<Ask> {
+        let at = self.file_at().filter(|_| !self.has_slot)?;
+        Some(Ask::rest_of_chunk(self.content, &self.geometry, at, self.geometry.size_bytes()))
+    }
+
+    /// It may send so many bytes of the file, and more if nobody cuts its turn.
+    pub(super) fn begin_turn(&mut self, now: Time, bytes_min: u64) {
+        if let Some(at) = self.file_at() {
+            (self.has_slot, self.turn, self.moved) = (true, Quantum::new(at, bytes_min), now);
+        }
+    }
+
+    /// Whether it is its turn.
+    pub(super) fn has_slot(&self) -> bool {
+        self.has_slot
+    }
+
+    /// Its turn ends with what it may send; where it is `cut`, as soon as it may. True when that is now.
+    pub(super) fn end_turn(&mut self, is_cut: bool) -> bool {
+        if is_cut {
+            self.turn.cut();
+        }
+        self.has_slot = self.file_at().is_some_and(|at| self.turn.left(at) > 0);
+        !self.has_slot
+    }
+
+    /// Whether nothing may go before its turn comes.
+    fn waits_for_turn(&self) -> bool {
+        !self.has_slot && self.file_at().is_some_and(|at| self.turn.left(at) == 0)
+    }
+
+    /// The next byte of the file, if that is what goes next. A text that nothing separates from the file goes with it.
+    fn file_at(&self) -> Option<u64> {
+        match (self.steps.front()?, self.steps.get(1)) {
+            _ if self.is_dialling => None,
+            (Step::File(_), _) => Some(self.sent),
+            (Step::Say(_), Some(Step::File(_))) => Some(0),
+            _ => None,
+        }
     }
 
     /// The connection stands.
@@ -130,6 +191,10 @@ impl Sending {
             (self.began, self.moved) = (now, now);
             return Turn::Dial;
         }
+        if self.waits_for_turn() {
+            (self.turn, self.moved) = (Quantum::only(self.sent, MEANWHILE_BYTES), now);
+            return Turn::Wake;
+        }
         match self.steps.front() {
             _ if self.is_dialling => Turn::Failed(ForeignFailure::NoConnection(BrokenWhy::Unreachable)),
             Some(Step::HearOk) => Turn::Failed(ForeignFailure::NoOk),
@@ -144,12 +209,13 @@ impl Sending {
         if let Some(at) = self.waits_until {
             return at;
         }
-        self.moved
-            + match self.steps.front() {
-                _ if self.is_dialling => limits.dial_deadline,
-                Some(Step::HearOk | Step::HearEnd) | None => limits.push_ok_wait,
-                Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => limits.send_stall_max,
-            }
+        let wait = match self.steps.front() {
+            _ if self.is_dialling => limits.dial_deadline,
+            _ if self.waits_for_turn() => SILENCE_MAX,
+            Some(Step::HearOk | Step::HearEnd) | None => limits.push_ok_wait,
+            Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => limits.send_stall_max,
+        };
+        self.moved + wait
     }
 
     /// What the next bytes are.
@@ -163,10 +229,8 @@ impl Sending {
 
     /// What is to be sent next.
     pub(super) fn segment(&self) -> Segment<'_> {
-        if self.is_dialling {
-            return Segment::Nothing;
-        }
         match self.steps.front() {
+            _ if self.is_dialling || self.waits_for_turn() => Segment::Nothing,
             Some(Step::Say(said)) => {
                 let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
                 Segment::Bytes { bytes: said.get(sent..).unwrap_or_default(), span_of: None }
@@ -174,7 +238,7 @@ impl Sending {
             Some(Step::File(size)) => Segment::Span {
                 source: SpanSource::Content(self.content),
                 offset: self.sent,
-                len: size.saturating_sub(self.sent),
+                len: size.saturating_sub(self.sent).min(self.turn.left(self.sent)),
             },
             Some(Step::HalfClose) => Segment::HalfClose,
             Some(Step::HearOk | Step::HearEnd) | None => Segment::Nothing,
@@ -205,12 +269,13 @@ impl Sending {
             return Turn::Nothing;
         }
         self.told = now;
-        Turn::Moved(ForeignEvent::SendProgress { ticket: self.ticket, bytes: self.sent, of: self.size })
+        let of = self.geometry.size_bytes();
+        Turn::Moved(ForeignEvent::SendProgress { ticket: self.ticket, bytes: self.sent, of })
     }
 
     fn done(&self, now: Time) -> Turn {
-        let took = now.since(self.began);
+        let (took, bytes) = (now.since(self.began), self.geometry.size_bytes());
         let (ticket, to, acknowledged) = (self.ticket, self.to, self.acknowledged);
-        Turn::Done(ForeignEvent::Sent { ticket, to, bytes: self.size, took, acknowledged })
+        Turn::Done(ForeignEvent::Sent { ticket, to, bytes, took, acknowledged })
     }
 }

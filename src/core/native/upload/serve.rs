@@ -231,7 +231,7 @@ impl Engine {
         reason: RefuseReason,
     ) {
         if ctx.conns.native(conn).is_none() {
-            return ctx.after.later.push(Later::Unserved(conn, reason.text()));
+            return ctx.after.later.push(Later::Unserved(conn, reason));
         }
         let Some(connection) = ctx.conns.native(conn) else { return };
         let to = connection.peer_ref();
