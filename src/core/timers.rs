@@ -35,10 +35,8 @@ pub(crate) enum Timer {
     Expiry,
     /// An owner that offered nothing yet.
     Offer,
-    /// Shares of an owner that nobody came for.
-    Deal,
-    /// Neighbours of a seed that may not get on with what was assigned to them.
-    Assign,
+    /// Super-seeding: chunks that may be late, or places that nobody took.
+    Seeding,
     /// Others that may be told that there is nothing to send.
     Idle,
     /// The end of the time to leave.
@@ -72,8 +70,7 @@ impl Timer {
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
             Timer::Offer => "offer",
-            Timer::Assign => "assign",
-            Timer::Deal => "deal",
+            Timer::Seeding => "seeding",
             Timer::Idle => "idle",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",

@@ -26,8 +26,8 @@ use crate::types::{ContentId, Geometry};
 
 const ABOUT: &str = "\
 Cut a file into chunks and hand each peer that comes a share of them: of N peers the k-th gets every N-th chunk, from \
-the k-th on. Each chunk leaves the owner once, and again only when somebody is lost. Shares that nobody came for are dealt \
-to the others after --deal-after.
+the k-th on. Each chunk leaves the owner once, and again only when somebody is lost. The shares of peers \
+that did not come are assigned to the others after --deal-after.
 
 A file has at least five chunks: of less than five chunks' worth they get smaller, down to 1 KiB (so a file of up to \
 4 KiB has fewer). A file too large for its chunk size gets the next larger power of two that will do.";
@@ -57,7 +57,7 @@ pub(super) struct OwnerArgs {
     /// How many peers are expected
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     peers: u32,
-    /// So long after the first peer, shares that nobody came for go to those who did
+    /// How long after the first peer the shares of peers that did not come go to the others
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     deal_after: Duration,
     /// End once --peers peers are complete, or all others when one was lost and stays away for 30s
@@ -85,7 +85,8 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(listen) => listen,
         Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
     };
-    let place = Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, deal_after: args.deal_after };
+    let place =
+        Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, reassign_after: args.deal_after };
     let started = Run::start_as("ring", global, Target::default(), Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);

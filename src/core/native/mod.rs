@@ -49,9 +49,8 @@ use peers::directory::Directory;
 pub(crate) use session::Session;
 use session::links::Links;
 use topology::neighbourhood::Neighbourhood;
-use upload::assigner::Assigner;
-use upload::dealer::Dealer;
 use upload::idle::Idleness;
+use upload::seeding::Policy;
 
 /// What the engine is lent for one call.
 pub(crate) type Ctx<'p> = Context<'p, &'p mut Connections>;
@@ -72,10 +71,8 @@ pub(crate) struct Engine {
     /// How often this newcomer asked who is there.
     acquaintances: usize,
     downloader: Downloader,
-    /// What is assigned, chunk by chunk, to those who want it of a seed.
-    assigners: BTreeMap<ContentId, Assigner>,
-    /// What is dealt, chunk by chunk, to who comes for it.
-    dealers: BTreeMap<ContentId, Dealer>,
+    /// The contents that this peer super-seeds.
+    seedings: BTreeMap<ContentId, Policy>,
     idleness: Idleness,
     pusher: Pusher,
     mirror: Option<Mirror>,
@@ -109,8 +106,7 @@ impl Engine {
             replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
             acquaintances: 0,
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
-            assigners: BTreeMap::new(),
-            dealers: BTreeMap::new(),
+            seedings: BTreeMap::new(),
             idleness: Idleness::default(),
             pusher: Pusher::default(),
             mirror: None,
@@ -160,8 +156,7 @@ impl Engine {
             Timer::UploadSlot => self.grant_uploads(ctx),
             Timer::Expiry => self.expire_peers(ctx),
             Timer::Offer => self.ask_for_offer(ctx),
-            Timer::Deal => self.review_dealing(ctx),
-            Timer::Assign => self.review_assigning(ctx),
+            Timer::Seeding => self.review_seeding(ctx),
             Timer::Idle => self.tell_idle(ctx),
             Timer::Look => self.look_on(ctx),
             Timer::Leave
@@ -209,8 +204,7 @@ impl Engine {
     pub(crate) fn check(&self, config: &Config, conns: &Connections) {
         self.directory.check();
         self.downloader.check(config.limits.buffer_pool_bytes);
-        self.dealers.values().for_each(Dealer::check);
-        self.assigners.values().for_each(Assigner::check);
+        self.seedings.values().for_each(Policy::check);
         self.check_links(conns);
         self.check_flights(conns);
     }

@@ -22,7 +22,7 @@ impl Engine {
                 .on(&content)
                 .collect::<Vec<_>>()
                 .into_iter()
-                .for_each(|conn| self.seat(ctx, conn, content));
+                .for_each(|conn| self.begin_seeding(ctx, conn, content));
         }
         self.tell_haves(ctx, content);
         self.announce_soon(ctx);

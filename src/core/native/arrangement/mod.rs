@@ -78,7 +78,7 @@ impl Engine {
         let Some((number, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of(&content)) else {
             return;
         };
-        // Whoever was shown everything need not ask again.
+        // A peer that was told of every chunk need not request that again.
         if !channel.refused && !channel.remote.as_ref().is_some_and(Bitfield::is_full) {
             self.say(ctx, conn, Frame::Show { channel: number });
         }

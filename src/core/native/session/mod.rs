@@ -2,13 +2,13 @@
 //!
 //! Owns the state of the conversation. What a message means is decided by the engine.
 
+pub(crate) mod advertised;
 mod channel;
 pub(crate) mod channels;
 pub(crate) mod dialling;
 mod guests;
 pub(crate) mod life;
 pub(crate) mod links;
-pub(crate) mod shown;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
+use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
@@ -34,7 +35,7 @@ impl Engine {
                 took: ctx.now.since(out.began),
             };
             ctx.outputs.event(event);
-            self.note_dealt(ctx, conn, out.content, out.chunk);
+            self.note_seeding(ctx, out.content, [Change::Sent(conn, out.chunk)]);
             ctx.uploads.finish(conn, ctx.now, u64::from(out.len));
             self.grant_uploads(ctx);
             self.note_room(ctx, content);
@@ -78,8 +79,8 @@ impl Engine {
         let holding = ctx.catalogue.get(&content);
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
-        let hidden = !ctx.config.topology.serves_unshown()
-            && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        let hidden = !ctx.config.topology.serves_unadvertised()
+            && channel.advertised.as_ref().is_some_and(|advertised| !advertised.has(chunk));
         if !here || hidden {
             return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
         }
