@@ -19,7 +19,7 @@ Choices of --policy (docs/swarm.md says what each is worth):
   window=K      ask for K chunks at once, over all sources, at most; of up to 2,048
                 chunks never for more than 16
   neighbours=K  of up to K peers that have or want a file, connect to each
-  drawn=K       where there are more, connect to K who stand next on circles
+  drawn=K       where there are more, connect to K overlay neighbours
 
 Examples:
   chunkcast simulate --peers 100 --size 256MiB --chunk-size 256KiB

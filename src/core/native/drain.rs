@@ -78,7 +78,7 @@ impl Engine {
         self.note_recipient(ctx);
         self.meet_for_mirror(ctx, peer);
         for content in self.downloader.wanting() {
-            if self.is_companion(ctx, peer, &content) {
+            if self.is_on_overlay(ctx, peer, &content) {
                 self.name_on(ctx, conn, content);
             }
         }

@@ -15,8 +15,8 @@ use slab::Slab;
 
 use crate::core::door::{BufferId, ConnId, PeerRef};
 use crate::core::limits::Limits;
-use crate::core::native::download::circles::Circles;
 use crate::core::native::download::flights::{Flight, Flights};
+use crate::core::native::download::overlay::Overlay;
 use crate::types::geometry::Geometry;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::manifest::ManifestPages;
@@ -137,8 +137,8 @@ pub(crate) struct Download {
     pub(crate) pace: Option<Duration>,
     /// So often its sources were found too few: each time it connects to twice as many of many holders.
     pub(crate) widened: u32,
-    /// Whom it is connected to where many have or want it.
-    pub(crate) circles: Circles,
+    /// Its overlay neighbours where many have or want it.
+    pub(crate) overlay: Overlay,
 }
 
 /// How long after the first look a download asks the LAN again; doubles up to the longest.
@@ -177,7 +177,7 @@ impl Download {
             query_gap: QUERY_GAP_MIN,
             pace: None,
             widened: 0,
-            circles: Circles::default(),
+            overlay: Overlay::default(),
         }
     }
 

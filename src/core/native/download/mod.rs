@@ -1,6 +1,5 @@
 pub(crate) mod ask;
 pub(crate) mod cancel;
-pub(crate) mod circles;
 pub(crate) mod downloader;
 pub(crate) mod fetch;
 pub(crate) mod flights;
@@ -8,6 +7,7 @@ mod have;
 pub(crate) mod manifest;
 mod mirrored;
 mod neighbours;
+pub(crate) mod overlay;
 pub(crate) mod progress;
 pub(crate) mod relocate;
 mod sated;

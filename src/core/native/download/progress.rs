@@ -63,7 +63,7 @@ impl Engine {
             }
             // Connecting takes as long as opening; they need not wait for each other.
             self.seek_sources(ctx, content);
-            self.open_to_companions(ctx, content);
+            self.open_to_overlay(ctx, content);
         }
     }
 
