@@ -43,10 +43,10 @@ pub struct Limits {
     pub requests_at_once_max: u32,
     /// So many more requests each second allows.
     pub requests_per_s: u32,
-    /// Requests that one connection may recall at once and make anew; those it recalls beyond that use up its requests.
-    pub recalls_at_once_max: u32,
-    /// So many more recalls each second allows.
-    pub recalls_per_s: u32,
+    /// Requests that one connection may revoke at once and make anew; those it revokes beyond that use up its requests.
+    pub revokes_at_once_max: u32,
+    /// How many more it may revoke each second.
+    pub revokes_per_s: u32,
     /// Numbers of channels on one connection, of each side: as many as one search fetches contents.
     pub channels_max: usize,
     /// Channels that are open, over all connections.
@@ -246,8 +246,8 @@ impl Default for Limits {
             queued_requests_max: 64,
             requests_at_once_max: 256,
             requests_per_s: 64,
-            recalls_at_once_max: 256,
-            recalls_per_s: 64,
+            revokes_at_once_max: 256,
+            revokes_per_s: 64,
             channels_max: 100_000,
             channels_open_max: 1_000_000,
             channels_unused_max: 1_000,

@@ -19,7 +19,7 @@ pub struct Tactics {
     /// Whether what few neighbours have goes out before anything else that they ask for.
     pub scarce_first: bool,
     /// Whether a holder is asked to give a request back before it moves to another; when not, it is cancelled unasked.
-    pub recalls: bool,
+    pub revokes: bool,
     /// Whether one chunk is sent at a time while it takes all that the link carries; when not, as many as there are slots.
     pub one_at_a_time: bool,
 }
@@ -34,7 +34,7 @@ impl Default for Tactics {
             meets_seekers: true,
             haves_wait: true,
             scarce_first: true,
-            recalls: true,
+            revokes: true,
             one_at_a_time: true,
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
         }
         kind::REQUEST => Frame::Request { channel: body.u32()?, chunk: body.u32()? },
         kind::CANCEL => Frame::Cancel { channel: body.u32()?, chunk: body.u32()? },
-        kind::RECALL => Frame::Recall { channel: body.u32()?, chunk: body.u32()? },
+        kind::REVOKE => Frame::Revoke { channel: body.u32()?, chunk: body.u32()? },
         kind::REJECT => Frame::Reject { channel: body.u32()?, chunk: body.u32()?, reason: body.reason()? },
         kind::BAD => Frame::Bad { channel: body.u32()?, chunk: body.u32()? },
         kind::OFFER => Frame::Offer(offer(body.json()?)?),
@@ -123,9 +123,9 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) -> u8 {
             put_u32s(&[*channel, *chunk], out);
             kind::CANCEL
         }
-        Frame::Recall { channel, chunk } => {
+        Frame::Revoke { channel, chunk } => {
             put_u32s(&[*channel, *chunk], out);
-            kind::RECALL
+            kind::REVOKE
         }
         Frame::Reject { channel, chunk, reason } => {
             put_u32s(&[*channel, *chunk], out);

@@ -275,7 +275,7 @@ impl Engine {
         let Some(download) = self.downloader.get_mut(&content) else { return false };
         download.flights.insert(
             chunk,
-            Flight { conn, asked: ctx.now, begun: None, late: false, moved: false, recalled: None },
+            Flight { conn, asked: ctx.now, begun: None, late: false, moved: false, revoked: None },
         );
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.asked = connection.asked.saturating_add(1);

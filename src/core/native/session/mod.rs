@@ -189,8 +189,8 @@ pub(crate) struct Session {
     pub(crate) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
     pub(crate) requests: Allowance,
-    /// Requests that the other side may still recall and make anew.
-    pub(crate) recalls: Allowance,
+    /// Requests that the other side may still revoke and make anew.
+    pub(crate) revokes: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(crate) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -232,7 +232,7 @@ impl Session {
             asked: 0,
             offers: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
-            recalls: Allowance::new(limits.recalls_at_once_max, limits.recalls_per_s, now),
+            revokes: Allowance::new(limits.revokes_at_once_max, limits.revokes_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,

@@ -113,17 +113,17 @@ impl Engine {
         self.grant_uploads(ctx);
     }
 
-    /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
-    pub(crate) fn on_recall(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+    /// A peer revokes a request: if the chunk was not begun, the peer hears that it will not come.
+    pub(crate) fn on_revoke(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
             return self.close_for_fault(ctx, conn, "recalled a chunk of nothing");
         };
         if ctx.uploads.cancel(conn, number, chunk) {
-            // A swarm's own recalls are few. Whoever makes more pays for them as for what it cancels.
-            if ctx.conns.native_mut(conn).is_some_and(|connection| connection.recalls.take(ctx.now)) {
+            // A swarm revokes few requests. A peer that revokes more pays for them as for those it cancels.
+            if ctx.conns.native_mut(conn).is_some_and(|connection| connection.revokes.take(ctx.now)) {
                 self.give_request_back(ctx, conn);
             }
-            self.say(ctx, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
+            self.say(ctx, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Revoked });
             self.grant_uploads(ctx);
         }
     }
