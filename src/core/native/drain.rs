@@ -93,7 +93,7 @@ impl Engine {
         for content in contents {
             self.lose_source(ctx, conn, content);
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer

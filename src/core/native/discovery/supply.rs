@@ -28,15 +28,15 @@ impl Engine {
         let (missing_count, missing) = match &download.phase {
             // Until it is late, a page that was asked for is on its way.
             Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
-            Phase::Manifest(None) if self.downloader.starving.contains(&content) => {
+            Phase::Manifest(None) if self.downloader.blocked.contains(&content) => {
                 return self.note_supplied(ctx, content);
             }
             Phase::Manifest(_) => (0, Vec::new()),
             Phase::Running | Phase::Proving(_) => {
                 let coming = download.flights.values().flatten().any(|flight| !flight.late);
                 // For want of buffers or of room at a source it waits for itself, not for others.
-                let starving = self.downloader.starving.contains(&content);
-                if coming || starving || !download.storing.is_empty() {
+                let blocked = self.downloader.blocked.contains(&content);
+                if coming || blocked || !download.storing.is_empty() {
                     return self.note_supplied(ctx, content);
                 }
                 let missing = self.missing_chunks(ctx, &content);

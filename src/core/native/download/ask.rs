@@ -26,7 +26,7 @@ impl Engine {
         let Some(geometry) = download.geometry else { return };
         let window = picker::window_of(&ctx.config.limits, &geometry);
         let mut room = window.saturating_sub(download.window_used());
-        self.downloader.starving.remove(&content);
+        self.downloader.blocked.remove(&content);
         if room == 0 {
             return;
         }
@@ -47,12 +47,12 @@ impl Engine {
                 continue;
             };
             if !self.request(ctx, content, chunk, conn) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 break;
             }
             source.0 = source.0.saturating_add(1);
             if source.0 >= self.requests_max(ctx) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 sources.swap_remove(at);
             }
             room = room.saturating_sub(1);
@@ -62,7 +62,7 @@ impl Engine {
         }
         if room > 0 {
             if self.waits_for_room(ctx, &content) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
             }
             self.ask_twice(ctx, content);
             self.move_late(ctx, content);
@@ -111,15 +111,15 @@ impl Engine {
                 self.ask_twice(ctx, content);
                 self.move_late(ctx, content);
             } else if self.is_idle_source(ctx, &content, conn) && !self.request(ctx, content, chunk, conn) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 return;
             }
         }
     }
 
-    /// Downloads that wanted buffers or room at a source try again.
-    pub(crate) fn feed_starving(&mut self, ctx: &mut Ctx) {
-        for content in std::mem::take(&mut self.downloader.starving) {
+    /// Retries the downloads that are blocked: they wanted buffers, or room at a source.
+    pub(crate) fn retry_blocked(&mut self, ctx: &mut Ctx) {
+        for content in std::mem::take(&mut self.downloader.blocked) {
             self.request_manifest_anywhere(ctx, content);
             self.ask_for_chunks(ctx, content);
         }

@@ -100,7 +100,7 @@ impl Engine {
             }
         }
         self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_reject(
@@ -147,7 +147,7 @@ impl Engine {
         self.miss(ctx, content, chunk, conn, reason.text());
         self.request_manifest_anywhere(ctx, content);
         self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// Panics when requests and connections do not agree.

@@ -147,7 +147,7 @@ impl Engine {
                 self.cancel_all(ctx, content);
                 self.forget_part(ctx, content);
                 ctx.timers.clear(Timer::Download(content));
-                self.downloader.starving.remove(&content);
+                self.downloader.blocked.remove(&content);
                 if let Some(download) = self.downloader.get_mut(&content) {
                     download.phase = Phase::ClosingPart;
                 }

@@ -129,7 +129,7 @@ impl Engine {
             self.note_moved(content, chunk, to);
         }
         self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.

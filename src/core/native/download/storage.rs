@@ -153,7 +153,7 @@ impl Engine {
                 self.ask_for_chunks(ctx, content);
             }
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_chunk_bad(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, buffer: BufferId) {
@@ -178,7 +178,7 @@ impl Engine {
             self.mirror_missed(ctx, &content);
             self.ask_for_chunks(ctx, content);
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_chunk_failed(
@@ -194,7 +194,7 @@ impl Engine {
             download.storing.remove(&chunk);
         }
         self.fail_download(ctx, content, FailReason::Storage(fault));
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_part_failed(&mut self, ctx: &mut Ctx, content: ContentId, fault: Fault) {

@@ -29,7 +29,7 @@ impl Engine {
             return;
         }
         if connection.asked >= self.requests_max(ctx) {
-            self.downloader.starving.insert(content);
+            self.downloader.blocked.insert(content);
             return;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return };
@@ -37,7 +37,7 @@ impl Engine {
         download.geometry = Some(cut);
         if !self.request(ctx, content, 0, conn) {
             self.downloader.forget_proof(&content);
-            self.downloader.starving.insert(content);
+            self.downloader.blocked.insert(content);
         }
     }
 
@@ -60,7 +60,7 @@ impl Engine {
         self.mirror_came(ctx, &content);
         ctx.outputs.push(Output::Store(StoreJob::StoreWhole { content, buffer }));
         self.activate_downloads(ctx);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// The one chunk is not what the id demands: chunk or size was a lie. Somebody else is asked, if there is anybody.
@@ -109,7 +109,7 @@ impl Engine {
         self.end_download(ctx, content);
         self.tell_seekers(ctx, content);
         self.end_sated_channels(ctx, &content);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
