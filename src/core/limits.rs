@@ -75,12 +75,12 @@ pub struct Limits {
     pub chunk_floor_bytes_per_s: u64,
     /// A request that was not begun for this long is asked elsewhere.
     pub request_wait_max: Duration,
-    /// Bad chunks after which a peer is struck.
+    /// Bad chunks after which a peer is banned.
     pub bad_chunks_max: u32,
     /// The shortest time between two checks of one content that receivers found bad.
     pub recheck_gap: Duration,
-    /// How long a struck peer stays so.
-    pub strike_duration: Duration,
+    /// How long a banned peer stays so.
+    pub ban_duration: Duration,
     /// Peers in the directory that have no connection with this one and never said hello: those that were only heard.
     pub peers_max: usize,
     /// Peers in the directory from one address (this host's own addresses excepted). The same number of connections from
@@ -263,7 +263,7 @@ impl Default for Limits {
             request_wait_max: s(10),
             bad_chunks_max: 2,
             recheck_gap: s(10),
-            strike_duration: s(600),
+            ban_duration: s(600),
             peers_max: 4_096,
             peers_per_address_max: 64,
             entries_per_peer_max: 100_000,

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A download without sources for so long says what it waits for.
 const WAITING_AFTER: Duration = Duration::from_millis(900);
 
-/// After the last holder was struck, another may still turn up within this time.
+/// After the last holder was banned, another may still turn up within this time.
 const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
 
 /// The first few missing chunks that are named.
@@ -52,8 +52,8 @@ impl Engine {
             return;
         }
         let Some(download) = self.downloader.get(&content) else { return };
-        if self.all_struck(ctx, &content) && idle_for >= INTEGRITY_GRACE {
-            let struck = download.struck.clone();
+        if self.all_banned(ctx, &content) && idle_for >= INTEGRITY_GRACE {
+            let struck = download.banned.clone();
             return self.fail_download(ctx, content, FailReason::Integrity { struck });
         }
         if idle_for >= self.stall_of(ctx, &content) {

@@ -124,8 +124,8 @@ pub(crate) struct Download {
     pub(crate) storing: BTreeMap<u32, Storing>,
     /// Peers that chunks came from.
     pub(crate) contributors: BTreeSet<SocketAddr>,
-    /// Peers that were struck over it.
-    pub(crate) struck: Vec<PeerRef>,
+    /// Peers that were banned over it.
+    pub(crate) banned: Vec<PeerRef>,
     /// When it last got on, or could have.
     pub(crate) supplied: Time,
     /// `Event::Waiting` was said and not taken back.
@@ -170,7 +170,7 @@ impl Download {
             flights: Flights::default(),
             storing: BTreeMap::new(),
             contributors: BTreeSet::new(),
-            struck: Vec::new(),
+            banned: Vec::new(),
             supplied: now,
             waiting: false,
             next_query: now + QUERY_GAP_MIN,

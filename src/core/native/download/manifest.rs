@@ -126,7 +126,7 @@ impl Engine {
             }
             Ok(Some(_)) | Err(_) => {
                 download.phase = Phase::Manifest(None);
-                self.strike(ctx, conn, "sent a manifest that is not the id's");
+                self.ban(ctx, conn, "sent a manifest that is not the id's");
                 self.request_manifest_anywhere(ctx, content);
             }
         }

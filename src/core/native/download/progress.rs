@@ -243,15 +243,15 @@ impl Engine {
         bits.map_or(Vec::new(), |bits| bits.missing().collect())
     }
 
-    /// Whether somebody was struck over a download and every holder that is known is struck.
-    pub(crate) fn all_struck(&self, ctx: &Ctx, content: &ContentId) -> bool {
-        let struck = |peer: &PeerRef| ctx.dialer.is_struck(ctx.now, &peer.addr);
-        self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
+    /// Whether somebody was banned over a download and every holder that is known is banned.
+    pub(crate) fn all_banned(&self, ctx: &Ctx, content: &ContentId) -> bool {
+        let banned = |peer: &PeerRef| ctx.dialer.is_banned(ctx.now, &peer.addr);
+        self.downloader.get(content).is_some_and(|download| !download.banned.is_empty())
             && self
                 .directory
                 .holders(content)
                 .filter_map(|peer| self.directory.peer_ref(peer))
-                .all(|peer| struck(&peer))
+                .all(|peer| banned(&peer))
     }
 
     /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
@@ -276,7 +276,7 @@ impl Engine {
         for content in contents {
             let download = self.downloader.get_mut(content);
             if let Some(download) = download.filter(|download| download.wants_peers()) {
-                download.struck.push(peer.clone());
+                download.banned.push(peer.clone());
             }
         }
     }

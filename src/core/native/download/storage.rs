@@ -172,7 +172,7 @@ impl Engine {
                 self.say(ctx, storing.conn, Frame::Bad { channel, chunk });
             }
             if ctx.dialer.bad_chunk(from.addr) >= ctx.config.limits.bad_chunks_max {
-                self.strike(ctx, storing.conn, "sent bad chunks");
+                self.ban(ctx, storing.conn, "sent bad chunks");
             }
             self.on_disproved(ctx, content);
             self.mirror_missed(ctx, &content);
