@@ -40,7 +40,7 @@ const STORE_OF_SIM: &str = "src/sim/bytes.rs";
 
 /// Roles of the native engine: none names another; what concerns several stands beside them.
 const ROLES: &[&str] =
-    &["announcer", "seeding", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
+    &["announcer", "seeding", "directory", "uploader", "downloader", "neighbourhood", "offers"];
 
 /// Engines of the core. Each names of the core only itself and [`SHARED`], so none knows another.
 const ENGINES: &[&str] = &["classic", "http", "native", "transfer"];

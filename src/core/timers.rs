@@ -26,7 +26,7 @@ pub(crate) enum Timer {
     /// A download's next review.
     Download(ContentId),
     /// Recipients of offers that are looked for, and other receivers of what was accepted.
-    Push,
+    Offers,
     /// Endpoints that may be dialled again.
     Dial,
     /// An upload that lends its slot to another.
@@ -34,7 +34,7 @@ pub(crate) enum Timer {
     /// Peers that have been silent for too long.
     Expiry,
     /// An owner that offered nothing yet.
-    Offer,
+    Owner,
     /// Super-seeding: chunks that may be late, or places that nobody took.
     Seeding,
     /// Others that may be told that there is nothing to send.
@@ -65,11 +65,11 @@ impl Timer {
             Timer::Search(_) => "search",
             Timer::Mirror => "mirror",
             Timer::Download(_) => "download",
-            Timer::Push => "push",
+            Timer::Offers => "offers",
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
-            Timer::Offer => "offer",
+            Timer::Owner => "owner",
             Timer::Seeding => "seeding",
             Timer::Idle => "idle",
             Timer::Leave => "leave",
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_first_is_known_whatever_changes() {
         let mut timers = Timers::default();
-        let of = [Timer::Announce, Timer::Expiry, Timer::Idle, Timer::Push, Timer::UploadSlot];
+        let of = [Timer::Announce, Timer::Expiry, Timer::Idle, Timer::Offers, Timer::UploadSlot];
         for step in 0..200u64 {
             let timer = of[step as usize * 7 % 5];
             match step % 5 {

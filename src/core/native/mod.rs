@@ -43,7 +43,7 @@ use discovery::searches::Searches;
 use download::downloader::{Download, Downloader, Phase};
 use effects::Effects;
 use ledger::mirror::Mirror;
-use offer::pusher::Pusher;
+use offer::offers::Offers;
 use peers::copies::Copies;
 use peers::directory::Directory;
 pub(crate) use session::Session;
@@ -74,7 +74,7 @@ pub(crate) struct Engine {
     /// The contents that this peer super-seeds.
     seedings: BTreeMap<ContentId, Policy>,
     idleness: Idleness,
-    pusher: Pusher,
+    offers: Offers,
     mirror: Option<Mirror>,
     /// Dials for all that the mirror wants.
     mirror_dials: Allowance,
@@ -108,7 +108,7 @@ impl Engine {
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
             seedings: BTreeMap::new(),
             idleness: Idleness::default(),
-            pusher: Pusher::default(),
+            offers: Offers::default(),
             mirror: None,
             mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
             neighbourhood,
@@ -132,7 +132,7 @@ impl Engine {
 
     /// From now on offers are taken.
     pub(crate) fn receive(&mut self) {
-        self.pusher.receives = true;
+        self.offers.receives = true;
     }
 
     /// The moment of something that waits has come.
@@ -150,12 +150,12 @@ impl Engine {
                     self.fall_back(ctx, content);
                 }
             }
-            Timer::Push => self.review_pushes(ctx),
+            Timer::Offers => self.review_offers(ctx),
             Timer::MirrorNext => self.fetch_what_was_put_off(ctx),
             Timer::Dial => self.seek_all_sources(ctx),
             Timer::UploadSlot => self.grant_uploads(ctx),
             Timer::Expiry => self.expire_peers(ctx),
-            Timer::Offer => self.ask_for_offer(ctx),
+            Timer::Owner => self.ask_for_offer(ctx),
             Timer::Seeding => self.review_seeding(ctx),
             Timer::Idle => self.tell_idle(ctx),
             Timer::Look => self.look_on(ctx),

@@ -40,7 +40,7 @@ impl Engine {
         if ctx.catalogue.remove_name(&content, name) {
             ctx.catalogue.note_gone(content, reason);
             self.withdraw_everywhere(ctx, content, reason);
-            self.withdraw_pushes(ctx, &content);
+            self.withdraw_offers(ctx, &content);
             if let Some(mirror) = &mut self.mirror {
                 mirror.gone(content);
             }

@@ -127,7 +127,7 @@ impl Engine {
         }
         let Some(first) = entries.first() else {
             // It may be hashing what it offers.
-            return ctx.timers.set_no_later(Timer::Offer, ctx.now + ASK_AGAIN);
+            return ctx.timers.set_no_later(Timer::Owner, ctx.now + ASK_AGAIN);
         };
         if entries.iter().any(|entry| entry.id != first.id) {
             let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {
