@@ -55,7 +55,7 @@ impl Engine {
             }
         }
         self.request_manifest_anywhere(ctx, content);
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.seek_sources(ctx, content);
     }
 

@@ -99,7 +99,7 @@ impl Engine {
                 }
             }
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.retry_blocked(ctx);
     }
 
@@ -129,7 +129,7 @@ impl Engine {
             return;
         }
         if let Some((to, moved)) = revoked {
-            return self.ask_elsewhere(ctx, content, chunk, to, moved);
+            return self.request_elsewhere(ctx, content, chunk, to, moved);
         }
         // Who rejects as fast as it is asked would keep both sides busy with nothing else.
         if let Some(connection) = ctx.conns.native_mut(conn) {
@@ -146,7 +146,7 @@ impl Engine {
         }
         self.miss(ctx, content, chunk, conn, reason.text());
         self.request_manifest_anywhere(ctx, content);
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.retry_blocked(ctx);
     }
 

@@ -42,7 +42,7 @@ impl Engine {
         self.count_remote(ctx, conn, &content, true);
         self.note_list(ctx, conn, content, chunks, new);
         self.request_manifest(ctx, conn, content);
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
     }
 
     pub(crate) fn on_have(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32, count: u32) {
@@ -81,12 +81,12 @@ impl Engine {
         } else if new > 0 {
             self.note_list(ctx, conn, content, first..end, new);
             if ctx.config.topology.follows_lists() {
-                return self.ask_for_chunks(ctx, content);
+                return self.request_chunks(ctx, content);
             }
             if chunks == 1 {
                 self.request_manifest(ctx, conn, content);
             }
-            self.ask_for_news(ctx, content, conn, first..end);
+            self.request_news(ctx, content, conn, first..end);
         }
     }
 

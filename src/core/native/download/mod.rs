@@ -1,4 +1,3 @@
-pub(crate) mod ask;
 pub(crate) mod cancel;
 pub(crate) mod downloader;
 pub(crate) mod fetch;
@@ -10,6 +9,7 @@ mod neighbours;
 pub(crate) mod overlay;
 pub(crate) mod progress;
 pub(crate) mod relocate;
+pub(crate) mod requests;
 mod sated;
 pub(crate) mod sources;
 pub(crate) mod storage;

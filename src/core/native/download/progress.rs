@@ -90,7 +90,7 @@ impl Engine {
         for (chunk, conn) in late {
             self.miss(ctx, content, chunk, conn, "late");
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.tell_what_waits(ctx, content);
         self.widen(ctx, content);
         self.seek_sources(ctx, content);

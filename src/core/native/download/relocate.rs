@@ -113,7 +113,7 @@ impl Engine {
     /// A holder says that a request was revoked in time: the chunk is requested of the holder that it was revoked for, if that still
     /// has room.
     /// `moved`: it had moved unasked before.
-    pub(crate) fn ask_elsewhere(
+    pub(crate) fn request_elsewhere(
         &mut self,
         ctx: &mut Ctx,
         content: ContentId,
@@ -128,7 +128,7 @@ impl Engine {
         if is_open && offers && self.request(ctx, content, chunk, to) && moved {
             self.note_moved(content, chunk, to);
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.retry_blocked(ctx);
     }
 

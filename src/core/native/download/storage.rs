@@ -115,7 +115,7 @@ impl Engine {
         if self.publish_if_complete(ctx, content) {
             return;
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.seek_sources(ctx, content);
     }
 
@@ -150,7 +150,7 @@ impl Engine {
             self.note_supplied(ctx, content);
             self.mirror_came(ctx, &content);
             if !self.publish_if_complete(ctx, content) {
-                self.ask_for_chunks(ctx, content);
+                self.request_chunks(ctx, content);
             }
         }
         self.retry_blocked(ctx);
@@ -176,7 +176,7 @@ impl Engine {
             }
             self.on_disproved(ctx, content);
             self.mirror_missed(ctx, &content);
-            self.ask_for_chunks(ctx, content);
+            self.request_chunks(ctx, content);
         }
         self.retry_blocked(ctx);
     }
@@ -238,7 +238,7 @@ impl Engine {
                 self.give_request_back(ctx, conn);
                 self.reject(ctx, conn, ask.channel, content, chunk, RefuseReason::NotHere);
             }
-            self.ask_for_chunks(ctx, content);
+            self.request_chunks(ctx, content);
         }
     }
 
