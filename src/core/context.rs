@@ -61,8 +61,8 @@ pub(crate) struct After {
     pub(crate) give_way: Vec<ConnId>,
     /// Connections outside of the native protocol that are served what is not here any more, and why.
     pub(crate) unserved: Vec<(ConnId, &'static str)>,
-    /// Contents that are here whole from now on, each with a name and its size in bytes.
-    pub(crate) whole: Vec<(ContentId, String, u64)>,
+    /// Contents that are complete from now on, each with a name and its size in bytes.
+    pub(crate) complete: Vec<(ContentId, String, u64)>,
 }
 
 /// Instructions that wait for the driver.

@@ -126,7 +126,7 @@ impl Engines {
 
     /// Sees to what an engine left to be done.
     pub(crate) fn after(&mut self, now: Time, after: After) {
-        for (content, name, bytes) in after.whole {
+        for (content, name, bytes) in after.complete {
             self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
         }
         after.unserved.into_iter().for_each(|(conn, why)| self.end_serving(now, conn, why));

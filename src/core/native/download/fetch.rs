@@ -89,7 +89,7 @@ impl Engine {
                     ctx.outputs.push(Output::Release(buffer));
                     self.cancel_download(ctx, content);
                 }
-                Some(true) => return self.store_whole(ctx, content, buffer),
+                Some(true) => return self.store_single_chunk(ctx, content, buffer),
                 Some(false) => {
                     ctx.outputs.push(Output::Store(StoreJob::WriteChunk { content, chunk, buffer }))
                 }

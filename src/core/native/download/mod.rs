@@ -11,6 +11,6 @@ pub(crate) mod progress;
 pub(crate) mod relocate;
 pub(crate) mod requests;
 mod sated;
+pub(crate) mod single_chunk;
 pub(crate) mod sources;
 pub(crate) mod storage;
-pub(crate) mod whole;

@@ -220,7 +220,7 @@ impl Engine {
         else {
             return;
         };
-        for (peer, generation) in self.directory.whole_holders(content) {
+        for (peer, generation) in self.directory.complete_holders(content) {
             if let Some(known) = self.directory.get(&peer) {
                 download.note_owner(peer, known.addr, generation);
             }

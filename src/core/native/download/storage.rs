@@ -22,7 +22,7 @@ impl Engine {
                 self.on_chunk_failed(ctx, content, chunk, buffer, fault);
             }
             StoreReply::WholeStored { content, path, buffer } => {
-                self.on_whole_stored(ctx, content, path, buffer);
+                self.on_single_chunk_stored(ctx, content, path, buffer);
             }
             StoreReply::Published { content, path } => self.on_published(ctx, content, path),
             StoreReply::PartClosed { content } => self.on_part_closed(ctx, content),
@@ -77,7 +77,7 @@ impl Engine {
                 ctx.catalogue.add_complete(content, &name, geometry);
                 self.announce_soon(ctx);
                 let bytes = geometry.size_bytes();
-                ctx.after.whole.push((content, name.to_string(), bytes));
+                ctx.after.complete.push((content, name.to_string(), bytes));
                 self.mirror_finished(ctx, &content, None);
                 ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 0 });
                 self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
@@ -207,7 +207,7 @@ impl Engine {
         let (took, peers) = (ctx.now.since(download.began), download.contributors.len());
         let (name, bytes) = (download.name.clone(), geometry.size_bytes());
         ctx.catalogue.add_complete(content, &name, geometry);
-        ctx.after.whole.push((content, name.to_string(), bytes));
+        ctx.after.complete.push((content, name.to_string(), bytes));
         self.mirror_finished(ctx, &content, Some(bytes));
         ctx.outputs.event(Event::Finished { content, path, bytes, took, peers });
         self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });

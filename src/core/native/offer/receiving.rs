@@ -59,14 +59,14 @@ impl Engine {
         let (content, name, size) = (received.content, received.name.clone(), received.size);
         self.say(ctx, conn, Frame::OfferAnswer(OfferAnswer { offer: theirs, answer: Answer::Accepted }));
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.as_str().into(), size });
-        self.forget_whole(ctx, content);
+        self.forget_complete(ctx, content);
         self.downloader.note_offered(content, size);
         self.begin_download(ctx, content, &name, size, stall);
         self.believe_sender(ctx, conn, content, &name, size);
     }
 
     /// A content that was received before is looked for on disk again: it may be gone, or be wanted under another name.
-    pub(crate) fn forget_whole(&mut self, ctx: &mut Ctx, content: ContentId) {
+    pub(crate) fn forget_complete(&mut self, ctx: &mut Ctx, content: ContentId) {
         let whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if whole && self.downloader.get(&content).is_none() {
             self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
