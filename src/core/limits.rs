@@ -59,7 +59,7 @@ pub struct Limits {
     /// Chunks that are being sent at once, over all connections. While native peers are served or wait for it, no more than half of
     /// them go to readers by HTTP and classic peers.
     pub upload_slots: usize,
-    /// An upload that moves nothing for this long lends its slot to another.
+    /// An upload that moves nothing for this long is slow: another goes beside it.
     pub upload_slot_stall: Duration,
     /// Chunks of one download asked for at once, over all sources.
     pub window_chunks_max: u32,

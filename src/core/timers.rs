@@ -29,7 +29,7 @@ pub(crate) enum Timer {
     Offers,
     /// Endpoints that may be dialled again.
     Dial,
-    /// An upload that lends its slot to another.
+    /// An upload that may be slow, so that another goes beside it.
     UploadSlot,
     /// Peers that have been silent for too long.
     Expiry,
