@@ -72,10 +72,10 @@ pub(crate) struct ReceivedOffer {
 pub(crate) struct Offers {
     /// Whether this peer receives offers at all.
     pub(crate) receives: bool,
-    sent: BTreeMap<u32, SentOffer>,
+    pub(crate) sent: BTreeMap<u32, SentOffer>,
     /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
-    met: BTreeMap<SocketAddr, PeerId>,
-    received: BTreeMap<u32, ReceivedOffer>,
+    pub(crate) met: BTreeMap<SocketAddr, PeerId>,
+    pub(crate) received: BTreeMap<u32, ReceivedOffer>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
     swarms: BTreeMap<ContentId, (Time, usize)>,
     next_number: u32,
@@ -134,41 +134,16 @@ impl Offers {
         }
     }
 
-    /// Who answered at the address of a recipient.
-    pub(crate) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
-        self.met.get(addr)
-    }
-
-    /// An offer of ours.
-    pub(crate) fn get_mut(&mut self, ticket: u32) -> Option<&mut SentOffer> {
-        self.sent.get_mut(&ticket)
-    }
-
-    /// Takes out an offer of ours.
-    pub(crate) fn remove(&mut self, ticket: u32) -> Option<SentOffer> {
-        self.sent.remove(&ticket)
-    }
-
     /// Our offers whose recipients are looked for.
     pub(crate) fn seeking(&self) -> Vec<u32> {
         let seeking = |sent: &SentOffer| matches!(sent.stage, Stage::Seeking { .. });
         self.sent.iter().filter(|(_, sent)| seeking(sent)).map(|(ticket, _)| *ticket).collect()
     }
 
-    /// Whether anybody is looked for.
-    pub(crate) fn is_seeking(&self) -> bool {
-        self.sent.values().any(|sent| matches!(sent.stage, Stage::Seeking { .. }))
-    }
-
     /// Our offers on a connection.
     pub(crate) fn on(&self, conn: ConnId) -> Vec<u32> {
         let on = |sent: &SentOffer| sent.stage.conn() == Some(conn);
         self.sent.iter().filter(|(_, sent)| on(sent)).map(|(ticket, _)| *ticket).collect()
-    }
-
-    /// How many of our offers are open on a connection.
-    pub(crate) fn count_on(&self, conn: ConnId) -> usize {
-        self.sent.values().filter(|sent| sent.stage.conn() == Some(conn)).count()
     }
 
     /// Our offers of a content.
@@ -198,21 +173,6 @@ impl Offers {
         self.next_offer = self.next_offer.wrapping_add(1);
         self.received.insert(self.next_offer, received);
         self.next_offer
-    }
-
-    /// A received offer.
-    pub(crate) fn received_mut(&mut self, offer: u32) -> Option<&mut ReceivedOffer> {
-        self.received.get_mut(&offer)
-    }
-
-    /// Takes out a received offer.
-    pub(crate) fn drop_received(&mut self, offer: u32) -> Option<ReceivedOffer> {
-        self.received.remove(&offer)
-    }
-
-    /// How many received offers are open.
-    pub(crate) fn received_len(&self) -> usize {
-        self.received.len()
     }
 
     /// The offers received on a connection, with our numbers.
@@ -295,7 +255,7 @@ mod tests {
         assert!(offers.add(8, sent(Stage::seeking(Time::ZERO, Duration::from_secs(1)))));
         assert_eq!((offers.numbered(CONN, 1), offers.numbered(CONN, 2)), (Some(7), None));
         assert_eq!((offers.on(CONN), offers.seeking(), offers.of(&CONTENT)), (vec![7], vec![8], vec![7, 8]));
-        assert!(offers.is_seeking() && offers.deadline() == Some(Time::ZERO));
+        assert_eq!(offers.deadline(), Some(Time::ZERO));
     }
 
     #[test]
@@ -306,7 +266,7 @@ mod tests {
         offers.add(1, SentOffer { to: Recipient::At(at(1)), ..sent(stage) });
         offers.meet(at(1), peer);
         offers.meet(at(2), peer);
-        assert_eq!((offers.peer_at(&at(1)), offers.peer_at(&at(2))), (Some(&peer), None));
+        assert_eq!((offers.met.get(&at(1)), offers.met.get(&at(2))), (Some(&peer), None));
     }
 
     #[test]

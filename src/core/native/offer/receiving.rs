@@ -21,7 +21,7 @@ impl Engine {
         }
         let decline = match Geometry::native(size) {
             _ if !self.offers.receives || ctx.is_leaving => Some(Answer::NotReceiving),
-            _ if self.offers.received_len() >= ctx.config.limits.offers_open_all_max => Some(Answer::Busy),
+            _ if self.offers.received.len() >= ctx.config.limits.offers_open_all_max => Some(Answer::Busy),
             Err(_) => Some(Answer::NoSpace),
             Ok(_) => None,
         };
@@ -46,12 +46,13 @@ impl Engine {
         ticket: u32,
         stall: Duration,
     ) {
-        let Some(received) = self.offers.received_mut(offer).filter(|received| !received.accepted) else {
+        let Some(received) = self.offers.received.get_mut(&offer).filter(|received| !received.accepted)
+        else {
             return;
         };
         let (Some(conn), theirs) = (received.conn, received.theirs) else { return };
         if let Decision::Decline(answer) = decision {
-            self.offers.drop_received(offer);
+            self.offers.received.remove(&offer);
             self.count_offers(ctx, conn);
             return self.decline(ctx, conn, theirs, answer);
         }
@@ -108,7 +109,7 @@ impl Engine {
         self.downloader.forget_offered(&content);
         let offers: Vec<u32> = self.offers.accepted(&content).map(|(offer, _)| offer).collect();
         for offer in offers {
-            match self.offers.drop_received(offer) {
+            match self.offers.received.remove(&offer) {
                 Some(ReceivedOffer { conn: Some(conn), theirs, .. }) => {
                     self.count_offers(ctx, conn);
                     self.say(ctx, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
@@ -128,11 +129,11 @@ impl Engine {
             self.offers.received_on(conn).map(|(offer, received)| (offer, received.accepted)).collect();
         for (offer, accepted) in on {
             if accepted {
-                if let Some(received) = self.offers.received_mut(offer) {
+                if let Some(received) = self.offers.received.get_mut(&offer) {
                     received.conn = None;
                 }
             } else {
-                self.offers.drop_received(offer);
+                self.offers.received.remove(&offer);
                 ctx.outputs.event(Event::Push(PushEvent::Gone { offer }));
             }
         }

@@ -51,7 +51,7 @@ impl Engine {
         }
         let mut ask = false;
         for ticket in self.offers.seeking() {
-            ask |= self.offers.get_mut(ticket).is_some_and(|sent| sent.stage.take_ask(ctx.now));
+            ask |= self.offers.sent.get_mut(&ticket).is_some_and(|sent| sent.stage.take_ask(ctx.now));
             self.seek_recipient(ctx, ticket);
         }
         if ask {
@@ -61,7 +61,7 @@ impl Engine {
         for content in self.offers.take_swarm_asks(ctx.now) {
             self.query(ctx, Wanted::Id(content));
         }
-        let again = self.offers.is_seeking().then_some(ctx.now + SEEK_INTERVAL);
+        let again = (!self.offers.seeking().is_empty()).then_some(ctx.now + SEEK_INTERVAL);
         match [self.offers.deadline(), again].into_iter().flatten().min() {
             Some(at) => ctx.timers.set(Timer::Offers, at.max(ctx.now + Duration::from_millis(1))),
             None => ctx.timers.clear(Timer::Offers),
@@ -70,14 +70,14 @@ impl Engine {
 
     /// Somebody was heard, or a connection stands: it may be who a file is to be sent to.
     pub(crate) fn note_recipient(&mut self, ctx: &mut Ctx) {
-        if self.offers.is_seeking() {
+        if !self.offers.seeking().is_empty() {
             ctx.timers.set_no_later(Timer::Offers, ctx.now);
         }
     }
 
     /// Offers a file to its recipient if it can be reached, or sees to it that it is.
     pub(crate) fn seek_recipient(&mut self, ctx: &mut Ctx, ticket: u32) {
-        let Some(sent) = self.offers.get_mut(ticket) else { return };
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
         let Stage::Seeking { until, .. } = sent.stage else { return };
         let (to, is_lost) = (sent.to.clone(), sent.peer.is_some());
         let addr = match &to {
@@ -126,7 +126,7 @@ impl Engine {
         let Some(first) = at.keys().next().copied() else { return Ok(None) };
         let whole_id = name.contains('#');
         let Some(SentOffer { stage: Stage::Seeking { until, settles, .. }, .. }) =
-            self.offers.get_mut(ticket)
+            self.offers.sent.get_mut(&ticket)
         else {
             return Ok(None);
         };
@@ -152,22 +152,24 @@ impl Engine {
             let mut open = self.links.all_open();
             open.find(|(peer, _)| self.directory.get(peer).is_some_and(|known| known.addr == *addr))
         };
-        let met = || self.links.to_peer(self.offers.peer_at(addr)?).filter(is_open);
+        let met = || self.links.to_peer(self.offers.met.get(addr)?).filter(is_open);
         dialled.or_else(|| known().map(|(_, conn)| conn)).or_else(met)
     }
 
     /// Says an offer, if not too many are open there.
     pub(crate) fn offer(&mut self, ctx: &mut Ctx, ticket: u32, conn: ConnId) {
-        if self.offers.count_on(conn) >= ctx.config.limits.offers_made_max {
+        if self.offers.on(conn).len() >= ctx.config.limits.offers_made_max {
             // Its turn comes when one of those has ended; until then nobody is to be looked for.
-            if let Some(SentOffer { stage: Stage::Seeking { until, .. }, .. }) = self.offers.get_mut(ticket) {
+            if let Some(SentOffer { stage: Stage::Seeking { until, .. }, .. }) =
+                self.offers.sent.get_mut(&ticket)
+            {
                 *until = (*until).max(ctx.now + ctx.config.limits.offer_grace);
             }
             return;
         }
         let number = self.offers.number();
         let Some(to) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else { return };
-        let Some(sent) = self.offers.get_mut(ticket) else { return };
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
         sent.stage = Stage::Asked { conn, number };
         sent.peer = Some(to.clone());
         let offer = Offer { offer: number, id: sent.content, name: sent.name.clone(), size: sent.size };
@@ -180,7 +182,7 @@ impl Engine {
         let Some(ticket) = self.offers.numbered(conn, said.offer) else {
             return ctx.counters.add("answers to offers that are not open");
         };
-        let Some(sent) = self.offers.get_mut(ticket) else { return };
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
         let Stage::Asked { number, .. } = sent.stage else {
             return ctx.counters.add("answers to offers that are not open");
         };
@@ -207,7 +209,7 @@ impl Engine {
     /// A connection is over: what was offered on it is offered again when its recipient is back.
     pub(crate) fn lose_recipient(&mut self, ctx: &mut Ctx, conn: ConnId) {
         for ticket in self.offers.on(conn) {
-            let Some(sent) = self.offers.get_mut(ticket) else { continue };
+            let Some(sent) = self.offers.sent.get_mut(&ticket) else { continue };
             sent.stage = Stage::seeking(ctx.now, ctx.config.limits.offer_grace);
             if let Some(to) = sent.peer.clone() {
                 ctx.outputs.event(Event::Push(PushEvent::Lost { ticket, to }));
@@ -224,7 +226,7 @@ impl Engine {
     }
 
     pub(crate) fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: PushEnd) {
-        let Some(sent) = self.offers.remove(ticket) else { return };
+        let Some(sent) = self.offers.sent.remove(&ticket) else { return };
         if let Some(conn) = sent.stage.conn() {
             self.count_offers(ctx, conn);
         }
@@ -237,7 +239,7 @@ impl Engine {
     pub(crate) fn count_offers(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.offers =
-                self.offers.count_on(conn).saturating_add(self.offers.received_on(conn).count());
+                self.offers.on(conn).len().saturating_add(self.offers.received_on(conn).count());
         }
     }
 }

@@ -33,24 +33,9 @@ impl Advertised {
         }
     }
 
-    /// Whether a chunk is advertised.
-    pub(crate) fn has(&self, chunk: u32) -> bool {
-        self.bits.get(chunk)
-    }
-
     /// The advertised chunks.
     pub(crate) fn bits(&self) -> &Bitfield {
         &self.bits
-    }
-
-    /// The advertised chunks, as a frame has them.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.bits.to_bytes()
-    }
-
-    /// How many chunks are advertised.
-    pub(crate) fn len(&self) -> usize {
-        self.bits.count() as usize
     }
 
     /// The chunks that were advertised since a cursor stood at `from`.
@@ -71,13 +56,16 @@ mod tests {
     fn it_grows_in_its_own_order_and_tells_nothing_twice() {
         let mut advertised = Advertised::nothing(5);
         [3, 1, 3].into_iter().for_each(|chunk| advertised.add(chunk));
-        assert_eq!((advertised.len(), advertised.since(0), advertised.since(1)), (2, vec![3, 1], vec![1]));
-        assert!(advertised.has(3) && !advertised.has(0));
-        assert_eq!(advertised.to_bytes(), [0b0101_0000]);
+        assert_eq!(
+            (advertised.bits().count(), advertised.since(0), advertised.since(1)),
+            (2, vec![3, 1], vec![1])
+        );
+        assert!(advertised.bits().get(3) && !advertised.bits().get(0));
+        assert_eq!(advertised.bits().to_bytes(), [0b0101_0000]);
         advertised.add_all();
         advertised.add_all();
         assert_eq!(
-            (advertised.len(), advertised.since(2), advertised.since(1)),
+            (advertised.bits().count(), advertised.since(2), advertised.since(1)),
             (5, vec![0, 2, 4], vec![1, 0, 2, 4])
         );
         advertised.add(2);

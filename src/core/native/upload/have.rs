@@ -77,12 +77,13 @@ impl Engine {
             let content = channel.content;
             let (all, new) = match &channel.advertised {
                 Some(advertised) => {
-                    let told = channel.told.replace(advertised.len());
+                    let count = advertised.bits().count();
+                    let told = channel.told.replace(count as usize);
                     let news = advertised.since(told.unwrap_or(0));
-                    let counts = (advertised.len() as u32, news.len() as u32);
+                    let counts = (count, news.len() as u32);
                     match told {
                         None if news.len() > 1 => {
-                            let bits = advertised.to_bytes();
+                            let bits = advertised.bits().to_bytes();
                             connection.encode(&Frame::HaveMap { channel: number, bits });
                         }
                         _ => encode_ranges(connection, number, &news),

@@ -80,7 +80,7 @@ impl Engine {
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
         let hidden = !ctx.config.topology.serves_unadvertised()
-            && channel.advertised.as_ref().is_some_and(|advertised| !advertised.has(chunk));
+            && channel.advertised.as_ref().is_some_and(|advertised| !advertised.bits().get(chunk));
         if !here || hidden {
             return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
         }

@@ -43,15 +43,13 @@ pub(crate) struct ByPlace {
     states: Vec<State>,
     /// How many connected peers have each chunk.
     holders: Vec<u32>,
-    open: BTreeSet<u32>,
     neighbours: BTreeMap<ConnId, Neighbour>,
     places: u32,
     taken: u32,
     reassign_after: Duration,
     /// When the chunks of empty places are assigned to other peers.
     reassign_at: Option<Time>,
-    /// Chunks that are lost, and when they are assigned again.
-    lost: BTreeSet<u32>,
+    /// When lost chunks are assigned again.
     lost_at: Option<Time>,
     advertised_max: usize,
     adverts: Vec<Advert>,
@@ -64,13 +62,11 @@ impl ByPlace {
         ByPlace {
             states: vec![State::Reserved; chunks as usize],
             holders: vec![0; chunks as usize],
-            open: BTreeSet::new(),
             neighbours: BTreeMap::new(),
             places: places.max(1),
             taken: 0,
             reassign_after,
             reassign_at: None,
-            lost: BTreeSet::new(),
             lost_at: None,
             advertised_max: advertised_max.max(1),
             adverts: Vec::new(),
@@ -109,10 +105,8 @@ impl ByPlace {
             *holders = holders.saturating_sub(u32::from(neighbour.has.get(chunk)));
             if *state == State::Assigned(conn) {
                 *state = State::Open;
-                self.open.insert(chunk);
             } else if *state == State::Spread && *holders == 0 {
                 *state = State::Lost;
-                self.lost.insert(chunk);
                 self.lost_at = self.lost_at.or(Some(now + LOST_AFTER));
             }
         }
@@ -131,19 +125,10 @@ impl ByPlace {
             *holders = holders.saturating_add(1);
         }
         let Some(state) = self.states.get_mut(chunk as usize) else { return };
-        match std::mem::replace(state, State::Spread) {
-            State::Assigned(other) => {
-                if let Some(neighbour) = self.neighbours.get_mut(&other) {
-                    neighbour.waiting.remove(&chunk);
-                }
-            }
-            State::Open => {
-                self.open.remove(&chunk);
-            }
-            State::Lost => {
-                self.lost.remove(&chunk);
-            }
-            State::Reserved | State::Spread => {}
+        if let State::Assigned(other) = std::mem::replace(state, State::Spread)
+            && let Some(neighbour) = self.neighbours.get_mut(&other)
+        {
+            neighbour.waiting.remove(&chunk);
         }
         self.fill(conn);
     }
@@ -155,11 +140,7 @@ impl ByPlace {
         if let Some(state) = self.states.get_mut(chunk as usize) {
             match *state {
                 // It was requested as a last resort, by a peer that it was not assigned to.
-                State::Reserved | State::Open | State::Lost => {
-                    self.open.remove(&chunk);
-                    self.lost.remove(&chunk);
-                    *state = State::Assigned(conn);
-                }
+                State::Reserved | State::Open | State::Lost => *state = State::Assigned(conn),
                 State::Assigned(other)
                     if other != conn
                         && self
@@ -180,20 +161,18 @@ impl ByPlace {
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
         if due(self.lost_at) {
             self.lost_at = None;
-            self.open.append(&mut self.lost);
+            self.open_all(State::Lost);
         }
         if due(self.reassign_at) {
             self.reassign_at = None;
             self.taken = self.places;
-            let reserved = (0u32..).zip(&self.states).filter(|(_, state)| **state == State::Reserved);
-            self.open.extend(reserved.map(|(chunk, _)| chunk));
-        }
-        for chunk in &self.open {
-            if let Some(state) = self.states.get_mut(*chunk as usize) {
-                *state = State::Open;
-            }
+            self.open_all(State::Reserved);
         }
         self.assign_open();
+    }
+
+    fn open_all(&mut self, from: State) {
+        self.states.iter_mut().filter(|state| **state == from).for_each(|state| *state = State::Open);
     }
 
     /// When [`ByPlace::review`] is due.
@@ -224,8 +203,9 @@ impl ByPlace {
         let load = |neighbour: &Neighbour| neighbour.waiting.len().saturating_add(neighbour.advertised.len());
         let mut loads: BTreeSet<(usize, ConnId)> =
             self.neighbours.iter().map(|(conn, neighbour)| (load(neighbour), *conn)).collect();
-        while let Some((load, conn)) = loads.pop_first() {
-            let Some(chunk) = self.open.pop_first() else { break };
+        let open = (0..).zip(&self.states).filter(|(_, state)| **state == State::Open);
+        for chunk in open.map(|(chunk, _)| chunk).collect::<Vec<u32>>() {
+            let Some((load, conn)) = loads.pop_first() else { break };
             self.assign(conn, chunk);
             loads.insert((load.saturating_add(1), conn));
         }
@@ -265,19 +245,12 @@ impl ByPlace {
             let waits: Vec<ConnId> = waits.map(|(conn, _)| *conn).collect();
             match state {
                 State::Reserved => assert!(self.taken < self.places, "chunk {chunk} is reserved for nobody"),
-                State::Open => {
-                    assert!(self.open.contains(&chunk) && self.neighbours.is_empty(), "{chunk} is open")
-                }
+                State::Open => assert!(self.neighbours.is_empty(), "chunk {chunk} is open"),
                 State::Assigned(conn) => {
-                    assert!(self.neighbours.contains_key(conn), "{chunk} is assigned to nobody")
+                    assert!(self.neighbours.contains_key(conn), "chunk {chunk} is assigned to nobody")
                 }
                 State::Spread => assert!(holders > 0, "chunk {chunk} is lost"),
-                State::Lost => {
-                    assert!(
-                        holders == 0 && self.lost.contains(&chunk) && self.lost_at.is_some(),
-                        "{chunk} is found"
-                    )
-                }
+                State::Lost => assert!(holders == 0 && self.lost_at.is_some(), "chunk {chunk} is found"),
             }
             let assigned = matches!(state, State::Assigned(conn) if waits.is_empty() || waits == [*conn]);
             assert!(waits.is_empty() || assigned, "chunk {chunk} waits for {waits:?}");
