@@ -238,7 +238,7 @@ impl Engine {
     /// An offer was made or ended on a connection.
     pub(crate) fn count_offers(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
-            connection.offers =
+            connection.offers_open =
                 self.offers.on(conn).len().saturating_add(self.offers.received_on(conn).count());
         }
     }

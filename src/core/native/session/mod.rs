@@ -143,7 +143,7 @@ pub(crate) struct Session {
     /// So often the other side said that a chunk from here was bad.
     pub(crate) bad_claims: u32,
     /// Files that are offered on it, in either direction, and whose outcome is not known.
-    pub(crate) offers: usize,
+    pub(crate) offers_open: usize,
     /// Requests of ours that are out, over all contents.
     pub(crate) asked: usize,
     /// When a byte last came.
@@ -230,7 +230,7 @@ impl Session {
             pace: None,
             turn: None,
             asked: 0,
-            offers: 0,
+            offers_open: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
             revokes: Allowance::new(limits.revokes_at_once_max, limits.revokes_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
@@ -270,7 +270,7 @@ impl Session {
     /// Whether this peer takes chunks on it, or will soon, or offers are open on it.
     fn is_used(&self, now: Time, catalogue: &Catalogue) -> bool {
         let takes = self.asked > 0 || self.incoming.is_some();
-        if takes || self.offers > 0 || (self.transport.dialled && !self.walks.is_empty()) {
+        if takes || self.offers_open > 0 || (self.transport.dialled && !self.walks.is_empty()) {
             return true;
         }
         // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.
