@@ -873,7 +873,7 @@ fn one_chunk_of_another_length_than_was_told_closes_the_connection() {
 }
 
 #[test]
-fn a_recall_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
+fn a_revoke_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
     let mut bench = Bench::new();
     bench.offers(CONTENT, "x");
     let conn = bench.connected(host(2), 2);
@@ -888,7 +888,7 @@ fn a_recall_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
     };
     let len = begun(&mut bench);
     for chunk in [0, 2, 2, 6] {
-        bench.says(conn, &Frame::Recall { channel: 0, chunk });
+        bench.says(conn, &Frame::Revoke { channel: 0, chunk });
     }
     assert_eq!(begun(&mut bench), len);
     bench.peer.sent(bench.now, conn, len);
@@ -896,7 +896,7 @@ fn a_recall_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
     let rejects =
         |frames: Vec<Frame>| frames.into_iter().filter(|frame| matches!(frame, Frame::Reject { .. }));
     let told: Vec<Frame> = rejects(bench.heard(conn)).collect();
-    assert_eq!(told, [Frame::Reject { channel: 0, chunk: 2, reason: RefuseReason::Recalled }]);
+    assert_eq!(told, [Frame::Reject { channel: 0, chunk: 2, reason: RefuseReason::Revoked }]);
     // Chunk 1 is next, and then nothing is left.
     let len = begun(&mut bench);
     bench.peer.sent(bench.now, conn, len);
@@ -906,11 +906,11 @@ fn a_recall_is_answered_when_it_is_in_time_and_by_the_chunk_when_it_is_not() {
 }
 
 #[test]
-fn an_answer_to_a_recall_that_was_none_changes_nothing() {
+fn an_answer_to_no_revoke_changes_nothing() {
     let mut bench = wanting_100_bytes();
     let (first, other) = (bench.holder(2, 100), bench.holder(3, 100));
     assert_eq!(asks(&bench.heard(first)), (1, 0));
-    bench.says(first, &Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled });
+    bench.says(first, &Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Revoked });
     assert_eq!(asks(&bench.heard(other)), (0, 0));
     bench.sends(first, 0, 100);
     assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));

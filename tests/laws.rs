@@ -40,7 +40,7 @@ const STORE_OF_SIM: &str = "src/sim/bytes.rs";
 
 /// Roles of the native engine: none names another; what concerns several stands beside them.
 const ROLES: &[&str] =
-    &["announcer", "dealer", "directory", "uploader", "downloader", "neighbourhood", "pusher"];
+    &["announcer", "seeding", "directory", "uploader", "downloader", "neighbourhood", "offers"];
 
 /// Engines of the core. Each names of the core only itself and [`SHARED`], so none knows another.
 const ENGINES: &[&str] = &["classic", "http", "native", "transfer"];
@@ -479,7 +479,7 @@ fn imports_that_the_law_allows_pass() {
 fn roles_do_not_know_each_other() {
     let native = "src/core/native";
     let downloader = "use crate::core::native::download::downloader::Downloader;";
-    assert_eq!(lines(&format!("{native}/upload/dealer.rs"), downloader), [1]);
+    assert_eq!(lines(&format!("{native}/upload/seeding/by_place.rs"), downloader), [1]);
     assert_eq!(lines("src/core/uploader.rs", downloader), [1]);
     assert_eq!(
         lines(&format!("{native}/discovery/directory/expiry.rs"), "use super::super::announcer;"),

@@ -196,7 +196,7 @@ fn what_fails_harms_nothing_else_and_is_tried_again() {
     assert!(finished(&world, mirror, good) && !finished(&world, mirror, forged), "{}", world.report());
     must(world.run_until(seconds(400)));
     assert!(finished(&world, mirror, forged), "{}", world.report());
-    // While the only holder is struck it is not begun.
+    // While the only holder is banned it is not begun.
     assert!(begun(&world, mirror, forged) >= 2, "{}", begun(&world, mirror, forged));
     assert!(begun(&world, mirror, forged) < 12, "{}", begun(&world, mirror, forged));
 }

@@ -20,7 +20,7 @@ const CHUNK: u32 = 100 << 10;
 const OWNER: usize = 0;
 
 fn owner(content: usize, peers: u32) -> HostSpec {
-    let place = PlaceSpec::Owner { peers, deal_after: Duration::from_secs(10) };
+    let place = PlaceSpec::Owner { peers, reassign_after: Duration::from_secs(10) };
     HostSpec { broadcast: false, ..HostSpec::default() }.rate(FAST_ETHERNET).shares(content).placed(place)
 }
 

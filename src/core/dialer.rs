@@ -1,4 +1,4 @@
-//! Which endpoints may be dialled, and when again: the one back-off of every dial, strikes, and a memory of oneself.
+//! Which endpoints may be dialled, and when again: the one back-off of every dial, bans, and a memory of oneself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -8,8 +8,8 @@ use crate::types::time::Time;
 
 /// The most endpoints that are remembered.
 const ENDPOINTS_MAX: usize = 8_192;
-/// With so many struck endpoints of one address the whole address is struck: whoever is there comes back under other ports.
-const STRUCK_PER_ADDRESS_MAX: usize = 3;
+/// With this number of banned endpoints the whole address is banned: the peer there comes back under other ports.
+const BANNED_PER_ADDRESS_MAX: usize = 3;
 
 /// What is remembered of endpoints.
 #[derive(Debug, Default)]
@@ -20,10 +20,10 @@ pub(crate) struct Dialer {
     failures: BTreeMap<SocketAddr, Failures>,
     /// Endpoints where something answers that is no peer, and of which that was told.
     strangers: BTreeSet<SocketAddr>,
-    /// Endpoints that were struck, and until when.
-    struck: BTreeMap<SocketAddr, Time>,
-    /// Addresses that were struck as a whole, and until when.
-    struck_addresses: BTreeMap<IpAddr, Time>,
+    /// Endpoints that were banned, and until when.
+    banned: BTreeMap<SocketAddr, Time>,
+    /// Addresses that were banned as a whole, and until when.
+    banned_addresses: BTreeMap<IpAddr, Time>,
     /// Bad chunks of endpoints.
     bad_chunks: BTreeMap<SocketAddr, u32>,
     /// Endpoints where nobody said hello when they were dialled last.
@@ -53,7 +53,7 @@ impl Dialer {
     /// Whether `to` may be dialled now.
     pub(crate) fn may_dial(&self, now: Time, to: &SocketAddr) -> bool {
         !self.own.contains(to)
-            && !self.is_struck(now, to)
+            && !self.is_banned(now, to)
             && self.failures.get(to).is_none_or(|failures| failures.again <= now)
     }
 
@@ -63,8 +63,8 @@ impl Dialer {
             return None;
         }
         let failed = self.failures.get(to).map(|failures| failures.again);
-        let struck = self.struck_until(now, to);
-        failed.max(struck).filter(|again| *again > now)
+        let banned = self.banned_until(now, to);
+        failed.max(banned).filter(|again| *again > now)
     }
 
     /// A dial failed, or its connection is over.
@@ -155,33 +155,33 @@ impl Dialer {
         *count
     }
 
-    /// Nothing is asked of it until `until`; with the third strike, of nobody at its address.
-    pub(crate) fn strike(&mut self, now: Time, whom: SocketAddr, until: Time) {
-        if self.struck.len() >= ENDPOINTS_MAX {
-            self.struck.retain(|_, until| *until > now);
+    /// Bans an endpoint until `until`: nothing is requested of it. The third ban bans its address.
+    pub(crate) fn ban(&mut self, now: Time, whom: SocketAddr, until: Time) {
+        if self.banned.len() >= ENDPOINTS_MAX {
+            self.banned.retain(|_, until| *until > now);
         }
         self.bad_chunks.remove(&whom);
-        self.struck.insert(whom, until);
+        self.banned.insert(whom, until);
         let ip = whom.ip();
         let (first, last) = (SocketAddr::new(ip, 0), SocketAddr::new(ip, u16::MAX));
-        let strikes = self.struck.range(first..=last).filter(|(_, until)| **until > now).count();
+        let bans = self.banned.range(first..=last).filter(|(_, until)| **until > now).count();
         let is_shared = ip.is_loopback() || self.own_addresses.contains(&ip);
-        if !is_shared && strikes >= STRUCK_PER_ADDRESS_MAX {
-            if self.struck_addresses.len() >= ENDPOINTS_MAX {
-                self.struck_addresses.retain(|_, until| *until > now);
+        if !is_shared && bans >= BANNED_PER_ADDRESS_MAX {
+            if self.banned_addresses.len() >= ENDPOINTS_MAX {
+                self.banned_addresses.retain(|_, until| *until > now);
             }
-            self.struck_addresses.insert(ip, until);
+            self.banned_addresses.insert(ip, until);
         }
     }
 
-    /// Whether it is struck.
-    pub(crate) fn is_struck(&self, now: Time, whom: &SocketAddr) -> bool {
-        self.struck_until(now, whom).is_some()
+    /// Whether it is banned.
+    pub(crate) fn is_banned(&self, now: Time, whom: &SocketAddr) -> bool {
+        self.banned_until(now, whom).is_some()
     }
 
-    /// Until when it is struck at least, if it is: itself, or with its whole address.
-    fn struck_until(&self, now: Time, whom: &SocketAddr) -> Option<Time> {
-        let until = self.struck.get(whom).max(self.struck_addresses.get(&whom.ip()));
+    /// Until when it is banned, itself or with its address.
+    fn banned_until(&self, now: Time, whom: &SocketAddr) -> Option<Time> {
+        let until = self.banned.get(whom).max(self.banned_addresses.get(&whom.ip()));
         until.copied().filter(|until| *until > now)
     }
 }
@@ -238,10 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn strikes_end_and_oneself_does_not() {
+    fn bans_end_and_oneself_does_not() {
         let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5), Vec::new());
         let to = SocketAddr::from(([127, 0, 0, 1], 7117));
-        dialer.strike(Time::ZERO, to, Time::from_millis(10));
+        dialer.ban(Time::ZERO, to, Time::from_millis(10));
         assert!(!dialer.may_dial(Time::ZERO, &to) && dialer.may_dial(Time::from_millis(10), &to));
         dialer.is_self(to);
         assert!(!dialer.may_dial(Time::from_millis(10), &to));
@@ -249,21 +249,21 @@ mod tests {
     }
 
     #[test]
-    fn who_is_struck_under_many_ports_is_struck_under_all() {
+    fn an_address_with_many_banned_ports_is_banned() {
         let own = IpAddr::from([10, 0, 0, 9]);
         let mut dialer = Dialer::new(Duration::from_secs(1), Duration::from_secs(5), vec![own]);
         let until = Time::from_millis(10);
         for ip in [IpAddr::from([10, 0, 0, 1]), own, IpAddr::from([127, 0, 0, 1])] {
             for port in 2_000..2_002 {
-                dialer.strike(Time::ZERO, SocketAddr::new(ip, port), until);
+                dialer.ban(Time::ZERO, SocketAddr::new(ip, port), until);
             }
-            assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::new(ip, 3_000)));
-            dialer.strike(Time::ZERO, SocketAddr::new(ip, 2_002), until);
+            assert!(!dialer.is_banned(Time::ZERO, &SocketAddr::new(ip, 3_000)));
+            dialer.ban(Time::ZERO, SocketAddr::new(ip, 2_002), until);
         }
         let other = SocketAddr::from(([10, 0, 0, 1], 3_000));
-        assert!(dialer.is_struck(Time::ZERO, &other) && !dialer.is_struck(until, &other));
+        assert!(dialer.is_banned(Time::ZERO, &other) && !dialer.is_banned(until, &other));
         assert_eq!(dialer.again(Time::ZERO, &other), Some(until));
-        assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::new(own, 3_000)));
-        assert!(!dialer.is_struck(Time::ZERO, &SocketAddr::from(([127, 0, 0, 1], 3_000))));
+        assert!(!dialer.is_banned(Time::ZERO, &SocketAddr::new(own, 3_000)));
+        assert!(!dialer.is_banned(Time::ZERO, &SocketAddr::from(([127, 0, 0, 1], 3_000))));
     }
 }

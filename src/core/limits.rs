@@ -54,9 +54,9 @@ defaults! {
         /// So many more requests each second allows.
         pub requests_per_s: u32 = 64,
         /// Requests that one connection may recall at once and make anew; those it recalls beyond that use up its requests.
-        pub recalls_at_once_max: u32 = 256,
+        pub revokes_at_once_max: u32 = 256,
         /// So many more recalls each second allows.
-        pub recalls_per_s: u32 = 64,
+        pub revokes_per_s: u32 = 64,
         /// Numbers of channels on one connection, of each side: as many as one search fetches contents.
         pub channels_max: usize = 100_000,
         /// Channels that are open, over all connections.
@@ -90,7 +90,7 @@ defaults! {
         /// The shortest time between two checks of one content that receivers found bad.
         pub recheck_gap: Duration = s(10),
         /// How long a struck peer stays so.
-        pub strike_duration: Duration = s(600),
+        pub ban_duration: Duration = s(600),
         /// Peers in the directory that have no connection with this one and never said hello: those that were only heard.
         pub peers_max: usize = 4_096,
         /// Peers in the directory from one address (this host's own addresses excepted). The same number of connections from

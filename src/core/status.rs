@@ -23,7 +23,7 @@ pub struct Status {
     pub channels: usize,
     /// Uploads under way or queued.
     pub uploads: usize,
-    /// Counters by name, for `-v` and for tests: what was dropped, refused, struck.
+    /// Counters by name, for `-v` and for tests: what was dropped, refused, banned.
     pub counters: Vec<(&'static str, u64)>,
 }
 

@@ -22,7 +22,7 @@ defaults! {
         /// Whether what few neighbours have goes out before anything else that they ask for.
         pub scarce_first: bool = true,
         /// Whether a holder is asked to give a request back before it moves to another; when not, it is cancelled unasked.
-        pub recalls: bool = true,
+        pub revokes: bool = true,
         /// Whether one chunk is sent at a time while it takes all that the link carries; when not, as many as there are slots.
         pub one_at_a_time: bool = true,
     }

@@ -26,19 +26,17 @@ pub(crate) enum Timer {
     /// A download's next review.
     Download(ContentId),
     /// Recipients of offers that are looked for, and other receivers of what was accepted.
-    Push,
+    Offers,
     /// Endpoints that may be dialled again.
     Dial,
-    /// An upload that lends its slot to another.
+    /// An upload that may be slow, so that another goes beside it.
     UploadSlot,
     /// Peers that have been silent for too long.
     Expiry,
     /// An owner that offered nothing yet.
-    Offer,
-    /// Shares of an owner that nobody came for.
-    Deal,
-    /// Neighbours of a seed that may not get on with what was assigned to them.
-    Assign,
+    Owner,
+    /// Super-seeding: chunks that may be late, or places that nobody took.
+    Seeding,
     /// Others that may be told that there is nothing to send.
     Idle,
     /// The end of the time to leave.
@@ -67,13 +65,12 @@ impl Timer {
             Timer::Search(_) => "search",
             Timer::Mirror => "mirror",
             Timer::Download(_) => "download",
-            Timer::Push => "push",
+            Timer::Offers => "offers",
             Timer::Dial => "dial",
             Timer::UploadSlot => "upload slot",
             Timer::Expiry => "expiry",
-            Timer::Offer => "offer",
-            Timer::Assign => "assign",
-            Timer::Deal => "deal",
+            Timer::Owner => "owner",
+            Timer::Seeding => "seeding",
             Timer::Idle => "idle",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",
@@ -207,7 +204,7 @@ mod tests {
     #[test]
     fn the_first_is_known_whatever_changes() {
         let mut timers = Timers::default();
-        let of = [Timer::Announce, Timer::Expiry, Timer::Idle, Timer::Push, Timer::UploadSlot];
+        let of = [Timer::Announce, Timer::Expiry, Timer::Idle, Timer::Offers, Timer::UploadSlot];
         for step in 0..200u64 {
             let timer = of[step as usize * 7 % 5];
             match step % 5 {

@@ -18,14 +18,14 @@ pub enum Topology {
 /// A place in an arrangement of neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// It has the content wholly and deals its chunks to who comes.
+    /// It has the content and super-seeds it by place.
     Owner {
         /// The chunk size it wishes for, in bytes; see [`Geometry::ring`].
         chunk_bytes: u32,
-        /// How many peers are expected: so many shares are dealt.
+        /// How many peers are expected; each has its share of the chunks assigned.
         peers: u32,
-        /// So long after the first peer came, shares that nobody came for are dealt to who is there.
-        deal_after: Duration,
+        /// How long after the first peer the shares of peers that did not come are assigned to the others.
+        reassign_after: Duration,
     },
     /// It gets its share from the owner, and the rest from its download neighbours.
     Peer {
@@ -40,15 +40,15 @@ pub enum Place {
     },
 }
 
-/// How a peer that has all of a content spreads it, before others can serve it.
+/// How a peer that has all of a content assigns its chunks, before others can serve them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seeding {
-    /// By demand: it shows each peer what it assigns to it, until each chunk has left it once.
-    Assigned,
-    /// By place: it shows each peer its share, one of `peers`; shares that nobody came for are dealt `deal_after` the first came.
-    Dealt { peers: u32, deal_after: Duration },
-    /// It shows all it has.
-    Open,
+pub(crate) enum SuperSeeding {
+    /// To a neighbour that gets on, until each chunk has left once.
+    ByDemand,
+    /// To each of `peers` its share; the shares of empty places to others, `reassign_after` the first peer came.
+    ByPlace { peers: u32, reassign_after: Duration },
+    /// Not at all: every chunk is advertised.
+    Off,
 }
 
 /// The decisions that depend on how peers are arranged.
@@ -58,7 +58,7 @@ impl Topology {
         self.is_mesh()
     }
 
-    /// Whether anybody may read by HTTP. Where an owner deals chunks, nobody is to have the whole file from it at once.
+    /// Whether anybody may read by HTTP. Where an owner assigns chunks, nobody is to have the whole file from it at once.
     pub(crate) const fn serves_readers(&self) -> bool {
         self.is_mesh()
     }
@@ -68,9 +68,9 @@ impl Topology {
         !self.is_mesh()
     }
 
-    /// Whether a chunk may be requested that was not shown. A seed of a mesh hides what it assigns to others from who goes by what
-    /// it is shown; who does not is served all the same.
-    pub(crate) const fn serves_unshown(&self) -> bool {
+    /// Whether a request for a chunk that was not advertised is served. A seed of a mesh keeps what it assigns to others only from
+    /// peers that go by what is advertised.
+    pub(crate) const fn serves_unadvertised(&self) -> bool {
         self.is_mesh()
     }
 
@@ -89,14 +89,14 @@ impl Topology {
         self.is_mesh()
     }
 
-    /// What to show of a content that is here whole.
-    pub(crate) const fn seeding(&self) -> Seeding {
+    /// How to super-seed a content that is here whole.
+    pub(crate) const fn super_seeding(&self) -> SuperSeeding {
         match self {
-            Topology::Mesh => Seeding::Assigned,
-            Topology::Neighbours(Place::Owner { peers, deal_after, .. }) => {
-                Seeding::Dealt { peers: *peers, deal_after: *deal_after }
+            Topology::Mesh => SuperSeeding::ByDemand,
+            Topology::Neighbours(Place::Owner { peers, reassign_after, .. }) => {
+                SuperSeeding::ByPlace { peers: *peers, reassign_after: *reassign_after }
             }
-            Topology::Neighbours(Place::Peer { .. }) => Seeding::Open,
+            Topology::Neighbours(Place::Peer { .. }) => SuperSeeding::Off,
         }
     }
 
@@ -141,7 +141,7 @@ impl Topology {
         }
     }
 
-    /// Whether this peer deals its chunks.
+    /// Whether this peer is the owner of a ring.
     pub(crate) const fn is_owner(&self) -> bool {
         matches!(self, Topology::Neighbours(Place::Owner { .. }))
     }

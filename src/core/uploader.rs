@@ -59,7 +59,7 @@ struct Active {
     /// How many bytes the chunk has that is on its way, or will be.
     len: u32,
     /// The receiver is slower than our link, so this upload no longer counts as saturating it.
-    lent: bool,
+    slow: bool,
 }
 
 /// A request that waits.
@@ -97,7 +97,7 @@ pub(crate) struct Uploader {
 }
 
 impl Uploader {
-    /// Queues without requests, and slots; one that moves nothing for a while is lent to another.
+    /// Queues without requests, and slots; an upload that moves nothing for a while shares its slot.
     pub(crate) fn new(limits: &Limits) -> Uploader {
         Uploader {
             slots: limits.upload_slots.max(1),
@@ -226,11 +226,11 @@ impl Uploader {
         let asker = self.askers.get_mut(&conn)?;
         asker.waits = None;
         let len = asker.queue.front().map_or(0, |next| next.ask.bytes);
-        self.note_lent(now);
+        self.note_slow(now);
         if self.active.is_empty() {
             self.uplink.begin(now);
         }
-        let active = Active { moved: now, begun: false, since: now, bytes: 0, len, lent: false };
+        let active = Active { moved: now, begun: false, since: now, bytes: 0, len, slow: false };
         self.active.insert(conn, active);
         Some(conn)
     }
@@ -251,13 +251,13 @@ impl Uploader {
         }
     }
 
-    /// Another goes beside those that are being served: who should be through by now waits for its receiver.
-    fn note_lent(&mut self, now: Time) {
-        let is_over = |active: &Active| !active.lent && self.fills_until(now, active) <= Some(now);
+    /// Another upload goes beside the active ones: one that should be through by now is slow, and waits for its receiver.
+    fn note_slow(&mut self, now: Time) {
+        let is_over = |active: &Active| !active.slow && self.fills_until(now, active) <= Some(now);
         let over = self.active.iter().filter(|(_, active)| is_over(active)).map(|(conn, _)| *conn);
         for conn in over.collect::<Vec<_>>() {
             if let Some(active) = self.active.get_mut(&conn) {
-                active.lent = true;
+                active.slow = true;
             }
         }
     }
@@ -341,20 +341,20 @@ impl Uploader {
         self.line_up(conn);
     }
 
-    /// When the first slot will be lent, if somebody waits for one.
+    /// When the first upload will count as slow, if a request waits for a slot.
     pub(crate) fn deadline(&self, now: Time) -> Option<Time> {
         if self.line.is_empty() {
             return None;
         }
-        let lent = |active: &Active| [Some(active.moved + self.slot_stall), self.fills_until(now, active)];
-        self.active.values().flat_map(lent).flatten().filter(|at| *at > now).min()
+        let slow = |active: &Active| [Some(active.moved + self.slot_stall), self.fills_until(now, active)];
+        self.active.values().flat_map(slow).flatten().filter(|at| *at > now).min()
     }
 
     /// Until when an upload counts as taking all that the link carries: as long as its chunk takes if it shares that with the
     /// others that move. Over a fast link there is nothing to win.
     fn fills_until(&self, now: Time, active: &Active) -> Option<Time> {
         let alone = self.uplink.takes(u64::from(active.len));
-        if !self.one_at_a_time || self.uplink.is_beside() || active.lent || alone <= TURN_QUICK {
+        if !self.one_at_a_time || self.uplink.is_beside() || active.slow || alone <= TURN_QUICK {
             return None;
         }
         let sharing = u32::try_from(self.moving(now).clamp(1, self.slots)).unwrap_or(u32::MAX);

@@ -18,8 +18,8 @@ pub(super) struct Checker {
     asked: BTreeSet<(usize, u32)>,
     /// The chunks it took back, which may cross their coming.
     cancelled: BTreeSet<(usize, u32)>,
-    /// How often it recalled each chunk without hearing that it was in time.
-    recalled: BTreeMap<(usize, u32), u32>,
+    /// How often it revoked each chunk without hearing that it was in time.
+    revoked: BTreeMap<(usize, u32), u32>,
     /// Bytes of payload that the last chunk header promised and that are still to be written.
     promised: u64,
 }
@@ -124,19 +124,19 @@ impl Checker {
                 }
             }
             Frame::Withdraw { channel, .. } => other.give_up(self.content(*channel)?),
-            Frame::Recall { channel, chunk } => {
+            Frame::Revoke { channel, chunk } => {
                 let wanted = (self.content(*channel)?, *chunk);
-                *self.recalled.entry(wanted).or_default() += 1;
+                *self.revoked.entry(wanted).or_default() += 1;
             }
-            Frame::Reject { channel, chunk, reason: RefuseReason::Recalled } => {
+            Frame::Reject { channel, chunk, reason: RefuseReason::Revoked } => {
                 let answered = (self.content(*channel)?, *chunk);
-                match other.recalled.get_mut(&answered).filter(|count| **count > 0) {
+                match other.revoked.get_mut(&answered).filter(|count| **count > 0) {
                     Some(count) => *count -= 1,
                     None => {
                         return Err(format!("gives back chunk {chunk} of content {}, unasked", answered.0));
                     }
                 }
-                // What was recalled may have been asked for again meanwhile, and then that comes.
+                // A revoked chunk may have been requested again meanwhile, and then it comes.
                 other.asked.remove(&answered);
                 other.cancelled.insert(answered);
             }

@@ -2,7 +2,7 @@
 //!
 //! The numbers are those of the invariants in the catalogue of faults: nothing is sent or claimed that the disk did
 //! not verify (I1, I6), deadlines (I12), datagrams (I13), dials (I14), completion (I15), one connection a pair (I17),
-//! honest peers are not struck (I20), tables stay within their limits (I7). What is checked where it happens stands in `driver` and `disk`.
+//! honest peers are not banned (I20), tables stay within their limits (I7). What is checked where it happens stands in `driver` and `disk`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +40,7 @@ struct Watch {
     heard: Bitfield,
     /// The addresses of no host that it heard from.
     strangers: BTreeSet<IpAddr>,
-    /// Others may strike it: something on it is wrong.
+    /// Others may ban it: something on it is wrong.
     suspect: bool,
     /// Its clock jumped, so that times measured on the world's clock mean nothing.
     jumped: bool,
@@ -122,7 +122,7 @@ impl Oracle {
         self.watches[host] = Watch::new(self.watches.len(), suspect);
     }
 
-    /// Others may rightly strike this host.
+    /// Others may rightly ban this host.
     pub(super) fn suspect(&mut self, host: usize) {
         self.watches[host].suspect = true;
     }
@@ -240,7 +240,7 @@ impl Oracle {
         }
     }
 
-    /// I15: finished once, and only with the whole file; I20: honest peers are not struck.
+    /// I15: finished once, and only with the whole file; I20: honest peers are not banned.
     pub(super) fn event(&mut self, host: usize, event: &Event, hosts: &[Host], library: &Library) {
         match event {
             Event::Finished { content, .. } => {
@@ -257,13 +257,13 @@ impl Oracle {
                 self.watches[host].wanted.entry(*content).or_default().insert(name.to_string());
             }
             Event::PeerStruck { peer, why } => {
-                let struck = hosts.iter().position(|other| other.ip == peer.addr.ip());
-                if let Some(struck) = struck
-                    && hosts[struck].honest()
+                let banned = hosts.iter().position(|other| other.ip == peer.addr.ip());
+                if let Some(banned) = banned
+                    && hosts[banned].honest()
                     && hosts[host].honest()
-                    && !self.watches[struck].suspect
+                    && !self.watches[banned].suspect
                 {
-                    self.fail(format!("host {host} strikes honest host {struck}: {why}"));
+                    self.fail(format!("host {host} bans honest host {banned}: {why}"));
                 }
             }
             Event::ChunkReceived { content, chunk, .. } => {

@@ -102,14 +102,14 @@ defaults! {
 /// A host's place among neighbours, which it was told by their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlaceSpec {
-    /// It deals the content that it shares.
+    /// It super-seeds the content that it shares.
     Owner {
         /// How many peers are expected.
         peers: u32,
-        /// So long after the first came, shares that nobody came for are dealt out.
-        deal_after: Duration,
+        /// How long after the first peer the shares of peers that did not come are assigned to the others.
+        reassign_after: Duration,
     },
-    /// It gets what the owner deals, and the rest from its download neighbours. Its one get says what that is.
+    /// It gets what the owner assigns to it, and the rest from its download neighbours. Its one get says what that is.
     Peer {
         /// The owner.
         owner: usize,

@@ -237,8 +237,8 @@ pub enum RefuseReason {
     Unreadable = 6,
     /// The file vanished; the content is no longer offered.
     Gone = 7,
-    /// The request was recalled, in time.
-    Recalled = 8,
+    /// The request was revoked, in time.
+    Revoked = 8,
 }
 
 impl RefuseReason {
@@ -252,7 +252,7 @@ impl RefuseReason {
             RefuseReason::Changed => "file changed there",
             RefuseReason::Unreadable => "file unreadable there",
             RefuseReason::Gone => "file gone there",
-            RefuseReason::Recalled => "recalled",
+            RefuseReason::Revoked => "recalled",
         }
     }
 
@@ -266,7 +266,7 @@ impl RefuseReason {
             5 => RefuseReason::Changed,
             6 => RefuseReason::Unreadable,
             7 => RefuseReason::Gone,
-            8 => RefuseReason::Recalled,
+            8 => RefuseReason::Revoked,
             _ => return None,
         })
     }
@@ -349,8 +349,8 @@ pub enum Frame {
         /// The chunk.
         chunk: u32,
     },
-    /// Takes a request back, as [`Frame::Cancel`] does; that it was in time is answered by [`RefuseReason::Recalled`].
-    Recall {
+    /// Takes a request back, as [`Frame::Cancel`] does; that it was in time is answered by [`RefuseReason::Revoked`].
+    Revoke {
         /// The sender's channel.
         channel: u32,
         /// The chunk.

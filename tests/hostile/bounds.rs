@@ -85,7 +85,7 @@ fn a_content_is_hashed_again_once_in_ten_seconds_whoever_finds_it_bad() {
 }
 
 #[test]
-fn a_third_strike_holds_for_the_address_for_ten_minutes_whatever_port_it_claims() {
+fn a_third_ban_holds_for_the_address_for_ten_minutes_whatever_port_it_claims() {
     for (from, is_own) in [(host(2), false), (host(1), true)] {
         let mut bench = Bench::new();
         let greet = |bench: &mut Bench, number: u8| {
@@ -101,7 +101,7 @@ fn a_third_strike_holds_for_the_address_for_ten_minutes_whatever_port_it_claims(
             bench.now = Time::from_millis(at_ms);
             let conn = greet(&mut bench, number);
             bench.says(conn, &Frame::Cancel { channel: 7, chunk: 0 });
-            assert!(bench.is_closing(conn), "strike {number}");
+            assert!(bench.is_closing(conn), "ban {number}");
         }
         assert_eq!(bench.count(|event| matches!(event, Event::PeerStruck { .. })), 3);
         for (number, at_ms, admitted) in [(4, 599_000 + 599_999, is_own), (5, 599_000 + 600_000, true)] {

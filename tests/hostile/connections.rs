@@ -92,38 +92,38 @@ fn delivered_chunks_and_requests_that_the_holder_gave_back_cost_nothing() {
         bench.drain();
     }
     assert_eq!(bench.count(|event| matches!(event, Event::ChunkSent { .. })), 1_000);
-    for _ in 0..recalls_at_once() {
-        assert!(recalls(&mut bench, conn));
+    for _ in 0..revokes_at_once() {
+        assert!(revokes(&mut bench, conn));
     }
     assert_eq!(counted(&bench, "requests over the allowance"), 0);
     assert!(!bench.is_closing(conn));
 }
 
-fn recalls_at_once() -> u32 {
-    Limits::default().recalls_at_once_max
+fn revokes_at_once() -> u32 {
+    Limits::default().revokes_at_once_max
 }
 
-/// Requests a chunk and recalls it; whether it was given back.
-fn recalls(bench: &mut Bench, conn: ConnId) -> bool {
+/// Requests a chunk and revokes it; whether it was given back.
+fn revokes(bench: &mut Bench, conn: ConnId) -> bool {
     bench.says(conn, &Frame::Request { channel: 0, chunk: 0 });
-    bench.says(conn, &Frame::Recall { channel: 0, chunk: 0 });
-    let given_back = Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Recalled };
+    bench.says(conn, &Frame::Revoke { channel: 0, chunk: 0 });
+    let given_back = Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Revoked };
     bench.heard(conn).contains(&given_back)
 }
 
 #[test]
-fn requests_that_are_recalled_again_and_again_use_up_the_allowance() {
+fn requests_that_are_revoked_again_and_again_use_up_the_allowance() {
     let limits = Limits::default();
     let mut bench = Bench::new();
     let conn = served(&mut bench);
-    let given_back = (0..1_000).filter(|_| recalls(&mut bench, conn)).count();
+    let given_back = (0..1_000).filter(|_| revokes(&mut bench, conn)).count();
     // Those that cost nothing, and the allowance of requests; the others are rejected.
-    assert_eq!(given_back, (limits.recalls_at_once_max + limits.requests_at_once_max) as usize);
+    assert_eq!(given_back, (limits.revokes_at_once_max + limits.requests_at_once_max) as usize);
     assert_eq!(counted(&bench, "requests over the allowance"), 1_000 - 512);
-    // In the long run a swarm's own recalls cost nothing.
+    // In the long run the revoked requests of a swarm cost nothing.
     for _ in 0..20 {
         bench.wait(1_000);
-        assert!((0..limits.recalls_per_s).all(|_| recalls(&mut bench, conn)));
+        assert!((0..limits.revokes_per_s).all(|_| revokes(&mut bench, conn)));
     }
     assert!(!bench.is_closing(conn));
 }

@@ -513,7 +513,7 @@ fn memory_of_chunks_outside_of_the_store_is_found() {
     assert_eq!(broken("7", &[("src/shell/reading.rs", "let id = BufferId(7);")]), ["src/shell/reading.rs:1"]);
     assert_eq!(broken("7", &[("src/core/downloader.rs", "let id = BufferId(7);")]), [""; 0]);
     assert_eq!(broken("7", &[(BUFFERS_ARE_HELD_BY, "let buffers = Buffers::new(1 << 20);")]), [""; 0]);
-    assert_eq!(broken("7", &[("src/core/dealer.rs", "holders: vec![0; chunks as usize],")]), [""; 0]);
+    assert_eq!(broken("7", &[("src/core/seeding.rs", "holders: vec![0; chunks as usize],")]), [""; 0]);
 }
 
 #[test]

@@ -332,7 +332,7 @@ impl Scene {
     /// Lets the download go on: it gives up, both sides say why, and all that came is of the original.
     fn ends_without_a_wrong_byte(mut self, why: &[&str]) {
         let ended = self.getter.end();
-        // What was on its way may have come with the new bytes, so that the only holder was struck.
+        // What was on its way may have come with the new bytes, so that the only holder was banned.
         assert!(matches!(ended.code, Some(5 | 6)), "{:?}\n{}", ended.code, ended.stderr);
         // On the wire there is one reason for a file that is not what was offered.
         let said = ended.text();

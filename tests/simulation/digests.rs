@@ -76,7 +76,7 @@ fn ring(seed: u64) -> Scenario {
     let content = scenario.ring_content("talk.mkv", 5 * MIB, 100 << 10);
     let apart =
         |place| HostSpec { broadcast: false, ..HostSpec::default() }.rate(FAST_ETHERNET).placed(place);
-    let owner = PlaceSpec::Owner { peers: 5, deal_after: Duration::from_secs(10) };
+    let owner = PlaceSpec::Owner { peers: 5, reassign_after: Duration::from_secs(10) };
     scenario.host(apart(owner).shares(content));
     for at in 1..=5 {
         let place = PlaceSpec::Peer { owner: 0, neighbours: vec![at % 5 + 1], owner_fallback: None };

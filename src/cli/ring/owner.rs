@@ -85,7 +85,8 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(listen) => listen,
         Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
     };
-    let place = Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, deal_after: args.deal_after };
+    let place =
+        Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, reassign_after: args.deal_after };
     let started = Run::start_as("ring", global, Target::default(), Mode::native(None), out, |config| {
         settle(config, listen);
         config.topology = Topology::Neighbours(place);

@@ -77,7 +77,7 @@ impl Choice {
             Choice::InLine => limits.tactics.scarce_first = false,
             Choice::AtOnce => limits.tactics.haves_wait = false,
             Choice::Strangers => limits.tactics.meets_seekers = false,
-            Choice::Unasked => limits.tactics.recalls = false,
+            Choice::Unasked => limits.tactics.revokes = false,
             Choice::SideBySide => limits.tactics.one_at_a_time = false,
             Choice::Slots(slots) => limits.upload_slots = slots,
             Choice::Window(chunks) => limits.window_chunks_max = chunks,

@@ -95,7 +95,7 @@ impl Engine {
             Frame::Have { channel, first, count } => self.on_have(ctx, conn, channel, first, count),
             Frame::Request { channel, chunk } => self.on_request(ctx, conn, channel, chunk),
             Frame::Cancel { channel, chunk } => self.on_cancel(ctx, conn, channel, chunk),
-            Frame::Recall { channel, chunk } => self.on_recall(ctx, conn, channel, chunk),
+            Frame::Revoke { channel, chunk } => self.on_revoke(ctx, conn, channel, chunk),
             Frame::Reject { channel, chunk, reason } => self.on_reject(ctx, conn, channel, chunk, reason),
             Frame::Bad { channel, chunk } => self.on_bad(ctx, conn, channel, chunk),
             Frame::Show { channel } => self.on_show(ctx, conn, channel),
@@ -222,7 +222,7 @@ fn channel_of(frame: &Frame) -> Option<u32> {
         | Frame::Have { channel, .. }
         | Frame::Request { channel, .. }
         | Frame::Cancel { channel, .. }
-        | Frame::Recall { channel, .. }
+        | Frame::Revoke { channel, .. }
         | Frame::Reject { channel, .. }
         | Frame::Bad { channel, .. }
         | Frame::Show { channel }

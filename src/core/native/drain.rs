@@ -22,7 +22,7 @@ impl Engine {
                     self.note_recipient(ctx);
                 }
                 Effect::Met { dialled_to, endpoint, peer } => self.meet(ctx, dialled_to, endpoint, peer),
-                Effect::Answered { at, peer } => self.pusher.meet(at, peer),
+                Effect::Answered { at, peer } => self.offers.meet(at, peer),
                 Effect::GuestCame => self.note_recipient(ctx),
                 Effect::Connected { conn, peer } => self.greet(ctx, conn, &peer),
                 Effect::DialOver { conn, addr, said } => {
@@ -78,7 +78,7 @@ impl Engine {
         self.note_recipient(ctx);
         self.meet_for_mirror(ctx, peer);
         for content in self.downloader.wanting() {
-            if self.is_companion(ctx, peer, &content) {
+            if self.is_on_overlay(ctx, peer, &content) {
                 self.name_on(ctx, conn, content);
             }
         }
@@ -93,7 +93,7 @@ impl Engine {
         for content in contents {
             self.lose_source(ctx, conn, content);
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer
@@ -101,7 +101,7 @@ impl Engine {
     pub(crate) fn note_stranger(&mut self, ctx: &mut Ctx, addr: SocketAddr, said: Vec<u8>) {
         let named = ctx.config.fixed_peers.contains(&addr)
             || self.neighbourhood.ends().any(|end| end.addr == addr)
-            || self.pusher.is_for(&addr);
+            || self.offers.is_for(&addr);
         let sure = !said.is_empty() || ctx.dialer.failures(&addr) > 1;
         if named && sure && ctx.dialer.note_stranger(addr) {
             // That it is away is told with it.

@@ -45,15 +45,14 @@ use download::downloader::Downloader;
 use download::state::{Download, Phase};
 use effects::Effects;
 use ledger::mirror::Mirror;
-use offer::pusher::Pusher;
+use offer::offers::Offers;
 use peers::copies::Copies;
 use peers::directory::Directory;
 pub(crate) use session::Session;
 use session::links::Links;
 use topology::neighbourhood::Neighbourhood;
-use upload::assigner::Assigner;
-use upload::dealer::Dealer;
 use upload::idle::Idleness;
+use upload::seeding::Policy;
 
 /// What the engine is lent for one call.
 pub(crate) type Ctx<'p> = Context<'p, &'p mut Connections>;
@@ -74,12 +73,10 @@ pub(crate) struct Engine {
     /// How often this newcomer asked who is there.
     acquaintances: usize,
     downloader: Downloader,
-    /// What is assigned, chunk by chunk, to those who want it of a seed.
-    assigners: BTreeMap<ContentId, Assigner>,
-    /// What is dealt, chunk by chunk, to who comes for it.
-    dealers: BTreeMap<ContentId, Dealer>,
+    /// The contents that this peer super-seeds.
+    seedings: BTreeMap<ContentId, Policy>,
     idleness: Idleness,
-    pusher: Pusher,
+    offers: Offers,
     mirror: Option<Mirror>,
     /// Dials for all that the mirror wants.
     mirror_dials: Allowance,
@@ -111,10 +108,9 @@ impl Engine {
             replaced_looks: Allowance::new(limits.replaced_looks_at_once, limits.replaced_looks_per_s, now),
             acquaintances: 0,
             downloader: Downloader::new(limits.active_downloads_max, limits.buffer_pool_bytes),
-            assigners: BTreeMap::new(),
-            dealers: BTreeMap::new(),
+            seedings: BTreeMap::new(),
             idleness: Idleness::default(),
-            pusher: Pusher::default(),
+            offers: Offers::default(),
             mirror: None,
             mirror_dials: Allowance::new(limits.mirror_dials_at_once, limits.mirror_dials_per_s, now),
             neighbourhood,
@@ -138,7 +134,7 @@ impl Engine {
 
     /// From now on offers are taken.
     pub(crate) fn receive(&mut self) {
-        self.pusher.receives = true;
+        self.offers.receives = true;
     }
 
     /// The moment of something that waits has come.
@@ -158,14 +154,13 @@ impl Engine {
                     self.fall_back(ctx, content);
                 }
             }
-            Timer::Push => self.review_pushes(ctx),
+            Timer::Offers => self.review_offers(ctx),
             Timer::MirrorNext => self.fetch_what_was_put_off(ctx),
             Timer::Dial => self.seek_all_sources(ctx),
             Timer::UploadSlot => self.grant_uploads(ctx),
             Timer::Expiry => self.expire_peers(ctx),
-            Timer::Offer => self.ask_for_offer(ctx),
-            Timer::Deal => self.review_dealing(ctx),
-            Timer::Assign => self.review_assigning(ctx),
+            Timer::Owner => self.ask_for_offer(ctx),
+            Timer::Seeding => self.review_seeding(ctx),
             Timer::Idle => self.tell_idle(ctx),
             Timer::Look => self.look_on(ctx),
             Timer::Leave
@@ -213,8 +208,7 @@ impl Engine {
     pub(crate) fn check(&self, config: &Config, conns: &Connections) {
         self.directory.check();
         self.downloader.check(config.limits.buffer_pool_bytes);
-        self.dealers.values().for_each(Dealer::check);
-        self.assigners.values().for_each(Assigner::check);
+        self.seedings.values().for_each(Policy::check);
         self.check_links(conns);
         assert!(self.downloader.wanting().iter().eq(&conns.sought), "what downloads want of others");
         self.check_flights(conns);

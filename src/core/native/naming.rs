@@ -33,7 +33,7 @@ impl Engine {
         let reason = self.why_not(ctx, conn, &content, their_cut);
         let Some(reason) = reason.or_else(|| self.no_channel_left(ctx, conn, &content)) else {
             self.name_on(ctx, conn, content);
-            self.seat(ctx, conn, content);
+            self.begin_seeding(ctx, conn, content);
             self.note_stale_haves(ctx, conn, content);
             self.on_owner_cut(ctx, conn, content);
             self.request_manifest(ctx, conn, content);

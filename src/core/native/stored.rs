@@ -22,7 +22,7 @@ impl Engine {
                 .on(&content)
                 .collect::<Vec<_>>()
                 .into_iter()
-                .for_each(|conn| self.seat(ctx, conn, content));
+                .for_each(|conn| self.begin_seeding(ctx, conn, content));
         }
         self.tell_haves(ctx, content);
         self.announce_soon(ctx);
@@ -40,7 +40,7 @@ impl Engine {
         if ctx.catalogue.remove_name(&content, name) {
             ctx.catalogue.note_gone(content, reason);
             self.withdraw_everywhere(ctx, content, reason);
-            self.withdraw_pushes(ctx, &content);
+            self.withdraw_offers(ctx, &content);
             if let Some(mirror) = &mut self.mirror {
                 mirror.gone(content);
             }

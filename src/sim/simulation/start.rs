@@ -81,10 +81,14 @@ impl Simulation {
         let address = |other: &usize| self.hosts[*other].tcp_address();
         match &spec.place {
             None => Topology::Mesh,
-            Some(PlaceSpec::Owner { peers, deal_after }) => {
+            Some(PlaceSpec::Owner { peers, reassign_after }) => {
                 let content = spec.shares.first().map(|content| &self.scenario.contents[*content]);
                 let chunk_bytes = content.and_then(|content| content.ring_chunk_bytes).unwrap_or(1 << 20);
-                Topology::Neighbours(Place::Owner { chunk_bytes, peers: *peers, deal_after: *deal_after })
+                Topology::Neighbours(Place::Owner {
+                    chunk_bytes,
+                    peers: *peers,
+                    reassign_after: *reassign_after,
+                })
             }
             Some(PlaceSpec::Peer { owner, neighbours, owner_fallback }) => {
                 Topology::Neighbours(Place::Peer {

@@ -127,10 +127,10 @@ mod tests {
         let spec =
             SwarmSpec { peers: 8, size: 8 << 20, chunk_bytes: Some(128 << 10), ..SwarmSpec::default() };
         let mut unasked = spec.clone();
-        unasked.limits.tactics.recalls = false;
-        let (recalled, unasked) = (played(spec), played(unasked));
+        unasked.limits.tactics.revokes = false;
+        let (revoked, unasked) = (played(spec), played(unasked));
         assert!(unasked.wasted_bytes > 0, "{unasked:?}");
-        assert!(recalled.wasted_bytes < unasked.wasted_bytes, "{recalled:?} {unasked:?}");
+        assert!(revoked.wasted_bytes < unasked.wasted_bytes, "{revoked:?} {unasked:?}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
         }
         kind::REQUEST => Frame::Request { channel: body.u32()?, chunk: body.u32()? },
         kind::CANCEL => Frame::Cancel { channel: body.u32()?, chunk: body.u32()? },
-        kind::RECALL => Frame::Recall { channel: body.u32()?, chunk: body.u32()? },
+        kind::REVOKE => Frame::Revoke { channel: body.u32()?, chunk: body.u32()? },
         kind::REJECT => Frame::Reject { channel: body.u32()?, chunk: body.u32()?, reason: body.reason()? },
         kind::BAD => Frame::Bad { channel: body.u32()?, chunk: body.u32()? },
         kind::OFFER => Frame::Offer(offer(body.json()?)?),
@@ -78,7 +78,7 @@ pub(super) fn kind_of(frame: &Frame) -> u8 {
         Frame::Have { .. } => kind::HAVE,
         Frame::Request { .. } => kind::REQUEST,
         Frame::Cancel { .. } => kind::CANCEL,
-        Frame::Recall { .. } => kind::RECALL,
+        Frame::Revoke { .. } => kind::REVOKE,
         Frame::Reject { .. } => kind::REJECT,
         Frame::Bad { .. } => kind::BAD,
         Frame::Offer(_) => kind::OFFER,
@@ -126,7 +126,7 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) {
         Frame::ManifestRequest { channel, first: number }
         | Frame::Request { channel, chunk: number }
         | Frame::Cancel { channel, chunk: number }
-        | Frame::Recall { channel, chunk: number }
+        | Frame::Revoke { channel, chunk: number }
         | Frame::Bad { channel, chunk: number } => put_u32s(&[*channel, *number], out),
         Frame::Reject { channel, chunk, reason } => {
             put_u32s(&[*channel, *chunk], out);

@@ -28,7 +28,7 @@ pub(super) const OFFER: u8 = 0x14;
 pub(super) const OFFER_ANSWER: u8 = 0x15;
 pub(super) const OFFER_OUTCOME: u8 = 0x16;
 pub(super) const IDLE: u8 = 0x17;
-pub(super) const RECALL: u8 = 0x18;
+pub(super) const REVOKE: u8 = 0x18;
 
 /// From this kind on, a peer skips the kinds that it does not know.
 const IGNORABLE_FROM: u8 = 0x80;
@@ -54,7 +54,7 @@ pub(super) fn body_bytes(kind: u8) -> Option<RangeInclusive<u32>> {
         OPEN => exactly(4 + 32 + 8 + 4),
         REFUSE => exactly(32 + 1),
         WITHDRAW => exactly(4 + 1),
-        MANIFEST_REQUEST | REQUEST | CANCEL | RECALL | BAD => exactly(4 + 4),
+        MANIFEST_REQUEST | REQUEST | CANCEL | REVOKE | BAD => exactly(4 + 4),
         MANIFEST_PAGE => PAGE_HEAD_BYTES..=BODY_BYTES_MAX,
         HAVE_MAP => 4..=MAP_BYTES_MAX,
         HAVE => exactly(4 + 4 + 4),

@@ -136,7 +136,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         }),
         two().prop_map(|[channel, chunk]| Frame::Request { channel, chunk }),
         two().prop_map(|[channel, chunk]| Frame::Cancel { channel, chunk }),
-        two().prop_map(|[channel, chunk]| Frame::Recall { channel, chunk }),
+        two().prop_map(|[channel, chunk]| Frame::Revoke { channel, chunk }),
         (two(), reason()).prop_map(|([channel, chunk], reason)| Frame::Reject { channel, chunk, reason }),
         two().prop_map(|[channel, chunk]| Frame::Bad { channel, chunk }),
         any::<u32>().prop_map(|channel| Frame::Show { channel }),

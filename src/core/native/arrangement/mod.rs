@@ -78,7 +78,7 @@ impl Engine {
         let Some((number, channel)) = ctx.conns.native(conn).and_then(|c| c.channels.of(&content)) else {
             return;
         };
-        // Whoever was shown everything need not ask again.
+        // A peer that was told of every chunk need not request that again.
         if !channel.refused && !channel.remote.as_ref().is_some_and(Bitfield::is_full) {
             self.say(ctx, conn, Frame::Show { channel: number });
         }
@@ -127,7 +127,7 @@ impl Engine {
         }
         let Some(first) = entries.first() else {
             // It may be hashing what it offers.
-            return ctx.timers.set_no_later(Timer::Offer, ctx.now + ASK_AGAIN);
+            return ctx.timers.set_no_later(Timer::Owner, ctx.now + ASK_AGAIN);
         };
         if entries.iter().any(|entry| entry.id != first.id) {
             let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {

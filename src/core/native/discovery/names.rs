@@ -64,7 +64,7 @@ impl Engine {
         let (from, known) = (connection.peer_ref(), connection.known_peer());
         // Who only looks for it, too, will name it; so will a neighbour that does not know yet what there is.
         let holds = known.is_some_and(|peer| self.directory.is_holder(&peer, &content));
-        let seeks = known.is_some_and(|peer| self.is_companion(ctx, &peer, &content)) && !holds;
+        let seeks = known.is_some_and(|peer| self.is_on_overlay(ctx, &peer, &content)) && !holds;
         let not_yet = reason == RefuseReason::Unknown && (seeks || !ctx.config.topology.finds_peers());
         if let Some(peer) = known {
             self.directory.unlist(&peer, &content);

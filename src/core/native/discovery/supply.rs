@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A download without sources for so long says what it waits for.
 const WAITING_AFTER: Duration = Duration::from_millis(900);
 
-/// After the last holder was struck, another may still turn up within this time.
+/// After the last holder was banned, another may still turn up within this time.
 const INTEGRITY_GRACE: Duration = Duration::from_secs(2);
 
 /// The first few missing chunks that are named.
@@ -28,15 +28,15 @@ impl Engine {
         let (missing_count, missing) = match &download.phase {
             // Until it is late, a page that was asked for is on its way.
             Phase::Manifest(Some(_)) if idle_for < PAGE_DEADLINE => return,
-            Phase::Manifest(None) if self.downloader.starving.contains(&content) => {
+            Phase::Manifest(None) if self.downloader.blocked.contains(&content) => {
                 return self.note_supplied(ctx, content);
             }
             Phase::Manifest(_) => (0, Vec::new()),
             Phase::Running | Phase::Proving(_) => {
                 let coming = download.flights.values().flatten().any(|flight| !flight.late);
                 // For want of buffers or of room at a source it waits for itself, not for others.
-                let starving = self.downloader.starving.contains(&content);
-                if coming || starving || !download.storing.is_empty() {
+                let blocked = self.downloader.blocked.contains(&content);
+                if coming || blocked || !download.storing.is_empty() {
                     return self.note_supplied(ctx, content);
                 }
                 let missing = self.missing_chunks(ctx, &content);
@@ -52,8 +52,8 @@ impl Engine {
             return;
         }
         let Some(download) = self.downloader.get(&content) else { return };
-        if self.all_struck(ctx, &content) && idle_for >= INTEGRITY_GRACE {
-            let struck = download.struck.clone();
+        if self.all_banned(ctx, &content) && idle_for >= INTEGRITY_GRACE {
+            let struck = download.banned.clone();
             return self.fail_download(ctx, content, FailReason::Integrity { struck });
         }
         if idle_for >= self.stall_of(ctx, &content) {

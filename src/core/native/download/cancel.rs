@@ -3,6 +3,7 @@
 use crate::core::door::{ConnId, Event, Output};
 use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Phase as ConnectionPhase;
+use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
 use crate::wire::message::Frame;
@@ -32,7 +33,7 @@ impl Engine {
     /// A connection is no source of a content any more: what was asked of it is asked elsewhere.
     pub(crate) fn lose_source(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         self.count_remote(ctx, conn, &content, false);
-        self.unseat(ctx, conn, content);
+        self.note_seeding(ctx, content, [Change::Departed(conn)]);
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let lost = connection.phase == ConnectionPhase::Closing;
         if let Some((_, channel)) = connection.channels.of_mut(&content) {
@@ -54,7 +55,7 @@ impl Engine {
             }
         }
         self.request_manifest_anywhere(ctx, content);
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.seek_sources(ctx, content);
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Downloader {
     /// The sizes that contents were offered with which were accepted, in bytes.
     sizes_offered: BTreeMap<ContentId, Vec<u64>>,
     /// Downloads that could ask for more but for want of buffers or of room at a source.
-    pub(crate) starving: BTreeSet<ContentId>,
+    pub(crate) blocked: BTreeSet<ContentId>,
     active: usize,
     active_max: usize,
     /// Downloads that gave way.
@@ -173,7 +173,7 @@ impl Downloader {
 
     /// A download is over; its place is free, and who follows it is queued.
     pub(crate) fn finish(&mut self, content: &ContentId) {
-        self.starving.remove(content);
+        self.blocked.remove(content);
         let Some(download) = self.downloads.remove(content) else { return };
         match download.gave_way {
             true => self.giving_way = self.giving_way.saturating_sub(1),

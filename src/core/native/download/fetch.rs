@@ -89,7 +89,7 @@ impl Engine {
                     ctx.outputs.push(Output::Release(buffer));
                     self.cancel_download(ctx, content);
                 }
-                Some(true) => return self.store_whole(ctx, content, buffer),
+                Some(true) => return self.store_single_chunk(ctx, content, buffer),
                 Some(false) => {
                     ctx.outputs.push(Output::Store(StoreJob::WriteChunk { content, chunk, buffer }))
                 }
@@ -99,8 +99,8 @@ impl Engine {
                 }
             }
         }
-        self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.request_chunks(ctx, content);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_reject(
@@ -117,19 +117,19 @@ impl Engine {
         };
         let content = channel.content;
         let flight = self.downloader.get(&content).and_then(|download| download.flights.at(chunk, conn));
-        let is_recalled = reason == RefuseReason::Recalled;
-        let recalled =
-            flight.and_then(|flight| Some((flight.recalled?.0, flight.moved))).filter(|_| is_recalled);
-        // That something was given back which was not recalled answers a request from before the one that stands.
-        let is_former = is_recalled && recalled.is_none();
+        let is_revoked = reason == RefuseReason::Revoked;
+        let revoked =
+            flight.and_then(|flight| Some((flight.revoked?.0, flight.moved))).filter(|_| is_revoked);
+        // A request that was given back without having been revoked is one from before the one that stands.
+        let is_former = is_revoked && revoked.is_none();
         if is_former || !self.drop_flight(ctx, content, chunk, conn) {
             if let Some(connection) = ctx.conns.native_mut(conn) {
                 connection.forget_cancelled(content, chunk);
             }
             return;
         }
-        if let Some((to, moved)) = recalled {
-            return self.ask_elsewhere(ctx, content, chunk, to, moved);
+        if let Some((to, moved)) = revoked {
+            return self.request_elsewhere(ctx, content, chunk, to, moved);
         }
         // Who rejects as fast as it is asked would keep both sides busy with nothing else.
         if let Some(connection) = ctx.conns.native_mut(conn) {
@@ -146,8 +146,8 @@ impl Engine {
         }
         self.miss(ctx, content, chunk, conn, reason.text());
         self.request_manifest_anywhere(ctx, content);
-        self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.request_chunks(ctx, content);
+        self.retry_blocked(ctx);
     }
 
     /// Panics when requests and connections do not agree.

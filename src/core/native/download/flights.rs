@@ -19,8 +19,8 @@ pub(crate) struct Flight {
     pub(crate) late: bool,
     /// It was moved here without hearing whether the other source had begun: the chunk may still come from there.
     pub(crate) moved: bool,
-    /// It was recalled, to be moved: where to, and when.
-    pub(crate) recalled: Option<(ConnId, Time)>,
+    /// It was revoked, to be moved: where to, and when.
+    pub(crate) revoked: Option<(ConnId, Time)>,
 }
 
 /// Requests by chunk: one, or two when the first is late or all is in flight.
@@ -89,11 +89,11 @@ impl Flights {
         flights.iter_mut().filter(|flight| flight.conn == conn).for_each(|flight| flight.moved = true);
     }
 
-    /// The request of `chunk` at `conn` was recalled, to be moved to another connection.
-    pub(crate) fn note_recalled(&mut self, chunk: u32, conn: ConnId, to: ConnId, now: Time) {
+    /// The request of `chunk` at `conn` was revoked, to be moved to another connection.
+    pub(crate) fn note_revoked(&mut self, chunk: u32, conn: ConnId, to: ConnId, now: Time) {
         let flights = self.by_chunk.get_mut(&chunk).map_or(&mut [][..], Vec::as_mut_slice);
         if let Some(flight) = flights.iter_mut().find(|flight| flight.conn == conn) {
-            flight.recalled = Some((to, now));
+            flight.revoked = Some((to, now));
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn flight(slot: u32) -> Flight {
-        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, moved: false, recalled: None }
+        Flight { conn: conn(slot), asked: Time::ZERO, begun: None, late: false, moved: false, revoked: None }
     }
 
     #[test]

@@ -33,21 +33,16 @@ impl Engine {
             return self.close_for_fault(ctx, conn, "sent a bitfield of wrong size");
         };
         self.count_remote(ctx, conn, &content, false);
-        let listed = ctx.config.topology.follows_lists().then(|| bits.iter().collect());
+        let chunks: Vec<u32> =
+            if self.seedings.contains_key(&content) { bits.iter().collect() } else { Vec::new() };
+        let new = bits.count();
         if let Some((_, channel)) = ctx.conns.native_mut(conn).and_then(|c| c.channels.of_mut(&content)) {
             channel.remote = Some(bits);
         }
         self.count_remote(ctx, conn, &content, true);
-        if let Some(listed) = listed {
-            self.note_list(ctx, conn, content, listed);
-        }
-        if self.assigners.contains_key(&content) {
-            let remote = ctx.conns.native(conn).and_then(|c| c.channels.of(&content)?.1.remote.as_ref());
-            let had: Vec<u32> = remote.map_or(Vec::new(), |remote| remote.iter().collect());
-            self.note_spread(ctx, conn, content, had);
-        }
+        self.note_list(ctx, conn, content, chunks, new);
         self.request_manifest(ctx, conn, content);
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
     }
 
     pub(crate) fn on_have(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32, count: u32) {
@@ -63,7 +58,6 @@ impl Engine {
         let Some((content, chunks, end)) = told else {
             return self.close_for_fault(ctx, conn, "has chunks that do not exist");
         };
-        let lists = ctx.config.topology.follows_lists();
         let mut again = connection.haves_again;
         let Some((_, channel)) = connection.channels.of_mut(&content) else { return };
         let download = self.downloader.get(&content);
@@ -71,16 +65,12 @@ impl Engine {
         let remote = channel.remote.get_or_insert_with(|| Bitfield::empty(chunks));
         let before = remote.count();
         let mut copies = self.copies.find_mut(&content).filter(|_| is_counted);
-        let mut listed = Vec::new();
         for chunk in first..end {
             if !remote.set(chunk) {
                 continue;
             }
             if let Some(count) = copies.as_mut().and_then(|copies| copies.get_mut(chunk as usize)) {
                 *count = count.saturating_add(1);
-            }
-            if lists {
-                listed.push(chunk);
             }
         }
         let new = remote.count().saturating_sub(before);
@@ -89,15 +79,14 @@ impl Engine {
         if again > HAVES_AGAIN_MAX {
             self.close_for_fault(ctx, conn, "tells the same chunks again and again");
         } else if new > 0 {
-            if lists {
-                self.note_list(ctx, conn, content, listed);
-                return self.ask_for_chunks(ctx, content);
+            self.note_list(ctx, conn, content, first..end, new);
+            if ctx.config.topology.follows_lists() {
+                return self.request_chunks(ctx, content);
             }
-            self.note_spread(ctx, conn, content, first..end);
             if chunks == 1 {
                 self.request_manifest(ctx, conn, content);
             }
-            self.ask_for_news(ctx, content, conn, first..end);
+            self.request_news(ctx, content, conn, first..end);
         }
     }
 
@@ -110,12 +99,11 @@ impl Engine {
         if channel.withdrawn || connection.channels.is_former(number, channel) {
             return true;
         }
-        // Among neighbours who has everything wants to know when the others do.
-        // So does a seed that assigns.
+        // On a ring a peer that has everything follows when the others do; so does a seed that super-seeds.
         ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete())
             && self.downloader.get(&content).is_none()
             && !ctx.config.topology.follows_lists()
-            && !self.assigners.contains_key(&content)
+            && !self.seedings.contains_key(&content)
     }
 
     /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.

@@ -40,7 +40,7 @@ impl Engine {
         let stands = channel.opened && !channel.refused && !channel.withdrawn;
         let Some(cut) = agreed.filter(|_| stands && self.is_to_ask(ctx, conn)) else { return };
         if self.proves_itself(ctx, &content, &cut) {
-            return self.request_whole(ctx, conn, content, cut);
+            return self.request_single_chunk(ctx, conn, content, cut);
         }
         let Some(download) = self.downloader.get_mut(&content) else { return };
         download.phase = Phase::Manifest(Some((conn, Box::new(ManifestPages::new()))));
@@ -75,7 +75,7 @@ impl Engine {
                 download.phase = Phase::Manifest(None);
                 self.note_pages_late(ctx, conn, &content);
             }
-            Phase::Proving(conn) => return self.review_whole(ctx, content, conn),
+            Phase::Proving(conn) => return self.review_single_chunk(ctx, content, conn),
             _ => return,
         }
         self.request_manifest_anywhere(ctx, content);
@@ -126,7 +126,7 @@ impl Engine {
             }
             Ok(Some(_)) | Err(_) => {
                 download.phase = Phase::Manifest(None);
-                self.strike(ctx, conn, "sent a manifest that is not the id's");
+                self.ban(ctx, conn, "sent a manifest that is not the id's");
                 self.request_manifest_anywhere(ctx, content);
             }
         }

@@ -65,7 +65,7 @@ impl Engine {
             }
             // Connecting takes as long as opening; they need not wait for each other.
             self.seek_sources(ctx, content);
-            self.open_to_companions(ctx, content);
+            self.open_to_overlay(ctx, content);
         }
     }
 
@@ -92,7 +92,7 @@ impl Engine {
         for (chunk, conn) in late {
             self.miss(ctx, content, chunk, conn, "late");
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.tell_what_waits(ctx, content);
         self.widen(ctx, content);
         self.seek_sources(ctx, content);
@@ -150,7 +150,7 @@ impl Engine {
                 self.cancel_all(ctx, content);
                 self.forget_part(ctx, content);
                 ctx.timers.clear(Timer::Download(content));
-                self.downloader.starving.remove(&content);
+                self.downloader.blocked.remove(&content);
                 if let Some(download) = self.downloader.get_mut(&content) {
                     download.phase = Phase::ClosingPart;
                 }
@@ -247,15 +247,15 @@ impl Engine {
         bits.map_or(Vec::new(), |bits| bits.missing().collect())
     }
 
-    /// Whether somebody was struck over a download and every holder that is known is struck.
-    pub(crate) fn all_struck(&self, ctx: &Ctx, content: &ContentId) -> bool {
-        let struck = |peer: &PeerRef| ctx.dialer.is_struck(ctx.now, &peer.addr);
-        self.downloader.get(content).is_some_and(|download| !download.struck.is_empty())
+    /// Whether somebody was banned over a download and every holder that is known is banned.
+    pub(crate) fn all_banned(&self, ctx: &Ctx, content: &ContentId) -> bool {
+        let banned = |peer: &PeerRef| ctx.dialer.is_banned(ctx.now, &peer.addr);
+        self.downloader.get(content).is_some_and(|download| !download.banned.is_empty())
             && self
                 .directory
                 .holders(content)
                 .filter_map(|peer| self.directory.peer_ref(peer))
-                .all(|peer| struck(&peer))
+                .all(|peer| banned(&peer))
     }
 
     /// How long a download waits for others when it does not get on. One of the mirror keeps its place for a moment only
@@ -280,7 +280,7 @@ impl Engine {
         for content in contents {
             let download = self.downloader.get_mut(content);
             if let Some(download) = download.filter(|download| download.wants_peers()) {
-                download.struck.push(peer.clone());
+                download.banned.push(peer.clone());
             }
         }
     }

@@ -23,7 +23,8 @@ const WAITS_LONG: u32 = 3;
 const WAIT_MIN: Duration = Duration::from_millis(50);
 /// Who has so many chunks coming in waits for its own link, not for holders: nothing is moved.
 const COMING_ENOUGH: usize = 3;
-/// Who has not said for so long whether a recall was in time has much under way, or is gone: what it was asked for is cancelled.
+/// A holder that does not say in this time whether a request was revoked in time has much under way, or is gone: the request is
+/// cancelled.
 const ANSWER_MAX: Duration = Duration::from_millis(50);
 /// A holder of which so much was asked since it said that it idles gets nothing more in the place of another; what nobody was asked
 /// for it gets a little longer (`upload/idle.rs`).
@@ -53,7 +54,7 @@ impl Engine {
         });
         let movable = single.filter(|(chunk, flight)| {
             flight.conn != conn
-                && flight.recalled.is_none_or(|(_, since)| ctx.now.since(since) >= ANSWER_MAX)
+                && flight.revoked.is_none_or(|(_, since)| ctx.now.since(since) >= ANSWER_MAX)
                 // Unasked it moves once: who moves a request again and again gets each answer that crossed, and keeps none.
                 && (!flight.moved || self.is_asked_first(ctx, flight))
                 && !connection.was_cancelled(&content, *chunk)
@@ -75,7 +76,7 @@ impl Engine {
             return;
         }
         if asks_first {
-            return self.recall(ctx, content, chunk, from, conn);
+            return self.revoke(ctx, content, chunk, from, conn);
         }
         if waits {
             self.cancel(ctx, from, content, chunk);
@@ -89,8 +90,8 @@ impl Engine {
     /// be late, and what waits behind that has not been begun.
     pub(crate) fn is_asked_first(&self, ctx: &Ctx, flight: &Flight) -> bool {
         let sends = ctx.conns.native(flight.conn).is_some_and(|connection| connection.incoming.is_some());
-        let waits = flight.begun.is_none() && flight.recalled.is_none();
-        ctx.config.limits.tactics.recalls && waits && !sends
+        let waits = flight.begun.is_none() && flight.revoked.is_none();
+        ctx.config.limits.tactics.revokes && waits && !sends
     }
 
     pub(crate) fn note_moved(&mut self, content: ContentId, chunk: u32, conn: ConnId) {
@@ -100,18 +101,19 @@ impl Engine {
     }
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
-    pub(crate) fn recall(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
+    pub(crate) fn revoke(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
         let channel = ctx.conns.native(from).and_then(|connection| connection.channels.of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
         };
-        download.flights.note_recalled(chunk, from, to, ctx.now);
-        self.say(ctx, from, Frame::Recall { channel, chunk });
+        download.flights.note_revoked(chunk, from, to, ctx.now);
+        self.say(ctx, from, Frame::Revoke { channel, chunk });
     }
 
-    /// A holder says that a recall was in time: the chunk is asked of whom it was recalled for, if that still has room.
+    /// A holder says that a request was revoked in time: the chunk is requested of the holder that it was revoked for, if that still
+    /// has room.
     /// `moved`: it had moved unasked before.
-    pub(crate) fn ask_elsewhere(
+    pub(crate) fn request_elsewhere(
         &mut self,
         ctx: &mut Ctx,
         content: ContentId,
@@ -126,8 +128,8 @@ impl Engine {
         if is_open && offers && self.request(ctx, content, chunk, to) && moved {
             self.note_moved(content, chunk, to);
         }
-        self.ask_for_chunks(ctx, content);
-        self.feed_starving(ctx);
+        self.request_chunks(ctx, content);
+        self.retry_blocked(ctx);
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.

@@ -55,9 +55,9 @@ impl Engine {
             && connection.manifest_asks.is_empty()
             && !connection.manifest_job;
         let is_whole = ctx.catalogue.get(content).is_some_and(|holding| holding.is_complete());
-        // Where chunks are dealt or assigned, it matters who has which.
-        let is_dealt = ctx.config.topology.follows_lists() || self.assigners.contains_key(content);
-        if is_agreed && is_quiet && is_whole && !is_dealt && self.downloader.get(content).is_none() {
+        // A peer that super-seeds has to know who has which chunk.
+        let is_followed = ctx.config.topology.follows_lists() || self.seedings.contains_key(content);
+        if is_agreed && is_quiet && is_whole && !is_followed && self.downloader.get(content).is_none() {
             self.end_channel(ctx, conn, content);
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::ConnId;
-use crate::core::native::download::circles::Circles;
+use crate::core::native::download::overlay::Overlay;
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
@@ -14,8 +14,8 @@ use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.
 const SOURCES_FEW: usize = 8;
-/// So often the circles are doubled for a download that finds too few sources.
-const CIRCLES_DOUBLED_MAX: u32 = 8;
+/// How often the overlay is doubled for a download that finds too few sources.
+const OVERLAY_DOUBLED_MAX: u32 = 8;
 /// Before that one is enough: holders turn up one after the other.
 const SOURCES_WAIT: Duration = Duration::from_secs(1);
 
@@ -31,11 +31,11 @@ impl Engine {
         if !ctx.config.topology.finds_peers() {
             return self.seek_neighbours(ctx);
         }
-        self.draw_circles(ctx, &content);
+        self.draw_overlay(ctx, &content);
         let peers = if self.are_many(ctx, &content) {
-            self.on_circles(ctx, &content)
+            self.overlay_neighbours(ctx, &content)
         } else {
-            self.companions(ctx, &content)
+            self.overlay_peers(ctx, &content)
         };
         for peer in peers {
             if self.is_to_connect(ctx, &peer, &content) {
@@ -53,7 +53,7 @@ impl Engine {
             return self.seek_sources(ctx, content);
         }
         if let Some(download) = self.downloader.get_mut(&content) {
-            download.circles.note(&ctx.id, peer);
+            download.overlay.note(&ctx.id, peer);
         }
         if !ctx.is_leaving && self.is_to_connect(ctx, peer, &content) {
             self.seek_source(ctx, peer, content);
@@ -65,7 +65,7 @@ impl Engine {
         let mut met = false;
         if ctx.config.topology.finds_peers() {
             for content in self.downloader.wanting() {
-                if self.is_companion(ctx, peer, &content) {
+                if self.is_on_overlay(ctx, peer, &content) {
                     met = true;
                     self.seek_holder(ctx, peer, content);
                 }
@@ -84,28 +84,28 @@ impl Engine {
         }
     }
 
-    /// Whether a peer has some of a content that is fetched here, or looks for it, too.
-    pub(crate) fn is_companion(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+    /// Whether a peer is on the overlay of a content that is fetched here: it has some of it, or looks for it, too.
+    pub(crate) fn is_on_overlay(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         self.directory.is_holder(peer, content)
             || (ctx.config.limits.tactics.meets_seekers
                 && self.directory.is_seeker(peer, content, &download.wish.name))
     }
 
-    /// Who has some of a content that is fetched here, or looks for it, too.
-    pub(crate) fn companions(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    /// The peers on the overlay of a content that is fetched here.
+    pub(crate) fn overlay_peers(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         if self.directory.seekers_of(content, &download.wish.name) == 0 {
             return self.directory.holders(content).copied().collect();
         }
         let peers = self.directory.peers().map(|(peer, _)| peer);
-        peers.filter(|peer| self.is_companion(ctx, peer, content)).copied().collect()
+        peers.filter(|peer| self.is_on_overlay(ctx, peer, content)).copied().collect()
     }
 
-    /// Those of them who stand next to this peer on a circle; where they are many it connects to nobody else.
-    pub(crate) fn on_circles(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    /// This peer's neighbours on the overlay; where the overlay is large it connects to no other peer.
+    pub(crate) fn overlay_neighbours(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
-        let neighbours = download.circles.neighbours().filter(|peer| self.is_companion(ctx, peer, content));
+        let neighbours = download.overlay.neighbours().filter(|peer| self.is_on_overlay(ctx, peer, content));
         neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
@@ -118,46 +118,45 @@ impl Engine {
             || self.directory.seekers_of(content, &download.wish.name) > others
     }
 
-    /// Finds the neighbours of this peer on the circles of a download, where that has not been done or one of them is not
-    /// there any more.
-    pub(crate) fn draw_circles(&mut self, ctx: &mut Ctx, content: &ContentId) {
+    /// Finds the overlay neighbours of this peer, where that has not been done or one of them is gone.
+    pub(crate) fn draw_overlay(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         // A circle gives two neighbours.
         let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
-        let count = circles.saturating_mul(1 << download.widened.min(CIRCLES_DOUBLED_MAX));
-        let circles = &download.circles;
-        if circles.len() == count && circles.neighbours().all(|peer| self.is_there(ctx, peer, content)) {
+        let count = circles.saturating_mul(1 << download.widened.min(OVERLAY_DOUBLED_MAX));
+        let overlay = &download.overlay;
+        if overlay.len() == count && overlay.neighbours().all(|peer| self.is_there(ctx, peer, content)) {
             return;
         }
-        let mut circles = Circles::new(count);
-        for peer in self.companions(ctx, content) {
+        let mut overlay = Overlay::new(count);
+        for peer in self.overlay_peers(ctx, content) {
             if self.is_there(ctx, &peer, content) {
-                circles.note(&ctx.id, &peer);
+                overlay.note(&ctx.id, &peer);
             }
         }
         if let Some(download) = self.downloader.get_mut(content) {
-            download.circles = circles;
+            download.overlay = overlay;
         }
     }
 
     /// Whether a peer has or wants a content and is connected, or can be dialled.
     pub(crate) fn is_there(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let dialled = |addr: &SocketAddr| ctx.dialer.again(ctx.now, addr).is_none();
-        self.is_companion(ctx, peer, content)
+        self.is_on_overlay(ctx, peer, content)
             && (self.links.to_peer(peer).is_some()
                 || self.directory.get(peer).is_some_and(|known| dialled(&known.addr)))
     }
 
-    /// Whether a download connects to somebody who has or wants the same: to each where they are few, and of many to those
-    /// who are next on a circle. Who has all dials nobody, so it is dialled from both sides.
+    /// Whether a download dials a peer that has or wants the same: each where they are few, and of many its overlay neighbours.
+    /// A peer that has everything dials nobody, so it is dialled from both sides.
     pub(crate) fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         if !self.are_many(ctx, content) {
             // Of two who look for it one dials.
             return self.directory.is_holder(peer, content) || ctx.id < *peer;
         }
-        download.circles.is_next(peer)
-            || (download.circles.is_before(peer) && self.directory.holds_all(peer, content))
+        download.overlay.is_next(peer)
+            || (download.overlay.is_before(peer) && self.directory.holds_all(peer, content))
     }
 
     /// A download that has found few sources, though there are more, connects to more.
@@ -185,11 +184,11 @@ impl Engine {
         !channel.refused && !late
     }
 
-    /// A download begins: who is connected already and has or wants the same hears of it.
-    pub(crate) fn open_to_companions(&mut self, ctx: &mut Ctx, content: ContentId) {
+    /// A download begins: the content is named to connected peers that are on its overlay.
+    pub(crate) fn open_to_overlay(&mut self, ctx: &mut Ctx, content: ContentId) {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
-            if self.is_companion(ctx, &peer, &content) {
+            if self.is_on_overlay(ctx, &peer, &content) {
                 self.name_on(ctx, conn, content);
             }
         }
@@ -222,7 +221,7 @@ impl Engine {
         else {
             return;
         };
-        for (peer, generation) in self.directory.whole_holders(content) {
+        for (peer, generation) in self.directory.complete_holders(content) {
             if let Some(known) = self.directory.get(&peer) {
                 download.note_owner(peer, known.addr, generation);
             }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::core::door::{ConnId, PeerRef};
 use crate::core::limits::Limits;
-use crate::core::native::download::circles::Circles;
 use crate::core::native::download::flights::{Flight, Flights};
+use crate::core::native::download::overlay::Overlay;
 use crate::types::geometry::Geometry;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::manifest::ManifestPages;
@@ -111,7 +111,7 @@ pub(crate) struct Download {
     /// Peers that chunks came from.
     pub(crate) contributors: BTreeSet<SocketAddr>,
     /// Peers that were struck over it.
-    pub(crate) struck: Vec<PeerRef>,
+    pub(crate) banned: Vec<PeerRef>,
     /// When it last got on, or could have.
     pub(crate) supplied: Time,
     /// `Event::Waiting` was said and not taken back.
@@ -124,7 +124,7 @@ pub(crate) struct Download {
     /// So often its sources were found too few: each time it connects to twice as many of many holders.
     pub(crate) widened: u32,
     /// Whom it is connected to where many have or want it.
-    pub(crate) circles: Circles,
+    pub(crate) overlay: Overlay,
 }
 
 /// How long after the first look a download asks the LAN again; doubles up to the longest.

@@ -25,7 +25,7 @@ impl Engine {
                 self.on_chunk_failed(ctx, content, chunk, buffer, fault);
             }
             StoreReply::WholeStored { content, path, buffer } => {
-                self.on_whole_stored(ctx, content, path, buffer);
+                self.on_single_chunk_stored(ctx, content, path, buffer);
             }
             StoreReply::Published { content, path } => self.on_published(ctx, content, path),
             StoreReply::PartClosed { content } => self.on_part_closed(ctx, content),
@@ -118,7 +118,7 @@ impl Engine {
         if self.publish_if_complete(ctx, content) {
             return;
         }
-        self.ask_for_chunks(ctx, content);
+        self.request_chunks(ctx, content);
         self.seek_sources(ctx, content);
     }
 
@@ -153,10 +153,10 @@ impl Engine {
             self.note_supplied(ctx, content);
             self.mirror_came(ctx, &content);
             if !self.publish_if_complete(ctx, content) {
-                self.ask_for_chunks(ctx, content);
+                self.request_chunks(ctx, content);
             }
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_chunk_bad(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, buffer: BufferId) {
@@ -175,13 +175,13 @@ impl Engine {
                 self.say(ctx, storing.conn, Frame::Bad { channel, chunk });
             }
             if ctx.dialer.bad_chunk(from.addr) >= ctx.config.limits.bad_chunks_max {
-                self.strike(ctx, storing.conn, "sent bad chunks");
+                self.ban(ctx, storing.conn, "sent bad chunks");
             }
             self.on_disproved(ctx, content);
             self.mirror_missed(ctx, &content);
-            self.ask_for_chunks(ctx, content);
+            self.request_chunks(ctx, content);
         }
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_chunk_failed(
@@ -197,7 +197,7 @@ impl Engine {
             download.storing.remove(&chunk);
         }
         self.fail_download(ctx, content, FailReason::Storage(fault));
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     pub(crate) fn on_published(&mut self, ctx: &mut Ctx, content: ContentId, path: std::path::PathBuf) {
@@ -237,7 +237,7 @@ impl Engine {
                 self.give_request_back(ctx, conn);
                 self.reject(ctx, conn, ask.channel, content, chunk, RefuseReason::NotHere);
             }
-            self.ask_for_chunks(ctx, content);
+            self.request_chunks(ctx, content);
         }
     }
 

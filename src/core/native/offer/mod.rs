@@ -1,3 +1,3 @@
-pub(crate) mod pusher;
+pub(crate) mod offers;
 pub(crate) mod receiving;
 pub(crate) mod sending;

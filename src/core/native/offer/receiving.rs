@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Decision, Event, FailReason, FaultKind, PushEvent};
-use crate::core::native::offer::pusher::Offered;
+use crate::core::native::offer::offers::ReceivedOffer;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::types::geometry::Geometry;
@@ -13,15 +13,15 @@ use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, O
 impl Engine {
     pub(crate) fn on_offer(&mut self, ctx: &mut Ctx, conn: ConnId, said: Offer) {
         let Offer { offer: theirs, id: content, name, size } = said;
-        if self.pusher.offered_on(conn).any(|(_, offered)| offered.theirs == theirs) {
+        if self.offers.received_on(conn).any(|(_, received)| received.theirs == theirs) {
             return self.close_for_fault(ctx, conn, "offered twice under one number");
         }
-        if self.pusher.offered_on(conn).count() >= ctx.config.limits.offers_open_max {
+        if self.offers.received_on(conn).count() >= ctx.config.limits.offers_open_max {
             return self.close_for_fault(ctx, conn, "offers without end");
         }
         let decline = match Geometry::native(size) {
-            _ if !self.pusher.receives || ctx.is_leaving => Some(Answer::NotReceiving),
-            _ if self.pusher.offered_len() >= ctx.config.limits.offers_open_all_max => Some(Answer::Busy),
+            _ if !self.offers.receives || ctx.is_leaving => Some(Answer::NotReceiving),
+            _ if self.offers.received.len() >= ctx.config.limits.offers_open_all_max => Some(Answer::Busy),
             Err(_) => Some(Answer::NoSpace),
             Ok(_) => None,
         };
@@ -31,9 +31,9 @@ impl Engine {
         let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {
             return;
         };
-        let offered =
-            Offered { conn: Some(conn), theirs, content, name: name.clone(), size, accepted: false };
-        let offer = self.pusher.keep(offered);
+        let received =
+            ReceivedOffer { conn: Some(conn), theirs, content, name: name.clone(), size, accepted: false };
+        let offer = self.offers.keep(received);
         self.count_offers(ctx, conn);
         ctx.outputs.event(Event::Push(PushEvent::Came { offer, from, content, name, size }));
     }
@@ -46,27 +46,28 @@ impl Engine {
         ticket: u32,
         stall: Duration,
     ) {
-        let Some(offered) = self.pusher.offered_mut(offer).filter(|offered| !offered.accepted) else {
+        let Some(received) = self.offers.received.get_mut(&offer).filter(|received| !received.accepted)
+        else {
             return;
         };
-        let (Some(conn), theirs) = (offered.conn, offered.theirs) else { return };
+        let (Some(conn), theirs) = (received.conn, received.theirs) else { return };
         if let Decision::Decline(answer) = decision {
-            self.pusher.drop_offered(offer);
+            self.offers.received.remove(&offer);
             self.count_offers(ctx, conn);
             return self.decline(ctx, conn, theirs, answer);
         }
-        offered.accepted = true;
-        let (content, name, size) = (offered.content, offered.name.clone(), offered.size);
+        received.accepted = true;
+        let (content, name, size) = (received.content, received.name.clone(), received.size);
         self.say(ctx, conn, Frame::OfferAnswer(OfferAnswer { offer: theirs, answer: Answer::Accepted }));
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.as_str().into(), size });
-        self.forget_whole(ctx, content);
+        self.forget_complete(ctx, content);
         self.downloader.note_offered(content, size);
         self.begin_download(ctx, content, &name, size, stall);
         self.believe_sender(ctx, conn, content, &name, size);
     }
 
     /// A content that was received before is looked for on disk again: it may be gone, or be wanted under another name.
-    pub(crate) fn forget_whole(&mut self, ctx: &mut Ctx, content: ContentId) {
+    pub(crate) fn forget_complete(&mut self, ctx: &mut Ctx, content: ContentId) {
         let whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if whole && self.downloader.get(&content).is_none() {
             self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
@@ -96,20 +97,20 @@ impl Engine {
 
     /// What was accepted can be fetched: others who fetch it too are looked for at once.
     pub(crate) fn seek_receivers(&mut self, ctx: &mut Ctx, content: ContentId) {
-        self.pusher.begin_swarm(ctx.now, content);
-        if let Some(at) = self.pusher.deadline() {
-            ctx.timers.set_no_later(Timer::Push, at);
+        self.offers.begin_swarm(ctx.now, content);
+        if let Some(at) = self.offers.deadline() {
+            ctx.timers.set_no_later(Timer::Offers, at);
         }
     }
 
     /// A download is over: who offered it hears how it ended.
     pub(crate) fn conclude_offers(&mut self, ctx: &mut Ctx, content: ContentId, outcome: Delivery) {
-        self.pusher.end_swarm(&content);
+        self.offers.end_swarm(&content);
         self.downloader.forget_offered(&content);
-        let offers: Vec<u32> = self.pusher.accepted(&content).map(|(offer, _)| offer).collect();
+        let offers: Vec<u32> = self.offers.accepted(&content).map(|(offer, _)| offer).collect();
         for offer in offers {
-            match self.pusher.drop_offered(offer) {
-                Some(Offered { conn: Some(conn), theirs, .. }) => {
+            match self.offers.received.remove(&offer) {
+                Some(ReceivedOffer { conn: Some(conn), theirs, .. }) => {
                     self.count_offers(ctx, conn);
                     self.say(ctx, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
                 }
@@ -125,14 +126,14 @@ impl Engine {
     /// whoever else has it, or from its sender when that is back.
     pub(crate) fn lose_sender(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let on: Vec<(u32, bool)> =
-            self.pusher.offered_on(conn).map(|(offer, offered)| (offer, offered.accepted)).collect();
+            self.offers.received_on(conn).map(|(offer, received)| (offer, received.accepted)).collect();
         for (offer, accepted) in on {
             if accepted {
-                if let Some(offered) = self.pusher.offered_mut(offer) {
-                    offered.conn = None;
+                if let Some(received) = self.offers.received.get_mut(&offer) {
+                    received.conn = None;
                 }
             } else {
-                self.pusher.drop_offered(offer);
+                self.offers.received.remove(&offer);
                 ctx.outputs.event(Event::Push(PushEvent::Gone { offer }));
             }
         }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
-use crate::core::native::offer::pusher::{Push, Stage};
+use crate::core::native::offer::offers::{SentOffer, Stage};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
@@ -38,53 +38,53 @@ impl Engine {
         };
         let size = holding.geometry.size_bytes();
         let stage = Stage::seeking(ctx.now, wait);
-        if self.pusher.add(ticket, Push { content, name, size, to, stage, peer: None }) {
+        if self.offers.add(ticket, SentOffer { content, name, size, to, stage, peer: None }) {
             // Commands that come together make one question.
-            ctx.timers.set_no_later(Timer::Push, ctx.now);
+            ctx.timers.set_no_later(Timer::Offers, ctx.now);
         }
     }
 
     /// Looks for recipients, and for the other receivers of what was accepted.
-    pub(crate) fn review_pushes(&mut self, ctx: &mut Ctx) {
+    pub(crate) fn review_offers(&mut self, ctx: &mut Ctx) {
         if ctx.is_leaving {
             return;
         }
         let mut ask = false;
-        for ticket in self.pusher.seeking() {
-            ask |= self.pusher.get_mut(ticket).is_some_and(|push| push.stage.take_ask(ctx.now));
+        for ticket in self.offers.seeking() {
+            ask |= self.offers.sent.get_mut(&ticket).is_some_and(|sent| sent.stage.take_ask(ctx.now));
             self.seek_recipient(ctx, ticket);
         }
         if ask {
             self.query(ctx, Wanted::All);
             self.dial_fixed_peers(ctx);
         }
-        for content in self.pusher.take_swarm_asks(ctx.now) {
+        for content in self.offers.take_swarm_asks(ctx.now) {
             self.query(ctx, Wanted::Id(content));
         }
-        let again = self.pusher.is_seeking().then_some(ctx.now + SEEK_INTERVAL);
-        match [self.pusher.deadline(), again].into_iter().flatten().min() {
-            Some(at) => ctx.timers.set(Timer::Push, at.max(ctx.now + Duration::from_millis(1))),
-            None => ctx.timers.clear(Timer::Push),
+        let again = (!self.offers.seeking().is_empty()).then_some(ctx.now + SEEK_INTERVAL);
+        match [self.offers.deadline(), again].into_iter().flatten().min() {
+            Some(at) => ctx.timers.set(Timer::Offers, at.max(ctx.now + Duration::from_millis(1))),
+            None => ctx.timers.clear(Timer::Offers),
         }
     }
 
     /// Somebody was heard, or a connection stands: it may be who a file is to be sent to.
     pub(crate) fn note_recipient(&mut self, ctx: &mut Ctx) {
-        if self.pusher.is_seeking() {
-            ctx.timers.set_no_later(Timer::Push, ctx.now);
+        if !self.offers.seeking().is_empty() {
+            ctx.timers.set_no_later(Timer::Offers, ctx.now);
         }
     }
 
     /// Offers a file to its recipient if it can be reached, or sees to it that it is.
     pub(crate) fn seek_recipient(&mut self, ctx: &mut Ctx, ticket: u32) {
-        let Some(push) = self.pusher.get_mut(ticket) else { return };
-        let Stage::Seeking { until, .. } = push.stage else { return };
-        let (to, is_lost) = (push.to.clone(), push.peer.is_some());
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
+        let Stage::Seeking { until, .. } = sent.stage else { return };
+        let (to, is_lost) = (sent.to.clone(), sent.peer.is_some());
         let addr = match &to {
             Recipient::At(addr) => Some(*addr),
             Recipient::Called(name) => match self.recipient_called(ctx, ticket, name, is_lost) {
                 Ok(addr) => addr,
-                Err(candidates) => return self.end_push(ctx, ticket, PushEnd::Ambiguous { candidates }),
+                Err(candidates) => return self.end_offer(ctx, ticket, PushEnd::Ambiguous { candidates }),
             },
         };
         if let Some(conn) = addr.and_then(|addr| self.open_to(ctx, &addr)) {
@@ -93,7 +93,7 @@ impl Engine {
         if ctx.now >= until {
             let peers = self.directory.len();
             let end = if is_lost { PushEnd::Lost } else { PushEnd::Nobody { peers } };
-            return self.end_push(ctx, ticket, end);
+            return self.end_offer(ctx, ticket, end);
         }
         if let Some(addr) = addr {
             self.dial_or_wait(ctx, addr);
@@ -125,7 +125,8 @@ impl Engine {
         }
         let Some(first) = at.keys().next().copied() else { return Ok(None) };
         let whole_id = name.contains('#');
-        let Some(Push { stage: Stage::Seeking { until, settles, .. }, .. }) = self.pusher.get_mut(ticket)
+        let Some(SentOffer { stage: Stage::Seeking { until, settles, .. }, .. }) =
+            self.offers.sent.get_mut(&ticket)
         else {
             return Ok(None);
         };
@@ -151,64 +152,66 @@ impl Engine {
             let mut open = self.links.all_open();
             open.find(|(peer, _)| self.directory.get(peer).is_some_and(|known| known.addr == *addr))
         };
-        let met = || self.links.to_peer(self.pusher.peer_at(addr)?).filter(is_open);
+        let met = || self.links.to_peer(self.offers.met.get(addr)?).filter(is_open);
         dialled.or_else(|| known().map(|(_, conn)| conn)).or_else(met)
     }
 
     /// Says an offer, if not too many are open there.
     pub(crate) fn offer(&mut self, ctx: &mut Ctx, ticket: u32, conn: ConnId) {
-        if self.pusher.count_on(conn) >= ctx.config.limits.offers_made_max {
+        if self.offers.on(conn).len() >= ctx.config.limits.offers_made_max {
             // Its turn comes when one of those has ended; until then nobody is to be looked for.
-            if let Some(Push { stage: Stage::Seeking { until, .. }, .. }) = self.pusher.get_mut(ticket) {
+            if let Some(SentOffer { stage: Stage::Seeking { until, .. }, .. }) =
+                self.offers.sent.get_mut(&ticket)
+            {
                 *until = (*until).max(ctx.now + ctx.config.limits.offer_grace);
             }
             return;
         }
-        let number = self.pusher.number();
+        let number = self.offers.number();
         let Some(to) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else { return };
-        let Some(push) = self.pusher.get_mut(ticket) else { return };
-        push.stage = Stage::Asked { conn, number };
-        push.peer = Some(to.clone());
-        let offer = Offer { offer: number, id: push.content, name: push.name.clone(), size: push.size };
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
+        sent.stage = Stage::Asked { conn, number };
+        sent.peer = Some(to.clone());
+        let offer = Offer { offer: number, id: sent.content, name: sent.name.clone(), size: sent.size };
         ctx.outputs.event(Event::Push(PushEvent::Offered { ticket, to }));
         self.say(ctx, conn, Frame::Offer(offer));
         self.count_offers(ctx, conn);
     }
 
     pub(crate) fn on_offer_answer(&mut self, ctx: &mut Ctx, conn: ConnId, said: OfferAnswer) {
-        let Some(ticket) = self.pusher.numbered(conn, said.offer) else {
+        let Some(ticket) = self.offers.numbered(conn, said.offer) else {
             return ctx.counters.add("answers to offers that are not open");
         };
-        let Some(push) = self.pusher.get_mut(ticket) else { return };
-        let Stage::Asked { number, .. } = push.stage else {
+        let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
+        let Stage::Asked { number, .. } = sent.stage else {
             return ctx.counters.add("answers to offers that are not open");
         };
         if said.answer != Answer::Accepted {
-            return self.end_push(ctx, ticket, PushEnd::Declined(said.answer));
+            return self.end_offer(ctx, ticket, PushEnd::Declined(said.answer));
         }
-        push.stage = Stage::Accepted { conn, number };
-        if let Some(to) = push.peer.clone() {
+        sent.stage = Stage::Accepted { conn, number };
+        if let Some(to) = sent.peer.clone() {
             ctx.outputs.event(Event::Push(PushEvent::Accepted { ticket, to }));
         }
     }
 
     pub(crate) fn on_offer_outcome(&mut self, ctx: &mut Ctx, conn: ConnId, said: OfferOutcome) {
-        let Some(ticket) = self.pusher.numbered(conn, said.offer) else {
+        let Some(ticket) = self.offers.numbered(conn, said.offer) else {
             return ctx.counters.add("outcomes of offers that are not open");
         };
         let end = match said.outcome {
             Delivery::Verified => PushEnd::Verified,
             outcome => PushEnd::Failed(outcome),
         };
-        self.end_push(ctx, ticket, end);
+        self.end_offer(ctx, ticket, end);
     }
 
     /// A connection is over: what was offered on it is offered again when its recipient is back.
     pub(crate) fn lose_recipient(&mut self, ctx: &mut Ctx, conn: ConnId) {
-        for ticket in self.pusher.on(conn) {
-            let Some(push) = self.pusher.get_mut(ticket) else { continue };
-            push.stage = Stage::seeking(ctx.now, ctx.config.limits.offer_grace);
-            if let Some(to) = push.peer.clone() {
+        for ticket in self.offers.on(conn) {
+            let Some(sent) = self.offers.sent.get_mut(&ticket) else { continue };
+            sent.stage = Stage::seeking(ctx.now, ctx.config.limits.offer_grace);
+            if let Some(to) = sent.peer.clone() {
                 ctx.outputs.event(Event::Push(PushEvent::Lost { ticket, to }));
             }
             self.note_recipient(ctx);
@@ -216,18 +219,18 @@ impl Engine {
     }
 
     /// A file is not what it was: nobody is to be sent it.
-    pub(crate) fn withdraw_pushes(&mut self, ctx: &mut Ctx, content: &ContentId) {
-        for ticket in self.pusher.of(content) {
-            self.end_push(ctx, ticket, PushEnd::Withdrawn);
+    pub(crate) fn withdraw_offers(&mut self, ctx: &mut Ctx, content: &ContentId) {
+        for ticket in self.offers.of(content) {
+            self.end_offer(ctx, ticket, PushEnd::Withdrawn);
         }
     }
 
-    pub(crate) fn end_push(&mut self, ctx: &mut Ctx, ticket: u32, end: PushEnd) {
-        let Some(push) = self.pusher.remove(ticket) else { return };
-        if let Some(conn) = push.stage.conn() {
+    pub(crate) fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: PushEnd) {
+        let Some(sent) = self.offers.sent.remove(&ticket) else { return };
+        if let Some(conn) = sent.stage.conn() {
             self.count_offers(ctx, conn);
         }
-        ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: push.peer, end }));
+        ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: sent.peer, end }));
         // Another may have waited for its place.
         self.note_recipient(ctx);
     }
@@ -235,8 +238,8 @@ impl Engine {
     /// An offer was made or ended on a connection.
     pub(crate) fn count_offers(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
-            connection.offers =
-                self.pusher.count_on(conn).saturating_add(self.pusher.offered_on(conn).count());
+            connection.offers_open =
+                self.offers.on(conn).len().saturating_add(self.offers.received_on(conn).count());
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::native::session::shown::Shown;
+use crate::core::native::session::advertised::Advertised;
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
@@ -29,8 +29,8 @@ pub(crate) struct Channel {
     pub(crate) our_cut: Option<Geometry>,
     /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
     pub(crate) told: Option<usize>,
-    /// What they are shown of what we have; `None`: all of it. The cursor then counts into this.
-    pub(crate) shown: Option<Shown>,
+    /// What they are told of, if that is not all we have. The cursor then counts into this.
+    pub(crate) advertised: Option<Advertised>,
     /// So many pages of its manifest did not come in time.
     pub(crate) pages_late: u32,
 }

@@ -48,7 +48,7 @@ impl Engine {
             return self.turn_away(ctx, conn, Some("this peer speaks protocol version 1"));
         }
         let endpoint = SocketAddr::new(addr.ip(), hello.port);
-        if ctx.dialer.is_struck(ctx.now, &endpoint) {
+        if ctx.dialer.is_banned(ctx.now, &endpoint) {
             return self.turn_away(ctx, conn, Some("struck"));
         }
         if dialled {
@@ -155,23 +155,23 @@ impl Engine {
         }
     }
 
-    /// Closes a connection whose other side broke the rules, and strikes the peer if it is known.
+    /// Closes a connection whose other side broke the rules, and bans the peer if it is known.
     pub(crate) fn close_for_fault(&mut self, ctx: &mut Ctx, conn: ConnId, fault: &'static str) {
         ctx.counters.add("connections closed for a fault");
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.identity.is_some() {
-            self.strike(ctx, conn, fault);
+            self.ban(ctx, conn, fault);
         } else {
             self.close(ctx, conn, None);
         }
     }
 
     /// Nothing is asked of this peer any more for a while, and its connection is closed.
-    pub(crate) fn strike(&mut self, ctx: &mut Ctx, conn: ConnId, why: &'static str) {
+    pub(crate) fn ban(&mut self, ctx: &mut Ctx, conn: ConnId, why: &'static str) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         let peer = connection.peer_ref();
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
-        ctx.dialer.strike(ctx.now, peer.addr, ctx.now + ctx.config.limits.strike_duration);
+        ctx.dialer.ban(ctx.now, peer.addr, ctx.now + ctx.config.limits.ban_duration);
         self.effects.push(Effect::Banned { peer: peer.clone(), contents });
         ctx.outputs.event(Event::PeerStruck { peer, why });
         self.close(ctx, conn, Some(why));

@@ -2,6 +2,7 @@
 //!
 //! Owns the state of the conversation. What a message means is decided by the engine.
 
+pub(crate) mod advertised;
 mod channel;
 pub(crate) mod channels;
 pub(crate) mod dialling;
@@ -9,7 +10,6 @@ mod guests;
 pub(crate) mod life;
 pub(crate) mod links;
 mod outbox;
-pub(crate) mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -138,7 +138,7 @@ pub(crate) struct Session {
     /// So often the other side said that a chunk from here was bad.
     pub(crate) bad_claims: u32,
     /// Files that are offered on it, in either direction, and whose outcome is not known.
-    pub(crate) offers: usize,
+    pub(crate) offers_open: usize,
     /// Requests of ours that are out, over all contents.
     pub(crate) asked: usize,
     /// When a byte last came.
@@ -180,8 +180,8 @@ pub(crate) struct Session {
     pub(crate) walks: VecDeque<u32>,
     /// Requests that the other side may still make.
     pub(crate) requests: Allowance,
-    /// Requests that the other side may still recall and make anew.
-    pub(crate) recalls: Allowance,
+    /// Requests that the other side may still revoke and make anew.
+    pub(crate) revokes: Allowance,
     /// Requests of the other side that may still be rejected.
     pub(crate) rejections: Allowance,
     /// Offers of the other side that may still be declined.
@@ -221,9 +221,9 @@ impl Session {
             pace: None,
             turn: None,
             asked: 0,
-            offers: 0,
+            offers_open: 0,
             requests: Allowance::new(limits.requests_at_once_max, limits.requests_per_s, now),
-            recalls: Allowance::new(limits.recalls_at_once_max, limits.recalls_per_s, now),
+            revokes: Allowance::new(limits.revokes_at_once_max, limits.revokes_per_s, now),
             rejections: Allowance::new(REJECTIONS_MAX, REJECTIONS_PER_S, now),
             declines: Allowance::new(DECLINES_MAX, DECLINES_PER_S, now),
             haves_again: 0,
@@ -259,7 +259,7 @@ impl Session {
     /// Whether this peer takes chunks on it, or will soon, or offers are open on it.
     fn is_used(&self, now: Time, sought: &BTreeSet<ContentId>) -> bool {
         let takes = self.asked > 0 || self.incoming.is_some();
-        if takes || self.offers > 0 || (self.transport.dialled && !self.walks.is_empty()) {
+        if takes || self.offers_open > 0 || (self.transport.dialled && !self.walks.is_empty()) {
             return true;
         }
         // That it names a content which is fetched here costs it nothing: so it must have been dialled, or moved a chunk.

@@ -75,14 +75,15 @@ impl Engine {
                 continue;
             };
             let content = channel.content;
-            let (all, new) = match &channel.shown {
-                Some(shown) => {
-                    let told = channel.told.replace(shown.len());
-                    let news = shown.since(told.unwrap_or(0));
-                    let counts = (shown.len() as u32, news.len() as u32);
+            let (all, new) = match &channel.advertised {
+                Some(advertised) => {
+                    let count = advertised.bits().count();
+                    let told = channel.told.replace(count as usize);
+                    let news = advertised.since(told.unwrap_or(0));
+                    let counts = (count, news.len() as u32);
                     match told {
                         None if news.len() > 1 => {
-                            let bits = shown.to_bytes();
+                            let bits = advertised.bits().to_bytes();
                             connection.encode(&Frame::HaveMap { channel: number, bits });
                         }
                         _ => encode_ranges(connection, number, &news),
@@ -105,7 +106,7 @@ impl Engine {
 /// are many `copies` among the neighbours. Until there is more to say it can wait; but in the end it is told that everything
 /// is here.
 fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
-    let (Some(told), Some(remote), None) = (channel.told, &channel.remote, &channel.shown) else {
+    let (Some(told), Some(remote), None) = (channel.told, &channel.remote, &channel.advertised) else {
         return false;
     };
     let news = holding.since(told);

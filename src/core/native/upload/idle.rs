@@ -77,17 +77,17 @@ impl Engine {
             && ctx.uploads.len() <= UNDER_WAY_FEW
     }
 
-    /// The channel on which a connection is told of a content of which it lacks something that it is shown.
+    /// The channel on which a connection is told of a content of which it lacks something that is advertised.
     pub(crate) fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
         let (number, channel) = ctx.conns.native(conn)?.channels.of(content)?;
         let holding = ctx.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;
-        let Channel { remote, shown, .. } = channel;
-        let lacks = match (shown, holding.bits(), remote) {
+        let Channel { remote, advertised, .. } = channel;
+        let lacks = match (advertised, holding.bits(), remote) {
             _ if holding.count() == 0 => false,
             (_, _, Some(remote)) if remote.is_full() => false,
             (_, _, None) => true,
-            (Some(shown), _, Some(remote)) => !shown.bits().is_within(remote),
+            (Some(advertised), _, Some(remote)) => !advertised.bits().is_within(remote),
             (None, None, Some(_)) => true,
             (None, Some(bits), Some(remote)) => !bits.is_within(remote),
         };

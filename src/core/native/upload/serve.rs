@@ -3,6 +3,7 @@
 use crate::core::context::Later;
 use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
 use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
+use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::core::uploader::Ask;
@@ -35,7 +36,7 @@ impl Engine {
                 took: ctx.now.since(out.began),
             };
             ctx.outputs.event(event);
-            self.note_dealt(ctx, conn, out.content, out.chunk);
+            self.note_seeding(ctx, out.content, [Change::Sent(conn, out.chunk)]);
             ctx.uploads.finish(conn, ctx.now, u64::from(out.len));
             self.grant_uploads(ctx);
             self.note_room(ctx, content);
@@ -79,8 +80,8 @@ impl Engine {
         let holding = ctx.catalogue.get(&content);
         let here =
             holding.is_some_and(|held| held.is_complete() || (held.geometry == cut && held.has(chunk)));
-        let hidden = !ctx.config.topology.serves_unshown()
-            && channel.shown.as_ref().is_some_and(|shown| !shown.has(chunk));
+        let hidden = !ctx.config.topology.serves_unadvertised()
+            && channel.advertised.as_ref().is_some_and(|advertised| !advertised.bits().get(chunk));
         if !here || hidden {
             return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
         }
@@ -113,17 +114,17 @@ impl Engine {
         self.grant_uploads(ctx);
     }
 
-    /// Somebody would rather have a chunk from elsewhere: if it was not begun, they hear that it will not come.
-    pub(crate) fn on_recall(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
+    /// A peer revokes a request: if the chunk was not begun, the peer hears that it will not come.
+    pub(crate) fn on_revoke(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, chunk: u32) {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of_theirs(theirs)) else {
             return self.close_for_fault(ctx, conn, "recalled a chunk of nothing");
         };
         if ctx.uploads.cancel(conn, number, chunk) {
-            // A swarm's own recalls are few. Whoever makes more pays for them as for what it cancels.
-            if ctx.conns.native_mut(conn).is_some_and(|connection| connection.recalls.take(ctx.now)) {
+            // A swarm revokes few requests. A peer that revokes more pays for them as for those it cancels.
+            if ctx.conns.native_mut(conn).is_some_and(|connection| connection.revokes.take(ctx.now)) {
                 self.give_request_back(ctx, conn);
             }
-            self.say(ctx, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Recalled });
+            self.say(ctx, conn, Frame::Reject { channel: number, chunk, reason: RefuseReason::Revoked });
             self.grant_uploads(ctx);
         }
     }

@@ -21,7 +21,7 @@ fn lateness_counts_from_the_first_byte_or_from_silence() {
     let mut late = Download::new(1, wish("a"));
     late.geometry = Geometry::native(100_000).ok();
     let flight =
-        Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false, moved: false, recalled: None };
+        Flight { conn: CONN, asked: Time::ZERO, begun: None, late: false, moved: false, revoked: None };
     late.flights.insert(0, Flight { begun: Some(Time::from_millis(3_000)), ..flight });
     late.flights.insert(1, flight);
     let limits = Limits::default();

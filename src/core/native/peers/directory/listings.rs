@@ -126,7 +126,7 @@ impl Directory {
 
     /// Of the peers that hold a content, some that told that they hold it wholly, each with the state of its catalogue
     /// in which it last said so.
-    pub(crate) fn whole_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
+    pub(crate) fn complete_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
         let from = (*content, String::new());
         self.holders(content).take(HOLDERS_LOOKED_AT).filter_map(move |peer| {
             let entries = self.peers.get(peer)?.entries.from(&from);

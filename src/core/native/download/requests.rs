@@ -1,4 +1,4 @@
-//! Asking for chunks: which, of whom, how many at once, and when a second time.
+//! Requests for chunks: which, to which source, how many at once, and when a second time.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::wire::message::Frame;
 const TRICKLE_MAX: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Asks for as many chunks of a download as its window, its sources and the buffers allow.
-    pub(crate) fn ask_for_chunks(&mut self, ctx: &mut Ctx, content: ContentId) {
+    /// Requests as many chunks of a download as its window, its sources and the buffers allow.
+    pub(crate) fn request_chunks(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content).filter(|download| download.is_running()) else {
             return;
         };
         let Some(geometry) = download.geometry else { return };
         let window = picker::window_of(&ctx.config.limits, &geometry);
         let mut room = window.saturating_sub(download.window_used());
-        self.downloader.starving.remove(&content);
+        self.downloader.blocked.remove(&content);
         if room == 0 {
             return;
         }
@@ -50,12 +50,12 @@ impl Engine {
                 continue;
             };
             if !self.request(ctx, content, chunk, conn) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 break;
             }
             source.0 = source.0.saturating_add(1);
             if source.0 >= self.requests_max(ctx) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 sources.swap_remove(at);
             }
             room = room.saturating_sub(1);
@@ -65,15 +65,15 @@ impl Engine {
         }
         if room > 0 {
             if self.waits_for_room(ctx, &content) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
             }
-            self.ask_twice(ctx, content);
+            self.request_twice(ctx, content);
             self.move_late(ctx, content);
         }
     }
 
-    /// Whether something of a download is asked of nobody because a source of it has as many requests as it takes, over
-    /// all downloads: with many small files that is the usual case.
+    /// Whether a chunk of a download is not requested because its source has as many requests as it takes, over all downloads:
+    /// with many small files that is the usual case.
     pub(crate) fn waits_for_room(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let (Some(download), Some(holding)) = (self.downloader.get(content), ctx.catalogue.get(content))
         else {
@@ -87,9 +87,9 @@ impl Engine {
             && self.links.on(content).any(|conn| is_full(conn) && self.is_counted(ctx.conns, conn, content))
     }
 
-    /// A source has some more chunks. As long as the window has room, all else that may be asked for is asked for, so only
-    /// these are looked at.
-    pub(crate) fn ask_for_news(
+    /// A source has some more chunks. As long as the window has room, all others that may be requested are, so only these are
+    /// looked at.
+    pub(crate) fn request_news(
         &mut self,
         ctx: &mut Ctx,
         content: ContentId,
@@ -111,25 +111,25 @@ impl Engine {
                 continue;
             }
             if download.is_under_way(chunk) {
-                self.ask_twice(ctx, content);
+                self.request_twice(ctx, content);
                 self.move_late(ctx, content);
             } else if self.is_idle_source(ctx, &content, conn) && !self.request(ctx, content, chunk, conn) {
-                self.downloader.starving.insert(content);
+                self.downloader.blocked.insert(content);
                 return;
             }
         }
     }
 
-    /// Downloads that wanted buffers or room at a source try again.
-    pub(crate) fn feed_starving(&mut self, ctx: &mut Ctx) {
-        for content in std::mem::take(&mut self.downloader.starving) {
+    /// Retries the downloads that are blocked: they wanted buffers, or room at a source.
+    pub(crate) fn retry_blocked(&mut self, ctx: &mut Ctx) {
+        for content in std::mem::take(&mut self.downloader.blocked) {
             self.request_manifest_anywhere(ctx, content);
-            self.ask_for_chunks(ctx, content);
+            self.request_chunks(ctx, content);
         }
     }
 
-    /// All that is missing is in flight: what is late, or has not begun while sources idle, is asked of one more.
-    pub(crate) fn ask_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
+    /// All that is missing is in flight: a chunk that is late, or has not begun while sources idle, is requested a second time.
+    pub(crate) fn request_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         // In a mesh who idles says so.
         let mesh = ctx.config.topology.tells_idle();
@@ -193,7 +193,7 @@ impl Engine {
         }
     }
 
-    /// The sources that may be asked for chunks of a download, each with the number of requests it has from us.
+    /// The sources that take requests for chunks of a download, each with the number of requests it has from us.
     pub(crate) fn idle_sources(&self, ctx: &Ctx, content: &ContentId) -> Vec<(usize, ConnId)> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         self.links
@@ -202,14 +202,14 @@ impl Engine {
             .collect()
     }
 
-    /// Whether one connection may be asked for chunks of a download.
+    /// Whether one connection takes requests for chunks of a download.
     pub(crate) fn is_idle_source(&self, ctx: &Ctx, content: &ContentId, conn: ConnId) -> bool {
         self.downloader
             .get(content)
             .is_some_and(|download| self.idle_load(ctx, content, download, conn).is_some())
     }
 
-    /// How many requests a connection has from us, if it may be asked for more chunks of a download.
+    /// How many requests a connection has from us, if it takes more for chunks of a download.
     pub(crate) fn idle_load(
         &self,
         ctx: &Ctx,
@@ -236,7 +236,7 @@ impl Engine {
         ctx.config.limits.queued_requests_max.saturating_sub(4).max(1)
     }
 
-    /// The chunks of a download that are missing and asked of nobody.
+    /// The chunks of a download that are missing and not requested.
     pub(crate) fn open_chunks(&self, ctx: &Ctx, content: &ContentId) -> Option<Bitfield> {
         let download = self.downloader.get(content)?;
         // Nothing is missing of what is here whole.
@@ -247,7 +247,7 @@ impl Engine {
         Some(open)
     }
 
-    /// The one of the chunks that are `open` to ask this source for.
+    /// The one of the `open` chunks to request of this source.
     pub(crate) fn pick(
         &mut self,
         ctx: &mut Ctx,
@@ -266,7 +266,7 @@ impl Engine {
         chunk
     }
 
-    /// Asks one source for one chunk. False when there is no memory for it.
+    /// Requests one chunk of one source. False when there is no memory for it.
     pub(crate) fn request(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, conn: ConnId) -> bool {
         let Some((number, _)) = ctx.conns.native(conn).and_then(|c| c.channels.of(&content)) else {
             return false;
@@ -278,7 +278,7 @@ impl Engine {
         let Some(download) = self.downloader.get_mut(&content) else { return false };
         download.flights.insert(
             chunk,
-            Flight { conn, asked: ctx.now, begun: None, late: false, moved: false, recalled: None },
+            Flight { conn, asked: ctx.now, begun: None, late: false, moved: false, revoked: None },
         );
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.asked = connection.asked.saturating_add(1);
@@ -293,7 +293,7 @@ impl Engine {
     }
 
     /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
-    /// `bytes` bytes elsewhere, and who was asked is left alone for a while. False when that does not make enough room.
+    /// `bytes` bytes elsewhere, and their holders get no request for a while. False when that does not make enough room.
     pub(crate) fn reclaim(&mut self, ctx: &mut Ctx, bytes: u32) -> bool {
         let hopeless = |flight: &Flight| {
             flight.late && flight.begun.is_none_or(|begun| ctx.now.since(begun) >= TRICKLE_MAX)

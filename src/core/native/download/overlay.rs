@@ -1,28 +1,28 @@
-//! Who is connected to whom where many have or want the same: each stands on several circles, in an order of its own on
-//! each, and is connected to who stands next to it.
+//! The overlay of the peers that have or want one content, where they are many: all stand on several circles, each in another
+//! order, and a peer connects to those next to it.
 //!
-//! So all have the same number of neighbours, everybody knows its own by itself, and together all hang together. Owns
-//! the neighbours of one peer for one content; whether they are dialled is decided elsewhere.
+//! So all peers have the same number of overlay neighbours, each computes its own by itself, and the overlay is one piece. This
+//! module owns the neighbours of one peer; `sources.rs` decides whether they are dialled.
 
 use crate::types::id::PeerId;
 
-/// One peer's neighbours: on each circle who follows it, and whom it follows.
+/// The overlay neighbours of one peer: on each circle the next peer and the one before.
 #[derive(Debug, Default)]
-pub(crate) struct Circles {
+pub(crate) struct Overlay {
     sides: Vec<[Option<Side>; 2]>,
 }
 
-/// Who stands on one side, and how far away.
+/// The nearest peer on one side, and how far away it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Side {
     distance: u64,
     peer: PeerId,
 }
 
-impl Circles {
+impl Overlay {
     /// Alone on `count` circles.
-    pub(crate) fn new(count: usize) -> Circles {
-        Circles { sides: vec![[None; 2]; count] }
+    pub(crate) fn new(count: usize) -> Overlay {
+        Overlay { sides: vec![[None; 2]; count] }
     }
 
     /// How many circles there are.
@@ -30,7 +30,7 @@ impl Circles {
         self.sides.len()
     }
 
-    /// `peer` stands on every circle, too.
+    /// Puts `peer` on every circle.
     pub(crate) fn note(&mut self, own: &PeerId, peer: &PeerId) {
         for (circle, sides) in (1..).zip(&mut self.sides) {
             let after = place(circle, peer).wrapping_sub(place(circle, own));
@@ -43,23 +43,23 @@ impl Circles {
         }
     }
 
-    /// Whether `peer` follows somewhere.
+    /// Whether `peer` is the next one on a circle.
     pub(crate) fn is_next(&self, peer: &PeerId) -> bool {
         self.sides.iter().any(|[next, _]| next.is_some_and(|next| next.peer == *peer))
     }
 
-    /// Whether `peer` is followed somewhere.
+    /// Whether `peer` is the one before on a circle.
     pub(crate) fn is_before(&self, peer: &PeerId) -> bool {
         self.sides.iter().any(|[_, before]| before.is_some_and(|before| before.peer == *peer))
     }
 
-    /// All neighbours; who is one on several circles comes several times.
+    /// All neighbours; a peer that is one on several circles comes several times.
     pub(crate) fn neighbours(&self) -> impl Iterator<Item = &PeerId> {
         self.sides.iter().flatten().flatten().map(|side| &side.peer)
     }
 }
 
-/// Where a peer stands on a circle, which anybody can compute and nobody can choose for long.
+/// Where a peer stands on a circle; any peer can compute it, and none can choose it for long.
 fn place(circle: u64, peer: &PeerId) -> u64 {
     let id = u128::from_be_bytes(peer.0);
     let mixed = (id as u64 ^ circle.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -73,17 +73,17 @@ mod tests {
     use crate::core::rng::Rng;
     use std::collections::BTreeSet;
 
-    fn circles(own: &PeerId, peers: &[PeerId], count: usize) -> Circles {
-        let mut circles = Circles::new(count);
-        peers.iter().filter(|peer| *peer != own).for_each(|peer| circles.note(own, peer));
-        circles
+    fn overlay(own: &PeerId, peers: &[PeerId], count: usize) -> Overlay {
+        let mut overlay = Overlay::new(count);
+        peers.iter().filter(|peer| *peer != own).for_each(|peer| overlay.note(own, peer));
+        overlay
     }
 
     #[test]
-    fn all_have_as_many_neighbours_and_hang_together() {
+    fn all_have_as_many_neighbours_and_the_overlay_is_one_piece() {
         let mut rng = Rng::new(1);
         let peers: Vec<PeerId> = (0..400).map(|_| PeerId(rng.bytes16())).collect();
-        let of = |own: &PeerId| circles(own, &peers, 10).neighbours().copied().collect::<BTreeSet<PeerId>>();
+        let of = |own: &PeerId| overlay(own, &peers, 10).neighbours().copied().collect::<BTreeSet<PeerId>>();
         let (mut reached, mut next) = (vec![peers[0]], 0);
         while let Some(peer) = reached.get(next).copied() {
             let neighbours = of(&peer);
@@ -98,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn who_follows_is_followed_by_the_other_and_the_order_of_hearing_is_none() {
+    fn both_sides_agree_who_is_next_in_whatever_order_they_hear_of_peers() {
         let mut rng = Rng::new(2);
         let mut peers: Vec<PeerId> = (0..50).map(|_| PeerId(rng.bytes16())).collect();
         let own = peers[7];
-        let before = circles(&own, &peers, 3);
+        let before = overlay(&own, &peers, 3);
         peers.reverse();
-        let after = circles(&own, &peers, 3);
+        let after = overlay(&own, &peers, 3);
         assert_eq!((before.len(), before.sides.clone()), (3, after.sides));
         for other in peers.iter().filter(|other| **other != own) {
-            let theirs = circles(other, &peers, 3);
+            let theirs = overlay(other, &peers, 3);
             assert_eq!(before.is_next(other), theirs.is_before(&own));
             assert_eq!(before.is_before(other), theirs.is_next(&own));
         }
-        assert!(!circles(&own, &[own], 3).is_next(&own));
+        assert!(!overlay(&own, &[own], 3).is_next(&own));
     }
 }

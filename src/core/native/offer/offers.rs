@@ -1,7 +1,7 @@
-//! Offers of files, made and received: which are open, and how far each has come.
+//! Offers of files, sent and received: which are open, and how far each has come.
 //!
-//! Owns their numbers and states. Knows no connection but by its id; what is said and fetched is decided in
-//! `sending.rs` and `receiving.rs`.
+//! This module owns their numbers and states, and knows a connection only by its id. `sending.rs` and `receiving.rs` decide what
+//! is said and fetched.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,15 +22,15 @@ const SWARM_ASKS: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
-/// A file offered to somebody.
+/// An offer that this peer sends.
 #[derive(Debug)]
-pub(crate) struct Push {
+pub(crate) struct SentOffer {
     pub(crate) content: ContentId,
     pub(crate) name: String,
     pub(crate) size: u64,
     pub(crate) to: Recipient,
     pub(crate) stage: Stage,
-    /// Who it was last offered to.
+    /// The peer that it was last sent to.
     pub(crate) peer: Option<PeerRef>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Stage {
         since: Time,
         /// How long at most.
         until: Time,
-        /// So often the LAN was asked.
+        /// How often the LAN was asked.
         asked: usize,
         /// When a name that was heard counts as heard from everybody who has it.
         settles: Option<Time>,
@@ -54,9 +54,9 @@ pub(crate) enum Stage {
     Accepted { conn: ConnId, number: u32 },
 }
 
-/// An offer that came in.
+/// An offer that this peer received.
 #[derive(Debug)]
-pub(crate) struct Offered {
+pub(crate) struct ReceivedOffer {
     /// Where it came from; `None`: that connection is over.
     pub(crate) conn: Option<ConnId>,
     /// The sender's number.
@@ -67,15 +67,15 @@ pub(crate) struct Offered {
     pub(crate) accepted: bool,
 }
 
-/// All offers, made and received.
+/// All offers, sent and received.
 #[derive(Debug, Default)]
-pub(crate) struct Pusher {
-    /// Whether offers are taken here at all.
+pub(crate) struct Offers {
+    /// Whether this peer receives offers at all.
     pub(crate) receives: bool,
-    pushes: BTreeMap<u32, Push>,
+    pub(crate) sent: BTreeMap<u32, SentOffer>,
     /// Who answered at the addresses of recipients; each may be known, and connected, at another of its own.
-    met: BTreeMap<SocketAddr, PeerId>,
-    offered: BTreeMap<u32, Offered>,
+    pub(crate) met: BTreeMap<SocketAddr, PeerId>,
+    pub(crate) received: BTreeMap<u32, ReceivedOffer>,
     /// Contents whose other receivers are looked for: since when, and how often they were.
     swarms: BTreeMap<ContentId, (Time, usize)>,
     next_number: u32,
@@ -112,19 +112,19 @@ impl Stage {
     }
 }
 
-impl Pusher {
-    /// Adds an offer of ours. False when its ticket is taken.
-    pub(crate) fn add(&mut self, ticket: u32, push: Push) -> bool {
-        let free = !self.pushes.contains_key(&ticket);
+impl Offers {
+    /// Adds an offer to send. False when its ticket is taken.
+    pub(crate) fn add(&mut self, ticket: u32, sent: SentOffer) -> bool {
+        let free = !self.sent.contains_key(&ticket);
         if free {
-            self.pushes.insert(ticket, push);
+            self.sent.insert(ticket, sent);
         }
         free
     }
 
     /// Whether an offer of ours is for whoever listens at this address.
     pub(crate) fn is_for(&self, addr: &SocketAddr) -> bool {
-        self.pushes.values().any(|push| push.to == Recipient::At(*addr))
+        self.sent.values().any(|sent| sent.to == Recipient::At(*addr))
     }
 
     /// Who was dialled at an address has said who it is.
@@ -134,46 +134,21 @@ impl Pusher {
         }
     }
 
-    /// Who answered at the address of a recipient.
-    pub(crate) fn peer_at(&self, addr: &SocketAddr) -> Option<&PeerId> {
-        self.met.get(addr)
-    }
-
-    /// An offer of ours.
-    pub(crate) fn get_mut(&mut self, ticket: u32) -> Option<&mut Push> {
-        self.pushes.get_mut(&ticket)
-    }
-
-    /// Takes out an offer of ours.
-    pub(crate) fn remove(&mut self, ticket: u32) -> Option<Push> {
-        self.pushes.remove(&ticket)
-    }
-
     /// Our offers whose recipients are looked for.
     pub(crate) fn seeking(&self) -> Vec<u32> {
-        let seeking = |push: &Push| matches!(push.stage, Stage::Seeking { .. });
-        self.pushes.iter().filter(|(_, push)| seeking(push)).map(|(ticket, _)| *ticket).collect()
-    }
-
-    /// Whether anybody is looked for.
-    pub(crate) fn is_seeking(&self) -> bool {
-        self.pushes.values().any(|push| matches!(push.stage, Stage::Seeking { .. }))
+        let seeking = |sent: &SentOffer| matches!(sent.stage, Stage::Seeking { .. });
+        self.sent.iter().filter(|(_, sent)| seeking(sent)).map(|(ticket, _)| *ticket).collect()
     }
 
     /// Our offers on a connection.
     pub(crate) fn on(&self, conn: ConnId) -> Vec<u32> {
-        let on = |push: &Push| push.stage.conn() == Some(conn);
-        self.pushes.iter().filter(|(_, push)| on(push)).map(|(ticket, _)| *ticket).collect()
-    }
-
-    /// How many of our offers are open on a connection.
-    pub(crate) fn count_on(&self, conn: ConnId) -> usize {
-        self.pushes.values().filter(|push| push.stage.conn() == Some(conn)).count()
+        let on = |sent: &SentOffer| sent.stage.conn() == Some(conn);
+        self.sent.iter().filter(|(_, sent)| on(sent)).map(|(ticket, _)| *ticket).collect()
     }
 
     /// Our offers of a content.
     pub(crate) fn of(&self, content: &ContentId) -> Vec<u32> {
-        self.pushes.iter().filter(|(_, push)| push.content == *content).map(|(ticket, _)| *ticket).collect()
+        self.sent.iter().filter(|(_, sent)| sent.content == *content).map(|(ticket, _)| *ticket).collect()
     }
 
     /// The offer of ours that has this number on a connection.
@@ -184,7 +159,7 @@ impl Pusher {
                 (*on, *of) == (conn, number)
             }
         };
-        self.pushes.iter().find(|(_, push)| is(&push.stage)).map(|(ticket, _)| *ticket)
+        self.sent.iter().find(|(_, sent)| is(&sent.stage)).map(|(ticket, _)| *ticket)
     }
 
     /// A number for another offer of ours.
@@ -193,39 +168,26 @@ impl Pusher {
         self.next_number
     }
 
-    /// Keeps an offer that came in; returns our number for it.
-    pub(crate) fn keep(&mut self, offered: Offered) -> u32 {
+    /// Keeps a received offer; returns our number for it.
+    pub(crate) fn keep(&mut self, received: ReceivedOffer) -> u32 {
         self.next_offer = self.next_offer.wrapping_add(1);
-        self.offered.insert(self.next_offer, offered);
+        self.received.insert(self.next_offer, received);
         self.next_offer
     }
 
-    /// An offer that came in.
-    pub(crate) fn offered_mut(&mut self, offer: u32) -> Option<&mut Offered> {
-        self.offered.get_mut(&offer)
-    }
-
-    /// Takes out an offer that came in.
-    pub(crate) fn drop_offered(&mut self, offer: u32) -> Option<Offered> {
-        self.offered.remove(&offer)
-    }
-
-    /// How many offers that came in are open.
-    pub(crate) fn offered_len(&self) -> usize {
-        self.offered.len()
-    }
-
-    /// The offers that came in on a connection: our number, theirs.
-    pub(crate) fn offered_on(&self, conn: ConnId) -> impl Iterator<Item = (u32, &Offered)> {
-        let on = self.offered.iter().filter(move |(_, offered)| offered.conn == Some(conn));
-        on.map(|(offer, offered)| (*offer, offered))
+    /// The offers received on a connection, with our numbers.
+    pub(crate) fn received_on(&self, conn: ConnId) -> impl Iterator<Item = (u32, &ReceivedOffer)> {
+        let on = self.received.iter().filter(move |(_, received)| received.conn == Some(conn));
+        on.map(|(offer, received)| (*offer, received))
     }
 
     /// The offers of a content that were accepted.
-    pub(crate) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &Offered)> {
-        let of =
-            self.offered.iter().filter(move |(_, offered)| offered.accepted && offered.content == *content);
-        of.map(|(offer, offered)| (*offer, offered))
+    pub(crate) fn accepted(&self, content: &ContentId) -> impl Iterator<Item = (u32, &ReceivedOffer)> {
+        let of = self
+            .received
+            .iter()
+            .filter(move |(_, received)| received.accepted && received.content == *content);
+        of.map(|(offer, received)| (*offer, received))
     }
 
     /// What was accepted can be fetched now: from here on others who fetch it are looked for.
@@ -255,7 +217,7 @@ impl Pusher {
 
     /// When something is to be done without cause from outside.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let seeking = self.pushes.values().filter_map(|push| push.stage.deadline()).min();
+        let seeking = self.sent.values().filter_map(|sent| sent.stage.deadline()).min();
         let swarms = self.swarms.values();
         let asks = swarms.filter_map(|(since, asked)| Some(*since + *SWARM_ASKS.get(*asked)?)).min();
         [seeking, asks].into_iter().flatten().min()
@@ -269,9 +231,9 @@ mod tests {
     const CONTENT: ContentId = ContentId([1; 32]);
     const CONN: ConnId = ConnId { slot: 3, generation: 0 };
 
-    fn push(stage: Stage) -> Push {
+    fn sent(stage: Stage) -> SentOffer {
         let to = Recipient::Called("lab".into());
-        Push { content: CONTENT, name: "a".into(), size: 1, to, stage, peer: None }
+        SentOffer { content: CONTENT, name: "a".into(), size: 1, to, stage, peer: None }
     }
 
     #[test]
@@ -287,32 +249,32 @@ mod tests {
 
     #[test]
     fn offers_are_found_by_connection_number_and_content() {
-        let mut pusher = Pusher::default();
-        assert!(pusher.add(7, push(Stage::Asked { conn: CONN, number: 1 })));
-        assert!(!pusher.add(7, push(Stage::Asked { conn: CONN, number: 2 })));
-        assert!(pusher.add(8, push(Stage::seeking(Time::ZERO, Duration::from_secs(1)))));
-        assert_eq!((pusher.numbered(CONN, 1), pusher.numbered(CONN, 2)), (Some(7), None));
-        assert_eq!((pusher.on(CONN), pusher.seeking(), pusher.of(&CONTENT)), (vec![7], vec![8], vec![7, 8]));
-        assert!(pusher.is_seeking() && pusher.deadline() == Some(Time::ZERO));
+        let mut offers = Offers::default();
+        assert!(offers.add(7, sent(Stage::Asked { conn: CONN, number: 1 })));
+        assert!(!offers.add(7, sent(Stage::Asked { conn: CONN, number: 2 })));
+        assert!(offers.add(8, sent(Stage::seeking(Time::ZERO, Duration::from_secs(1)))));
+        assert_eq!((offers.numbered(CONN, 1), offers.numbered(CONN, 2)), (Some(7), None));
+        assert_eq!((offers.on(CONN), offers.seeking(), offers.of(&CONTENT)), (vec![7], vec![8], vec![7, 8]));
+        assert_eq!(offers.deadline(), Some(Time::ZERO));
     }
 
     #[test]
     fn who_answers_at_an_address_is_remembered_for_recipients_alone() {
-        let (mut pusher, peer) = (Pusher::default(), PeerId([4; 16]));
+        let (mut offers, peer) = (Offers::default(), PeerId([4; 16]));
         let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
         let stage = Stage::seeking(Time::ZERO, Duration::from_secs(1));
-        pusher.add(1, Push { to: Recipient::At(at(1)), ..push(stage) });
-        pusher.meet(at(1), peer);
-        pusher.meet(at(2), peer);
-        assert_eq!((pusher.peer_at(&at(1)), pusher.peer_at(&at(2))), (Some(&peer), None));
+        offers.add(1, SentOffer { to: Recipient::At(at(1)), ..sent(stage) });
+        offers.meet(at(1), peer);
+        offers.meet(at(2), peer);
+        assert_eq!((offers.met.get(&at(1)), offers.met.get(&at(2))), (Some(&peer), None));
     }
 
     #[test]
     fn others_are_asked_for_only_of_what_was_accepted() {
-        let mut pusher = Pusher::default();
-        pusher.begin_swarm(Time::ZERO, CONTENT);
-        assert_eq!(pusher.deadline(), None);
-        let offered = Offered {
+        let mut offers = Offers::default();
+        offers.begin_swarm(Time::ZERO, CONTENT);
+        assert_eq!(offers.deadline(), None);
+        let received = ReceivedOffer {
             conn: Some(CONN),
             theirs: 1,
             content: CONTENT,
@@ -320,11 +282,11 @@ mod tests {
             size: 1,
             accepted: true,
         };
-        pusher.keep(offered);
-        pusher.begin_swarm(Time::ZERO, CONTENT);
+        offers.keep(received);
+        offers.begin_swarm(Time::ZERO, CONTENT);
         let mut asks = 0;
-        while let Some(at) = pusher.deadline() {
-            asks += pusher.take_swarm_asks(at).len();
+        while let Some(at) = offers.deadline() {
+            asks += offers.take_swarm_asks(at).len();
         }
         assert_eq!(asks, SWARM_ASKS.len());
     }

@@ -1,5 +1,5 @@
-//! Contents of one chunk: it proves itself, and with itself the size that its holder told. So no manifest is asked for;
-//! the chunk is, of one holder at a time, and the store makes the file of it in one go.
+//! Single-chunk contents: the chunk proves itself, and with itself the size that its holder told. So no manifest is requested,
+//! only the chunk, of one holder at a time, and the store makes the file of it in one go.
 
 use crate::core::context::Later;
 use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
@@ -12,8 +12,8 @@ use crate::types::id::ContentId;
 use crate::wire::message::Delivery;
 
 impl Engine {
-    /// Whether a download's one chunk may be asked for without a manifest: its holder tells the size that was looked
-    /// for. Of another size the manifest says what is right, before anything is done about it.
+    /// Whether a download's only chunk may be requested without a manifest: its holder tells the size that was looked for. Of
+    /// another size the manifest says what is right, before anything is done about it.
     pub(crate) fn proves_itself(&self, ctx: &Ctx, content: &ContentId, cut: &Geometry) -> bool {
         let size = cut.size_bytes();
         !ctx.config.topology.agrees_on_layout()
@@ -22,15 +22,21 @@ impl Engine {
             && self.downloader.other_size_offered(content, size).is_none()
     }
 
-    /// Asks a holder for the one chunk of a download, which was cut so by it and is asked of nobody.
-    pub(crate) fn request_whole(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, cut: Geometry) {
+    /// Requests the only chunk of a download of a holder that told this geometry.
+    pub(crate) fn request_single_chunk(
+        &mut self,
+        ctx: &mut Ctx,
+        conn: ConnId,
+        content: ContentId,
+        cut: Geometry,
+    ) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         // Who tells the cut says in its next frame that it has the chunk, or later.
         if connection.busy_until > ctx.now || !self.remote_has(ctx, conn, &content, 0) {
             return;
         }
         if connection.asked >= self.requests_max(ctx) {
-            self.downloader.starving.insert(content);
+            self.downloader.blocked.insert(content);
             return;
         }
         let Some(download) = self.downloader.get_mut(&content) else { return };
@@ -38,12 +44,12 @@ impl Engine {
         download.geometry = Some(cut);
         if !self.request(ctx, content, 0, conn) {
             self.downloader.forget_proof(&content);
-            self.downloader.starving.insert(content);
+            self.downloader.blocked.insert(content);
         }
     }
 
-    /// The one chunk is late: if somebody else has it too, it is asked there.
-    pub(crate) fn review_whole(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
+    /// The only chunk is late: if another holder has it too, it is requested there.
+    pub(crate) fn review_single_chunk(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
         let late = self.downloader.get(&content).is_some_and(|download| download.flights.is_late_at(conn));
         let other = |other: &ConnId| *other != conn && self.remote_has(ctx, *other, &content, 0);
         if late && self.links.on(&content).any(|at| other(&at)) {
@@ -53,18 +59,18 @@ impl Engine {
         }
     }
 
-    /// The one chunk is here, and goes to the store. What it needs of others is done, so its place among the active
+    /// The only chunk is here, and goes to the store. What it needs of others is done, so its place among the active
     /// downloads is another's.
-    pub(crate) fn store_whole(&mut self, ctx: &mut Ctx, content: ContentId, buffer: BufferId) {
+    pub(crate) fn store_single_chunk(&mut self, ctx: &mut Ctx, content: ContentId, buffer: BufferId) {
         self.downloader.give_way(&content);
         // Others from there need not wait for the store.
         self.mirror_came(ctx, &content);
         ctx.outputs.push(Output::Store(StoreJob::StoreWhole { content, buffer }));
         self.activate_downloads(ctx);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
-    /// The one chunk is not what the id demands: chunk or size was a lie. Somebody else is asked, if there is anybody.
+    /// The only chunk is not what the id demands: chunk or size was a lie. It is requested of another holder, if there is one.
     pub(crate) fn on_disproved(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Phase::Proving(conn) = download.phase else { return };
@@ -77,8 +83,8 @@ impl Engine {
         self.request_manifest_anywhere(ctx, content);
     }
 
-    /// The one chunk was right, and the file is there.
-    pub(crate) fn on_whole_stored(
+    /// The only chunk was right, and the file is there.
+    pub(crate) fn on_single_chunk_stored(
         &mut self,
         ctx: &mut Ctx,
         content: ContentId,
@@ -110,7 +116,7 @@ impl Engine {
         self.end_download(ctx, content);
         self.tell_seekers(ctx, content);
         self.end_sated_channels(ctx, &content);
-        self.feed_starving(ctx);
+        self.retry_blocked(ctx);
     }
 
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
