@@ -3,7 +3,19 @@
 //! half of the slots, because their receivers pass nothing on and are often slow.
 //!
 //! Owns the queues of requests and the upload slots. Knows neither files nor frames.
+//!
+//! Of each connection the calls come in this order, in a native session and, where it differs, in the other protocols:
+//!
+//! | when | native | HTTP, classic, transfers |
+//! | --- | --- | --- |
+//! | a chunk is requested | [`Uploader::push`] | [`Uploader::push_outside`], one at a time |
+//! | requests or turns changed | [`Uploader::grant`], until it gives nobody; the native engine does that for all | the same |
+//! | the connection is about to write | [`Uploader::begin`] | the same; the turn may have more bytes than [`Ask::bytes`], see [`Quantum`] |
+//! | bytes are in the kernel | [`Uploader::carried`] (with frames and heads), [`Uploader::moved`] | the same |
+//! | a chunk is out | [`Uploader::finish`], which may begin the next | [`Uploader::end_turn`] |
+//! | the connection is over | [`Uploader::remove`] | the same |
 
+mod check;
 mod line;
 mod quantum;
 #[cfg(test)]
@@ -414,26 +426,6 @@ impl Uploader {
         let waits = self.askers.get_mut(&conn).and_then(|asker| asker.waits.take());
         if let Some((content, standing)) = waits {
             self.line.remove(conn, &content, standing);
-        }
-    }
-
-    /// Panics when a connection that asks is in no line, or in two.
-    pub(crate) fn check(&self) {
-        self.line.check();
-        let waiting = self.askers.values().filter(|asker| asker.waits.is_some()).count();
-        assert_eq!(waiting, self.line.len(), "who waits stands in line");
-        for (conn, asker) in &self.askers {
-            let (waits, active) = (asker.waits.is_some(), self.active.contains_key(conn));
-            assert!(!(waits && active), "{conn} waits for what it has");
-            assert!(asker.queue.is_empty() || waits || active, "{conn} is forgotten");
-            let named = asker.waits.map(|(content, _)| content);
-            assert!(
-                !waits || named == asker.queue.front().map(|queued| queued.ask.content),
-                "{conn} waits elsewhere"
-            );
-        }
-        for (conn, active) in &self.active {
-            assert!(active.begun || self.queued(*conn) > 0, "{conn} has a slot for nothing");
         }
     }
 }
