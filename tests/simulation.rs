@@ -579,6 +579,12 @@ fn campaign() {
     campaign_of_seeds(SEEDS, campaign_of);
 }
 
+#[test]
+fn each_request_that_is_taken_back_may_still_be_answered() {
+    // One chunk is requested of one holder and taken back three times, and two of the answers cross that.
+    must(campaign_of(427));
+}
+
 /// Plays the scenario that a seed draws until everything wanted is there.
 fn campaign_of(seed: u64) -> Result<(), Failure> {
     play_until_all_is_there(Scenario::draw(seed))

@@ -16,8 +16,8 @@ pub(super) struct Checker {
     channels: BTreeMap<u32, usize>,
     /// The chunks it has asked for and neither got begun nor taken back: content, chunk.
     asked: BTreeSet<(usize, u32)>,
-    /// The chunks it took back, which may cross their coming.
-    cancelled: BTreeSet<(usize, u32)>,
+    /// How many requests for each chunk it took back: each may cross the chunk's coming.
+    cancelled: BTreeMap<(usize, u32), u32>,
     /// How often it revoked each chunk without hearing that it was in time.
     revoked: BTreeMap<(usize, u32), u32>,
     /// Bytes of payload that the last chunk header promised and that are still to be written.
@@ -115,8 +115,9 @@ impl Checker {
             }
             Frame::Cancel { channel, chunk } => {
                 let wanted = (self.content(*channel)?, *chunk);
-                self.asked.remove(&wanted);
-                self.cancelled.insert(wanted);
+                if self.asked.remove(&wanted) {
+                    self.take_back(wanted);
+                }
             }
             Frame::Refuse { content, .. } => {
                 if let Some(content) = library.find(content) {
@@ -138,7 +139,7 @@ impl Checker {
                 }
                 // A revoked chunk may have been requested again meanwhile, and then it comes.
                 other.asked.remove(&answered);
-                other.cancelled.insert(answered);
+                other.take_back(answered);
             }
             Frame::Reject { channel, chunk, .. } => self.answered(*channel, *chunk, other)?,
             _ => {}
@@ -152,7 +153,7 @@ impl Checker {
             self.asked.iter().filter(|asked| asked.0 == content).copied().collect();
         for chunk in of_it {
             self.asked.remove(&chunk);
-            self.cancelled.insert(chunk);
+            self.take_back(chunk);
         }
     }
 
@@ -167,10 +168,21 @@ impl Checker {
     /// A chunk, or the word that it will not come, answers what the other side asked for.
     fn answered(&self, channel: u32, chunk: u32, other: &mut Checker) -> Result<(), String> {
         let answered = (self.content(channel)?, chunk);
-        match other.asked.remove(&answered) || other.cancelled.remove(&answered) {
-            true => Ok(()),
-            false => Err(format!("answers for chunk {chunk} of content {}, which nobody asked", answered.0)),
+        if other.asked.remove(&answered) {
+            return Ok(());
         }
+        match other.cancelled.get_mut(&answered).filter(|count| **count > 0) {
+            Some(count) => {
+                *count -= 1;
+                Ok(())
+            }
+            None => Err(format!("answers for chunk {chunk} of content {}, which nobody asked", answered.0)),
+        }
+    }
+
+    /// A request for a chunk was taken back, and may be answered all the same.
+    fn take_back(&mut self, chunk: (usize, u32)) {
+        *self.cancelled.entry(chunk).or_default() += 1;
     }
 
     fn content(&self, channel: u32) -> Result<usize, String> {
