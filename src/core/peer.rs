@@ -1,5 +1,5 @@
-//! The peer: what all engines share, the connections, and the engines. Each call of the door is led to the engine that speaks on the
-//! connection in question, and nothing more.
+//! The peer: each call of the door is led to the engine that speaks on the connection in question, and nothing more. The engines,
+//! what they share, and the connections stand in `engines.rs`.
 //!
 //! The calls come in no order but this: of a connection, [`Peer::accepted`] or an [`Output::Dial`] comes first, and
 //! [`Input::Broken`] or [`Input::Closed`] last. After each call that changes something, [`Peer::poll`] is called until it is empty.
@@ -145,7 +145,7 @@ impl Peer {
 
     /// Hands over control bytes; returns how many the core took. What is left over is payload (ask
     /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
-    /// connections had their turn, because [`Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
+    /// connections had their turn, because [`crate::core::Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
         match self.engines.connections.kind(conn) {
             Some(Kind::Sniffing) => self.sniff(now, conn, bytes),

@@ -6,7 +6,7 @@ use crate::sim::report::Report;
 use crate::sim::swarm::{Spread, SwarmSpec};
 use crate::types::Time;
 
-/// See [the module](self). Times are those from a peer's coming to its having the file.
+/// What a simulated swarm is measured by. Times are those from a peer's coming to its having the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwarmFigures {
     /// How many got the file.
