@@ -1,3 +1,5 @@
+//! Who offers what: datagrams of others, searches, pages of catalogues, and names looked through for others.
+
 pub(crate) mod datagrams;
 pub(crate) mod look;
 pub(crate) mod names;

@@ -1,3 +1,8 @@
+//! Downloads: which sources to connect to, which chunk to request of which source, what came, and when a download is over.
+//!
+//! Owns the downloads and the memory for chunks that come in. Searches, offers and the mirror begin downloads; what follows for
+//! them from one that ends is left as an effect.
+
 pub(crate) mod cancel;
 pub(crate) mod downloader;
 pub(crate) mod fetch;
