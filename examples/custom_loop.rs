@@ -5,7 +5,7 @@
 //! cargo run --example custom_loop
 //! ```
 //!
-//! The loop keeps the one law of the core's door: after each call that changes a peer, `poll` is drained.
+//! The loop keeps the one law of the core: after each call that changes a peer, `poll` is drained.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a world in memory that goes wrong has to say so")]
 
@@ -249,7 +249,7 @@ impl Host {
                 file[from..from + bytes.len()].copy_from_slice(&bytes);
                 StoreReply::ChunkStored { content, chunk, buffer }
             }
-            StoreJob::StoreWhole { content, buffer } => {
+            StoreJob::StoreSingleChunk { content, buffer } => {
                 let bytes = self.buffers.remove(&buffer.0).unwrap_or_default();
                 let mut builder = ManifestBuilder::new(Geometry::native(bytes.len() as u64).ok()?);
                 builder.push(&bytes);
@@ -270,7 +270,7 @@ impl Host {
                 StoreReply::ManifestRead { conn, content, page: page.map(Box::new) }
             }
             StoreJob::Recheck { content, chunk, .. } => StoreReply::Rechecked { content, chunk, good: true },
-            StoreJob::Look { .. } | StoreJob::Classic(_) | StoreJob::Foreign(_) => return None,
+            StoreJob::Look { .. } | StoreJob::Classic(_) | StoreJob::Transfer(_) => return None,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The core and its classic dialects, played by hand over the door: the other side, the disk and the time are the test's.
+//! The core and its classic dialects, played by hand through its interface: the other side, the disk and the time are the test's.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 

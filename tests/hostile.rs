@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
-    Command, Config, ConnId, Event, Expect, Fault, FaultKind, HttpConfig, IfaceId, Input, Limits, Output,
-    PartState, Peer, PushEvent, Segment, StoreJob, StoreReply,
+    Command, Config, ConnId, Event, Expect, Fault, FaultKind, HttpConfig, IfaceId, Input, Limits, OfferEvent,
+    Output, PartState, Peer, Segment, StoreJob, StoreReply,
 };
 use chunkcast::types::name::Layout;
 use chunkcast::types::{Bitfield, ContentId, Geometry, PeerId, Time};
@@ -346,8 +346,8 @@ fn offers_without_end_close_their_connection_alone() {
     assert!(!bench.is_closing(conn));
     bench.says(conn, &offer(64));
     assert!(bench.is_closing(conn));
-    let came = |event: &Event| matches!(event, Event::Push(PushEvent::Came { .. }));
-    let gone = |event: &Event| matches!(event, Event::Push(PushEvent::Gone { .. }));
+    let came = |event: &Event| matches!(event, Event::Offer(OfferEvent::Came { .. }));
+    let gone = |event: &Event| matches!(event, Event::Offer(OfferEvent::Gone { .. }));
     assert_eq!((bench.count(came), bench.count(gone)), (64, 64));
     bench.says(other, &offer(0));
     bench.says(third, &offer(0));
@@ -365,7 +365,7 @@ fn offers_that_are_declined_again_and_again_close_the_connection() {
     }
     bench.says(conn, &offer(4_096));
     assert!(bench.is_closing(conn));
-    assert_eq!(bench.count(|event| matches!(event, Event::Push(_))), 0);
+    assert_eq!(bench.count(|event| matches!(event, Event::Offer(_))), 0);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn answers_that_nobody_waits_for_change_nothing() {
         bench.says(conn, &Frame::OfferOutcome(OfferOutcome { offer: 7, outcome: Delivery::Verified }));
     }
     assert!(!bench.is_closing(conn));
-    assert_eq!(bench.count(|event| matches!(event, Event::Push(_))), 0);
+    assert_eq!(bench.count(|event| matches!(event, Event::Offer(_))), 0);
 }
 
 #[test]
@@ -779,7 +779,9 @@ fn one_chunk_is_asked_of_one_holder_and_nothing_is_told_before_it_is_stored() {
     let (first, second) = (bench.holder(2, 100), bench.holder(3, 100));
     assert_eq!((asks(&bench.heard(first)), asks(&bench.heard(second))), ((1, 0), (0, 0)));
     bench.sends(first, 0, 100);
-    let Some(StoreJob::StoreWhole { buffer, .. }) = bench.jobs.pop() else { panic!("{:?}", bench.jobs) };
+    let Some(StoreJob::StoreSingleChunk { buffer, .. }) = bench.jobs.pop() else {
+        panic!("{:?}", bench.jobs)
+    };
     // Who else wants it is not told of a chunk that is only here in memory.
     let third = bench.connected(host(4), 4);
     bench.says(third, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
@@ -834,7 +836,9 @@ fn a_size_that_was_a_lie_is_found_out_and_others_are_asked() {
     let (liar, honest) = (bench.holder(2, 100), bench.holder(3, 5_000));
     assert_eq!((asks(&bench.heard(liar)), asks(&bench.heard(honest))), ((1, 0), (0, 0)));
     bench.sends(liar, 0, 100);
-    let Some(StoreJob::StoreWhole { buffer, .. }) = bench.jobs.pop() else { panic!("{:?}", bench.jobs) };
+    let Some(StoreJob::StoreSingleChunk { buffer, .. }) = bench.jobs.pop() else {
+        panic!("{:?}", bench.jobs)
+    };
     bench.tell(Input::Stored(StoreReply::ChunkBad { content: CONTENT, chunk: 0, buffer }));
     assert!(bench.heard(liar).iter().any(|frame| matches!(frame, Frame::Bad { chunk: 0, .. })));
     // What the honest one tells is not what was looked for: its manifest shows what is right.
@@ -855,10 +859,11 @@ fn one_chunk_is_asked_elsewhere_when_it_is_late_and_counts_when_it_comes_after_a
     // It crossed the cancel: passed over, and its sender is not to blame.
     bench.sends(late, 0, 100);
     assert!(
-        !bench.is_closing(late) && bench.jobs.iter().all(|job| !matches!(job, StoreJob::StoreWhole { .. }))
+        !bench.is_closing(late)
+            && bench.jobs.iter().all(|job| !matches!(job, StoreJob::StoreSingleChunk { .. }))
     );
     bench.sends(other, 0, 100);
-    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
+    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreSingleChunk { .. })));
 }
 
 #[test]
@@ -913,7 +918,7 @@ fn an_answer_to_no_revoke_changes_nothing() {
     bench.says(first, &Frame::Reject { channel: 0, chunk: 0, reason: RefuseReason::Revoked });
     assert_eq!(asks(&bench.heard(other)), (0, 0));
     bench.sends(first, 0, 100);
-    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreWhole { .. })));
+    assert!(bench.jobs.iter().any(|job| matches!(job, StoreJob::StoreSingleChunk { .. })));
 }
 
 /// A datagram that is ours from its beginning, and no more than that.

@@ -1,4 +1,4 @@
-//! The core and readers by HTTP, played by hand over the door: the reader, the disk and the time are the test's.
+//! The core and readers by HTTP, played by hand through its interface: the reader, the disk and the time are the test's.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a peer that does not take part has to fail")]
 

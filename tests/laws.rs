@@ -54,7 +54,7 @@ const SHARED: &[&str] = &[
     "context",
     "counters",
     "dialer",
-    "door",
+    "io",
     "limits",
     "looks",
     "picker",
@@ -466,9 +466,9 @@ fn imports_across_rooms_are_found() {
 
 #[test]
 fn imports_that_the_law_allows_pass() {
-    let fine = "use crate::core::{Peer, wire};\nuse crate::wire::frame::Frame;\nuse super::door::Input;\n";
+    let fine = "use crate::core::{Peer, wire};\nuse crate::wire::frame::Frame;\nuse super::io::Input;\n";
     assert_eq!(lines("src/core/peer.rs", fine), []);
-    assert_eq!(lines("src/core/peer.rs", "mod tests { use super::*; use super::super::door::Input; }"), []);
+    assert_eq!(lines("src/core/peer.rs", "mod tests { use super::*; use super::super::io::Input; }"), []);
     assert_eq!(lines("src/core/peer.rs", "let store = self.store.shell(); store::x(); sim.cli = 1;"), []);
     assert_eq!(lines("src/cli/get.rs", "use crate::shell::Reactor;\nuse crate::store::StoreConfig;\n"), []);
     assert_eq!(lines("src/sim/bytes.rs", "use crate::store::Store;"), []);

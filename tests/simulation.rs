@@ -228,7 +228,7 @@ fn a_poisoner_among_good_peers_is_struck() {
     must(world.run_until_done(seconds(60)));
     finished_at(&world, 1, content);
     let struck =
-        world.events().iter().any(|(_, host, event)| *host == 1 && matches!(event, Event::PeerStruck { .. }));
+        world.events().iter().any(|(_, host, event)| *host == 1 && matches!(event, Event::PeerBanned { .. }));
     assert!(struck, "{}", world.report());
 }
 

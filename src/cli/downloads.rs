@@ -20,10 +20,10 @@ use crate::cli::downloads::progress::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LI
 use crate::cli::downloads::stats::OneFile;
 use crate::cli::exit::Exit;
 use crate::cli::failure::kept;
+use crate::cli::failure_notice::Subject;
 use crate::cli::human;
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::{Run, Target};
-use crate::cli::shown::Subject;
 use crate::cli::wanted::Request;
 use crate::core::{Event, FailReason, PeerRef};
 use crate::shell::ShellEvent;

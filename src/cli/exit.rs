@@ -131,7 +131,7 @@ mod tests {
             (FailReason::NobodyOffers { peers: 0, similar: vec![] }, 3),
             (FailReason::Ambiguous { candidates: vec![] }, 8),
             (FailReason::Stalled { missing: 1, of: 2 }, 5),
-            (FailReason::Integrity { struck: vec![] }, 6),
+            (FailReason::Integrity { banned: vec![] }, 6),
             (fault(FaultKind::Full), 7),
             (fault(FaultKind::Denied), 7),
             (fault(FaultKind::NameRefused), 7),

@@ -7,10 +7,10 @@ use clap::Parser;
 use crate::cli::args::Cli;
 use crate::cli::command_line::{again, command_for, command_line, command_to_get};
 use crate::cli::exit::Exit;
+use crate::cli::failure_notice::Subject;
 use crate::cli::human;
 use crate::cli::json::Line;
 use crate::cli::output::Output;
-use crate::cli::shown::Subject;
 use crate::cli::wanted::argument_for;
 use crate::core::{FailReason, FaultKind, PeerRef};
 use crate::shell::terminal;
@@ -79,8 +79,8 @@ impl Failure {
                 };
                 (happened, vec![again()])
             }
-            FailReason::Integrity { struck } => {
-                let peers: Vec<String> = struck.iter().take(LISTED_MAX).map(human::peer).collect();
+            FailReason::Integrity { banned } => {
+                let peers: Vec<String> = banned.iter().take(LISTED_MAX).map(human::peer).collect();
                 let happened = format!(
                     "the data does not match the id; every peer that offers it sent wrong chunks: {}",
                     peers.join(", ")
@@ -176,7 +176,7 @@ impl Failure {
     }
 
     /// Reports it: framed on a terminal, otherwise in a line, with `--json` also in a JSON line; beyond stderr as
-    /// [`crate::cli::shown`] says.
+    /// [`crate::cli::failure_notice`] says.
     pub(crate) fn report(&self, out: &mut Output, id: Option<ContentId>, name: Option<&str>) {
         self.report_of(out, &Subject { id, name, path: None });
     }

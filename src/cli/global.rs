@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 
+use crate::cli::failure_notice;
 use crate::cli::output::JsonMode;
-use crate::cli::shown;
 use crate::cli::units::parse_interval;
 use crate::shell::host;
 
@@ -66,7 +66,7 @@ pub(crate) struct Global {
           help_heading = COMMON)]
     pub(crate) log_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) shown: shown::ShownArgs,
+    pub(crate) shown: failure_notice::FailureNoticeArgs,
     /// Print one JSON object per line on stdout; =chunks adds one for each chunk [default: off]
     #[arg(long, global = true, value_name = "MODE", env = "CHUNKCAST_JSON", hide_env = true, hide_short_help = true, help_heading = COMMON,
           num_args = 0..=1, require_equals = true, default_value = "off", default_missing_value = "lines",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::core::door::json::{Object, TerminalSafe};
+use crate::core::io::json::{Object, TerminalSafe};
 use crate::core::{Direction, EventObject, PeerRef};
 use crate::types::{ContentId, PeerId};
 
@@ -39,7 +39,7 @@ pub(crate) enum Line<'a> {
         classic_tcp: Option<&'a [u16]>,
         /// TCP ports on which files are taken from senders of the field.
         #[serde(skip_serializing_if = "Option::is_none")]
-        push_tcp: Option<&'a [u16]>,
+        transfer_tcp: Option<&'a [u16]>,
         /// Where browsers see what is shared.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         urls: &'a [String],
@@ -84,8 +84,9 @@ pub(crate) enum Line<'a> {
     /// A file is complete, here or wherever it was to go, among neighbours.
     Activity { what: &'static str, id: ContentId, name: &'a str, of: u32, have: u32 },
     /// An offer of a file to somebody, made here or come in.
-    Push {
-        event: PushLine,
+    #[serde(rename = "push")]
+    Offer {
+        event: OfferLine,
         id: ContentId,
         name: &'a str,
         size: u64,
@@ -102,8 +103,9 @@ pub(crate) enum Line<'a> {
         #[serde(flatten)]
         arrival: Option<ArrivalLine>,
     },
-    /// A file is pushed in a dialect of the field.
-    Foreign(ForeignLine<'a>),
+    /// A file is sent in a form of other programs.
+    #[serde(rename = "foreign")]
+    Transfer(TransferLine<'a>),
     /// A file is complete, verified, in place; or was there, or was left alone.
     Done {
         id: ContentId,
@@ -155,7 +157,7 @@ pub(crate) enum Line<'a> {
 /// What a `foreign` line tells: a file that comes from a sender of the field, or goes to a receiver. What is not known
 /// is left out.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct ForeignLine<'a> {
+pub(crate) struct TransferLine<'a> {
     /// `came`, `received`, `sent` or `failed`.
     pub(crate) event: &'static str,
     pub(crate) dir: Direction,
@@ -192,7 +194,7 @@ pub(crate) struct ForeignLine<'a> {
 /// What a `push` line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum PushLine {
+pub(crate) enum OfferLine {
     /// The recipient has the offer.
     Offered,
     /// The recipient accepted, or somebody here did.
@@ -272,7 +274,7 @@ impl<'a> Holder<'a> {
 
 /// A duration as JSON lines carry it: seconds, to the microsecond.
 pub(crate) fn seconds(took: Duration) -> f64 {
-    crate::core::door::json::seconds(&took)
+    crate::core::io::json::seconds(&took)
 }
 
 /// A path as JSON lines carry it.

@@ -14,6 +14,7 @@ mod downloads;
 mod drive;
 mod exit;
 mod failure;
+mod failure_notice;
 mod get;
 mod global;
 mod hash;
@@ -26,7 +27,6 @@ mod logger;
 mod ls;
 mod output;
 mod progress;
-mod push;
 mod receive;
 mod report;
 mod ring;
@@ -35,9 +35,9 @@ mod send;
 mod serve;
 mod share;
 mod show;
-mod shown;
 mod simulate;
 mod target;
+mod transfer;
 mod units;
 mod verify;
 mod viewing;
@@ -73,8 +73,8 @@ impl Outcome {
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     // No command of the user's, and not among those that are listed and completed.
-    if std::env::args_os().nth(1).is_some_and(|word| word == shown::dialog::COMMAND) {
-        return shown::dialog::main(std::env::args_os().skip(1)).into();
+    if std::env::args_os().nth(1).is_some_and(|word| word == failure_notice::dialog::COMMAND) {
+        return failure_notice::dialog::main(std::env::args_os().skip(1)).into();
     }
     let cli = match args::parse(std::env::args_os()) {
         Parsed::Command(cli) => *cli,
@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     // What a shell or `man` reads is never JSON.
     let json =
         if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
-    let shown = shown::Shown::new(&global.shown, cli.action.fetches());
+    let shown = failure_notice::FailureNotice::new(&global.shown, cli.action.fetches());
     let out = &mut Output::new(json, global.quiet).showing(shown);
     let outcome = match &cli.action {
         Action::Share(args) => share::run(args, global, out),

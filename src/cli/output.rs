@@ -6,9 +6,9 @@ use chrono::{DateTime, Local, SecondsFormat};
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::failure_notice::FailureNotice;
 use crate::cli::json::{JsonLine, Line};
 use crate::cli::live::{CLEAR, LiveLine};
-use crate::cli::shown::Shown;
 
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,19 +59,19 @@ pub(crate) struct Output {
     /// What the command ends with because stdout takes nothing any more.
     ended: Option<Exit>,
     /// What shows failures beyond stderr.
-    pub(crate) shown: Shown,
+    pub(crate) shown: FailureNotice,
 }
 
 impl Output {
     /// The streams of a process; `quiet` leaves out everything on stderr but failures.
     pub(crate) fn new(mode: JsonMode, quiet: bool) -> Output {
         let live = LiveLine::new(!quiet && io::stderr().is_terminal());
-        let shown = Shown::plainly();
+        let shown = FailureNotice::plainly();
         Output { mode, quiet, live, question: None, holds: false, held: Vec::new(), ended: None, shown }
     }
 
     /// These streams, with failures shown as `shown` says.
-    pub(crate) fn showing(self, shown: Shown) -> Output {
+    pub(crate) fn showing(self, shown: FailureNotice) -> Output {
         Output { shown, ..self }
     }
 

@@ -18,17 +18,17 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
 use crate::cli::human;
-use crate::cli::json::{ArrivalLine, Line, PushLine, Who};
+use crate::cli::json::{ArrivalLine, Line, OfferLine, Who};
 use crate::cli::output::Output;
-use crate::cli::push::receiving::{ListenArgs, Receiving, answer};
 use crate::cli::receive::arrivals::{Arrivals, Arrived};
 use crate::cli::receive::incoming::{Incoming, Number, Offer};
 use crate::cli::receive::policy::{Policy, Room, Verdict};
 use crate::cli::receive::questions::{Questions, Reply};
 use crate::cli::run::{Mode, Run, Target};
+use crate::cli::transfer::receiving::{ListenArgs, Receiving, answer};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
-use crate::core::{Command, Decision, Event, ForeignEvent, PushEvent};
+use crate::core::{Command, Decision, Event, OfferEvent, TransferEvent};
 use crate::shell::{ShellEvent, host};
 use crate::store::OnConflict;
 use crate::types::name::printable;
@@ -48,7 +48,7 @@ An accepted file is verified chunk by chunk and appears in the folder when it is
 stdout. No file is ever overwritten: a second notes.pdf becomes `notes (2).pdf`. To continue an interrupted file, have \
 it sent again. While the sender sends it to others too, they get parts of it from here.
 
---listen also takes files from other programs' senders (docs/push.md); these files cannot be verified.
+--listen also takes files from other programs' senders (docs/transfer.md); these files cannot be verified.
 
 The content of a received file is shown: tables, JSON, text, the kind of an image. A user name proves nothing, because \
 every peer can use it; an address is harder to fake.";
@@ -204,8 +204,8 @@ impl Receiver<'_> {
 
     /// Whether the one file is here or failed, and its sender was told, or does not come back to be told.
     fn has_ended(&self) -> bool {
-        let pushed = self.receiving.done() + self.receiving.failures().len();
-        let ended = self.downloads.done() + self.downloads.failed() + pushed > 0;
+        let transferred = self.receiving.done() + self.receiving.failures().len();
+        let ended = self.downloads.done() + self.downloads.failed() + transferred > 0;
         ended && self.downloads.are_over() && self.stays.is_none_or(|until| Instant::now() >= until)
     }
 
@@ -217,21 +217,21 @@ impl Receiver<'_> {
 
     fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
-            ShellEvent::Core(Event::Push(PushEvent::Came { offer, from, content, name, size })) => {
+            ShellEvent::Core(Event::Offer(OfferEvent::Came { offer, from, content, name, size })) => {
                 let (number, from, name, came) = (*offer, from.clone(), name.clone(), Instant::now());
                 let offer = Offer { number, from, content: *content, name, size: *size, came };
-                report_offer(run, &offer, PushLine::Came, None, None);
+                report_offer(run, &offer, OfferLine::Came, None, None);
                 self.came(run, Incoming::Offer(offer));
             }
-            ShellEvent::Core(Event::Push(PushEvent::Gone { offer })) => {
+            ShellEvent::Core(Event::Offer(OfferEvent::Gone { offer })) => {
                 if let Some(Incoming::Offer(offer)) = self.questions.gone(run, Number::Offer(*offer)) {
-                    report_offer(run, &offer, PushLine::Gone, None, None);
+                    report_offer(run, &offer, OfferLine::Gone, None, None);
                 }
             }
-            ShellEvent::Core(Event::Push(PushEvent::Untold { .. })) if self.args.once => {
+            ShellEvent::Core(Event::Offer(OfferEvent::Untold { .. })) if self.args.once => {
                 self.stays = Some(Instant::now() + UNTOLD_STAY);
             }
-            ShellEvent::Core(Event::Foreign(event)) => self.take_foreign(run, event),
+            ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
             event => {
                 self.downloads.take(run, event);
                 match event {
@@ -253,33 +253,33 @@ impl Receiver<'_> {
     }
 
     /// Something happens to another program's transfer.
-    fn take_foreign(&mut self, run: &mut Run<'_>, event: &ForeignEvent) {
+    fn take_foreign(&mut self, run: &mut Run<'_>, event: &TransferEvent) {
         match event {
             // Nothing is drawn over a question.
-            ForeignEvent::Progress { .. } if self.questions.are_asked() => return,
-            ForeignEvent::Failed { push, from, name, reason } => {
-                self.questions.gone(run, Number::Push(*push));
-                if !self.policy.push_failed(*push) {
+            TransferEvent::Progress { .. } if self.questions.are_asked() => return,
+            TransferEvent::Failed { transfer, from, name, reason } => {
+                self.questions.gone(run, Number::Transfer(*transfer));
+                if !self.policy.transfer_failed(*transfer) {
                     return self.receiving.refused(run, *from, name.as_deref(), reason);
                 }
             }
             _ => {}
         }
-        if let Some(push) = self.receiving.take(run, &mut self.viewing, event) {
-            self.came(run, Incoming::Push(push));
+        if let Some(transfer) = self.receiving.take(run, &mut self.viewing, event) {
+            self.came(run, Incoming::Transfer(transfer));
         }
     }
 
     /// What still happens while this peer leaves: nothing is accepted any more.
     fn take_last(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
-            ShellEvent::Core(Event::Foreign(ForeignEvent::Came { .. })) => {}
-            ShellEvent::Core(Event::Foreign(event)) => self.take_foreign(run, event),
+            ShellEvent::Core(Event::Transfer(TransferEvent::Came { .. })) => {}
+            ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
             event => self.downloads.take(run, event),
         }
     }
 
-    /// An offer or a push came.
+    /// An offer or a transfer came.
     fn came(&mut self, run: &mut Run<'_>, incoming: Incoming) {
         match self.policy.verdict(&incoming, room(run), self.questions.may_ask()) {
             Verdict::Accept => self.accept(run, &incoming),
@@ -317,20 +317,20 @@ impl Receiver<'_> {
         self.policy.accepted(incoming);
         match incoming {
             Incoming::Offer(offer) => {
-                report_offer(run, offer, PushLine::Accepted, None, None);
+                report_offer(run, offer, OfferLine::Accepted, None, None);
                 self.downloads.forget_ended();
                 self.arrivals.accepted(offer);
                 self.share_quota(run);
                 let (decision, stall) = (Decision::Accept, self.args.stall);
                 run.reactor.command(Command::Answer { offer: offer.number, decision, ticket: 0, stall });
             }
-            Incoming::Push(push) => answer(run, push, true),
+            Incoming::Transfer(transfer) => answer(run, transfer, true),
         }
     }
 
-    /// What offers have taken of the quota is no longer the pushes'.
+    /// What offers have taken of the quota is no longer the transfers'.
     fn share_quota(&self, run: &mut Run<'_>) {
-        run.reactor.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_pushes() });
+        run.reactor.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_transfers() });
     }
 }
 
@@ -345,7 +345,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: Option<&s
     run.out.note(&format!("declined: {} from {}{because}", incoming.what(), incoming.sender()));
     match incoming {
         Incoming::Offer(offer) => {
-            report_offer(run, offer, PushLine::Declined, words.or(Some("by the user")), None);
+            report_offer(run, offer, OfferLine::Declined, words.or(Some("by the user")), None);
             let decision = Decision::Decline(why);
             run.reactor.command(Command::Answer {
                 offer: offer.number,
@@ -354,7 +354,7 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: Option<&s
                 stall: Duration::ZERO,
             });
         }
-        Incoming::Push(push) => answer(run, push, false),
+        Incoming::Transfer(transfer) => answer(run, transfer, false),
     }
 }
 
@@ -362,11 +362,11 @@ fn decline(run: &mut Run<'_>, incoming: &Incoming, why: Answer, words: Option<&s
 fn report_offer(
     run: &mut Run<'_>,
     offer: &Offer,
-    event: PushLine,
+    event: OfferLine,
     reason: Option<&str>,
     arrival: Option<ArrivalLine>,
 ) {
-    run.out.json(&Line::Push {
+    run.out.json(&Line::Offer {
         event,
         id: offer.content,
         name: &offer.name,

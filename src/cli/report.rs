@@ -147,7 +147,7 @@ impl Run<'_> {
         match event {
             Event::PeerFound(peer) => log::info!("peer found: {}", human::peer(peer)),
             Event::PeerLost(peer) => log::info!("peer lost: {}", human::peer(peer)),
-            Event::PeerStruck { peer, why } => {
+            Event::PeerBanned { peer, why } => {
                 self.out.note(&format!("{} is no longer asked for chunks: {why}", human::peer(peer)));
             }
             Event::ChunkMissed { content, chunk, from, why } if self.is_new_complaint(from.addr, why) => {
@@ -202,7 +202,7 @@ fn places(event: &Event) -> (bool, Printed) {
         Event::ChunkMissed { .. } | Event::Finished { .. } | Event::Skipped { .. } => (true, Printed::Always),
         Event::PeerFound(_)
         | Event::PeerLost(_)
-        | Event::PeerStruck { .. }
+        | Event::PeerBanned { .. }
         | Event::Started { .. }
         | Event::SourceLost { .. }
         | Event::Replaced { .. }

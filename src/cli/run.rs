@@ -15,7 +15,7 @@ use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
 use crate::cli::report::Known;
 use crate::core::{Command, Event, Fault, Limits, Topology};
-use crate::shell::{ForeignPorts, Listen, Reactor, ShellConfig, ShellError, ShellEvent, host};
+use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, TransferPorts, host};
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;
 use crate::types::name::printable;
@@ -41,8 +41,8 @@ pub(crate) struct Mode {
     pub(crate) native: bool,
     /// How it speaks the classic dialects; `None`: it does not.
     pub(crate) classic: Option<Classic>,
-    /// Where it takes in pushes in the field's dialects; `None`: nowhere.
-    pub(crate) foreign: Option<ForeignPorts>,
+    /// Where it takes in transfers; `None`: nowhere.
+    pub(crate) foreign: Option<TransferPorts>,
 }
 
 /// A started peer and what its command prints.
@@ -118,9 +118,9 @@ impl<'a> Run<'a> {
         let classic_tcp: Option<Vec<u16>> = classic_udp
             .as_ref()
             .map(|_| reactor.classic_tcp_ports().iter().map(|(local, _)| *local).collect());
-        let push_tcp: Vec<u16> = reactor.push_ports().iter().map(|(local, _)| *local).collect();
-        if !push_tcp.is_empty() {
-            log::info!("other programs' senders are served on TCP ports {push_tcp:?}");
+        let transfer_tcp: Vec<u16> = reactor.transfer_ports().iter().map(|(local, _)| *local).collect();
+        if !transfer_tcp.is_empty() {
+            log::info!("other programs' senders are served on TCP ports {transfer_tcp:?}");
         }
         let urls = if is_native && !global.no_http { urls(&reactor) } else { Vec::new() };
         out.json(&Line::Hello {
@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
             tcp_port: is_native.then(|| reactor.tcp_port()),
             classic_udp: classic_udp.as_deref(),
             classic_tcp: classic_tcp.as_deref(),
-            push_tcp: Some(&push_tcp[..]).filter(|ports| !ports.is_empty()),
+            transfer_tcp: Some(&transfer_tcp[..]).filter(|ports| !ports.is_empty()),
             urls: &urls,
             pid: std::process::id(),
         });

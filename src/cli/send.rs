@@ -15,14 +15,14 @@ use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
-use crate::cli::push::sending;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::send::stats::Stats;
 use crate::cli::share::flags;
+use crate::cli::transfer::sending;
 use crate::cli::units::parse_duration;
 use crate::core::{Event, Recipient};
 use crate::shell::{ShellEvent, host};
-use crate::wire::push::Form;
+use crate::wire::transfer::Form;
 
 const ABOUT: &str = "\
 Offer files, and all files in folders, to the peers you name. Each of them is asked first. An accepted file is \
@@ -34,7 +34,7 @@ the other machine run `chunkcast receive`. The names of folders are not sent.
 
 While this runs, every peer on the network can list and download these files.
 
---dialect sends to receivers of other programs (docs/push.md). They verify nothing, and PEER is HOST[:PORT].";
+--dialect sends to receivers of other programs (docs/sending.md). They verify nothing, and PEER is HOST[:PORT].";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -167,9 +167,9 @@ fn parse_peer(text: &str) -> Result<String, String> {
 }
 
 /// What an event tells of files that are sent.
-fn push_event(event: &ShellEvent) -> Option<&crate::core::PushEvent> {
+fn offer_event(event: &ShellEvent) -> Option<&crate::core::OfferEvent> {
     match event {
-        ShellEvent::Core(Event::Push(event)) => Some(event),
+        ShellEvent::Core(Event::Offer(event)) => Some(event),
         _ => None,
     }
 }

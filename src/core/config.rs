@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::door::{ClassicConfig, ForeignConfig, HttpConfig};
+use crate::core::io::{ClassicConfig, HttpConfig, TransferConfig};
 use crate::core::limits::Limits;
 use crate::core::topology::Topology;
 
@@ -28,8 +28,8 @@ pub struct Config {
     pub classic: Option<ClassicConfig>,
     /// How it serves readers by HTTP; `None`: it does not.
     pub http: Option<HttpConfig>,
-    /// How it takes in pushes in the dialects of the field; `None`: it does not. It sends in them whenever it is told to.
-    pub foreign: Option<ForeignConfig>,
+    /// How it takes in transfers; `None`: it does not. It sends in them whenever it is told to.
+    pub foreign: Option<TransferConfig>,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.

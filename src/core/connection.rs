@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 
 use crate::core::classic::Conversation;
-use crate::core::door::{ConnId, Expect, Segment};
 use crate::core::http::Reader;
+use crate::core::io::{ConnId, Expect, Segment};
 use crate::core::native::session::Session;
 use crate::core::transfer::Transfer;
 use crate::types::time::Time;

@@ -7,8 +7,8 @@ use slab::Slab;
 
 use crate::core::classic::Conversation;
 use crate::core::connection::{Kind, Protocol, Sniffing, Transport};
-use crate::core::door::ConnId;
 use crate::core::http::Reader;
+use crate::core::io::ConnId;
 use crate::core::limits::Limits;
 use crate::core::native::session::Session;
 use crate::core::places::Places;

@@ -12,7 +12,7 @@ use crate::core::connection::{Protocol, Transport};
 use crate::core::connections::Connections;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
-use crate::core::door::{ConnId, Event, Output};
+use crate::core::io::{ConnId, Event, Output};
 use crate::core::looks::{Looks, Sought};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;

@@ -10,8 +10,8 @@ use crate::core::connections::Connections;
 use crate::core::context::{After, Context, Later, Outputs};
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
-use crate::core::door::{ConnId, Event, ForeignFailure, ForeignReply, SpanFault};
 use crate::core::http::{self, Reader};
+use crate::core::io::{ConnId, Event, SpanFault, TransferFailure, TransferReply};
 use crate::core::leaving::Leaving;
 use crate::core::looks::{Looks, Sought};
 use crate::core::native::{self};
@@ -177,7 +177,7 @@ impl Engines {
                 http.close(ctx, conn, reader, "others waited for its place");
             }),
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.close(ctx, conn)),
-            Some(Kind::Transfer) => self.fail_transfer(now, conn, ForeignFailure::Cancelled),
+            Some(Kind::Transfer) => self.fail_transfer(now, conn, TransferFailure::Cancelled),
             None => {}
         }
     }
@@ -212,7 +212,7 @@ impl Engines {
             Some(Kind::Classic) => self.classic(now, |classic, ctx| classic.end_serving(ctx, conn, why)),
             Some(Kind::Transfer) => {
                 let fault = SpanFault::of(reason);
-                let failure = fault.map_or(ForeignFailure::NotShared, ForeignFailure::File);
+                let failure = fault.map_or(TransferFailure::NotShared, TransferFailure::File);
                 self.fail_transfer(now, conn, failure);
             }
             Some(Kind::Native | Kind::Sniffing) | None => {}
@@ -295,14 +295,14 @@ impl Engines {
     }
 
     /// What the store says of what came.
-    pub(crate) fn on_transfer_stored(&mut self, now: Time, reply: ForeignReply) {
+    pub(crate) fn on_transfer_stored(&mut self, now: Time, reply: TransferReply) {
         self.with_engines(now, |ctx, engines, connections| {
             engines.transfer.stored(ctx, reply, |conn| connections.transfer_mut(conn));
         });
     }
 
     /// A file does not come, or does not go.
-    pub(crate) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: ForeignFailure) {
+    pub(crate) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: TransferFailure) {
         self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
     }
 
@@ -310,7 +310,7 @@ impl Engines {
     pub(crate) fn cancel_transfers(&mut self, now: Time, all: bool) {
         let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
         let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
-        conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, ForeignFailure::Cancelled));
+        conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, TransferFailure::Cancelled));
     }
 
     /// Has the classic engine do something.

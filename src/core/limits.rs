@@ -85,11 +85,11 @@ defaults! {
         pub chunk_floor_bytes_per_s: u64 = 250_000,
         /// A request that was not begun for this long is asked elsewhere.
         pub request_wait_max: Duration = s(10),
-        /// Bad chunks after which a peer is struck.
+        /// Bad chunks after which a peer is banned.
         pub bad_chunks_max: u32 = 2,
         /// The shortest time between two checks of one content that receivers found bad.
         pub recheck_gap: Duration = s(10),
-        /// How long a struck peer stays so.
+        /// How long a peer stays banned.
         pub ban_duration: Duration = s(600),
         /// Peers in the directory that have no connection with this one and never said hello: those that were only heard.
         pub peers_max: usize = 4_096,
@@ -215,25 +215,25 @@ defaults! {
         pub classic_dictionary_interval: Duration = ms(500),
         /// How a swarm is played.
         pub tactics: Tactics = Tactics::default(),
-        /// Pushes in the dialects of the field that are taken in at once.
+        /// Transfers in the forms of other programs that are taken in at once.
         pub pushes_max: usize = 512,
         /// Of those, from one address (this host's own addresses excepted).
         pub pushes_per_address_max: usize = 64,
-        /// From a push's first moment, or from an `OK`, to the end of the next message; bytes do not extend it.
-        pub push_message_wait: Duration = s(10),
+        /// From a transfer's first moment, or from an `OK`, to the end of the next message; bytes do not extend it.
+        pub transfer_message_wait: Duration = s(10),
         /// The silence that ends a message that looks complete.
-        pub push_pause_short: Duration = ms(50),
+        pub transfer_pause_short: Duration = ms(50),
         /// The silence that ends a message that does not.
-        pub push_pause_long: Duration = ms(500),
-        /// How long a person has to say whether a push may come.
-        pub push_answer_wait: Duration = s(60),
-        /// A push of which no byte comes for this long has failed, however slow it may be.
-        pub push_stall_max: Duration = s(30),
+        pub transfer_pause_long: Duration = ms(500),
+        /// How long a person has to say whether a transfer may come.
+        pub transfer_answer_wait: Duration = s(60),
+        /// A transfer of which no byte comes for this long has failed, however slow it may be.
+        pub transfer_stall_max: Duration = s(30),
         /// From a message, or the last byte of the file, to the receiver's `OK`; or to its end where it says none.
-        pub push_ok_wait: Duration = s(10),
+        pub transfer_ok_wait: Duration = s(10),
         /// The longest wait before a receiver that failed is dialled for the next file.
-        pub push_redial_wait_max: Duration = s(2),
-        /// The shortest time between two reports of how far a push is.
-        pub push_progress_interval: Duration = ms(500),
+        pub transfer_redial_wait_max: Duration = s(2),
+        /// The shortest time between two reports of how far a transfer is.
+        pub transfer_progress_interval: Duration = ms(500),
     }
 }

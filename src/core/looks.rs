@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::door::{ConnId, IfaceId};
+use crate::core::io::{ConnId, IfaceId};
 use crate::core::limits::Limits;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;

@@ -3,7 +3,7 @@
 //! Nothing here knows a socket, a file, a clock, a thread or the operating system's randomness. The same seed
 //! and the same inputs give the same outputs, always. Payload goes around the core, never through it.
 //!
-//! This file is the door: the values that cross it. [`Peer`] is what stands behind it.
+//! [`io`] has the values that go in and out; [`Peer`] stands behind them.
 //!
 //! The released program ends at an index out of bounds and at a sum that overflows, so no other computer may cause one:
 //! whatever is computed here is proven bounded, checked, or saturates.
@@ -17,9 +17,9 @@ mod connections;
 mod context;
 mod counters;
 mod dialer;
-pub mod door;
 mod engines;
 mod http;
+pub mod io;
 mod leaving;
 pub mod limits;
 mod looks;
@@ -41,12 +41,12 @@ mod transfer;
 mod uploader;
 
 pub use config::Config;
-pub use door::{
+pub use io::{
     BrokenWhy, BufferId, ChunkBytes, ClassicConfig, ClassicContent, ClassicEvent, ClassicFailure, ClassicJob,
     ClassicReply, Command, ConnId, DatagramTo, Decision, DictionaryUse, Direction, Event, EventObject,
-    Expect, FailReason, Fault, FaultKind, ForeignConfig, ForeignEvent, ForeignFailure, ForeignJob,
-    ForeignReply, HttpConfig, IfaceId, Input, Output, PartState, PeerRef, PushEnd, PushEvent, Reader,
-    Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob, StoreReply, Voice,
+    Expect, FailReason, Fault, FaultKind, HttpConfig, IfaceId, Input, OfferEnd, OfferEvent, Output,
+    PartState, PeerRef, Reader, Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
+    StoreReply, TransferConfig, TransferEvent, TransferFailure, TransferJob, TransferReply, Voice,
 };
 pub use limits::Limits;
 pub use peer::Peer;

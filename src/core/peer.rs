@@ -1,4 +1,4 @@
-//! The peer: each call of the door is led to the engine that speaks on the connection in question, and nothing more. The engines,
+//! The peer: each call is led to the engine that speaks on the connection in question, and nothing more. The engines,
 //! what they share, and the connections stand in `engines.rs`.
 //!
 //! The calls come in no order but this: of a connection, [`Peer::accepted`] or an [`Output::Dial`] comes first, and
@@ -8,9 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::core::config::Config;
 use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing};
-use crate::core::door::{Command, ConnId, Event, Expect, Input, Output, Segment, StoreReply};
 use crate::core::engines::Engines;
 use crate::core::http::{self};
+use crate::core::io::{Command, ConnId, Event, Expect, Input, Output, Segment, StoreReply};
 use crate::core::native::Session;
 use crate::core::native::discovery::searches::Purpose;
 use crate::core::sniffing;
@@ -21,7 +21,7 @@ use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
-use crate::wire::push::Outgoing;
+use crate::wire::transfer::Outgoing;
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Peer {
                 }
                 Some(Kind::Sniffing) | None => {}
             },
-            Input::Stored(StoreReply::Foreign(reply)) => self.engines.on_transfer_stored(now, reply),
+            Input::Stored(StoreReply::Transfer(reply)) => self.engines.on_transfer_stored(now, reply),
             Input::Stored(StoreReply::Classic(reply)) => {
                 self.engines.classic(now, |classic, ctx| classic.replied(ctx, reply));
             }
@@ -122,8 +122,8 @@ impl Peer {
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
         let (foreign, classic) = (self.engines.config.foreign.as_ref(), self.engines.config.classic.as_ref());
-        let form = foreign.and_then(|foreign| foreign.doors.get(&local_port).copied());
-        let dialect = classic.and_then(|classic| classic.doors.get(&local_port).copied());
+        let form = foreign.and_then(|foreign| foreign.ports.get(&local_port).copied());
+        let dialect = classic.and_then(|classic| classic.ports.get(&local_port).copied());
         let conn = match (form, dialect) {
             (Some(is_named), _) => self.engines.accept_transfer(now, from, is_named),
             (None, Some(tcp_port)) => self.engines.accept_classic(now, from, tcp_port),
@@ -242,7 +242,7 @@ impl Peer {
         )
     }
 
-    /// Bytes that pushes in the dialects of the field have taken in, or are let take in.
+    /// Bytes that transfers have taken in, or are let take in.
     pub fn foreign_bytes(&self) -> u64 {
         self.engines.speakers.transfer.charged_bytes()
     }
@@ -360,9 +360,9 @@ impl Peer {
                 let file = Outgoing { form, sender, name, size: 0 };
                 self.engines.send_transfer(now, Order { ticket, to, content, file });
             }
-            Command::AnswerForeign { push, accept } => {
+            Command::AnswerTransfer { transfer, accept } => {
                 self.engines.with_engines(now, |ctx, engines, connections| {
-                    engines.transfer.answer(ctx, (push, accept), |conn| connections.transfer_mut(conn));
+                    engines.transfer.answer(ctx, (transfer, accept), |conn| connections.transfer_mut(conn));
                 })
             }
             // What was let come already may come.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::time::Time;
 
 /// The connections that have a place. A connection that is being closed to make room has none any more.

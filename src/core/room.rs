@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::connection::Protocol;
 use crate::core::connections::Connections;
 use crate::core::context::{Context, Later};
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::time::Time;
 
 /// Connections that were closed to make room and whose sockets are not closed yet. With more, newcomers are refused.

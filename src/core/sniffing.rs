@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::connection::{Protocol, Sniffing, Transport};
 use crate::core::connections::Connections;
 use crate::core::context::Context;
-use crate::core::door::{ConnId, Output};
+use crate::core::io::{ConnId, Output};
 use crate::core::timers::Timer;
 
 /// What is lent for one call.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::door::SpoolId;
+use crate::core::io::SpoolId;
 
 /// The numbers in use.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::{ClassicContent, PeerRef};
+use crate::core::io::{ClassicContent, PeerRef};
 use crate::types::id::{ContentId, PeerId};
 
 /// What the peer knows and does at one moment.

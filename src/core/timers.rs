@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 

@@ -8,7 +8,7 @@
 //!
 //! | when | native | HTTP, classic, transfers |
 //! | --- | --- | --- |
-//! | a chunk is requested | [`Uploader::push`] | [`Uploader::push_outside`], one at a time |
+//! | a chunk is requested | [`Uploader::push`] | [`Uploader::add_outside`], one at a time |
 //! | requests or turns changed | [`Uploader::grant`], until it gives nobody; the native engine does that for all | the same |
 //! | the connection is about to write | [`Uploader::begin`] | the same; the turn may have more bytes than [`Ask::bytes`], see [`Quantum`] |
 //! | bytes are in the kernel | [`Uploader::carried`] (with frames and heads), [`Uploader::moved`] | the same |
@@ -25,7 +25,7 @@ mod uplink;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::limits::Limits;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
@@ -46,7 +46,7 @@ const SCARCE: u16 = 2;
 
 /// One chunk that somebody asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct UploadRequest {
     /// Our channel on the connection that asked.
     pub(crate) channel: u32,
     /// The content.
@@ -77,14 +77,14 @@ struct Active {
 /// A request that waits.
 #[derive(Debug, Clone, Copy)]
 struct Queued {
-    ask: Ask,
+    request: UploadRequest,
     /// How far who asks had come with that content, in [`PROGRESS_PARTS`].
     part: u64,
 }
 
 /// A connection that asked at least once.
 #[derive(Debug, Default)]
-struct Asker {
+struct Requester {
     queue: VecDeque<Queued>,
     /// Whether it was served before.
     served: bool,
@@ -101,7 +101,7 @@ pub(crate) struct Uploader {
     slot_stall: Duration,
     one_at_a_time: bool,
     uplink: Uplink,
-    askers: BTreeMap<ConnId, Asker>,
+    requesters: BTreeMap<ConnId, Requester>,
     /// Connections with a queue and no slot.
     line: Line,
     /// Connections with a slot.
@@ -116,26 +116,27 @@ impl Uploader {
             slot_stall: limits.upload_slot_stall,
             one_at_a_time: limits.tactics.one_at_a_time,
             uplink: Uplink::default(),
-            askers: BTreeMap::new(),
+            requesters: BTreeMap::new(),
             line: Line::default(),
             active: BTreeMap::new(),
         }
     }
 
     /// Queues a request of one who has `had` of the `of` parts it wants of that content. Follow with [`Uploader::grant`].
-    pub(crate) fn push(&mut self, conn: ConnId, ask: Ask, had: u64, of: u64) {
+    pub(crate) fn push(&mut self, conn: ConnId, request: UploadRequest, had: u64, of: u64) {
         let part = had.saturating_mul(PROGRESS_PARTS).checked_div(of).unwrap_or(0);
-        let asker = self.askers.entry(conn).or_default();
-        asker.queue.push_back(Queued { ask, part });
+        let requester = self.requesters.entry(conn).or_default();
+        requester.queue.push_back(Queued { request, part });
         // It has come further since it asked for what is next.
-        if let Some(next) = asker.queue.front_mut().filter(|next| next.ask.content == ask.content) {
+        if let Some(next) = requester.queue.front_mut().filter(|next| next.request.content == request.content)
+        {
             next.part = part;
         }
-        match asker.waits {
+        match requester.waits {
             None => self.line_up(conn),
-            Some((content, was)) if content == ask.content && was.part != part => {
+            Some((content, was)) if content == request.content && was.part != part => {
                 let standing = Standing { part, ..was };
-                asker.waits = Some((content, standing));
+                requester.waits = Some((content, standing));
                 self.line.change(conn, &content, was, standing);
             }
             Some(_) => {}
@@ -144,14 +145,14 @@ impl Uploader {
 
     /// Queues a request of a receiver outside the native protocol. None goes before another, wherever in a file it reads and
     /// however often it comes back; among peers it counts as half done. Follow with [`Uploader::grant`].
-    pub(crate) fn push_outside(&mut self, conn: ConnId, ask: Ask) {
-        self.askers.entry(conn).or_default().is_outside = true;
-        self.push(conn, ask, 1, 2);
+    pub(crate) fn add_outside(&mut self, conn: ConnId, request: UploadRequest) {
+        self.requesters.entry(conn).or_default().is_outside = true;
+        self.push(conn, request, 1, 2);
     }
 
     /// How many requests of `conn` are queued.
     pub(crate) fn queued(&self, conn: ConnId) -> usize {
-        self.askers.get(&conn).map_or(0, |asker| asker.queue.len())
+        self.requesters.get(&conn).map_or(0, |requester| requester.queue.len())
     }
 
     /// Whether a connection is being served or waits.
@@ -165,10 +166,10 @@ impl Uploader {
     }
 
     /// Whether a connection has asked for something of a content that was not begun.
-    pub(crate) fn asks_for(&self, conn: ConnId, content: &ContentId) -> bool {
-        self.askers
+    pub(crate) fn has_request_for(&self, conn: ConnId, content: &ContentId) -> bool {
+        self.requesters
             .get(&conn)
-            .is_some_and(|asker| asker.queue.iter().any(|queued| queued.ask.content == *content))
+            .is_some_and(|requester| requester.queue.iter().any(|queued| queued.request.content == *content))
     }
 
     /// Whether nobody is being served and nobody waits.
@@ -188,32 +189,34 @@ impl Uploader {
 
     /// Takes back a request that was not begun. True when it was there.
     pub(crate) fn cancel(&mut self, conn: ConnId, channel: u32, chunk: u32) -> bool {
-        let Some(asker) = self.askers.get_mut(&conn) else { return false };
-        let Some(at) =
-            asker.queue.iter().position(|queued| (queued.ask.channel, queued.ask.chunk) == (channel, chunk))
+        let Some(requester) = self.requesters.get_mut(&conn) else { return false };
+        let Some(at) = requester
+            .queue
+            .iter()
+            .position(|queued| (queued.request.channel, queued.request.chunk) == (channel, chunk))
         else {
             return false;
         };
-        asker.queue.remove(at);
+        requester.queue.remove(at);
         self.review(conn);
         true
     }
 
     /// Takes back all requests for a content; returns them with who asked.
-    pub(crate) fn cancel_content(&mut self, content: &ContentId) -> Vec<(ConnId, Ask)> {
-        self.cancel_where(|ask| ask.content == *content)
+    pub(crate) fn cancel_content(&mut self, content: &ContentId) -> Vec<(ConnId, UploadRequest)> {
+        self.cancel_where(|request| request.content == *content)
     }
 
     /// Takes back all requests for one chunk of a content, whose every channel cuts it alike; returns them with who
     /// asked.
-    pub(crate) fn cancel_chunk(&mut self, content: &ContentId, chunk: u32) -> Vec<(ConnId, Ask)> {
-        self.cancel_where(|ask| ask.content == *content && ask.chunk == chunk)
+    pub(crate) fn cancel_chunk(&mut self, content: &ContentId, chunk: u32) -> Vec<(ConnId, UploadRequest)> {
+        self.cancel_where(|request| request.content == *content && request.chunk == chunk)
     }
 
     /// Forgets a connection and all it asked for.
     pub(crate) fn remove(&mut self, conn: ConnId) {
         self.leave_line(conn);
-        self.askers.remove(&conn);
+        self.requesters.remove(&conn);
         self.active.remove(&conn);
     }
 
@@ -230,14 +233,14 @@ impl Uploader {
         }
         let conn = match copies(self.line.next(whom)?) {
             Some(copies) => self.line.pop_where(whom, |conn| {
-                let queue = self.askers.get(conn).map(|asker| &asker.queue);
-                queue.into_iter().flatten().any(|queued| copies_of(copies, &queued.ask) <= SCARCE)
+                let queue = self.requesters.get(conn).map(|requester| &requester.queue);
+                queue.into_iter().flatten().any(|queued| copies_of(copies, &queued.request) <= SCARCE)
             })?,
             None => self.line.pop(whom)?,
         };
-        let asker = self.askers.get_mut(&conn)?;
-        asker.waits = None;
-        let len = asker.queue.front().map_or(0, |next| next.ask.bytes);
+        let requester = self.requesters.get_mut(&conn)?;
+        requester.waits = None;
+        let len = requester.queue.front().map_or(0, |next| next.request.bytes);
         self.note_slow(now);
         if self.active.is_empty() {
             self.uplink.begin(now);
@@ -249,7 +252,8 @@ impl Uploader {
 
     /// Who may have the next slot. While native peers are served or wait, no more than half of the slots are with others.
     fn whom(&self, now: Time) -> Option<Whom> {
-        let is_outside = |conn: &ConnId| self.askers.get(conn).is_some_and(|asker| asker.is_outside);
+        let is_outside =
+            |conn: &ConnId| self.requesters.get(conn).is_some_and(|requester| requester.is_outside);
         let moving = self.active.iter().filter(|(_, active)| now.since(active.moved) < self.slot_stall);
         let (outside, natives) =
             moving.fold((0_usize, 0_usize), |(outside, natives), (conn, _)| match is_outside(conn) {
@@ -282,8 +286,8 @@ impl Uploader {
     /// Whether who is next had better wait because one of those that are being served takes all that the link carries. What
     /// takes no time need not wait.
     fn waits_for_link(&self, now: Time, whom: Whom) -> bool {
-        let next = self.line.first(whom).and_then(|conn| self.askers.get(&conn)?.queue.front());
-        let takes = next.map_or(Duration::ZERO, |next| self.uplink.takes(u64::from(next.ask.bytes)));
+        let next = self.line.first(whom).and_then(|conn| self.requesters.get(&conn)?.queue.front());
+        let takes = next.map_or(Duration::ZERO, |next| self.uplink.takes(u64::from(next.request.bytes)));
         takes > TURN_QUICK && self.active.values().any(|active| self.fills_until(now, active) > Some(now))
     }
 
@@ -293,22 +297,22 @@ impl Uploader {
         conn: ConnId,
         now: Time,
         copies: impl Fn(&ContentId) -> Option<&'a [u16]>,
-    ) -> Option<Ask> {
+    ) -> Option<UploadRequest> {
         let active = self.active.get_mut(&conn).filter(|active| !active.begun)?;
-        let queue = &mut self.askers.get_mut(&conn)?.queue;
-        let content = queue.front()?.ask.content;
+        let queue = &mut self.requesters.get_mut(&conn)?.queue;
+        let content = queue.front()?.request.content;
         let next = copies(&content).and_then(|copies| {
-            let of_it = (0..queue.len()).filter(|at| queue[*at].ask.content == content);
-            of_it.min_by_key(|at| copies_of(copies, &queue[*at].ask))
+            let of_it = (0..queue.len()).filter(|at| queue[*at].request.content == content);
+            of_it.min_by_key(|at| copies_of(copies, &queue[*at].request))
         });
-        let Queued { ask, .. } = queue.remove(next.unwrap_or(0))?;
+        let Queued { request, .. } = queue.remove(next.unwrap_or(0))?;
         if active.bytes == 0 {
             active.since = now;
         }
         active.moved = now;
         active.begun = true;
-        active.len = ask.bytes;
-        Some(ask)
+        active.len = request.bytes;
+        Some(request)
     }
 
     /// So many bytes left, on a connection of any of those that ask here.
@@ -347,8 +351,8 @@ impl Uploader {
     /// The slot of `conn` is free; it lines up again if it asks for more.
     pub(crate) fn end_turn(&mut self, conn: ConnId) {
         self.active.remove(&conn);
-        if let Some(asker) = self.askers.get_mut(&conn) {
-            asker.served = true;
+        if let Some(requester) = self.requesters.get_mut(&conn) {
+            requester.served = true;
         }
         self.line_up(conn);
     }
@@ -376,13 +380,17 @@ impl Uploader {
         Some((active.since + longest).min(active.moved + self.slot_stall))
     }
 
-    fn cancel_where(&mut self, is_gone: impl Fn(&Ask) -> bool) -> Vec<(ConnId, Ask)> {
+    fn cancel_where(&mut self, is_gone: impl Fn(&UploadRequest) -> bool) -> Vec<(ConnId, UploadRequest)> {
         let mut gone = Vec::new();
-        for (conn, asker) in &mut self.askers {
+        for (conn, requester) in &mut self.requesters {
             gone.extend(
-                asker.queue.iter().filter(|queued| is_gone(&queued.ask)).map(|queued| (*conn, queued.ask)),
+                requester
+                    .queue
+                    .iter()
+                    .filter(|queued| is_gone(&queued.request))
+                    .map(|queued| (*conn, queued.request)),
             );
-            asker.queue.retain(|queued| !is_gone(&queued.ask));
+            requester.queue.retain(|queued| !is_gone(&queued.request));
         }
         for (conn, _) in &gone {
             self.review(*conn);
@@ -392,16 +400,16 @@ impl Uploader {
 
     /// The queue of a connection became shorter otherwise than by serving it.
     fn review(&mut self, conn: ConnId) {
-        let Some(asker) = self.askers.get_mut(&conn) else { return };
-        let next = asker.queue.front().map(|queued| queued.ask.content);
+        let Some(requester) = self.requesters.get_mut(&conn) else { return };
+        let next = requester.queue.front().map(|queued| queued.request.content);
         // A slot without a request would never be used, nor given back.
         if next.is_none()
             && let Some(active) = self.active.get(&conn).filter(|active| !active.begun)
         {
-            asker.served |= active.bytes > 0;
+            requester.served |= active.bytes > 0;
             self.active.remove(&conn);
         }
-        if let Some((content, _)) = asker.waits
+        if let Some((content, _)) = requester.waits
             && next != Some(content)
         {
             self.leave_line(conn);
@@ -412,18 +420,19 @@ impl Uploader {
     /// Puts a connection where it belongs now, if it asks for something and has no slot.
     fn line_up(&mut self, conn: ConnId) {
         self.leave_line(conn);
-        let Some(asker) = self.askers.get_mut(&conn).filter(|_| !self.active.contains_key(&conn)) else {
+        let Some(requester) = self.requesters.get_mut(&conn).filter(|_| !self.active.contains_key(&conn))
+        else {
             return;
         };
-        if let Some(Queued { ask, part }) = asker.queue.front() {
-            let standing = Standing { part: *part, served: asker.served };
-            asker.waits = Some((ask.content, standing));
-            self.line.push(conn, ask.content, standing, asker.is_outside);
+        if let Some(Queued { request, part }) = requester.queue.front() {
+            let standing = Standing { part: *part, served: requester.served };
+            requester.waits = Some((request.content, standing));
+            self.line.push(conn, request.content, standing, requester.is_outside);
         }
     }
 
     fn leave_line(&mut self, conn: ConnId) {
-        let waits = self.askers.get_mut(&conn).and_then(|asker| asker.waits.take());
+        let waits = self.requesters.get_mut(&conn).and_then(|requester| requester.waits.take());
         if let Some((content, standing)) = waits {
             self.line.remove(conn, &content, standing);
         }
@@ -435,6 +444,6 @@ pub(crate) fn is_progress(sent: u64, bytes: u64) -> bool {
     sent.checked_div(PROGRESS_BYTES) < sent.saturating_add(bytes).checked_div(PROGRESS_BYTES)
 }
 
-fn copies_of(copies: &[u16], ask: &Ask) -> u16 {
-    copies.get(ask.chunk as usize).copied().unwrap_or(u16::MAX)
+fn copies_of(copies: &[u16], request: &UploadRequest) -> u16 {
+    copies.get(request.chunk as usize).copied().unwrap_or(u16::MAX)
 }

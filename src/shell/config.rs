@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::core::{ClassicConfig, Event, Fault, ForeignConfig, Limits, Topology};
+use crate::core::{ClassicConfig, Event, Fault, Limits, Topology, TransferConfig};
 use crate::store::{OnConflict, StoreConfig};
 
 /// The port of discovery, and the first of those that connections are taken in at.
@@ -46,8 +46,8 @@ pub struct ShellConfig {
     pub classic: Option<ClassicPorts>,
     /// Whether readers by HTTP are served on the port of native peers.
     pub http: bool,
-    /// Where pushes in the field's dialects are taken in; `None`: nowhere.
-    pub foreign: Option<ForeignPorts>,
+    /// Where transfers are taken in; `None`: nowhere.
+    pub foreign: Option<TransferPorts>,
     /// All bounds of the core.
     pub limits: Limits,
     /// The store's settings.
@@ -108,7 +108,7 @@ pub enum Listen {
 /// How a peer speaks the classic dialects, and where it listens for them.
 #[derive(Debug, Clone)]
 pub struct ClassicPorts {
-    /// What the core is told; the driver fills in `doors` with the ports it got.
+    /// What the core is told; the driver fills in `ports` with the ports it got.
     pub config: ClassicConfig,
     /// UDP ports that announcements are heard on; 0: one that the system chooses.
     pub udp: Vec<u16>,
@@ -119,11 +119,11 @@ pub struct ClassicPorts {
     pub strict: bool,
 }
 
-/// Where pushes in the field's dialects are taken in. A port that is taken is a failure.
+/// Where transfers are taken in. A port that is taken is a failure.
 #[derive(Debug, Clone)]
-pub struct ForeignPorts {
-    /// What the core is told; the driver fills in `doors` with the ports it got.
-    pub config: ForeignConfig,
+pub struct TransferPorts {
+    /// What the core is told; the driver fills in `ports` with the ports it got.
+    pub config: TransferConfig,
     /// TCP ports, each with whether a digit begins the named form there. Port 0: one that the system chooses.
     pub tcp: Vec<(u16, bool)>,
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use crate::shell::config::{ClassicPorts, ForeignPorts, Listen, ShellError};
+use crate::shell::config::{ClassicPorts, Listen, ShellError, TransferPorts};
 use crate::shell::listener::{Listener, Reserve};
 
 /// Ports that are listened on at most, and so tokens that they take.
@@ -24,9 +24,9 @@ pub(super) struct Listeners {
     /// The native port; 0: there is none.
     pub(super) native_port: u16,
     /// The classic ports, each with the dialects' own port that it stands in for.
-    pub(super) doors: BTreeMap<u16, u16>,
-    /// The ports for pushes in the order of the settings, each with whether a digit begins the named form there.
-    pub(super) push_doors: Vec<(u16, bool)>,
+    pub(super) ports: BTreeMap<u16, u16>,
+    /// The ports for transfers in the order of the settings, each with whether a digit begins the named form there.
+    pub(super) transfer_ports: Vec<(u16, bool)>,
 }
 
 impl Listeners {
@@ -36,7 +36,7 @@ impl Listeners {
         bind: Option<IpAddr>,
         listen: Listen,
         classic: Option<&ClassicPorts>,
-        foreign: Option<&ForeignPorts>,
+        foreign: Option<&TransferPorts>,
         first_token: Token,
         warnings: &mut Vec<String>,
     ) -> Result<Listeners, ShellError> {
@@ -45,8 +45,8 @@ impl Listeners {
             reserve: Reserve::new(),
             first_token: first_token.0,
             native_port: 0,
-            doors: BTreeMap::new(),
-            push_doors: Vec::new(),
+            ports: BTreeMap::new(),
+            transfer_ports: Vec::new(),
         };
         if listen != Listen::Nowhere {
             let listener = Listener::bind(bind, listen)?;
@@ -54,12 +54,12 @@ impl Listeners {
             listeners.list.push(listener);
         }
         for &(port, stands_for) in classic.iter().flat_map(|classic| &classic.tcp) {
-            if port != 0 && listeners.doors.contains_key(&port) {
+            if port != 0 && listeners.ports.contains_key(&port) {
                 continue;
             }
-            match listeners.add_door(bind, port, "--tcp-port") {
+            match listeners.add_port(bind, port, "--tcp-port") {
                 Ok(port) => {
-                    listeners.doors.insert(port, stands_for);
+                    listeners.ports.insert(port, stands_for);
                 }
                 Err(text) if classic.is_some_and(|classic| classic.strict) => {
                     return Err(ShellError::Network(text));
@@ -68,11 +68,11 @@ impl Listeners {
             }
         }
         for &(port, is_named) in foreign.iter().flat_map(|foreign| &foreign.tcp) {
-            if port != 0 && listeners.push_doors.iter().any(|door| door.0 == port) {
+            if port != 0 && listeners.transfer_ports.iter().any(|taken| taken.0 == port) {
                 continue;
             }
-            let port = listeners.add_door(bind, port, "--listen").map_err(ShellError::Network)?;
-            listeners.push_doors.push((port, is_named));
+            let port = listeners.add_port(bind, port, "--listen").map_err(ShellError::Network)?;
+            listeners.transfer_ports.push((port, is_named));
         }
         Ok(listeners)
     }
@@ -125,7 +125,7 @@ impl Listeners {
     }
 
     /// Opens a port of the field's dialects and tells its number, or why not, in a sentence that names the flag for it.
-    fn add_door(&mut self, bind: Option<IpAddr>, port: u16, flag: &str) -> Result<u16, String> {
+    fn add_port(&mut self, bind: Option<IpAddr>, port: u16, flag: &str) -> Result<u16, String> {
         if self.list.len() >= LISTENERS_MAX {
             return Err(format!("TCP port {port} is one more than {LISTENERS_MAX}; name fewer with {flag}"));
         }

@@ -40,5 +40,5 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ClassicPorts, ForeignPorts, Listen, ShellConfig, ShellError, ShellEvent};
+pub use config::{ClassicPorts, Listen, ShellConfig, ShellError, ShellEvent, TransferPorts};
 pub use reactor::Reactor;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry, Waker};
 
-use crate::core::{ClassicConfig, Config, Event, ForeignConfig, HttpConfig, Limits, Peer};
+use crate::core::{ClassicConfig, Config, Event, HttpConfig, Limits, Peer, TransferConfig};
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{Discovery, Speech};
@@ -23,7 +23,7 @@ use crate::shell::reactor::{
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::UdpListeners;
 use crate::store::{Buffers, Store};
-use crate::wire::push::NAMED_LOG;
+use crate::wire::transfer::NAMED_LOG;
 
 impl Reactor {
     /// Binds the ports, opens the store, starts the peer.
@@ -142,10 +142,10 @@ fn core_config(config: ShellConfig, listeners: &Listeners, limits: Limits) -> Co
         broadcast: !config.no_broadcast,
         classic: config
             .classic
-            .map(|classic| ClassicConfig { doors: listeners.doors.clone(), ..classic.config }),
+            .map(|classic| ClassicConfig { ports: listeners.ports.clone(), ..classic.config }),
         http: config.http.then(|| HttpConfig { names: host::names() }),
-        foreign: config.foreign.map(|foreign| ForeignConfig {
-            doors: listeners.push_doors.iter().copied().collect(),
+        foreign: config.foreign.map(|foreign| TransferConfig {
+            ports: listeners.transfer_ports.iter().copied().collect(),
             ..foreign.config
         }),
         fixed_peers: config.peers,

@@ -103,13 +103,13 @@ impl Reactor {
 
     /// The TCP ports on which classic peers are taken in, each with the dialects' own port that it stands in for.
     pub fn classic_tcp_ports(&self) -> Vec<(u16, u16)> {
-        self.listeners.doors.iter().map(|(local, dialects)| (*local, *dialects)).collect()
+        self.listeners.ports.iter().map(|(local, dialects)| (*local, *dialects)).collect()
     }
 
-    /// The TCP ports on which pushes in the field's dialects are taken in, in the order of the settings, each with whether a
+    /// The TCP ports on which transfers are taken in, in the order of the settings, each with whether a
     /// digit begins the named form there.
-    pub fn push_ports(&self) -> Vec<(u16, bool)> {
-        self.listeners.push_doors.clone()
+    pub fn transfer_ports(&self) -> Vec<(u16, bool)> {
+        self.listeners.transfer_ports.clone()
     }
 
     /// The addresses of this host in the networks that it finds peers in.
@@ -296,7 +296,7 @@ impl Reactor {
 
     fn take_connection(&mut self, stream: TcpStream, from: SocketAddr, port: u16) {
         if let Some(conn) = self.peer.accepted(self.clock.now(), from, port) {
-            let added = if self.listeners.doors.contains_key(&port) {
+            let added = if self.listeners.ports.contains_key(&port) {
                 self.links.accept_whole(conn, stream)
             } else {
                 self.links.accept(conn, stream)

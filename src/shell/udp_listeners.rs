@@ -185,7 +185,7 @@ mod tests {
             address: Ipv4Addr::LOCALHOST,
             voices: Vec::new(),
             announce_interval: Duration::from_secs(60),
-            doors: BTreeMap::new(),
+            ports: BTreeMap::new(),
             dial_port: None,
             speaks: None,
             dialects: BTreeMap::new(),

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::core::{
-    ChunkBytes, ClassicJob, ClassicReply, ConnId, FaultKind, ForeignJob, ForeignReply, Rng, SpanSource,
-    SpoolId, StoreJob, StoreReply,
+    ChunkBytes, ClassicJob, ClassicReply, ConnId, FaultKind, Rng, SpanSource, SpoolId, StoreJob, StoreReply,
+    TransferJob, TransferReply,
 };
 use crate::sim::scenario::DiskSpec;
 use crate::store::fault_plan::FaultPlan;
@@ -218,7 +218,7 @@ impl ByteStore {
                 let missing = chunks.iter().find(|name| self.chunk(name).is_none())?;
                 Some(format!("{file} is merged of {missing}, which is not kept"))
             }
-            StoreJob::Foreign(ForeignJob::OpenSpool { spool, .. }) if store.has_spool(*spool) => {
+            StoreJob::Transfer(TransferJob::OpenSpool { spool, .. }) if store.has_spool(*spool) => {
                 Some(format!("{spool} is opened twice"))
             }
             _ => None,
@@ -281,14 +281,14 @@ impl ByteStore {
                 return;
             }
             StoreReply::Classic(ClassicReply::Merged { path, .. })
-            | StoreReply::Foreign(ForeignReply::Kept { path, .. }) => {
+            | StoreReply::Transfer(TransferReply::Kept { path, .. }) => {
                 let bytes = self.disk.read(path);
                 return self.promised.extend(bytes.map(|bytes| (path.clone(), bytes)));
             }
             StoreReply::Classic(
                 ClassicReply::SpoolFailed { fault, .. } | ClassicReply::MergeFailed { fault, .. },
             )
-            | StoreReply::Foreign(ForeignReply::SpoolFailed { fault, .. }) => fault,
+            | StoreReply::Transfer(TransferReply::SpoolFailed { fault, .. }) => fault,
             _ => return,
         };
         if fault.kind == FaultKind::Bug {
@@ -352,7 +352,7 @@ impl ByteStore {
         text.and_then(|text| decode_dictionary(&text).ok()).unwrap_or_default()
     }
 
-    /// The files under final names that were merged or pushed here.
+    /// The files under final names that were merged or sent here.
     pub(in crate::sim) fn files(&self) -> Vec<(String, Arc<Vec<u8>>)> {
         let names = self.disk.files(Path::new(TARGET)).into_iter().filter(|name| !name.starts_with('.'));
         names.filter_map(|name| self.file(Path::new(&name)).map(|bytes| (name, bytes))).collect()

@@ -143,8 +143,9 @@ impl Disk {
             bytes.kill(rng);
         }
         while let Some(task) = self.jobs.pop_front() {
-            let writes =
-                |job: &StoreJob| matches!(job, StoreJob::WriteChunk { .. } | StoreJob::StoreWhole { .. });
+            let writes = |job: &StoreJob| {
+                matches!(job, StoreJob::WriteChunk { .. } | StoreJob::StoreSingleChunk { .. })
+            };
             if let StoreTask::Job(job) = task
                 && writes(&job)
                 && rng.chance_ppm(500_000)
@@ -190,7 +191,9 @@ impl Disk {
     /// Takes a task in and says when it will be done.
     pub(super) fn submit(&mut self, now: Time, task: StoreTask) -> Time {
         let bytes = match &task {
-            StoreTask::Job(StoreJob::WriteChunk { buffer, .. } | StoreJob::StoreWhole { buffer, .. }) => {
+            StoreTask::Job(
+                StoreJob::WriteChunk { buffer, .. } | StoreJob::StoreSingleChunk { buffer, .. },
+            ) => {
                 let place = self.buffer(*buffer);
                 if place.busy {
                     self.complain(format!("buffer {} goes into two jobs at once", buffer.0));

@@ -56,8 +56,8 @@ impl Simulation {
                     break;
                 }
                 None => {
-                    let pushes = self.pushes.is_pending(host);
-                    self.oracle.no_deadline(host, &self.hosts[host], pushes);
+                    let transfers = self.transfers.is_pending(host);
+                    self.oracle.no_deadline(host, &self.hosts[host], transfers);
                     break;
                 }
             }
@@ -250,7 +250,7 @@ impl Simulation {
     pub(super) fn submit(&mut self, host: usize, task: StoreTask) {
         let disk = &mut self.hosts[host].disk;
         let task = match (task, &mut disk.bytes) {
-            (StoreTask::Job(job @ (StoreJob::Classic(_) | StoreJob::Foreign(_))), Some(bytes)) => {
+            (StoreTask::Job(job @ (StoreJob::Classic(_) | StoreJob::Transfer(_))), Some(bytes)) => {
                 bytes.submit(self.now, &mut disk.spec, job);
                 return self.await_bytes(host);
             }

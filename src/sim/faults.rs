@@ -63,7 +63,9 @@ impl Simulation {
             }
             Action::Loss(ppm) => self.loss_ppm = ppm,
             Action::Send(from, content, to) => self.send_content(from, content, to, number),
-            Action::Push(from, content, to, form) => self.push_content(from, content, to, form, number),
+            Action::Transfer(from, content, to, form) => {
+                self.transfer_content(from, content, to, form, number)
+            }
             Action::Cancel(host, content) => {
                 let content = self.library.contents[content].id;
                 self.tell(host, Input::Command(Command::Cancel { content }));
@@ -152,7 +154,7 @@ impl Simulation {
 
     /// Forgets a peer and returns the streams it leaves behind.
     fn drop_peer(&mut self, host: usize) -> Vec<(StreamRef, u8)> {
-        self.pushes.died(host);
+        self.transfers.died(host);
         let place = &mut self.hosts[host];
         place.peer = None;
         if let Some(foreign) = &mut place.foreign {

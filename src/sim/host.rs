@@ -162,8 +162,8 @@ impl Host {
     pub(super) fn listens(&self, port: u16) -> bool {
         let classic = self.spec.classic.as_ref();
         let native = classic.is_none_or(|classic| classic.native) && port == DISCOVERY_PORT;
-        let field = self.spec.takes.as_ref().is_some_and(|takes| takes.config().doors.contains_key(&port));
-        native || field || classic.is_some_and(|classic| classic.doors.contains_key(&port))
+        let field = self.spec.takes.as_ref().is_some_and(|takes| takes.config().ports.contains_key(&port));
+        native || field || classic.is_some_and(|classic| classic.ports.contains_key(&port))
     }
 
     /// Whether it does what the protocol says.

@@ -20,8 +20,8 @@ mod gets;
 mod host;
 mod hostile;
 mod network;
+mod offers;
 mod oracle;
-mod pushes;
 mod queue;
 mod report;
 mod scenario;
@@ -44,4 +44,4 @@ pub use scenario::{
 };
 pub use simulation::{Failure, Simulation};
 pub use swarm::{Arrival, Churn, Join, Spread, Swarm, SwarmFigures, SwarmSpec};
-pub use transfers::{PushOutcome, PushesDrawn, TakesSpec};
+pub use transfers::{TakesSpec, TransferOutcome, TransfersDrawn};

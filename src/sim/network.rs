@@ -29,8 +29,8 @@ impl Simulation {
         let ends =
             [End::new(host, address, Socket::Held(conn)), End::new(target.unwrap_or(host), to, Socket::Gone)];
         let classic = to.port() != DISCOVERY_PORT;
-        let push = classic && target.is_some_and(|target| self.hosts[target].spec.takes.is_some());
-        let stream = self.streams.insert(Stream::dialled(ends, classic, push));
+        let transfer = classic && target.is_some_and(|target| self.hosts[target].spec.takes.is_some());
+        let stream = self.streams.insert(Stream::dialled(ends, classic, transfer));
         self.hosts[host].attach(conn, stream, 0);
         let (wait, outcome) = match target {
             Some(target) if self.hosts[target].group != self.hosts[host].group => {

@@ -229,12 +229,12 @@ impl Oracle {
         }
     }
 
-    /// I12: while a get or a push is under way there is a deadline.
-    pub(super) fn no_deadline(&mut self, host: usize, place: &Host, pushes: bool) {
+    /// I12: while a get or a transfer is under way there is a deadline.
+    pub(super) fn no_deadline(&mut self, host: usize, place: &Host, transfers: bool) {
         if (0..place.gets.len()).any(|get| place.gets.is_pending(get))
             || place.classic_gets.any_pending()
             || place.leaving
-            || pushes
+            || transfers
         {
             self.fail(format!("host {host} waits for something without a deadline"));
         }
@@ -256,7 +256,7 @@ impl Oracle {
                 // Asked for anew, or under another name, it may be finished anew.
                 self.watches[host].wanted.entry(*content).or_default().insert(name.to_string());
             }
-            Event::PeerStruck { peer, why } => {
+            Event::PeerBanned { peer, why } => {
                 let banned = hosts.iter().position(|other| other.ip == peer.addr.ip());
                 if let Some(banned) = banned
                     && hosts[banned].honest()

@@ -41,8 +41,8 @@ pub(super) enum Happening {
         /// The offer.
         offer: u32,
     },
-    /// A host answers a push.
-    PushAnswer { host: u32, incarnation: u32, push: u32 },
+    /// A host answers a transfer.
+    TransferAnswer { host: u32, incarnation: u32, transfer: u32 },
     /// A host wants something: one of its gets.
     Get { host: u32, incarnation: u32, get: u32 },
     /// A garbage host sends its next datagram.
@@ -74,7 +74,7 @@ impl Happening {
             Happening::StoreDone { host, incarnation }
             | Happening::Timer { host, incarnation }
             | Happening::Answer { host, incarnation, .. }
-            | Happening::PushAnswer { host, incarnation, .. }
+            | Happening::TransferAnswer { host, incarnation, .. }
             | Happening::Get { host, incarnation, .. }
             | Happening::Garbage { host, incarnation }
             | Happening::ForeignAnnounces { host, incarnation }

@@ -8,7 +8,7 @@ use crate::sim::hostile::HostileSpec;
 use crate::sim::transfers::TakesSpec;
 use crate::types::Time;
 use crate::types::defaults::defaults;
-use crate::wire::push::Form;
+use crate::wire::transfer::Form;
 
 defaults! {
     /// A whole simulated world. Everything else that happens follows from it.
@@ -82,7 +82,7 @@ defaults! {
         pub mirrors: Option<(String, u64)> = None,
         /// What it says to offers: to accept them, or to decline them. `None`: it takes none.
         pub receives: Option<bool> = None,
-        /// What it does with what senders of the field push to it. `None`: nobody can.
+        /// What it does with what senders of other programs send to it. `None`: nobody can.
         pub takes: Option<TakesSpec> = None,
         /// Hosts it was told of (`--peer`).
         pub fixed_peers: Vec<usize> = Vec::new(),
@@ -246,8 +246,8 @@ pub enum Action {
     Loss(u32),
     /// A host sends a content that it shares to another: from, content, to.
     Send(usize, usize, usize),
-    /// A host pushes a content that it shares, in a dialect of the field: from, content, to, form.
-    Push(usize, usize, usize, Form),
+    /// A host sends a content that it shares, in a form of other programs: from, content, to, form.
+    Transfer(usize, usize, usize, Form),
     /// A host gives up a download.
     Cancel(usize, usize),
     /// A peer is asked to leave.
@@ -350,7 +350,7 @@ impl HostSpec {
         self
     }
 
-    /// The same, taking in pushes in the field's dialects.
+    /// The same, taking in transfers.
     pub fn takes(mut self, takes: TakesSpec) -> HostSpec {
         self.takes = Some(takes);
         self

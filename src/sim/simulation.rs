@@ -25,7 +25,7 @@ use crate::sim::scenario::Scenario;
 use crate::sim::swarm::Spread;
 use crate::sim::tcp::{StreamRef, Streams};
 use crate::sim::trace::Trace;
-use crate::sim::transfers::PushWatch;
+use crate::sim::transfers::TransferWatch;
 use crate::types::geometry::GeometryError;
 use crate::types::{Geometry, Time};
 
@@ -51,7 +51,7 @@ pub struct Simulation {
     happenings: u64,
     pub(super) oracle: Oracle,
     pub(super) watch: ClassicWatch,
-    pub(super) pushes: PushWatch,
+    pub(super) transfers: TransferWatch,
     pub(super) tally: Tally,
     spread: Spread,
     pub(super) trace: Trace,
@@ -109,7 +109,7 @@ impl Simulation {
             library: Library::new(contents),
             oracle: Oracle::new(&scenario),
             watch: ClassicWatch::new(scenario.hosts.len()),
-            pushes: PushWatch::default(),
+            transfers: TransferWatch::default(),
             tally: Tally::new(&scenario),
             spread: Spread::new(hosts.len(), chunks, scenario.keep_arrivals),
             hosts,
@@ -226,8 +226,8 @@ impl Simulation {
             Happening::Answer { host, offer, .. } => {
                 self.answer_offer(host as usize, offer);
             }
-            Happening::PushAnswer { host, push, .. } => {
-                self.answer_push(host as usize, push);
+            Happening::TransferAnswer { host, transfer, .. } => {
+                self.answer_transfer(host as usize, transfer);
             }
             Happening::Garbage { host, .. } => {
                 self.send_garbage(host as usize);
@@ -305,8 +305,8 @@ impl Simulation {
         if let Event::Classic(event) = &event {
             self.note_classic(host, event);
         }
-        if let Event::Foreign(event) = &event {
-            self.note_push(host, event);
+        if let Event::Transfer(event) = &event {
+            self.note_transfer(host, event);
         }
         self.hosts[host].left |= event == Event::Left;
         if self.scenario.keep_events {

@@ -25,7 +25,7 @@ impl Disk {
             StoreJob::WriteChunk { content, chunk, buffer } => {
                 self.write_chunk(library, content, chunk, buffer, rng)
             }
-            StoreJob::StoreWhole { content, buffer } => self.store_whole(library, content, buffer, rng),
+            StoreJob::StoreSingleChunk { content, buffer } => self.store_whole(library, content, buffer, rng),
             StoreJob::Publish { content } => self.publish(library, content),
             StoreJob::ClosePart { content } => {
                 if let Some(file) = library.find(&content).and_then(|at| self.files.get_mut(&at)) {
@@ -56,7 +56,7 @@ impl Disk {
                 self.recheck(library, content, chunk, chunk_bytes)
             }
             // The real store has them.
-            StoreJob::Foreign(_) | StoreJob::Classic(_) => return None,
+            StoreJob::Transfer(_) | StoreJob::Classic(_) => return None,
         })
     }
 

@@ -257,8 +257,8 @@ pub(super) struct Stream {
     pub(super) phase: Phase,
     /// It carries a classic conversation: every byte of it is really there.
     pub(super) classic: bool,
-    /// So it does because a file is pushed on it.
-    pub(super) push: bool,
+    /// So it does because a file is sent on it.
+    pub(super) transfer: bool,
     pub(super) ends: [End; 2],
 }
 
@@ -308,8 +308,8 @@ impl End {
 
 impl Stream {
     /// One that is being dialled.
-    pub(super) fn dialled(ends: [End; 2], classic: bool, push: bool) -> Stream {
-        Stream { generation: 0, phase: Phase::Dialling, classic, push, ends }
+    pub(super) fn dialled(ends: [End; 2], classic: bool, transfer: bool) -> Stream {
+        Stream { generation: 0, phase: Phase::Dialling, classic, transfer, ends }
     }
 }
 

@@ -152,7 +152,7 @@ impl Simulation {
         let now = self.local_now(host);
         let capacity = self.scenario.network.send_buffer_bytes;
         let found = self.streams.get_mut(stream).ok_or(Step::Stop)?;
-        let (is_push, is_classic) = (found.push, found.classic);
+        let (is_offer, is_classic) = (found.transfer, found.classic);
         let writer = &mut found.ends[usize::from(end)];
         let room = writer.out.room(capacity);
         let place = &mut self.hosts[host];
@@ -162,7 +162,7 @@ impl Simulation {
             Segment::Close => {
                 if is_classic
                     && end == 0
-                    && !is_push
+                    && !is_offer
                     && let Err(what) = writer.classic.closes(writer.out.fin)
                 {
                     self.oracle.fail(format!("host {host} {conn} {what}"));

@@ -37,7 +37,7 @@ pub(crate) struct Downloads {
     others: VecDeque<Other>,
 }
 
-/// What came of a file that is no part: one joined from chunks, or pushed here.
+/// What came of a file that is no part: one joined from chunks, or sent here.
 type Other = (Goal, Result<Published, Failure>);
 
 #[derive(Debug)]

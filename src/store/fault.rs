@@ -29,8 +29,8 @@ pub(crate) fn keeping(what: &str, path: &Path, errno: Errno) -> Fault {
     with_step(what, path, errno, &writing_step(errno, "--dir"))
 }
 
-/// The fault that `errno` is, met while doing `what` (a verb) to `path`, where files are pushed. Nothing of them is resumed.
-pub(crate) fn pushed(what: &str, path: &Path, errno: Errno) -> Fault {
+/// The fault that `errno` is, met while doing `what` (a verb) to `path`, where files are sent. Nothing of them is resumed.
+pub(crate) fn transferred(what: &str, path: &Path, errno: Errno) -> Fault {
     let step = match errno {
         Errno::NOSPC | Errno::DQUOT => "free some space, or use another folder (--dir)".to_owned(),
         errno => writing_step(errno, "--dir"),

@@ -12,7 +12,8 @@ impl Store {
 
     /// Whether a spool is there, or failed and was not dropped.
     pub(crate) fn has_spool(&self, spool: SpoolId) -> bool {
-        self.pushes.has(spool) || self.classic.as_ref().is_some_and(|classic| classic.spools.contains(spool))
+        self.transfers.has(spool)
+            || self.classic.as_ref().is_some_and(|classic| classic.spools.contains(spool))
     }
 
     /// The bytes in the spool of a classic answer, if it is one.

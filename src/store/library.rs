@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use crate::core::{ClassicReply, ForeignReply, SpanFault, SpoolId, StoreReply};
+use crate::core::{ClassicReply, SpanFault, SpoolId, StoreReply, TransferReply};
 use crate::store::StoreEvent;
 use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::Hashed;
@@ -61,10 +61,10 @@ impl Library {
             let StoreEvent::Reply(reply) = event else { return true };
             let told = match reply {
                 StoreReply::Classic(ClassicReply::SpoolFailed { spool, .. })
-                | StoreReply::Foreign(
-                    ForeignReply::SpoolFailed { spool, .. }
-                    | ForeignReply::Opened { spool }
-                    | ForeignReply::Ends { spool, .. },
+                | StoreReply::Transfer(
+                    TransferReply::SpoolFailed { spool, .. }
+                    | TransferReply::Opened { spool }
+                    | TransferReply::Ends { spool, .. },
                 ) => Some(*spool),
                 _ => None,
             };

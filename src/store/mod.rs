@@ -4,7 +4,7 @@
 //! downloads (`downloads.rs`, `part.rs`, `state.rs`) have files on their way here; the I/O thread (`io_thread.rs`,
 //! `publish.rs`) helps to write and publish them. Hashing goes in slices: the scan of what is shared (`scan.rs`), the
 //! search for what is there of a download (`opening.rs`, `resume.rs`), and queries about manifests and chunks
-//! (`query.rs`). `classic/` keeps the chunks of the classic dialects, and `push/` takes in transfers. This file routes
+//! (`query.rs`). `classic/` keeps the chunks of the classic dialects, and `transfer/` takes in transfers. This file routes
 //! jobs to these rooms and replies back.
 
 mod bad;
@@ -29,7 +29,6 @@ mod opening;
 mod part;
 mod peek;
 mod publish;
-mod push;
 mod query;
 mod rechunk;
 mod resume;
@@ -44,6 +43,7 @@ mod target;
 pub(crate) mod temp;
 #[cfg(test)]
 mod tests;
+mod transfer;
 pub mod transfer_log;
 mod walk;
 mod watch;
@@ -66,9 +66,9 @@ use crate::store::fs::Fs;
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Opening, Step};
 use crate::store::publish::Goal;
-use crate::store::push::{Cutting, Pushes};
 use crate::store::query::{Query, Question, page_from};
 use crate::store::scan::Scan;
+use crate::store::transfer::{Cutting, Transfers};
 use crate::types::ContentId;
 use crate::types::name::Layout;
 
@@ -80,7 +80,7 @@ pub struct Store {
     /// Before `classic`: what is on its way to its final name arrives there first.
     downloads: Downloads,
     classic: Option<Classic>,
-    pushes: Pushes,
+    transfers: Transfers,
     tasks: VecDeque<Task>,
     /// Whether the scan has the next slice when both it and a task want one.
     scan_is_next: bool,
@@ -124,7 +124,7 @@ impl Store {
             library,
             scan: Scan::default(),
             classic,
-            pushes: Pushes::new(fs.clone()),
+            transfers: Transfers::new(fs.clone()),
             downloads: Downloads::new(fs, config),
             tasks: VecDeque::new(),
             scan_is_next: false,
@@ -204,7 +204,7 @@ impl Store {
             StoreJob::WriteChunk { content, chunk, buffer } => {
                 self.downloads.write(content, chunk, buffer, buffers.share(buffer))
             }
-            StoreJob::StoreWhole { content, buffer } => {
+            StoreJob::StoreSingleChunk { content, buffer } => {
                 self.downloads.store_whole(content, buffer, buffers.share(buffer))
             }
             StoreJob::Publish { content } => self.downloads.publish(content),
@@ -228,9 +228,9 @@ impl Store {
                 }
                 None
             }
-            StoreJob::Foreign(job) => {
+            StoreJob::Transfer(job) => {
                 let Downloads { target, io, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.submit(job, target, io, &mut self.library) {
+                if let Some(cutting) = self.transfers.submit(job, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
                 None
@@ -244,8 +244,8 @@ impl Store {
     /// Puts payload behind the bytes that are in a spool; the first make it. A failure is told through
     /// [`Store::poll`].
     pub fn write_spool(&mut self, spool: SpoolId, bytes: &[u8]) {
-        if self.pushes.has(spool) {
-            self.pushes.write(spool, bytes, self.downloads.target.path(), &mut self.library);
+        if self.transfers.has(spool) {
+            self.transfers.write(spool, bytes, self.downloads.target.path(), &mut self.library);
         } else if let Some(classic) = &mut self.classic {
             classic.write_spool(spool, bytes, &mut self.library);
         }
@@ -294,7 +294,9 @@ impl Store {
                 (Goal::Joined(ticket), Some(classic)) => {
                     classic.published(ticket, result, target, &mut self.library);
                 }
-                (Goal::Pushed(spool), _) => self.pushes.published(spool, result, target, &mut self.library),
+                (Goal::Transferred(spool), _) => {
+                    self.transfers.published(spool, result, target, &mut self.library)
+                }
                 (Goal::Joined(_), None) | (Goal::Content(_), _) => {}
             }
         }
@@ -384,7 +386,7 @@ impl Store {
             }
             Task::Cut(cutting) => {
                 let Downloads { target, io, .. } = &mut self.downloads;
-                if let Some(cutting) = self.pushes.step(*cutting, target, io, &mut self.library) {
+                if let Some(cutting) = self.transfers.step(*cutting, target, io, &mut self.library) {
                     self.tasks.push_back(Task::Cut(Box::new(cutting)));
                 }
             }

@@ -34,8 +34,8 @@ pub(crate) enum Goal {
     Content(ContentId),
     /// A file that was joined from chunks, by the ticket of the job.
     Joined(u32),
-    /// A file that was pushed here, by its spool.
-    Pushed(SpoolId),
+    /// A file that was sent here, by its spool.
+    Transferred(SpoolId),
 }
 
 /// A complete part that wants its final name.

@@ -1,4 +1,4 @@
-//! Answers and pushes on their way in: each a file of its own that has no name yet.
+//! Answers and transfers on their way in: each a file of its own that has no name yet.
 
 use std::collections::BTreeMap;
 

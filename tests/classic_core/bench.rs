@@ -61,7 +61,7 @@ pub(crate) fn config() -> ClassicConfig {
         address: HERE,
         voices: vec![Voice { dialect: Dialect::A, port: 5000 }, Voice { dialect: Dialect::B, port: 5001 }],
         announce_interval: Duration::from_secs(60),
-        doors: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
+        ports: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
         dial_port: None,
         dialects: BTreeMap::new(),
         speaks: None,

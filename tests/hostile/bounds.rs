@@ -103,7 +103,7 @@ fn a_third_ban_holds_for_the_address_for_ten_minutes_whatever_port_it_claims() {
             bench.says(conn, &Frame::Cancel { channel: 7, chunk: 0 });
             assert!(bench.is_closing(conn), "ban {number}");
         }
-        assert_eq!(bench.count(|event| matches!(event, Event::PeerStruck { .. })), 3);
+        assert_eq!(bench.count(|event| matches!(event, Event::PeerBanned { .. })), 3);
         for (number, at_ms, admitted) in [(4, 599_000 + 599_999, is_own), (5, 599_000 + 600_000, true)] {
             bench.now = Time::from_millis(at_ms);
             let conn = greet(&mut bench, number);

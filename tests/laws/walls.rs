@@ -304,7 +304,7 @@ fn ungranted(sources: &[Source<'_>]) -> Vec<Violation> {
             if is_named && source.calls(at, "begin") {
                 begins.insert(source.engine());
             }
-            // The door's own file declares the type.
+            // The file of the type declares the type.
             if source.path(at, "Segment", "Span") && source.word(at - 1) != "let" {
                 let law =
                     format!("the engine {} sends files without turns of the scheduler", source.engine());

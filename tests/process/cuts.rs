@@ -7,7 +7,7 @@ use crate::cable::{Break, Cable};
 use crate::child::{Child, Trap};
 use crate::files::{MIB, assert_same, names_in};
 use crate::lan::Lan;
-use crate::push::{is_push, receive, send, source, standing};
+use crate::sending::{is_offer, receive, send, source, standing};
 use crate::wire_peer::{Bytes, WirePeer};
 
 /// Of this size are the files here, but for one: 100 chunks and a half one.
@@ -34,7 +34,7 @@ fn a_connection_that_is_cut_goes_on_from_what_is_there() {
         assert_eq!(names_in(&lan.path("receiver")), ["talk.mkv"], "{name}");
         // What was there is not fetched a second time, and both sides tell the end of it once.
         assert_eq!(received.chunks().len(), CHUNKS, "{name}");
-        assert!(sent.of_type("push").iter().any(|line| is_push(line, "lost")), "{name}: {}", sent.text());
+        assert!(sent.of_type("push").iter().any(|line| is_offer(line, "lost")), "{name}: {}", sent.text());
         assert!(sent.stderr.contains("is gone; waiting for it to come back"), "{name}: {}", sent.stderr);
         assert_eq!(
             (sent.of_type("summary")[0]["done"].as_u64(), received.of_type("done").len()),
@@ -55,7 +55,7 @@ fn a_receiver_that_stays_away_is_told_and_what_it_has_is_kept() {
             let cable = Cable::to(port, cut, Break::Hold);
             let mut sender = send(&lan, &path, &[&cable.addr.to_string()]).start();
             cable.wait_broken();
-            sender.wait_json("that it is accepted", |line| is_push(line, "accepted").then_some(()));
+            sender.wait_json("that it is accepted", |line| is_offer(line, "accepted").then_some(()));
             receiver.kill();
             (lan, sender)
         })
@@ -65,7 +65,7 @@ fn a_receiver_that_stays_away_is_told_and_what_it_has_is_kept() {
         let why = "went away and did not come back";
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
         assert!(ended.stderr.contains("continue with: chunkcast"), "{}", ended.stderr);
-        assert!(ended.of_type("push").iter().any(|line| is_push(line, "failed")));
+        assert!(ended.of_type("push").iter().any(|line| is_offer(line, "failed")));
         assert!(!lan.path("receiver/talk.mkv").exists());
         // Sent again it is accepted again, and goes on.
         let (receiver, port) = standing(receive(&lan, "receiver", &["--yes", "--once"]));

@@ -10,7 +10,7 @@ use crate::child::{Child, Launch, PATIENCE, skip};
 use crate::files::{MIB, random_file};
 use crate::hosts::Hosts;
 use crate::lan::Lan;
-use crate::push::{at_a_terminal, has_script};
+use crate::sending::{at_a_terminal, has_script};
 
 /// Where a peer serves.
 fn address(sharer: &mut Child) -> SocketAddr {

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use crate::files::random_file;
 use crate::lan::Lan;
-use crate::push::{receive, standing};
+use crate::sending::{receive, standing};
 
 /// Fails unless a message stands in what a process said.
 #[track_caller]

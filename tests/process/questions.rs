@@ -11,7 +11,7 @@ use crate::child::{Child, Launch, PATIENCE, Trap, skip};
 use crate::desktop::Fakes;
 use crate::files::{MIB, assert_same, names_in, random_file};
 use crate::lan::Lan;
-use crate::push::{at_a_terminal, has_script, is_push, receive, send, source, standing};
+use crate::sending::{at_a_terminal, has_script, is_offer, receive, send, source, standing};
 
 /// A sender of the field that has described its file in the JSON form.
 fn describe(to: SocketAddr, name: &str) -> TcpStream {
@@ -68,17 +68,17 @@ fn offers_and_pushes_are_asked_about_one_after_the_other() {
     let (mut receiver, mut typed) = at_a_terminal(&lan, launch);
     receiver.wait_stdout("receiving into");
 
-    // A question about an offer, and one about a push that waits behind it.
+    // A question about an offer, and one about a transfer that waits behind it.
     let mut offer = send(&lan, &paths[0], &["receiver"]).start();
     receiver.wait_stdout("sends \"0.bin\"");
     let push = describe(field, "a.csv");
-    offer.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
+    offer.wait_json("the offer", |line| is_offer(line, "offered").then_some(()));
     typed.write_all(b"perhaps\na\n").unwrap();
     offer.end().expect(0);
     receiver.wait_stdout("sends \"a.csv\" (size not told; json, unverified)");
     // The other way round.
     let mut second = send(&lan, &paths[1], &["receiver"]).start();
-    second.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
+    second.wait_json("the offer", |line| is_offer(line, "offered").then_some(()));
     // Its connection breaks: nobody waits for an answer any more.
     SockRef::from(&push).set_linger(Some(Duration::ZERO)).unwrap();
     drop(push);
@@ -116,7 +116,7 @@ fn a_question_is_asked_again_after_what_took_its_place() {
     receiver.wait_stdout("receiving into");
     let mut asking = send(&lan, &paths[0], &["receiver"]).start();
     receiver.wait_stdout("sends \"0.bin\"");
-    asking.wait_json("the offer", |line| is_push(line, "offered").then_some(()));
+    asking.wait_json("the offer", |line| is_offer(line, "offered").then_some(()));
     // What comes without a question takes the place of the one that stands.
     let words = ["send".as_ref(), paths[1].as_os_str(), "--to".as_ref(), "receiver".as_ref()];
     lan.launch("friend", &words).run().expect(0);
@@ -142,7 +142,7 @@ fn once_is_once_whichever_way_the_file_comes() {
         let at = field_port(&mut child);
         (child, at, format!("127.0.0.1:{port}"))
     };
-    // A push under way: an offer is declined.
+    // A transfer under way: an offer is declined.
     let (receiver, field, native) = listening(Trap::None);
     let mut push = describe(field, "cars.csv");
     push.read_exact(&mut [0; 2]).unwrap();
@@ -152,7 +152,7 @@ fn once_is_once_whichever_way_the_file_comes() {
     push.shutdown(Shutdown::Write).unwrap();
     let ended = receiver.end().expect(0);
     assert_eq!(ended.of_type("summary")[0]["done"], 1, "{}", ended.text());
-    // A download under way: a push is not let come.
+    // A download under way: a transfer is not let come.
     let (mut receiver, field, native) = listening(Trap::Hold(MIB));
     let sender = send(&lan, &path, &[&native]).start();
     receiver.wait_trapped();

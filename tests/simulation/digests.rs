@@ -38,7 +38,7 @@ fn worlds() -> Vec<(String, String)> {
     for seed in 1..=6 {
         add(format!("mesh-{seed}"), played(Scenario::draw(seed).scenario, seconds(90)));
         add(format!("classic-{seed}"), played(Scenario::draw_classic(seed).scenario, seconds(90)));
-        add(format!("transfers-{seed}"), played(Scenario::draw_pushes(seed).scenario, seconds(100)));
+        add(format!("transfers-{seed}"), played(Scenario::draw_transfers(seed).scenario, seconds(100)));
         add(format!("hostile-{seed}"), played(Scenario::draw_hostile(seed).scenario, seconds(90)));
     }
     for seed in 1..=3 {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::cli::classic::failure::{self, Circumstances, Looked};
 use crate::cli::exit::Exit;
+use crate::cli::failure_notice::Subject;
 use crate::cli::human;
 use crate::cli::json::path_text;
 use crate::cli::run::{Run, Target};
-use crate::cli::shown::Subject;
 use crate::core::{ClassicEvent, ClassicFailure, Command};
 use crate::types::name::{local_file_name, printable};
 

@@ -170,7 +170,7 @@ impl Alone {
             ..silent(global, &self.classic_dialect, self.max_size)
         };
         let udp = if has(Duty::Discover) { self.ears() } else { Vec::new() };
-        let tcp = if has(Duty::Upload) { self.doors() } else { Vec::new() };
+        let tcp = if has(Duty::Upload) { self.ports() } else { Vec::new() };
         Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: self.folder().store() }
     }
 
@@ -180,7 +180,7 @@ impl Alone {
     }
 
     /// The TCP ports that are served on, each with the dialects' own that it stands in for.
-    fn doors(&self) -> Vec<(u16, u16)> {
+    fn ports(&self) -> Vec<(u16, u16)> {
         match (self.tcp_port, self.dialect) {
             (Some(port), Some(dialect)) => vec![(port, dialect.tcp_port())],
             (Some(port), None) if TCP_PORTS.contains(&port) => vec![(port, port)],
@@ -197,7 +197,7 @@ fn silent(global: &Global, spoken: &[(IpAddr, Dialect)], chunk_bytes_max: u64) -
         address: host::own_address(global.bind, &global.iface, global.broadcast),
         voices: Vec::new(),
         announce_interval: global.announce_interval,
-        doors: BTreeMap::new(),
+        ports: BTreeMap::new(),
         dial_port: None,
         dialects: spoken.iter().copied().collect(),
         speaks: None,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::cli::json::{JsonLine, VERSION};
 use crate::cli::log::text;
 use crate::core::Direction;
-use crate::core::door::json::Object;
+use crate::core::io::json::Object;
 use crate::types::ContentId;
 use crate::types::name::{printable, quoted};
 

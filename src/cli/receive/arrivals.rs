@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::human;
-use crate::cli::json::{ArrivalLine, PushLine, seconds};
+use crate::cli::json::{ArrivalLine, OfferLine, seconds};
 use crate::cli::receive::incoming::Offer;
 use crate::cli::receive::report_offer;
 use crate::cli::run::Run;
@@ -50,7 +50,7 @@ impl Arrivals {
         let rate = human::bytes_per_s(file.fetched, file.took);
         let kind = look.as_ref().map(|look| look.kind.word());
         let line = ArrivalLine { kind, latency: seconds(latency), rate };
-        report_offer(run, &offer, PushLine::Received, None, Some(line));
+        report_offer(run, &offer, OfferLine::Received, None, Some(line));
         run.out.note(&format!(
             "received {} from {}\n  type {}, {}, latency {:.3} s, {}; verified",
             human::quoted(&offer.name),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::cli::human;
-use crate::cli::push::receiving::Push;
+use crate::cli::transfer::receiving::Transfer;
 use crate::core::PeerRef;
 use crate::types::ContentId;
 
@@ -11,7 +11,7 @@ use crate::types::ContentId;
 #[derive(Debug, Clone)]
 pub(super) enum Incoming {
     Offer(Offer),
-    Push(Push),
+    Transfer(Transfer),
 }
 
 /// An offer that came in.
@@ -32,14 +32,14 @@ pub(super) struct Offer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
     Offer(u32),
-    Push(u32),
+    Transfer(u32),
 }
 
 impl Incoming {
     pub(super) fn number(&self) -> Number {
         match self {
             Incoming::Offer(offer) => Number::Offer(offer.number),
-            Incoming::Push(push) => Number::Push(push.number),
+            Incoming::Transfer(transfer) => Number::Transfer(transfer.number),
         }
     }
 
@@ -47,7 +47,7 @@ impl Incoming {
     pub(super) fn sender(&self) -> String {
         match self {
             Incoming::Offer(offer) => human::peer(&offer.from),
-            Incoming::Push(push) => push.sender(),
+            Incoming::Transfer(transfer) => transfer.sender(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Incoming {
     pub(super) fn what(&self) -> String {
         match self {
             Incoming::Offer(offer) => format!("{} ({})", human::quoted(&offer.name), human::size(offer.size)),
-            Incoming::Push(push) => push.what(),
+            Incoming::Transfer(transfer) => transfer.what(),
         }
     }
 
@@ -65,7 +65,7 @@ impl Incoming {
             (Incoming::Offer(one), Incoming::Offer(two)) => {
                 one.from.id.is_some() && one.from.id == two.from.id
             }
-            (Incoming::Push(one), Incoming::Push(two)) => one.from.ip() == two.from.ip(),
+            (Incoming::Transfer(one), Incoming::Transfer(two)) => one.from.ip() == two.from.ip(),
             _ => false,
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::cli::push::receiving::Push;
 use crate::cli::receive::incoming::{Incoming, Offer};
+use crate::cli::transfer::receiving::Transfer;
 use crate::types::name::local_file_name;
 use crate::types::{ContentId, PeerId};
 use crate::wire::message::Answer;
@@ -14,7 +14,7 @@ use crate::wire::message::Answer;
 pub(super) struct Room {
     /// What fits on the disk, as far as it tells.
     pub(super) free_bytes: Option<u64>,
-    /// What pushes have taken of the quota.
+    /// What transfers have taken of the quota.
     pub(super) pushed_bytes: u64,
 }
 
@@ -42,8 +42,8 @@ pub(super) struct Policy {
     taken: BTreeMap<(ContentId, String), u64>,
     /// The names of those that are under way.
     under_way: BTreeMap<ContentId, String>,
-    /// Pushes that were accepted and did not fail. What they take of the quota is counted where their bytes are.
-    pushes: BTreeSet<u32>,
+    /// Transfers that were accepted and did not fail. What they take of the quota is counted where their bytes are.
+    transfers: BTreeSet<u32>,
 }
 
 impl Policy {
@@ -57,7 +57,7 @@ impl Policy {
             always_at: BTreeSet::new(),
             taken: BTreeMap::new(),
             under_way: BTreeMap::new(),
-            pushes: BTreeSet::new(),
+            transfers: BTreeSet::new(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Policy {
         }
     }
 
-    /// Why it cannot be accepted, whatever the user says. Of a push, the name, the quota and the disk are checked where its bytes
+    /// Why it cannot be accepted, whatever the user says. Of a transfer, the name, the quota and the disk are checked where its bytes
     /// are.
     pub(super) fn refusal(&self, incoming: &Incoming, room: Room) -> Option<(Answer, &'static str)> {
         if let Incoming::Offer(offer) = incoming {
@@ -88,11 +88,11 @@ impl Policy {
                 return None;
             }
         }
-        if self.once && !(self.taken.is_empty() && self.pushes.is_empty()) {
+        if self.once && !(self.taken.is_empty() && self.transfers.is_empty()) {
             return Some((Answer::Busy, "--once takes one file"));
         }
         let Incoming::Offer(offer) = incoming else { return None };
-        let taken = self.quota.saturating_sub(self.quota_for_pushes()).saturating_add(room.pushed_bytes);
+        let taken = self.quota.saturating_sub(self.quota_for_transfers()).saturating_add(room.pushed_bytes);
         if taken.saturating_add(offer.size) > self.quota {
             return Some((Answer::Quota, "it is larger than what is left of --quota"));
         }
@@ -106,7 +106,7 @@ impl Policy {
     pub(super) fn always(&mut self, incoming: &Incoming) {
         match incoming {
             Incoming::Offer(offer) => self.always.extend(offer.from.id),
-            Incoming::Push(push) => self.always_at.extend([push.from.ip()]),
+            Incoming::Transfer(transfer) => self.always_at.extend([transfer.from.ip()]),
         }
     }
 
@@ -119,17 +119,17 @@ impl Policy {
                     self.under_way.insert(offer.content, name);
                 }
             }
-            Incoming::Push(push) => self.pushes.extend([push.number]),
+            Incoming::Transfer(transfer) => self.transfers.extend([transfer.number]),
         }
     }
 
-    /// A push came to nothing. Whether it had been accepted.
-    pub(super) fn push_failed(&mut self, push: u32) -> bool {
-        self.pushes.remove(&push)
+    /// A transfer came to nothing. Whether it had been accepted.
+    pub(super) fn transfer_failed(&mut self, transfer: u32) -> bool {
+        self.transfers.remove(&transfer)
     }
 
-    /// What offers leave of the quota, for pushes.
-    pub(super) fn quota_for_pushes(&self) -> u64 {
+    /// What offers leave of the quota, for transfers.
+    pub(super) fn quota_for_transfers(&self) -> u64 {
         self.taken.values().fold(self.quota, |left, size| left.saturating_sub(*size))
     }
 
@@ -153,9 +153,9 @@ impl Policy {
                     || self.from.iter().any(|named| from.is_called(named))
                     || self.was_taken(offer)
             }
-            Incoming::Push(push) => {
-                self.always_at.contains(&push.from.ip())
-                    || self.from.iter().any(|named| is_called(push, named))
+            Incoming::Transfer(transfer) => {
+                self.always_at.contains(&transfer.from.ip())
+                    || self.from.iter().any(|named| is_called(transfer, named))
             }
         }
     }
@@ -167,9 +167,9 @@ impl Policy {
     }
 }
 
-/// Whether the sender of a push is meant by a name or an address.
-fn is_called(push: &Push, named: &str) -> bool {
-    push.from.ip().to_string() == named || push.said.sender.as_deref() == Some(named)
+/// Whether the sender of a transfer is meant by a name or an address.
+fn is_called(transfer: &Transfer, named: &str) -> bool {
+    transfer.from.ip().to_string() == named || transfer.said.sender.as_deref() == Some(named)
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::core::PeerRef;
-    use crate::wire::push::{Announced, Form};
+    use crate::wire::transfer::{Announced, Form};
 
     fn incoming(content: u8, name: &str, size: u64) -> Incoming {
         let addr = "192.168.1.27:7117".parse().unwrap();
@@ -193,10 +193,10 @@ mod tests {
         })
     }
 
-    fn push(number: u32, from: [u8; 4], sender: &str) -> Incoming {
+    fn transfer(number: u32, from: [u8; 4], sender: &str) -> Incoming {
         let (name, kind) = (Some("a.csv".to_owned()), None);
         let said = Announced { form: Form::Json, sender: Some(sender.to_owned()), name, kind, size: None };
-        Incoming::Push(Push { number, from: (from, 9).into(), said })
+        Incoming::Transfer(Transfer { number, from: (from, 9).into(), said })
     }
 
     fn free(bytes: u64) -> Room {
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn pushes_are_believed_by_name_and_address_and_count_as_files() {
         let from = |text: &str| Policy::new(false, vec![text.to_owned()], 100, true);
-        let one = push(1, [10, 0, 0, 2], "alice");
+        let one = transfer(1, [10, 0, 0, 2], "alice");
         for named in ["alice", "10.0.0.2"] {
             assert_eq!(from(named).verdict(&one, Room::default(), false), Verdict::Accept, "{named}");
         }
@@ -287,11 +287,14 @@ mod tests {
         assert_eq!(policy.verdict(&one, Room::default(), true), Verdict::Ask);
         policy.always(&one);
         // Its address was meant, whatever it calls itself.
-        assert_eq!(policy.verdict(&push(2, [10, 0, 0, 2], "eve"), Room::default(), true), Verdict::Accept);
-        assert_eq!(policy.verdict(&push(2, [10, 0, 0, 3], "alice"), Room::default(), true), Verdict::Ask);
+        assert_eq!(
+            policy.verdict(&transfer(2, [10, 0, 0, 2], "eve"), Room::default(), true),
+            Verdict::Accept
+        );
+        assert_eq!(policy.verdict(&transfer(2, [10, 0, 0, 3], "alice"), Room::default(), true), Verdict::Ask);
         policy.accepted(&one);
         assert_eq!(answer(policy.verdict(&incoming(1, "a", 1), Room::default(), true)), Some(Answer::Busy));
-        assert!(policy.push_failed(1) && !policy.push_failed(1));
+        assert!(policy.transfer_failed(1) && !policy.transfer_failed(1));
         assert_eq!(policy.verdict(&incoming(1, "a", 1), Room::default(), true), Verdict::Ask);
         policy.accepted(&incoming(1, "a", 1));
         assert_eq!(answer(policy.verdict(&one, Room::default(), true)), Some(Answer::Busy));
@@ -300,14 +303,14 @@ mod tests {
     #[test]
     fn offers_and_pushes_share_one_quota() {
         let mut policy = Policy::new(true, Vec::new(), 100, false);
-        let pushed = |bytes| Room { free_bytes: None, pushed_bytes: bytes };
+        let transferred = |bytes| Room { free_bytes: None, pushed_bytes: bytes };
         let offer = incoming(1, "a", 60);
-        assert_eq!(policy.verdict(&offer, pushed(40), false), Verdict::Accept);
-        assert_eq!(answer(policy.verdict(&offer, pushed(41), false)), Some(Answer::Quota));
-        assert_eq!(policy.quota_for_pushes(), 100);
+        assert_eq!(policy.verdict(&offer, transferred(40), false), Verdict::Accept);
+        assert_eq!(answer(policy.verdict(&offer, transferred(41), false)), Some(Answer::Quota));
+        assert_eq!(policy.quota_for_transfers(), 100);
         policy.accepted(&offer);
-        assert_eq!(policy.quota_for_pushes(), 40);
+        assert_eq!(policy.quota_for_transfers(), 40);
         policy.failed(&ContentId([1; 32]));
-        assert_eq!(policy.quota_for_pushes(), 100);
+        assert_eq!(policy.quota_for_transfers(), 100);
     }
 }

@@ -12,15 +12,15 @@ use crate::cli::global::Global;
 use crate::cli::human;
 use crate::cli::ls;
 use crate::cli::output::Output;
-use crate::cli::push::sending::{self, resolved};
 use crate::cli::run::Run;
 use crate::cli::send::{SendArgs, parse_peer, send, start};
+use crate::cli::transfer::sending::{self, resolved};
 use crate::core::{Command, PeerRef};
 use crate::shell::{host, terminal};
 use crate::store::folder::{files_in, look};
 use crate::types::name::printable;
 use crate::wire::message::Wanted;
-use crate::wire::push::Form;
+use crate::wire::transfer::Form;
 
 /// How long is listened before the peers there are to choose from are shown.
 const PEERS_WAIT: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ fn one(args: &SendArgs, global: &Global, run: &mut Run<'_>) -> Result<Outcome, E
         }
         Some(form) => {
             let to = choose_hosts(form, run)?;
-            Ok(sending::push(form, &[path], to, None, global, run))
+            Ok(sending::transfer(form, &[path], to, None, global, run))
         }
     }
 }

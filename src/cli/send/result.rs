@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::{Failure, TROUBLE, no_answer};
 use crate::cli::human;
 use crate::cli::wanted::shell_quoted;
-use crate::core::{PeerRef, PushEnd};
+use crate::core::{OfferEnd, PeerRef};
 use crate::types::name::printable;
 use crate::wire::message::{Answer, Delivery};
 
@@ -16,24 +16,24 @@ use crate::wire::message::{Answer, Delivery};
 const LISTED_MAX: usize = 8;
 
 /// The exit code that the end of an offer stands for.
-pub(super) fn exit_of(end: &PushEnd) -> Exit {
+pub(super) fn exit_of(end: &OfferEnd) -> Exit {
     match end {
-        PushEnd::Verified => Exit::Ok,
-        PushEnd::Declined(_) => Exit::Declined,
-        PushEnd::Failed(Delivery::Integrity | Delivery::Size) => Exit::Integrity,
-        PushEnd::Failed(_) | PushEnd::Lost => Exit::GaveUp,
-        PushEnd::Nobody { .. } => Exit::Nobody,
-        PushEnd::Ambiguous { .. } => Exit::Ambiguous,
-        PushEnd::Withdrawn => Exit::Storage,
+        OfferEnd::Verified => Exit::Ok,
+        OfferEnd::Declined(_) => Exit::Declined,
+        OfferEnd::Failed(Delivery::Integrity | Delivery::Size) => Exit::Integrity,
+        OfferEnd::Failed(_) | OfferEnd::Lost => Exit::GaveUp,
+        OfferEnd::Nobody { .. } => Exit::Nobody,
+        OfferEnd::Ambiguous { .. } => Exit::Ambiguous,
+        OfferEnd::Withdrawn => Exit::Storage,
     }
 }
 
 /// Whether nothing else can be sent to its recipient either.
-pub(super) fn is_of_recipient(end: &PushEnd) -> bool {
+pub(super) fn is_of_recipient(end: &OfferEnd) -> bool {
     match end {
-        PushEnd::Nobody { .. } | PushEnd::Ambiguous { .. } | PushEnd::Lost => true,
-        PushEnd::Declined(answer) => *answer == Answer::NotReceiving,
-        PushEnd::Verified | PushEnd::Failed(_) | PushEnd::Withdrawn => false,
+        OfferEnd::Nobody { .. } | OfferEnd::Ambiguous { .. } | OfferEnd::Lost => true,
+        OfferEnd::Declined(answer) => *answer == Answer::NotReceiving,
+        OfferEnd::Verified | OfferEnd::Failed(_) | OfferEnd::Withdrawn => false,
     }
 }
 
@@ -42,19 +42,19 @@ pub(super) fn failure_of(
     name: &str,
     to: &str,
     peer: Option<&PeerRef>,
-    end: &PushEnd,
+    end: &OfferEnd,
     wait: Duration,
     port: u16,
 ) -> Failure {
     let who = peer.map_or_else(|| human::label(to), human::peer);
     let (happened, next) = match end {
-        PushEnd::Verified => (String::new(), Vec::new()),
-        PushEnd::Declined(answer) => declined(&who, *answer),
-        PushEnd::Failed(delivery) => {
+        OfferEnd::Verified => (String::new(), Vec::new()),
+        OfferEnd::Declined(answer) => declined(&who, *answer),
+        OfferEnd::Failed(delivery) => {
             (format!("{who} accepted it, and then: {}", delivery.text()), vec![again()])
         }
-        PushEnd::Nobody { peers } => nobody(to, *peers, wait, port),
-        PushEnd::Ambiguous { candidates } => {
+        OfferEnd::Nobody { peers } => nobody(to, *peers, wait, port),
+        OfferEnd::Ambiguous { candidates } => {
             let named = |peer: &PeerRef| match peer.id {
                 Some(id) => format!("--to '{}#{}'   # {}", human::label(&peer.user), id.short(), peer.addr),
                 None => format!("--to {}", peer.addr),
@@ -63,8 +63,8 @@ pub(super) fn failure_of(
             lines.extend(candidates.iter().take(LISTED_MAX).map(named));
             (format!("{} peers have the name {}", candidates.len(), human::quoted(to)), lines)
         }
-        PushEnd::Lost => (format!("{who} went away and did not come back"), vec![again()]),
-        PushEnd::Withdrawn => ("the file changed or was removed meanwhile".to_owned(), vec![again()]),
+        OfferEnd::Lost => (format!("{who} went away and did not come back"), vec![again()]),
+        OfferEnd::Withdrawn => ("the file changed or was removed meanwhile".to_owned(), vec![again()]),
     };
     let title = format!("{} was not sent to {}", human::quoted(name), human::quoted(to));
     Failure { exit: exit_of(end), title, happened, kept: None, next }
@@ -155,14 +155,14 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_table() {
         for (end, code) in [
-            (PushEnd::Verified, 0),
-            (PushEnd::Nobody { peers: 0 }, 3),
-            (PushEnd::Lost, 5),
-            (PushEnd::Failed(Delivery::NoSpace), 5),
-            (PushEnd::Failed(Delivery::Integrity), 6),
-            (PushEnd::Withdrawn, 7),
-            (PushEnd::Ambiguous { candidates: vec![] }, 8),
-            (PushEnd::Declined(Answer::Quota), 9),
+            (OfferEnd::Verified, 0),
+            (OfferEnd::Nobody { peers: 0 }, 3),
+            (OfferEnd::Lost, 5),
+            (OfferEnd::Failed(Delivery::NoSpace), 5),
+            (OfferEnd::Failed(Delivery::Integrity), 6),
+            (OfferEnd::Withdrawn, 7),
+            (OfferEnd::Ambiguous { candidates: vec![] }, 8),
+            (OfferEnd::Declined(Answer::Quota), 9),
         ] {
             assert_eq!(exit_of(&end).code(), code, "{end:?}");
         }
@@ -197,7 +197,7 @@ mod tests {
             addr: "10.0.0.1:7117".parse().unwrap(),
             user: "lab\u{1b}[2J".into(),
         };
-        let end = PushEnd::Ambiguous { candidates: vec![peer(1), peer(2)] };
+        let end = OfferEnd::Ambiguous { candidates: vec![peer(1), peer(2)] };
         let failure = failure_of("a", "lab", None, &end, Duration::from_secs(3), 7117);
         assert!(failure.next[2].contains("#0202") && !failure.next[1].contains('\u{1b}'), "{failure:?}");
     }

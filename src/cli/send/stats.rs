@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use crate::cli::command_line::again;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::failure_notice::Subject;
 use crate::cli::human;
-use crate::cli::json::{Line, PushLine, Who, seconds};
+use crate::cli::json::{Line, OfferLine, Who, seconds};
 use crate::cli::log::writer::Ending;
 use crate::cli::progress::{Every, Pace};
 use crate::cli::run::Run;
-use crate::cli::send::push_event;
+use crate::cli::send::offer_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
-use crate::cli::shown::Subject;
-use crate::core::{Command, Direction, Event, Fault, PeerRef, PushEnd, PushEvent, Recipient};
+use crate::core::{Command, Direction, Event, Fault, OfferEnd, OfferEvent, PeerRef, Recipient};
 use crate::shell::ShellEvent;
 use crate::types::ContentId;
 use crate::wire::message::Answer;
@@ -64,7 +64,7 @@ struct To {
     /// What it did not take because it has enough, at the places of their tickets.
     refused: Vec<usize>,
     /// How it was found that nothing can be sent to it.
-    ended: Option<PushEnd>,
+    ended: Option<OfferEnd>,
 }
 
 /// One file for one recipient.
@@ -150,8 +150,8 @@ impl Stats {
 
     /// Takes in an event.
     pub(super) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
-        if let Some(event) = push_event(event) {
-            return self.take_push(run, event);
+        if let Some(event) = offer_event(event) {
+            return self.take_offer(run, event);
         }
         match event {
             ShellEvent::Core(Event::Offered { content, name, size }) => self.add(run, content, name, *size),
@@ -236,9 +236,9 @@ impl Stats {
         }
     }
 
-    fn take_push(&mut self, run: &mut Run<'_>, event: &PushEvent) {
+    fn take_offer(&mut self, run: &mut Run<'_>, event: &OfferEvent) {
         match event {
-            PushEvent::Offered { ticket, to } => {
+            OfferEvent::Offered { ticket, to } => {
                 let at = *ticket as usize;
                 let Some(item) = self.items.get_mut(at) else { return };
                 let again = item.peer.is_some();
@@ -248,9 +248,9 @@ impl Stats {
                     let (name, size) = (human::quoted(&item.name), human::size(item.size));
                     run.out.note(&format!("offered to {}: {name} ({size})", human::peer(to)));
                 }
-                self.report(run, at, PushLine::Offered, None);
+                self.report(run, at, OfferLine::Offered, None);
             }
-            PushEvent::Accepted { ticket, to } => {
+            OfferEvent::Accepted { ticket, to } => {
                 let at = *ticket as usize;
                 if !self.items.iter().any(|item| item.accepted && !item.ended) {
                     // While everybody was asked, nothing went, and that is no rate.
@@ -260,26 +260,26 @@ impl Stats {
                 if !std::mem::replace(&mut item.accepted, true) {
                     run.out.note(&format!("{} accepts {}", human::peer(to), human::quoted(&item.name)));
                 }
-                self.report(run, at, PushLine::Accepted, None);
+                self.report(run, at, OfferLine::Accepted, None);
             }
-            PushEvent::Lost { ticket, to } => {
+            OfferEvent::Lost { ticket, to } => {
                 let at = *ticket as usize;
                 let Some(item) = self.items.get(at) else { return };
                 let name = human::label(&item.name);
                 run.out.note(&format!("{name}: {} is gone; waiting for it to come back", human::peer(to)));
-                self.report(run, at, PushLine::Lost, None);
+                self.report(run, at, OfferLine::Lost, None);
             }
-            PushEvent::Ended { ticket, end, .. } => self.ended(run, *ticket as usize, end),
-            PushEvent::Came { .. } | PushEvent::Gone { .. } | PushEvent::Untold { .. } => {}
+            OfferEvent::Ended { ticket, end, .. } => self.ended(run, *ticket as usize, end),
+            OfferEvent::Came { .. } | OfferEvent::Gone { .. } | OfferEvent::Untold { .. } => {}
         }
     }
 
-    fn ended(&mut self, run: &mut Run<'_>, at: usize, end: &PushEnd) {
+    fn ended(&mut self, run: &mut Run<'_>, at: usize, end: &OfferEnd) {
         let Some(item) = self.items.get_mut(at).filter(|item| !item.ended) else { return };
         item.ended = true;
         let to = item.to;
         self.open -= 1;
-        if *end == PushEnd::Verified {
+        if *end == OfferEnd::Verified {
             self.verified(run, at);
         } else {
             self.not_sent(run, at, end);
@@ -312,19 +312,19 @@ impl Stats {
         });
         let (name, size, peer) = (human::label(&item.name), human::size(item.size), human::peer(to));
         run.out.result(&format!("{name}: {peer} has it, {size} in {}, verified", human::span(took)));
-        self.report(run, at, PushLine::Verified, None);
+        self.report(run, at, OfferLine::Verified, None);
     }
 
-    fn not_sent(&mut self, run: &mut Run<'_>, at: usize, end: &PushEnd) {
+    fn not_sent(&mut self, run: &mut Run<'_>, at: usize, end: &OfferEnd) {
         let Some(item) = self.items.get(at) else { return };
         let Some(place) = self.recipients.get(item.to) else { return };
         let failure = failure_of(&item.name, &place.text, item.peer.as_ref(), end, self.wait, self.port);
         self.failures.push(failure.exit);
         let took = item.began.elapsed();
         run.log_failure(&item.name, Some(item.content), took, &failure.happened);
-        self.report(run, at, PushLine::Failed, Some(&failure.happened));
+        self.report(run, at, OfferLine::Failed, Some(&failure.happened));
         let of = Subject { id: Some(item.content), name: Some(&item.name), path: None };
-        if *end != PushEnd::Declined(Answer::Busy) {
+        if *end != OfferEnd::Declined(Answer::Busy) {
             return failure.report_of(run.out, &of);
         }
         failure.list(run.out, &of);
@@ -343,7 +343,7 @@ impl Stats {
         run.log_failure(name, Some(item.content), Duration::ZERO, why);
         let text = format!("{}: not sent either: {why}", human::label(&item.name));
         run.out.note(&text);
-        self.report(run, at, PushLine::Failed, Some(why));
+        self.report(run, at, OfferLine::Failed, Some(why));
     }
 
     /// A signal or the clock ends the command before its offers.
@@ -372,9 +372,9 @@ impl Stats {
     }
 
     /// A JSON line about an offer.
-    fn report(&self, run: &mut Run<'_>, at: usize, event: PushLine, reason: Option<&str>) {
+    fn report(&self, run: &mut Run<'_>, at: usize, event: OfferLine, reason: Option<&str>) {
         let Some(item) = self.items.get(at) else { return };
-        run.out.json(&Line::Push {
+        run.out.json(&Line::Offer {
             event,
             id: item.content,
             name: &item.name,
@@ -408,7 +408,7 @@ impl Stats {
             for at in 0..self.items.len() {
                 let item = &mut self.items[at];
                 if item.accepted && !item.ended && item.line.is_due(now) {
-                    self.report(run, at, PushLine::Sending, None);
+                    self.report(run, at, OfferLine::Sending, None);
                 }
             }
         }

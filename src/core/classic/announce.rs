@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicEvent, ClassicJob, DatagramTo, Output, Voice};
+use crate::core::io::{ClassicEvent, ClassicJob, DatagramTo, Output, Voice};
 use crate::core::timers::Timer;
 use crate::types::id::ContentId;
 use crate::wire::classic::announcement::{

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::door::ChunkBytes;
+use crate::core::io::ChunkBytes;
 use crate::types::id::ContentId;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::core::classic::ask::rested_at;
 use crate::core::classic::directory::{Offers, is_sized};
 use crate::core::classic::fetches::{Chunk, Fetch, Had, State};
+use crate::core::classic::requesting::rested_at;
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob};
+use crate::core::io::{ClassicEvent, ClassicFailure, ClassicJob};
 use crate::core::timers::Timer;
 use crate::wire::classic::split::{FIFTHS, FIXED_CHUNK_BYTES};
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
@@ -116,7 +116,7 @@ impl Engine {
             }
         }
         fetch.progress = ctx.now;
-        self.ask_holders(ctx, ticket, offers);
+        self.request_from_holders(ctx, ticket, offers);
         false
     }
 
@@ -137,7 +137,7 @@ impl Engine {
         let mut moments = vec![fetch.progress + fetch.wait, fetch.progress + whole_wait(ctx, fetch)];
         for (index, chunk) in &fetch.chunks {
             match &chunk.state {
-                State::Asking(attempt) if attempt.conn.is_none() => moments.push(attempt.again),
+                State::ChunkRequest(attempt) if attempt.conn.is_none() => moments.push(attempt.again),
                 State::Wanted => {
                     let of_chunk = offers.get(index).into_iter().flatten();
                     let open = of_chunk.filter(|o| chunk.may_ask(o.ip, limits.classic_rounds_max));

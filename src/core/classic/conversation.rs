@@ -1,9 +1,9 @@
 //! One classic connection: who is at the other end, and which of its two sides this peer is on.
 
-use crate::core::classic::asking::Asking;
+use crate::core::classic::chunk_request::ChunkRequest;
 use crate::core::classic::serving::Serving;
 use crate::core::connection::Transport;
-use crate::core::door::{ConnId, Expect, Segment};
+use crate::core::io::{ConnId, Expect, Segment};
 use crate::types::time::Time;
 
 /// One classic connection.
@@ -19,34 +19,34 @@ pub(super) enum Side {
     /// Somebody asks here.
     Serving(Serving),
     /// This peer asks.
-    Asking(Asking),
+    ChunkRequest(ChunkRequest),
     /// Neither any more: it is to be closed.
     Closing,
 }
 
 impl Conversation {
-    /// One that came in at a door of the dialects whose own port is `tcp_port`.
+    /// One that came in at a port of the dialects whose own port is `tcp_port`.
     pub(crate) fn serving(transport: Transport, tcp_port: u16, now: Time) -> Conversation {
         Conversation { transport, side: Side::Serving(Serving::new(tcp_port, now)) }
     }
 
     /// One that is dialled, to ask for a chunk.
-    pub(super) fn asking(transport: Transport, asking: Asking) -> Conversation {
-        Conversation { transport, side: Side::Asking(asking) }
+    pub(super) fn request(transport: Transport, request: ChunkRequest) -> Conversation {
+        Conversation { transport, side: Side::ChunkRequest(request) }
     }
 
     /// The side that serves, if this is one.
     pub(super) fn as_serving(&mut self) -> Option<&mut Serving> {
         match &mut self.side {
             Side::Serving(serving) => Some(serving),
-            Side::Asking(_) | Side::Closing => None,
+            Side::ChunkRequest(_) | Side::Closing => None,
         }
     }
 
     /// The side that asks, if this is one.
-    pub(super) fn as_asking(&mut self) -> Option<&mut Asking> {
+    pub(super) fn as_request(&mut self) -> Option<&mut ChunkRequest> {
         match &mut self.side {
-            Side::Asking(asking) => Some(asking),
+            Side::ChunkRequest(request) => Some(request),
             Side::Serving(_) | Side::Closing => None,
         }
     }
@@ -60,20 +60,20 @@ impl Conversation {
     pub(crate) fn moved(&self) -> Option<Time> {
         match &self.side {
             Side::Serving(serving) => Some(serving.moved),
-            Side::Asking(_) | Side::Closing => None,
+            Side::ChunkRequest(_) | Side::Closing => None,
         }
     }
 
     /// Whether the answer that is read seems to be over, but its end did not come.
     pub(super) fn is_quiet(&self) -> bool {
-        matches!(&self.side, Side::Asking(asking) if asking.quiet)
+        matches!(&self.side, Side::ChunkRequest(request) if request.quiet)
     }
 
     /// What the next bytes are.
     pub(crate) fn expects(&self) -> Expect {
         match &self.side {
             Side::Serving(serving) => serving.expects(),
-            Side::Asking(asking) => asking.expects(),
+            Side::ChunkRequest(request) => request.expects(),
             Side::Closing => Expect::Nothing,
         }
     }
@@ -82,7 +82,7 @@ impl Conversation {
     pub(crate) fn segment(&self, conn: ConnId) -> Segment<'_> {
         match &self.side {
             Side::Serving(serving) => serving.segment(conn),
-            Side::Asking(asking) => asking.segment(),
+            Side::ChunkRequest(request) => request.segment(),
             Side::Closing => Segment::Close,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::classic::files::{FileKey, Files};
-use crate::core::door::ClassicContent;
+use crate::core::io::ClassicContent;
 use crate::core::limits::Limits;
 use crate::types::time::Time;
 use crate::wire::classic::records::{Dictionary, Tag, Tags};

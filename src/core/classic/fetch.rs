@@ -8,7 +8,7 @@ use crate::core::classic::directory::{Offers, is_sized};
 use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
 use crate::core::classic::files::{Files, Match};
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ConnId};
+use crate::core::io::{ClassicEvent, ClassicFailure, ClassicJob, ConnId};
 use crate::core::timers::Timer;
 use crate::types::time::Time;
 use crate::wire::classic::split::FIFTHS;
@@ -48,7 +48,7 @@ impl Engine {
             return;
         }
         self.tell_begun(ctx, ticket, &offers);
-        self.ask_holders(ctx, ticket, &offers);
+        self.request_from_holders(ctx, ticket, &offers);
         self.tell_failed_chunks(ctx, ticket, &offers);
         if !self.conclude(ctx, ticket, &offers) {
             self.set_fetch_timer(ctx, ticket, &offers);
@@ -100,7 +100,7 @@ impl Engine {
             .chunks
             .values()
             .filter_map(|chunk| match &chunk.state {
-                State::Asking(attempt) => attempt.conn,
+                State::ChunkRequest(attempt) => attempt.conn,
                 _ => None,
             })
             .collect();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::classic::files::FileKey;
-use crate::core::door::{ConnId, SpoolId};
+use crate::core::io::{ConnId, SpoolId};
 use crate::types::time::Time;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
@@ -80,7 +80,7 @@ pub(super) enum State {
     #[default]
     Wanted,
     /// Somebody is.
-    Asking(Attempt),
+    ChunkRequest(Attempt),
     /// It came, and the store keeps it.
     Storing(Arrival),
     /// It is kept.
@@ -145,12 +145,12 @@ impl Fetch {
 
     /// How many chunks are asked for.
     pub(super) fn asking(&self) -> usize {
-        self.chunks.values().filter(|chunk| matches!(chunk.state, State::Asking(_))).count()
+        self.chunks.values().filter(|chunk| matches!(chunk.state, State::ChunkRequest(_))).count()
     }
 
     /// Whether something is asked for or stored.
     pub(super) fn is_moving(&self) -> bool {
-        self.chunks.values().any(|chunk| matches!(chunk.state, State::Asking(_) | State::Storing(_)))
+        self.chunks.values().any(|chunk| matches!(chunk.state, State::ChunkRequest(_) | State::Storing(_)))
     }
 
     /// The chunks that are had.
@@ -224,7 +224,7 @@ impl Fetches {
     /// The attempt to get a chunk.
     pub(super) fn attempt_mut(&mut self, ticket: u32, index: u32) -> Option<&mut Attempt> {
         match &mut self.chunk_mut(ticket, index)?.state {
-            State::Asking(attempt) => Some(attempt),
+            State::ChunkRequest(attempt) => Some(attempt),
             _ => None,
         }
     }
@@ -263,7 +263,7 @@ impl Fetches {
     pub(super) fn attempts(&self) -> impl Iterator<Item = (u32, u32, &Attempt)> {
         self.fetches.iter().flat_map(|(ticket, fetch)| {
             fetch.chunks.iter().filter_map(move |(index, chunk)| match &chunk.state {
-                State::Asking(attempt) => Some((*ticket, *index, attempt)),
+                State::ChunkRequest(attempt) => Some((*ticket, *index, attempt)),
                 _ => None,
             })
         })

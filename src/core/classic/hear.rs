@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::classic::directory::{Origin, Told};
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicConfig, ClassicEvent, ClassicJob, DictionaryUse};
+use crate::core::io::{ClassicConfig, ClassicEvent, ClassicJob, DictionaryUse};
 use crate::core::timers::Timer;
 use crate::wire::classic::announcement::{self, AnnouncementError};
 use crate::wire::classic::records::Dictionary;

@@ -9,9 +9,8 @@
 //! deadline comes; at last [`Engine::broken`] or [`Engine::closed`]. What the store answers comes by [`Engine::replied`].
 
 mod announce;
-mod ask;
-mod asking;
 mod catalogue;
+mod chunk_request;
 mod conclude;
 mod conversation;
 mod directory;
@@ -19,6 +18,7 @@ mod fetch;
 mod fetches;
 mod files;
 mod hear;
+mod requesting;
 mod serve;
 mod serving;
 mod storage;
@@ -31,7 +31,7 @@ use crate::core::config::Config;
 use crate::core::connection::Transport;
 use crate::core::connections::Classics;
 use crate::core::context::Context;
-use crate::core::door::{
+use crate::core::io::{
     BrokenWhy, ClassicContent, ClassicEvent, ClassicJob, ConnId, Event, Output, SpoolId, StoreJob,
 };
 use crate::core::rhythm::Rhythm;
@@ -40,8 +40,8 @@ use crate::core::spools::Spools;
 use crate::core::timers::{Timer, Timers};
 use crate::core::uploader::Uploader;
 use crate::types::time::Time;
-use asking::QUIET_BEGIN;
 use catalogue::Catalogue;
+use chunk_request::QUIET_BEGIN;
 pub(crate) use conversation::Conversation;
 use conversation::Side;
 use directory::Directory;
@@ -129,8 +129,8 @@ impl Engine {
 
     /// A connection that was dialled stands.
     pub(crate) fn connected(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
-        let asking = ctx.conns.get_mut(conn).and_then(Conversation::as_asking);
-        if asking.is_some_and(|asking| asking.connected(ctx.now)) {
+        let request = ctx.conns.get_mut(conn).and_then(Conversation::as_request);
+        if request.is_some_and(|request| request.connected(ctx.now)) {
             self.review(ctx, conn);
             ctx.rouse(conn);
         }
@@ -140,16 +140,16 @@ impl Engine {
     pub(crate) fn received(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: &[u8]) -> usize {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.on_request_bytes(ctx, conn, bytes),
-            Some(Side::Asking(_)) => self.on_answer_bytes(ctx, conn, bytes),
+            Some(Side::ChunkRequest(_)) => self.on_answer_bytes(ctx, conn, bytes),
             Some(Side::Closing) | None => 0,
         }
     }
 
     /// So many bytes of a chunk went into its spool.
     pub(crate) fn stored(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
-        let asking = ctx.conns.get_mut(conn).and_then(Conversation::as_asking);
-        match asking.and_then(|asking| asking.stored(ctx.now, bytes)) {
-            Some(outcome) => self.end_ask(ctx, conn, outcome),
+        let request = ctx.conns.get_mut(conn).and_then(Conversation::as_request);
+        match request.and_then(|request| request.stored(ctx.now, bytes)) {
+            Some(outcome) => self.end_request(ctx, conn, outcome),
             None => ctx.timers.set_no_later(Timer::Connection(conn), ctx.now + QUIET_BEGIN),
         }
     }
@@ -158,7 +158,7 @@ impl Engine {
     pub(crate) fn sent(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, bytes: u64) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.on_answer_sent(ctx, conn, bytes),
-            Some(Side::Asking(asking)) => asking.sent(bytes),
+            Some(Side::ChunkRequest(request)) => request.sent(bytes),
             Some(Side::Closing) | None => {}
         }
     }
@@ -172,11 +172,11 @@ impl Engine {
                     self.close(ctx, conn);
                 }
             }
-            Some(Side::Asking(asking)) => {
-                let spool = asking.spool;
-                let (bytes, outcome) = asking.end();
+            Some(Side::ChunkRequest(request)) => {
+                let spool = request.spool;
+                let (bytes, outcome) = request.end();
                 ctx.write_spool(spool, bytes);
-                self.end_ask(ctx, conn, outcome);
+                self.end_request(ctx, conn, outcome);
             }
             Some(Side::Closing) | None => {}
         }
@@ -186,7 +186,7 @@ impl Engine {
     pub(crate) fn broken(&mut self, ctx: &mut Ctx<'_>, conn: ConnId, why: BrokenWhy) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.end_serving(ctx, conn, "the connection broke"),
-            Some(Side::Asking(_)) => self.break_ask(ctx, conn, why),
+            Some(Side::ChunkRequest(_)) => self.break_request(ctx, conn, why),
             Some(Side::Closing) | None => {}
         }
         self.forget(ctx, conn);
@@ -209,7 +209,7 @@ impl Engine {
     pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         match ctx.side(conn) {
             Some(Side::Serving(_)) => self.end_serving(ctx, conn, "the connection ended"),
-            Some(Side::Asking(_)) => self.break_ask(ctx, conn, BrokenWhy::Failed),
+            Some(Side::ChunkRequest(_)) => self.break_request(ctx, conn, BrokenWhy::Failed),
             Some(Side::Closing) | None => {}
         }
     }
@@ -218,7 +218,7 @@ impl Engine {
     pub(crate) fn review(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let next = match ctx.side(conn) {
             Some(Side::Serving(_)) => self.review_serving(ctx, conn),
-            Some(Side::Asking(_)) => self.review_asking(ctx, conn),
+            Some(Side::ChunkRequest(_)) => self.review_request(ctx, conn),
             Some(Side::Closing) | None => None,
         };
         if let Some(next) = next {
@@ -265,9 +265,13 @@ impl Engine {
             match &conversation.side {
                 Side::Serving(serving) => {
                     served.insert((conversation.transport.addr.ip(), conn));
-                    assert_eq!(uploads.queued(conn), usize::from(serving.ask().is_some()), "{conn} waits");
+                    assert_eq!(
+                        uploads.queued(conn),
+                        usize::from(serving.request().is_some()),
+                        "{conn} waits"
+                    );
                 }
-                Side::Asking(asking) => _ = asks.insert((conn, asking.ticket, asking.index)),
+                Side::ChunkRequest(request) => _ = asks.insert((conn, request.ticket, request.index)),
                 Side::Closing => {}
             }
         }

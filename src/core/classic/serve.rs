@@ -3,7 +3,7 @@
 use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::classic::serving::{Sent, Sought, Source, Stage};
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicEvent, ClassicJob, ConnId};
+use crate::core::io::{ClassicEvent, ClassicJob, ConnId};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::classic::request::Request;
@@ -133,7 +133,7 @@ impl Engine {
     /// If it is this receiver's turn, bytes of its chunk may go.
     pub(crate) fn refill(&mut self, ctx: &mut Ctx<'_>, conn: ConnId) {
         let Some(serving) = ctx.conns.get_mut(conn).and_then(Conversation::as_serving) else { return };
-        if serving.ask().is_some() && ctx.uploads.begin(conn, ctx.now, |_| None).is_some() {
+        if serving.request().is_some() && ctx.uploads.begin(conn, ctx.now, |_| None).is_some() {
             serving.begin_turn(ctx.now);
         }
     }
@@ -148,8 +148,8 @@ impl Engine {
         if over {
             return self.end_serving(ctx, conn, "the connection ended");
         }
-        if let Some(ask) = serving.ask().filter(|_| ctx.uploads.queued(conn) == 0) {
-            ctx.uploads.push_outside(conn, ask);
+        if let Some(request) = serving.request().filter(|_| ctx.uploads.queued(conn) == 0) {
+            ctx.uploads.add_outside(conn, request);
             ctx.after.grant_uploads = true;
         }
         self.review(ctx, conn);

@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Expect, Segment, Sink, SpanSource};
+use crate::core::io::{ConnId, Expect, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
-use crate::core::uploader::{Ask, TURN_BYTES, is_progress};
+use crate::core::uploader::{TURN_BYTES, UploadRequest, is_progress};
 use crate::types::id::ContentId;
 use crate::types::time::Time;
 use crate::wire::classic::answer::{self, AnswerStep};
@@ -102,7 +102,7 @@ pub(super) enum Sent {
 }
 
 impl Serving {
-    /// At a door of the dialects whose own port is `tcp_port`.
+    /// At a port of the dialects whose own port is `tcp_port`.
     pub(super) fn new(tcp_port: u16, now: Time) -> Serving {
         Serving {
             stage: Stage::Listening,
@@ -179,7 +179,7 @@ impl Serving {
     }
 
     /// What stands in line for the next bytes of a chunk.
-    pub(super) fn ask(&self) -> Option<Ask> {
+    pub(super) fn request(&self) -> Option<UploadRequest> {
         let Stage::Answering(answer) = &self.stage else { return None };
         let Some(AnswerStep::Payload(len)) = answer.steps.front() else { return None };
         let content = match answer.source? {
@@ -187,7 +187,7 @@ impl Serving {
             Source::Kept => KEPT,
         };
         let bytes = u32::try_from(len.saturating_sub(answer.sent).min(ANSWER_TURN_BYTES)).unwrap_or(u32::MAX);
-        (!answer.has_slot).then_some(Ask { channel: 0, content, chunk: NO_CHUNK, bytes })
+        (!answer.has_slot).then_some(UploadRequest { channel: 0, content, chunk: NO_CHUNK, bytes })
     }
 
     /// It may send bytes of its chunk.
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(serving.segment(CONN), Segment::Nothing);
         let now = Time::from_millis(50);
         serving.turn(now);
-        assert!(serving.segment(CONN) == Segment::Nothing && serving.ask().is_some());
+        assert!(serving.segment(CONN) == Segment::Nothing && serving.request().is_some());
         serving.begin_turn(now);
         serving.sent(now, 3);
         let rest = Segment::Span { source: SpanSource::Kept(CONN), offset: 3, len: 4 };
@@ -396,8 +396,8 @@ mod tests {
             let mut serving = Serving::new(8000, Time::ZERO);
             serving.answer(Time::ZERO, sought(Dialect::B), Some((Source::Kept, bytes)));
             let (mut turns, mut went) = (0, 0);
-            while let Some(ask) = serving.ask() {
-                assert_eq!(u64::from(ask.bytes), (bytes - went).min(ANSWER_TURN_BYTES));
+            while let Some(request) = serving.request() {
+                assert_eq!(u64::from(request.bytes), (bytes - went).min(ANSWER_TURN_BYTES));
                 serving.begin_turn(Time::ZERO);
                 assert!(!serving.cut_turn());
                 let Segment::Span { len, .. } = serving.segment(CONN) else { panic!("it is its turn") };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::core::classic::conversation::Side;
 use crate::core::classic::fetches::{Fetch, Had, State, TargetLook};
 use crate::core::classic::{Ctx, Engine};
-use crate::core::door::{ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, Fault, SpoolId};
+use crate::core::io::{ClassicEvent, ClassicFailure, ClassicJob, ClassicReply, Fault, SpoolId};
 use crate::wire::classic::ChunkName;
 
 impl Engine {
@@ -93,7 +93,7 @@ impl Engine {
 
     fn on_spool_failed(&mut self, ctx: &mut Ctx<'_>, spool: SpoolId, fault: Fault) {
         let asked = ctx.conns.iter().find_map(|(_, conversation)| match &conversation.side {
-            Side::Asking(asking) if asking.spool == spool => Some(asking.ticket),
+            Side::ChunkRequest(asking) if asking.spool == spool => Some(asking.ticket),
             _ => None,
         });
         if let Some(ticket) = asked.or(self.fetches.storing(spool).map(|(ticket, _)| ticket)) {

@@ -6,7 +6,7 @@ use super::{Body, Engine, Reader};
 use crate::core::catalogue::Catalogue;
 use crate::core::config::Config;
 use crate::core::context::Context;
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::id::ContentId;
 use crate::wire::http::{
     Cursor, Host, PAGE_ENTRIES_MAX, Request, Row, Status, Verdict, beyond, choices, content, listing,

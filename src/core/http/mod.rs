@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use crate::core::connection::Transport;
 use crate::core::context::Context;
-use crate::core::door::{ConnId, Event, Output};
+use crate::core::io::{ConnId, Event, Output};
 use crate::core::timers::Timer;
-use crate::core::uploader::{Ask, Uploader};
+use crate::core::uploader::{UploadRequest, Uploader};
 use crate::types::time::Time;
 use crate::wire::http::{RequestError, Status, Stays, refusal};
 pub(crate) use reader::Reader;
@@ -133,9 +133,9 @@ impl Engine {
     /// If it is this reader's turn, bytes of its answer may go: to the end of the chunk, or some more as long as they go fast.
     pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
         if reader.waits()
-            && let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None)
+            && let Some(request) = ctx.uploads.begin(conn, ctx.now, |_| None)
         {
-            reader.begin_turn(ctx.now, u64::from(ask.bytes));
+            reader.begin_turn(ctx.now, u64::from(request.bytes));
         }
     }
 
@@ -232,8 +232,8 @@ impl Engine {
         let Some(held) = ctx.catalogue.get(&body.content) else {
             return self.close(ctx, conn, reader, "the file is gone");
         };
-        let ask = Ask::rest_of_chunk(body.content, &held.geometry, body.at, body.range.end);
-        ctx.uploads.push_outside(conn, ask);
+        let request = UploadRequest::rest_of_chunk(body.content, &held.geometry, body.at, body.range.end);
+        ctx.uploads.add_outside(conn, request);
         ctx.after.grant_uploads = true;
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::core::connection::Transport;
-use crate::core::door::{Expect, Segment, SpanSource};
+use crate::core::io::{Expect, Segment, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::uploader::{Quantum, is_progress};
 use crate::types::id::ContentId;

@@ -1,6 +1,6 @@
 //! A peer that offers something from another address than the one at which it is known.
 
-use crate::core::door::PeerRef;
+use crate::core::io::PeerRef;
 use crate::core::native::discovery::searches::Search;
 use crate::core::native::peers::directory::Heard;
 use crate::core::native::session::Claim;

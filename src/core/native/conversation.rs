@@ -1,6 +1,6 @@
 //! Bytes of a connection to messages, and each message to the flow that it concerns.
 
-use crate::core::door::{ConnId, Event, Expect};
+use crate::core::io::{ConnId, Event, Expect};
 use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
 use crate::core::native::topology::roles::NEIGHBOUR_WALK;

@@ -1,8 +1,8 @@
 //! What follows in other parts of the engine from what one part did.
 
-use crate::core::door::ConnId;
-use crate::core::door::Event;
-use crate::core::door::Output;
+use crate::core::io::ConnId;
+use crate::core::io::Event;
+use crate::core::io::Output;
 use crate::core::native::discovery::searches::title;
 use crate::core::native::effects::Effect;
 use crate::core::native::offer::receiving::delivery_of;

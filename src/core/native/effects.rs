@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use crate::core::door::{BufferId, ConnId, FailReason, PeerRef};
+use crate::core::io::{BufferId, ConnId, FailReason, PeerRef};
 use crate::core::native::peers::directory::Heard;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::name::Layout;

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use crate::core::config::Config;
 use crate::core::connections::Connections;
 use crate::core::context::Context;
-use crate::core::door::{Event, FailReason};
+use crate::core::io::{Event, FailReason};
 use crate::core::rates::Allowance;
 use crate::core::rng::Rng;
 use crate::core::status::Status;

@@ -1,6 +1,6 @@
 //! Contents that the other side names on a connection, refuses, or withdraws: every part that is concerned is told.
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::{Ctx, Engine};
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;

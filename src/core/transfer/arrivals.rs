@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::receiving::{Receiving, Stage};
-use super::{Engine, Side, Transfer, Turn, ask_store, tell};
+use super::{Engine, Side, Transfer, Turn, submit, tell};
 use crate::core::connection::Transport;
 use crate::core::context::Context;
-use crate::core::door::{ConnId, ForeignEvent, ForeignFailure, ForeignJob, ForeignReply, SpoolId};
+use crate::core::io::{ConnId, SpoolId, TransferEvent, TransferFailure, TransferJob, TransferReply};
 use crate::types::name::local_file_name;
 use crate::types::time::Time;
-use crate::wire::push::{Announced, Form, OK, named};
+use crate::wire::transfer::{Announced, Form, OK, named};
 
 /// A file that came whole.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    push: u32,
+    transfer: u32,
     /// Who still waits for a last word.
     conn: ConnId,
     from: SocketAddr,
@@ -64,7 +64,7 @@ impl Engine {
             let quota = quota(ctx);
             if self.charged_bytes > quota {
                 let left = quota.saturating_sub(receiving.came);
-                turn = Turn::Failed(ForeignFailure::OverQuota { left });
+                turn = Turn::Failed(TransferFailure::OverQuota { left });
             }
         }
         if let Some(event) = receiving.news(ctx.now, &ctx.config.limits) {
@@ -85,12 +85,12 @@ impl Engine {
         let Side::Receiving(receiving) = &mut transfer.side else { return };
         receiving.enter(ctx.now, Stage::Asked);
         if said.name.as_ref().is_some_and(|name| local_file_name(name).is_none()) {
-            self.fail(ctx, conn, transfer, ForeignFailure::NameRefused);
+            self.fail(ctx, conn, transfer, TransferFailure::NameRefused);
         } else if said.size.unwrap_or(1) > left {
             // Without a size, there must be room for something.
-            self.fail(ctx, conn, transfer, ForeignFailure::OverQuota { left });
+            self.fail(ctx, conn, transfer, TransferFailure::OverQuota { left });
         } else {
-            tell(ctx, ForeignEvent::Came { push: receiving.number, from, said });
+            tell(ctx, TransferEvent::Came { transfer: receiving.number, from, said });
         }
     }
 
@@ -109,17 +109,17 @@ impl Engine {
             return;
         }
         if !accept {
-            return self.fail(ctx, conn, transfer, ForeignFailure::Declined);
+            return self.fail(ctx, conn, transfer, TransferFailure::Declined);
         }
         // Others were let come meanwhile.
         if size.unwrap_or(1) > left {
-            return self.fail(ctx, conn, transfer, ForeignFailure::OverQuota { left });
+            return self.fail(ctx, conn, transfer, TransferFailure::OverQuota { left });
         }
         let spool = ctx.spools.take();
         receiving.enter(ctx.now, Stage::Opening(spool));
         self.filling.insert(spool, conn);
         self.charged_bytes = self.charged_bytes.saturating_add(size.unwrap_or_default());
-        ask_store(ctx, ForeignJob::OpenSpool { spool, bytes: size });
+        submit(ctx, TransferJob::OpenSpool { spool, bytes: size });
         self.turn(ctx, conn, transfer, Turn::Nothing);
     }
 
@@ -127,35 +127,35 @@ impl Engine {
     pub(crate) fn stored<'t>(
         &mut self,
         ctx: &mut Context<'_>,
-        reply: ForeignReply,
+        reply: TransferReply,
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
     ) {
         match reply {
-            ForeignReply::Opened { spool } => self.opened(ctx, spool, find),
-            ForeignReply::Ends { spool, head, tail, bytes } => {
+            TransferReply::Opened { spool } => self.opened(ctx, spool, find),
+            TransferReply::Ends { spool, head, tail, bytes } => {
                 let Some(arrival) = self.storing.get_mut(&spool) else { return };
                 match named::parts(&head, &tail, bytes) {
                     Some(parts) => {
                         let name = arrival.learn(parts.bytes, parts.user);
-                        let job = ForeignJob::Keep { spool, name, skip: parts.digits, bytes: parts.bytes };
-                        ask_store(ctx, job);
+                        let job = TransferJob::Keep { spool, name, skip: parts.digits, bytes: parts.bytes };
+                        submit(ctx, job);
                     }
-                    None => self.lose(ctx, spool, ForeignFailure::NoParts, find),
+                    None => self.lose(ctx, spool, TransferFailure::NoParts, find),
                 }
             }
-            ForeignReply::Kept { spool, path } => {
+            TransferReply::Kept { spool, path } => {
                 let Some(arrival) = self.storing.remove(&spool) else { return };
                 ctx.spools.free(spool);
-                let Arrival { push, conn, from, said, bytes, latency, took } = arrival;
+                let Arrival { transfer, conn, from, said, bytes, latency, took } = arrival;
                 let last: &[u8] = if said.form.is_acknowledged() { OK } else { &[] };
-                tell(ctx, ForeignEvent::Received { push, from, said, bytes, latency, took, path });
+                tell(ctx, TransferEvent::Received { transfer, from, said, bytes, latency, took, path });
                 if let Some(transfer) = find(conn) {
                     self.end(ctx, conn, transfer, Side::Closing(last));
                 }
                 ctx.after.review_leaving = true;
             }
-            ForeignReply::SpoolFailed { spool, fault } => {
-                let reason = ForeignFailure::Storage(fault);
+            TransferReply::SpoolFailed { spool, fault } => {
+                let reason = TransferFailure::Storage(fault);
                 match self.filling.get(&spool).copied() {
                     Some(conn) => {
                         if let Some(transfer) = find(conn) {
@@ -181,7 +181,7 @@ impl Engine {
         let Side::Receiving(receiving) = &mut transfer.side else { return };
         if receiving.stage == Stage::Opening(spool) {
             receiving.begin(ctx.now, spool, self.quota_left(ctx));
-            tell(ctx, ForeignEvent::Accepted { push: receiving.number });
+            tell(ctx, TransferEvent::Accepted { transfer: receiving.number });
             self.turn(ctx, conn, transfer, Turn::Wake);
         }
     }
@@ -199,16 +199,16 @@ impl Engine {
         let Some(said) = receiving.said.clone() else { return };
         let bytes = receiving.came;
         let job = match said.form {
-            Form::Named => ForeignJob::ReadEnds { spool, head: named::HEAD_BYTES, tail: named::TAIL_BYTES },
+            Form::Named => TransferJob::ReadEnds { spool, head: named::HEAD_BYTES, tail: named::TAIL_BYTES },
             Form::Json | Form::Steps | Form::Short => {
-                ForeignJob::Keep { spool, name: name_of(&said, from), skip: 0, bytes }
+                TransferJob::Keep { spool, name: name_of(&said, from), skip: 0, bytes }
             }
         };
-        let (push, (latency, took)) = (receiving.number, receiving.durations());
+        let (transfer, (latency, took)) = (receiving.number, receiving.durations());
         receiving.enter(ctx.now, Stage::Storing);
         self.filling.remove(&spool);
-        self.storing.insert(spool, Arrival { push, conn, from, said, bytes, latency, took });
-        ask_store(ctx, job);
+        self.storing.insert(spool, Arrival { transfer, conn, from, said, bytes, latency, took });
+        submit(ctx, job);
     }
 
     /// A file that came whole is not kept.
@@ -216,13 +216,13 @@ impl Engine {
         &mut self,
         ctx: &mut Context<'_>,
         spool: SpoolId,
-        reason: ForeignFailure,
+        reason: TransferFailure,
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
     ) {
         let Some(arrival) = self.storing.remove(&spool) else { return };
-        let Arrival { push, conn, from, said, bytes, .. } = arrival;
+        let Arrival { transfer, conn, from, said, bytes, .. } = arrival;
         self.drop_spool(ctx, spool, bytes);
-        tell(ctx, ForeignEvent::Failed { push, from, name: said.name, reason });
+        tell(ctx, TransferEvent::Failed { transfer, from, name: said.name, reason });
         if let Some(transfer) = find(conn) {
             self.end(ctx, conn, transfer, Side::Closing(&[]));
         }
@@ -233,7 +233,7 @@ impl Engine {
         self.charged_bytes = self.charged_bytes.saturating_sub(reserved);
         self.filling.remove(&spool);
         ctx.spools.free(spool);
-        ask_store(ctx, ForeignJob::DropSpool { spool });
+        submit(ctx, TransferJob::DropSpool { spool });
     }
 
     fn quota_left(&self, ctx: &Context<'_>) -> u64 {

@@ -18,17 +18,16 @@ use std::time::Duration;
 
 use crate::core::connection::Transport;
 use crate::core::context::Context;
-use crate::core::door::{
-    BrokenWhy, ConnId, Event, Expect, ForeignEvent, ForeignFailure, ForeignJob, Output, Segment, SpoolId,
-    StoreJob,
+use crate::core::io::{
+    BrokenWhy, ConnId, Event, Expect, Output, Segment, SpoolId, StoreJob, TransferEvent, TransferFailure,
+    TransferJob,
 };
 use crate::core::spools::Spools;
 use crate::core::timers::Timer;
 use crate::core::uploader::Uploader;
-use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
-use crate::wire::push::{Announced, Outgoing, Step};
+use crate::wire::transfer::{Announced, Outgoing};
 use arrivals::Arrival;
 use receiving::{Receiving, Stage};
 use sending::Sending;
@@ -79,12 +78,12 @@ enum Turn {
     /// The receiver is to be dialled.
     Dial,
     /// The file begins to go.
-    Begun(ForeignEvent),
+    Begun(TransferEvent),
     /// It goes.
-    Moved(ForeignEvent),
+    Moved(TransferEvent),
     /// All of it went.
-    Done(ForeignEvent),
-    Failed(ForeignFailure),
+    Done(TransferEvent),
+    Failed(TransferFailure),
 }
 
 /// A file that is to be sent.
@@ -148,13 +147,13 @@ impl Engine {
     /// The state of a connection on which a file is sent, unless it cannot be.
     pub(crate) fn send(&mut self, ctx: &mut Context<'_>, order: Order, has_room: bool) -> Option<Transfer> {
         let (ticket, to) = (order.ticket, order.to);
-        match script(ctx, &order, has_room) {
+        match sending::script(ctx, &order, has_room) {
             Ok(script) => {
                 let sending = Sending::new(&order, script, ctx.now, ctx.dialer.again(ctx.now, &to));
                 Some(Transfer { transport: Transport::dialled(to), side: Side::Sending(sending) })
             }
             Err(reason) => {
-                tell(ctx, ForeignEvent::SendFailed { ticket, to, reason });
+                tell(ctx, TransferEvent::SendFailed { ticket, to, reason });
                 None
             }
         }
@@ -201,10 +200,10 @@ impl Engine {
     /// If it is this transfer's turn, bytes of its file may go.
     pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
         if let Side::Sending(sending) = &mut transfer.side
-            && sending.ask().is_some()
-            && let Some(ask) = ctx.uploads.begin(conn, ctx.now, |_| None)
+            && sending.request().is_some()
+            && let Some(request) = ctx.uploads.begin(conn, ctx.now, |_| None)
         {
-            sending.begin_turn(ctx.now, u64::from(ask.bytes));
+            sending.begin_turn(ctx.now, u64::from(request.bytes));
             time(ctx, conn, transfer);
         }
     }
@@ -220,7 +219,7 @@ impl Engine {
                 if sending.has_slot() && sending.end_turn(!ctx.uploads.moved(conn, ctx.now)) {
                     ctx.uploads.end_turn(conn);
                     ctx.after.grant_uploads = true;
-                } else if sending.ask().is_none() && ctx.uploads.queued(conn) > 0 {
+                } else if sending.request().is_none() && ctx.uploads.queued(conn) > 0 {
                     // The last bytes went while it waited for its turn.
                     ctx.uploads.remove(conn);
                     ctx.after.grant_uploads = true;
@@ -254,7 +253,7 @@ impl Engine {
     ) {
         let reason = match &transfer.side {
             Side::Sending(sending) => sending.broken(why),
-            Side::Receiving(_) | Side::Closing(_) | Side::Aborting => ForeignFailure::Broken(why),
+            Side::Receiving(_) | Side::Closing(_) | Side::Aborting => TransferFailure::Broken(why),
         };
         self.turn(ctx, conn, transfer, Turn::Failed(reason));
         self.closed(ctx, conn, transfer);
@@ -262,7 +261,7 @@ impl Engine {
 
     /// The driver has closed the connection; its state may go.
     pub(crate) fn closed(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
-        self.fail(ctx, conn, transfer, ForeignFailure::Cancelled);
+        self.fail(ctx, conn, transfer, TransferFailure::Cancelled);
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
         ctx.after.review_leaving = true;
@@ -293,7 +292,7 @@ impl Engine {
         ctx: &mut Context<'_>,
         conn: ConnId,
         transfer: &mut Transfer,
-        reason: ForeignFailure,
+        reason: TransferFailure,
     ) {
         let addr = transfer.transport.addr;
         let mut last = Side::Closing(&[]);
@@ -307,7 +306,7 @@ impl Engine {
                 tell(ctx, receiving.failed(addr, reason));
             }
             Side::Sending(sending) => {
-                tell(ctx, ForeignEvent::SendFailed { ticket: sending.ticket, to: addr, reason });
+                tell(ctx, TransferEvent::SendFailed { ticket: sending.ticket, to: addr, reason });
                 if sending.is_waiting() {
                     // The driver was not told of it.
                     transfer.transport.gone = true;
@@ -346,7 +345,7 @@ impl Engine {
                     receiving.insert(side.number, conn);
                     filling.extend(side.spool().map(|spool| (spool, conn)));
                 }
-                Side::Sending(side) => (waits, has_slot) = (side.ask().is_some(), side.has_slot()),
+                Side::Sending(side) => (waits, has_slot) = (side.request().is_some(), side.has_slot()),
                 Side::Closing(_) | Side::Aborting => {}
             }
             assert_eq!(uploads.queued(conn), usize::from(waits), "{conn} waits for its turn");
@@ -381,15 +380,15 @@ impl Engine {
             Turn::Failed(reason) => {
                 if matches!(transfer.side, Side::Sending(_)) {
                     // The next file is sent to this receiver after a wait.
-                    ctx.dialer.failed_at_most(ctx.now, to, ctx.config.limits.push_redial_wait_max);
+                    ctx.dialer.failed_at_most(ctx.now, to, ctx.config.limits.transfer_redial_wait_max);
                 }
                 self.fail(ctx, conn, transfer, reason);
             }
         }
         if let Side::Sending(sending) = &transfer.side
-            && let Some(ask) = sending.ask().filter(|_| ctx.uploads.queued(conn) == 0)
+            && let Some(request) = sending.request().filter(|_| ctx.uploads.queued(conn) == 0)
         {
-            ctx.uploads.push_outside(conn, ask);
+            ctx.uploads.add_outside(conn, request);
             ctx.after.grant_uploads = true;
         }
         time(ctx, conn, transfer);
@@ -417,7 +416,7 @@ fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
     let next = match &transfer.side {
         Side::Receiving(receiving) => receiving.deadline(limits),
         Side::Sending(sending) => Some(sending.deadline(limits)),
-        Side::Closing(last) => (!last.is_empty()).then(|| ctx.now + limits.push_ok_wait),
+        Side::Closing(last) => (!last.is_empty()).then(|| ctx.now + limits.transfer_ok_wait),
         Side::Aborting => None,
     };
     match next {
@@ -428,21 +427,10 @@ fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
     }
 }
 
-/// The geometry of a file that is to be sent, and what is said and heard with it.
-fn script(ctx: &Context<'_>, order: &Order, has_room: bool) -> Result<(Geometry, Vec<Step>), ForeignFailure> {
-    if ctx.is_leaving || !has_room {
-        return Err(ForeignFailure::Cancelled);
-    }
-    let whole = ctx.catalogue.get(&order.content).filter(|holding| holding.is_complete());
-    let geometry = whole.ok_or(ForeignFailure::NotShared)?.geometry;
-    let file = Outgoing { size: geometry.size_bytes(), ..order.file.clone() };
-    Ok((geometry, file.steps().map_err(ForeignFailure::Form)?))
+fn tell(ctx: &mut Context<'_>, event: TransferEvent) {
+    ctx.outputs.event(Event::Transfer(event));
 }
 
-fn tell(ctx: &mut Context<'_>, event: ForeignEvent) {
-    ctx.outputs.event(Event::Foreign(event));
-}
-
-fn ask_store(ctx: &mut Context<'_>, job: ForeignJob) {
-    ctx.outputs.push(Output::Store(StoreJob::Foreign(job)));
+fn submit(ctx: &mut Context<'_>, job: TransferJob) {
+    ctx.outputs.push(Output::Store(StoreJob::Transfer(job)));
 }

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Turn;
-use crate::core::door::{Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpoolId};
+use crate::core::io::{Expect, Segment, Sink, SpoolId, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
 use crate::types::time::Time;
-use crate::wire::push::{Announced, Heard, Hearing, OK, Patience, PushError};
+use crate::wire::transfer::{Announced, Heard, Hearing, OK, Patience, TransferError};
 
 /// The side that receives.
 #[derive(Debug)]
@@ -103,12 +103,12 @@ impl Receiving {
                 self.moved = now;
                 match self.hearing.push(bytes) {
                     Ok((used, heard)) => (used, self.heard(now, heard)),
-                    Err(error) => (bytes.len(), Turn::Failed(ForeignFailure::Unclear(error))),
+                    Err(error) => (bytes.len(), Turn::Failed(TransferFailure::Unclear(error))),
                 }
             }
             Stage::Counting(_) => {
                 let announced = self.size().unwrap_or_default();
-                (bytes.len(), Turn::Failed(ForeignFailure::TooMany { announced }))
+                (bytes.len(), Turn::Failed(TransferFailure::TooMany { announced }))
             }
             _ => (0, Turn::Nothing),
         }
@@ -138,7 +138,7 @@ impl Receiving {
                 Turn::Wake
             }
             (Stage::Coming { bytes_max, .. }, None) if self.came > bytes_max => {
-                Turn::Failed(ForeignFailure::OverQuota { left: bytes_max })
+                Turn::Failed(TransferFailure::OverQuota { left: bytes_max })
             }
             _ => Turn::Nothing,
         }
@@ -148,12 +148,12 @@ impl Receiving {
     pub(super) fn ended(&mut self) -> Turn {
         match (self.stage, self.size()) {
             (Stage::Hearing | Stage::Asked | Stage::Opening(_), _) => {
-                Turn::Failed(ForeignFailure::Unclear(PushError::CutShort))
+                Turn::Failed(TransferFailure::Unclear(TransferError::CutShort))
             }
             (Stage::Coming { .. }, Some(_)) => {
-                Turn::Failed(ForeignFailure::CutShort { came: self.came, of: self.size() })
+                Turn::Failed(TransferFailure::CutShort { came: self.came, of: self.size() })
             }
-            (Stage::Coming { .. }, None) if self.came == 0 => Turn::Failed(ForeignFailure::Empty),
+            (Stage::Coming { .. }, None) if self.came == 0 => Turn::Failed(TransferFailure::Empty),
             (Stage::Coming { spool, .. } | Stage::Counting(spool), _) => Turn::Whole(spool),
             (Stage::Storing, _) => Turn::Nothing,
         }
@@ -166,14 +166,14 @@ impl Receiving {
         }
         match self.stage {
             Stage::Hearing => match self.hearing.patience() {
-                Some(_) if now < self.since + limits.push_message_wait => match self.hearing.quiet() {
+                Some(_) if now < self.since + limits.transfer_message_wait => match self.hearing.quiet() {
                     Ok(heard) => self.heard(now, heard),
-                    Err(error) => Turn::Failed(ForeignFailure::Unclear(error)),
+                    Err(error) => Turn::Failed(TransferFailure::Unclear(error)),
                 },
-                _ => Turn::Failed(ForeignFailure::Silent),
+                _ => Turn::Failed(TransferFailure::Silent),
             },
-            Stage::Asked => Turn::Failed(ForeignFailure::Unanswered),
-            Stage::Coming { .. } => Turn::Failed(ForeignFailure::Stalled),
+            Stage::Asked => Turn::Failed(TransferFailure::Unanswered),
+            Stage::Coming { .. } => Turn::Failed(TransferFailure::Stalled),
             Stage::Counting(spool) => Turn::Whole(spool),
             Stage::Opening(_) | Stage::Storing => Turn::Nothing,
         }
@@ -184,32 +184,32 @@ impl Receiving {
         match self.stage {
             Stage::Hearing => {
                 let pause = self.hearing.patience().map(|patience| match patience {
-                    Patience::Short => limits.push_pause_short,
-                    Patience::Long => limits.push_pause_long,
+                    Patience::Short => limits.transfer_pause_short,
+                    Patience::Long => limits.transfer_pause_long,
                 });
-                let wait = self.since + limits.push_message_wait;
+                let wait = self.since + limits.transfer_message_wait;
                 Some(pause.map_or(wait, |pause| wait.min(self.moved + pause)))
             }
-            Stage::Asked => Some(self.since + limits.push_answer_wait),
-            Stage::Coming { .. } => Some(self.moved + limits.push_stall_max),
-            Stage::Counting(_) => Some(self.since + limits.push_pause_short),
+            Stage::Asked => Some(self.since + limits.transfer_answer_wait),
+            Stage::Coming { .. } => Some(self.moved + limits.transfer_stall_max),
+            Stage::Counting(_) => Some(self.since + limits.transfer_pause_short),
             Stage::Opening(_) | Stage::Storing => None,
         }
     }
 
     /// How far it is, if it is time to tell.
-    pub(super) fn news(&mut self, now: Time, limits: &Limits) -> Option<ForeignEvent> {
-        let is_due = now.since(self.told) >= limits.push_progress_interval;
+    pub(super) fn news(&mut self, now: Time, limits: &Limits) -> Option<TransferEvent> {
+        let is_due = now.since(self.told) >= limits.transfer_progress_interval;
         is_due.then(|| {
             self.told = now;
-            ForeignEvent::Progress { push: self.number, bytes: self.came, of: self.size() }
+            TransferEvent::Progress { transfer: self.number, bytes: self.came, of: self.size() }
         })
     }
 
     /// It failed.
-    pub(super) fn failed(&self, from: SocketAddr, reason: ForeignFailure) -> ForeignEvent {
+    pub(super) fn failed(&self, from: SocketAddr, reason: TransferFailure) -> TransferEvent {
         let name = self.said.as_ref().and_then(|said| said.name.clone());
-        ForeignEvent::Failed { push: self.number, from, name, reason }
+        TransferEvent::Failed { transfer: self.number, from, name, reason }
     }
 
     /// The spool that it has.

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Order, Turn};
-use crate::core::door::{BrokenWhy, Expect, ForeignEvent, ForeignFailure, Segment, Sink, SpanSource};
+use crate::core::context::Context;
+use crate::core::io::{BrokenWhy, Expect, Segment, Sink, SpanSource, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
-use crate::core::uploader::{Ask, Quantum};
+use crate::core::uploader::{Quantum, UploadRequest};
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 use crate::types::time::Time;
-use crate::wire::push::{OkHearing, Step};
+use crate::wire::transfer::{OkHearing, Outgoing, Step};
 
 /// A receiver takes a long silence for the end of its sender, some after 30 s. A transfer that waits for a turn for so long is sent
 /// so many bytes meanwhile.
@@ -87,9 +88,9 @@ impl Sending {
     }
 
     /// The bytes of the file that wait for a turn.
-    pub(super) fn ask(&self) -> Option<Ask> {
+    pub(super) fn request(&self) -> Option<UploadRequest> {
         let at = self.file_at().filter(|_| !self.has_slot)?;
-        Some(Ask::rest_of_chunk(self.content, &self.geometry, at, self.geometry.size_bytes()))
+        Some(UploadRequest::rest_of_chunk(self.content, &self.geometry, at, self.geometry.size_bytes()))
     }
 
     /// It may send so many bytes of the file, and more if nobody cuts its turn.
@@ -142,7 +143,7 @@ impl Sending {
                 self.ok = OkHearing::default();
                 self.next_step(now)
             }
-            _ => Turn::Failed(ForeignFailure::NotOk),
+            _ => Turn::Failed(TransferFailure::NotOk),
         }
     }
 
@@ -166,19 +167,19 @@ impl Sending {
     pub(super) fn ended(&self, now: Time) -> Turn {
         match self.steps.front() {
             Some(Step::HearEnd) | None => self.done(now),
-            _ if self.file_out => Turn::Failed(ForeignFailure::Unacknowledged),
-            _ if self.begun => Turn::Failed(ForeignFailure::Broken(BrokenWhy::Reset)),
-            _ => Turn::Failed(ForeignFailure::Refused),
+            _ if self.file_out => Turn::Failed(TransferFailure::Unacknowledged),
+            _ if self.begun => Turn::Failed(TransferFailure::Broken(BrokenWhy::Reset)),
+            _ => Turn::Failed(TransferFailure::Refused),
         }
     }
 
     /// The connection broke, or never stood.
-    pub(super) fn broken(&self, why: BrokenWhy) -> ForeignFailure {
+    pub(super) fn broken(&self, why: BrokenWhy) -> TransferFailure {
         match self.steps.front() {
-            _ if self.is_dialling => ForeignFailure::NoConnection(why),
-            Some(Step::HearOk) if !self.begun => ForeignFailure::Refused,
-            Some(Step::HearOk) if self.file_out => ForeignFailure::Unacknowledged,
-            _ => ForeignFailure::Broken(why),
+            _ if self.is_dialling => TransferFailure::NoConnection(why),
+            Some(Step::HearOk) if !self.begun => TransferFailure::Refused,
+            Some(Step::HearOk) if self.file_out => TransferFailure::Unacknowledged,
+            _ => TransferFailure::Broken(why),
         }
     }
 
@@ -196,11 +197,11 @@ impl Sending {
             return Turn::Wake;
         }
         match self.steps.front() {
-            _ if self.is_dialling => Turn::Failed(ForeignFailure::NoConnection(BrokenWhy::Unreachable)),
-            Some(Step::HearOk) => Turn::Failed(ForeignFailure::NoOk),
+            _ if self.is_dialling => Turn::Failed(TransferFailure::NoConnection(BrokenWhy::Unreachable)),
+            Some(Step::HearOk) => Turn::Failed(TransferFailure::NoOk),
             // Not all who have everything close.
             Some(Step::HearEnd) | None => self.done(now),
-            Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => Turn::Failed(ForeignFailure::Stalled),
+            Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => Turn::Failed(TransferFailure::Stalled),
         }
     }
 
@@ -212,7 +213,7 @@ impl Sending {
         let wait = match self.steps.front() {
             _ if self.is_dialling => limits.dial_deadline,
             _ if self.waits_for_turn() => SILENCE_MAX,
-            Some(Step::HearOk | Step::HearEnd) | None => limits.push_ok_wait,
+            Some(Step::HearOk | Step::HearEnd) | None => limits.transfer_ok_wait,
             Some(Step::Say(_) | Step::File(_) | Step::HalfClose) => limits.send_stall_max,
         };
         self.moved + wait
@@ -258,24 +259,39 @@ impl Sending {
             None => self.done(now),
             Some(Step::File(_)) if !self.begun => {
                 self.begun = true;
-                Turn::Begun(ForeignEvent::SendBegun { ticket: self.ticket })
+                Turn::Begun(TransferEvent::SendBegun { ticket: self.ticket })
             }
             _ => Turn::Wake,
         }
     }
 
     fn news(&mut self, now: Time, limits: &Limits) -> Turn {
-        if now.since(self.told) < limits.push_progress_interval {
+        if now.since(self.told) < limits.transfer_progress_interval {
             return Turn::Nothing;
         }
         self.told = now;
         let of = self.geometry.size_bytes();
-        Turn::Moved(ForeignEvent::SendProgress { ticket: self.ticket, bytes: self.sent, of })
+        Turn::Moved(TransferEvent::SendProgress { ticket: self.ticket, bytes: self.sent, of })
     }
 
     fn done(&self, now: Time) -> Turn {
         let (took, bytes) = (now.since(self.began), self.geometry.size_bytes());
         let (ticket, to, acknowledged) = (self.ticket, self.to, self.acknowledged);
-        Turn::Done(ForeignEvent::Sent { ticket, to, bytes, took, acknowledged })
+        Turn::Done(TransferEvent::Sent { ticket, to, bytes, took, acknowledged })
     }
+}
+
+/// The geometry of a file that is to be sent, and what is said and heard with it.
+pub(super) fn script(
+    ctx: &Context<'_>,
+    order: &Order,
+    has_room: bool,
+) -> Result<(Geometry, Vec<Step>), TransferFailure> {
+    if ctx.is_leaving || !has_room {
+        return Err(TransferFailure::Cancelled);
+    }
+    let whole = ctx.catalogue.get(&order.content).filter(|holding| holding.is_complete());
+    let geometry = whole.ok_or(TransferFailure::NotShared)?.geometry;
+    let file = Outgoing { size: geometry.size_bytes(), ..order.file.clone() };
+    Ok((geometry, file.steps().map_err(TransferFailure::Form)?))
 }

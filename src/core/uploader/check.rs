@@ -6,15 +6,15 @@ impl Uploader {
     /// Panics when a connection that asks is in no line, or in two.
     pub(crate) fn check(&self) {
         self.line.check();
-        let waiting = self.askers.values().filter(|asker| asker.waits.is_some()).count();
+        let waiting = self.requesters.values().filter(|requester| requester.waits.is_some()).count();
         assert_eq!(waiting, self.line.len(), "who waits stands in line");
-        for (conn, asker) in &self.askers {
-            let (waits, active) = (asker.waits.is_some(), self.active.contains_key(conn));
+        for (conn, requester) in &self.requesters {
+            let (waits, active) = (requester.waits.is_some(), self.active.contains_key(conn));
             assert!(!(waits && active), "{conn} waits for what it has");
-            assert!(asker.queue.is_empty() || waits || active, "{conn} is forgotten");
-            let named = asker.waits.map(|(content, _)| content);
+            assert!(requester.queue.is_empty() || waits || active, "{conn} is forgotten");
+            let named = requester.waits.map(|(content, _)| content);
             assert!(
-                !waits || named == asker.queue.front().map(|queued| queued.ask.content),
+                !waits || named == requester.queue.front().map(|queued| queued.request.content),
                 "{conn} waits elsewhere"
             );
         }

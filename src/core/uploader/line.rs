@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::id::ContentId;
 
 /// Nobody is passed over for more than so many rounds of the line.

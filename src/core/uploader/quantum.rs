@@ -1,6 +1,6 @@
 //! What one turn of a receiver outside of the native protocol may send: the rest of a chunk, and over a fast link more.
 
-use crate::core::uploader::{Ask, TURN_BYTES};
+use crate::core::uploader::{TURN_BYTES, UploadRequest};
 use crate::types::geometry::Geometry;
 use crate::types::id::ContentId;
 
@@ -36,14 +36,14 @@ impl Quantum {
     }
 }
 
-impl Ask {
+impl UploadRequest {
     /// The rest of the chunk that byte `at` is in, for a receiver without channels that wants nothing from byte `end` on.
-    pub(crate) fn rest_of_chunk(content: ContentId, geometry: &Geometry, at: u64, end: u64) -> Ask {
+    pub(crate) fn rest_of_chunk(content: ContentId, geometry: &Geometry, at: u64, end: u64) -> UploadRequest {
         let chunk_bytes = u64::from(geometry.chunk_bytes());
         let chunk =
             at.checked_div(chunk_bytes).and_then(|chunk| u32::try_from(chunk).ok()).unwrap_or(u32::MAX);
         let into_chunk = at.checked_rem(chunk_bytes).unwrap_or(0);
         let bytes = chunk_bytes.saturating_sub(into_chunk).min(end.saturating_sub(at));
-        Ask { channel: 0, content, chunk, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+        UploadRequest { channel: 0, content, chunk, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
     }
 }

@@ -9,12 +9,12 @@ fn conn(slot: u32) -> ConnId {
     ConnId { slot, generation: 0 }
 }
 
-fn ask(chunk: u32) -> Ask {
+fn request(chunk: u32) -> UploadRequest {
     ask_of(0, chunk)
 }
 
-fn ask_of(content: u8, chunk: u32) -> Ask {
-    Ask { channel: 0, content: ContentId([content; 32]), chunk, bytes: 1_000_000 }
+fn ask_of(content: u8, chunk: u32) -> UploadRequest {
+    UploadRequest { channel: 0, content: ContentId([content; 32]), chunk, bytes: 1_000_000 }
 }
 
 /// So many slots, and chunks that go side by side.
@@ -29,9 +29,9 @@ fn serve_all(uploader: &mut Uploader, bytes: u64, took: Duration) -> Vec<(u32, u
     let mut order = Vec::new();
     let mut now = Time::ZERO;
     while let Some(granted) = uploader.grant(now, |_| None) {
-        while let Some(ask) = uploader.begin(granted, now, |_| None) {
+        while let Some(request) = uploader.begin(granted, now, |_| None) {
             uploader.check();
-            order.push((granted.slot, ask.chunk));
+            order.push((granted.slot, request.chunk));
             now = now + took;
             uploader.finish(granted, now, bytes);
         }
@@ -45,13 +45,13 @@ fn of_what_is_fetched_here_what_few_have_goes_first() {
     let mut uploader = uploader(4);
     let copies = [9, 2, 9, 9];
     let copies = |content: &ContentId| (content.0[0] == 0).then_some(&copies[..]);
-    uploader.push(conn(1), ask(0), 0, 4);
+    uploader.push(conn(1), request(0), 0, 4);
     for chunk in [2, 1] {
-        uploader.push(conn(2), ask(chunk), 3, 4);
+        uploader.push(conn(2), request(chunk), 3, 4);
     }
     // Who asks for it goes first, though another is further behind; and that is what it gets.
     assert_eq!(uploader.grant(Time::ZERO, copies), Some(conn(2)));
-    assert_eq!(uploader.begin(conn(2), Time::ZERO, copies), Some(ask(1)));
+    assert_eq!(uploader.begin(conn(2), Time::ZERO, copies), Some(request(1)));
     assert_eq!(uploader.grant(Time::ZERO, copies), Some(conn(1)));
     uploader.check();
     // Of what is not fetched here nothing of this is known.
@@ -66,8 +66,8 @@ fn of_what_is_fetched_here_what_few_have_goes_first() {
 fn turns_go_round_by_chunk() {
     let mut uploader = uploader(1);
     for chunk in 0..2 {
-        uploader.push(conn(1), ask(chunk), 0, 9);
-        uploader.push(conn(2), ask(chunk), 0, 9);
+        uploader.push(conn(1), request(chunk), 0, 9);
+        uploader.push(conn(2), request(chunk), 0, 9);
     }
     let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
     assert_eq!(order, [(1, 0), (2, 0), (1, 1), (2, 1)]);
@@ -81,9 +81,9 @@ fn a_turn_over_a_fast_link_is_several_chunks_and_over_a_slow_one_a_single_one() 
     {
         let mut uploader = uploader(1);
         for slot in [1, 2] {
-            (0..5).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 9));
+            (0..5).for_each(|chunk| uploader.push(conn(slot), request(chunk), 0, 9));
             // Neither is a newcomer.
-            uploader.askers.get_mut(&conn(slot)).unwrap().served = true;
+            uploader.requesters.get_mut(&conn(slot)).unwrap().served = true;
             uploader.line_up(conn(slot));
         }
         let served = serve_all(&mut uploader, TURN_BYTES / 4, took);
@@ -94,12 +94,12 @@ fn a_turn_over_a_fast_link_is_several_chunks_and_over_a_slow_one_a_single_one() 
 #[test]
 fn a_newcomer_goes_before_who_was_served_and_ends_its_turn() {
     let mut uploader = uploader(1);
-    (0..3).for_each(|chunk| uploader.push(conn(1), ask(chunk), 0, 9));
+    (0..3).for_each(|chunk| uploader.push(conn(1), request(chunk), 0, 9));
     assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(1)));
     uploader.begin(conn(1), Time::ZERO, |_| None);
-    uploader.push(conn(2), ask(0), 0, 9);
+    uploader.push(conn(2), request(0), 0, 9);
     uploader.finish(conn(1), Time::ZERO, 1);
-    uploader.push(conn(3), ask(0), 0, 9);
+    uploader.push(conn(3), request(0), 0, 9);
     let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
     assert_eq!(order, [(2, 0), (3, 0), (1, 1), (1, 2)]);
 }
@@ -108,10 +108,10 @@ fn a_newcomer_goes_before_who_was_served_and_ends_its_turn() {
 fn who_is_far_behind_goes_first() {
     let mut uploader = uploader(1);
     for (slot, had) in [(1, 70), (2, 69), (3, 20)] {
-        uploader.push(conn(slot), ask(0), had, 100);
+        uploader.push(conn(slot), request(0), had, 100);
     }
     // What it has got meanwhile is said with its next request.
-    uploader.push(conn(1), ask(1), 80, 100);
+    uploader.push(conn(1), request(1), 80, 100);
     let order = serve_all(&mut uploader, CHUNK, Duration::ZERO);
     assert_eq!(order, [(3, 0), (2, 0), (1, 0), (1, 1)]);
 }
@@ -133,9 +133,9 @@ fn being_behind_with_one_file_keeps_nobody_from_another() {
 #[test]
 fn who_is_ahead_is_not_passed_over_for_ever() {
     let mut uploader = uploader(1);
-    uploader.push(conn(9), ask(0), 90, 100);
+    uploader.push(conn(9), request(0), 90, 100);
     for slot in 1..5 {
-        uploader.push(conn(slot), ask(0), 0, 100);
+        uploader.push(conn(slot), request(0), 0, 100);
     }
     let mut turns = 0;
     while let Some(granted) = uploader.grant(Time::ZERO, |_| None) {
@@ -146,7 +146,7 @@ fn who_is_ahead_is_not_passed_over_for_ever() {
         }
         // The others are never done, and never come further.
         turns += 1;
-        uploader.push(granted, ask(turns), 0, 100);
+        uploader.push(granted, request(turns), 0, 100);
         uploader.finish(granted, Time::ZERO, CHUNK);
     }
     assert!((20..40).contains(&turns), "{turns} turns of others");
@@ -186,8 +186,8 @@ fn how_far_one_is_with_one_file_says_nothing_of_another() {
 #[test]
 fn a_stalled_upload_lends_its_slot() {
     let mut uploader = uploader(1);
-    uploader.push(conn(2), ask(0), 0, 9);
-    uploader.push(conn(1), ask(0), 0, 9);
+    uploader.push(conn(2), request(0), 0, 9);
+    uploader.push(conn(1), request(0), 0, 9);
     assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(2)));
     assert_eq!(uploader.grant(Time::from_millis(199), |_| None), None);
     assert_eq!(uploader.deadline(Time::from_millis(199)), Some(Time::from_millis(200)));
@@ -203,10 +203,10 @@ fn what_is_taken_back_is_not_served() {
     assert!(uploader.cancel(conn(1), 0, 0) && !uploader.cancel(conn(1), 0, 0));
     uploader.check();
     assert_eq!(uploader.grant(Time::ZERO, |_| None), Some(conn(1)));
-    assert_eq!(uploader.cancel_content(&ContentId([0; 32])), [(conn(1), ask(1))]);
+    assert_eq!(uploader.cancel_content(&ContentId([0; 32])), [(conn(1), request(1))]);
     uploader.check();
     assert!(uploader.is_idle());
-    uploader.push(conn(1), ask(2), 0, 9);
+    uploader.push(conn(1), request(2), 0, 9);
     uploader.remove(conn(1));
     assert!(uploader.is_idle() && uploader.grant(Time::ZERO, |_| None).is_none());
 }
@@ -217,7 +217,7 @@ fn served_at_once(uploader: &mut Uploader, now: &mut Time, conns: u32, rate: u64
     let mut left: BTreeMap<ConnId, u64> = BTreeMap::new();
     let mut at_once = Vec::new();
     for slot in 0..conns {
-        (0..400).for_each(|chunk| uploader.push(conn(slot), ask(chunk), 0, 100));
+        (0..400).for_each(|chunk| uploader.push(conn(slot), request(chunk), 0, 100));
     }
     for _ in 0..4_000 {
         while let Some(granted) = uploader.grant(*now, |_| None) {
@@ -256,7 +256,7 @@ fn chunks_go_alone_where_the_link_is_full_and_side_by_side_where_receivers_are_s
 
 /// One connection is sent so many bytes in so long, while nobody else asks: what the link carries is known then.
 fn sends_alone(uploader: &mut Uploader, now: &mut Time, bytes: u64, took: Duration) {
-    uploader.push(conn(99), ask(0), 0, 100);
+    uploader.push(conn(99), request(0), 0, 100);
     uploader.grant(*now, |_| None).unwrap();
     uploader.begin(conn(99), *now, |_| None).unwrap();
     *now = *now + took;
@@ -270,7 +270,7 @@ fn who_takes_nothing_holds_nobody_up_for_longer_than_a_slot_may_stand_still() {
     let mut now = Time::ZERO;
     sends_alone(&mut uploader, &mut now, 10_000_000, Duration::from_secs(10));
     for slot in 0..20 {
-        uploader.push(conn(slot), ask(0), 0, 100);
+        uploader.push(conn(slot), request(0), 0, 100);
         let granted = loop {
             if let Some(granted) = uploader.grant(now, |_| None) {
                 break granted;
@@ -291,14 +291,14 @@ fn what_takes_no_time_goes_beside_what_takes_all_and_nothing_else_does() {
     let mut uploader = Uploader::new(&Limits::default());
     let mut now = Time::ZERO;
     sends_alone(&mut uploader, &mut now, 10_000_000, Duration::from_secs(1));
-    uploader.push(conn(0), ask(0), 0, 100);
+    uploader.push(conn(0), request(0), 0, 100);
     assert_eq!(uploader.grant(now, |_| None), Some(conn(0)));
     uploader.begin(conn(0), now, |_| None).unwrap();
-    uploader.push(conn(1), Ask { bytes: 1_000, ..ask(1) }, 0, 100);
+    uploader.push(conn(1), UploadRequest { bytes: 1_000, ..request(1) }, 0, 100);
     assert_eq!(uploader.grant(now, |_| None), Some(conn(1)));
     uploader.begin(conn(1), now, |_| None).unwrap();
     uploader.finish(conn(1), now, 1_000);
-    uploader.push(conn(2), ask(2), 0, 100);
+    uploader.push(conn(2), request(2), 0, 100);
     assert_eq!(uploader.grant(now, |_| None), None);
 }
 
@@ -308,7 +308,7 @@ fn over_a_fast_link_chunks_go_side_by_side() {
     let mut now = Time::ZERO;
     sends_alone(&mut uploader, &mut now, 100 << 20, Duration::from_millis(100));
     for slot in 0..6 {
-        uploader.push(conn(slot), ask(0), 0, 100);
+        uploader.push(conn(slot), request(0), 0, 100);
     }
     let mut granted = 0;
     while let Some(conn) = uploader.grant(now, |_| None) {
@@ -328,13 +328,13 @@ fn receivers_outside_the_native_protocol_have_half_of_the_slots_beside_native_pe
         granted.map(|conn| conn.slot)
     };
     // Where no native peer asks they have all of them.
-    (1..=6).for_each(|slot| uploader.push_outside(conn(slot), ask(0)));
+    (1..=6).for_each(|slot| uploader.add_outside(conn(slot), request(0)));
     assert_eq!([(); 5].map(|()| grant(&mut uploader)), [Some(1), Some(2), Some(3), Some(4), None]);
     (1..=4).for_each(|slot| _ = uploader.begin(conn(slot), now, |_| None));
     // A native peer has the next slot, whatever it asks for and however far it is, and so has another.
-    uploader.push(conn(7), ask(1), 9, 9);
+    uploader.push(conn(7), request(1), 9, 9);
     uploader.push(conn(8), ask_of(1, 1), 9, 9);
-    uploader.push(conn(9), ask(2), 9, 9);
+    uploader.push(conn(9), request(2), 9, 9);
     for (over, next) in [(1, Some(7)), (2, Some(9)), (3, Some(5)), (7, Some(8)), (9, None)] {
         uploader.begin(conn(over), now, |_| None);
         uploader.finish(conn(over), now, CHUNK);

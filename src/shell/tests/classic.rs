@@ -12,7 +12,7 @@ fn classic(udp: &[u16], tcp: &[(u16, u16)], strict: bool) -> Option<ClassicPorts
         address: Ipv4Addr::LOCALHOST,
         voices: Vec::new(),
         announce_interval: Duration::from_secs(60),
-        doors: BTreeMap::new(),
+        ports: BTreeMap::new(),
         dial_port: None,
         dialects: BTreeMap::new(),
         speaks: None,

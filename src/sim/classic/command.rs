@@ -23,7 +23,7 @@ impl Simulation {
             address,
             voices: spec.voices(),
             announce_interval: self.scenario.announce_interval,
-            doors: spec.doors.clone(),
+            ports: spec.ports.clone(),
             dial_port: spec.dial_port,
             dialects: spec.told.iter().map(|(host, dialect)| (self.hosts[*host].ip, *dialect)).collect(),
             speaks: spec.asks_in,

@@ -20,7 +20,7 @@ defaults! {
         /// The UDP ports on which it hears announcements.
         pub hears: Vec<u16> = UDP_PORTS.to_vec(),
         /// Its TCP ports, each with the port of the dialects that it stands in for.
-        pub doors: BTreeMap<u16, u16> = TCP_PORTS.into_iter().map(|port| (port, port)).collect(),
+        pub ports: BTreeMap<u16, u16> = TCP_PORTS.into_iter().map(|port| (port, port)).collect(),
         /// The TCP port that it dials instead of a dialect's own.
         pub dial_port: Option<u16> = None,
         /// The dialects of hosts it was told of (`--classic-dialect`).

@@ -1,5 +1,5 @@
 //! One read and one write of a driver on a connection where every byte is really there: a classic one, or one on which
-//! a file is pushed.
+//! a file is sent.
 
 use crate::core::{ConnId, Expect, Segment, Sink, SpanSource};
 use crate::sim::network::pair;
@@ -115,10 +115,10 @@ impl Simulation {
             }
         };
         let found = self.streams.get_mut(stream).ok_or(Step::Stop)?;
-        let is_push = found.push;
+        let is_offer = found.transfer;
         let [writer, other] = pair(&mut found.ends, end);
         let heard = match end {
-            _ if is_push => Ok(Vec::new()),
+            _ if is_offer => Ok(Vec::new()),
             0 => writer.classic.asks(&bytes, &other.classic),
             // Who stood still, or whose clock jumped, cannot be held to its pauses.
             _ if self.watch.is_disturbed(host) => {

@@ -1,4 +1,4 @@
-//! Scenarios of pushes drawn from a seed: senders and receivers of every form, and, half of the time, what cuts, stalls,
+//! Scenarios of transfers drawn from a seed: senders and receivers of every form, and, half of the time, what cuts, stalls,
 //! fills and kills.
 
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::core::Rng;
 use crate::sim::scenario::{Action, HostSpec, Scenario};
 use crate::sim::transfers::TakesSpec;
 use crate::types::Time;
-use crate::wire::push::Form;
+use crate::wire::transfer::Form;
 
-/// Pushes and faults begin before this.
+/// Transfers and faults begin before this.
 const BEGUN: Duration = Duration::from_secs(20);
-/// By then every push has ended, ten of the largest files on the slowest link too.
+/// By then every transfer has ended, ten of the largest files on the slowest link too.
 const OVER: Duration = Duration::from_secs(3_600);
 /// What a link carries in a second, in bytes, when nothing is to go wrong: no message is torn apart for so long that its
 /// end is mistaken.
@@ -21,22 +21,22 @@ const RATES_OF_CHAOS: [u64; 4] = [1_000, 20_000, 1_000_000, 125_000_000];
 /// Sizes of files, some of them as long as a message, or such that a slow link takes a while.
 const SIZES: [u64; 9] = [1, 2, 9, 10, 101, 4_096, 30_000, 65_537, 120_001];
 
-/// A drawn scenario of pushes and what has to come of it.
+/// A drawn scenario of transfers and what has to come of it.
 #[derive(Debug, Clone)]
-pub struct PushesDrawn {
+pub struct TransfersDrawn {
     /// What happens.
     pub scenario: Scenario,
-    /// The numbers of the actions that push, each with the receiver.
-    pub pushes: Vec<(usize, usize)>,
-    /// When every push must be over.
+    /// The numbers of the actions that send, each with the receiver.
+    pub transfers: Vec<(usize, usize)>,
+    /// When every transfer must be over.
     pub done_by: Time,
-    /// Nothing goes wrong in it, so that every push must come.
+    /// Nothing goes wrong in it, so that every transfer must come.
     pub is_calm: bool,
 }
 
 impl Scenario {
-    /// A few senders that push to a few receivers, in all forms.
-    pub fn draw_pushes(seed: u64) -> PushesDrawn {
+    /// A few senders that send to a few receivers, in all forms.
+    pub fn draw_transfers(seed: u64) -> TransfersDrawn {
         let mut rng = Rng::new(seed ^ 0x7075_7368);
         let mut scenario = Scenario::new(seed);
         let is_calm = coin(&mut rng);
@@ -60,18 +60,18 @@ impl Scenario {
             host.disk.latency = Duration::from_micros(pick(&mut rng, &[0, 100, 20_000]));
             scenario.host(host);
         }
-        let mut pushes = Vec::new();
+        let mut transfers = Vec::new();
         for _ in 0..2 + rng.below(8) {
             let at = Time::from_millis(500) + rng.duration_below(BEGUN);
             let (from, to) = (rng.below(senders), senders + rng.below(receivers));
-            pushes.push((scenario.timeline.len(), to));
+            transfers.push((scenario.timeline.len(), to));
             let form = pick(&mut rng, &Form::ALL);
-            scenario.at(at, Action::Push(from, rng.below(contents), to, form));
+            scenario.at(at, Action::Transfer(from, rng.below(contents), to, form));
         }
         if !is_calm {
             draw_faults(&mut scenario, senders, receivers, &mut rng);
         }
-        PushesDrawn { scenario, pushes, done_by: Time::ZERO + OVER, is_calm }
+        TransfersDrawn { scenario, transfers, done_by: Time::ZERO + OVER, is_calm }
     }
 }
 

@@ -9,8 +9,8 @@ mod spec;
 mod watch;
 mod world;
 
-pub use draw::PushesDrawn;
+pub use draw::TransfersDrawn;
 pub use spec::TakesSpec;
-pub use watch::PushOutcome;
+pub use watch::TransferOutcome;
 
-pub(super) use watch::PushWatch;
+pub(super) use watch::TransferWatch;

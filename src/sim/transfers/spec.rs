@@ -1,19 +1,19 @@
-//! What a host does with what senders of the field push to it. Values only.
+//! What a host does with what senders of other programs send to it. Values only.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::ForeignConfig;
-use crate::wire::push::{Form, NAMED_PORT};
+use crate::core::TransferConfig;
+use crate::wire::transfer::{Form, NAMED_PORT};
 
-/// How a host takes in pushes.
+/// How a host takes in transfers.
 #[derive(Debug, Clone)]
 pub struct TakesSpec {
     /// Whether whoever sits there accepts.
     pub accepts: bool,
     /// How long that takes.
     pub answer_takes: Duration,
-    /// The most bytes it takes in, over all pushes.
+    /// The most bytes it takes in, over all transfers.
     pub quota_bytes: u64,
 }
 
@@ -25,9 +25,9 @@ impl Default for TakesSpec {
 }
 
 impl TakesSpec {
-    /// As the core is told it: a door for the forms that are answered, and one for the named form.
-    pub(in crate::sim) fn config(&self) -> ForeignConfig {
-        let doors = BTreeMap::from([(Form::Json.port(), false), (NAMED_PORT, true)]);
-        ForeignConfig { doors, quota_bytes: self.quota_bytes }
+    /// As the core is told it: a port for the forms that are answered, and one for the named form.
+    pub(in crate::sim) fn config(&self) -> TransferConfig {
+        let ports = BTreeMap::from([(Form::Json.port(), false), (NAMED_PORT, true)]);
+        TransferConfig { ports, quota_bytes: self.quota_bytes }
     }
 }

@@ -1,17 +1,17 @@
-//! The oracle of pushes: what stands under a final name is what was sent, whole; who was told that it is there is right;
+//! The oracle of transfers: what stands under a final name is what was sent, whole; who was told that it is there is right;
 //! nothing is left of what did not come.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::{ForeignEvent, ForeignFailure};
+use crate::core::{TransferEvent, TransferFailure};
 use crate::sim::disk::Library;
 use crate::sim::host::Host;
 use crate::types::Time;
-use crate::wire::push::{Form, named};
+use crate::wire::transfer::{Form, named};
 
-/// How a push ended for its sender.
+/// How a transfer ended for its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushOutcome {
+pub enum TransferOutcome {
     /// It went, and perhaps the receiver said that it has it.
     Sent {
         /// When.
@@ -20,70 +20,70 @@ pub enum PushOutcome {
         acknowledged: bool,
     },
     /// It did not.
-    Failed(ForeignFailure),
+    Failed(TransferFailure),
     /// Its sender's process ended first.
     Died,
 }
 
-/// A push that somebody began.
+/// A transfer that somebody began.
 #[derive(Debug)]
-struct Push {
+struct Transfer {
     from: usize,
     to: usize,
     content: usize,
     form: Form,
-    outcome: Option<PushOutcome>,
+    outcome: Option<TransferOutcome>,
 }
 
 /// See [the module](self).
 #[derive(Debug, Default)]
-pub(in crate::sim) struct PushWatch {
+pub(in crate::sim) struct TransferWatch {
     /// By their tickets.
-    pushes: BTreeMap<u32, Push>,
+    transfers: BTreeMap<u32, Transfer>,
     /// Hosts whose process ended in the midst of something: streams of theirs may end like whole ones.
     ended: BTreeSet<usize>,
 }
 
-impl PushWatch {
-    /// A host pushes a content to another.
+impl TransferWatch {
+    /// A host sends a content to another.
     pub(in crate::sim) fn begun(&mut self, ticket: u32, from: usize, to: usize, content: usize, form: Form) {
-        self.pushes.insert(ticket, Push { from, to, content, form, outcome: None });
+        self.transfers.insert(ticket, Transfer { from, to, content, form, outcome: None });
     }
 
     /// The process of a host ended.
     pub(in crate::sim) fn died(&mut self, host: usize) {
         self.ended.insert(host);
-        for push in self.pushes.values_mut().filter(|push| push.from == host) {
-            push.outcome.get_or_insert(PushOutcome::Died);
+        for transfer in self.transfers.values_mut().filter(|transfer| transfer.from == host) {
+            transfer.outcome.get_or_insert(TransferOutcome::Died);
         }
     }
 
-    /// How a push ended, if it did.
-    pub(in crate::sim) fn outcome(&self, ticket: u32) -> Option<&PushOutcome> {
-        self.pushes.get(&ticket)?.outcome.as_ref()
+    /// How a transfer ended, if it did.
+    pub(in crate::sim) fn outcome(&self, ticket: u32) -> Option<&TransferOutcome> {
+        self.transfers.get(&ticket)?.outcome.as_ref()
     }
 
-    /// Whether there is a push of this ticket.
+    /// Whether there is a transfer of this ticket.
     pub(in crate::sim) fn is_begun(&self, ticket: u32) -> bool {
-        self.pushes.contains_key(&ticket)
+        self.transfers.contains_key(&ticket)
     }
 
-    /// Whether a host waits for the end of one of its pushes.
+    /// Whether a host waits for the end of one of its transfers.
     pub(in crate::sim) fn is_pending(&self, host: usize) -> bool {
-        self.pushes.values().any(|push| push.from == host && push.outcome.is_none())
+        self.transfers.values().any(|transfer| transfer.from == host && transfer.outcome.is_none())
     }
 
-    /// What a peer says of pushes.
+    /// What a peer says of transfers.
     pub(in crate::sim) fn event(
         &mut self,
         now: Time,
         host: usize,
-        event: &ForeignEvent,
+        event: &TransferEvent,
         hosts: &[Host],
         library: &Library,
     ) -> Result<(), String> {
         match event {
-            ForeignEvent::Received { said, bytes, path, .. } => {
+            TransferEvent::Received { said, bytes, path, .. } => {
                 let name = path.to_string_lossy();
                 let kept = hosts[host].disk.bytes.as_ref().and_then(|bytes| bytes.file(path));
                 let kept = kept.ok_or_else(|| format!("says {name} is here; it is not"))?;
@@ -95,32 +95,32 @@ impl PushWatch {
                     false => Err(format!("has {name} ({}) of {bytes} bytes, which nobody sent", said.form)),
                 }
             }
-            ForeignEvent::Sent { ticket, acknowledged, .. } => {
-                let outcome = PushOutcome::Sent { at: now, acknowledged: *acknowledged };
-                let push = self.end(*ticket, outcome)?;
-                let content = &library.contents[push.content];
+            TransferEvent::Sent { ticket, acknowledged, .. } => {
+                let outcome = TransferOutcome::Sent { at: now, acknowledged: *acknowledged };
+                let transfer = self.end(*ticket, outcome)?;
+                let content = &library.contents[transfer.content];
                 let is_there = || {
                     let whole = content.bytes(0, content.size());
-                    let kept = hosts[push.to].disk.bytes.as_ref().map(|bytes| bytes.files());
+                    let kept = hosts[transfer.to].disk.bytes.as_ref().map(|bytes| bytes.files());
                     kept.is_some_and(|kept| kept.iter().any(|(_, kept)| **kept == whole))
                 };
                 match !acknowledged || is_there() {
                     true => Ok(()),
-                    false => Err(format!("heard from host {} that it has what it has not", push.to)),
+                    false => Err(format!("heard from host {} that it has what it has not", transfer.to)),
                 }
             }
-            ForeignEvent::SendFailed { ticket, reason, .. } => {
-                self.end(*ticket, PushOutcome::Failed(reason.clone())).map(drop)
+            TransferEvent::SendFailed { ticket, reason, .. } => {
+                self.end(*ticket, TransferOutcome::Failed(reason.clone())).map(drop)
             }
             _ => Ok(()),
         }
     }
 
-    fn end(&mut self, ticket: u32, outcome: PushOutcome) -> Result<&Push, String> {
-        match self.pushes.get_mut(&ticket) {
-            Some(push) if push.outcome.is_none() => {
-                push.outcome = Some(outcome);
-                Ok(push)
+    fn end(&mut self, ticket: u32, outcome: TransferOutcome) -> Result<&Transfer, String> {
+        match self.transfers.get_mut(&ticket) {
+            Some(transfer) if transfer.outcome.is_none() => {
+                transfer.outcome = Some(outcome);
+                Ok(transfer)
             }
             _ => Err(format!("tells of push {ticket}, which is none, or over")),
         }
@@ -128,11 +128,12 @@ impl PushWatch {
 
     /// Whether a file may stand under a name at a host: it is what somebody sent there in this form.
     fn may_stand(&self, host: usize, form: Form, kept: &[u8], library: &Library) -> bool {
-        let mut pushes = self.pushes.values().filter(|push| push.to == host && push.form == form);
-        pushes.any(|push| {
-            let content = &library.contents[push.content];
+        let mut transfers =
+            self.transfers.values().filter(|transfer| transfer.to == host && transfer.form == form);
+        transfers.any(|transfer| {
+            let content = &library.contents[transfer.content];
             let whole = content.bytes(0, content.size());
-            whole == kept || (self.ended.contains(&push.from) && is_cut(form, kept, &whole))
+            whole == kept || (self.ended.contains(&transfer.from) && is_cut(form, kept, &whole))
         })
     }
 }

@@ -49,7 +49,7 @@ impl Downloads {
                 self.written(content, chunk, buffer, result)
             }
             Outcome::Published(publish::Outcome {
-                goal: goal @ (Goal::Joined(_) | Goal::Pushed(_)),
+                goal: goal @ (Goal::Joined(_) | Goal::Transferred(_)),
                 result,
             }) => {
                 return self.others.push_back((goal, result));

@@ -2,7 +2,7 @@
 //! not brought to the device. The next process finds what the last one was told, and nothing torn.
 
 use super::*;
-use crate::core::{ClassicJob, ClassicReply, ForeignJob, ForeignReply, SpoolId};
+use crate::core::{ClassicJob, ClassicReply, SpoolId, TransferJob, TransferReply};
 use crate::store::fs::memory::MemoryDisk;
 use crate::store::{ClassicStore, temp};
 use crate::wire::classic::ChunkName;
@@ -77,12 +77,12 @@ impl Machine {
 
 /// A transfer with bytes around the file, as some senders have it.
 fn transfer(session: &mut Session) -> Option<PathBuf> {
-    session.submit(StoreJob::Foreign(ForeignJob::OpenSpool { spool: SPOOL, bytes: None }));
+    session.submit(StoreJob::Transfer(TransferJob::OpenSpool { spool: SPOOL, bytes: None }));
     session.store.write_spool(SPOOL, b"6|abc");
     session.store.write_spool(SPOOL, b"def|");
-    let keep = ForeignJob::Keep { spool: SPOOL, name: "talk.mkv".to_owned(), skip: 2, bytes: 6 };
-    session.submit(StoreJob::Foreign(keep)).into_iter().find_map(|reply| match reply {
-        StoreReply::Foreign(ForeignReply::Kept { path, .. }) => Some(path),
+    let keep = TransferJob::Keep { spool: SPOOL, name: "talk.mkv".to_owned(), skip: 2, bytes: 6 };
+    session.submit(StoreJob::Transfer(keep)).into_iter().find_map(|reply| match reply {
+        StoreReply::Transfer(TransferReply::Kept { path, .. }) => Some(path),
         _ => None,
     })
 }

@@ -9,7 +9,7 @@ impl Session {
     fn hand_whole(&mut self, content: &Content, bytes: &[u8], buffer: u32) {
         let buffer = BufferId(buffer);
         self.buffers.get_or_make(buffer, bytes.len()).copy_from_slice(bytes);
-        self.store.submit(StoreJob::StoreWhole { content: content.id, buffer }, &mut self.buffers);
+        self.store.submit(StoreJob::StoreSingleChunk { content: content.id, buffer }, &mut self.buffers);
     }
 
     /// The next replies, when there are some.

@@ -1,7 +1,7 @@
 //! Datagrams of this peer, put together and sent.
 
-use crate::core::door::DatagramTo;
-use crate::core::door::Output;
+use crate::core::io::DatagramTo;
+use crate::core::io::Output;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::wire::datagram;

@@ -195,7 +195,7 @@ impl Announcer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::door::IfaceId;
+    use crate::core::io::IfaceId;
 
     fn announcer(rng: &mut Rng) -> Announcer {
         Announcer::new(Duration::from_secs(60), Limits::default(), true, Time::ZERO, rng)

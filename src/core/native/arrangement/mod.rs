@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::catalogue::Catalogue;
 use crate::core::config::Config;
 use crate::core::connections::Connections;
-use crate::core::door::{ConnId, Event, FailReason};
+use crate::core::io::{ConnId, Event, FailReason};
 use crate::core::native::download::state::Phase;
 use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
@@ -17,7 +17,7 @@ use crate::types::id::ContentId;
 use crate::wire::message::{CataloguePage, Entry, Frame, RefuseReason};
 
 /// An owner that offers nothing yet is asked again after so long.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
+const QUERY_AGAIN: Duration = Duration::from_millis(250);
 impl Engine {
     /// A neighbour tells what it offers: the owner what there is to get, another perhaps something else.
     pub(crate) fn on_neighbour_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
@@ -127,7 +127,7 @@ impl Engine {
         }
         let Some(first) = entries.first() else {
             // It may be hashing what it offers.
-            return ctx.timers.set_no_later(Timer::Owner, ctx.now + ASK_AGAIN);
+            return ctx.timers.set_no_later(Timer::Owner, ctx.now + QUERY_AGAIN);
         };
         if entries.iter().any(|entry| entry.id != first.id) {
             let Some(from) = ctx.conns.native(conn).map(|connection| connection.peer_ref()) else {

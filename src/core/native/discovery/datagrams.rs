@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
-use crate::core::door::{DatagramTo, Event, IfaceId, Output};
+use crate::core::io::{DatagramTo, Event, IfaceId, Output};
 use crate::core::looks::Asker;
 use crate::core::native::discovery::look::is_found_at_once;
 use crate::core::native::peers::directory::{By, Heard};

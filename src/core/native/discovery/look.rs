@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Bound;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::looks::{Asker, Sought, Title, Turn};
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;

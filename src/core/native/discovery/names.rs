@@ -1,10 +1,10 @@
 //! A content under several names, of which one is withdrawn: its file was edited or removed, and others with the same bytes are
 //! still there.
 
-use crate::core::door::Event;
+use crate::core::io::Event;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, FailReason};
+use crate::core::io::{ConnId, FailReason};
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
 use crate::wire::message::RefuseReason;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::door::{Event, FailReason, PeerRef};
+use crate::core::io::{Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, title};
 use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};

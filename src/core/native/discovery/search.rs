@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event, FailReason, PeerRef};
+use crate::core::io::{ConnId, Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, similar};
 use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
@@ -18,7 +18,7 @@ const SIMILAR_NAMES: usize = 5;
 /// Commands that come within this time make one question of their searches.
 const TOGETHER: Duration = Duration::from_micros(200);
 /// Many searches at once ask for everything, and no more often than this.
-const ASK_ALL_GAP: Duration = Duration::from_millis(100);
+const QUERY_ALL_GAP: Duration = Duration::from_millis(100);
 
 impl Engine {
     pub(crate) fn on_get(&mut self, ctx: &mut Ctx, purpose: Purpose, wanted: Wanted, wait: Duration) {
@@ -39,7 +39,7 @@ impl Engine {
         loop {
             let Some(search) = self.searches.get_mut(key) else { return };
             let step = search.step(ctx.now);
-            if matches!(step, Step::Ask | Step::AskAll) {
+            if matches!(step, Step::Ask | Step::QueryAll) {
                 search.plan_next(ctx.now, ctx.rng);
             }
             match step {
@@ -48,7 +48,7 @@ impl Engine {
                     self.query(ctx, wanted);
                     self.walk_fixed_again(ctx, key);
                 }
-                Step::Ask | Step::AskAll => {
+                Step::Ask | Step::QueryAll => {
                     self.query_all(ctx);
                     self.walk_fixed_again(ctx, key);
                 }
@@ -239,7 +239,7 @@ impl Engine {
     }
 
     pub(crate) fn query_all(&mut self, ctx: &mut Ctx) {
-        if self.searches.asked_all.is_none_or(|last| ctx.now.since(last) >= ASK_ALL_GAP) {
+        if self.searches.asked_all.is_none_or(|last| ctx.now.since(last) >= QUERY_ALL_GAP) {
             self.searches.asked_all = Some(ctx.now);
             self.query(ctx, Wanted::All);
         }

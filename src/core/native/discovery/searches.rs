@@ -9,7 +9,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::core::door::{ConnId, PeerRef};
+use crate::core::io::{ConnId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::types::id::{ContentId, PeerId};
@@ -18,9 +18,9 @@ use crate::types::time::Time;
 use crate::wire::message::{Entry, Wanted};
 
 /// When a search asks for what it looks for, after its beginning.
-const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
+const QUERIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
 /// When it asks for the last time: for everything, so that names that look alike can be told.
-const LAST_ASK: Duration = Duration::from_millis(1500);
+const LAST_QUERY: Duration = Duration::from_millis(1500);
 /// A search that goes on for longer asks again after so long, and after twice as long each time, up to the longest; each time
 /// up to twice as late, as chance has it: where thousands began at once, their first questions may have drowned the answers.
 const AGAIN_MIN: Duration = Duration::from_secs(2);
@@ -104,7 +104,7 @@ pub(crate) enum Step {
     /// Ask everybody for what is wanted.
     Ask,
     /// Ask everybody for everything.
-    AskAll,
+    QueryAll,
     /// Enough was heard, or the time is over.
     Decide,
     /// Nothing before this moment.
@@ -216,11 +216,11 @@ impl Search {
     }
 
     /// When the next question is due, if there is one, and whether it is the last.
-    fn next_ask(&self) -> Option<(Time, bool)> {
+    fn next_query(&self) -> Option<(Time, bool)> {
         // The last question comes early enough for its answers, however short the search is.
         let latest = self.ends.since(self.began).saturating_sub(ANSWERS_TAKE);
-        let last = self.began + LAST_ASK.min(latest);
-        match ASKS.get(self.asked).map(|after| self.began + *after) {
+        let last = self.began + LAST_QUERY.min(latest);
+        match QUERIES.get(self.asked).map(|after| self.began + *after) {
             Some(at) if at < last || self.asked == 0 => Some((at, false)),
             _ if self.asked_last => self.again.map(|at| (at, true)),
             _ => Some((last, true)),
@@ -237,16 +237,16 @@ impl Search {
         if self.settles.is_some_and(|settles| settles <= now) || (now >= self.ends && !pages_due) {
             return Step::Decide;
         }
-        let next_ask = self.next_ask().filter(|_| now < self.ends);
-        match next_ask {
+        let next_query = self.next_query().filter(|_| now < self.ends);
+        match next_query {
             Some((at, last)) if at <= now => {
                 self.asked = self.asked.saturating_add(1);
                 self.asked_last = last;
-                if last && !matches!(self.wanted, Wanted::Id(_)) { Step::AskAll } else { Step::Ask }
+                if last && !matches!(self.wanted, Wanted::Id(_)) { Step::QueryAll } else { Step::Ask }
             }
             _ => {
                 let end = if now < self.ends { self.ends } else { self.grace_ends() };
-                let next = next_ask.map_or(end, |(at, _)| at.min(end));
+                let next = next_query.map_or(end, |(at, _)| at.min(end));
                 Step::Wait(self.settles.map_or(next, |settles| settles.min(next)))
             }
         }

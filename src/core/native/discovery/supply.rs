@@ -1,7 +1,7 @@
 //! Downloads that cannot get on: whether the file was replaced or removed, who else is asked, and for how long it waits.
 
-use crate::core::door::Event;
-use crate::core::door::FailReason;
+use crate::core::io::Event;
+use crate::core::io::FailReason;
 use crate::core::native::download::manifest::PAGE_DEADLINE;
 use crate::core::native::download::state::Phase;
 use crate::core::native::{Ctx, Engine};
@@ -53,8 +53,8 @@ impl Engine {
         }
         let Some(download) = self.downloader.get(&content) else { return };
         if self.all_banned(ctx, &content) && idle_for >= INTEGRITY_GRACE {
-            let struck = download.banned.clone();
-            return self.fail_download(ctx, content, FailReason::Integrity { struck });
+            let banned = download.banned.clone();
+            return self.fail_download(ctx, content, FailReason::Integrity { banned });
         }
         if idle_for >= self.stall_of(ctx, &content) {
             let of = download.geometry.map_or(0, |geometry| geometry.chunks());

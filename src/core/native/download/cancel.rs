@@ -1,6 +1,6 @@
 //! Requests taken back: because the chunk is had, the download is over, or the source is lost.
 
-use crate::core::door::{ConnId, Event, Output};
+use crate::core::io::{ConnId, Event, Output};
 use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::upload::seeding::Change;

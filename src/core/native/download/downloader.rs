@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use slab::Slab;
 
-use crate::core::door::BufferId;
+use crate::core::io::BufferId;
 use crate::core::native::download::state::{Download, Phase, Wish};
 use crate::types::id::ContentId;
 use crate::types::name::Layout;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::connections::Connections;
-use crate::core::door::{ConnId, Output, StoreJob};
+use crate::core::io::{ConnId, Output, StoreJob};
 use crate::core::native::download::state::{Phase, Storing, smoothed};
 use crate::core::native::session::{Incoming, Phase as ConnectionPhase};
 use crate::core::native::{Ctx, Engine};

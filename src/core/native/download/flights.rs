@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::time::Time;
 
 /// One request for a chunk.
@@ -185,7 +185,7 @@ mod tests {
             flights.check();
         }
         assert!(flights.is_empty() && flights.timely() == 0 && !flights.is_late_at(conn(2)));
-        // Asking after what is not there leaves nothing behind.
+        // ChunkRequest after what is not there leaves nothing behind.
         flights.mark_late(9, conn(1));
         assert!(flights.is_empty());
     }

@@ -1,7 +1,7 @@
 //! Which chunks others have, as far as they told.
 
 use crate::core::connections::Connections;
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
 use crate::types::id::ContentId;

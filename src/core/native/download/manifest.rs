@@ -1,9 +1,9 @@
 //! Manifests: fetched whole from one peer, verified against the id; and given to who asks.
 
-use crate::core::door::FailReason;
+use crate::core::io::FailReason;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Output, StoreJob};
+use crate::core::io::{ConnId, Output, StoreJob};
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};

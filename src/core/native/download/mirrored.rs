@@ -1,7 +1,7 @@
 //! Downloads for the mirror: room is reserved before a chunk is written.
 
-use crate::core::door::Event;
-use crate::core::door::FailReason;
+use crate::core::io::Event;
+use crate::core::io::FailReason;
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};

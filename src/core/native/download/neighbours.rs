@@ -1,9 +1,9 @@
 //! Connects to those that an arrangement of neighbours names, and names its content to them.
 
-use crate::core::door::ConnId;
-use crate::core::door::FailReason;
-use crate::core::door::Fault;
-use crate::core::door::FaultKind;
+use crate::core::io::ConnId;
+use crate::core::io::FailReason;
+use crate::core::io::Fault;
+use crate::core::io::FaultKind;
 use crate::core::native::topology::neighbourhood::Part;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;

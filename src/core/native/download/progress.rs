@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
-use crate::core::door::{Event, FailReason, Output, PeerRef, StoreJob};
+use crate::core::io::{Event, FailReason, Output, PeerRef, StoreJob};
 use crate::core::native::download::state::{Download, Phase, Wish};
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::DownloadStatus;

@@ -6,7 +6,7 @@
 use crate::core::picker;
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Incoming;
 use crate::core::native::{Ctx, Engine};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event};
+use crate::core::io::{ConnId, Event};
 use crate::core::native::download::flights::Flight;
 use crate::core::native::download::state::Download;
 use crate::core::native::session::Phase as ConnectionPhase;

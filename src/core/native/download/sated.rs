@@ -1,6 +1,6 @@
 //! Channels that are over because both sides have all of the content.
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
@@ -48,7 +48,7 @@ impl Engine {
         }
         let Some((_, channel)) = connection.channels.of(content) else { return };
         let is_agreed = channel.opened && channel.theirs.is_some() && !channel.withdrawn && !channel.refused;
-        let is_quiet = !ctx.uploads.asks_for(conn, content)
+        let is_quiet = !ctx.uploads.has_request_for(conn, content)
             && connection.outgoing.is_none_or(|out| out.content != *content)
             && connection.incoming.is_none_or(|incoming| incoming.content != *content)
             && !connection.awaits_cancelled(content)

@@ -2,7 +2,7 @@
 //! only the chunk, of one holder at a time, and the store makes the file of it in one go.
 
 use crate::core::context::Later;
-use crate::core::door::{BufferId, ConnId, Event, Output, StoreJob};
+use crate::core::io::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
@@ -65,7 +65,7 @@ impl Engine {
         self.downloader.give_way(&content);
         // Others from there need not wait for the store.
         self.mirror_came(ctx, &content);
-        ctx.outputs.push(Output::Store(StoreJob::StoreWhole { content, buffer }));
+        ctx.outputs.push(Output::Store(StoreJob::StoreSingleChunk { content, buffer }));
         self.activate_downloads(ctx);
         self.retry_blocked(ctx);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::download::overlay::Overlay;
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::channels::Channel;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, PeerRef};
+use crate::core::io::{ConnId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::native::download::flights::{Flight, Flights};
 use crate::core::native::download::overlay::Overlay;
@@ -110,7 +110,7 @@ pub(crate) struct Download {
     pub(crate) storing: BTreeMap<u32, Storing>,
     /// Peers that chunks came from.
     pub(crate) contributors: BTreeSet<SocketAddr>,
-    /// Peers that were struck over it.
+    /// Peers that were banned for it.
     pub(crate) banned: Vec<PeerRef>,
     /// When it last got on, or could have.
     pub(crate) supplied: Time,

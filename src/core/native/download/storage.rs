@@ -1,7 +1,7 @@
 //! What the store answers, and what follows from it.
 
 use crate::core::context::Later;
-use crate::core::door::{BufferId, Event, FailReason, Fault, Output, PartState, StoreJob, StoreReply};
+use crate::core::io::{BufferId, Event, FailReason, Fault, Output, PartState, StoreJob, StoreReply};
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
@@ -37,7 +37,7 @@ impl Engine {
             StoreReply::Offered { .. }
             | StoreReply::Withdrawn { .. }
             | StoreReply::Classic(_)
-            | StoreReply::Foreign(_) => {}
+            | StoreReply::Transfer(_) => {}
         }
     }
 
@@ -233,9 +233,9 @@ impl Engine {
         )));
         if self.downloader.get(&content).is_some_and(|download| download.is_running()) {
             ctx.catalogue.remove_chunk(&content, chunk);
-            for (conn, ask) in ctx.uploads.cancel_chunk(&content, chunk) {
+            for (conn, request) in ctx.uploads.cancel_chunk(&content, chunk) {
                 self.give_request_back(ctx, conn);
-                self.reject(ctx, conn, ask.channel, content, chunk, RefuseReason::NotHere);
+                self.reject(ctx, conn, request.channel, content, chunk, RefuseReason::NotHere);
             }
             self.request_chunks(ctx, content);
         }

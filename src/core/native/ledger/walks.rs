@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::id::PeerId;
 use crate::types::time::Time;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event};
+use crate::core::io::{ConnId, Event};
 use crate::core::limits::MIRROR_STALL;
 use crate::core::native::ledger::mirror::{Claimant, Mirror, Refusal};
 use crate::core::native::{Ctx, Engine};

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, PeerRef, Recipient};
+use crate::core::io::{ConnId, PeerRef, Recipient};
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 
 /// When the LAN is asked who is there, after a recipient was first looked for.
-const ASKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
+const QUERIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
 /// When the LAN is asked who else fetches what was accepted, after its first chunk could be asked for: all who accepted
 /// at once are to know each other long before the sender has given each of them everything.
-const SWARM_ASKS: [Duration; 4] = [
+const SWARM_QUERIES: [Duration; 4] = [
     Duration::from_millis(50),
     Duration::from_millis(310),
     Duration::from_millis(600),
@@ -97,9 +97,9 @@ impl Stage {
     }
 
     /// Whether the LAN is to be asked who is there now; counts.
-    pub(crate) fn take_ask(&mut self, now: Time) -> bool {
+    pub(crate) fn take_request(&mut self, now: Time) -> bool {
         let Stage::Seeking { since, asked, .. } = self else { return false };
-        let due = ASKS.get(*asked).is_some_and(|after| *since + *after <= now);
+        let due = QUERIES.get(*asked).is_some_and(|after| *since + *after <= now);
         *asked = asked.saturating_add(usize::from(due));
         due
     }
@@ -107,7 +107,7 @@ impl Stage {
     /// When something is to be done about it without cause from outside.
     fn deadline(&self) -> Option<Time> {
         let Stage::Seeking { since, until, asked, settles } = self else { return None };
-        let ask = ASKS.get(*asked).map(|after| *since + *after);
+        let ask = QUERIES.get(*asked).map(|after| *since + *after);
         [Some(*until), ask, *settles].into_iter().flatten().min()
     }
 }
@@ -203,15 +203,15 @@ impl Offers {
     }
 
     /// The contents whose other receivers are to be asked for now; counts.
-    pub(crate) fn take_swarm_asks(&mut self, now: Time) -> Vec<ContentId> {
+    pub(crate) fn take_swarm_queries(&mut self, now: Time) -> Vec<ContentId> {
         let mut due = Vec::new();
         for (content, (since, asked)) in &mut self.swarms {
-            if SWARM_ASKS.get(*asked).is_some_and(|after| *since + *after <= now) {
+            if SWARM_QUERIES.get(*asked).is_some_and(|after| *since + *after <= now) {
                 *asked = asked.saturating_add(1);
                 due.push(*content);
             }
         }
-        self.swarms.retain(|_, (_, asked)| *asked < SWARM_ASKS.len());
+        self.swarms.retain(|_, (_, asked)| *asked < SWARM_QUERIES.len());
         due
     }
 
@@ -219,7 +219,7 @@ impl Offers {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let seeking = self.sent.values().filter_map(|sent| sent.stage.deadline()).min();
         let swarms = self.swarms.values();
-        let asks = swarms.filter_map(|(since, asked)| Some(*since + *SWARM_ASKS.get(*asked)?)).min();
+        let asks = swarms.filter_map(|(since, asked)| Some(*since + *SWARM_QUERIES.get(*asked)?)).min();
         [seeking, asks].into_iter().flatten().min()
     }
 }
@@ -241,7 +241,7 @@ mod tests {
         let mut stage = Stage::seeking(Time::ZERO, Duration::from_secs(3));
         let mut asked = Vec::new();
         for ms in [0, 0, 249, 250, 1_000, 2_000] {
-            asked.push(stage.take_ask(Time::from_millis(ms)));
+            asked.push(stage.take_request(Time::from_millis(ms)));
         }
         assert_eq!(asked, [true, false, false, true, true, false]);
         assert_eq!(stage.deadline(), Some(Time::from_millis(3_000)));
@@ -286,8 +286,8 @@ mod tests {
         offers.begin_swarm(Time::ZERO, CONTENT);
         let mut asks = 0;
         while let Some(at) = offers.deadline() {
-            asks += offers.take_swarm_asks(at).len();
+            asks += offers.take_swarm_queries(at).len();
         }
-        assert_eq!(asks, SWARM_ASKS.len());
+        assert_eq!(asks, SWARM_QUERIES.len());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Decision, Event, FailReason, FaultKind, PushEvent};
+use crate::core::io::{ConnId, Decision, Event, FailReason, FaultKind, OfferEvent};
 use crate::core::native::offer::offers::ReceivedOffer;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
@@ -35,7 +35,7 @@ impl Engine {
             ReceivedOffer { conn: Some(conn), theirs, content, name: name.clone(), size, accepted: false };
         let offer = self.offers.keep(received);
         self.count_offers(ctx, conn);
-        ctx.outputs.event(Event::Push(PushEvent::Came { offer, from, content, name, size }));
+        ctx.outputs.event(Event::Offer(OfferEvent::Came { offer, from, content, name, size }));
     }
 
     pub(crate) fn on_answer_command(
@@ -115,7 +115,7 @@ impl Engine {
                     self.say(ctx, conn, Frame::OfferOutcome(OfferOutcome { offer: theirs, outcome }));
                 }
                 Some(_) if outcome == Delivery::Verified => {
-                    ctx.outputs.event(Event::Push(PushEvent::Untold { content }));
+                    ctx.outputs.event(Event::Offer(OfferEvent::Untold { content }));
                 }
                 _ => {}
             }
@@ -134,7 +134,7 @@ impl Engine {
                 }
             } else {
                 self.offers.received.remove(&offer);
-                ctx.outputs.event(Event::Push(PushEvent::Gone { offer }));
+                ctx.outputs.event(Event::Offer(OfferEvent::Gone { offer }));
             }
         }
     }

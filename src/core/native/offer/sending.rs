@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Event, PeerRef, PushEnd, PushEvent, Recipient};
+use crate::core::io::{ConnId, Event, OfferEnd, OfferEvent, PeerRef, Recipient};
 use crate::core::native::offer::offers::{SentOffer, Stage};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
@@ -33,8 +33,8 @@ impl Engine {
             return;
         }
         let Some(holding) = ctx.catalogue.get(&content).filter(|holding| holding.is_complete()) else {
-            let end = PushEnd::Withdrawn;
-            return ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: None, end }));
+            let end = OfferEnd::Withdrawn;
+            return ctx.outputs.event(Event::Offer(OfferEvent::Ended { ticket, to: None, end }));
         };
         let size = holding.geometry.size_bytes();
         let stage = Stage::seeking(ctx.now, wait);
@@ -51,14 +51,14 @@ impl Engine {
         }
         let mut ask = false;
         for ticket in self.offers.seeking() {
-            ask |= self.offers.sent.get_mut(&ticket).is_some_and(|sent| sent.stage.take_ask(ctx.now));
+            ask |= self.offers.sent.get_mut(&ticket).is_some_and(|sent| sent.stage.take_request(ctx.now));
             self.seek_recipient(ctx, ticket);
         }
         if ask {
             self.query(ctx, Wanted::All);
             self.dial_fixed_peers(ctx);
         }
-        for content in self.offers.take_swarm_asks(ctx.now) {
+        for content in self.offers.take_swarm_queries(ctx.now) {
             self.query(ctx, Wanted::Id(content));
         }
         let again = (!self.offers.seeking().is_empty()).then_some(ctx.now + SEEK_INTERVAL);
@@ -84,7 +84,7 @@ impl Engine {
             Recipient::At(addr) => Some(*addr),
             Recipient::Called(name) => match self.recipient_called(ctx, ticket, name, is_lost) {
                 Ok(addr) => addr,
-                Err(candidates) => return self.end_offer(ctx, ticket, PushEnd::Ambiguous { candidates }),
+                Err(candidates) => return self.end_offer(ctx, ticket, OfferEnd::Ambiguous { candidates }),
             },
         };
         if let Some(conn) = addr.and_then(|addr| self.open_to(ctx, &addr)) {
@@ -92,7 +92,7 @@ impl Engine {
         }
         if ctx.now >= until {
             let peers = self.directory.len();
-            let end = if is_lost { PushEnd::Lost } else { PushEnd::Nobody { peers } };
+            let end = if is_lost { OfferEnd::Lost } else { OfferEnd::Nobody { peers } };
             return self.end_offer(ctx, ticket, end);
         }
         if let Some(addr) = addr {
@@ -173,7 +173,7 @@ impl Engine {
         sent.stage = Stage::Asked { conn, number };
         sent.peer = Some(to.clone());
         let offer = Offer { offer: number, id: sent.content, name: sent.name.clone(), size: sent.size };
-        ctx.outputs.event(Event::Push(PushEvent::Offered { ticket, to }));
+        ctx.outputs.event(Event::Offer(OfferEvent::Offered { ticket, to }));
         self.say(ctx, conn, Frame::Offer(offer));
         self.count_offers(ctx, conn);
     }
@@ -187,11 +187,11 @@ impl Engine {
             return ctx.counters.add("answers to offers that are not open");
         };
         if said.answer != Answer::Accepted {
-            return self.end_offer(ctx, ticket, PushEnd::Declined(said.answer));
+            return self.end_offer(ctx, ticket, OfferEnd::Declined(said.answer));
         }
         sent.stage = Stage::Accepted { conn, number };
         if let Some(to) = sent.peer.clone() {
-            ctx.outputs.event(Event::Push(PushEvent::Accepted { ticket, to }));
+            ctx.outputs.event(Event::Offer(OfferEvent::Accepted { ticket, to }));
         }
     }
 
@@ -200,8 +200,8 @@ impl Engine {
             return ctx.counters.add("outcomes of offers that are not open");
         };
         let end = match said.outcome {
-            Delivery::Verified => PushEnd::Verified,
-            outcome => PushEnd::Failed(outcome),
+            Delivery::Verified => OfferEnd::Verified,
+            outcome => OfferEnd::Failed(outcome),
         };
         self.end_offer(ctx, ticket, end);
     }
@@ -212,7 +212,7 @@ impl Engine {
             let Some(sent) = self.offers.sent.get_mut(&ticket) else { continue };
             sent.stage = Stage::seeking(ctx.now, ctx.config.limits.offer_grace);
             if let Some(to) = sent.peer.clone() {
-                ctx.outputs.event(Event::Push(PushEvent::Lost { ticket, to }));
+                ctx.outputs.event(Event::Offer(OfferEvent::Lost { ticket, to }));
             }
             self.note_recipient(ctx);
         }
@@ -221,16 +221,16 @@ impl Engine {
     /// A file is not what it was: nobody is to be sent it.
     pub(crate) fn withdraw_offers(&mut self, ctx: &mut Ctx, content: &ContentId) {
         for ticket in self.offers.of(content) {
-            self.end_offer(ctx, ticket, PushEnd::Withdrawn);
+            self.end_offer(ctx, ticket, OfferEnd::Withdrawn);
         }
     }
 
-    pub(crate) fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: PushEnd) {
+    pub(crate) fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: OfferEnd) {
         let Some(sent) = self.offers.sent.remove(&ticket) else { return };
         if let Some(conn) = sent.stage.conn() {
             self.count_offers(ctx, conn);
         }
-        ctx.outputs.event(Event::Push(PushEvent::Ended { ticket, to: sent.peer, end }));
+        ctx.outputs.event(Event::Offer(OfferEvent::Ended { ticket, to: sent.peer, end }));
         // Another may have waited for its place.
         self.note_recipient(ctx);
     }

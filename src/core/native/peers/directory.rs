@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::door::{IfaceId, PeerRef};
+use crate::core::io::{IfaceId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
 use crate::core::status::PeerStatus;

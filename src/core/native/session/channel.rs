@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::session::{Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::room::KEPT;

@@ -5,7 +5,7 @@ use crate::core::room;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::door::{ConnId, Output, PeerRef};
+use crate::core::io::{ConnId, Output, PeerRef};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;

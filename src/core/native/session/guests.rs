@@ -6,7 +6,7 @@
 use crate::core::native::effects::Effect;
 use std::net::SocketAddr;
 
-use crate::core::door::{ConnId, Event, PeerRef};
+use crate::core::io::{ConnId, Event, PeerRef};
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::Claim;
 use crate::core::native::session::life::SECOND;

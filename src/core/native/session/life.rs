@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connections::Connections;
-use crate::core::door::{ConnId, Event, Output};
+use crate::core::io::{ConnId, Event, Output};
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::{Identity, Phase, Session};
 use crate::core::native::{Ctx, Engine};
@@ -173,7 +173,7 @@ impl Engine {
         let contents: Vec<ContentId> = connection.channels.iter().map(|channel| channel.content).collect();
         ctx.dialer.ban(ctx.now, peer.addr, ctx.now + ctx.config.limits.ban_duration);
         self.effects.push(Effect::Banned { peer: peer.clone(), contents });
-        ctx.outputs.event(Event::PeerStruck { peer, why });
+        ctx.outputs.event(Event::PeerBanned { peer, why });
         self.close(ctx, conn, Some(why));
     }
 

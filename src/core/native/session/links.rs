@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::id::{ContentId, PeerId};
 
 /// Indexes over the connections.

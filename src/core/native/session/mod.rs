@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connection::Transport;
-use crate::core::door::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
+use crate::core::io::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::native::session::channels::Channels;
 use crate::core::native::session::outbox::Outbox;
@@ -34,7 +34,7 @@ use crate::wire::message::{CatalogueRequest, Frame};
 /// Queued frames after which a connection that does not read is closed.
 pub(crate) const QUEUED_FRAMES_MAX: usize = 4_096;
 /// Catalogue requests of the other side that wait for their page.
-pub(crate) const CATALOGUE_ASKS_MAX: usize = 16;
+pub(crate) const CATALOGUE_REQUESTS_MAX: usize = 16;
 /// Cancelled chunks of one connection that may still come. Most are never answered; more than these are not on the way.
 const CANCELLED_MAX: usize = 256;
 /// Rejected requests of one connection: at once, and in the long run. An honest one is told of what is withdrawn, and

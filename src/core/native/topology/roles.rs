@@ -1,9 +1,9 @@
 //! What the peers that were named are to this one: who is dialled, asked and looked at.
 
 use crate::core::catalogue::Catalogue;
-use crate::core::door::ConnId;
-use crate::core::door::Event;
-use crate::core::door::PeerRef;
+use crate::core::io::ConnId;
+use crate::core::io::Event;
+use crate::core::io::PeerRef;
 use crate::core::native::topology::neighbourhood::End;
 use crate::core::native::topology::neighbourhood::Part;
 use crate::core::native::{Ctx, Engine};

@@ -1,7 +1,7 @@
 //! Who has which chunks: what others tell, and what they are told.
 
 use crate::core::catalogue::Holding;
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::session::{ListOut, Session};
 use crate::core::native::{Ctx, Engine};

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;

@@ -1,8 +1,8 @@
 //! Manifests given to peers that ask.
 
-use crate::core::door::ConnId;
-use crate::core::door::Output;
-use crate::core::door::StoreJob;
+use crate::core::io::ConnId;
+use crate::core::io::Output;
+use crate::core::io::StoreJob;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
@@ -11,7 +11,7 @@ use crate::wire::message::Frame;
 use crate::wire::message::RefuseReason;
 
 /// Manifest requests that one connection may have waiting.
-const MANIFEST_ASKS_MAX: usize = 1_024;
+const MANIFEST_REQUESTS_MAX: usize = 1_024;
 
 impl Engine {
     pub(crate) fn on_manifest_request(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32) {
@@ -23,7 +23,7 @@ impl Engine {
             // They hear, or heard, a refusal.
             return;
         }
-        if connection.manifest_asks.len() >= MANIFEST_ASKS_MAX {
+        if connection.manifest_asks.len() >= MANIFEST_REQUESTS_MAX {
             return self.close_for_fault(ctx, conn, "asks faster than it reads");
         }
         connection.manifest_asks.push_back((number, first));

@@ -1,12 +1,12 @@
 //! Serving: requests in, chunks and pages out.
 
 use crate::core::context::Later;
-use crate::core::door::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
-use crate::core::native::session::{CATALOGUE_ASKS_MAX, ListOut, Outgoing};
+use crate::core::io::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
+use crate::core::native::session::{CATALOGUE_REQUESTS_MAX, ListOut, Outgoing};
 use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::core::uploader::Ask;
+use crate::core::uploader::UploadRequest;
 use crate::types::bitfield::Bitfield;
 use crate::types::id::ContentId;
 use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
@@ -58,7 +58,7 @@ impl Engine {
 
     pub(crate) fn on_catalogue_request(&mut self, ctx: &mut Ctx, conn: ConnId, request: CatalogueRequest) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        if connection.catalogue_asks.len() >= CATALOGUE_ASKS_MAX {
+        if connection.catalogue_asks.len() >= CATALOGUE_REQUESTS_MAX {
             return self.close_for_fault(ctx, conn, "asks faster than it reads");
         }
         connection.catalogue_asks.push_back(request);
@@ -94,8 +94,8 @@ impl Engine {
             return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
         }
         let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
-        let ask = Ask { channel: number, content, chunk, bytes };
-        ctx.uploads.push(conn, ask, u64::from(had), u64::from(cut.chunks()));
+        let request = UploadRequest { channel: number, content, chunk, bytes };
+        ctx.uploads.push(conn, request, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness(ctx);
         if ctx.config.topology.follows_lists() {
             self.note_taker(ctx, conn);
@@ -248,15 +248,16 @@ impl Engine {
     pub(crate) fn begin_upload(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let scarce_first = ctx.config.limits.tactics.scarce_first;
         let copies = |content: &ContentId| self.copies.find(content).filter(|_| scarce_first);
-        let ask = ctx.uploads.begin(conn, ctx.now, copies);
-        let Some(ask) = ask else { return };
+        let request = ctx.uploads.begin(conn, ctx.now, copies);
+        let Some(request) = request else { return };
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        let cut = connection.channels.get(ask.channel).and_then(|channel| channel.our_cut);
-        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(ask.chunk)?))) else {
+        let cut = connection.channels.get(request.channel).and_then(|channel| channel.our_cut);
+        let Some((cut, (offset, len))) = cut.and_then(|cut| Some((cut, cut.chunk_span(request.chunk)?)))
+        else {
             ctx.uploads.end_turn(conn);
             return self.grant_uploads(ctx);
         };
-        let Ask { channel, content, chunk, .. } = ask;
+        let UploadRequest { channel, content, chunk, .. } = request;
         connection.begin_chunk(
             channel,
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: ctx.now },

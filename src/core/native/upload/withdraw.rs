@@ -1,7 +1,7 @@
 //! Contents that are offered no longer, or under fewer names: who is told.
 
-use crate::core::door::Output;
-use crate::core::door::StoreJob;
+use crate::core::io::Output;
+use crate::core::io::StoreJob;
 use crate::core::native::{Ctx, Engine};
 use crate::types::id::ContentId;
 use crate::wire::message::Frame;
@@ -26,7 +26,7 @@ impl Engine {
         reason: RefuseReason,
     ) {
         for conn in self.links.on(&content).collect::<Vec<_>>() {
-            let asks = ctx.uploads.asks_for(conn, &content);
+            let asks = ctx.uploads.has_request_for(conn, &content);
             let Some(connection) = ctx.conns.native_mut(conn) else { continue };
             let sends = connection.outgoing.is_some_and(|out| out.content == content);
             let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
@@ -52,9 +52,9 @@ impl Engine {
             connection.stale_haves.remove(&number);
             self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
         }
-        for (conn, ask) in ctx.uploads.cancel_content(&content) {
+        for (conn, request) in ctx.uploads.cancel_content(&content) {
             self.give_request_back(ctx, conn);
-            self.reject(ctx, conn, ask.channel, ask.content, ask.chunk, reason);
+            self.reject(ctx, conn, request.channel, request.content, request.chunk, reason);
         }
     }
 }

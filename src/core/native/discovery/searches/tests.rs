@@ -19,7 +19,7 @@ fn a_name_is_asked_for_and_then_everything() {
     assert_eq!(steps(&mut search, 0), [Step::Ask, wait(250)]);
     assert_eq!(steps(&mut search, 250), [Step::Ask, wait(1000)]);
     assert_eq!(steps(&mut search, 1000), [Step::Ask, wait(1500)]);
-    assert_eq!(steps(&mut search, 1500), [Step::AskAll, wait(3000)]);
+    assert_eq!(steps(&mut search, 1500), [Step::QueryAll, wait(3000)]);
     assert_eq!(steps(&mut search, 3000), [Step::Decide]);
 }
 
@@ -55,10 +55,10 @@ fn a_short_search_asks_for_everything_too() {
     let wait = |ms| Step::Wait(Time::from_millis(ms));
     assert_eq!(steps(&mut search, 0), [Step::Ask, wait(250)]);
     assert_eq!(steps(&mut search, 250), [Step::Ask, wait(750)]);
-    assert_eq!(steps(&mut search, 750), [Step::AskAll, wait(1000)]);
+    assert_eq!(steps(&mut search, 750), [Step::QueryAll, wait(1000)]);
     let mut search =
         Search::new(Purpose::Look, Wanted::Name("a".into()), Duration::from_millis(9), Time::ZERO);
-    assert_eq!(steps(&mut search, 0), [Step::Ask, Step::AskAll, wait(9)]);
+    assert_eq!(steps(&mut search, 0), [Step::Ask, Step::QueryAll, wait(9)]);
 }
 
 #[test]

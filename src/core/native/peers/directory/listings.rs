@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Directory, HOLDERS_LOOKED_AT, Listed, NAMES_LOOKED_AT, Title, cost_of, is_named};
-use crate::core::door::PeerRef;
+use crate::core::io::PeerRef;
 use crate::core::status::ContentStatus;
 use crate::types::id::{ContentId, PeerId};
 use crate::wire::message::{Entry, Wanted};

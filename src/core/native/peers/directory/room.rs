@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{By, Directory, Heard, Known, Standing};
-use crate::core::door::PeerRef;
+use crate::core::io::PeerRef;
 use crate::core::rng::Rng;
 use crate::types::id::PeerId;
 use crate::types::time::Time;

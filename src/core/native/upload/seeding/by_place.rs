@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Advert;
-use crate::core::door::ConnId;
+use crate::core::io::ConnId;
 use crate::types::bitfield::Bitfield;
 use crate::types::time::Time;
 
