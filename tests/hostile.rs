@@ -792,6 +792,29 @@ fn one_chunk_is_asked_of_one_holder_and_nothing_is_told_before_it_is_stored() {
     assert_eq!(bench.count(|event| matches!(event, Event::Finished { bytes: 100, .. })), 1);
 }
 
+/// One of several files with the same bytes was edited; that its new version is offered is heard by datagram before the
+/// refusal comes by the connection.
+#[test]
+fn a_new_version_that_is_announced_before_the_refusal_of_the_old_one_is_fetched() {
+    let entry = |id, name: &str| Entry { id, name: name.to_owned(), size: 100, have: 1, of: 1 };
+    let edited = ContentId([8; 32]);
+    // Of the old version another name is listed before the name in question, and after it.
+    for twin in ["A", "z"] {
+        let mut bench = Bench::new();
+        bench.hear(host(9), &announcement(9, 4, vec![entry(CONTENT, "x"), entry(CONTENT, twin)]));
+        bench.get_known(Wanted::Name("x".into()));
+        bench.tell(Input::Stored(StoreReply::PartOpened { content: CONTENT, state: PartState::Fresh }));
+        let conn = bench.holder(9, 100);
+        assert_eq!(asks(&bench.heard(conn)), (1, 0));
+        bench.hear(host(9), &announcement(9, 6, vec![entry(CONTENT, twin), entry(edited, "x")]));
+        bench.says(conn, &Frame::Withdraw { channel: 0, reason: RefuseReason::Changed });
+        bench.wait(1_000);
+        let is_new =
+            |event: &Event| matches!(event, Event::Replaced { by, begun: true, .. } if by.id == edited);
+        assert_eq!(bench.count(is_new), 1, "{:?}", bench.events);
+    }
+}
+
 #[test]
 fn that_a_chunk_came_which_many_have_is_told_within_a_second() {
     let mut bench = Bench::new();

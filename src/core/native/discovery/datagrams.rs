@@ -169,8 +169,12 @@ impl Engine {
     ) {
         self.note_matches(ctx, peer, &entries, known_peers);
         let counting = entries.iter().filter(|entry| self.directory.counts(entry));
-        let listed: Vec<(ContentId, bool)> =
-            counting.map(|entry| (entry.id, entry.have >= entry.of)).collect();
+        let listed: Vec<ContentId> = counting.map(|entry| entry.id).collect();
+        let sought = entries.iter().filter(|entry| self.directory.counts(entry) && entry.have >= entry.of);
+        let whole: Vec<(ContentId, String)> = sought
+            .filter(|entry| self.downloader.get(&entry.id).is_some())
+            .map(|entry| (entry.id, entry.name.clone()))
+            .collect();
         if self.mirror.is_some() {
             self.effects.push(Effect::Listed { peer: *peer, entries: entries.clone() });
         }
@@ -178,10 +182,10 @@ impl Engine {
         self.directory.list(peer, generation, catalogue, entries);
         self.begin_matching(ctx, matching);
         self.walk_catalogue(ctx, peer);
-        for (content, whole) in listed {
-            if whole {
-                self.note_owner(peer, generation, &content);
-            }
+        for (content, name) in whole {
+            self.note_owner(peer, generation, &content, &name);
+        }
+        for content in listed {
             if self.downloader.get(&content).is_some_and(|download| download.wants_peers()) {
                 self.seek_holder(ctx, peer, content);
             }

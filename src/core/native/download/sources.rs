@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::io::ConnId;
@@ -221,20 +222,21 @@ impl Engine {
         else {
             return;
         };
-        for (peer, generation) in self.directory.complete_holders(content) {
+        let wished = Arc::clone(&download.wish.name);
+        for (peer, name, generation) in self.directory.complete_holders(content, &wished) {
             if let Some(known) = self.directory.get(&peer) {
-                download.note_owner(peer, known.addr, generation);
+                download.note_owner(peer, known.addr, name, generation);
             }
         }
     }
 
-    /// A peer told that it offers a content wholly.
-    pub(crate) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId) {
+    /// A peer told that it offers a content wholly under a name.
+    pub(crate) fn note_owner(&mut self, peer: &PeerId, generation: u64, content: &ContentId, name: &str) {
         if let Some(download) =
             self.downloader.get_mut(content).filter(|download| download.wish.ticket.is_some())
             && let Some(known) = self.directory.get(peer).filter(|known| known.generation() == generation)
         {
-            download.note_owner(*peer, known.addr, generation);
+            download.note_owner(*peer, known.addr, name, generation);
         }
     }
 }

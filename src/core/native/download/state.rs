@@ -161,10 +161,14 @@ impl Download {
         }
     }
 
-    /// A peer offers its content wholly, in a state of its catalogue. The first few are remembered.
-    pub(crate) fn note_owner(&mut self, peer: PeerId, addr: SocketAddr, generation: u64) {
+    /// A peer offers its content wholly under a name, in a state of its catalogue. The first few are remembered. A state
+    /// in which it has the content under other names only may have a new version under the name of this download.
+    pub(crate) fn note_owner(&mut self, peer: PeerId, addr: SocketAddr, name: &str, generation: u64) {
         if let Some(owner) = self.owners.iter_mut().find(|owner| owner.peer == peer) {
-            (owner.addr, owner.generation) = (addr, generation);
+            owner.addr = addr;
+            if *self.wish.name == *name {
+                owner.generation = generation;
+            }
         } else if self.owners.len() < OWNERS_MAX {
             self.owners.reserve_exact(1);
             self.owners.push(Owner { peer, addr, generation, seen: 0 });

@@ -125,13 +125,19 @@ impl Directory {
     }
 
     /// Of the peers that hold a content, some that told that they hold it wholly, each with the state of its catalogue
-    /// in which it last said so.
-    pub(crate) fn complete_holders(&self, content: &ContentId) -> impl Iterator<Item = (PeerId, u64)> {
+    /// in which it last said so: under this name, if it did, or else under another.
+    pub(crate) fn complete_holders<'a>(
+        &'a self,
+        content: &ContentId,
+        name: &'a str,
+    ) -> impl Iterator<Item = (PeerId, &'a str, u64)> {
         let from = (*content, String::new());
         self.holders(content).take(HOLDERS_LOOKED_AT).filter_map(move |peer| {
             let entries = self.peers.get(peer)?.entries.from(&from);
-            let mut entries = entries.take_while(|(title, _)| title.0 == from.0).take(NAMES_LOOKED_AT);
-            entries.find(|(_, listed)| listed.have >= listed.of).map(|(_, listed)| (*peer, listed.generation))
+            let entries = entries.take_while(|(title, _)| title.0 == from.0).take(NAMES_LOOKED_AT);
+            let whole = entries.filter(|(_, listed)| listed.have >= listed.of);
+            let (title, listed) = whole.min_by_key(|(title, _)| title.1 != name)?;
+            Some((*peer, title.1.as_str(), listed.generation))
         })
     }
 
