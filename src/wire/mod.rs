@@ -1,6 +1,6 @@
 //! Bytes to messages and back, one file for each dialect: total, symmetric, without state except that of a decoder.
 //!
-//! `docs/protocol.md` specifies every byte of the native messages, `docs/classic.md` and `docs/transfer.md` those of other
+//! `docs/protocol.md` specifies every byte of the native messages, `docs/classic.md` and `docs/sending.md` those of other
 //! programs.
 //!
 //! The released program ends at an index out of bounds and at a sum that overflows, so no input from the network may

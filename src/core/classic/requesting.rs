@@ -1,4 +1,4 @@
-//! ChunkRequest a holder for a chunk: chosen, dialled, asked, read, tried again where it was refused.
+//! Requesting a chunk of a holder: chosen, dialled, asked, read, tried again where it was refused.
 
 use std::net::{IpAddr, SocketAddr};
 

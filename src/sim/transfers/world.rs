@@ -1,4 +1,4 @@
-//! Hosts that send to each other in the field's dialects: the sender's command, the answer of whoever sits at the
+//! Hosts that send to each other in the forms of other programs: the sender's command, the answer of whoever sits at the
 //! receiver, and what the driver does with a spool's bytes.
 
 use std::net::SocketAddr;

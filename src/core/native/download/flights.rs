@@ -185,7 +185,7 @@ mod tests {
             flights.check();
         }
         assert!(flights.is_empty() && flights.timely() == 0 && !flights.is_late_at(conn(2)));
-        // ChunkRequest after what is not there leaves nothing behind.
+        // Asking for what is not there leaves nothing behind.
         flights.mark_late(9, conn(1));
         assert!(flights.is_empty());
     }
