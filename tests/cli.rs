@@ -9,6 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -388,10 +389,74 @@ fn hashes_are_those_of_b3sum() {
         assert_eq!(line["v"], 1);
         chrono::DateTime::parse_from_rfc3339(line["ts"].as_str().unwrap()).unwrap();
     }
-    // A folder: a line for each file.
-    let output = run(&["hash".as_ref(), folder.path().as_os_str()], 0);
-    let lines = format!("{ID_OF_ABC}  {}\n{ID_OF_NOTHING}  {}\n", abc.display(), nothing.display());
-    assert_eq!(text(&output.stdout), lines);
+}
+
+/// The bytes of a listing, written by hand as `docs/protocol.md` says.
+fn listing_of_photos() -> Vec<u8> {
+    let id = |text: &str| -> Vec<u8> {
+        (0..32).map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap()).collect()
+    };
+    let mut bytes = b"chunkcast folder 1\n".to_vec();
+    bytes.extend_from_slice(b"\x00\0\0\0\x03abc\0\0\0\0\0\0\0\x03");
+    bytes.extend_from_slice(&id(ID_OF_ABC));
+    bytes.extend_from_slice(b"\x02\0\0\0\x05empty");
+    bytes.extend_from_slice(b"\x03\0\0\0\x08sub/link\0\x06../abc");
+    bytes.extend_from_slice(b"\x01\0\x04\0\x03run\0\0\0\0\0\0\0\0");
+    bytes.extend_from_slice(&id(ID_OF_NOTHING));
+    bytes
+}
+
+#[test]
+fn a_folder_has_an_id_of_its_own_which_is_the_same_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = blake3::hash(&listing_of_photos()).to_hex().to_string();
+    for place in ["photos", "elsewhere/other"] {
+        let photos = folder.path().join(place);
+        fs::create_dir_all(photos.join("sub")).unwrap();
+        // Made in another order each time, so that folders list it otherwise.
+        let mut names = ["abc", "sub/run"];
+        if place != "photos" {
+            names.reverse();
+            fs::create_dir(photos.join("empty")).unwrap();
+        }
+        for name in names {
+            fs::write(photos.join(name), if name == "abc" { "abc" } else { "" }).unwrap();
+        }
+        let _ = fs::create_dir(photos.join("empty"));
+        fs::set_permissions(photos.join("sub/run"), fs::Permissions::from_mode(0o700)).unwrap();
+        symlink("../abc", photos.join("sub/link")).unwrap();
+        symlink("/etc/passwd", photos.join("out")).unwrap();
+        fs::write(photos.join(".hidden"), "x").unwrap();
+        let output = run(&["hash", word(&photos)], 0);
+        let [abc, script] = ["abc", "sub/run"].map(|name| photos.join(name));
+        let lines = format!(
+            "{ID_OF_ABC}  {}\n{ID_OF_NOTHING}  {}\n{expected}  {}/\n",
+            abc.display(),
+            script.display(),
+            photos.display()
+        );
+        assert_eq!(text(&output.stdout), lines);
+        let out = photos.join("out");
+        let left_out = format!(
+            "left out \"{}\": it is a link that leads out of the folder, to \"/etc/passwd\"",
+            out.display()
+        );
+        assert!(text(&output.stderr).contains(&left_out), "{}", text(&output.stderr));
+        // A slash at the end changes nothing.
+        let with_slash = format!("{}/", photos.display());
+        assert_eq!(text(&run(&["hash", &with_slash], 0).stdout), lines);
+        let folder = json(&run(&["hash", "--json", word(&photos)], 0)).remove(2);
+        assert_eq!(
+            (&folder["id"], &folder["size"], &folder["of"]),
+            (&expected.as_str().into(), &3.into(), &1.into())
+        );
+
+        let said = run(&["verify", word(&photos), &expected], 0);
+        assert!(text(&said.stdout).contains("is that content"), "{said:?}");
+        fs::set_permissions(photos.join("sub/run"), fs::Permissions::from_mode(0o600)).unwrap();
+        let said = run(&["verify", word(&photos), &format!("id:{}", &expected[..12])], 6);
+        assert!(text(&said.stderr).contains("is not that content"), "{said:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! `verify`: checks whether a file has an id.
+//! `verify`: checks whether a file or a folder has an id.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -11,21 +11,25 @@ use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::wanted::wanted;
+use crate::core::{Fault, FaultKind};
+use crate::store::folder;
+use crate::types::ContentId;
 use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
 /// Fewer digits of an id than these do not say which content is meant.
 const DIGITS_MIN: usize = 8;
 
-/// Check whether a file has an id
+/// Check whether a file or a folder has an id
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   chunkcast verify talk.mkv id:3f9a1c7e
+  chunkcast verify photos/ id:91d04b3e      the id that \"chunkcast hash photos/\" prints last
 
-Exit: 0 the file has this id, 6 it has another, 7 it cannot be read, 8 unclear: fewer than 8 digits.")]
+Exit: 0 the file or folder has this id, 6 it has another, 7 it cannot be read, 8 unclear: fewer than 8 digits.")]
 pub(crate) struct VerifyArgs {
-    /// The file
+    /// The file or folder
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Its id: 64 hexadecimal digits, or id: and the first 8 or more of them
@@ -63,7 +67,7 @@ impl AskedId {
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
     let shown = human::quoted_path(&args.path);
-    let (id, bytes) = match hash::hashed(&args.path, out) {
+    let (id, bytes) = match identified(&args.path, out) {
         Ok(hashed) => hashed,
         Err(fault) => {
             let exit = Exit::of_fault(&fault);
@@ -106,4 +110,19 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         _ => out.result(&format!("{shown} is that content")),
     }
     Outcome { bytes, ..Outcome::of(Exit::Ok) }
+}
+
+/// The id of a file or a folder, and its size in bytes.
+fn identified(path: &Path, out: &mut Output) -> Result<(ContentId, u64), Fault> {
+    let Some(tree) = folder::tree(path)? else { return hash::hashed(path, out) };
+    let mut failed = None;
+    let listed = hash::listing(path, tree, out, |_, hashed, _| failed = failed.take().or(hashed.err()));
+    match (listed, failed) {
+        (Some(listed), None) => {
+            let listing = listed.map_err(|error| hash::not_a_folder(path, &error))?;
+            Ok((listing.id(), listing.files().1))
+        }
+        (_, Some(fault)) => Err(fault),
+        (None, None) => Err(Fault { kind: FaultKind::Io, text: "nobody reads the output".to_owned() }),
+    }
 }

@@ -176,7 +176,7 @@ impl Scan {
     /// Takes what a step of a walk gave.
     fn stepped(&mut self, walk: &Walk, step: Step, library: &mut Library) {
         let (path, why) = match step {
-            Step::Over | Step::Onward => return,
+            Step::Over | Step::Onward | Step::Folder(_) => return,
             Step::File(path) => match walk.open(&path, &library.fs) {
                 Ok((file, look)) if look.kind == FileType::RegularFile => {
                     let place = walk.place(path);

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Over,
     /// Nothing that matters.
     Onward,
+    /// A folder, which is read from now on.
+    Folder(PathBuf),
     /// A file, in the folder that is read now.
     File(PathBuf),
     /// Something that is not shared.
@@ -109,6 +111,12 @@ impl Walk {
         fs.look_at(&level.folder, Path::new(path.file_name().unwrap_or_default()))
     }
 
+    /// The path that the link holds that the last step gave.
+    pub(crate) fn read_link(&self, path: &Path, fs: &Fs) -> FsResult<Vec<u8>> {
+        let level = self.levels.last().ok_or(Errno::NOENT)?;
+        fs.read_link_at(&level.folder, Path::new(path.file_name().unwrap_or_default()))
+    }
+
     /// Opens the file that the last step gave.
     pub(crate) fn open(&self, path: &Path, fs: &Fs) -> FsResult<(File, Look)> {
         let level = self.levels.last().ok_or(Errno::NOENT)?;
@@ -127,8 +135,8 @@ impl Walk {
         match folder.and_then(|folder| Level::new(folder, fs)) {
             Ok(level) => {
                 self.levels.push(level);
-                self.below = path;
-                Step::Onward
+                self.below.clone_from(&path);
+                Step::Folder(path)
             }
             Err(errno) => Step::Unreadable(path, errno),
         }

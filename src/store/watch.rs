@@ -304,7 +304,7 @@ impl Watch {
         let Stage::Walk { walk, whole } = &mut pass.stage else { return true };
         for _ in 0..SLICE_ENTRIES {
             match walk.next(&library.fs) {
-                Step::Onward => {}
+                Step::Onward | Step::Folder(_) => {}
                 Step::File(path) => *whole &= self.see(walk, path, hashed, library),
                 Step::LeftOut(path, why) => {
                     *whole &= !why.is_passing();

@@ -9,6 +9,7 @@ pub(crate) mod defaults;
 pub mod geometry;
 pub mod glob;
 pub mod id;
+pub mod listing;
 pub mod manifest;
 pub mod name;
 pub mod time;

@@ -3,7 +3,7 @@
 //! An open file says which of the two it is of, so each call is one `match`. Interrupted calls are made again here;
 //! what the calls are for, and which of them fail on purpose, is decided one level up.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::vec;
@@ -226,6 +226,17 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The path that a link holds.
+    pub(super) fn read_link(self, path: &Path) -> FsResult<Vec<u8>> {
+        match self {
+            At::Kernel(at) => {
+                retry_on_intr(|| rustix::fs::readlinkat(at, path, Vec::new())).map(CString::into_bytes)
+            }
+            // It has no links.
+            At::Memory(_) => Err(Errno::INVAL),
+        }
+    }
+
     /// Renames in place of what has the new name.
     pub(super) fn rename(self, from: &str, to: &str) -> FsResult<()> {
         match self {
@@ -324,5 +335,6 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
         },
         kind: FileType::from_raw_mode(stat.st_mode),
         names: stat.st_nlink as u64,
+        is_executable: Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR),
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Look {
     pub(crate) kind: FileType,
     /// How many names the file has: none once it was removed, several when somebody linked it.
     pub(crate) names: u64,
+    /// Whether its owner may execute it, or, of a folder, enter it.
+    pub(crate) is_executable: bool,
 }
 
 impl Stamp {

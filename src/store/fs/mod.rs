@@ -246,6 +246,11 @@ impl Fs {
         self.at(folder)?.stat(name)
     }
 
+    /// The path that the link of this name holds.
+    pub(crate) fn read_link_at(&self, folder: &File, name: &Path) -> FsResult<Vec<u8>> {
+        self.at(folder)?.read_link(name)
+    }
+
     /// Reads until `bytes` is full or the file ends; gives how much was read.
     pub(crate) fn read_at(&self, file: &File, bytes: &mut [u8], offset: u64) -> FsResult<usize> {
         self.count()?;

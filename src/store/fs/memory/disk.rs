@@ -153,6 +153,7 @@ impl Disk {
             stamp: Stamp { dev: 1, ino: number, size, mtime_ns, ctime_ns },
             kind: if self.bytes(number).is_some() { FileType::RegularFile } else { FileType::Directory },
             names: node.map_or(0, |node| node.names),
+            is_executable: false,
         }
     }
 
