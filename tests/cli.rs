@@ -149,6 +149,7 @@ fn short_help_has_the_flags_of_the_command_alone_and_points_to_the_others() {
         for flag in [
             "      --port <PORT>",
             "      --announce-interval",
+            "      --limit-up",
             "      --state-dir",
             "      --dialog",
             "--quiet  ",
@@ -188,6 +189,8 @@ fn commands_without_network_have_no_flags_of_it() {
             &["--no-broadcast"],
             &["--no-http"],
             &["--announce-interval", "5s"],
+            &["--limit-up", "10MB"],
+            &["--limit-down", "80Mbit"],
             &["--peer", "127.0.0.1"],
             &["--name", "me"],
         ] {

@@ -109,6 +109,7 @@ fn config(folder: &std::path::Path) -> ShellConfig {
             on_conflict: OnConflict::Rename,
             classic: None,
         },
+        rates: chunkcast::shell::Rates::default(),
         seed: Some(1),
     }
 }

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use crate::cli::failure_notice;
 use crate::cli::output::JsonMode;
-use crate::cli::units::parse_interval;
+use crate::cli::units::{parse_interval, parse_limit};
 use crate::shell::host;
 
 /// The discovery port, unless another is asked for.
@@ -54,6 +54,14 @@ pub(crate) struct Global {
     /// Your name, as other peers see it [default: this host's name]
     #[arg(long, global = true, value_name = "USER", env = "CHUNKCAST_NAME", hide_env = true, hide_short_help = true, help_heading = NETWORK)]
     pub(crate) name: Option<String>,
+    /// Send at most this much a second, to all peers together: 10MB, 80Mbit [default: no limit]
+    #[arg(long, global = true, value_name = "RATE", env = "CHUNKCAST_LIMIT_UP", hide_env = true, hide_short_help = true,
+          help_heading = NETWORK, value_parser = parse_limit)]
+    pub(crate) limit_up: Option<u64>,
+    /// Receive at most this much a second, from all peers together [default: no limit]
+    #[arg(long, global = true, value_name = "RATE", env = "CHUNKCAST_LIMIT_DOWN", hide_env = true, hide_short_help = true,
+          help_heading = NETWORK, value_parser = parse_limit)]
+    pub(crate) limit_down: Option<u64>,
     /// How often to announce what is shared
     #[arg(long, global = true, value_name = "TIME", env = "CHUNKCAST_ANNOUNCE_INTERVAL", hide_env = true, hide_short_help = true,
           help_heading = NETWORK, default_value = "60s", value_parser = parse_interval)]

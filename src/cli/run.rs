@@ -15,7 +15,7 @@ use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
 use crate::cli::report::Known;
 use crate::core::{Command, Event, Fault, Limits, Topology};
-use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, TransferPorts, host};
+use crate::shell::{Listen, Rates, Reactor, ShellConfig, ShellError, ShellEvent, TransferPorts, host};
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;
 use crate::types::name::printable;
@@ -301,6 +301,7 @@ fn config(
             on_conflict: target.on_conflict,
             classic: kept,
         },
+        rates: Rates { up: global.limit_up, down: global.limit_down },
         seed: None,
     })
 }

@@ -27,6 +27,9 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 /// Units of rate and their bits a second.
 const RATE_UNITS: [(&str, u64); 3] = [("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
 
+/// Below this many bytes a second other peers give up waiting.
+const LIMIT_MIN: u64 = 10_000;
+
 /// A duration with its unit, such as `250ms`, `1.5s`, `5m`, `2h`, `7d`; `0` needs none.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
@@ -60,6 +63,22 @@ pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
         .map(|bits| bits / 8)
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| format!("'{}' is not a rate: write for example 100Mbit or 1Gbit", text.escape_debug()))
+}
+
+/// A limit of what moves, in bytes a second: `10MB` or `500KiB` of bytes, `80Mbit` of bits; `/s` may follow.
+pub(crate) fn parse_limit(text: &str) -> Result<u64, String> {
+    let rate = text.trim().strip_suffix("/s").unwrap_or(text.trim());
+    let bytes = parse_rate(rate).ok().or_else(|| parse(rate, &SIZE_UNITS));
+    match bytes {
+        Some(few) if few < LIMIT_MIN => {
+            Err(format!("'{}' is too little: the least is 10kB", text.escape_debug()))
+        }
+        Some(bytes) => Ok(bytes),
+        None => Err(format!(
+            "'{}' is not a rate: write for example 10MB or 80Mbit, a second",
+            text.escape_debug()
+        )),
+    }
 }
 
 /// A decimal number followed by a unit (in any case), in the smallest unit, exactly; `None` when it is not that, or
@@ -108,6 +127,21 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_interval("10ms").is_err());
+    }
+
+    #[test]
+    fn limits() {
+        let ok = |text| parse_limit(text).unwrap();
+        assert_eq!((ok("10MB"), ok("80Mbit"), ok("500KiB/s")), (10_000_000, 10_000_000, 512_000));
+        assert_eq!((ok("1.5MB/s"), ok(" 10kb ")), (1_500_000, 10_000));
+        for (bad, why) in [
+            ("0", "'0' is not a rate: write for example 10MB or 80Mbit, a second"),
+            ("100", "'100' is not a rate: write for example 10MB or 80Mbit, a second"),
+            ("10kbit", "'10kbit' is too little: the least is 10kB"),
+            ("1MB/m", "'1MB/m' is not a rate: write for example 10MB or 80Mbit, a second"),
+        ] {
+            assert_eq!(parse_limit(bad).unwrap_err(), why);
+        }
     }
 
     #[test]

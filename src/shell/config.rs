@@ -52,8 +52,19 @@ pub struct ShellConfig {
     pub limits: Limits,
     /// The store's settings.
     pub store: StoreConfig,
+    /// How much may move.
+    pub rates: Rates,
     /// The seed of all randomness; `None`: from the operating system.
     pub seed: Option<u64>,
+}
+
+/// The most bytes that may move in a second, over all connections and datagrams together. `None`: no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Out of this process.
+    pub up: Option<u64>,
+    /// Into it.
+    pub down: Option<u64>,
 }
 
 impl ShellConfig {
@@ -82,6 +93,7 @@ impl ShellConfig {
                 on_conflict: OnConflict::Rename,
                 classic: None,
             },
+            rates: Rates::default(),
             seed: None,
         }
     }

@@ -28,6 +28,7 @@ mod listeners;
 mod opening;
 mod outputs;
 mod pace;
+mod rate_limit;
 mod reactor;
 mod reading;
 mod ready;
@@ -40,5 +41,5 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ClassicPorts, Listen, ShellConfig, ShellError, ShellEvent, TransferPorts};
+pub use config::{ClassicPorts, Listen, Rates, ShellConfig, ShellError, ShellEvent, TransferPorts};
 pub use reactor::Reactor;

@@ -16,6 +16,7 @@ use crate::shell::host;
 use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::Listeners;
+use crate::shell::rate_limit::RateLimit;
 use crate::shell::reactor::{
     DISCOVERY, EVENTS_MAX, IFACE_INTERVAL, LINKS, LISTENERS, Reactor, SCRATCH_BYTES, SIGNALS, STORE,
     UDP_LISTENERS, no_loop,
@@ -46,7 +47,7 @@ impl Reactor {
         let store = open_store(&config, &poll)?;
         let clock = Clock::new();
         let buffers = Buffers::new(usize::try_from(limits.buffer_pool_bytes).unwrap_or(usize::MAX));
-        let speaks_datagrams = config.speaks_datagrams();
+        let (speaks_datagrams, rates) = (config.speaks_datagrams(), config.rates);
         let core = core_config(config, &listeners, limits);
         let peer = Peer::new(core, seed.unwrap_or_else(random_seed), clock.now());
         let registry = poll.registry().try_clone().map_err(|error| no_loop(&error))?;
@@ -73,6 +74,8 @@ impl Reactor {
             ifaces_due: Instant::now() + IFACE_INTERVAL,
             left_by: None,
             longest_turn: Duration::ZERO,
+            up: RateLimit::new(rates.up, Instant::now()),
+            down: RateLimit::new(rates.down, Instant::now()),
         };
         reactor.drain();
         Ok(reactor)

@@ -41,7 +41,10 @@ impl Reactor {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Datagram { to, bytes } => self.discovery.send(to, &bytes),
+            Output::Datagram { to, bytes } => {
+                self.up.moved(bytes.len() as u64);
+                self.discovery.send(to, &bytes)
+            }
             Output::Dial { conn, to } => {
                 if let Err(error) = self.links.dial(conn, to, self.bind) {
                     log::debug!("{conn}: cannot dial {to}: {error}");

@@ -12,11 +12,12 @@ use mio::{Events, Poll, Token};
 
 use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Peer, Status};
 use crate::shell::clock::Clock;
-use crate::shell::config::{ShellError, ShellEvent};
+use crate::shell::config::{Rates, ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received};
 use crate::shell::host;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
+use crate::shell::rate_limit::RateLimit;
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
 use crate::shell::writing::why_broken;
@@ -87,6 +88,9 @@ pub struct Reactor {
     /// The core has left; people hear so when the last tail is out, or by then.
     pub(super) left_by: Option<Instant>,
     pub(super) longest_turn: Duration,
+    /// The most that goes out, and that comes in.
+    pub(super) up: RateLimit,
+    pub(super) down: RateLimit,
 }
 
 impl Drop for Reactor {
@@ -160,6 +164,13 @@ impl Reactor {
         let now = self.clock.now();
         self.peer.handle(now, Input::Command(command));
         self.drain();
+    }
+
+    /// From now on so much may go out, and come in.
+    pub fn set_rates(&mut self, rates: Rates) {
+        let now = Instant::now();
+        self.up.set(rates.up, now);
+        self.down.set(rates.down, now);
     }
 
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
@@ -249,6 +260,8 @@ impl Reactor {
             self.left_by,
             self.speaks_datagrams.then_some(self.ifaces_due),
             self.store.deadline(),
+            self.up.deadline(),
+            self.down.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
     }
@@ -312,6 +325,7 @@ impl Reactor {
         for _ in 0..DATAGRAM_BUDGET {
             match self.discovery.receive(&mut self.scratch[..DATAGRAM_LOOK_BYTES]) {
                 Received::Datagram { iface, from, len } => {
+                    self.down.moved(len as u64);
                     let now = self.clock.now();
                     self.peer.handle(now, Input::Datagram { iface, from, bytes: &self.scratch[..len] });
                     self.drain();
@@ -326,6 +340,7 @@ impl Reactor {
         for _ in 0..UDP_BUDGET {
             match self.udp_listeners.receive(&mut self.scratch[..UDP_LOOK_BYTES]) {
                 UdpReceived::Datagram { port, from, len } => {
+                    self.down.moved(len as u64);
                     if self.discovery.counts(from) {
                         let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
                         self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });
@@ -340,6 +355,9 @@ impl Reactor {
 
     /// One visit to each socket that is ready, unless the turn grows too long.
     fn serve_links(&mut self) {
+        let now = Instant::now();
+        self.up.release(now, &mut self.links.ready);
+        self.down.release(now, &mut self.links.ready);
         for _ in 0..self.links.ready.len().min(TURN_VISITS) {
             if self.moved_bytes >= TURN_BYTES {
                 return;

@@ -1,10 +1,12 @@
 //! What comes in on a connection: control bytes to the core, payload into its buffer or spool.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use crate::core::{ConnId, Expect, Input, Sink};
 use crate::shell::links::Held;
 use crate::shell::reactor::Reactor;
+use crate::store::Buffers;
 
 /// Bytes read from one connection before the next one has its turn.
 const READ_BUDGET_BYTES: usize = 1 << 20;
@@ -23,8 +25,9 @@ struct Handed {
 impl Reactor {
     /// Reads while there is something, the core wants it, and the budget lasts. True when only the budget ended it.
     pub(super) fn read(&mut self, key: usize) -> bool {
+        let mut room = usize::try_from(self.down.room(Instant::now())).unwrap_or(usize::MAX);
         let (mut budget, mut control_reads) = (READ_BUDGET_BYTES, 0);
-        while budget > 0 && control_reads < CONTROL_READS_MAX {
+        loop {
             let Some(link) = self.links.open(key) else { return false };
             let conn = link.conn;
             let expected = self.peer.expects(conn);
@@ -41,18 +44,11 @@ impl Reactor {
             if !link.readable || link.ended {
                 return false;
             }
-            let memory = match expected {
-                Expect::Payload { sink: Sink::Buffer { buffer, at, len }, left } => {
-                    let room = room_of(at, len, left).min(budget);
-                    let memory = self.buffers.get_or_make(buffer, len as usize);
-                    memory.get_mut(at as usize..at as usize + room).unwrap_or_default()
-                }
-                Expect::Payload { sink: Sink::Discard | Sink::Spool(_), left } => {
-                    let room = usize::try_from(left).unwrap_or(usize::MAX).min(self.scratch.len());
-                    &mut self.scratch[..room]
-                }
-                Expect::Control | Expect::Nothing => &mut self.scratch,
-            };
+            if budget == 0 || room == 0 || control_reads == CONTROL_READS_MAX {
+                return self.down.is_over(key);
+            }
+            let most = Most { budget, room };
+            let memory = memory_for(expected, most, &mut self.buffers, &mut self.scratch);
             // Without room the read would return nothing, which stands for the end of the stream.
             if memory.is_empty() {
                 return false;
@@ -67,6 +63,10 @@ impl Reactor {
                 }
                 Ok(count) => {
                     budget = budget.saturating_sub(count);
+                    if room < usize::MAX {
+                        room = room.saturating_sub(count);
+                        self.down.moved(count as u64);
+                    }
                     self.moved_bytes += count;
                     match expected {
                         Expect::Control | Expect::Nothing => {
@@ -94,7 +94,6 @@ impl Reactor {
                 }
             }
         }
-        true
     }
 
     /// Hands held bytes to whom they concern, and goes on holding the rest.
@@ -178,6 +177,36 @@ impl Reactor {
         self.peer.stored(now, conn, count as u64);
         self.drain();
     }
+}
+
+/// How much may be read at once.
+struct Most {
+    /// Before another connection has its turn.
+    budget: usize,
+    /// Within the rate of this process.
+    room: usize,
+}
+
+/// Where the next bytes of a connection go: payload into its buffer, all else into `scratch`.
+fn memory_for<'a>(
+    expected: Expect,
+    most: Most,
+    buffers: &'a mut Buffers,
+    scratch: &'a mut [u8],
+) -> &'a mut [u8] {
+    let room = match expected {
+        Expect::Payload { sink: Sink::Buffer { buffer, at, len }, left } => {
+            let room = room_of(at, len, left).min(most.budget).min(most.room);
+            let memory = buffers.get_or_make(buffer, len as usize);
+            return memory.get_mut(at as usize..at as usize + room).unwrap_or_default();
+        }
+        Expect::Payload { sink: Sink::Discard | Sink::Spool(_), left } => {
+            usize::try_from(left).unwrap_or(usize::MAX)
+        }
+        Expect::Control | Expect::Nothing => usize::MAX,
+    };
+    let room = room.min(most.room).min(scratch.len());
+    &mut scratch[..room]
 }
 
 /// How many bytes a buffer of `len` bytes takes from `at` on, of `left` that are still to come.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::time::Instant;
 
 use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
@@ -50,7 +51,8 @@ impl Reactor {
 
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
     fn write(&mut self, key: usize) -> bool {
-        let mut turn = Turn { budget: WRITE_BUDGET_BYTES, looked: None, promised: 0 };
+        let room = self.up.room(Instant::now());
+        let mut turn = Turn { budget: WRITE_BUDGET_BYTES.min(room), looked: None, promised: 0 };
         loop {
             let Some(link) = self.links.get(key) else { return false };
             let (conn, now) = (link.conn, self.clock.now());
@@ -63,7 +65,7 @@ impl Reactor {
                 end @ (Segment::Close | Segment::Abort) => {
                     match end {
                         Segment::Abort => self.links.reset(key),
-                        _ => self.links.close(key, std::time::Instant::now()),
+                        _ => self.links.close(key, Instant::now()),
                     }
                     self.peer.handle(now, Input::Closed { conn });
                     self.drain();
@@ -74,7 +76,7 @@ impl Reactor {
                     link.stream.shutdown(Shutdown::Write).map_or_else(Sent::Broken, |()| Sent::Bytes(1))
                 }
                 _ if !link.writable => return false,
-                _ if turn.budget == 0 => return true,
+                _ if turn.budget == 0 => return self.up.is_over(key),
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
                 // Once the header is out, the chunk is promised: so the file is looked at before.
                 Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
@@ -98,6 +100,7 @@ impl Reactor {
                         link.moved(now, count, self.peer.carries());
                     }
                     turn.budget = turn.budget.saturating_sub(count);
+                    self.up.moved(count);
                     self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
                     self.peer.sent(now, conn, count);
                     self.drain();
@@ -139,7 +142,8 @@ impl Reactor {
         if len >= CORKED_BYTES_MIN || turn.promised > 1 {
             link.cork(true);
         }
-        let count = if len <= turn.budget + REST_BYTES_MAX { len } else { turn.budget };
+        let may_exceed = if self.up.is_unlimited() { REST_BYTES_MAX } else { 0 };
+        let count = if len <= turn.budget + may_exceed { len } else { turn.budget };
         send_span(&link.stream, file, offset, count, &mut self.scratch)
     }
 

@@ -43,6 +43,7 @@ mod patterns;
 mod places;
 mod poison;
 mod questions;
+mod rates;
 mod refusals;
 mod resume;
 mod ring;
