@@ -11,6 +11,9 @@ use chunkcast::sim::{
 use chunkcast::types::Time;
 use chunkcast::wire::classic::{ChunkName, Dialect};
 
+#[path = "classic_quirks.rs"]
+mod quirks;
+
 use super::{SEEDS, assert_seeds_are_all_chance, campaign_of_seeds, must, seconds, world};
 
 /// The sizes that the dialects cut into fewer or uneven chunks, and some that they do not.
@@ -405,13 +408,14 @@ fn given(world: &Simulation, host: usize, chunk: &str, size: u64) -> Option<Time
 #[test]
 fn a_chunk_may_be_replaced_while_it_is_served() {
     let mut replaced = 0;
-    for after in 0..20 {
+    // The first asks the same peer for the other chunks before.
+    for after in (0..800).step_by(4) {
         let mut scenario = forest(0, 1_003);
         let cuts_short = ForeignSpec::new(Dialect::B).holds(0, &[1]).manner(Manner::CutsShort);
         scenario.host(HostSpec::default().foreign(cuts_short));
-        let first = asker(&mut scenario, s(6));
         let whole = ClassicSpec::default().classic_only().speaks(&[Dialect::C]);
         scenario.host(HostSpec::default().starts_at(seconds(15)).shares(0).classic(whole));
+        let first = asker(&mut scenario, s(6));
         let second = asker(&mut scenario, s(15) + Duration::from_millis(after));
         scenario.hosts[second].disk.latency = Duration::from_millis(10);
         let (world, _) = brings(scenario, second, seconds(60));

@@ -103,9 +103,14 @@ impl Catalogue {
         Some((*content, shared.size))
     }
 
-    /// The names under which all is announced in a dialect, no name twice.
-    pub(super) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
-        let form = dialect.name_form();
+    /// The names of one form under which all is announced in a dialect. `told`: the extension that others tell of a file
+    /// with this stem, for chunks that are kept without one.
+    pub(super) fn names(
+        &self,
+        dialect: Dialect,
+        form: NameForm,
+        told: impl Fn(&str) -> Option<String>,
+    ) -> BTreeSet<ChunkName> {
         let mut names: BTreeSet<ChunkName> = BTreeSet::new();
         for file in self.files.keys() {
             // Of two files whose chunks are called the same, only the one that is served is announced.
@@ -123,11 +128,14 @@ impl Catalogue {
                 ChunkRule::Fixed => true,
             };
             if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
-                let announced = ChunkName::of_file(&name.file_name(), name.index(), form);
+                let is_bare = name.extension().is_none() && form == NameForm::Full;
+                let extension = is_bare.then(|| told(name.stem())).flatten();
+                let file = extension.map_or_else(|| name.file_name(), |ext| format!("{}.{ext}", name.stem()));
+                let announced = ChunkName::of_file(&file, name.index(), form);
                 names.extend(announced.ok().filter(|name| self.find(name).is_none()));
             }
         }
-        names.into_iter().collect()
+        names
     }
 
     /// Where the bytes of a chunk are that is announced under this name in a dialect that cuts by this rule.
@@ -207,7 +215,7 @@ mod tests {
         catalogue.add_file("empty", B, 0);
         catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
         for dialect in Dialect::ALL {
-            let names = catalogue.names(dialect);
+            let names = catalogue.names(dialect, dialect.name_form(), |_| None);
             for name in &names {
                 let kept = name.stem() == "sea";
                 assert!(kept || catalogue.find(name).is_some(), "{name}");
@@ -225,7 +233,18 @@ mod tests {
         let mut catalogue = Catalogue::default();
         let names = (1..=6).map(|index| (ChunkName::parse(&format!("forest_{index}.png")).unwrap(), 102_400));
         assert!(catalogue.set_kept(names.collect()));
-        assert_eq!(catalogue.names(Dialect::A), []);
-        assert_eq!(catalogue.names(Dialect::D).len(), 6);
+        assert!(catalogue.names(Dialect::A, NameForm::Stem, |_| None).is_empty());
+        assert_eq!(catalogue.names(Dialect::D, NameForm::Inner, |_| None).len(), 6);
+    }
+
+    #[test]
+    fn a_chunk_without_an_extension_takes_over_the_one_that_others_tell() {
+        let mut catalogue = Catalogue::default();
+        catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
+        let told = |stem: &str| (stem == "sea").then(|| "png".to_owned());
+        for (form, announced) in [(NameForm::Stem, "sea_2"), (NameForm::Full, "sea.png_2")] {
+            let names = catalogue.names(Dialect::A, form, told);
+            assert_eq!(names.iter().map(ChunkName::to_string).collect::<Vec<_>>(), [announced]);
+        }
     }
 }
