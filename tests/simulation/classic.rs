@@ -453,7 +453,11 @@ fn campaign_of(seed: u64) -> Result<(), Failure> {
     let drawn = Scenario::draw_classic(seed);
     let rounds_end = drawn.scenario.timeline.iter().map(|(at, _)| *at).max().unwrap_or(Time::ZERO);
     let mut world = world(drawn.scenario);
-    let done = |world: &Simulation| world.now() > rounds_end && world.is_done() && world.classic_gets_over();
+    let is_served =
+        |world: &Simulation| drawn.served.iter().all(|(host, content)| world.foreign_has(*host, *content));
+    let done = |world: &Simulation| {
+        world.now() > rounds_end && world.is_done() && world.classic_gets_over() && is_served(world)
+    };
     world.run_while(drawn.done_by, |world| !done(world))?;
     match done(&world) && (!drawn.is_calm || world.all_succeeded()) {
         true => Ok(()),
