@@ -455,9 +455,11 @@ fn campaign_of(seed: u64) -> Result<(), Failure> {
     let mut world = world(drawn.scenario);
     let is_served =
         |world: &Simulation| drawn.served.iter().all(|(host, content)| world.foreign_has(*host, *content));
-    let done = |world: &Simulation| {
-        world.now() > rounds_end && world.is_done() && world.classic_gets_over() && is_served(world)
-    };
+    world.run_while(drawn.served_by, |world| !is_served(world))?;
+    if !is_served(&world) {
+        return Err(world.failure(format!("not all of {:?} (host, content) is there", drawn.served)));
+    }
+    let done = |world: &Simulation| world.now() > rounds_end && world.is_done() && world.classic_gets_over();
     world.run_while(drawn.done_by, |world| !done(world))?;
     match done(&world) && (!drawn.is_calm || world.all_succeeded()) {
         true => Ok(()),
