@@ -18,6 +18,8 @@ pub(super) struct Catalogue {
     kept: BTreeMap<ChunkName, u64>,
     /// How kept chunks were cut, where they came to this process.
     cuts: BTreeMap<ChunkName, ChunkRule>,
+    /// The extensions of files that were joined, by their stems.
+    joined: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,16 @@ impl Catalogue {
         self.kept.insert(name, bytes);
     }
 
+    /// Kept chunks were joined into a file of this name.
+    pub(super) fn join(&mut self, file: &str) {
+        let name = ChunkName::of_file(file, 1, NameForm::Full);
+        if let Ok(name) = name
+            && let Some(extension) = name.extension()
+        {
+            self.joined.insert(name.stem().to_owned(), extension.to_owned());
+        }
+    }
+
     /// A chunk is kept no longer.
     pub(super) fn drop_kept(&mut self, name: &ChunkName) {
         self.kept.remove(name);
@@ -129,7 +141,8 @@ impl Catalogue {
             };
             if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
                 let is_bare = name.extension().is_none() && form == NameForm::Full;
-                let extension = is_bare.then(|| told(name.stem())).flatten();
+                let extension = || told(name.stem()).or_else(|| self.joined.get(name.stem()).cloned());
+                let extension = is_bare.then(extension).flatten();
                 let file = extension.map_or_else(|| name.file_name(), |ext| format!("{}.{ext}", name.stem()));
                 let announced = ChunkName::of_file(&file, name.index(), form);
                 names.extend(announced.ok().filter(|name| self.find(name).is_none()));
@@ -238,13 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_without_an_extension_takes_over_the_one_that_others_tell() {
+    fn a_chunk_without_an_extension_takes_over_the_one_that_others_tell_or_that_its_file_has() {
         let mut catalogue = Catalogue::default();
         catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
         let told = |stem: &str| (stem == "sea").then(|| "png".to_owned());
-        for (form, announced) in [(NameForm::Stem, "sea_2"), (NameForm::Full, "sea.png_2")] {
+        let announced = |catalogue: &Catalogue, form, told: &dyn Fn(&str) -> Option<String>| {
             let names = catalogue.names(Dialect::A, form, told);
-            assert_eq!(names.iter().map(ChunkName::to_string).collect::<Vec<_>>(), [announced]);
-        }
+            names.iter().map(ChunkName::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(announced(&catalogue, NameForm::Stem, &told), ["sea_2"]);
+        assert_eq!(announced(&catalogue, NameForm::Full, &told), ["sea.png_2"]);
+        assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea_2"]);
+        catalogue.join("sea.jpg");
+        assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea.jpg_2"]);
     }
 }

@@ -57,7 +57,7 @@ fn what_is_fetched_in_passing_is_announced_only_by_who_stays() {
         assert_eq!(is_announced(), stays);
         let last = Field::holder(Dialect::A, &chunks[4..], Manner::default(), at);
         if stays {
-            ear.wait_for(at, &[&format!("{}_5", field.stem)]);
+            ear.wait_for(at, &[&format!("{}_5", field.stem), &format!("{}.png_5", field.stem)]);
             drop(getter.interrupt().expect(0));
         } else {
             drop(getter.end().expect(0));
