@@ -166,7 +166,8 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
             return Outcome::of(Exit::Usage);
         }
     };
-    let classic = args.classic.speak(Role::Fetches(&target.dir, args.max_size), global);
+    let (chunk_bytes_max, stays) = (args.max_size, args.seed.is_some());
+    let classic = args.classic.speak(Role::Fetches { target: &target.dir, chunk_bytes_max, stays }, global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
     let mut run = match Run::start("get", global, target.clone(), Mode::native(classic), out) {
         Ok(run) => run,

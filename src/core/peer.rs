@@ -401,6 +401,7 @@ impl Peer {
                 },
                 Timer::Leave => self.engines.review_leaving(now, true),
                 Timer::ClassicAnnounce => self.engines.classic(now, |classic, ctx| classic.begin_round(ctx)),
+                Timer::ClassicDatagram => self.engines.classic(now, |classic, ctx| classic.send_next(ctx)),
                 Timer::ClassicExpiry => self.engines.classic(now, |classic, ctx| classic.expire(ctx)),
                 Timer::ClassicDictionary => {
                     let is_searching = self.engines.speakers.native.is_searching();

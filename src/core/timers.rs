@@ -43,6 +43,8 @@ pub(crate) enum Timer {
     Leave,
     /// The next round of announcements in the classic dialects.
     ClassicAnnounce,
+    /// The next datagram of a round of announcements in the classic dialects.
+    ClassicDatagram,
     /// Classic peers that have been silent for too long.
     ClassicExpiry,
     /// The file that tells who has what, to be written, or to be read again.
@@ -74,6 +76,7 @@ impl Timer {
             Timer::Idle => "idle",
             Timer::Leave => "leave",
             Timer::ClassicAnnounce => "classic announce",
+            Timer::ClassicDatagram => "classic datagram",
             Timer::ClassicExpiry => "classic expiry",
             Timer::ClassicDictionary => "classic dictionary",
             Timer::ClassicFetch(_) => "classic fetch",

@@ -94,6 +94,11 @@ impl Link {
         }
     }
 
+    /// Whether an answer is to leave in as few writes as it can: who asks may read only once.
+    pub(super) fn takes_whole(&self) -> bool {
+        self.pace.is_none()
+    }
+
     /// So many bytes were written, and this host's link carries `carries` bytes a second, if that is known.
     pub(super) fn moved(&mut self, now: Time, bytes: u64, carries: Option<u64>) {
         if let Some(unsent) = self.pace.as_mut().and_then(|pace| pace.moved(now, bytes, carries)) {

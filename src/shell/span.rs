@@ -77,7 +77,14 @@ fn is_unsupported(error: &io::Error) -> bool {
     unsupported.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-fn through_memory(stream: &TcpStream, file: &File, offset: u64, len: u64, scratch: &mut [u8]) -> Sent {
+/// Sends up to `len` bytes of `file` from `offset` on, in one write of as much as `scratch` holds.
+pub(super) fn through_memory(
+    stream: &TcpStream,
+    file: &File,
+    offset: u64,
+    len: u64,
+    scratch: &mut [u8],
+) -> Sent {
     let room = usize::try_from(len).unwrap_or(usize::MAX).min(scratch.len());
     let count = loop {
         match file.read_at(&mut scratch[..room], offset) {

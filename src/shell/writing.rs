@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
 use crate::shell::reactor::Reactor;
-use crate::shell::span::{Sent, send_bytes, send_span};
+use crate::shell::span::{Sent, send_bytes, send_span, through_memory};
 
 /// Bytes written to one connection before the next one has its turn.
 const WRITE_BUDGET_BYTES: u64 = 2 << 20;
@@ -15,6 +15,9 @@ const WRITE_BUDGET_BYTES: u64 = 2 << 20;
 const REST_BYTES_MAX: u64 = 64 << 10;
 /// A span of so many bytes goes out in full segments; of a shorter one the last, which waits for nothing, is most of it.
 const CORKED_BYTES_MIN: u64 = 128 << 10;
+/// An answer to a classic peer of so many bytes is one write: the kernel would take it page by page from the file, and who reads
+/// once would have a part.
+const WHOLE_BYTES_MAX: u64 = 64 << 10;
 
 /// What one visit to a socket may send, and has promised.
 struct Turn {
@@ -144,7 +147,10 @@ impl Reactor {
         }
         let may_exceed = if self.up.is_unlimited() { REST_BYTES_MAX } else { 0 };
         let count = if len <= turn.budget + may_exceed { len } else { turn.budget };
-        send_span(&link.stream, file, offset, count, &mut self.scratch)
+        match link.takes_whole() && count <= WHOLE_BYTES_MAX {
+            true => through_memory(&link.stream, file, offset, count, &mut self.scratch),
+            false => send_span(&link.stream, file, offset, count, &mut self.scratch),
+        }
     }
 
     /// A span cannot be sent as promised. What the core makes of it is this connection's next turn.

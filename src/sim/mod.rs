@@ -33,7 +33,9 @@ mod trace;
 mod transfer;
 mod transfers;
 
-pub use classic::{ClassicDrawn, ClassicGetSpec, ClassicOutcome, ClassicSpec, ForeignSpec, Holding, Manner};
+pub use classic::{
+    ClassicDrawn, ClassicGetSpec, ClassicOutcome, ClassicSpec, Ears, ForeignSpec, Holding, Manner,
+};
 pub use content::SimContent;
 pub use draw::Drawn;
 pub use gets::Outcome;

@@ -61,7 +61,7 @@ impl Simulation {
         let conn = match peer.map(|peer| peer.accepted(now, from, asked.port())) {
             Some(conn) => conn,
             None => match self
-                .foreign_accepts(to, asked.port())
+                .foreign_accepts(to, from.ip(), asked.port())
                 .or_else(|| listening.then(|| self.hostile_accepts(to, from)).flatten())
             {
                 Some(conn) => Some(conn),

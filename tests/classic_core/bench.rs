@@ -13,7 +13,7 @@ use chunkcast::core::{
 use chunkcast::types::{ContentId, Time};
 use chunkcast::wire::classic::announcement::BatchChunk;
 use chunkcast::wire::classic::records::Dictionary;
-use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
+use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect, NEXT_DIAL_PAUSE};
 
 use crate::common::{self, Bench as _};
 
@@ -166,6 +166,14 @@ impl Bench {
         if self.peer.expects(conn) != Expect::Nothing {
             self.tell(Input::EndOfStream { conn });
         }
+    }
+
+    /// The next dial, which may come a moment after what came before it.
+    pub(crate) fn next_dial(&mut self) -> Option<(ConnId, SocketAddr)> {
+        if self.dials.is_empty() {
+            self.wait(NEXT_DIAL_PAUSE);
+        }
+        self.dials.pop_front()
     }
 
     /// What the peer sends until it has nothing to send for now.

@@ -41,7 +41,7 @@ fn count(dialect: Dialect, file: &[u8]) -> u32 {
 /// Takes the next dial of a peer that serves on `port`, and the request on it.
 fn asked(bench: &mut Bench, port: u16) -> (ConnId, ChunkName) {
     loop {
-        let (conn, to) = bench.dials.pop_front().expect("somebody is asked");
+        let (conn, to) = bench.next_dial().expect("somebody is asked");
         if to.port() != port {
             bench.tell(Input::Broken { conn, why: BrokenWhy::Refused });
             continue;
@@ -58,7 +58,8 @@ fn asked(bench: &mut Bench, port: u16) -> (ConnId, ChunkName) {
 
 /// Answers requests as a peer of a dialect, in pieces, until nobody asks any more.
 fn serve(bench: &mut Bench, dialect: Dialect, file: &[u8], piece: usize) {
-    while !bench.dials.is_empty() {
+    while let Some(dial) = bench.next_dial() {
+        bench.dials.push_front(dial);
         let (conn, name) = asked(bench, dialect.tcp_port());
         if let Some(chunk) = part(file, dialect.chunk_rule(), name.index()) {
             bench.says(conn, &answer(dialect, &name, chunk), piece);
@@ -106,7 +107,7 @@ fn chunks_come_from_several_peers_at_once_and_dialects_mix() {
     bench.hear(host(4), &announces(Dialect::ASize, &file, [4, 5]));
     bench.get("forest", 60_000);
     assert_eq!(bench.dials.len(), 3, "one connection to each");
-    while let Some((conn, to)) = bench.dials.pop_front() {
+    while let Some((conn, to)) = bench.next_dial() {
         let dialect = match to.ip() {
             ip if ip == host(2) => Dialect::A,
             ip if ip == host(3) => Dialect::C,
@@ -176,6 +177,38 @@ fn a_peer_without_a_listener_for_a_moment_is_tried_again() {
 }
 
 #[test]
+fn the_next_connection_to_a_peer_waits_a_moment_unless_its_dialect_keeps_them() {
+    for dialect in Dialect::ALL {
+        let (mut bench, file) = (Bench::new(config()), content(102_400 * 2));
+        bench.hear(host(2), &announces(dialect, &file, 1..=2));
+        bench.get("forest", 60_000);
+        let (conn, name) = asked(&mut bench, dialect.tcp_port());
+        let chunk = part(&file, dialect.chunk_rule(), name.index()).expect("announced");
+        bench.says(conn, &answer(dialect, &name, chunk), 9_999);
+        bench.ends(conn);
+        bench.pull(conn);
+        let keeps = dialect == Dialect::D;
+        assert_eq!(bench.dials.len(), usize::from(keeps), "{dialect}");
+        bench.wait_ms(99);
+        assert_eq!(bench.dials.len(), usize::from(keeps), "{dialect}");
+        bench.wait_ms(1);
+        assert_eq!(bench.dials.len(), 1, "{dialect}");
+    }
+}
+
+#[test]
+fn a_peer_that_rests_keeps_no_other_waiting_and_no_fetch_from_going_on() {
+    let (mut bench, file) = (Bench::new(config()), content(1_003));
+    bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
+    bench.hear(host(3), &announces(Dialect::A, &file, 1..=2));
+    // It waits for nobody who is not there yet.
+    bench.get("forest", 0);
+    assert_eq!(bench.dials.len(), 2);
+    serve(&mut bench, Dialect::A, &file, 999);
+    assert_eq!(bench.merged.as_ref().map(|(_, bytes)| bytes), Some(&file), "{:?}", bench.events);
+}
+
+#[test]
 fn a_peer_that_never_closes_is_done_when_it_is_quiet_or_asked_again() {
     let (mut bench, file) = (Bench::new(config()), content(1_003));
     bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
@@ -207,7 +240,7 @@ fn who_announces_as_b_may_serve_elsewhere_or_answer_in_json() {
         bench.hear(host(2), &announces(dialect, &file, 1..=5));
         bench.get("forest", 60_000);
         let mut ports = Vec::new();
-        while let Some((conn, to)) = bench.dials.pop_front() {
+        while let Some((conn, to)) = bench.next_dial() {
             ports.push(to.port());
             bench.dials.push_front((conn, to));
             if to.port() == dialect.tcp_port() {
@@ -236,7 +269,7 @@ fn sizes_that_disagree_are_asked_elsewhere_and_else_are_a_conflict() {
         bench.hear(host(2), &announces(Dialect::A, &file, 1..=5));
         bench.get("forest", 5_000);
         let mut cut = false;
-        while let Some((conn, to)) = bench.dials.pop_front() {
+        while let Some((conn, to)) = bench.next_dial() {
             bench.dials.push_front((conn, to));
             let (conn, name) = asked(&mut bench, 5001);
             let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
@@ -379,7 +412,7 @@ fn when_one_of_two_holders_dies_the_other_delivers() {
     }
     bench.get("forest", 60_000);
     let mut served = 0;
-    while let Some((conn, to)) = bench.dials.pop_front() {
+    while let Some((conn, to)) = bench.next_dial() {
         bench.dials.push_front((conn, to));
         let (conn, name) = asked(&mut bench, 5001);
         let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
@@ -407,7 +440,7 @@ fn a_conflict_stays_one_when_nobody_else_delivers_the_chunk() {
     bench.hear(host(3), &announces(Dialect::A, &file, [2]));
     bench.get("forest", 60_000);
     while bench.now < chunkcast::types::Time::from_millis(5_000) {
-        while let Some((conn, to)) = bench.dials.pop_front() {
+        while let Some((conn, to)) = bench.next_dial() {
             bench.dials.push_front((conn, to));
             let (conn, name) = asked(&mut bench, 5001);
             let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
@@ -443,7 +476,7 @@ fn a_chunk_that_was_replaced_is_not_kept_under_its_other_name() {
     bench.hear(host(3), &announces(Dialect::ASize, &file, [2]));
     bench.kept.insert(ChunkName::parse("forest_2").expect("a name"), b"short".to_vec());
     bench.get("forest", 60_000);
-    while let Some((conn, to)) = bench.dials.pop_front() {
+    while let Some((conn, to)) = bench.next_dial() {
         bench.dials.push_front((conn, to));
         let (conn, name) = asked(&mut bench, to.port());
         // Who announces the chunk as it was kept does not have it.
@@ -494,7 +527,7 @@ fn of_several_names_of_a_chunk_the_quicker_is_asked_for() {
     }
     bench.get("forest", 60_000);
     let mut asked_for = 0;
-    while let Some((conn, to)) = bench.dials.pop_front() {
+    while let Some((conn, to)) = bench.next_dial() {
         bench.dials.push_front((conn, to));
         let (conn, name) = asked(&mut bench, to.port());
         assert_ne!(name.form(), Dialect::ASize.name_form(), "{name}");
@@ -513,7 +546,7 @@ fn a_last_chunk_that_was_cut_short_is_asked_elsewhere() {
     bench.hear(host(3), &announces(Dialect::A, &file, [5]));
     bench.get("forest", 60_000);
     let mut cut = 0;
-    while let Some((conn, to)) = bench.dials.pop_front() {
+    while let Some((conn, to)) = bench.next_dial() {
         bench.dials.push_front((conn, to));
         let (conn, name) = asked(&mut bench, 5001);
         let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chunkcast::core::{ClassicConfig, ClassicEvent, Command, DatagramTo, DictionaryUse, Input, Voice};
+use chunkcast::types::Time;
 use chunkcast::wire::classic::announcement;
 use chunkcast::wire::classic::{ChunkName, Dialect};
 use chunkcast::wire::message::Wanted;
@@ -21,25 +22,86 @@ fn what_is_shared_is_announced_to_everybody_and_to_who_was_heard() {
     let said: Vec<&str> =
         bench.datagrams.iter().map(|(_, bytes)| std::str::from_utf8(bytes).expect("text")).collect();
     assert_eq!(said.len(), 4, "{said:?}");
-    let names = r#"["forest_1", "forest_2", "forest_3", "forest_4", "forest_5"]"#;
-    assert_eq!(said[0], format!(r#"{{"username": "alice", "files": {names}}}"#));
-    assert_eq!(said[3], format!(r#"{{"chunks": {names}, "ip_address": "10.0.0.1"}}"#));
+    let names = r#""forest_1", "forest_2", "forest_3", "forest_4", "forest_5""#;
+    let whole = r#""forest.png_1", "forest.png_2", "forest.png_3", "forest.png_4", "forest.png_5""#;
+    assert_eq!(said[1], format!(r#"{{"chunks": [{names}], "ip_address": "10.0.0.1"}}"#));
+    // Some of A know the one form, some the other, and some only the newest datagram.
+    assert_eq!(said[2], format!(r#"{{"username": "alice", "files": [{names}, {whole}]}}"#));
     let to: Vec<DatagramTo> = bench.datagrams.iter().map(|(to, _)| *to).collect();
-    assert_eq!(to[0], DatagramTo::EverybodyAt { port: 5000 });
-    assert_eq!(to[3], DatagramTo::One { iface: None, addr: (host(2), 5001).into() });
+    assert_eq!(to[1], DatagramTo::One { iface: None, addr: (host(2), 5001).into() });
+    assert_eq!(to[2], DatagramTo::EverybodyAt { port: 5000 });
     assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Announced { chunks: 5 })), 1);
 }
 
 #[test]
+fn a_chunk_that_is_kept_is_announced_in_both_forms_and_in_that_which_was_heard() {
+    let mut bench = Bench::new(ClassicConfig { voices: vec![config().voices[0]], ..config() });
+    for name in ["sea.png_1", "lake_1", "moor_1"] {
+        bench.kept.insert(ChunkName::parse(name).expect("a name"), b"wet".to_vec());
+    }
+    bench.hear(host(2), r#"{"username": "bob", "files": ["lake.jpg_1"]}"#);
+    bench.wait_ms(2_000);
+    let said = announcement::decode(&bench.datagrams[0].1).expect("what others read");
+    let names: Vec<String> = said.chunks.iter().map(|chunk| chunk.name.to_string()).collect();
+    assert_eq!(names, ["lake_1", "lake.jpg_1", "moor_1", "sea_1", "sea.png_1"]);
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::Announced { chunks: 3 })), 1);
+}
+
+/// Shares what takes several datagrams to announce.
+fn share_many(bench: &mut Bench) {
+    for number in 0..20 {
+        bench.share(&format!("a picture of a rather long name {number:02}.png"), content(10));
+    }
+}
+
+#[test]
+fn the_datagrams_of_a_round_come_one_by_one() {
+    let mut bench = Bench::new(config());
+    share_many(&mut bench);
+    let mut times = Vec::new();
+    while bench.now < Time::from_millis(4_000) {
+        bench.wait_ms(1);
+        let count = bench.datagrams.len() - times.len();
+        times.extend(std::iter::repeat_n(bench.now.since(Time::ZERO).as_millis() as u64, count));
+    }
+    assert!(times.len() > 5, "{times:?}");
+    let gaps: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (20..=50).contains(gap)), "{gaps:?}");
+    let ports: Vec<DatagramTo> = bench.datagrams.iter().map(|(to, _)| *to).collect();
+    assert_eq!(ports.last(), Some(&DatagramTo::EverybodyAt { port: 5000 }));
+    // A file's names stand in one datagram.
+    for (_, bytes) in &bench.datagrams {
+        let said = announcement::decode(bytes).expect("what others read");
+        let stems = said.chunks.chunk_by(|one, next| one.name.stem() == next.name.stem());
+        assert!(stems.into_iter().all(|file| file.len() % 5 == 0), "{:?}", said.chunks);
+    }
+}
+
+#[test]
+fn who_leaves_says_nothing_more() {
+    let mut bench = Bench::new(config());
+    share_many(&mut bench);
+    while bench.datagrams.is_empty() {
+        bench.wait_ms(1);
+    }
+    bench.tell(Input::Command(Command::Leave));
+    bench.wait_ms(90_000);
+    assert_eq!(bench.datagrams.len(), 1, "the rest of the round is dropped");
+}
+
+#[test]
 fn d_is_announced_in_one_datagram_with_what_the_store_read() {
-    let mut bench =
-        Bench::new(ClassicConfig { voices: vec![Voice { dialect: Dialect::D, port: 5002 }], ..config() });
+    let mut bench = Bench::new(ClassicConfig {
+        voices: [5001, 5002].map(|port| Voice { dialect: Dialect::D, port }).to_vec(),
+        ..config()
+    });
     bench.share("forest.png", content(102_401));
     // More chunks than a datagram has room for: announced in part, it would be taken for a shorter file.
     bench.share("long.bin", content(102_400 * 500));
     bench.wait_ms(2_000);
-    let [(to, datagram)] = bench.datagrams.as_slice() else { panic!("{:?}", bench.datagrams) };
-    assert_eq!(*to, DatagramTo::EverybodyAt { port: 5002 });
+    let [(to, datagram), (other, same)] = bench.datagrams.as_slice() else { panic!("{:?}", bench.datagrams) };
+    assert_eq!([*to, *other], [5001, 5002].map(|port| DatagramTo::EverybodyAt { port }));
+    assert_eq!(datagram, same);
     let said = announcement::decode(datagram).expect("what others read");
     assert!(said.replaces_all);
     let told: Vec<_> =

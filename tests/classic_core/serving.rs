@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chunkcast::core::{ClassicEvent, ConnId, Input, Limits, Segment, SpanFault, SpanSource, StoreReply};
 use chunkcast::types::ContentId;
 use chunkcast::wire::classic::answer::{self, AnswerStep};
-use chunkcast::wire::classic::{ChunkName, Dialect, request};
+use chunkcast::wire::classic::{ChunkName, Dialect, NameForm, request};
 
 use super::bench::{Bench, Said, config, content, host, part};
 use super::common::Bench as _;
@@ -63,6 +63,19 @@ fn every_dialect_is_served_from_shared_files_and_from_kept_chunks() {
             assert_eq!(shared.count(sent), kept.count(sent));
             assert!(shared.count(sent) > 0);
         }
+    }
+}
+
+#[test]
+fn both_name_forms_of_a_are_answered() {
+    let (mut bench, file) = (Bench::new(config()), content(13));
+    bench.share("forest.png", file.clone());
+    let chunk = part(&file, Dialect::A.chunk_rule(), 1).expect("there");
+    for form in [NameForm::Stem, NameForm::Full] {
+        let name = ChunkName::of_file("forest.png", 1, form).expect("a name");
+        let conn = bench.accept(5001);
+        bench.says(conn, &request::encode(Dialect::A, &name), 999);
+        assert_eq!(bench.pull(conn).bytes, chunk, "{name}");
     }
 }
 

@@ -55,10 +55,10 @@ pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Out
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let format = args.alone.announcement_format();
+    let formats = args.alone.announcement_formats();
     let exit = until_ended(&mut run, |run, event| {
         if let ClassicEvent::Announced { chunks } = event {
-            run.out.note(&announced(*chunks, format));
+            run.out.note(&announced(*chunks, &formats));
         }
     });
     classic::leave(&mut run, |_, _| {});
@@ -93,10 +93,12 @@ fn asked(out: &mut Output) -> Vec<PathBuf> {
 }
 
 /// What a round of announcements is, for people.
-pub(super) fn announced(chunks: usize, format: Voice) -> String {
+pub(super) fn announced(chunks: usize, formats: &[Voice]) -> String {
+    let ports: Vec<String> = formats.iter().map(|format| format.port.to_string()).collect();
+    let ports = ports.join(" and ");
     match chunks {
-        0 => format!("nothing to announce on UDP {}", format.port),
-        _ => format!("announced {} on UDP {}", human::counted(chunks, "chunk", "chunks"), format.port),
+        0 => format!("nothing to announce on UDP {ports}"),
+        _ => format!("announced {} on UDP {ports}", human::counted(chunks, "chunk", "chunks")),
     }
 }
 
@@ -107,9 +109,9 @@ mod tests {
 
     #[test]
     fn a_round_says_how_much_and_where() {
-        let format = Voice { dialect: Dialect::B, port: 5001 };
-        assert_eq!(announced(5, format), "announced 5 chunks on UDP 5001");
-        assert_eq!(announced(1, format), "announced 1 chunk on UDP 5001");
-        assert_eq!(announced(0, format), "nothing to announce on UDP 5001");
+        let formats = [5001, 5002].map(|port| Voice { dialect: Dialect::D, port });
+        assert_eq!(announced(5, &formats[..1]), "announced 5 chunks on UDP 5001");
+        assert_eq!(announced(1, &formats), "announced 1 chunk on UDP 5001 and 5002");
+        assert_eq!(announced(0, &formats[..1]), "nothing to announce on UDP 5001");
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct PeerArgs {
 /// What is counted, written and fetched, of all four programs.
 #[derive(Debug)]
 struct All {
-    format: Voice,
+    formats: Vec<Voice>,
     diary: Diary,
     sent: Sent,
     fetches: Fetches,
@@ -70,7 +70,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
     };
     let chunk_dir = args.alone.folder().store().chunk_dir;
     let mut all = All {
-        format: args.alone.announcement_format(),
+        formats: args.alone.announcement_formats(),
         diary: Diary::new(&args.alone),
         sent: Sent::default(),
         fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir, args.alone.target()),
@@ -98,7 +98,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
 impl All {
     fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {
         if let ClassicEvent::Announced { chunks } = event {
-            run.out.note(&announced(*chunks, self.format));
+            run.out.note(&announced(*chunks, &self.formats));
         }
         self.sent.take(run, event);
         self.diary.take(run, event);

@@ -30,8 +30,6 @@ const ANNOUNCEMENT_FORMATS: [Voice; 4] = [
     Voice { dialect: Dialect::E, port: 5000 },
     Voice { dialect: Dialect::B, port: 5001 },
 ];
-/// The port that listeners of D have to themselves. On the other one are those of B, which its long datagram would end.
-const D_PORT: u16 = 5002;
 /// In the state directory: where a command that fetches nothing would keep chunks.
 const NO_CHUNK_FOLDER: &str = "classic";
 /// The dialect of a `classic` command that names none: B, and C, which announces alike.
@@ -67,8 +65,9 @@ pub(crate) enum Role<'a> {
     Hears,
     /// It serves them what is shared.
     Serves,
-    /// It fetches into this folder, no chunk larger than so many bytes, and serves what it has.
-    Fetches(&'a Path, u64),
+    /// It fetches into this folder, no chunk larger than so many bytes, and serves what it has. It announces that only if it stays:
+    /// lists in the field never forget.
+    Fetches { target: &'a Path, chunk_bytes_max: u64, stays: bool },
 }
 
 /// The flags of the `classic` commands.
@@ -115,14 +114,15 @@ impl Beside {
             return None;
         }
         let hears_only = matches!(role, Role::Hears);
+        let announces = !matches!(role, Role::Hears | Role::Fetches { stays: false, .. });
         let (chunk_dir, chunk_bytes_max) = match role {
-            Role::Fetches(target, chunk_bytes_max) => (target.join(CHUNK_FOLDER), chunk_bytes_max),
+            Role::Fetches { target, chunk_bytes_max, .. } => (target.join(CHUNK_FOLDER), chunk_bytes_max),
             // Without a state directory no peer stands, which is told there.
             _ => (global.state_dir().unwrap_or_default().join(NO_CHUNK_FOLDER), NO_CHUNK),
         };
         let store = ClassicStore { chunk_dir, records: None, remove_joined: true };
         let config = ClassicConfig {
-            voices: if hears_only { Vec::new() } else { ANNOUNCEMENT_FORMATS.to_vec() },
+            voices: if announces { ANNOUNCEMENT_FORMATS.to_vec() } else { Vec::new() },
             ..silent(global, &self.classic_dialect, chunk_bytes_max)
         };
         let tcp = if hears_only { Vec::new() } else { TCP_PORTS.map(|port| (port, port)).to_vec() };
@@ -146,20 +146,16 @@ impl Alone {
         self.dialect.unwrap_or(DEFAULT_DIALECT)
     }
 
-    /// The UDP port that is announced on.
-    pub(crate) fn announcement_format(&self) -> Voice {
-        let own = match self.dialect() {
-            Dialect::D => D_PORT,
-            dialect => dialect.udp_ports().first().copied().unwrap_or_default(),
-        };
-        Voice { dialect: self.dialect(), port: self.udp_port.unwrap_or(own) }
+    /// The UDP ports that are announced on.
+    pub(crate) fn announcement_formats(&self) -> Vec<Voice> {
+        self.udp_ports().into_iter().map(|port| Voice { dialect: self.dialect(), port }).collect()
     }
 
     /// How a process with this duty speaks. Its ports are what it is for, so each has to be free.
     pub(crate) fn speak(&self, duty: Duty, global: &Global) -> Classic {
         let has = |other: Duty| duty == other || duty == Duty::Everything;
         let config = ClassicConfig {
-            voices: if has(Duty::Announce) { vec![self.announcement_format()] } else { Vec::new() },
+            voices: if has(Duty::Announce) { self.announcement_formats() } else { Vec::new() },
             dial_port: self.tcp_port,
             speaks: self.dialect,
             dictionary: match duty {
@@ -169,13 +165,13 @@ impl Alone {
             },
             ..silent(global, &self.classic_dialect, self.max_size)
         };
-        let udp = if has(Duty::Discover) { self.ears() } else { Vec::new() };
+        let udp = if has(Duty::Discover) { self.udp_ports() } else { Vec::new() };
         let tcp = if has(Duty::Upload) { self.ports() } else { Vec::new() };
         Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: self.folder().store() }
     }
 
-    /// The UDP ports that are heard on.
-    fn ears(&self) -> Vec<u16> {
+    /// The UDP ports that are announced and heard on.
+    fn udp_ports(&self) -> Vec<u16> {
         self.udp_port.map_or_else(|| self.dialect().udp_ports().to_vec(), |port| vec![port])
     }
 
@@ -254,7 +250,7 @@ mod tests {
     #[test]
     fn beside_a_native_command_everything_is_heard_and_served_on_the_known_ports() {
         let args = native("--classic --bind 127.0.0.7 --classic-dialect 10.0.0.1=b-json,10.0.0.2=C");
-        let role = Role::Fetches(Path::new("films"), 1 << 20);
+        let role = Role::Fetches { target: Path::new("films"), chunk_bytes_max: 1 << 20, stays: true };
         let Classic { ports, store } = args.beside.speak(role, &args.global).unwrap();
         assert_eq!((ports.udp.as_slice(), ports.strict), (&UDP_PORTS[..], false));
         assert_eq!(ports.tcp, [(5000, 5000), (5001, 5001), (8000, 8000)]);
@@ -282,6 +278,17 @@ mod tests {
         );
         let ports = args.beside.speak(Role::Serves, &args.global).unwrap().ports;
         assert_eq!((ports.config.voices.as_slice(), ports.tcp.len()), (&ANNOUNCEMENT_FORMATS[..], 3));
+    }
+
+    #[test]
+    fn what_is_fetched_in_passing_is_not_announced() {
+        let args = native("--classic --bind 127.0.0.7");
+        for stays in [false, true] {
+            let role = Role::Fetches { target: Path::new("films"), chunk_bytes_max: 1, stays };
+            let ports = args.beside.speak(role, &args.global).unwrap().ports;
+            assert_eq!(!ports.config.voices.is_empty(), stays);
+            assert_eq!(ports.tcp.len(), 3);
+        }
     }
 
     #[test]
@@ -314,6 +321,7 @@ mod tests {
         assert_eq!(ports("--tcp-port 6000", Duty::Upload).2, [(6000, 8000)]);
         assert_eq!(ports("--dialect E", Duty::Upload).2, [(5000, 5000)]);
         assert_eq!(ports("--dialect D", Duty::Discover).1, [5001, 5002]);
+        assert_eq!(ports("--dialect D", Duty::Announce).0, [(Dialect::D, 5001), (Dialect::D, 5002)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::types::id::ContentId;
 use crate::wire::classic::announcement::{
     BatchChunk, LocalTime, encode_batch, encode_chunks, encode_files, fit_batch,
 };
-use crate::wire::classic::{ChunkName, Dialect, RequestKey};
+use crate::wire::classic::{ChunkName, DATAGRAM_PAUSE, Dialect, NameForm, RequestKey};
 
 /// Rounds of announcements whose datagrams are remembered, to be known when they come back.
 const ROUNDS_KEPT: usize = 2;
@@ -18,6 +18,12 @@ const ROUNDS_KEPT: usize = 2;
 impl Engine {
     /// The time of a round came: first the store says what is kept, for other processes keep chunks too.
     pub(crate) fn begin_round(&mut self, ctx: &mut Ctx<'_>) {
+        if !self.outbox.is_empty() {
+            // The round before is not all out.
+            let datagrams = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
+            let out = ctx.now + DATAGRAM_PAUSE.saturating_mul(datagrams);
+            return ctx.timers.set(Timer::ClassicAnnounce, out);
+        }
         self.rhythm.round_sent(ctx.now, ctx.rng);
         ctx.timers.set(Timer::ClassicAnnounce, self.rhythm.next());
         if !ctx.is_leaving {
@@ -32,32 +38,42 @@ impl Engine {
             return;
         }
         let Some(classic) = &ctx.config.classic else { return };
-        let mut sent = BTreeSet::new();
+        let mut voices = classic.voices.clone();
+        voices.sort_by_key(|voice| voice.dialect.ends_rounds());
         let mut chunks = 0;
-        for Voice { dialect, port } in &classic.voices {
+        let mut round = Vec::new();
+        for Voice { dialect, port } in voices {
             if dialect.announces_checksum() {
-                self.ask_for_digests(ctx, *dialect);
+                self.ask_for_digests(ctx, dialect);
                 continue;
             }
-            let names = self.catalogue.names(*dialect);
-            chunks = chunks.max(names.len());
+            let forms = [Some(dialect.name_form()), dialect.other_name_form()];
+            let by_form = forms.into_iter().flatten().map(|form| self.names(dialect, form));
+            let mut names = BTreeSet::new();
+            for names_of in by_form {
+                chunks = chunks.max(names_of.len());
+                names.extend(names_of);
+            }
+            let names: Vec<ChunkName> = names.into_iter().collect();
             let datagrams = if dialect.request_key() == RequestKey::Filename {
                 encode_files(&ctx.config.user, &names)
             } else {
                 encode_chunks(classic.address, &names)
             };
-            for bytes in datagrams {
-                self.send(ctx, *port, &bytes);
-                sent.insert(bytes);
-            }
+            round.extend(datagrams.into_iter().map(|bytes| (port, bytes)));
         }
         if self.sent.len() >= ROUNDS_KEPT {
             self.sent.pop_front();
         }
-        self.sent.push_back(sent);
+        self.sent.push_back(BTreeSet::new());
+        self.post(ctx, round);
         if chunks > 0 {
             ctx.tell(ClassicEvent::Announced { chunks });
         }
+    }
+
+    fn names(&self, dialect: Dialect, form: NameForm) -> BTreeSet<ChunkName> {
+        self.catalogue.names(dialect, form, |stem| self.directory.extension_of(stem))
     }
 
     /// The store reads what this dialect announces; its datagram follows when that is done.
@@ -66,7 +82,7 @@ impl Engine {
             return;
         }
         let mut files: BTreeMap<String, Vec<ChunkName>> = BTreeMap::new();
-        for name in self.catalogue.names(dialect) {
+        for name in self.names(dialect, dialect.name_form()) {
             files.entry(name.file_name()).or_default().push(name);
         }
         let names = fit_batch(files.into_values().collect());
@@ -91,14 +107,9 @@ impl Engine {
         if taken == 0 {
             return;
         }
-        for voice in classic.voices.iter().filter(|voice| voice.dialect.announces_checksum()) {
-            self.send(ctx, voice.port, &datagram);
-        }
-        // It belongs to the round that went out before.
-        match self.sent.back_mut() {
-            Some(round) => _ = round.insert(datagram),
-            None => self.sent.push_back(BTreeSet::from([datagram])),
-        }
+        let voices = classic.voices.iter().filter(|voice| voice.dialect.announces_checksum());
+        let datagrams = voices.map(|voice| (voice.port, datagram.clone())).collect();
+        self.post(ctx, datagrams);
         ctx.tell(ClassicEvent::Announced { chunks: taken });
     }
 
@@ -131,6 +142,28 @@ impl Engine {
     pub(crate) fn withdraw(&mut self, ctx: &mut Ctx<'_>, content: ContentId, name: &str) {
         if self.catalogue.remove_file(name, &content) {
             self.announce_soon(ctx);
+        }
+    }
+
+    /// Datagrams of the last round go out, each in its time.
+    fn post(&mut self, ctx: &mut Ctx<'_>, datagrams: Vec<(u16, Vec<u8>)>) {
+        if let Some(round) = self.sent.back_mut() {
+            round.extend(datagrams.iter().map(|(_, bytes)| bytes.clone()));
+        }
+        self.outbox.extend(datagrams);
+        self.send_next(ctx);
+    }
+
+    /// The next datagram goes out, unless the one before it went a moment ago.
+    pub(crate) fn send_next(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.now >= self.next_datagram
+            && let Some((port, bytes)) = self.outbox.pop_front()
+        {
+            self.send(ctx, port, &bytes);
+            self.next_datagram = ctx.now + DATAGRAM_PAUSE;
+        }
+        if !self.outbox.is_empty() {
+            ctx.timers.set(Timer::ClassicDatagram, self.next_datagram);
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Catalogue {
     kept: BTreeMap<ChunkName, u64>,
     /// How kept chunks were cut, where they came to this process.
     cuts: BTreeMap<ChunkName, ChunkRule>,
+    /// The extensions of files that were joined, by their stems.
+    joined: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,16 @@ impl Catalogue {
         self.kept.insert(name, bytes);
     }
 
+    /// Kept chunks were joined into a file of this name.
+    pub(super) fn join(&mut self, file: &str) {
+        let name = ChunkName::of_file(file, 1, NameForm::Full);
+        if let Ok(name) = name
+            && let Some(extension) = name.extension()
+        {
+            self.joined.insert(name.stem().to_owned(), extension.to_owned());
+        }
+    }
+
     /// A chunk is kept no longer.
     pub(super) fn drop_kept(&mut self, name: &ChunkName) {
         self.kept.remove(name);
@@ -103,9 +115,14 @@ impl Catalogue {
         Some((*content, shared.size))
     }
 
-    /// The names under which all is announced in a dialect, no name twice.
-    pub(super) fn names(&self, dialect: Dialect) -> Vec<ChunkName> {
-        let form = dialect.name_form();
+    /// The names of one form under which all is announced in a dialect. `told`: the extension that others tell of a file
+    /// with this stem, for chunks that are kept without one.
+    pub(super) fn names(
+        &self,
+        dialect: Dialect,
+        form: NameForm,
+        told: impl Fn(&str) -> Option<String>,
+    ) -> BTreeSet<ChunkName> {
         let mut names: BTreeSet<ChunkName> = BTreeSet::new();
         for file in self.files.keys() {
             // Of two files whose chunks are called the same, only the one that is served is announced.
@@ -123,11 +140,15 @@ impl Catalogue {
                 ChunkRule::Fixed => true,
             };
             if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
-                let announced = ChunkName::of_file(&name.file_name(), name.index(), form);
+                let is_bare = name.extension().is_none() && form == NameForm::Full;
+                let extension = || told(name.stem()).or_else(|| self.joined.get(name.stem()).cloned());
+                let extension = is_bare.then(extension).flatten();
+                let file = extension.map_or_else(|| name.file_name(), |ext| format!("{}.{ext}", name.stem()));
+                let announced = ChunkName::of_file(&file, name.index(), form);
                 names.extend(announced.ok().filter(|name| self.find(name).is_none()));
             }
         }
-        names.into_iter().collect()
+        names
     }
 
     /// Where the bytes of a chunk are that is announced under this name in a dialect that cuts by this rule.
@@ -207,7 +228,7 @@ mod tests {
         catalogue.add_file("empty", B, 0);
         catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
         for dialect in Dialect::ALL {
-            let names = catalogue.names(dialect);
+            let names = catalogue.names(dialect, dialect.name_form(), |_| None);
             for name in &names {
                 let kept = name.stem() == "sea";
                 assert!(kept || catalogue.find(name).is_some(), "{name}");
@@ -225,7 +246,23 @@ mod tests {
         let mut catalogue = Catalogue::default();
         let names = (1..=6).map(|index| (ChunkName::parse(&format!("forest_{index}.png")).unwrap(), 102_400));
         assert!(catalogue.set_kept(names.collect()));
-        assert_eq!(catalogue.names(Dialect::A), []);
-        assert_eq!(catalogue.names(Dialect::D).len(), 6);
+        assert!(catalogue.names(Dialect::A, NameForm::Stem, |_| None).is_empty());
+        assert_eq!(catalogue.names(Dialect::D, NameForm::Inner, |_| None).len(), 6);
+    }
+
+    #[test]
+    fn a_chunk_without_an_extension_takes_over_the_one_that_others_tell_or_that_its_file_has() {
+        let mut catalogue = Catalogue::default();
+        catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
+        let told = |stem: &str| (stem == "sea").then(|| "png".to_owned());
+        let announced = |catalogue: &Catalogue, form, told: &dyn Fn(&str) -> Option<String>| {
+            let names = catalogue.names(Dialect::A, form, told);
+            names.iter().map(ChunkName::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(announced(&catalogue, NameForm::Stem, &told), ["sea_2"]);
+        assert_eq!(announced(&catalogue, NameForm::Full, &told), ["sea.png_2"]);
+        assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea_2"]);
+        catalogue.join("sea.jpg");
+        assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea.jpg_2"]);
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::core::classic::directory::{Offers, is_sized};
 use crate::core::classic::fetches::{Chunk, Fetch, Had, State};
-use crate::core::classic::requesting::rested_at;
 use crate::core::classic::{Ctx, Engine};
 use crate::core::io::{ClassicEvent, ClassicFailure, ClassicJob};
 use crate::core::timers::Timer;
@@ -21,8 +20,7 @@ impl Engine {
     pub(super) fn conclude(&mut self, ctx: &mut Ctx<'_>, ticket: u32, offers: &Offers) -> bool {
         let Some(fetch) = self.fetches.get(ticket) else { return true };
         let missing = missing_of(fetch, offers);
-        let moving = fetch.is_moving();
-        if moving {
+        if fetch.is_moving() || self.is_holder_resting(ctx, fetch, &missing, offers) {
             return false;
         }
         let misfits = if missing.is_empty() { fetch.misfits() } else { Vec::new() };
@@ -56,6 +54,16 @@ impl Engine {
         }
         self.tell_waiting(ctx, ticket, unoffered);
         false
+    }
+
+    /// Whether a missing chunk is asked for in a moment.
+    fn is_holder_resting(&self, ctx: &Ctx<'_>, fetch: &Fetch, missing: &[u32], offers: &Offers) -> bool {
+        let rounds = ctx.config.limits.classic_rounds_max;
+        let mut wanted = missing.iter().filter_map(|index| fetch.chunks.get(index).zip(offers.get(index)));
+        wanted.any(|(chunk, of_chunk)| {
+            let mut open = of_chunk.iter().filter(|offer| chunk.may_ask(offer.ip, rounds));
+            open.any(|offer| self.directory.rests_until(offer.ip).is_some_and(|until| until > ctx.now))
+        })
     }
 
     /// Begins anew in the other cut, when all of the file is announced in that one. Which cut is whole is not known
@@ -141,7 +149,7 @@ impl Engine {
                 State::Wanted => {
                     let of_chunk = offers.get(index).into_iter().flatten();
                     let open = of_chunk.filter(|o| chunk.may_ask(o.ip, limits.classic_rounds_max));
-                    moments.extend(open.map(|offer| rested_at(ctx, chunk, offer.ip)));
+                    moments.extend(open.map(|offer| self.rested_at(ctx, chunk, offer.ip)));
                 }
                 _ => {}
             }

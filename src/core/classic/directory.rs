@@ -35,6 +35,8 @@ struct Holder {
     names: usize,
     /// In which dialect it delivered something.
     proven: Option<Dialect>,
+    /// Until when it is not to be dialled: a connection to it has just ended.
+    rests_until: Option<Time>,
 }
 
 /// One chunk that somebody has.
@@ -181,6 +183,18 @@ impl Directory {
         self.peers.get(&ip)?.proven
     }
 
+    /// A peer is not to be dialled before then.
+    pub(super) fn rest(&mut self, ip: IpAddr, until: Time) {
+        if let Some(holder) = self.peers.get_mut(&ip) {
+            holder.rests_until = Some(until);
+        }
+    }
+
+    /// Until when a peer is not to be dialled.
+    pub(super) fn rests_until(&self, ip: IpAddr) -> Option<Time> {
+        self.peers.get(&ip)?.rests_until
+    }
+
     /// How many peers are known.
     pub(super) fn len(&self) -> usize {
         self.peers.len()
@@ -203,6 +217,13 @@ impl Directory {
         self.peers.iter().flat_map(move |(ip, holder)| {
             holder.files.get(stem).into_iter().flatten().map(move |(name, held)| (*ip, name, held))
         })
+    }
+
+    /// The extension of the file with this stem, if all who tell one agree.
+    pub(super) fn extension_of(&self, stem: &str) -> Option<String> {
+        let mut told = self.of_stem(stem).filter_map(|(_, name, _)| name.extension());
+        let first = told.next()?;
+        told.all(|other| other == first).then(|| first.to_owned())
     }
 
     /// What classic peers offer, in the order of names.

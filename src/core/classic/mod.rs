@@ -66,6 +66,10 @@ pub(crate) struct Engine {
     digests_due: bool,
     /// Datagrams of the last rounds, to be known when they come back.
     sent: VecDeque<BTreeSet<Vec<u8>>>,
+    /// Datagrams of the last round that are still to go, each with its port.
+    outbox: VecDeque<(u16, Vec<u8>)>,
+    /// Not before this does the next one go.
+    next_datagram: Time,
     /// When the file that tells who has what was last written.
     written: Option<Time>,
 }
@@ -88,6 +92,8 @@ impl Engine {
             round_due: false,
             digests_due: false,
             sent: VecDeque::new(),
+            outbox: VecDeque::new(),
+            next_datagram: now,
             written: None,
         }
     }
@@ -231,8 +237,11 @@ impl Engine {
         !self.fetches.is_empty() || all.any(|(_, conversation)| conversation.is_serving())
     }
 
-    /// Every fetch ends, but for those whose file will be there in a moment, and who is not being served goes.
+    /// Every fetch ends, but for those whose file will be there in a moment, and who is not being served goes. Nothing more is
+    /// announced: the lists of classic peers do not forget.
     pub(crate) fn leave(&mut self, ctx: &mut Ctx<'_>) {
+        self.outbox.clear();
+        ctx.timers.clear(Timer::ClassicDatagram);
         self.cancel_fetches(ctx);
         let idle = ctx.conns.iter().filter(|(_, conversation)| !conversation.is_serving());
         let idle: Vec<ConnId> = idle.map(|(conn, _)| conn).collect();

@@ -12,7 +12,7 @@ use crate::core::io::{BrokenWhy, ClassicEvent, ClassicJob, ConnId, Output, Spool
 use crate::core::timers::Timer;
 use crate::types::time::Time;
 use crate::wire::classic::answer::Asked;
-use crate::wire::classic::{Dialect, RETRIES_MAX, RETRY_PAUSE};
+use crate::wire::classic::{Dialect, NEXT_DIAL_PAUSE, RETRIES_MAX, RETRY_PAUSE};
 
 /// Connections to one holder for one process: a second one only when the answer on the first seems to be over.
 const REQUESTS_PER_HOLDER_MAX: usize = 2;
@@ -70,9 +70,9 @@ impl Engine {
     ) -> Option<&'a Offer> {
         let chunk = self.fetches.get(ticket)?.chunks.get(&index)?;
         let rounds = ctx.config.limits.classic_rounds_max;
-        let open = offers
-            .iter()
-            .filter(|offer| chunk.may_ask(offer.ip, rounds) && rested_at(ctx, chunk, offer.ip) <= ctx.now);
+        let open = offers.iter().filter(|offer| {
+            chunk.may_ask(offer.ip, rounds) && self.rested_at(ctx, chunk, offer.ip) <= ctx.now
+        });
         let open = open.filter_map(|offer| Some((offer, self.load_of(ctx, offer.ip)?)));
         // Equals take turns, so that chunks come from several at once.
         let turn = |at: usize| at.saturating_add(index as usize).checked_rem(offers.len());
@@ -148,6 +148,8 @@ impl Engine {
         let Some(classic) = &ctx.config.classic else { return };
         let Some(attempt) = self.fetches.attempt_mut(ticket, index) else { return };
         let Some(route) = attempt.routes.get(attempt.route).copied() else { return };
+        let rested = self.directory.rests_until(attempt.ip);
+        attempt.again = rested.map_or(attempt.again, |rested| attempt.again.max(rested));
         if attempt.conn.is_some() || attempt.again > ctx.now {
             return;
         }
@@ -287,18 +289,23 @@ impl Engine {
             answered: request.is_answered(),
             from: conversation.transport.addr,
         };
+        if !request.is_dialling() && !request.dialect.keeps_connection() {
+            self.directory.rest(ended.from.ip(), ctx.now + NEXT_DIAL_PAUSE);
+        }
         if let Some(attempt) = self.fetches.attempt_mut(ended.ticket, ended.index) {
             attempt.conn = None;
         }
         Some(ended)
     }
-}
 
-/// When a holder may be asked for a chunk again: after its last failure with this chunk, and with any other.
-pub(super) fn rested_at(ctx: &Ctx<'_>, chunk: &Chunk, ip: IpAddr) -> Time {
-    let pause = ctx.config.limits.classic_round_pause;
-    let of_chunk = chunk.failures.get(&ip).map(|(_, last)| *last + pause);
-    of_chunk.max(ctx.dialer.again(ctx.now, &holder_endpoint(ip))).unwrap_or(ctx.now)
+    /// When a holder may be asked for a chunk again: after its last failure with this chunk, and with any other, and a moment
+    /// after its last connection.
+    pub(super) fn rested_at(&self, ctx: &Ctx<'_>, chunk: &Chunk, ip: IpAddr) -> Time {
+        let pause = ctx.config.limits.classic_round_pause;
+        let of_chunk = chunk.failures.get(&ip).map(|(_, last)| *last + pause);
+        let of_dials = ctx.dialer.again(ctx.now, &holder_endpoint(ip));
+        of_chunk.max(of_dials).max(self.directory.rests_until(ip)).unwrap_or(ctx.now)
+    }
 }
 
 /// The ports of a classic holder are ways to the same peer, so that the back-off counts them as one endpoint.

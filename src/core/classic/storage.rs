@@ -32,6 +32,10 @@ impl Engine {
             ClassicReply::Merged { ticket, path, bytes } => {
                 if let Some(fetch) = self.end_fetch(ctx, ticket) {
                     self.drop_replaced(ctx, &fetch);
+                    if let Some(file) = &fetch.file {
+                        self.catalogue.join(&file.merged_name(&fetch.wanted));
+                        self.announce_soon(ctx);
+                    }
                     let (took, peers) = (ctx.now.since(fetch.began), fetch.contributors.len());
                     ctx.tell(ClassicEvent::Finished { ticket, path, bytes, took, peers });
                 }

@@ -165,6 +165,7 @@ impl Engine {
             Timer::Look => self.look_on(ctx),
             Timer::Leave
             | Timer::ClassicAnnounce
+            | Timer::ClassicDatagram
             | Timer::ClassicExpiry
             | Timer::ClassicDictionary
             | Timer::ClassicFetch(_) => {}

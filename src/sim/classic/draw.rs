@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::Rng;
-use crate::sim::classic::{ClassicSpec, ForeignSpec, Manner};
+use crate::sim::classic::{ClassicSpec, Ears, ForeignSpec, Manner};
 use crate::sim::draw::{COMMON_FAULT_KINDS, common_fault};
 use crate::sim::scenario::{Action, HostSpec, Scenario};
 use crate::types::Time;
@@ -21,6 +21,10 @@ const ROUNDS: u32 = 2;
 const ROUNDS_AFTER: u32 = 2;
 /// Of larger files, fewer than five chunks are no file.
 const TINY_BYTES_MAX: u64 = 20;
+/// What binds its socket anew for each datagram is deaf for so long.
+const BIND: Duration = Duration::from_millis(20);
+/// When foreign hosts must have been served.
+const SERVED_BY: Duration = Duration::from_secs(240);
 /// Kinds of faults on the timeline.
 const FAULT_KINDS: u32 = 9;
 
@@ -33,6 +37,10 @@ pub struct ClassicDrawn {
     pub done_by: Time,
     /// Nothing goes wrong in it, so that every get must bring its file.
     pub is_calm: bool,
+    /// Foreign hosts, and contents that they must have by [`ClassicDrawn::served_by`].
+    pub served: Vec<(usize, usize)>,
+    /// A few rounds of announcements after the last start; by then no luck can have made up for what they do not understand.
+    pub served_by: Time,
 }
 
 impl Scenario {
@@ -53,7 +61,8 @@ impl Scenario {
             heal(&mut scenario);
         }
         let done_by = bound(&scenario);
-        ClassicDrawn { scenario, done_by, is_calm }
+        let served = if is_calm { served(&scenario) } else { Vec::new() };
+        ClassicDrawn { scenario, done_by, is_calm, served, served_by: Time::ZERO + SERVED_BY }
     }
 }
 
@@ -63,6 +72,32 @@ fn bound(scenario: &Scenario) -> Time {
     let tries = chunks * scenario.hosts.len() as u64 * u64::from(ROUNDS);
     let once = WAIT * 2 + TRY * u32::try_from(tries).unwrap_or(u32::MAX);
     Time::ZERO + CHAOS + once * (1 + ROUNDS_AFTER)
+}
+
+/// Foreign hosts that want a content which one of ours announces to them, and nobody whom they misunderstand has.
+fn served(scenario: &Scenario) -> Vec<(usize, usize)> {
+    let mut served = Vec::new();
+    for (at, host) in scenario.hosts.iter().enumerate() {
+        let Some(asker) = &host.foreign else { continue };
+        let hears = |dialect: &Dialect| {
+            let key = |of: Dialect| (of.request_key(), of.name_form(), of.chunk_rule());
+            key(*dialect) == key(asker.dialect)
+        };
+        for content in asker.wants.iter().copied() {
+            let announces = |other: &HostSpec| {
+                let classic = other.classic.as_ref().filter(|_| other.shares.contains(&content));
+                classic.is_some_and(|classic| classic.dialects.iter().any(hears))
+            };
+            let misleads = |other: &HostSpec| {
+                let holder = other.foreign.as_ref();
+                holder.is_some_and(|holder| holder.dialect == Dialect::BJson && !holder.holds.is_empty())
+            };
+            if scenario.hosts.iter().any(announces) && !scenario.hosts.iter().any(misleads) {
+                served.push((at, content));
+            }
+        }
+    }
+    served
 }
 
 fn draw_network(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
@@ -102,7 +137,8 @@ fn draw_holders(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
             scenario.host(HostSpec::default().shares(content).classic(classic));
         } else {
             let dialect = pick(rng, &Dialect::ALL);
-            scenario.host(HostSpec::default().foreign(ForeignSpec::new(dialect).holds(content, &[])));
+            let foreign = foreign(dialect, rng).holds(content, &[]).manner(kind_manner(rng));
+            scenario.host(HostSpec::default().foreign(foreign));
         }
     }
     for _ in 0..rng.below(4) {
@@ -115,22 +151,32 @@ fn draw_holders(scenario: &mut Scenario, is_calm: bool, rng: &mut Rng) {
             _ if is_tiny => Vec::new(),
             _ => (1..=5).filter(|_| coin(rng)).collect(),
         };
-        let manner = match is_calm {
-            true => {
-                pick(rng, &[Manner::Plain, Manner::NeverCloses, Manner::Rebinds(Duration::from_millis(30))])
-            }
-            false => any_manner(rng),
-        };
-        let foreign = ForeignSpec::new(dialect).holds(content, &parts).manner(manner);
+        let manner = if is_calm { kind_manner(rng) } else { any_manner(rng) };
+        let foreign = foreign(dialect, rng).holds(content, &parts).manner(manner);
         scenario.host(HostSpec::default().foreign(foreign));
     }
 }
 
+/// One that speaks this dialect, with names in one of its forms.
+fn foreign(dialect: Dialect, rng: &mut Rng) -> ForeignSpec {
+    let form = dialect.other_name_form().filter(|_| coin(rng));
+    ForeignSpec { form, ..ForeignSpec::new(dialect) }
+}
+
+/// Of who delivers to the kind.
+const KIND_MANNERS: [Manner; 4] = [
+    Manner::Plain,
+    Manner::NeverCloses,
+    Manner::Rebinds(Duration::from_millis(30)),
+    Manner::DiesOfHaste(Duration::from_millis(30)),
+];
+
+fn kind_manner(rng: &mut Rng) -> Manner {
+    pick(rng, &KIND_MANNERS)
+}
+
 fn any_manner(rng: &mut Rng) -> Manner {
     let manners = [
-        Manner::Plain,
-        Manner::NeverCloses,
-        Manner::Rebinds(Duration::from_millis(30)),
         Manner::Empty,
         Manner::CutsShort,
         Manner::Endless,
@@ -139,7 +185,7 @@ fn any_manner(rng: &mut Rng) -> Manner {
         Manner::Mute,
         Manner::Floods(Duration::from_millis(50)),
     ];
-    pick(rng, &manners)
+    if rng.below(3) == 0 { kind_manner(rng) } else { pick(rng, &manners) }
 }
 
 /// What a peer of ours announces in.
@@ -148,6 +194,9 @@ fn voices(rng: &mut Rng) -> Vec<Dialect> {
         rng,
         &[
             &[Dialect::A, Dialect::B][..],
+            &[Dialect::A, Dialect::ASize, Dialect::E, Dialect::B],
+            &[Dialect::A, Dialect::ASize, Dialect::E, Dialect::B],
+            &[Dialect::D],
             &[Dialect::A],
             &[Dialect::B],
             &[Dialect::C],
@@ -174,8 +223,14 @@ fn draw_askers(scenario: &mut Scenario, rng: &mut Rng) {
         scenario.host(host);
     }
     if coin(rng) {
-        let dialect = pick(rng, &[Dialect::A, Dialect::B, Dialect::C, Dialect::E]);
-        scenario.host(HostSpec::default().foreign(ForeignSpec::new(dialect).wants(rng.below(contents))));
+        let dialect = pick(rng, &[Dialect::A, Dialect::A, Dialect::B, Dialect::C, Dialect::E]);
+        // Who keeps only the newest datagram understands A, or has a port without it.
+        let ears: &[Ears] = match dialect {
+            Dialect::E => &[Ears::Keen, Ears::OnePerBind(BIND)],
+            _ => &[Ears::Keen, Ears::OnePerBind(BIND), Ears::NewestOnly],
+        };
+        let asker = foreign(dialect, rng).ears(pick(rng, ears)).wants(rng.below(contents));
+        scenario.host(HostSpec::default().foreign(asker));
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::core::{ConnId, Rng};
-use crate::sim::classic::{ForeignSpec, Manner};
+use crate::sim::classic::{Ears, ForeignSpec, Manner};
 use crate::sim::disk::Library;
 use crate::types::Time;
 use crate::wire::classic::announcement::{self, BatchChunk};
@@ -33,8 +33,14 @@ pub(in crate::sim) struct Foreign {
     pub(in crate::sim) deaf_until: Time,
     pub(super) talks: BTreeMap<ConnId, Talk>,
     next_conn: u32,
+    /// Who was served last when.
+    served: BTreeMap<IpAddr, Time>,
+    /// It binds its listener no more.
+    is_dead: bool,
     /// Who announced which chunk in its dialect.
     heard: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// When it last heard a datagram.
+    heard_at: Option<Time>,
     /// What it fetched.
     pub(in crate::sim) got: BTreeMap<ChunkName, Vec<u8>>,
 }
@@ -94,7 +100,10 @@ impl Foreign {
             deaf_until: Time::ZERO,
             talks: BTreeMap::new(),
             next_conn: 0,
+            served: BTreeMap::new(),
+            is_dead: false,
             heard: BTreeMap::new(),
+            heard_at: None,
             got: BTreeMap::new(),
         }
     }
@@ -104,7 +113,10 @@ impl Foreign {
         self.is_up = true;
         self.deaf_until = Time::ZERO;
         self.talks.clear();
+        self.served.clear();
+        self.is_dead = false;
         self.heard.clear();
+        self.heard_at = None;
     }
 
     pub(in crate::sim) fn stop(&mut self) {
@@ -115,6 +127,21 @@ impl Foreign {
     /// The TCP port it listens on.
     pub(in crate::sim) fn tcp_port(&self) -> u16 {
         self.spec.dialect.tcp_port()
+    }
+
+    /// Whether it takes a connection from there now. It may die of it.
+    pub(super) fn listens_to(&mut self, now: Time, from: IpAddr) -> bool {
+        let manner = self.spec.manner;
+        self.is_dead |= self.served.get(&from).is_some_and(|served| manner.dies_of(now.since(*served)));
+        self.is_up && !self.is_dead && self.deaf_until <= now
+    }
+
+    /// All of a chunk went to somebody.
+    pub(super) fn has_served(&mut self, now: Time, to: IpAddr) {
+        if let Some(gap) = self.spec.manner.gap() {
+            self.deaf_until = now + gap;
+        }
+        self.served.insert(to, now);
     }
 
     pub(super) fn next_conn(&mut self) -> ConnId {
@@ -145,7 +172,7 @@ impl Foreign {
 
     /// Its chunks, by name and size.
     fn held(&self, library: &Library) -> Vec<(ChunkName, u64)> {
-        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.dialect.name_form());
+        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.name_form());
         let mut held = Vec::new();
         for holding in &self.spec.holds {
             let content = &library.contents[holding.content];
@@ -174,8 +201,17 @@ impl Foreign {
     }
 
     /// Somebody announces.
-    pub(super) fn hear(&mut self, from: IpAddr, bytes: &[u8]) {
+    pub(super) fn hear(&mut self, now: Time, from: IpAddr, bytes: &[u8]) {
+        if let (Ears::OnePerBind(gap), Some(last)) = (self.spec.ears, self.heard_at)
+            && now.since(last) < gap
+        {
+            return;
+        }
+        self.heard_at = Some(now);
         let Ok(told) = announcement::decode(bytes) else { return };
+        if self.spec.ears == Ears::NewestOnly {
+            self.heard.values_mut().for_each(|holders| _ = holders.remove(&from));
+        }
         for chunk in told.chunks.iter().filter(|chunk| chunk.dialects.contains(&self.spec.dialect)) {
             self.heard.entry(chunk.name.to_string()).or_default().insert(from);
         }
@@ -183,7 +219,7 @@ impl Foreign {
 
     /// What it fetches next: a chunk it lacks, and who announced it.
     pub(super) fn next_wish(&self, library: &Library, rng: &mut Rng) -> Option<(ChunkName, IpAddr)> {
-        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.dialect.name_form());
+        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.name_form());
         let wishes = self.spec.wants.iter().flat_map(|content| {
             let content = &library.contents[*content];
             let count = rule.count(content.size()).unwrap_or(0);
@@ -192,14 +228,14 @@ impl Foreign {
         let mut lacking = wishes.filter(|name| !self.got.contains_key(name));
         lacking.find_map(|name| {
             let holders = self.heard.get(&name.to_string())?;
-            let holder = holders.iter().nth(rng.below(holders.len()))?;
+            let holder = holders.iter().nth(rng.below(holders.len().max(1)))?;
             Some((name, *holder))
         })
     }
 
     /// Whether it has all of a content, and right.
     pub(in crate::sim) fn has_all(&self, library: &Library, content: usize) -> bool {
-        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.dialect.name_form());
+        let (rule, form) = (self.spec.dialect.chunk_rule(), self.spec.name_form());
         let content = &library.contents[content];
         (1..=rule.count(content.size()).unwrap_or(0)).all(|index| {
             let name = ChunkName::of_file(&content.name, index, form).ok();

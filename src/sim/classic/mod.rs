@@ -18,7 +18,7 @@ mod world;
 
 pub use draw::ClassicDrawn;
 pub use gets::ClassicOutcome;
-pub use spec::{ClassicGetSpec, ClassicSpec, ForeignSpec, Holding, Manner};
+pub use spec::{ClassicGetSpec, ClassicSpec, Ears, ForeignSpec, Holding, Manner};
 
 pub(super) use checker::ClassicChecker;
 pub(super) use foreign::Foreign;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::{DictionaryUse, Voice};
 use crate::types::defaults::defaults;
-use crate::wire::classic::{Dialect, NameForm, TCP_PORTS, UDP_PORTS};
+use crate::wire::classic::{Dialect, NEXT_DIAL_PAUSE, NameForm, TCP_PORTS, UDP_PORTS};
 
 defaults! {
     /// How a host with a peer of ours speaks the classic dialects.
@@ -67,8 +67,12 @@ pub struct ForeignSpec {
     pub holds: Vec<Holding>,
     /// Contents it fetches, a chunk at a time, from whoever announces them in its dialect.
     pub wants: Vec<usize>,
+    /// The form of the names it uses; `None`: its dialect's.
+    pub form: Option<NameForm>,
     /// What it is like.
     pub manner: Manner,
+    /// What it makes of datagrams.
+    pub ears: Ears,
     /// How often it announces.
     pub announce_every: Duration,
 }
@@ -82,6 +86,8 @@ pub enum Manner {
     NeverCloses,
     /// After each chunk it has no listener for so long.
     Rebinds(Duration),
+    /// The same, and it dies of a client that comes back within [`NEXT_DIAL_PAUSE`] after its chunk.
+    DiesOfHaste(Duration),
     /// It announces and then has nothing.
     Empty,
     /// It ends each answer in its midst.
@@ -96,6 +102,17 @@ pub enum Manner {
     Mute,
     /// It sends garbage to the classic ports this often, beside being what it is.
     Floods(Duration),
+}
+
+/// What a foreign peer makes of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ears {
+    /// It keeps all that it hears.
+    Keen,
+    /// It binds its socket anew for each datagram, and so misses what comes within this time after one.
+    OnePerBind(Duration),
+    /// It keeps only the newest datagram of a peer.
+    NewestOnly,
 }
 
 impl ClassicSpec {
@@ -132,7 +149,9 @@ impl ForeignSpec {
             dialect,
             holds: Vec::new(),
             wants: Vec::new(),
+            form: None,
             manner: Manner::Plain,
+            ears: Ears::Keen,
             announce_every: Duration::from_secs(5),
         }
     }
@@ -149,6 +168,23 @@ impl ForeignSpec {
         self
     }
 
+    /// The same, with names of this form.
+    pub fn named(mut self, form: NameForm) -> ForeignSpec {
+        self.form = Some(form);
+        self
+    }
+
+    /// The same, with these ears.
+    pub fn ears(mut self, ears: Ears) -> ForeignSpec {
+        self.ears = ears;
+        self
+    }
+
+    /// The form of the names it uses.
+    pub(in crate::sim) fn name_form(&self) -> NameForm {
+        self.form.unwrap_or(self.dialect.name_form())
+    }
+
     /// The same, of this manner.
     pub fn manner(mut self, manner: Manner) -> ForeignSpec {
         self.manner = manner;
@@ -157,6 +193,19 @@ impl ForeignSpec {
 }
 
 impl Manner {
+    /// How long it has no listener after each chunk.
+    pub(in crate::sim) fn gap(self) -> Option<Duration> {
+        match self {
+            Manner::Rebinds(gap) | Manner::DiesOfHaste(gap) => Some(gap),
+            _ => None,
+        }
+    }
+
+    /// Whether it does not survive a client that comes back so long after its chunk.
+    pub(in crate::sim) fn dies_of(self, pause: Duration) -> bool {
+        matches!(self, Manner::DiesOfHaste(_)) && pause < NEXT_DIAL_PAUSE
+    }
+
     /// Whether what it sends may be wrong.
     pub(in crate::sim) fn is_hostile(self) -> bool {
         matches!(self, Manner::CutsShort | Manner::Endless | Manner::LiesAboutSize | Manner::Forges)

@@ -78,7 +78,7 @@ impl Simulation {
 
     pub(in crate::sim) fn foreign_heard(&mut self, host: usize, from: IpAddr, bytes: &[u8]) {
         if let Some(foreign) = &mut self.hosts[host].foreign {
-            foreign.hear(from, bytes);
+            foreign.hear(self.now, from, bytes);
         }
     }
 
@@ -99,10 +99,15 @@ impl Simulation {
     }
 
     /// A connection comes in, if somebody listens.
-    pub(in crate::sim) fn foreign_accepts(&mut self, host: usize, local_port: u16) -> Option<ConnId> {
+    pub(in crate::sim) fn foreign_accepts(
+        &mut self,
+        host: usize,
+        from: IpAddr,
+        local_port: u16,
+    ) -> Option<ConnId> {
         let now = self.now;
-        let foreign = self.hosts[host].foreign.as_mut().filter(|foreign| foreign.is_up)?;
-        if foreign.tcp_port() != local_port || foreign.deaf_until > now {
+        let foreign = self.hosts[host].foreign.as_mut()?;
+        if foreign.tcp_port() != local_port || !foreign.listens_to(now, from) {
             return None;
         }
         let over: Vec<ConnId> = foreign
@@ -254,10 +259,9 @@ impl Simulation {
                         writer.out.fin = true;
                     }
                     self.kick(stream, end);
+                    let other = self.streams.end_mut(stream, 1 - end).map(|other| other.address.ip());
                     let Some(foreign) = &mut self.hosts[host].foreign else { return };
-                    if let Manner::Rebinds(gap) = foreign.spec.manner {
-                        foreign.deaf_until = now + gap;
-                    }
+                    other.into_iter().for_each(|other| foreign.has_served(now, other));
                     if self.streams.end_mut(stream, 1 - end).is_some_and(|other| other.out.at_end()) {
                         self.foreign_closes(host, conn);
                     }

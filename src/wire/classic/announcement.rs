@@ -259,21 +259,26 @@ fn short_user(user: &str) -> String {
 }
 
 /// Complete datagrams, each with as many of the names as fit between head and end. One always fits: head and end take
-/// less than 200 bytes, and a name of 255 bytes at most three times as many in JSON.
+/// less than 200 bytes, and a name of 255 bytes at most three times as many in JSON. Names of one file that fit into one
+/// datagram stay together, for who keeps only the last one.
 fn datagrams(head: &str, names: &[ChunkName], end: &str) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let mut json = head.to_owned();
-    for name in names {
-        let name = string(&name.to_string());
-        let is_first = json.len() == head.len();
-        let separator = if is_first { "" } else { ", " };
-        if !is_first && bytes_of([&json, separator, &name, end]) > DATAGRAM_BYTES_MAX {
-            json.push_str(end);
-            all.push(std::mem::replace(&mut json, head.to_owned()).into_bytes());
-        } else {
-            json.push_str(separator);
+    for file in names.chunk_by(|one, next| one.stem() == next.stem()) {
+        let names: Vec<String> = file.iter().map(|name| string(&name.to_string())).collect();
+        let together = names.join(", ");
+        let fits = bytes_of([head, &together, end]) <= DATAGRAM_BYTES_MAX;
+        for name in if fits { vec![together] } else { names } {
+            let is_first = json.len() == head.len();
+            let separator = if is_first { "" } else { ", " };
+            if !is_first && bytes_of([&json, separator, &name, end]) > DATAGRAM_BYTES_MAX {
+                json.push_str(end);
+                all.push(std::mem::replace(&mut json, head.to_owned()).into_bytes());
+            } else {
+                json.push_str(separator);
+            }
+            json.push_str(&name);
         }
-        json.push_str(&name);
     }
     if json.len() > head.len() {
         json.push_str(end);

@@ -33,6 +33,11 @@ pub const SIZE_PAUSE: Duration = Duration::from_millis(1200);
 pub const QUIET_END: Duration = Duration::from_millis(1500);
 /// Between two tries of a refused connection: one uploader has no listener for a moment after each chunk.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Between the end of one connection and the next to the same peer, where none is kept: an uploader that binds its port
+/// anew after each chunk dies of a client that comes back at once.
+pub const NEXT_DIAL_PAUSE: Duration = Duration::from_millis(100);
+/// Between two datagrams of a round: one listener binds its socket anew for each datagram.
+pub const DATAGRAM_PAUSE: Duration = Duration::from_millis(30);
 /// How often a refused connection is tried again.
 pub const RETRIES_MAX: u32 = 10;
 /// The UDP ports on which classic peers announce.
@@ -113,6 +118,21 @@ impl Dialect {
             Dialect::ASize | Dialect::D => NameForm::Inner,
             Dialect::E => NameForm::FullTemp,
         }
+    }
+
+    /// Another form in which names are announced to peers of this dialect: some who speak A know files by their whole
+    /// names.
+    pub const fn other_name_form(self) -> Option<NameForm> {
+        match self {
+            Dialect::A => Some(NameForm::Full),
+            _ => None,
+        }
+    }
+
+    /// Whether its datagrams end a round: one listener of A keeps only the newest datagram of a peer, and understands no
+    /// other dialect.
+    pub const fn ends_rounds(self) -> bool {
+        matches!(self, Dialect::A)
     }
 
     /// The key of its requests.

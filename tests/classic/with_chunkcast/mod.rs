@@ -4,6 +4,7 @@ mod fetching;
 mod field;
 mod four;
 mod hostile;
+mod manners;
 mod mixed;
 mod serving;
 
