@@ -37,11 +37,12 @@ pub(crate) struct DiscoverArgs {
 }
 
 pub(super) fn run(args: &DiscoverArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match classic::start(COMMAND, Duty::Discover, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Discover, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let (mut diary, mut heard) = (Diary::new(&args.alone), 0);
+    let (mut diary, mut heard) = (Diary::new(folder), 0);
     let exit = until_ended(&mut run, |run, event| {
         if let ClassicEvent::Heard { chunks, .. } = event {
             heard += chunks.len();

@@ -72,7 +72,8 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
         out.error(Exit::Usage, "the name of a file to download is missing", Some(next));
         return Outcome::of(Exit::Usage);
     }
-    let mut run = match classic::start(COMMAND, Duty::Download, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Download, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -83,13 +84,11 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
             return Outcome::of(exit);
         }
     };
-    let chunk_dir = args.alone.folder().store().chunk_dir;
-    let target = args.alone.target();
-    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir, target);
+    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, folder.chunk_dir(), folder.target());
     for (ticket, name) in (0..).zip(&names) {
         fetches.begin(&mut run, ticket, name);
     }
-    let mut download = Download { fetches, diary: Diary::new(&args.alone) };
+    let mut download = Download { fetches, diary: Diary::new(folder) };
     let exit = fetch(&mut run, &mut download);
     let fetches = &download.fetches;
     let failed = fetches.failures().len() + fetches.open();

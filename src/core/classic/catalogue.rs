@@ -123,6 +123,9 @@ impl Catalogue {
                 ChunkRule::Fixed => true,
             };
             if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
+                // Programs of A that keep `forest.png_1` ask for no other name.
+                let form =
+                    if dialect == Dialect::A && name.form() == NameForm::Full { name.form() } else { form };
                 let announced = ChunkName::of_file(&name.file_name(), name.index(), form);
                 names.extend(announced.ok().filter(|name| self.find(name).is_none()));
             }

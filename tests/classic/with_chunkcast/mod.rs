@@ -1,7 +1,9 @@
 //! The real binary among the reference peers: each dialect, in both directions, with the field's quirks.
 
+mod dictionaries;
 mod fetching;
 mod field;
+mod file_sets;
 mod four;
 mod hostile;
 mod mixed;
