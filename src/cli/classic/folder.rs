@@ -55,7 +55,7 @@ impl Folder {
     /// The form follows from where chunks are; where there are none, from the dialect.
     fn of(dir: &Path, dialect: Option<Dialect>, named: &DictionaryArgs, seen: SeenFolder) -> Folder {
         let has_beside = seen.has_list || !seen.beside.is_empty();
-        let has_in_temp = seen.in_temp.as_ref().is_some_and(|names| !names.is_empty());
+        let has_in_temp = !seen.in_temp.is_empty();
         let seen_beside = || {
             let usual = [CONTENT_DICTIONARY, CONTENT_DICT, DICTIONARY_JSON];
             let seen = usual.into_iter().find(|name| seen.dictionaries.contains(name));
@@ -108,8 +108,7 @@ impl Folder {
 
     /// What is missing when the folder had no chunk to offer, and the next step.
     pub(crate) fn missing(&self) -> Option<String> {
-        let names =
-            if self.has_temp { self.seen.in_temp.as_deref().unwrap_or_default() } else { &self.seen.beside };
+        let names = if self.has_temp { &self.seen.in_temp } else { &self.seen.beside };
         (names.is_empty() && !self.seen.has_list).then(|| {
             format!(
                 "there is nothing to offer in {}: no {AVAILABLE_CHUNKS}, no chunks in the folder {TEMP}, and no chunk \
@@ -129,12 +128,11 @@ impl Folder {
 
     /// How chunk files are called: those in [`TEMP`] keep the extension, unless they are seen to lack it.
     fn name_form(&self) -> NameForm {
-        let names = self.seen.in_temp.as_ref().filter(|_| self.has_temp && self.dialect() == Dialect::A);
-        let has = |names: &Vec<ChunkName>, form| names.iter().any(|name| name.form() == form);
-        match names {
-            Some(names) if has(names, NameForm::Full) || !has(names, NameForm::Stem) => NameForm::Full,
-            _ => self.dialect().name_form(),
-        }
+        let has = |form| self.seen.in_temp.iter().any(|name| name.form() == form);
+        let has_full =
+            || has(NameForm::Full) || (self.seen.dictionaries.contains(&TAGS) && !has(NameForm::Stem));
+        let is_of_temp = self.has_temp && self.dialect() == Dialect::A && has_full();
+        if is_of_temp { NameForm::Full } else { self.dialect().name_form() }
     }
 
     /// Appends what happened to the log that is for it, if there is one.
@@ -170,7 +168,7 @@ impl Folder {
     }
 
     fn records(&self) -> ClassicRecords {
-        let has_chunks = !self.seen.beside.is_empty() || self.seen.in_temp.is_some();
+        let has_chunks = !self.seen.beside.is_empty() || !self.seen.in_temp.is_empty();
         ClassicRecords {
             // Programs that keep chunks and no list want none.
             available: (self.seen.has_list || !has_chunks).then(|| self.dir.join(AVAILABLE_CHUNKS)),
@@ -239,7 +237,7 @@ mod tests {
     fn the_form_of_a_folder_is_seen() {
         let beside = || SeenFolder { beside: names(&["forest_1"]), ..SeenFolder::default() };
         let listed = || SeenFolder { has_list: true, ..SeenFolder::default() };
-        let in_temp = |list: &[&str]| SeenFolder { in_temp: Some(names(list)), ..SeenFolder::default() };
+        let in_temp = |list: &[&str]| SeenFolder { in_temp: names(list), ..SeenFolder::default() };
         let full = || in_temp(&["forest.png_1"]);
         let (a, b) = (Some(Dialect::A), Some(Dialect::B));
         for (dialect, seen, has_temp, has_list, form) in [
@@ -247,10 +245,9 @@ mod tests {
             (None, beside(), false, false, NameForm::Stem),
             (None, listed(), false, true, NameForm::Stem),
             (None, full(), true, false, NameForm::Full),
-            (None, in_temp(&[]), false, false, NameForm::Stem),
             (None, SeenFolder { in_temp: full().in_temp, ..beside() }, false, false, NameForm::Stem),
             (a, SeenFolder::default(), true, true, NameForm::Stem),
-            (a, in_temp(&[]), true, false, NameForm::Full),
+            (a, SeenFolder { dictionaries: vec![TAGS], ..SeenFolder::default() }, true, true, NameForm::Full),
             (a, in_temp(&["forest_1"]), true, false, NameForm::Stem),
             (a, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
             (a, beside(), false, false, NameForm::Stem),
