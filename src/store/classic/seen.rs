@@ -21,8 +21,8 @@ pub struct SeenFolder {
     pub has_list: bool,
     /// The names of chunk files beside the programs.
     pub beside: Vec<ChunkName>,
-    /// The names of chunk files in [`TEMP`]; `None`: there is no such folder.
-    pub in_temp: Option<Vec<ChunkName>>,
+    /// The names of chunk files in [`TEMP`].
+    pub in_temp: Vec<ChunkName>,
     /// The files of who has what, under their usual names, that name somebody.
     pub dictionaries: Vec<&'static str>,
 }
@@ -31,8 +31,8 @@ pub struct SeenFolder {
 pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
     let fs = Fs::new();
     let names = |path: &Path| {
-        let chunks = chunks_in(&fs, &fs.open_folder(path).ok()?).unwrap_or_default();
-        Some(chunks.into_iter().map(|(name, _)| name).filter(|name| unlisted.takes(name)).collect())
+        let chunks = fs.open_folder(path).and_then(|folder| chunks_in(&fs, &folder)).unwrap_or_default();
+        chunks.into_iter().map(|(name, _)| name).filter(|name| unlisted.takes(name)).collect()
     };
     let read = |name: &str| {
         let file = fs.open_read(&dir.join(name)).ok()?;
@@ -45,7 +45,7 @@ pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
     let is_dictionary = |name: &&str| read(name).is_some_and(|text| dictionary_shape(&text).is_some());
     SeenFolder {
         has_list: read(AVAILABLE_CHUNKS).is_some(),
-        beside: names(dir).unwrap_or_default(),
+        beside: names(dir),
         in_temp: names(&dir.join(TEMP)),
         dictionaries: [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]
             .into_iter()

@@ -6,6 +6,8 @@ mod field;
 mod file_sets;
 mod four;
 mod hostile;
+mod left_behind;
+mod matrix;
 mod mixed;
 mod serving;
 
