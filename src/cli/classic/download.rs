@@ -32,9 +32,10 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 
 const ABOUT: &str = "\
-Download files from the peers in The_Content_Dictionary.txt (with --dialect A: tags.txt), whichever program keeps it. \
-Several chunks are downloaded at once; if a peer fails, the next one that has the chunk is asked. Chunks are stored in \
-the folder, listed in Available_Chunks.txt, and joined when all are there. The dictionary is read again and again until \
+Download files from the peers in the dictionary of the folder, such as The_Content_Dictionary.txt, whichever program \
+keeps it, in any of its shapes. Several chunks are downloaded at once; if a peer fails, the next one that has the chunk \
+is asked. Chunks are stored in the folder, listed in Available_Chunks.txt if the folder has one, and joined when all are \
+there. The dictionary is read again and again until \
 --wait is over, so that new peers count.
 
 NAME is a file name, with or without its extension. Without NAME, a terminal shows a list to choose from. Each chunk and \
