@@ -54,8 +54,9 @@ impl Folder {
 
     /// The form follows from where chunks are; where there are none, from the dialect.
     fn of(dir: &Path, dialect: Option<Dialect>, named: &DictionaryArgs, seen: SeenFolder) -> Folder {
-        let has_beside = seen.has_list || !seen.beside.is_empty();
         let has_in_temp = !seen.in_temp.is_empty();
+        // Our own programs keep a list of what is in `temp` too.
+        let has_beside = !seen.beside.is_empty() || (seen.has_list && !has_in_temp);
         let seen_beside = || {
             let usual = [CONTENT_DICTIONARY, CONTENT_DICT, DICTIONARY_JSON];
             let seen = usual.into_iter().find(|name| seen.dictionaries.contains(name));
@@ -109,14 +110,21 @@ impl Folder {
     /// What is missing when the folder had no chunk to offer, and the next step.
     pub(crate) fn missing(&self) -> Option<String> {
         let names = if self.has_temp { &self.seen.in_temp } else { &self.seen.beside };
-        (names.is_empty() && !self.seen.has_list).then(|| {
-            format!(
-                "there is nothing to offer in {}: no {AVAILABLE_CHUNKS}, no chunks in the folder {TEMP}, and no chunk \
-                 file such as forest_1; chunks that come are offered. Next: run 'chunkcast classic announce FILE', or \
-                 name the folder with --dir",
-                human::quoted_path(&self.dir)
-            )
-        })
+        if !names.is_empty() || self.seen.has_list {
+            return None;
+        }
+        let (in_temp, next) = match self.seen.in_temp.is_empty() {
+            true => (
+                "no chunks in the folder temp, ",
+                "run 'chunkcast classic announce FILE', or name the folder with --dir",
+            ),
+            false => ("", "offer the chunks in the folder temp with --dialect A"),
+        };
+        Some(format!(
+            "there is nothing to offer in {}: no {AVAILABLE_CHUNKS}, {in_temp}no chunk file such as forest_1; chunks \
+             that come are offered. Next: {next}",
+            human::quoted_path(&self.dir)
+        ))
     }
 
     /// Cuts a file into chunks beside the others, and adds them to those that are available.
@@ -246,6 +254,7 @@ mod tests {
             (None, listed(), false, true, NameForm::Stem),
             (None, full(), true, false, NameForm::Full),
             (None, SeenFolder { in_temp: full().in_temp, ..beside() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
             (a, SeenFolder::default(), true, true, NameForm::Stem),
             (a, SeenFolder { dictionaries: vec![TAGS], ..SeenFolder::default() }, true, true, NameForm::Full),
             (a, in_temp(&["forest_1"]), true, false, NameForm::Stem),
@@ -262,6 +271,13 @@ mod tests {
                 "{shown}"
             );
             assert_eq!(folder.dialect(), dialect.unwrap_or(if has_temp { Dialect::A } else { Dialect::B }));
+            let has_next = folder.missing().map(|text| text.contains("--dialect A"));
+            let expected = match (&folder.seen, has_temp) {
+                (seen, false) if seen.beside.is_empty() && !seen.has_list => Some(!seen.in_temp.is_empty()),
+                (seen, true) if seen.in_temp.is_empty() => Some(false),
+                _ => None,
+            };
+            assert_eq!(has_next, expected, "{shown}");
         }
     }
 
