@@ -119,7 +119,7 @@ pub(crate) enum Line<'a> {
         /// The target exists and was left alone.
         skipped: bool,
     },
-    /// Something answers where a peer was named, but it is none.
+    /// Something answers where a peer was named, or came to the owner of a ring, but it is none.
     NotAPeer {
         /// Its address.
         peer: String,

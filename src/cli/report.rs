@@ -175,14 +175,26 @@ impl Run<'_> {
                 self.out.note(&format!("{who} replaced {shown}: {next}"));
             }
             Event::NotAPeer { addr, said } => {
-                let message = format!("{}; next: check the port", stranger_text(*addr, said));
-                self.out.note(&message);
-                let said = String::from_utf8_lossy(said);
-                self.out.json(&Line::NotAPeer { peer: addr.to_string(), said: &said, message: &message });
+                self.report_stranger(*addr, said, "answers", "check the port");
+            }
+            Event::StrangerCame { addr, said } => {
+                self.report_stranger(
+                    *addr,
+                    said,
+                    "came",
+                    "start 'chunkcast ring peer' there, or look what uses the port",
+                );
             }
             Event::Warning(text) => self.out.note(&format!("warning: {}", printable(text))),
             _ => {}
         }
+    }
+
+    fn report_stranger(&mut self, addr: SocketAddr, said: &[u8], did: &str, next: &str) {
+        let message = format!("{}; next: {next}", stranger_text(addr, did, said));
+        self.out.note(&message);
+        let said = String::from_utf8_lossy(said);
+        self.out.json(&Line::NotAPeer { peer: addr.to_string(), said: &said, message: &message });
     }
 
     /// People hear once of each peer and reason, the log of every chunk.
@@ -238,7 +250,7 @@ fn name_of<'a>(event: &Event, known: &'a BTreeMap<ContentId, Known>) -> (Cow<'a,
 }
 
 /// That something answers at an address, and is no peer: with the first line of what it said, where that is text.
-fn stranger_text(addr: SocketAddr, said: &[u8]) -> String {
+fn stranger_text(addr: SocketAddr, did: &str, said: &[u8]) -> String {
     let text = match std::str::from_utf8(said) {
         Ok(text) => text,
         // The kept bytes end within a character.
@@ -254,7 +266,7 @@ fn stranger_text(addr: SocketAddr, said: &[u8]) -> String {
         (None, 1) => "its first byte is no hello".to_owned(),
         (None, bytes) => format!("its first {bytes} bytes are no hello"),
     };
-    format!("{addr} answers, but not as a chunkcast peer ({said})")
+    format!("{addr} {did}, but not as a chunkcast peer ({said})")
 }
 
 #[cfg(test)]
@@ -275,7 +287,7 @@ mod tests {
             (b"", "it said nothing"),
         ] {
             let text = format!("127.0.0.1:5000 answers, but not as a chunkcast peer ({told})");
-            assert_eq!(stranger_text(addr, said), text);
+            assert_eq!(stranger_text(addr, "answers", said), text);
         }
     }
 }

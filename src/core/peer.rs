@@ -308,6 +308,9 @@ impl Peer {
         if is_another {
             self.engines.connections.half_open_remove(&transport.addr.ip());
         } else {
+            if *first != 0 {
+                self.engines.native(now, |native, ctx| native.note_foreign(ctx, transport.addr, bytes));
+            }
             // What is nothing that is known here, the native codec says so.
             let session = Session::new(transport, &self.engines.config.limits, since);
             self.engines.connections.become_protocol(conn, Protocol::Native(Box::new(session)));

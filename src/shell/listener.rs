@@ -8,7 +8,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::Socket;
 
-use crate::shell::config::{Listen, ShellError};
+use crate::shell::config::ShellError;
 use crate::shell::sockets::{self, FALLBACK_PORTS};
 
 /// How long accepting rests after it failed for lack of descriptors or memory. An edge-triggered listener would
@@ -54,31 +54,21 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Listens for native peers where it is asked to.
-    pub(super) fn bind(bind: Option<IpAddr>, listen: Listen) -> Result<Listener, ShellError> {
+    /// Listens near a port, for native peers: at it, or else at the next free one of its range, or else at any.
+    pub(super) fn near(bind: Option<IpAddr>, port: u16) -> Result<Listener, ShellError> {
         let ip = ip_of(bind);
-        let fail = |error: io::Error| match (listen, error.kind()) {
-            (Listen::At(port), io::ErrorKind::AddrInUse) => ShellError::Network(format!(
-                "TCP port {port} of {ip} is in use; end the program that has it, or choose another port"
-            )),
-            _ => ShellError::Network(cannot_listen(ip, &error)),
-        };
-        let socket = match listen {
-            Listen::Near(preferred) => bind_first_free(ip, preferred),
-            Listen::At(port) => bind_at(ip, port),
-            Listen::Nowhere => Err(io::ErrorKind::InvalidInput.into()),
-        };
-        socket.and_then(Listener::of).map_err(fail)
+        let socket = bind_first_free(ip, port).and_then(Listener::of);
+        socket.map_err(|error| ShellError::Network(cannot_listen(ip, &error)))
     }
 
-    /// Listens for peers of the field at this port and no other; when it cannot be had, why not, in a sentence that names
-    /// the flag for it.
-    pub(super) fn bind_fixed(bind: Option<IpAddr>, port: u16, flag: &str) -> Result<Listener, String> {
-        let ip = ip_of(bind);
-        let listener = bind_at(ip, port).and_then(Listener::of);
-        let listener = listener.map_err(|error| cannot_have(ip, port, flag, &error))?;
-        sockets::tune_for_whole_answers(&listener.socket);
-        Ok(listener)
+    /// Listens at this port and no other; 0: at any.
+    pub(super) fn at(ip: IpAddr, port: u16) -> io::Result<Listener> {
+        Listener::of(TcpListener::from_std(sockets::listening(SocketAddr::new(ip, port))?.into()))
+    }
+
+    /// Has connections that it accepts take a whole answer at once: who asks may read only once.
+    pub(super) fn tune_for_whole_answers(&self) {
+        sockets::tune_for_whole_answers(&self.socket);
     }
 
     fn of(socket: TcpListener) -> io::Result<Listener> {
@@ -177,13 +167,8 @@ fn lacks_descriptors(error: &io::Error) -> bool {
 }
 
 /// The address to listen on.
-fn ip_of(bind: Option<IpAddr>) -> IpAddr {
+pub(super) fn ip_of(bind: Option<IpAddr>) -> IpAddr {
     bind.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-}
-
-/// A listening socket on this port; 0: on any.
-fn bind_at(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
-    Ok(TcpListener::from_std(sockets::listening(SocketAddr::new(ip, port))?.into()))
 }
 
 /// A listening socket on the first port that is free.
@@ -213,12 +198,16 @@ fn cannot_listen(ip: IpAddr, error: &io::Error) -> String {
     }
 }
 
-fn cannot_have(ip: IpAddr, port: u16, flag: &str, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
+/// Why a port and no other cannot be had, in a sentence that names the flag for it, if there is one.
+pub(super) fn cannot_have(ip: IpAddr, port: u16, flag: Option<&str>, error: &io::Error) -> String {
+    match (error.kind(), flag) {
+        (io::ErrorKind::AddrInUse, Some(flag)) => format!(
             "TCP port {port} of {ip} is taken by another program: end it, or listen on another with {flag}"
         ),
-        io::ErrorKind::PermissionDenied => {
+        (io::ErrorKind::AddrInUse, None) => {
+            format!("TCP port {port} of {ip} is in use; end the program that has it, or choose another port")
+        }
+        (io::ErrorKind::PermissionDenied, Some(flag)) => {
             format!("TCP port {port} is for the administrator alone: listen on another with {flag}")
         }
         _ => cannot_listen(ip, error),
@@ -236,8 +225,8 @@ mod tests {
     fn a_taken_port_gives_way_to_another() {
         let taken = StdListener::bind((LOCAL, 0)).unwrap();
         let preferred = taken.local_addr().unwrap().port();
-        let first = Listener::bind(Some(LOCAL), Listen::Near(preferred)).unwrap();
-        let second = Listener::bind(Some(LOCAL), Listen::Near(preferred)).unwrap();
+        let first = Listener::near(Some(LOCAL), preferred).unwrap();
+        let second = Listener::near(Some(LOCAL), preferred).unwrap();
         assert_ne!(first.port(), preferred);
         assert_ne!(first.port(), second.port());
         assert_ne!(second.port(), preferred);
@@ -246,15 +235,15 @@ mod tests {
 
     #[test]
     fn the_last_ports_do_not_overflow() {
-        let listener = Listener::bind(Some(LOCAL), Listen::Near(u16::MAX)).unwrap();
-        let other = Listener::bind(Some(LOCAL), Listen::Near(u16::MAX)).unwrap();
+        let listener = Listener::near(Some(LOCAL), u16::MAX).unwrap();
+        let other = Listener::near(Some(LOCAL), u16::MAX).unwrap();
         assert_ne!(listener.port(), other.port());
     }
 
     #[test]
     fn an_address_of_somebody_else_is_said_to_be_so() {
         let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
-        let Err(ShellError::Network(text)) = Listener::bind(Some(elsewhere), Listen::Near(0)) else {
+        let Err(ShellError::Network(text)) = Listener::near(Some(elsewhere), 0) else {
             unreachable!("nobody has 192.0.2.77")
         };
         assert!(text.contains("192.0.2.77") && text.contains("--bind"), "{text}");
@@ -263,7 +252,7 @@ mod tests {
     #[test]
     fn a_connection_without_a_descriptor_is_closed_with_the_one_in_reserve() {
         use std::io::Read;
-        let mut listener = Listener::bind(Some(LOCAL), Listen::Near(0)).unwrap();
+        let mut listener = Listener::near(Some(LOCAL), 0).unwrap();
         let mut reserve = Reserve::new();
         let mut waiting = std::net::TcpStream::connect((LOCAL, listener.port())).unwrap();
         waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -283,7 +272,7 @@ mod tests {
 
     #[test]
     fn lack_of_descriptors_rests_and_only_would_block_ends() {
-        let mut listener = Listener::bind(Some(LOCAL), Listen::Near(0)).unwrap();
+        let mut listener = Listener::near(Some(LOCAL), 0).unwrap();
         let now = Instant::now();
         listener.set_ready();
         listener.refused(&io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()), now);

@@ -28,6 +28,7 @@ mod listeners;
 mod opening;
 mod outputs;
 mod pace;
+mod port_use;
 mod rate_limit;
 mod reactor;
 mod reading;

@@ -178,7 +178,8 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// [`ShellError::Network`] when the system does not let this process wait for its sockets.
+    /// [`ShellError::Network`] when the system does not let this process wait for its sockets, or a port that it needs
+    /// did not become free.
     pub fn turn(&mut self, until: Option<Instant>) -> Result<(), ShellError> {
         self.store.flush();
         let timeout = self.timeout(until);
@@ -201,6 +202,8 @@ impl Reactor {
             self.drain();
         }
         self.look_at_clocks();
+        let failed = self.listeners.retry(Instant::now(), self.poll.registry())?;
+        self.event_queue.extend(failed.into_iter().map(|text| ShellEvent::Core(Event::Warning(text))));
         self.note_turn(began.elapsed());
         Ok(())
     }

@@ -20,7 +20,9 @@ use crate::store::{Buffers, ClassicRecords, ClassicStore, OnConflict, Store, Sto
 use crate::types::Time;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::announcement::BatchChunk;
-use crate::wire::classic::records::{Dictionary, decode_dictionary, encode_available, encode_dictionary};
+use crate::wire::classic::records::{
+    Dictionary, DictionaryShape, decode_dictionary, encode_available, encode_dictionary,
+};
 
 /// An A-size answer has its size among its bytes, and one byte too many tells that an answer is too long.
 const BEYOND_CHUNK_MAX: u64 = 21;
@@ -69,9 +71,10 @@ impl ByteStore {
         let classic = ClassicStore {
             chunk_dir: PathBuf::from(CHUNKS),
             records: records.then(|| ClassicRecords {
-                available: PathBuf::from(AVAILABLE),
+                available: Some(PathBuf::from(AVAILABLE)),
+                unlisted: None,
                 dictionary: PathBuf::from(DICTIONARY),
-                tags: false,
+                shape: DictionaryShape::Addresses,
             }),
             remove_joined: false,
         };

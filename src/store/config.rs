@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use crate::core::StoreReply;
+use crate::wire::classic::ChunkRule;
+use crate::wire::classic::records::DictionaryShape;
 
 /// Where the store keeps things and how it treats what is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +37,25 @@ pub struct ClassicStore {
 /// The files that the field's programs share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassicRecords {
-    /// The chunks that are here.
-    pub available: PathBuf,
+    /// The chunks that are here. `None`: the programs in this folder keep no list.
+    pub available: Option<PathBuf>,
+    /// Which chunk files count that are not listed. `None`: none.
+    pub unlisted: Option<UnlistedChunks>,
     /// Who has what.
     pub dictionary: PathBuf,
-    /// Whether the dictionary is in the shape of `tags.txt`.
-    pub tags: bool,
+    /// The shape of a new dictionary.
+    pub shape: DictionaryShape,
+}
+
+/// Which chunk files count that no list names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnlistedChunks {
+    /// How the files were cut.
+    pub rule: ChunkRule,
+    /// Names like `forest_1.png` count too.
+    pub takes_inner: bool,
+    /// Chunks have a folder of their own, where also those count that were there, beside a list, before this process.
+    pub has_own_folder: bool,
 }
 
 /// What to do when the target of a download exists with other content.

@@ -53,7 +53,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
-pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent};
+pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent, UnlistedChunks};
 pub use hash::hash_path;
 pub use peek::peek;
 pub use walk::LINK_LEFT_OUT;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chunkcast::core::{
-    BrokenWhy, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse, Expect, Fault,
-    FaultKind, Input, Sink, StoreReply,
+    BrokenWhy, ClassicConfig, ClassicEvent, ClassicFailure, ClassicReply, Command, ConnId, DictionaryUse,
+    Expect, Fault, FaultKind, Input, Sink, StoreReply,
 };
 use chunkcast::wire::classic::request::RequestDecoder;
 use chunkcast::wire::classic::{ChunkName, ChunkRule, Dialect};
 
-use super::bench::{Bench, config, content, host, part};
+use super::bench::{Bench, HERE, config, content, host, part};
 use super::common::Bench as _;
 use super::serving::answer;
 
@@ -97,6 +97,31 @@ fn a_file_comes_from_a_peer_of_each_dialect_in_any_pieces() {
             assert_eq!(bench.count(finished), 1);
         }
     }
+}
+
+#[test]
+fn a_peer_does_not_ask_itself_and_asks_another_program_of_its_host() {
+    let file = content(1_003);
+    // Another program of this host lists what this peer announced earlier.
+    let mut bench = Bench::new(config());
+    bench.hear(HERE.into(), &announces(Dialect::B, &file, 1..=5));
+    bench.get("forest.png", 60_000);
+    bench.wait_ms(30_000);
+    assert!(bench.dials.is_empty(), "{:?}", bench.dials);
+    bench.hear(host(2), &announces(Dialect::C, &file, 1..=5));
+    assert!(bench.dials.iter().all(|(_, to)| to.ip() == host(2)), "{:?}", bench.dials);
+    serve(&mut bench, Dialect::C, &file, 100);
+    bench.wait_ms(3_000);
+    assert_eq!(bench.merged, Some(("forest.png".into(), file.clone())));
+    // One that has a port which this peer does not have is another peer.
+    let ports = BTreeMap::from([(5000, 5000), (5001, 5001)]);
+    let mut bench = Bench::new(ClassicConfig { ports, ..config() });
+    bench.hear(HERE.into(), &announces(Dialect::B, &file, 1..=5));
+    bench.get("forest.png", 60_000);
+    assert!(bench.dials.iter().all(|(_, to)| to.port() == 8000), "{:?}", bench.dials);
+    serve(&mut bench, Dialect::B, &file, 100);
+    bench.wait_ms(3_000);
+    assert_eq!(bench.merged, Some(("forest.png".into(), file)));
 }
 
 #[test]

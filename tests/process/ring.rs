@@ -328,6 +328,28 @@ fn a_neighbour_with_another_file_is_told_at_once() {
 }
 
 #[test]
+fn an_owner_says_when_something_else_than_a_peer_comes() {
+    use std::io::Write;
+    let ring = Ring::new(MIB, 1, 495);
+    let mut owner = ring.owner().start();
+    owner.wait_stderr(&["waiting for 1 peer"]);
+    for _ in 0..2 {
+        let mut stranger = std::net::TcpStream::connect(ring.at(0)).unwrap();
+        stranger.write_all(b"{\"requested_content\": \"talk_1\"}").unwrap();
+        owner.wait_stderr(&["came, but not as a chunkcast peer"]);
+        assert_eq!(std::io::Read::read(&mut stranger, &mut [0]).unwrap_or(0), 0);
+    }
+    ring.ring_peer(1).run().expect(0);
+    let ended = owner.end().expect(0);
+    let said: Vec<&str> =
+        ended.stderr.lines().filter(|line| line.contains("not as a chunkcast peer")).collect();
+    assert!(
+        said.len() == 1 && said[0].contains("requested_content") && said[0].contains("ring peer"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn an_owner_that_offers_two_files_is_told() {
     let ring = Ring::new(MIB, 1, 500);
     let other = ring.lan.path("other.mkv");

@@ -54,6 +54,17 @@ fn what_a_receiver_does_instead_of_taking_it_is_told() {
     });
     let ended = send(&place, "json", "cars.csv", to).expect(9);
     assert!(ended.text().contains("declines"), "{}", ended.text());
+    assert!(ended.text().contains("the receiver did not answer"), "{}", ended.text());
+    got.join().unwrap();
+
+    // It closes with the request unread, which resets the connection.
+    let (to, got) = receiver(move |stream| {
+        assert!(stream.peek(&mut [0]).unwrap() > 0);
+        nothing()
+    });
+    let ended = send(&place, "json", "cars.csv", to).expect(5);
+    assert!(ended.text().contains("the receiver did not answer"), "{}", ended.text());
+    assert!(!ended.text().contains("declines"), "{}", ended.text());
     got.join().unwrap();
 
     let (to, got) = receiver(move |mut stream| {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::Outcome;
+use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, until_ended};
 use crate::cli::exit::Exit;
@@ -21,15 +22,16 @@ pub(super) const COMMAND: &str = "classic announce";
 
 const ABOUT: &str = "\
 Cut files into the chunks of a dialect, put them into the folder, list them in Available_Chunks.txt, and announce that \
-list until Ctrl-C: once at the start, then every --announce-interval. The list is read again for each announcement, so \
-chunks that another program adds are announced too.
+list until Ctrl-C: once at the start, then every --announce-interval. The folder is read again for each announcement, so \
+chunks that another program adds are announced too. Programs that keep no such list put chunk files beside themselves, \
+or into the folder temp; these chunks are announced then.
 
-Without FILE, a terminal is asked for one. Without an answer or a terminal, the listed chunks are announced.";
+Without FILE, a terminal is asked for one. Without an answer or a terminal, the chunks in the folder are announced.";
 
 const EXAMPLES: &str = "\
 Examples:
   chunkcast classic announce forest.png
-  chunkcast classic announce --dir shared            the chunks listed in shared
+  chunkcast classic announce --dir shared            the chunks in the folder shared
   chunkcast classic announce forest.png --dialect A  chunk names of dialect A, on UDP port 5000
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network, 7 a file cannot be read or cut.";
@@ -38,7 +40,7 @@ Exit: 0 ended by Ctrl-C or SIGTERM, 2 usage, 4 no network, 7 a file cannot be re
 #[derive(Debug, Args)]
 #[command(long_about = ABOUT, after_help = EXAMPLES)]
 pub(crate) struct AnnounceArgs {
-    /// Files to cut and announce [default: ask, or the listed chunks]
+    /// Files to cut and announce [default: ask, or the chunks in the folder]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -47,15 +49,19 @@ pub(crate) struct AnnounceArgs {
 
 pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Outcome {
     let files = if args.files.is_empty() && out.may_ask() { asked(out) } else { args.files.clone() };
+    let folder = args.alone.folder();
     // Before the first round: the next one is a minute later.
-    if let Err(exit) = cut(args, &files, out) {
+    if let Err(exit) = cut(&folder, &files, out) {
         return Outcome::of(exit);
     }
-    let mut run = match classic::start(COMMAND, Duty::Announce, &args.alone, global, out) {
+    let mut run = match classic::start(COMMAND, Duty::Announce, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let formats = args.alone.announcement_formats();
+    if let Some(missing) = folder.missing().filter(|_| files.is_empty()) {
+        run.out.note(&missing);
+    }
+    let formats = args.alone.announcement_formats(&folder);
     let exit = until_ended(&mut run, |run, event| {
         if let ClassicEvent::Announced { chunks } = event {
             run.out.note(&announced(*chunks, &formats));
@@ -66,10 +72,10 @@ pub(super) fn run(args: &AnnounceArgs, global: &Global, out: &mut Output) -> Out
 }
 
 /// Cuts the files, and says into what.
-fn cut(args: &AnnounceArgs, files: &[PathBuf], out: &mut Output) -> Result<(), Exit> {
+fn cut(folder: &Folder, files: &[PathBuf], out: &mut Output) -> Result<(), Exit> {
     for file in files {
         let shown = printable(&file.to_string_lossy());
-        match args.alone.folder().cut(file) {
+        match folder.cut(file) {
             Ok(chunks) => {
                 let names: Vec<String> = chunks.iter().map(ChunkName::to_string).collect();
                 out.result(&format!("{shown}: {}", printable(&names.join(" "))));
@@ -86,7 +92,7 @@ fn cut(args: &AnnounceArgs, files: &[PathBuf], out: &mut Output) -> Result<(), E
 
 /// The file that somebody types. Nothing runs yet that a question could hold up.
 fn asked(out: &mut Output) -> Vec<PathBuf> {
-    out.prompt("which file? (empty: the listed chunks) ");
+    out.prompt("which file? (empty: the chunks in the folder) ");
     let line = terminal::read_line().recv().unwrap_or_default();
     let name = line.trim_end_matches(['\n', '\r']);
     if name.is_empty() { Vec::new() } else { vec![PathBuf::from(name)] }

@@ -14,8 +14,8 @@ use crate::core::ClassicEvent;
 pub(super) const COMMAND: &str = "classic discover";
 
 const ABOUT: &str = "\
-Listen to the announcements of classic peers until Ctrl-C, and record in The_Content_Dictionary.txt (with --dialect A: \
-tags.txt) which peer has which chunk. A peer that has been silent for three minutes is removed. The file is always \
+Listen to the announcements of classic peers until Ctrl-C, and record in the dictionary which peer has which chunk. The \
+dictionary is the one in the folder, in its shape, or else a new The_Content_Dictionary.txt (beside temp: tags.txt). A peer that has been silent for three minutes is removed. The file is always \
 replaced as a whole, so that no reader sees half of it.
 
 Each peer with its new chunks is printed on stdout.";
@@ -23,7 +23,7 @@ Each peer with its new chunks is printed on stdout.";
 const EXAMPLES: &str = "\
 Examples:
   chunkcast classic discover
-  chunkcast classic discover --udp-port 8000 --dictionary peers.json
+  chunkcast classic discover --udp-port 8000 --dictionary peers.json --dictionary-shape datagram
   chunkcast classic discover --dialect A --dir shared
 
 Exit: 0 ended by Ctrl-C or SIGTERM, 4 no network or the port is taken, 7 the folder cannot be used.";
@@ -37,11 +37,12 @@ pub(crate) struct DiscoverArgs {
 }
 
 pub(super) fn run(args: &DiscoverArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match classic::start(COMMAND, Duty::Discover, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Discover, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let (mut diary, mut heard) = (Diary::new(&args.alone), 0);
+    let (mut diary, mut heard) = (Diary::new(folder), 0);
     let exit = until_ended(&mut run, |run, event| {
         if let ClassicEvent::Heard { chunks, .. } = event {
             heard += chunks.len();

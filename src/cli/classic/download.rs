@@ -32,9 +32,10 @@ const CHOICE_WAIT: Duration = Duration::from_secs(1);
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 
 const ABOUT: &str = "\
-Download files from the peers in The_Content_Dictionary.txt (with --dialect A: tags.txt), whichever program keeps it. \
-Several chunks are downloaded at once; if a peer fails, the next one that has the chunk is asked. Chunks are stored in \
-the folder, listed in Available_Chunks.txt, and joined when all are there. The dictionary is read again and again until \
+Download files from the peers in the dictionary of the folder, such as The_Content_Dictionary.txt, whichever program \
+keeps it, in any of its shapes. Several chunks are downloaded at once; if a peer fails, the next one that has the chunk \
+is asked. Chunks are stored in the folder, listed in Available_Chunks.txt if the folder has one, and joined when all are \
+there. The dictionary is read again and again until \
 --wait is over, so that new peers count.
 
 NAME is a file name, with or without its extension. Without NAME, a terminal shows a list to choose from. Each chunk and \
@@ -72,7 +73,8 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
         out.error(Exit::Usage, "the name of a file to download is missing", Some(next));
         return Outcome::of(Exit::Usage);
     }
-    let mut run = match classic::start(COMMAND, Duty::Download, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Download, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
@@ -83,13 +85,11 @@ pub(super) fn run(args: &DownloadArgs, global: &Global, out: &mut Output) -> Out
             return Outcome::of(exit);
         }
     };
-    let chunk_dir = args.alone.folder().store().chunk_dir;
-    let target = args.alone.target();
-    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, chunk_dir, target);
+    let mut fetches = Fetches::new(Looked::InDictionary, args.wait, folder.chunk_dir(), folder.target());
     for (ticket, name) in (0..).zip(&names) {
         fetches.begin(&mut run, ticket, name);
     }
-    let mut download = Download { fetches, diary: Diary::new(&args.alone) };
+    let mut download = Download { fetches, diary: Diary::new(folder) };
     let exit = fetch(&mut run, &mut download);
     let fetches = &download.fetches;
     let failed = fetches.failures().len() + fetches.open();

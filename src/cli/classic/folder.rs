@@ -4,33 +4,96 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, FixedOffset, Local};
+use clap::Args;
 
+use crate::cli::human;
+use crate::cli::run::Target;
 use crate::core::{ClassicEvent, Fault};
-use crate::store::{ClassicRecords, ClassicStore, classic};
+use crate::store::classic::{SeenFolder, TEMP, see};
+use crate::store::{ClassicRecords, ClassicStore, UnlistedChunks, classic};
 use crate::wire::classic::records::{
-    self, AVAILABLE_CHUNKS, CLIENT_LOG, CONTENT_DICTIONARY, SERVER_LOG, TAGS,
+    self, AVAILABLE_CHUNKS, CLIENT_LOG, CONTENT_DICT, CONTENT_DICTIONARY, DICTIONARY_JSON, DictionaryShape,
+    SERVER_LOG, TAGS,
 };
-use crate::wire::classic::{ChunkName, Dialect};
+use crate::wire::classic::{ChunkName, Dialect, NameForm};
 
-/// In a folder of dialect A: the chunks.
-const TEMP: &str = "temp";
-/// In a folder of dialect A: the joined files.
+/// Beside [`TEMP`]: the joined files.
 const DOWNLOADS: &str = "downloads";
+/// The dialect where none is named and the folder shows none: B, and C, which announces alike.
+const DEFAULT_DIALECT: Dialect = Dialect::B;
 
-/// The shared folder, with the file names of a dialect.
+/// The flags about the file of who has what.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DictionaryArgs {
+    /// Dictionary file in DIR [default: the one in DIR, else The_Content_Dictionary.txt, or tags.txt beside temp]
+    #[arg(long, value_name = "FILE")]
+    dictionary: Option<PathBuf>,
+    /// Shape of a new dictionary: addresses, users or datagram [default: the usual one of its name]
+    #[arg(long, value_name = "SHAPE", value_parser = parse_shape)]
+    dictionary_shape: Option<DictionaryShape>,
+}
+
+/// The shared folder, in the form that it was seen to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    dialect: Dialect,
+    seen: SeenFolder,
+    /// `None`: the default, which stands for C too.
+    dialect: Option<Dialect>,
+    /// Chunks lie in [`TEMP`], and joined files in [`DOWNLOADS`].
+    has_temp: bool,
     dictionary: PathBuf,
+    shape: DictionaryShape,
 }
 
 impl Folder {
-    /// The folder `dir` of programs that speak `dialect`; `dictionary` names the file of who has what otherwise.
-    pub(crate) fn new(dir: &Path, dialect: Dialect, dictionary: Option<&Path>) -> Folder {
-        let own = if has_tags(dialect) { TAGS } else { CONTENT_DICTIONARY };
-        let dictionary = dir.join(dictionary.unwrap_or(Path::new(own)));
-        Folder { dir: dir.to_owned(), dialect, dictionary }
+    /// Looks at the folder `dir` of programs that speak `dialect`, if that is named.
+    pub(crate) fn see(dir: &Path, dialect: Option<Dialect>, dictionary: &DictionaryArgs) -> Folder {
+        Folder::of(dir, dialect, dictionary, see(dir, unlisted(dialect, false)))
+    }
+
+    /// The form follows from where chunks are; where there are none, from the dialect.
+    fn of(dir: &Path, dialect: Option<Dialect>, named: &DictionaryArgs, seen: SeenFolder) -> Folder {
+        let has_in_temp = !seen.in_temp.is_empty();
+        // Our own programs keep a list of what is in `temp` too.
+        let has_beside = !seen.beside.is_empty() || (seen.has_list && !has_in_temp);
+        let seen_beside = || {
+            let usual = [CONTENT_DICTIONARY, CONTENT_DICT, DICTIONARY_JSON];
+            let seen = usual.into_iter().find(|name| seen.dictionaries.contains(name));
+            seen.unwrap_or(CONTENT_DICTIONARY).into()
+        };
+        let beside_own = named.dictionary.clone().unwrap_or_else(seen_beside);
+        let is_a_beside = beside_own == Path::new(CONTENT_DICT);
+        let has_temp = match dialect {
+            Some(Dialect::A) => has_in_temp || !(has_beside || is_a_beside),
+            Some(_) => false,
+            None => has_in_temp && !has_beside,
+        };
+        let own = match &named.dictionary {
+            None if has_temp => TAGS.into(),
+            _ => beside_own,
+        };
+        let is = |name: &str| own == Path::new(name);
+        let usual = if is(DICTIONARY_JSON) {
+            DictionaryShape::Datagram
+        } else if is(TAGS) || (has_temp && !is(CONTENT_DICT)) {
+            DictionaryShape::Users
+        } else {
+            DictionaryShape::Addresses
+        };
+        let dialect = dialect.or((has_temp || is_a_beside).then_some(Dialect::A));
+        let shape = named.dictionary_shape.unwrap_or(usual);
+        Folder { dir: dir.to_owned(), dictionary: dir.join(own), seen, dialect, has_temp, shape }
+    }
+
+    /// The dialect that is named or seen.
+    pub(crate) fn told_dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// The dialect that is announced in, and files are cut for.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect.unwrap_or(DEFAULT_DIALECT)
     }
 
     /// Where the store keeps chunks and records.
@@ -39,16 +102,45 @@ impl Folder {
     }
 
     /// Where joined files go.
-    pub(crate) fn target_dir(&self) -> PathBuf {
-        if has_tags(self.dialect) { self.dir.join(DOWNLOADS) } else { self.dir.clone() }
+    pub(crate) fn target(&self) -> Target {
+        let dir = if self.has_temp { self.dir.join(DOWNLOADS) } else { self.dir.clone() };
+        Target { dir, ..Target::default() }
+    }
+
+    /// What is missing when the folder had no chunk to offer, and the next step.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let names = if self.has_temp { &self.seen.in_temp } else { &self.seen.beside };
+        if !names.is_empty() || self.seen.has_list {
+            return None;
+        }
+        let (in_temp, next) = match self.seen.in_temp.is_empty() {
+            true => (
+                "no chunks in the folder temp, ",
+                "run 'chunkcast classic announce FILE', or name the folder with --dir",
+            ),
+            false => ("", "offer the chunks in the folder temp with --dialect A"),
+        };
+        Some(format!(
+            "there is nothing to offer in {}: no {AVAILABLE_CHUNKS}, {in_temp}no chunk file such as forest_1; chunks \
+             that come are offered. Next: {next}",
+            human::quoted_path(&self.dir)
+        ))
     }
 
     /// Cuts a file into chunks beside the others, and adds them to those that are available.
     pub(crate) fn cut(&self, file: &Path) -> Result<Vec<ChunkName>, Fault> {
-        let chunks =
-            classic::split(file, &self.chunk_dir(), self.dialect.name_form(), self.dialect.chunk_rule())?;
+        let chunks = classic::split(file, &self.chunk_dir(), self.name_form(), self.dialect().chunk_rule())?;
         classic::note_available(&self.records(), &chunks)?;
         Ok(chunks)
+    }
+
+    /// How chunk files are called: those in [`TEMP`] keep the extension, unless they are seen to lack it.
+    fn name_form(&self) -> NameForm {
+        let has = |form| self.seen.in_temp.iter().any(|name| name.form() == form);
+        let has_full =
+            || has(NameForm::Full) || (self.seen.dictionaries.contains(&TAGS) && !has(NameForm::Stem));
+        let is_of_temp = self.has_temp && self.dialect() == Dialect::A && has_full();
+        if is_of_temp { NameForm::Full } else { self.dialect().name_form() }
     }
 
     /// Appends what happened to the log that is for it, if there is one.
@@ -61,7 +153,7 @@ impl Folder {
 
     /// The line about an event, and the log that it belongs to.
     fn line(&self, event: &ClassicEvent, now: DateTime<FixedOffset>) -> Option<(&'static str, String)> {
-        match (event, has_tags(self.dialect)) {
+        match (event, self.has_temp) {
             (ClassicEvent::ChunkReceived { name, from, .. }, true) => {
                 Some((CLIENT_LOG, records::client_line(now, name, from.ip())))
             }
@@ -78,22 +170,34 @@ impl Folder {
         }
     }
 
-    fn chunk_dir(&self) -> PathBuf {
-        if has_tags(self.dialect) { self.dir.join(TEMP) } else { self.dir.clone() }
+    /// Where chunks are kept.
+    pub(crate) fn chunk_dir(&self) -> PathBuf {
+        if self.has_temp { self.dir.join(TEMP) } else { self.dir.clone() }
     }
 
     fn records(&self) -> ClassicRecords {
+        let has_chunks = !self.seen.beside.is_empty() || !self.seen.in_temp.is_empty();
         ClassicRecords {
-            available: self.dir.join(AVAILABLE_CHUNKS),
+            // Programs that keep chunks and no list want none.
+            available: (self.seen.has_list || !has_chunks).then(|| self.dir.join(AVAILABLE_CHUNKS)),
+            unlisted: Some(unlisted(self.dialect, self.has_temp)),
             dictionary: self.dictionary.clone(),
-            tags: has_tags(self.dialect),
+            shape: self.shape,
         }
     }
 }
 
-/// Whether programs of this dialect keep user names beside addresses, and chunks and files in folders of their own.
-fn has_tags(dialect: Dialect) -> bool {
-    dialect == Dialect::A
+/// Reads the name of a shape.
+fn parse_shape(text: &str) -> Result<DictionaryShape, String> {
+    let named = DictionaryShape::ALL.into_iter().find(|shape| shape.as_str() == text);
+    named.ok_or_else(|| format!("no shape is called {text:?}; there are addresses, users, datagram"))
+}
+
+/// Which chunk files count in a folder of programs that speak this dialect.
+fn unlisted(dialect: Option<Dialect>, has_own_folder: bool) -> UnlistedChunks {
+    let dialect = dialect.unwrap_or(DEFAULT_DIALECT);
+    let takes_inner = dialect.name_form() == NameForm::Inner;
+    UnlistedChunks { rule: dialect.chunk_rule(), takes_inner, has_own_folder }
 }
 
 #[cfg(test)]
@@ -103,7 +207,15 @@ mod tests {
     use super::*;
 
     fn folder(dialect: Dialect, dictionary: Option<&str>) -> Folder {
-        Folder::new(Path::new("shared"), dialect, dictionary.map(Path::new))
+        Folder::of(Path::new("shared"), Some(dialect), &named(dictionary), SeenFolder::default())
+    }
+
+    fn named(dictionary: Option<&str>) -> DictionaryArgs {
+        DictionaryArgs { dictionary: dictionary.map(PathBuf::from), dictionary_shape: None }
+    }
+
+    fn names(names: &[&str]) -> Vec<ChunkName> {
+        names.iter().map(|name| ChunkName::parse(name).unwrap()).collect()
     }
 
     #[test]
@@ -111,19 +223,95 @@ mod tests {
         let store = folder(Dialect::C, None).store();
         let records = store.records.unwrap();
         assert_eq!(store.chunk_dir, Path::new("shared"));
-        assert_eq!(records.available, Path::new("shared/Available_Chunks.txt"));
+        assert_eq!(records.available.as_deref(), Some(Path::new("shared/Available_Chunks.txt")));
         assert_eq!(records.dictionary, Path::new("shared/The_Content_Dictionary.txt"));
-        assert!(!records.tags && !store.remove_joined);
-        assert_eq!(folder(Dialect::C, None).target_dir(), Path::new("shared"));
+        assert!(records.shape == DictionaryShape::Addresses && !store.remove_joined);
+        assert_eq!(folder(Dialect::C, None).target().dir, Path::new("shared"));
 
         let store = folder(Dialect::A, None).store();
         let records = store.records.unwrap();
         assert_eq!(store.chunk_dir, Path::new("shared/temp"));
-        assert_eq!((records.dictionary.as_path(), records.tags), (Path::new("shared/tags.txt"), true));
-        assert_eq!(folder(Dialect::A, None).target_dir(), Path::new("shared/downloads"));
+        assert_eq!(
+            (records.dictionary.as_path(), records.shape),
+            (Path::new("shared/tags.txt"), DictionaryShape::Users)
+        );
+        assert_eq!(folder(Dialect::A, None).target().dir, Path::new("shared/downloads"));
 
         let records = folder(Dialect::B, Some("peers.json")).store().records.unwrap();
         assert_eq!(records.dictionary, Path::new("shared/peers.json"));
+    }
+
+    #[test]
+    fn the_form_of_a_folder_is_seen() {
+        let beside = || SeenFolder { beside: names(&["forest_1"]), ..SeenFolder::default() };
+        let listed = || SeenFolder { has_list: true, ..SeenFolder::default() };
+        let in_temp = |list: &[&str]| SeenFolder { in_temp: names(list), ..SeenFolder::default() };
+        let full = || in_temp(&["forest.png_1"]);
+        let (a, b) = (Some(Dialect::A), Some(Dialect::B));
+        for (dialect, seen, has_temp, has_list, form) in [
+            (None, SeenFolder::default(), false, true, NameForm::Stem),
+            (None, beside(), false, false, NameForm::Stem),
+            (None, listed(), false, true, NameForm::Stem),
+            (None, full(), true, false, NameForm::Full),
+            (None, SeenFolder { in_temp: full().in_temp, ..beside() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
+            (a, SeenFolder::default(), true, true, NameForm::Stem),
+            (a, SeenFolder { dictionaries: vec![TAGS], ..SeenFolder::default() }, true, true, NameForm::Full),
+            (a, in_temp(&["forest_1"]), true, false, NameForm::Stem),
+            (a, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
+            (a, beside(), false, false, NameForm::Stem),
+            (b, full(), false, false, NameForm::Stem),
+        ] {
+            let shown = format!("{dialect:?} {seen:?}");
+            let folder = Folder::of(Path::new("."), dialect, &named(None), seen);
+            let records = folder.records();
+            assert_eq!(
+                (folder.has_temp, records.available.is_some(), folder.name_form()),
+                (has_temp, has_list, form),
+                "{shown}"
+            );
+            assert_eq!(folder.dialect(), dialect.unwrap_or(if has_temp { Dialect::A } else { Dialect::B }));
+            let has_next = folder.missing().map(|text| text.contains("--dialect A"));
+            let expected = match (&folder.seen, has_temp) {
+                (seen, false) if seen.beside.is_empty() && !seen.has_list => Some(!seen.in_temp.is_empty()),
+                (seen, true) if seen.in_temp.is_empty() => Some(false),
+                _ => None,
+            };
+            assert_eq!(has_next, expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_dictionary_is_the_one_that_is_there() {
+        use DictionaryShape::*;
+        let (a, all) = (Some(Dialect::A), [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]);
+        for (dialect, name, there, file, shape, speaks_a, has_temp) in [
+            (None, None, &all[..], CONTENT_DICTIONARY, Addresses, false, false),
+            (None, None, &all[1..], CONTENT_DICT, Addresses, true, false),
+            (None, None, &all[3..], DICTIONARY_JSON, Datagram, false, false),
+            (None, None, &[TAGS], CONTENT_DICTIONARY, Addresses, false, false),
+            (a, None, &[], TAGS, Users, true, true),
+            (a, None, &[CONTENT_DICT], CONTENT_DICT, Addresses, true, false),
+            (a, Some(CONTENT_DICT), &[], CONTENT_DICT, Addresses, true, false),
+            (a, Some("heard.json"), &all, "heard.json", Users, true, true),
+            (None, Some(DICTIONARY_JSON), &all, DICTIONARY_JSON, Datagram, false, false),
+        ] {
+            let seen = SeenFolder { dictionaries: there.to_vec(), ..SeenFolder::default() };
+            let folder = Folder::of(Path::new("."), dialect, &named(name), seen);
+            let found =
+                (folder.dictionary.as_path(), folder.shape, folder.told_dialect() == a, folder.has_temp);
+            assert_eq!(
+                found,
+                (Path::new(".").join(file).as_path(), shape, speaks_a, has_temp),
+                "{name:?} {there:?}"
+            );
+        }
+        let args = DictionaryArgs { dictionary_shape: Some(Datagram), ..named(None) };
+        assert_eq!(Folder::of(Path::new("."), None, &args, SeenFolder::default()).shape, Datagram);
+        for shape in DictionaryShape::ALL {
+            assert_eq!(parse_shape(shape.as_str()), Ok(shape));
+        }
+        assert!(parse_shape("tags").is_err());
     }
 
     #[test]

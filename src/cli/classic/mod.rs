@@ -98,13 +98,12 @@ pub(crate) fn run(args: &ClassicArgs, global: &Global, out: &mut Output) -> Outc
 fn start<'a>(
     command: &'static str,
     duty: Duty,
-    alone: &Alone,
+    (alone, folder): (&Alone, &Folder),
     global: &Global,
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
-    let target = alone.target();
-    let mode = Mode { native: false, classic: Some(alone.speak(duty, global)), foreign: None };
-    Run::start(command, global, target, mode, out)
+    let mode = Mode { native: false, classic: Some(alone.speak(duty, folder, global)), foreign: None };
+    Run::start(command, global, folder.target(), mode, out)
 }
 
 /// Drives a program that ends by a signal, which is success; `each` takes in the events.
@@ -149,8 +148,8 @@ struct Diary {
 }
 
 impl Diary {
-    fn new(alone: &Alone) -> Diary {
-        Diary { folder: alone.folder(), broken: false }
+    fn new(folder: Folder) -> Diary {
+        Diary { folder, broken: false }
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: &ClassicEvent) {

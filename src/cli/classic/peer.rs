@@ -64,16 +64,16 @@ struct All {
 }
 
 pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match classic::start(COMMAND, Duty::Everything, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Everything, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let chunk_dir = args.alone.folder().store().chunk_dir;
     let mut all = All {
-        formats: args.alone.announcement_formats(),
-        diary: Diary::new(&args.alone),
+        formats: args.alone.announcement_formats(&folder),
+        fetches: Fetches::new(Looked::Itself, args.wait, folder.chunk_dir(), folder.target()),
+        diary: Diary::new(folder),
         sent: Sent::default(),
-        fetches: Fetches::new(Looked::Itself, args.wait, chunk_dir, args.alone.target()),
     };
     let exit = match share(&args.files, &mut run) {
         Err(exit) => exit,

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::classic::folder::Folder;
+use crate::cli::classic::folder::{DictionaryArgs, Folder};
 use crate::cli::global::Global;
-use crate::cli::run::Target;
 use crate::cli::units::parse_size;
 use crate::core::{ClassicConfig, DictionaryUse, Voice};
 use crate::shell::{ClassicPorts, host};
@@ -32,8 +31,6 @@ const ANNOUNCEMENT_FORMATS: [Voice; 4] = [
 ];
 /// In the state directory: where a command that fetches nothing would keep chunks.
 const NO_CHUNK_FOLDER: &str = "classic";
-/// The dialect of a `classic` command that names none: B, and C, which announces alike.
-const DEFAULT_DIALECT: Dialect = Dialect::B;
 /// What a `classic` command that names no dialect is asked in.
 const DEFAULT_ASKED: [Dialect; 2] = [Dialect::B, Dialect::C];
 
@@ -76,7 +73,7 @@ pub(crate) struct Alone {
     /// Shared folder of the four programs: chunks, dictionary, logs
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// A, A-size, B, B-json, C, D or E [default: B, and C on its port]
+    /// A, A-size, B, B-json, C, D or E [default: A where the folder has chunks in temp, else B, and C on its port]
     #[arg(long, value_name = "DIALECT", value_parser = parse_dialect)]
     dialect: Option<Dialect>,
     /// UDP port for announcements [default: the port of the dialect]
@@ -85,9 +82,8 @@ pub(crate) struct Alone {
     /// TCP port to serve on and to connect to [default: the port of the dialect]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     tcp_port: Option<u16>,
-    /// Dictionary file in DIR [default: The_Content_Dictionary.txt; with --dialect A tags.txt]
-    #[arg(long, value_name = "FILE")]
-    dictionary: Option<PathBuf>,
+    #[command(flatten)]
+    dictionary: DictionaryArgs,
     /// Dialect of a peer that cannot be detected, as 192.168.2.65=B-json (repeatable, or with commas) [default: detect]
     #[arg(long, value_name = "ADDR=DIALECT", value_delimiter = ',', value_parser = parse_spoken)]
     classic_dialect: Vec<(IpAddr, Dialect)>,
@@ -131,33 +127,24 @@ impl Beside {
 }
 
 impl Alone {
-    /// The shared folder, with the file names of the dialect.
+    /// The shared folder, as it is seen to be now.
     pub(crate) fn folder(&self) -> Folder {
-        Folder::new(&self.dir, self.dialect(), self.dictionary.as_deref())
-    }
-
-    /// Where joined files go.
-    pub(crate) fn target(&self) -> Target {
-        Target { dir: self.folder().target_dir(), ..Target::default() }
-    }
-
-    /// The dialect that is announced in, and files are cut for.
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect.unwrap_or(DEFAULT_DIALECT)
+        Folder::see(&self.dir, self.dialect, &self.dictionary)
     }
 
     /// The UDP ports that are announced on.
-    pub(crate) fn announcement_formats(&self) -> Vec<Voice> {
-        self.udp_ports().into_iter().map(|port| Voice { dialect: self.dialect(), port }).collect()
+    pub(crate) fn announcement_formats(&self, folder: &Folder) -> Vec<Voice> {
+        let dialect = folder.dialect();
+        self.udp_ports(folder).into_iter().map(|port| Voice { dialect, port }).collect()
     }
 
     /// How a process with this duty speaks. Its ports are what it is for, so each has to be free.
-    pub(crate) fn speak(&self, duty: Duty, global: &Global) -> Classic {
+    pub(crate) fn speak(&self, duty: Duty, folder: &Folder, global: &Global) -> Classic {
         let has = |other: Duty| duty == other || duty == Duty::Everything;
         let config = ClassicConfig {
-            voices: if has(Duty::Announce) { self.announcement_formats() } else { Vec::new() },
+            voices: if has(Duty::Announce) { self.announcement_formats(folder) } else { Vec::new() },
             dial_port: self.tcp_port,
-            speaks: self.dialect,
+            speaks: folder.told_dialect(),
             dictionary: match duty {
                 Duty::Discover | Duty::Everything => DictionaryUse::Write,
                 Duty::Download => DictionaryUse::Read,
@@ -165,22 +152,22 @@ impl Alone {
             },
             ..silent(global, &self.classic_dialect, self.max_size)
         };
-        let udp = if has(Duty::Discover) { self.udp_ports() } else { Vec::new() };
-        let tcp = if has(Duty::Upload) { self.ports() } else { Vec::new() };
-        Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: self.folder().store() }
+        let udp = if has(Duty::Discover) { self.udp_ports(folder) } else { Vec::new() };
+        let tcp = if has(Duty::Upload) { self.ports(folder) } else { Vec::new() };
+        Classic { ports: ClassicPorts { config, udp, tcp, strict: true }, store: folder.store() }
     }
 
     /// The UDP ports that are announced and heard on.
-    fn udp_ports(&self) -> Vec<u16> {
-        self.udp_port.map_or_else(|| self.dialect().udp_ports().to_vec(), |port| vec![port])
+    fn udp_ports(&self, folder: &Folder) -> Vec<u16> {
+        self.udp_port.map_or_else(|| folder.dialect().udp_ports().to_vec(), |port| vec![port])
     }
 
     /// The TCP ports that are served on, each with the dialects' own that it stands in for.
-    fn ports(&self) -> Vec<(u16, u16)> {
-        match (self.tcp_port, self.dialect) {
+    fn ports(&self, folder: &Folder) -> Vec<(u16, u16)> {
+        match (self.tcp_port, folder.told_dialect()) {
             (Some(port), Some(dialect)) => vec![(port, dialect.tcp_port())],
             (Some(port), None) if TCP_PORTS.contains(&port) => vec![(port, port)],
-            (Some(port), None) => vec![(port, DEFAULT_DIALECT.tcp_port())],
+            (Some(port), None) => vec![(port, folder.dialect().tcp_port())],
             (None, Some(dialect)) => vec![(dialect.tcp_port(), dialect.tcp_port())],
             (None, None) => DEFAULT_ASKED.map(|dialect| (dialect.tcp_port(), dialect.tcp_port())).to_vec(),
         }
@@ -302,7 +289,7 @@ mod tests {
     fn each_program_has_the_ports_of_its_duty() {
         let ports = |args: &str, duty| {
             let (alone, global) = program(args);
-            let ports = alone.speak(duty, &global).ports;
+            let ports = alone.speak(duty, &alone.folder(), &global).ports;
             assert!(ports.strict);
             let voices: Vec<(Dialect, u16)> =
                 ports.config.voices.iter().map(|format| (format.dialect, format.port)).collect();
@@ -327,10 +314,10 @@ mod tests {
     #[test]
     fn a_named_dialect_and_port_hold_for_every_peer_that_is_asked() {
         let (alone, global) = program("--dialect A --tcp-port 6001");
-        let config = alone.speak(Duty::Download, &global).ports.config;
+        let config = alone.speak(Duty::Download, &alone.folder(), &global).ports.config;
         assert_eq!((config.speaks, config.dial_port), (Some(Dialect::A), Some(6001)));
         let (alone, global) = program("");
-        let config = alone.speak(Duty::Download, &global).ports.config;
+        let config = alone.speak(Duty::Download, &alone.folder(), &global).ports.config;
         assert_eq!((config.speaks, config.dial_port), (None, None));
     }
 

@@ -15,9 +15,10 @@ use crate::core::ClassicEvent;
 pub(super) const COMMAND: &str = "classic upload";
 
 const ABOUT: &str = "\
-Serve the chunks that are in the folder and listed in Available_Chunks.txt until Ctrl-C, on TCP ports 8000 (B) and 5000 \
-(C), or on the port of --dialect. Each port answers every dialect: the request tells which one it is. Each uploaded \
-chunk is logged in Upload_log.txt (with --dialect A: server.log).
+Serve the chunks in the folder until Ctrl-C, on TCP ports 8000 (B) and 5000 (C), or on the port of --dialect. Each port \
+answers every dialect: the request tells which one it is. Chunks are the files that Available_Chunks.txt lists; those in \
+the folder temp (dialect A); or, without either, those with names like forest_1. Chunks that another program adds later \
+are served too. Each uploaded chunk is logged in Upload_log.txt (beside temp: server.log).
 
 Each uploaded chunk and its receiver are printed on stdout.";
 
@@ -46,11 +47,15 @@ pub(super) struct Sent {
 }
 
 pub(super) fn run(args: &UploadArgs, global: &Global, out: &mut Output) -> Outcome {
-    let mut run = match classic::start(COMMAND, Duty::Upload, &args.alone, global, out) {
+    let folder = args.alone.folder();
+    let mut run = match classic::start(COMMAND, Duty::Upload, (&args.alone, &folder), global, out) {
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let (mut diary, mut sent) = (Diary::new(&args.alone), Sent::default());
+    if let Some(missing) = folder.missing() {
+        run.out.note(&missing);
+    }
+    let (mut diary, mut sent) = (Diary::new(folder), Sent::default());
     let mut take = |run: &mut Run<'_>, event: &ClassicEvent| {
         sent.take(run, event);
         diary.take(run, event);

@@ -10,7 +10,7 @@ use crate::core::classic::files::{FileKey, Files};
 use crate::core::io::ClassicContent;
 use crate::core::limits::Limits;
 use crate::types::time::Time;
-use crate::wire::classic::records::{Dictionary, Tag, Tags};
+use crate::wire::classic::records::{Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
 
 /// Files on offer that are named when a wanted one is not among them.
@@ -20,6 +20,7 @@ const FILES_TOLD_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Directory {
     peers: BTreeMap<IpAddr, Holder>,
+    newest: Option<IpAddr>,
     name_bytes: usize,
     peers_max: usize,
     names_per_peer_max: usize,
@@ -94,6 +95,7 @@ impl Directory {
     pub(super) fn new(limits: &Limits) -> Directory {
         Directory {
             peers: BTreeMap::new(),
+            newest: None,
             name_bytes: 0,
             peers_max: limits.classic_peers_max,
             names_per_peer_max: limits.classic_names_per_peer_max,
@@ -145,6 +147,8 @@ impl Directory {
         }
         if holder.names == 0 {
             self.peers.remove(&from);
+        } else {
+            self.newest = Some(from);
         }
         taken
     }
@@ -285,15 +289,19 @@ impl Directory {
         offers
     }
 
-    /// Who has what, as other processes read it.
-    pub(super) fn records(&self) -> (Dictionary, Tags) {
-        let (mut dictionary, mut tags) = (Dictionary::new(), Tags::new());
+    /// The peer that announced something last, while it is known.
+    pub(super) fn newest(&self) -> Option<IpAddr> {
+        self.newest.filter(|ip| self.peers.contains_key(ip)).or(self.peers.keys().next().copied())
+    }
+
+    /// Who has what, as other processes read it, and who was heard last.
+    pub(super) fn record(&self) -> (Tags, Option<IpAddr>) {
+        let mut tags = Tags::new();
         for (ip, name, _) in self.all() {
-            dictionary.entry(name.clone()).or_default().push(ip);
             let username = self.peers.get(&ip).and_then(|holder| holder.user.clone()).unwrap_or_default();
             tags.entry(name.clone()).or_default().push(Tag { username, ip });
         }
-        (dictionary, tags)
+        (tags, self.newest())
     }
 
     fn forget_where(&mut self, gone: impl Fn(&IpAddr, &ChunkName, &Held) -> bool) -> Vec<(IpAddr, usize)> {

@@ -87,9 +87,9 @@ impl Engine {
     pub(crate) fn keep_dictionary(&mut self, ctx: &mut Ctx<'_>, is_searching: bool) {
         match ctx.config.classic.as_ref().map(|classic| classic.dictionary) {
             Some(DictionaryUse::Write) => {
-                let (dictionary, tags) = self.directory.records();
+                let (tags, newest) = self.directory.record();
                 self.written = Some(ctx.now);
-                ctx.store(ClassicJob::WriteDictionary { dictionary, tags });
+                ctx.store(ClassicJob::WriteDictionary { tags, newest });
             }
             Some(DictionaryUse::Read) => self.read_dictionary(ctx, is_searching),
             Some(DictionaryUse::None) | None => {}
@@ -118,15 +118,18 @@ impl Engine {
         told: Vec<Told>,
         origin: Origin,
     ) {
+        let newest = self.directory.newest();
         let taken = self.directory.hear(ctx.now, from, user.clone(), told, origin);
         if taken.left_out > 0 {
             ctx.counters.add("classic announcements without room");
         }
         ctx.timers.set_no_later(Timer::ClassicExpiry, ctx.now + ANNOUNCEMENT_EXPIRY);
+        if !taken.new.is_empty() || newest != self.directory.newest() {
+            self.note_changed(ctx);
+        }
         if taken.new.is_empty() {
             return;
         }
-        self.note_changed(ctx);
         self.note_offered(ctx.now, from, &taken.new);
         ctx.tell(ClassicEvent::Heard { from, user, chunks: taken.new });
         self.review_fetches(ctx);

@@ -71,7 +71,9 @@ impl Engine {
         let chunk = self.fetches.get(ticket)?.chunks.get(&index)?;
         let rounds = ctx.config.limits.classic_rounds_max;
         let open = offers.iter().filter(|offer| {
-            chunk.may_ask(offer.ip, rounds) && self.rested_at(ctx, chunk, offer.ip) <= ctx.now
+            chunk.may_ask(offer.ip, rounds)
+                && self.rested_at(ctx, chunk, offer.ip) <= ctx.now
+                && !self.routes_to(ctx, offer).is_empty()
         });
         let open = open.filter_map(|offer| Some((offer, self.load_of(ctx, offer.ip)?)));
         // Equals take turns, so that chunks come from several at once.
@@ -122,13 +124,17 @@ impl Engine {
         }
     }
 
-    /// The ways to ask a peer for a chunk, the likeliest first; only one where that is known to lead there.
+    /// The ways to ask a peer for a chunk, the likeliest first; only one where that is known to lead there. None leads to
+    /// this peer itself, whose chunks other programs of this host may list.
     fn routes_to(&self, ctx: &Ctx<'_>, offer: &Offer) -> Vec<Route> {
-        let dial_port = ctx.config.classic.as_ref().and_then(|classic| classic.dial_port);
+        let Some(classic) = &ctx.config.classic else { return Vec::new() };
         let json = offer.dialects.contains(&Dialect::BJson);
         let mut routes: Vec<Route> = Vec::new();
         for dialect in offer.dialects.iter().copied() {
-            let port = dial_port.unwrap_or(dialect.tcp_port());
+            let port = classic.dial_port.unwrap_or(dialect.tcp_port());
+            if offer.ip == classic.address && classic.ports.contains_key(&port) {
+                continue;
+            }
             let same =
                 |route: &Route| route.port == port && route.dialect.request_key() == dialect.request_key();
             if !routes.iter().any(same) {

@@ -136,10 +136,10 @@ pub enum ClassicJob {
     },
     /// Write who has what. No reply.
     WriteDictionary {
-        /// Addresses by chunk.
-        dictionary: Dictionary,
-        /// The same with user names, for the dialect that keeps them.
+        /// Holders by chunk.
         tags: Tags,
+        /// The peer that was heard last.
+        newest: Option<IpAddr>,
     },
     /// Read who has what. Reply: `DictionaryRead`.
     ReadDictionary,

@@ -295,6 +295,13 @@ pub enum Event {
         /// The first bytes that it said.
         said: Vec<u8>,
     },
+    /// Something came to the owner of a ring that is no peer: what it said is no hello. Said once of each address.
+    StrangerCame {
+        /// From where.
+        addr: SocketAddr,
+        /// The first bytes that it said.
+        said: Vec<u8>,
+    },
     /// Nobody answers where a neighbour was named, or its connection is over. Said once, until it is back.
     NeighbourAway {
         /// Where.

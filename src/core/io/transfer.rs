@@ -231,13 +231,13 @@ pub enum TransferFailure {
     NoConnection(BrokenWhy),
     /// The form cannot say this file.
     Form(SendError),
-    /// The receiver closed before it let the file come: it declines.
+    /// The receiver closed before it let the file come.
     Refused,
     /// The receiver closed before it said that it has the file.
     Unacknowledged,
     /// The receiver said something else than `OK`.
     NotOk,
-    /// The receiver said nothing in time.
+    /// The receiver said nothing in time, or reset the connection instead.
     NoOk,
     /// The file is not shared here.
     NotShared,
@@ -271,12 +271,14 @@ impl fmt::Display for TransferFailure {
             TransferFailure::Storage(fault) => fault.fmt(f),
             TransferFailure::NoConnection(why) => write!(f, "no connection: {}", words_of(*why)),
             TransferFailure::Form(error) => error.fmt(f),
-            TransferFailure::Refused => f.write_str("the receiver closed before the file: it declines"),
+            TransferFailure::Refused => f.write_str(
+                "the receiver did not answer and closed before the file: it declines, or takes another dialect",
+            ),
             TransferFailure::Unacknowledged => {
                 f.write_str("the receiver closed without saying that it has the file")
             }
             TransferFailure::NotOk => f.write_str("the receiver said something else than OK"),
-            TransferFailure::NoOk => f.write_str("the receiver did not say OK in time"),
+            TransferFailure::NoOk => f.write_str("the receiver did not answer: no OK came"),
             TransferFailure::NotShared => f.write_str("the file is not shared"),
             TransferFailure::File(why) => why.fmt(f),
         }

@@ -12,6 +12,9 @@ use crate::types::id::ContentId;
 use crate::types::id::PeerId;
 use std::net::SocketAddr;
 
+/// So many bytes are told of what a stranger said.
+const SAID_MAX: usize = 64;
+
 impl Engine {
     /// Sees to what the parts left to be done.
     pub(crate) fn drain(&mut self, ctx: &mut Ctx) {
@@ -94,6 +97,14 @@ impl Engine {
             self.lose_source(ctx, conn, content);
         }
         self.retry_blocked(ctx);
+    }
+
+    /// What came in is no peer. The owner of a ring waits for a few peers, one of which that may have been meant to be.
+    pub(crate) fn note_foreign(&mut self, ctx: &mut Ctx, addr: SocketAddr, said: &[u8]) {
+        if ctx.config.topology.is_owner() && ctx.dialer.note_stranger(SocketAddr::new(addr.ip(), 0)) {
+            let said = said.iter().take(SAID_MAX).copied().collect();
+            ctx.outputs.event(Event::StrangerCame { addr, said });
+        }
     }
 
     /// The program at an endpoint did not greet as a peer does. Where somebody named the endpoint, that is told. A peer

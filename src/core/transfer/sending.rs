@@ -177,7 +177,7 @@ impl Sending {
     pub(super) fn broken(&self, why: BrokenWhy) -> TransferFailure {
         match self.steps.front() {
             _ if self.is_dialling => TransferFailure::NoConnection(why),
-            Some(Step::HearOk) if !self.begun => TransferFailure::Refused,
+            Some(Step::HearOk) if !self.begun => TransferFailure::NoOk,
             Some(Step::HearOk) if self.file_out => TransferFailure::Unacknowledged,
             _ => TransferFailure::Broken(why),
         }

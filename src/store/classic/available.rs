@@ -51,6 +51,12 @@ impl Available {
         names
     }
 
+    /// Whether there is a list.
+    pub(crate) fn is_there(&mut self) -> bool {
+        self.read.read(&mut self.file);
+        self.read.had_text()
+    }
+
     /// Adds names. They are written by [`Available::step`].
     pub(crate) fn add(&mut self, names: &[ChunkName]) {
         self.to_remove.retain(|name| !names.contains(name));

@@ -1,5 +1,6 @@
 //! The record of who has what: one process writes it, others read it again and again.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::core::Fault;
@@ -8,23 +9,27 @@ use crate::store::classic::record_file::{Held, RecordFile};
 use crate::store::fault;
 use crate::store::fs::{Fs, FsResult};
 use crate::wire::classic::records::{
-    Dictionary, RecordError, Tag, Tags, decode_dictionary, decode_tags, encode_dictionary, encode_tags,
+    Dictionary, DictionaryShape, Tag, Tags, decode_dictionary, dictionary_shape, encode_datagram,
+    encode_dictionary, encode_tags,
 };
 
 /// The record.
 #[derive(Debug)]
 pub(crate) struct DictionaryRecord {
     file: RecordFile,
-    /// Whether it is in the shape of `tags.txt`.
-    tags: bool,
+    /// The shape in which it was seen last, or a new one is written.
+    shape: DictionaryShape,
     read: LastGood<Dictionary>,
 }
 
 impl DictionaryRecord {
     /// The record at `path`, which need not be there.
-    pub(crate) fn open(fs: &Fs, path: &Path, tags: bool) -> Result<DictionaryRecord, Fault> {
-        let decode = if tags { decode_tags_plainly } else { decode_dictionary };
-        Ok(DictionaryRecord { file: RecordFile::open(fs, path)?, tags, read: LastGood::new(decode) })
+    pub(crate) fn open(fs: &Fs, path: &Path, shape: DictionaryShape) -> Result<DictionaryRecord, Fault> {
+        Ok(DictionaryRecord {
+            file: RecordFile::open(fs, path)?,
+            shape,
+            read: LastGood::new(decode_dictionary),
+        })
     }
 
     /// What it says.
@@ -32,33 +37,30 @@ impl DictionaryRecord {
         self.read.read(&mut self.file).clone()
     }
 
-    /// Makes it say this. What says so already is left alone, so that who watches it hears of changes alone.
-    pub(crate) fn write(&mut self, dictionary: &Dictionary, tags: &Tags) {
-        let text = if self.tags { encode_tags(tags) } else { encode_dictionary(dictionary) };
-        match self.replace(&text) {
+    /// Makes it say this, `newest` being the peer that was heard last. What says so already is left alone, so that who
+    /// watches it hears of changes alone.
+    pub(crate) fn write(&mut self, tags: &Tags, newest: Option<IpAddr>) {
+        match self.replace(tags, newest) {
             Ok(()) => self.file.is_well(),
             Err(errno) => self.file.warn(&format!("cannot be written: {}", fault::spoken(errno))),
         }
     }
 
-    fn replace(&self, text: &str) -> FsResult<()> {
-        match self.file.read() {
-            Ok(Held::Text(there, _)) if there == text.as_bytes() => Ok(()),
-            _ => self.file.replace(text),
-        }
-    }
-}
-
-/// Reads `tags.txt` without the user names.
-fn decode_tags_plainly(text: &[u8]) -> Result<Dictionary, RecordError> {
-    let plain = |(name, tags): (_, Vec<_>)| {
-        let mut holders = Vec::with_capacity(tags.len());
-        for Tag { ip, .. } in tags {
-            if !holders.contains(&ip) {
-                holders.push(ip);
+    fn replace(&mut self, tags: &Tags, newest: Option<IpAddr>) -> FsResult<()> {
+        let there = match self.file.read() {
+            Ok(Held::Text(there, _)) => there,
+            _ => Vec::new(),
+        };
+        self.shape = dictionary_shape(&there).unwrap_or(self.shape);
+        let text = match self.shape {
+            DictionaryShape::Addresses => {
+                let plain = |holders: &Vec<_>| holders.iter().map(|tag: &Tag| tag.ip).collect();
+                let plain = tags.iter().map(|(name, holders)| (name.clone(), plain(holders)));
+                encode_dictionary(&plain.collect())
             }
-        }
-        (name, holders)
-    };
-    Ok(decode_tags(text)?.into_iter().map(plain).collect())
+            DictionaryShape::Users => encode_tags(tags),
+            DictionaryShape::Datagram => encode_datagram(tags, newest),
+        };
+        if there == text.as_bytes() { Ok(()) } else { self.file.replace(&text) }
+    }
 }

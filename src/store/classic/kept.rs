@@ -140,8 +140,8 @@ pub(crate) fn look_at_chunk(fs: &Fs, folder: &File, name: &ChunkName) -> FsResul
     }
 }
 
-/// The chunks in a folder, each with its bytes, in the order of their names.
-pub(crate) fn chunks_in(fs: &Fs, folder: &File) -> FsResult<Vec<(ChunkName, u64)>> {
+/// The chunks in a folder, in the order of their names.
+pub(crate) fn chunks_in(fs: &Fs, folder: &File) -> FsResult<Vec<(ChunkName, Stamp)>> {
     let mut chunks = Vec::new();
     let mut entries = fs.entries(folder)?;
     while let Some(entry) = fs.next_entry(&mut entries)? {
@@ -149,10 +149,10 @@ pub(crate) fn chunks_in(fs: &Fs, folder: &File) -> FsResult<Vec<(ChunkName, u64)
         if let Ok(name) = ChunkName::parse(name)
             && let Ok(stamp) = look_at_chunk(fs, folder, &name)
         {
-            chunks.push((name, stamp.size));
+            chunks.push((name, stamp));
         }
     }
-    chunks.sort();
+    chunks.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(chunks)
 }
 

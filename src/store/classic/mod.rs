@@ -14,15 +14,18 @@ mod keeping;
 mod kept;
 mod reading;
 mod record_file;
+mod records;
 mod row;
+mod seen;
 mod split;
+mod unlisted;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+pub use seen::{SeenFolder, TEMP, see};
 pub use split::{append_line, note_available, split};
 
 #[cfg(test)]
@@ -30,12 +33,12 @@ pub(crate) use split::split_with;
 
 use crate::core::{ClassicJob, ClassicReply, ConnId, Fault, SpanFault, SpoolId, StoreReply};
 use crate::store::classic::available::Available;
-use crate::store::classic::dictionary::DictionaryRecord;
 use crate::store::classic::digest::{Digesting, Known};
 use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::join::{Join, Joined};
 use crate::store::classic::keeping::Keeping;
-use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
+use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name};
+use crate::store::classic::records::Records;
 use crate::store::classic::row::Row;
 use crate::store::fault;
 use crate::store::fs::{File, Fs};
@@ -47,11 +50,6 @@ use crate::store::target::Target;
 use crate::store::temp::Temp;
 use crate::store::{ClassicStore, OnConflict};
 use crate::wire::classic::ChunkName;
-
-/// At the end, the records are tried to be written for so long.
-const LAST_WRITE_MAX: Duration = Duration::from_secs(10);
-/// Between two looks at a lock that somebody else has, at the end.
-const LOCK_LOOK: Duration = Duration::from_millis(1);
 
 /// All that is kept.
 #[derive(Debug)]
@@ -69,15 +67,6 @@ pub(crate) struct Classic {
     joined: Option<Vec<ChunkName>>,
     /// Last: what is on its way in it is removed before it.
     folder: ChunkFolder,
-}
-
-/// The files that other programs share.
-#[derive(Debug)]
-struct Records {
-    available: Available,
-    dictionary: DictionaryRecord,
-    /// Whether the available chunks are being written.
-    is_queued: bool,
 }
 
 /// A file on its way to its final name.
@@ -106,11 +95,7 @@ impl Classic {
         let folder = ChunkFolder::open(&fs, &config.chunk_dir, config.remove_joined)
             .map_err(|errno| fault::keeping("use the folder", &config.chunk_dir, errno))?;
         let records = match &config.records {
-            Some(records) => Some(Records {
-                available: Available::open(&fs, &records.available)?,
-                dictionary: DictionaryRecord::open(&fs, &records.dictionary, records.tags)?,
-                is_queued: false,
-            }),
+            Some(records) => Some(Records::open(&fs, records, &folder)?),
             None => None,
         };
         Ok(Classic {
@@ -134,11 +119,15 @@ impl Classic {
         library: &mut Library,
     ) -> Option<Work> {
         match job {
-            ClassicJob::List => self.list(library),
+            ClassicJob::List => {
+                self.list(library);
+                return self.queue_record();
+            }
             ClassicJob::NoteAvailable { chunks } => return self.note(&chunks),
             ClassicJob::OpenChunk { conn, name } => {
                 let bytes = self.open_chunk(conn, &name);
                 reply(library, ClassicReply::ChunkOpened { conn, bytes });
+                return self.queue_record();
             }
             ClassicJob::Digest { chunks } => return Some(Work::Digest(Digesting::new(chunks))),
             ClassicJob::CloseChunk { conn } => self.opened.close(conn),
@@ -168,9 +157,9 @@ impl Classic {
                     Err(fault) => reply(library, ClassicReply::MergeFailed { ticket, fault }),
                 }
             }
-            ClassicJob::WriteDictionary { dictionary, tags } => {
+            ClassicJob::WriteDictionary { tags, newest } => {
                 if let Some(records) = &mut self.records {
-                    records.dictionary.write(&dictionary, &tags);
+                    records.dictionary.write(&tags, newest);
                 }
             }
             ClassicJob::ReadDictionary => {
@@ -240,22 +229,16 @@ impl Classic {
 
     /// Looks at what is kept.
     fn relist(&mut self) -> Vec<(ChunkName, u64)> {
-        let chunks = match &mut self.records {
-            Some(records) => {
-                let look = |name: ChunkName| {
-                    let stamp = look_at_chunk(&self.fs, self.folder.get()?, &name).ok()?;
-                    Some((name, stamp.size))
-                };
-                records.available.names().into_iter().filter_map(look).collect()
-            }
-            None => {
-                let listed = self.folder.get().map_or(Ok(Vec::new()), |folder| chunks_in(&self.fs, folder));
-                listed.unwrap_or_else(|errno| {
-                    log::warn!("{}", fault::keeping("list", self.folder.path(), errno).text);
-                    Vec::new()
-                })
-            }
+        let listed = match (&mut self.records, self.folder.get()) {
+            (_, None) => Ok(Vec::new()),
+            (Some(records), Some(folder)) => records.chunks(&self.fs, folder),
+            (None, Some(folder)) => chunks_in(&self.fs, folder)
+                .map(|chunks| chunks.into_iter().map(|(name, stamp)| (name, stamp.size)).collect()),
         };
+        let chunks = listed.unwrap_or_else(|errno| {
+            log::warn!("{}", fault::keeping("list", self.folder.path(), errno).text);
+            Vec::new()
+        });
         self.kept.replace(chunks.iter().map(|(name, _)| name));
         chunks
     }
@@ -301,19 +284,17 @@ impl Classic {
     }
 
     fn change_record(&mut self, change: impl FnOnce(&mut Available)) -> Option<Work> {
-        let records = self.records.as_mut()?;
-        change(&mut records.available);
-        let is_new = !std::mem::replace(&mut records.is_queued, true);
-        is_new.then_some(Work::Record)
+        change(self.records.as_mut()?.available.as_mut()?);
+        self.queue_record()
+    }
+
+    /// What is to be changed in the record of available chunks waits for its turn.
+    fn queue_record(&mut self) -> Option<Work> {
+        self.records.as_mut()?.queue().then_some(Work::Record)
     }
 
     fn record(&mut self) -> Option<Work> {
-        let records = self.records.as_mut()?;
-        if let Err(fault) = records.available.step() {
-            log::warn!("{}", fault.text);
-        }
-        records.is_queued = records.available.has_work();
-        records.is_queued.then_some(Work::Record)
+        self.records.as_mut()?.step().then_some(Work::Record)
     }
 
     fn keep(&mut self, keeping: Keeping, library: &mut Library) -> Option<Work> {
@@ -321,6 +302,9 @@ impl Classic {
             keeping::Step::More(keeping) => Some(Work::Keep(keeping)),
             keeping::Step::Done { spool, name, bytes } => {
                 self.kept.insert(&name);
+                if let Some(records) = &mut self.records {
+                    records.put(&name);
+                }
                 let work = self.note(std::slice::from_ref(&name));
                 reply(library, ClassicReply::ChunkKept { spool, name, bytes });
                 work
@@ -412,22 +396,8 @@ impl Classic {
                 }
             }
         }
-        let Some(records) = &mut self.records else { return failed };
-        records.available.remove(&joined);
-        let until = Instant::now() + LAST_WRITE_MAX;
-        while records.available.has_work() {
-            if let Err(fault) = records.available.step() {
-                failed.push(fault);
-            } else if records.available.has_work() && Instant::now() >= until {
-                failed.push(records.available.is_locked());
-                break;
-            } else if records.available.has_work() {
-                #[allow(
-                    clippy::disallowed_methods,
-                    reason = "the loop has ended; who has the lock needs the processor"
-                )]
-                std::thread::sleep(LOCK_LOOK);
-            }
+        if let Some(records) = &mut self.records {
+            failed.extend(records.finish(&joined));
         }
         failed
     }

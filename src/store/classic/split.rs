@@ -80,7 +80,8 @@ pub(crate) fn split_with(
 
 /// Adds names to the record of available chunks.
 pub fn note_available(records: &ClassicRecords, names: &[ChunkName]) -> Result<(), Fault> {
-    let mut available = Available::open(&Fs::new(), &records.available)?;
+    let Some(path) = &records.available else { return Ok(()) };
+    let mut available = Available::open(&Fs::new(), path)?;
     available.add(names);
     while available.has_work() {
         available.step()?;

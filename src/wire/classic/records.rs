@@ -23,6 +23,10 @@ pub const DOWNLOAD_LOG: &str = "Download_Log.txt";
 pub const UPLOAD_LOG: &str = "Upload_log.txt";
 /// Dialect A's file of who has what.
 pub const TAGS: &str = "tags.txt";
+/// The file of who has what of one system that speaks A.
+pub const CONTENT_DICT: &str = "content_dict.txt";
+/// The file of one system that keeps no more than the last announcement.
+pub const DICTIONARY_JSON: &str = "dictionary.json";
 /// Dialect A's log of what was fetched.
 pub const CLIENT_LOG: &str = "client.log";
 /// Dialect A's log of what was served.
@@ -31,6 +35,17 @@ pub const SERVER_LOG: &str = "server.log";
 pub const RECORD_BYTES_MAX: usize = 4 << 20;
 /// The most holders of one chunk that are read: each is compared with those before it.
 const HOLDERS_MAX: usize = 256;
+
+/// The shape of a file of who has what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DictionaryShape {
+    /// `{"forest_1": ["192.168.2.65"]}`
+    Addresses,
+    /// `{"forest.png_1": [{"username": "alice", "ip": "25.0.0.2"}]}`
+    Users,
+    /// `{"ip_address": "192.168.2.65", "chunks": ["forest_1"]}`: the last announcement alone.
+    Datagram,
+}
 
 /// Who has what: addresses by the name of the chunk, in the order in which they were heard.
 pub type Dictionary = BTreeMap<ChunkName, Vec<IpAddr>>;
@@ -87,13 +102,45 @@ pub fn encode_dictionary(dictionary: &Dictionary) -> String {
     between('{', dictionary.iter().map(entry), '}')
 }
 
-/// Reads [`CONTENT_DICTIONARY`]; what is no name or no address is left out. An empty file has none.
+/// Reads who has what in any shape; what is no name or no address is left out. An empty file has none.
 ///
 /// # Errors
 ///
 /// [`RecordError`] for a text of another shape.
 pub fn decode_dictionary(text: &[u8]) -> Result<Dictionary, RecordError> {
-    entries(text, |holder| holder.as_str()?.parse().ok())
+    let members = members(text)?;
+    if let Some(Value::Array(names)) = members.get("chunks") {
+        let holder = address(members.get("ip_address").unwrap_or(&Value::Null));
+        let names = names.iter().filter_map(|name| ChunkName::parse(name.as_str()?).ok());
+        return Ok(holder.map(|ip| names.map(|name| (name, vec![ip])).collect()).unwrap_or_default());
+    }
+    Ok(entries(members, address))
+}
+
+/// The shape of a text, as far as something in it tells.
+pub fn dictionary_shape(text: &[u8]) -> Option<DictionaryShape> {
+    let members = members(text).ok()?;
+    if members.get("chunks").is_some_and(Value::is_array) {
+        return Some(DictionaryShape::Datagram);
+    }
+    let holders =
+        members.iter().filter(|(name, _)| ChunkName::parse(name).is_ok()).map(|(_, holders)| holders);
+    let mut holders =
+        holders.map(|holders| holders.as_array().and_then(|all| all.first()).unwrap_or(holders));
+    holders.find_map(|holder| match holder {
+        Value::String(_) => Some(DictionaryShape::Addresses),
+        Value::Object(_) => Some(DictionaryShape::Users),
+        _ => None,
+    })
+}
+
+/// Who has what in the shape of the last announcement: `newest` and its chunks.
+pub fn encode_datagram(tags: &Tags, newest: Option<IpAddr>) -> String {
+    let is_newest = |holders: &[Tag]| holders.iter().any(|tag| Some(tag.ip) == newest);
+    let names = tags.iter().filter(|(_, holders)| is_newest(holders));
+    let names = names.map(|(name, _)| string(&name.to_string()));
+    let ip = string(&newest.map(|ip| ip.to_string()).unwrap_or_default());
+    between('{', [member("ip_address", &ip), member("chunks", &between('[', names, ']'))], '}')
 }
 
 /// The text of [`TAGS`].
@@ -106,18 +153,6 @@ pub fn encode_tags(tags: &Tags) -> String {
         member(&name.to_string(), &between('[', holders.iter().map(tag), ']'))
     };
     between('{', tags.iter().map(entry), '}')
-}
-
-/// Reads [`TAGS`]; what is no name or no holder is left out. An empty file has none.
-///
-/// # Errors
-///
-/// [`RecordError`] for a text of another shape.
-pub fn decode_tags(text: &[u8]) -> Result<Tags, RecordError> {
-    entries(text, |holder| {
-        let username = holder.get("username").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Tag { username, ip: holder.get("ip")?.as_str()?.parse().ok()? })
-    })
 }
 
 /// A line of [`DOWNLOAD_LOG`]; `time` is local.
@@ -165,16 +200,25 @@ fn value(text: &[u8]) -> Result<Value, RecordError> {
     serde_json::from_slice(text).map_err(|_| RecordError::Malformed)
 }
 
+/// The members of the object that a file is.
+fn members(text: &[u8]) -> Result<Map<String, Value>, RecordError> {
+    match value(text)? {
+        Value::Null => Ok(Map::new()),
+        Value::Object(members) => Ok(members),
+        _ => Err(RecordError::Malformed),
+    }
+}
+
+/// A holder's address, beside a user name or alone.
+fn address(holder: &Value) -> Option<IpAddr> {
+    holder.get("ip").unwrap_or(holder).as_str()?.parse().ok()
+}
+
 /// The holders by name, each read by `holder`, none twice, and no name without.
 fn entries<T: PartialEq>(
-    text: &[u8],
+    members: Map<String, Value>,
     holder: impl Fn(&Value) -> Option<T>,
-) -> Result<BTreeMap<ChunkName, Vec<T>>, RecordError> {
-    let members = match value(text)? {
-        Value::Null => Map::new(),
-        Value::Object(members) => members,
-        _ => return Err(RecordError::Malformed),
-    };
+) -> BTreeMap<ChunkName, Vec<T>> {
     let mut entries = BTreeMap::new();
     for (name, told) in &members {
         let Ok(name) = ChunkName::parse(name) else { continue };
@@ -192,7 +236,22 @@ fn entries<T: PartialEq>(
             entries.insert(name, holders);
         }
     }
-    Ok(entries)
+    entries
+}
+
+impl DictionaryShape {
+    /// All of them.
+    pub const ALL: [DictionaryShape; 3] =
+        [DictionaryShape::Addresses, DictionaryShape::Users, DictionaryShape::Datagram];
+
+    /// How people write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DictionaryShape::Addresses => "addresses",
+            DictionaryShape::Users => "users",
+            DictionaryShape::Datagram => "datagram",
+        }
+    }
 }
 
 impl fmt::Display for RecordError {
@@ -210,6 +269,15 @@ impl std::error::Error for RecordError {}
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn decode_tags(text: &[u8]) -> Result<Tags, RecordError> {
+        let user = |holder: &Value| holder.get("username")?.as_str().map(str::to_owned);
+        let tag = |holder: &Value| {
+            let username = user(holder).unwrap_or_default();
+            holder.get("ip").and_then(address).map(|ip| Tag { username, ip })
+        };
+        members(text).map(|members| entries(members, tag))
+    }
 
     fn name(text: &str) -> ChunkName {
         ChunkName::parse(text).unwrap()
@@ -233,6 +301,35 @@ mod tests {
         assert_eq!(encode_tags(&decode_tags(tags.as_bytes()).unwrap()), tags);
         assert_eq!(encode_available(&[]), r#"{"chunks": []}"#);
         assert_eq!(encode_dictionary(&Dictionary::new()), "{}");
+    }
+
+    #[test]
+    fn each_shape_of_a_dictionary_is_known_and_read() {
+        use DictionaryShape::*;
+        let known: Dictionary = [(name("a_1"), vec![ip("10.0.0.1")])].into();
+        for (text, shape) in [
+            (&br#"{"a_1": ["10.0.0.1"]}"#[..], Addresses),
+            (br#"{"a_1": "10.0.0.1"}"#, Addresses),
+            (br#"{"x": 1, "a_1": [{"username": "bob", "ip": "10.0.0.1"}]}"#, Users),
+            (br#"{"ip_address": "10.0.0.1", "chunks": ["a_1", 5, "../a_1"]}"#, Datagram),
+            (br#"{"chunks": ["a_1"], "ip_address": "10.0.0.1"}"#, Datagram),
+        ] {
+            assert_eq!((dictionary_shape(text), decode_dictionary(text)), (Some(shape), Ok(known.clone())));
+        }
+        let nobody = br#"{"chunks": ["a_1"]}"#;
+        assert_eq!((dictionary_shape(nobody), decode_dictionary(nobody)), (Some(Datagram), Ok([].into())));
+        for text in [&b""[..], b"{}", b"{\"a_1\": []}", b"{\"a\": [\"10.0.0.1\"]}", b"{\"a_1\": [\"10", b"[]"]
+        {
+            assert_eq!(dictionary_shape(text), None);
+        }
+        let tag = |ip: &str| Tag { username: "bob".into(), ip: self::ip(ip) };
+        let tags: Tags =
+            [(name("a_1"), vec![tag("10.0.0.1"), tag("10.0.0.2")]), (name("b_1"), vec![tag("10.0.0.2")])]
+                .into();
+        let newest = |newest: Option<&str>| encode_datagram(&tags, newest.map(ip));
+        assert_eq!(newest(Some("10.0.0.1")), r#"{"ip_address": "10.0.0.1", "chunks": ["a_1"]}"#);
+        assert_eq!(newest(Some("10.0.0.2")), r#"{"ip_address": "10.0.0.2", "chunks": ["a_1", "b_1"]}"#);
+        assert_eq!(newest(None), r#"{"ip_address": "", "chunks": []}"#);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::chunks;
 use crate::reference::announcer::{Announcer, Wording, say};
 use crate::reference::dialect::Dialect;
-use crate::reference::listener::{Listener, Reader};
+use crate::reference::life::Life;
+use crate::reference::listener::{Hearing, Listener, Reader};
 use crate::reference::loopback::{BROADCAST, own_address};
 use crate::reference::sha256;
 
@@ -53,6 +54,42 @@ fn who_understands_whom() {
             }
         }
     }
+}
+
+#[test]
+fn the_newest_datagram_is_all_that_one_listener_knows() {
+    let (from, b) = (own_address(), chunks(Dialect::A, 13));
+    let listener = Listener::start_as(Reader::Files, Hearing::Newest, &[SocketAddrV4::new(own_address(), 0)]);
+    for (count, chunks) in [(1, &b[..3]), (2, &b[3..])] {
+        say(&Wording::Username.datagram(chunks, from), from, listener.at()[0]);
+        listener.wait_datagrams(count);
+    }
+    assert_eq!(listener.dictionary().into_keys().collect::<Vec<_>>(), ["forest_4", "forest_5"]);
+    // What it does not understand takes the place of what it did.
+    say(&Wording::Username.datagram(&chunks(Dialect::ASize, 13), from), from, listener.at()[0]);
+    listener.wait_datagrams(3);
+    assert_eq!((listener.dictionary().len(), listener.death()), (0, None));
+}
+
+#[test]
+fn who_binds_again_for_each_datagram_misses_those_of_a_burst() {
+    let (from, pause) = (own_address(), Duration::from_millis(200));
+    let hearing = Hearing::OnePerBind { pause };
+    let listener = Listener::start_as(Reader::Files, hearing, &[SocketAddrV4::new(own_address(), 0)]);
+    let all = chunks(Dialect::A, 60_001);
+    let tell = |chunks: &[_]| say(&Wording::Username.datagram(chunks, from), from, listener.at()[0]);
+    all.chunks(1).for_each(tell);
+    listener.wait_for(from, &["forest_1"]);
+    Life::default().pause(2 * pause);
+    let of_burst = listener.datagrams().len();
+    assert!(of_burst < 5, "{of_burst} were heard");
+    // Each that comes a while after the one before is heard.
+    for (count, chunks) in (of_burst + 1..).zip(all.chunks(1)) {
+        tell(chunks);
+        listener.wait_datagrams(count);
+        Life::default().pause(2 * pause);
+    }
+    assert_eq!((listener.dictionary().len(), listener.death()), (5, None));
 }
 
 #[test]

@@ -140,6 +140,24 @@ fn who_binds_again_is_only_for_the_kind() {
 }
 
 #[test]
+fn who_binds_again_without_sharing_its_port_dies_of_a_client_that_returns_at_once() {
+    let pause = Duration::from_millis(50);
+    let dying = || {
+        uploader(Dialect::A, SIZE, Manner { ending: Ending::RebindsOrDies { pause }, ..Manner::default() })
+    };
+    let kind = Downloader { kind: true, ..Downloader::new(Dialect::A, own_address()) };
+    let hurried = dying();
+    kind.file(hurried.at(), FILE).unwrap_err();
+    assert!(hurried.wait_death().contains("already in use"));
+    let patient = dying();
+    for index in 1..=5 {
+        kind.chunk(patient.at(), &kind.names.name(FILE, index)).unwrap();
+        Life::default().pause(10 * pause);
+    }
+    assert_eq!(patient.death(), None);
+}
+
+#[test]
 fn the_hurried_are_not_understood() {
     let manner = Manner { hurries: true, ..Manner::default() };
     for dialect in [Dialect::ASize, Dialect::BJson] {

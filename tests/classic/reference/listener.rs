@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::life::{LOOK, Life, PATIENCE};
 use super::loopback::shared_udp;
@@ -60,6 +61,18 @@ impl Reader {
         let names = chunks.as_texts().ok_or("chunks that are no list of strings")?;
         Ok(Some(names.into_iter().map(|name| (name, Told::default())).collect()))
     }
+}
+
+/// What a listener does with datagrams that it can read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    /// It hears each of them and adds them up; D replaces what a peer said before.
+    #[default]
+    Adds,
+    /// It keeps the newest datagram of a peer alone, and of its names those of the form `forest_1` or `forest.png_1`.
+    Newest,
+    /// It binds its port again after each datagram, this pause later; what came meanwhile is lost.
+    OnePerBind { pause: Duration },
 }
 
 /// What a peer told of a chunk; only D tells anything.
@@ -127,6 +140,11 @@ impl Listener {
     /// Listens at each of `at` (D: two ports); port 0 leaves the choice to the system. At a unicast address only
     /// unicast is heard, at 127.255.255.255 only broadcast, at 0.0.0.0 both.
     pub(crate) fn start(reader: Reader, at: &[SocketAddrV4]) -> Listener {
+        Listener::start_as(reader, Hearing::Adds, at)
+    }
+
+    /// The same, with a quirk.
+    pub(crate) fn start_as(reader: Reader, hearing: Hearing, at: &[SocketAddrV4]) -> Listener {
         let shared = Arc::new(Shared::default());
         let mut listener = Listener { shared, at: Vec::new(), threads: Vec::new() };
         for at in at {
@@ -136,7 +154,7 @@ impl Listener {
             let SocketAddr::V4(at) = socket.local_addr().unwrap() else { unreachable!("bound to IPv4") };
             listener.at.push(at);
             let shared = Arc::clone(&listener.shared);
-            listener.threads.push(std::thread::spawn(move || shared.listen(reader, &socket)));
+            listener.threads.push(std::thread::spawn(move || shared.listen((reader, hearing), socket)));
         }
         listener
     }
@@ -220,22 +238,34 @@ impl Shared {
         self.changed.wait_timeout_while(self.heard(), PATIENCE, |heard| !so(heard)).unwrap().0
     }
 
-    fn listen(&self, reader: Reader, socket: &UdpSocket) {
+    fn listen(&self, (reader, hearing): (Reader, Hearing), mut socket: UdpSocket) {
+        let SocketAddr::V4(at) = socket.local_addr().unwrap() else { unreachable!("bound to IPv4") };
         let mut bytes = vec![0; reader.recv_bytes()];
-        socket.set_read_timeout(Some(LOOK)).unwrap();
         while !self.life.ended() {
+            socket.set_read_timeout(Some(LOOK)).unwrap();
             let Ok((len, from)) = socket.recv_from(&mut bytes) else { continue };
-            self.hear(reader, &bytes[..len], from);
+            if let Hearing::OnePerBind { pause } = hearing {
+                drop(socket);
+                self.hear((reader, hearing), &bytes[..len], from);
+                self.life.pause(pause);
+                socket = shared_udp(at);
+            } else {
+                self.hear((reader, hearing), &bytes[..len], from);
+            }
         }
     }
 
-    fn hear(&self, reader: Reader, datagram: &[u8], from: SocketAddr) {
+    fn hear(&self, (reader, hearing): (Reader, Hearing), datagram: &[u8], from: SocketAddr) {
         let SocketAddr::V4(peer) = from else { return };
         let mut heard = self.heard();
         heard.datagrams.push((from, datagram.to_vec()));
         match reader.read(datagram) {
             Ok(None) => {}
             Ok(Some(chunks)) if reader == Reader::Batch => drop(heard.peers.insert(*peer.ip(), chunks)),
+            Ok(Some(mut chunks)) if hearing == Hearing::Newest => {
+                chunks.retain(|name, _| is_of_a(name));
+                heard.peers.insert(*peer.ip(), chunks);
+            }
             Ok(Some(chunks)) => heard.peers.entry(*peer.ip()).or_default().extend(chunks),
             Err(why) => {
                 heard.death.get_or_insert(Death { from, datagram: datagram.to_vec(), why });
@@ -244,6 +274,11 @@ impl Shared {
         }
         self.changed.notify_all();
     }
+}
+
+/// Whether nothing stands behind the index.
+fn is_of_a(name: &str) -> bool {
+    name.rsplit_once('_').is_some_and(|(_, index)| index.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// `list(said.values())[0]`, and `[1]` where there is one. A program whose first value is something else goes wrong

@@ -26,6 +26,9 @@ pub(crate) enum Ending {
     /// Waits until the other side closes its writing half, gives up the port, closes, and binds the port again after a
     /// gap. Connections that waited to be accepted are reset.
     Rebinds { gap: Duration },
+    /// The same, but it gives up the port only after this pause, without sharing it: if somebody has connected meanwhile,
+    /// binding it again fails, and the program dies of that.
+    RebindsOrDies { pause: Duration },
 }
 
 /// What a request for an unknown chunk, or none at all, does to it.

@@ -4,6 +4,8 @@
 //! hears, and what it dies of), [`uploader`] (what it answers) and [`downloader`] (how it reads an answer), in this
 //! order. The other modules are what these stand on.
 //!
+//! [`programs`] has the four programs over a folder, as processes of their own, in each form that folders have.
+//!
 //! Announcer, listener and uploader run in threads of their own and end when they are dropped; a downloader runs in
 //! the caller's. No wait is longer than [`life::PATIENCE`]. All addresses have to be of 127.0.0.0/8.
 
@@ -16,6 +18,7 @@ pub(crate) mod listener;
 pub(crate) mod loopback;
 pub(crate) mod manner;
 pub(crate) mod names;
+pub(crate) mod programs;
 pub(crate) mod python;
 pub(crate) mod sha256;
 pub(crate) mod split;

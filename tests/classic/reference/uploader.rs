@@ -160,6 +160,18 @@ impl Shared {
                     let Some(again) = self.bind(at) else { return };
                     listener = again;
                 }
+                Ending::RebindsOrDies { pause } => {
+                    link.wait_for_end();
+                    drop(link);
+                    self.life.pause(pause);
+                    if let Ok(returned) = listener.accept() {
+                        drop((listener, returned));
+                        return self.die("OSError: [Errno 98] Address already in use");
+                    }
+                    drop(listener);
+                    let Some(again) = self.bind(at) else { return };
+                    listener = again;
+                }
             }
         }
         drop(listener);
@@ -291,10 +303,14 @@ impl Shared {
     /// Something that a careful program shrugs off, and others die of.
     fn mind(&self, what: &str) {
         if self.manner.care == Care::Dies {
-            self.seen().death.get_or_insert(what.to_owned());
-            self.life.end();
-            self.changed.notify_all();
+            self.die(what);
         }
+    }
+
+    fn die(&self, what: &str) {
+        self.seen().death.get_or_insert(what.to_owned());
+        self.life.end();
+        self.changed.notify_all();
     }
 }
 

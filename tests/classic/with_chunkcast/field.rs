@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::child::{Child, Launch};
+use crate::child::{Child, Launch, PATIENCE};
 use crate::reference::announcer::{Announcer, Wording};
 use crate::reference::dialect::Dialect;
+use crate::reference::life::{LOOK, Life};
 use crate::reference::loopback::{BROADCAST, own_address};
 use crate::reference::manner::Manner;
 use crate::reference::split::Chunk;
@@ -68,6 +69,20 @@ impl Field {
         let path = self.folder(folder).join(self.file());
         fs::write(&path, &self.content).unwrap();
         path
+    }
+
+    /// Waits until a file that a program writes is as wanted.
+    #[track_caller]
+    pub(super) fn wait_file(&self, path: &Path, wanted: impl Fn(&str) -> bool, writer: &Child) {
+        let (life, deadline) = (Life::default(), Instant::now() + PATIENCE);
+        loop {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            if wanted(&text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{}: {path:?} is {text}", writer.name);
+            life.pause(LOOK);
+        }
     }
 
     /// Whether the file in this folder is the one.

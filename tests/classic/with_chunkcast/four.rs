@@ -20,13 +20,13 @@ use crate::reference::split;
 use crate::reference::uploader::Uploader;
 
 /// One of the programs over a folder.
-fn program(field: &Field, at: Ipv4Addr, name: &str, args: &[&str], dir: &Path) -> Child {
+pub(super) fn program(field: &Field, at: Ipv4Addr, name: &str, args: &[&str], dir: &Path) -> Child {
     let words = [&["classic", name], args].concat();
     field.launch(at, &words).args(&["--dir".as_ref(), dir.as_os_str()]).start()
 }
 
 /// Waits until a program stands.
-fn ready(mut child: Child) -> Child {
+pub(super) fn ready(mut child: Child) -> Child {
     child.wait_json("its greeting", |line| (line["t"] == "hello").then_some(()));
     child
 }

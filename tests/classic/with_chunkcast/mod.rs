@@ -1,10 +1,14 @@
 //! The real binary among the reference peers: each dialect, in both directions, with the field's quirks.
 
+mod dictionaries;
 mod fetching;
 mod field;
+mod file_sets;
 mod four;
 mod hostile;
+mod left_behind;
 mod manners;
+mod matrix;
 mod mixed;
 mod serving;
 

@@ -11,6 +11,7 @@ use super::*;
 use crate::core::{ClassicJob, ClassicReply, ConnId, FaultKind, SpoolId};
 use crate::store::{ClassicRecords, ClassicStore};
 use crate::wire::classic::ChunkName;
+use crate::wire::classic::records::DictionaryShape;
 
 const CONN: ConnId = ConnId { slot: 3, generation: 1 };
 
@@ -25,9 +26,10 @@ impl Place {
 
     fn records(&self) -> ClassicRecords {
         ClassicRecords {
-            available: self.path("Available_Chunks.txt"),
+            available: Some(self.path("Available_Chunks.txt")),
+            unlisted: None,
             dictionary: self.path("The_Content_Dictionary.txt"),
-            tags: false,
+            shape: DictionaryShape::Addresses,
         }
     }
 

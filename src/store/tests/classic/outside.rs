@@ -94,7 +94,7 @@ fn names_are_noted_beside_those_that_are_there() {
     let records = place.records();
     note_available(&records, &names(&["a_1", "a_2"])).unwrap();
     note_available(&records, &names(&["a_2", "b_1"])).unwrap();
-    let text = fs::read_to_string(&records.available).unwrap();
+    let text = fs::read_to_string(records.available.unwrap()).unwrap();
     assert_eq!(text, r#"{"chunks": ["a_1", "a_2", "b_1"]}"#);
     assert_eq!(listing(place.root.path()), ["Available_Chunks.txt", "target"]);
 }

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::store::UnlistedChunks;
 use crate::store::classic::note_available;
+use crate::wire::classic::ChunkRule;
 use crate::wire::classic::records::{
     Dictionary, Tag, Tags, decode_available, decode_dictionary, encode_dictionary,
 };
@@ -27,7 +30,7 @@ impl Session {
 
     fn write_dictionary(&mut self, dictionary: &Dictionary) {
         let job =
-            ClassicJob::WriteDictionary { dictionary: dictionary.clone(), tags: tags(dictionary, "alice") };
+            ClassicJob::WriteDictionary { tags: tags(dictionary, "alice"), newest: "10.0.0.2".parse().ok() };
         assert!(self.job(job).is_empty());
     }
 }
@@ -55,6 +58,40 @@ fn what_is_recorded_and_there_is_kept_in_the_order_of_the_record() {
     let text = fs::read_to_string(place.path("Available_Chunks.txt")).unwrap();
     assert_eq!(text, r#"{"chunks": ["b_1", "gone_1", "a_1", "unrecorded_1", "c_1", "from_whole_1"]}"#);
     assert_eq!(session.list(), pairs(&[("b_1", 1), ("a_1", 2), ("unrecorded_1", 1), ("c_1", 3)]));
+}
+
+#[test]
+fn a_chunk_file_without_a_list_counts_once_it_cannot_be_half_written() {
+    let place = Place::new();
+    let mut config = place.recorded();
+    let records = config.classic.as_mut().unwrap().records.as_mut().unwrap();
+    records.available = None;
+    records.unlisted =
+        Some(UnlistedChunks { rule: ChunkRule::Fifths, takes_inner: false, has_own_folder: false });
+    let quiet = |name: &str| {
+        let file = fs::File::options().write(true).open(place.in_chunks(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(3)).unwrap();
+    };
+    for name in ["f_1", "photo_1.png", "year_2020"] {
+        place.put_chunk(name, &[0; 100]);
+    }
+    let mut session = place.open_as(config, None);
+    assert_eq!(kept(classic(replies(session.run()))), pairs(&[]));
+    assert_eq!(session.open_chunk(CONN, "f_1"), None);
+    ["f_1", "photo_1.png", "year_2020"].into_iter().for_each(quiet);
+    assert_eq!(session.list(), pairs(&[("f_1", 100)]));
+    // All five, and they fit together: nothing is missing, however new they are.
+    for name in ["f_2", "f_3", "f_4", "f_5"] {
+        place.put_chunk(name, &[0; 100]);
+    }
+    assert_eq!(session.open_chunk(CONN, "f_5"), Some(100));
+    assert_eq!(session.list().len(), 5);
+    place.put_chunk("f_3", &[0; 99]);
+    assert_eq!(session.list(), pairs(&[("f_1", 100)]));
+    // What this process has put there is whole.
+    session.keep(0, "g_2", b"g");
+    assert_eq!(session.list(), pairs(&[("f_1", 100), ("g_2", 1)]));
+    assert!(!place.path("Available_Chunks.txt").exists());
 }
 
 #[test]
@@ -203,11 +240,41 @@ fn a_dictionary_is_never_seen_half_written() {
 }
 
 #[test]
+fn a_dictionary_is_written_in_the_shape_that_it_has() {
+    let known = dictionary(&[("a_1", &["10.0.0.1", "10.0.0.2"]), ("b_1", &["10.0.0.1"])]);
+    for (there, written, read) in [
+        ("", r#"{"a_1": ["10.0.0.1", "10.0.0.2"], "b_1": ["10.0.0.1"]}"#, known.clone()),
+        (
+            r#"{"ip_address": "10.0.0.9", "chunks": ["c_1"]}"#,
+            r#"{"ip_address": "10.0.0.2", "chunks": ["a_1"]}"#,
+            dictionary(&[("a_1", &["10.0.0.2"])]),
+        ),
+        (
+            r#"{"c_1": [{"username": "bob", "ip": "10.0.0.9"}]}"#,
+            r#"{"a_1": [{"username": "alice", "ip": "10.0.0.1"}, {"username": "alice", "ip": "10.0.0.2"}], "b_1": [{"username": "alice", "ip": "10.0.0.1"}]}"#,
+            known.clone(),
+        ),
+    ] {
+        let place = Place::new();
+        fs::write(place.path(DICTIONARY), there).unwrap();
+        let mut session = place.open_as(place.recorded(), None);
+        session.run();
+        session.write_dictionary(&known);
+        assert_eq!(fs::read_to_string(place.path(DICTIONARY)).unwrap(), written);
+        assert_eq!(session.read_dictionary(), read);
+        // Half of it does not change the shape.
+        fs::write(place.path(DICTIONARY), &there[..there.len() / 2]).unwrap();
+        session.write_dictionary(&known);
+        assert_eq!(fs::read_to_string(place.path(DICTIONARY)).unwrap(), written);
+    }
+}
+
+#[test]
 fn tags_have_user_names() {
     let place = Place::new();
     let mut config = place.recorded();
     if let Some(records) = config.classic.as_mut().and_then(|classic| classic.records.as_mut()) {
-        records.tags = true;
+        records.shape = DictionaryShape::Users;
         records.dictionary = place.path("tags.txt");
     }
     let mut session = place.open_as(config, None);

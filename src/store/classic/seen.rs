@@ -1,0 +1,55 @@
+//! Which form a shared folder has: the programs of the field keep its files in several.
+
+use std::path::Path;
+
+use crate::store::UnlistedChunks;
+use crate::store::classic::kept::chunks_in;
+use crate::store::fs::Fs;
+use crate::wire::classic::ChunkName;
+use crate::wire::classic::records::{
+    AVAILABLE_CHUNKS, CONTENT_DICT, CONTENT_DICTIONARY, DICTIONARY_JSON, RECORD_BYTES_MAX, TAGS,
+    dictionary_shape,
+};
+
+/// The folder in which some programs of dialect A keep their chunks.
+pub const TEMP: &str = "temp";
+
+/// What lies in a shared folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenFolder {
+    /// It has a list of available chunks.
+    pub has_list: bool,
+    /// The names of chunk files beside the programs.
+    pub beside: Vec<ChunkName>,
+    /// The names of chunk files in [`TEMP`].
+    pub in_temp: Vec<ChunkName>,
+    /// The files of who has what, under their usual names, that name somebody.
+    pub dictionaries: Vec<&'static str>,
+}
+
+/// Looks at a folder. What cannot be read is not there.
+pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
+    let fs = Fs::new();
+    let names = |path: &Path| {
+        let chunks = fs.open_folder(path).and_then(|folder| chunks_in(&fs, &folder)).unwrap_or_default();
+        chunks.into_iter().map(|(name, _)| name).filter(|name| unlisted.takes(name)).collect()
+    };
+    let read = |name: &str| {
+        let file = fs.open_read(&dir.join(name)).ok()?;
+        let size = usize::try_from(fs.look(&file).ok()?.stamp.size).ok()?;
+        let mut text = vec![0; size.min(RECORD_BYTES_MAX)];
+        let len = fs.read_at(&file, &mut text, 0).ok()?;
+        text.truncate(len);
+        Some(text)
+    };
+    let is_dictionary = |name: &&str| read(name).is_some_and(|text| dictionary_shape(&text).is_some());
+    SeenFolder {
+        has_list: read(AVAILABLE_CHUNKS).is_some(),
+        beside: names(dir),
+        in_temp: names(&dir.join(TEMP)),
+        dictionaries: [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]
+            .into_iter()
+            .filter(is_dictionary)
+            .collect(),
+    }
+}

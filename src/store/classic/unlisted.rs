@@ -1,0 +1,86 @@
+//! Chunk files that no list names: what lies in the folder of programs that keep no list, and what other programs put
+//! there beside a list after this one has started.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::store::UnlistedChunks;
+use crate::store::classic::kept::chunks_in;
+use crate::store::fs::{File, Fs, FsResult, Stamp};
+use crate::wire::classic::{ChunkName, NameForm};
+
+/// A file that was written to within this time may be half written.
+const WRITING_NS: u64 = 2_000_000_000;
+
+/// The chunk files of a folder that count without being listed.
+#[derive(Debug)]
+pub(crate) struct Unlisted {
+    of: UnlistedChunks,
+    /// Files that were there, beside a list, before this process.
+    left_out: BTreeSet<ChunkName>,
+    /// Files that this process has put there as a whole.
+    own: BTreeSet<ChunkName>,
+    /// What was found when the folder had this stamp; the folder has not changed since if it still has it.
+    found: Vec<(ChunkName, u64)>,
+    settled: Option<Stamp>,
+}
+
+impl Unlisted {
+    /// Leaves out what lies in the folder already where a list says what is offered.
+    pub(crate) fn new(fs: &Fs, folder: &File, of: UnlistedChunks, has_list: bool) -> FsResult<Unlisted> {
+        let is_left_out = has_list && !of.has_own_folder;
+        let left_out = if is_left_out { chunks_in(fs, folder)? } else { Vec::new() };
+        let left_out = left_out.into_iter().map(|(name, _)| name).collect();
+        Ok(Unlisted { of, left_out, own: BTreeSet::new(), found: Vec::new(), settled: None })
+    }
+
+    /// This process has put a chunk there.
+    pub(crate) fn put(&mut self, name: &ChunkName) {
+        self.left_out.remove(name);
+        self.own.insert(name.clone());
+    }
+
+    /// The chunks that are in the folder now.
+    pub(crate) fn look(&mut self, fs: &Fs, folder: &File) -> FsResult<&[(ChunkName, u64)]> {
+        let stamp = fs.look(folder)?.stamp;
+        if self.settled != Some(stamp) {
+            let mut chunks = chunks_in(fs, folder)?;
+            chunks.retain(|(name, _)| self.of.takes(name) && !self.left_out.contains(name));
+            let found = chunks.len();
+            self.found = self.whole(fs, chunks);
+            let is_settled = found == self.found.len() && !is_fresh(fs, &stamp);
+            self.settled = is_settled.then_some(stamp);
+        }
+        Ok(&self.found)
+    }
+
+    /// The chunks that are not being written: those of this process, those that are old enough, and those of a file
+    /// whose chunks fit together.
+    fn whole(&self, fs: &Fs, chunks: Vec<(ChunkName, Stamp)>) -> Vec<(ChunkName, u64)> {
+        let mut files: BTreeMap<(String, NameForm), BTreeMap<u32, u64>> = BTreeMap::new();
+        for (name, stamp) in &chunks {
+            files.entry((name.file_name(), name.form())).or_default().insert(name.index(), stamp.size);
+        }
+        let fits = |name: &ChunkName| {
+            files
+                .get(&(name.file_name(), name.form()))
+                .is_some_and(|sizes| self.of.rule.whole(sizes).is_some())
+        };
+        let is_whole = |(name, stamp): &(ChunkName, Stamp)| {
+            !is_fresh(fs, stamp) || self.own.contains(name) || fits(name)
+        };
+        chunks.into_iter().filter(is_whole).map(|(name, stamp)| (name, stamp.size)).collect()
+    }
+}
+
+impl UnlistedChunks {
+    /// Whether a file of this name is taken for a chunk. Many a file that is none is called like `photo_1.png` or
+    /// `year_2020`.
+    pub(crate) fn takes(&self, name: &ChunkName) -> bool {
+        let is_inner = matches!(name.form(), NameForm::Inner | NameForm::InnerTemp);
+        (self.takes_inner || !is_inner) && self.rule.may_have(name.index())
+    }
+}
+
+fn is_fresh(fs: &Fs, stamp: &Stamp) -> bool {
+    fs.now_ns().abs_diff(stamp.mtime_ns) < WRITING_NS
+}
