@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct ContentId(pub [u8; 32]);
 
 /// The id of a peer: 128 random bits drawn when its process starts; nothing persistent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 16]);
 
 /// Why a text is not an id.
@@ -64,6 +64,19 @@ impl Ord for ContentId {
             (one, another) if one > another => Ordering::Greater,
             _ => self.0.cmp(&other.0),
         }
+    }
+}
+
+impl Ord for PeerId {
+    /// Byte by byte, as one number.
+    fn cmp(&self, other: &PeerId) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for PeerId {
+    fn partial_cmp(&self, other: &PeerId) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -183,6 +196,9 @@ mod tests {
             let (one, other) = (ContentId([7; 32]), with(at, byte));
             assert_eq!(one.cmp(&other), one.0.cmp(&other.0), "{at} {byte}");
             assert_eq!(other.cmp(&one), other.0.cmp(&one.0), "{at} {byte}");
+            let [one, other] =
+                [one, other].map(|id| PeerId(std::array::from_fn(|half| id.0[2 * half + at % 2])));
+            assert_eq!(one.cmp(&other), one.0.cmp(&other.0), "{at} {byte}");
         }
     }
 
