@@ -251,37 +251,39 @@ impl Directory {
     /// A known peer was heard, maybe at another address.
     fn heard_again(&mut self, now: Time, heard: Heard) {
         let peer = heard.peer;
-        let Some(known) = self.peers.get_mut(&peer) else { return };
-        known.heard = now;
-        let before = std::mem::replace(&mut known.addr, heard.addr);
-        if known.user != heard.user {
-            known.user = SmolStr::new(&heard.user);
+        self.unlist_unconnected(&peer);
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.heard = now;
+            let before = std::mem::replace(&mut known.addr, heard.addr);
+            if known.user != heard.user {
+                known.user = SmolStr::new(&heard.user);
+            }
+            known.iface = heard.iface.or(known.iface);
+            let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
+            let another = std::mem::replace(&mut known.interval_ms, interval_ms) != interval_ms;
+            let moved = before != heard.addr;
+            if moved {
+                known.doubt_generation();
+            }
+            if moved || another || known.standing < Standing::Announced {
+                known.announced = now;
+            }
+            // Nobody announces itself too soon, but one datagram may take longer than another.
+            let soonest = known.interval().saturating_mul(7).checked_div(8).unwrap_or_default();
+            let regular = now.since(known.announced) >= soonest;
+            // A standing belongs to an address, and a regular announcer to one interval.
+            let standing = match known.standing {
+                _ if moved => Standing::Asked,
+                Standing::Regular if another => Standing::Announced,
+                standing => standing,
+            };
+            known.standing = standing.after(heard.by, regular);
+            if before.ip() != heard.addr.ip() {
+                self.at_address.remove(&(before.ip(), peer));
+                self.at_address.insert((heard.addr.ip(), peer));
+            }
         }
-        known.iface = heard.iface.or(known.iface);
-        let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);
-        let another = std::mem::replace(&mut known.interval_ms, interval_ms) != interval_ms;
-        let moved = before != heard.addr;
-        if moved {
-            known.doubt_generation();
-        }
-        if moved || another || known.standing < Standing::Announced {
-            known.announced = now;
-        }
-        // Nobody announces itself too soon, but one datagram may take longer than another.
-        let soonest = known.interval().saturating_mul(7).checked_div(8).unwrap_or_default();
-        let regular = now.since(known.announced) >= soonest;
-        // A standing belongs to an address, and a regular announcer to one interval.
-        let was = known.standing;
-        let standing = match was {
-            _ if moved => Standing::Asked,
-            Standing::Regular if another => Standing::Announced,
-            standing => standing,
-        };
-        if before.ip() != heard.addr.ip() {
-            self.at_address.remove(&(before.ip(), peer));
-            self.at_address.insert((heard.addr.ip(), peer));
-        }
-        self.set_standing(&peer, was, standing.after(heard.by, regular));
+        self.list_unconnected(&peer);
     }
 
     /// Something came from a peer over a connection.

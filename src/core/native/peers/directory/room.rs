@@ -98,7 +98,7 @@ impl Directory {
 
     /// Gives a peer that stands so another standing.
     pub(crate) fn set_standing(&mut self, peer: &PeerId, from: Standing, to: Standing) {
-        if from != to && self.peers.get(peer).is_some_and(|known| known.standing == from) {
+        if self.peers.get(peer).is_some_and(|known| known.standing == from) {
             self.unlist_unconnected(peer);
             if let Some(known) = self.peers.get_mut(peer) {
                 known.standing = to;
