@@ -74,18 +74,6 @@ impl Ord for PeerId {
     }
 }
 
-impl PartialOrd for PeerId {
-    fn partial_cmp(&self, other: &PeerId) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialOrd for ContentId {
-    fn partial_cmp(&self, other: &ContentId) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl PeerId {
     /// The first four hexadecimal digits, which tell apart peers of one name (`NAME#id4`).
     pub fn short(&self) -> String {
@@ -113,6 +101,12 @@ macro_rules! hex_id {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(text(&hex::<$short>(&self.0)))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 
