@@ -6,17 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use crate::core::io::{ConnId, IfaceId};
 use crate::core::limits::Limits;
+use crate::core::sources::Sources;
 use crate::types::id::{ContentId, PeerId};
 use crate::types::time::Time;
 use crate::wire::message::{CatalogueRequest, Wanted};
-
-/// The most addresses that are counted; in a second in which more ask, no others are looked for.
-const SOURCES_MAX: usize = 8_192;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Who asked, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +45,8 @@ pub(crate) struct Looks<T> {
     /// Steps that may be taken at once; below zero after the last one took more.
     left: i64,
     filled: Time,
-    second_began: Time,
-    /// Steps of the present second, of each address that asked.
-    sources: BTreeMap<IpAddr, u32>,
+    /// Steps of each address that asked. In a second in which more ask than are counted, nothing is looked for for others.
+    sources: Sources,
     /// Queries that had no slice yet.
     fresh: Line<T>,
     /// Queries that had one.
@@ -144,8 +139,7 @@ impl<T> Looks<T> {
             limits: limits.clone(),
             left: i64::from(limits.look_steps_at_once),
             filled: now,
-            second_began: now,
-            sources: BTreeMap::new(),
+            sources: Sources::new(now),
             fresh: Line::new(),
             queries: Line::new(),
             pages: Line::new(),
@@ -154,11 +148,14 @@ impl<T> Looks<T> {
         }
     }
 
+    /// Frees the counts of a second that is over.
+    pub(crate) fn forget(&mut self, now: Time) {
+        self.sources.forget(now);
+    }
+
     /// Begins another second when the present one is over.
     pub(crate) fn renew(&mut self, now: Time) {
-        if now.since(self.second_began) >= SECOND {
-            self.second_began = now;
-            self.sources.clear();
+        if self.sources.renew(now) {
             for (source, sought) in std::mem::take(&mut self.stalled) {
                 self.pages.push(source, sought, 0);
             }
@@ -168,10 +165,7 @@ impl<T> Looks<T> {
     /// Whether an address has not used up its steps of the present second.
     pub(crate) fn admits(&mut self, now: Time, source: IpAddr) -> bool {
         self.renew(now);
-        match self.sources.get(&source) {
-            Some(steps) => *steps < self.limits.look_steps_per_source_per_s,
-            None => self.sources.len() < SOURCES_MAX,
-        }
+        self.sources.of(&source).is_some_and(|steps| steps < self.limits.look_steps_per_source_per_s)
     }
 
     /// How many steps the next slice may take; `None` before more are to be had. A slice is never less than whole, so that
@@ -190,8 +184,7 @@ impl<T> Looks<T> {
     /// So many steps were taken for an address.
     pub(crate) fn took(&mut self, source: IpAddr, steps: u64) {
         self.left = self.left.saturating_sub(i64::try_from(steps).unwrap_or(i64::MAX));
-        let of_source = self.sources.entry(source).or_default();
-        *of_source = of_source.saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
+        self.sources.add(source, u32::try_from(steps).unwrap_or(u32::MAX));
     }
 
     /// Whether nothing waits for a slice.
@@ -250,7 +243,7 @@ impl<T> Looks<T> {
         if !self.is_idle() {
             return Some(now + self.limits.look_gap);
         }
-        (!self.stalled.is_empty()).then(|| (self.second_began + SECOND).max(now + self.limits.look_gap))
+        (!self.stalled.is_empty()).then(|| self.sources.end().max(now + self.limits.look_gap))
     }
 }
 

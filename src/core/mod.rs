@@ -32,6 +32,7 @@ mod rhythm;
 pub mod rng;
 mod room;
 mod sniffing;
+mod sources;
 mod spools;
 pub mod status;
 pub mod tactics;

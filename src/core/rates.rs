@@ -1,15 +1,11 @@
 //! How much of others' doing is taken: datagrams, so many a second of one source, so many of all; and allowances.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::core::limits::Limits;
+use crate::core::sources::Sources;
 use crate::types::time::Time;
 
-/// The most sources that are counted; in a second in which more come, no others are heard.
-const SOURCES_MAX: usize = 8_192;
-const SECOND: Duration = Duration::from_secs(1);
 /// Of four datagrams that are taken three may be questions: however many ask at once, answers are heard.
 const QUESTIONS_OF_FOUR: u32 = 3;
 
@@ -68,6 +64,13 @@ impl Rates {
         }
     }
 
+    /// Frees the counts of a second that is over.
+    pub(crate) fn forget(&mut self, now: Time) {
+        for rate in [&mut self.answers, &mut self.known, &mut self.strangers, &mut self.junk] {
+            rate.sources.forget(now);
+        }
+    }
+
     /// Counts a datagram that is taken from whomever it comes, and whatever is in it; false when it is one too many.
     pub(crate) fn admit(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
         let admitted = self.admits(now, Standing::Stranger, source, question);
@@ -90,8 +93,8 @@ impl Rates {
 #[derive(Debug)]
 struct Rate {
     per_source: u32,
-    second_began: Time,
-    sources: BTreeMap<IpAddr, u32>,
+    /// In a second in which more come than are counted, no others are heard.
+    sources: Sources,
     all: Allowance,
     /// Of those, the ones that may be questions.
     questions: Allowance,
@@ -106,8 +109,7 @@ impl Rate {
         };
         Rate {
             per_source,
-            second_began: Time::ZERO,
-            sources: BTreeMap::new(),
+            sources: Sources::new(Time::ZERO),
             all: allowance(per_second),
             questions: allowance((per_second / 4).saturating_mul(QUESTIONS_OF_FOUR)),
             more: allowance(per_second / MORE_ONE_OF),
@@ -116,11 +118,12 @@ impl Rate {
 
     /// Whether one more of a source, which may be a `question`, may be taken.
     fn admits(&mut self, now: Time, source: IpAddr, question: bool) -> bool {
-        self.is_quiet(now, source)
-            && (self.sources.contains_key(&source) || self.sources.len() < SOURCES_MAX)
+        self.sources.renew(now);
+        let of_source = self.sources.of(&source).filter(|count| *count < self.per_source);
+        of_source.is_some()
             && self.all.has_any(now)
             && (!question || self.questions.has_any(now))
-            && (self.of_source(&source) < FIRST_OF_SOURCE || self.more.has_any(now))
+            && (of_source < Some(FIRST_OF_SOURCE) || self.more.has_any(now))
     }
 
     /// Takes one that was admitted. What is refused uses up nothing, else a flood of it would keep others out.
@@ -129,24 +132,9 @@ impl Rate {
         if question {
             self.questions.take(now);
         }
-        let count = self.sources.entry(source).or_default();
-        *count = count.saturating_add(1);
-        if *count > FIRST_OF_SOURCE {
+        if self.sources.add(source, 1) > FIRST_OF_SOURCE {
             self.more.take(now);
         }
-    }
-
-    /// Whether a source has not sent too many in this second.
-    fn is_quiet(&mut self, now: Time, source: IpAddr) -> bool {
-        if now.since(self.second_began) >= SECOND {
-            self.second_began = now;
-            self.sources.clear();
-        }
-        self.of_source(&source) < self.per_source
-    }
-
-    fn of_source(&self, source: &IpAddr) -> u32 {
-        self.sources.get(source).copied().unwrap_or(0)
     }
 }
 

@@ -138,7 +138,11 @@ impl Simulation {
         let written = match is_classic {
             true => self.write_classic(host, stream, end, conn, due),
             false => match due {
-                Due::Bytes(bytes) => self.write_frames(host, stream, end, conn, &bytes),
+                Due::Bytes(bytes) => {
+                    let written = self.write_frames(host, stream, end, conn, &bytes);
+                    self.scratch = bytes;
+                    written
+                }
                 Due::Span { source, offset, len } => {
                     self.write_payload(host, stream, end, conn, (source, offset, len))
                 }
@@ -185,7 +189,11 @@ impl Simulation {
             Segment::Bytes { bytes, .. } => {
                 let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
                 self.tally.hosts[host].control_sent += taken as u64;
-                return Ok(Due::Bytes(bytes[..taken].to_vec()));
+                // `write_step` gives the memory back.
+                let mut due = std::mem::take(&mut self.scratch);
+                due.clear();
+                due.extend_from_slice(&bytes[..taken]);
+                return Ok(Due::Bytes(due));
             }
             Segment::Span { source, offset, len } => {
                 return Ok(Due::Span { source, offset, len: len.min(room) });

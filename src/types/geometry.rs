@@ -1,6 +1,7 @@
 //! The layout of a file of a given size: chunks to send, units to verify.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// The smallest legal chunk size, in bytes.
 pub const CHUNK_BYTES_MIN: u32 = 1 << 10;
@@ -32,7 +33,8 @@ const ODD_CHUNK_STEP_BYTES: u32 = 4 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     size_bytes: u64,
-    chunk_bytes: u32,
+    /// Never zero, so that an `Option` of a cut is no larger: each channel of each connection has two.
+    chunk_bytes: NonZeroU32,
 }
 
 /// Why a size and a chunk size do not go together.
@@ -54,9 +56,8 @@ impl Geometry {
     pub fn new(size_bytes: u64, chunk_bytes: u32) -> Result<Geometry, GeometryError> {
         let in_range = (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&chunk_bytes);
         let even = chunk_bytes.is_power_of_two() || chunk_bytes.is_multiple_of(ODD_CHUNK_STEP_BYTES);
-        if !in_range || !even {
-            return Err(GeometryError::ChunkBytes(chunk_bytes));
-        }
+        let checked = NonZeroU32::new(chunk_bytes).filter(|_| in_range && even);
+        let chunk_bytes = checked.ok_or(GeometryError::ChunkBytes(chunk_bytes))?;
         let geometry = Geometry { size_bytes, chunk_bytes };
         if size_bytes.div_ceil(u64::from(geometry.unit_bytes())) > UNITS_MAX {
             return Err(GeometryError::TooLarge(size_bytes));
@@ -114,18 +115,18 @@ impl Geometry {
 
     /// The chunk size in bytes; the last chunk may be shorter.
     pub fn chunk_bytes(&self) -> u32 {
-        self.chunk_bytes
+        self.chunk_bytes.get()
     }
 
     /// How many chunks there are; none in an empty file.
     pub fn chunks(&self) -> u32 {
         // At most UNITS_MAX, since a chunk holds at least one unit.
-        u32::try_from(self.size_bytes.div_ceil(u64::from(self.chunk_bytes))).unwrap_or(u32::MAX)
+        u32::try_from(self.size_bytes.div_ceil(u64::from(self.chunk_bytes()))).unwrap_or(u32::MAX)
     }
 
     /// Where chunk `index` begins and how many bytes it has; `None` past the end.
     pub fn chunk_span(&self, index: u32) -> Option<(u64, u32)> {
-        span(self.size_bytes, self.chunk_bytes, index)
+        span(self.size_bytes, self.chunk_bytes(), index)
     }
 
     /// The unit size in bytes: the largest power of two that divides the chunk size.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct ContentId(pub [u8; 32]);
 
 /// The id of a peer: 128 random bits drawn when its process starts; nothing persistent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 16]);
 
 /// Why a text is not an id.
@@ -32,8 +32,7 @@ pub struct NotAnId {
 impl ContentId {
     /// The first eight hexadecimal digits, as they appear in the names of part files.
     pub fn short(&self) -> String {
-        let [a, b, c, d, ..] = self.0;
-        hex(&[a, b, c, d])
+        text(&hex::<8>(&self.0)).to_owned()
     }
 
     /// Whether its hexadecimal digits begin with these.
@@ -68,16 +67,17 @@ impl Ord for ContentId {
     }
 }
 
-impl PartialOrd for ContentId {
-    fn partial_cmp(&self, other: &ContentId) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl Ord for PeerId {
+    /// Byte by byte, as one number.
+    fn cmp(&self, other: &PeerId) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
     }
 }
 
 impl PeerId {
     /// The first four hexadecimal digits, which tell apart peers of one name (`NAME#id4`).
     pub fn short(&self) -> String {
-        hex(&self.0[..2])
+        text(&hex::<4>(&self.0)).to_owned()
     }
 }
 
@@ -89,18 +89,24 @@ impl fmt::Display for NotAnId {
 
 impl std::error::Error for NotAnId {}
 
-/// Both ids are written as lower-case hexadecimal digits and read in either case.
+/// Both ids are written as lower-case hexadecimal digits and read in either case; `$short` digits are shown in logs.
 macro_rules! hex_id {
-    ($name:ident, $bytes:literal) => {
+    ($name:ident, $bytes:literal, $short:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex(&self.0))
+                f.write_str(text(&self.digits()))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}", self.short())
+                f.write_str(text(&hex::<$short>(&self.0)))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 
@@ -115,17 +121,13 @@ macro_rules! hex_id {
         impl $name {
             /// Its hexadecimal digits, in ASCII.
             pub(crate) fn digits(&self) -> [u8; 2 * $bytes] {
-                let mut digits = [0; 2 * $bytes];
-                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-                }
-                digits
+                hex(&self.0)
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
+                serializer.serialize_str(text(&self.digits()))
             }
         }
 
@@ -138,12 +140,20 @@ macro_rules! hex_id {
     };
 }
 
-hex_id!(ContentId, 32);
-hex_id!(PeerId, 16);
+hex_id!(ContentId, 32, 8);
+hex_id!(PeerId, 16, 4);
 
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
-    String::from_utf8(digits).unwrap_or_default()
+/// The first `N` digits of an id.
+fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut digits = [0; N];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    digits
+}
+
+fn text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// The digit of half a byte. Ids are written into several lines for each file that is fetched, so this is not left to the
@@ -180,6 +190,9 @@ mod tests {
             let (one, other) = (ContentId([7; 32]), with(at, byte));
             assert_eq!(one.cmp(&other), one.0.cmp(&other.0), "{at} {byte}");
             assert_eq!(other.cmp(&one), other.0.cmp(&one.0), "{at} {byte}");
+            let [one, other] =
+                [one, other].map(|id| PeerId(std::array::from_fn(|half| id.0[2 * half + at % 2])));
+            assert_eq!(one.cmp(&other), one.0.cmp(&other.0), "{at} {byte}");
         }
     }
 

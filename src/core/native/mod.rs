@@ -139,6 +139,11 @@ impl Engine {
 
     /// The moment of something that waits has come.
     pub(crate) fn review(&mut self, ctx: &mut Ctx, timer: Timer) {
+        // The others are set with nearly every chunk.
+        if !matches!(timer, Timer::UploadSlot | Timer::Idle) {
+            ctx.rates.forget(ctx.now);
+            ctx.looks.forget(ctx.now);
+        }
         match timer {
             Timer::Connection(conn) => self.review_connection(ctx, conn),
             Timer::Acquaint => self.acquaint(ctx),

@@ -61,10 +61,10 @@ impl Engine {
         connection.payload = Some(ctx.now);
         if let Some(buffer) = buffer {
             let from = connection.peer_ref();
-            // A seed that assigns shows only some of what it has.
-            let told = from.id.is_some_and(|peer| self.directory.holds_all(&peer, &content));
             let remote = connection.channels.of(&content).and_then(|(_, channel)| channel.remote.as_ref());
-            let from_complete = told || remote.is_some_and(Bitfield::is_full);
+            // A seed that assigns shows only some of what it has.
+            let told = || from.id.is_some_and(|peer| self.directory.holds_all(&peer, &content));
+            let from_complete = remote.is_some_and(Bitfield::is_full) || told();
             connection.asked = connection.asked.saturating_sub(1);
             let pace = &mut connection.pace;
             let download = self.downloader.get_mut(&content);

@@ -110,7 +110,8 @@ impl Flights {
     /// Changes the requests of a chunk, and how many chunks are on their way in time.
     fn change<T>(&mut self, chunk: u32, change: impl FnOnce(&mut Vec<Flight>) -> T) -> T {
         let timely = |flights: &[Flight]| flights.iter().any(|flight| !flight.late);
-        let flights = self.by_chunk.entry(chunk).or_default();
+        // Most chunks have one request, and a list begins with room for four.
+        let flights = self.by_chunk.entry(chunk).or_insert_with(|| Vec::with_capacity(1));
         let before = timely(flights);
         let changed = change(flights);
         let after = timely(flights);

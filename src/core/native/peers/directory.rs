@@ -16,6 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use crate::core::io::{IfaceId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
@@ -32,8 +34,8 @@ use standing::{Standing, Unconnected};
 pub(crate) struct Known {
     /// Its address and the TCP port it listens on.
     pub(crate) addr: SocketAddr,
-    /// Its user name, raw.
-    user: Box<str>,
+    /// Its user name, raw. Most are short enough to lie here, which of a thousand peers that know each other saves 30 MiB.
+    user: SmolStr,
     /// The interface it was heard on, if by datagram.
     pub(crate) iface: Option<IfaceId>,
     /// How many entries its catalogue has, as it says.
@@ -223,7 +225,7 @@ impl Directory {
         let (peer, ip) = (heard.peer, heard.addr.ip());
         let known = Known {
             addr: heard.addr,
-            user: heard.user.as_str().into(),
+            user: SmolStr::new(&heard.user),
             iface: heard.iface,
             catalogue: 0,
             connections: 0,
@@ -253,8 +255,8 @@ impl Directory {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.heard = now;
             let before = std::mem::replace(&mut known.addr, heard.addr);
-            if *known.user != heard.user {
-                known.user = heard.user.as_str().into();
+            if known.user != heard.user {
+                known.user = SmolStr::new(&heard.user);
             }
             known.iface = heard.iface.or(known.iface);
             let interval_ms = heard.interval.map_or(known.interval_ms, believed_ms);

@@ -68,7 +68,7 @@ impl Engine {
     /// The channel of a content is over on one connection.
     pub(crate) fn end_channel(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        connection.end_channel(content);
+        connection.channels.end(content);
         if connection.channels.of(content).is_none() {
             self.links.unnamed(content, conn);
         }
@@ -153,7 +153,7 @@ impl Engine {
                 if former.is_some_and(|(_, channel)| channel.theirs.is_some())
                     && !connection.awaits_cancelled(&content)
                 {
-                    connection.end_channel(&content);
+                    connection.channels.end(&content);
                 }
                 if connection.channels.numbers() >= channels_max {
                     return Err("named too many contents");

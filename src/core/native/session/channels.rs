@@ -2,7 +2,7 @@
 //!
 //! What is over takes a bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::native::session::advertised::Advertised;
 use crate::types::bitfield::Bitfield;
@@ -16,6 +16,8 @@ pub(crate) struct Channel {
     pub(crate) refused: bool,
     /// We refused or withdrew it.
     pub(crate) withdrawn: bool,
+    /// What is had of it grew since we told them. Of a channel that is not the newest, [`Channels`] knows.
+    stale: bool,
     /// We named it to them by our number. What was refused at once was not.
     pub(crate) opened: bool,
     /// Their number for it, once they named it.
@@ -30,7 +32,7 @@ pub(crate) struct Channel {
     /// What we told them of what we have: a cursor into the holding's log, `None` for nothing yet.
     pub(crate) told: Option<usize>,
     /// What they are told of, if that is not all we have. The cursor then counts into this.
-    pub(crate) advertised: Option<Advertised>,
+    pub(crate) advertised: Option<Box<Advertised>>,
     /// So many pages of its manifest did not come in time.
     pub(crate) pages_late: u32,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Channels {
     newest: Option<(u32, Channel)>,
     /// The others, by our numbers. Those of channels that are over are not used again.
     others: BTreeMap<u32, Box<Channel>>,
+    /// Our numbers of those others of which what is had grew since we told them.
+    stale_others: BTreeSet<u32>,
     /// Their numbers to ours, where they differ.
     numbers_of_theirs: BTreeMap<u32, u32>,
     /// Our numbers of the others' contents.
@@ -128,13 +132,14 @@ impl Channels {
         self.others.values().map(Box::as_ref).chain(newest)
     }
 
-    /// The channel of a content is over; from now on their number for it is a bit. Returns our number. One that was never told
-    /// and is the last is used again.
+    /// The channel of a content is over: nothing more comes of it, what concerns it and is still on its way is passed over, and
+    /// from now on their number for it is a bit. Returns our number. One that was never told and is the last is used again.
     pub(crate) fn end(&mut self, content: &ContentId) -> Option<u32> {
         let number = self.number_of(content)?;
         let newest = self.newest.take_if(|(newest, _)| *newest == number).map(|(_, channel)| channel);
         let was = newest.or_else(|| self.others.remove(&number).map(|channel| *channel))?;
         self.by_content.remove(content);
+        self.stale_others.remove(&number);
         if !was.opened && self.next.checked_sub(1) == Some(number) {
             self.next = number;
         }
@@ -199,10 +204,44 @@ impl Channels {
         let number = self.next;
         self.next = number.saturating_add(1);
         if let Some((former, channel)) = self.newest.replace((number, Channel::new(content))) {
+            if channel.stale {
+                self.stale_others.insert(former);
+            }
             self.by_content.insert(channel.content, former);
             self.others.insert(former, Box::new(channel));
         }
         number
+    }
+
+    /// Whether they are to be told what is had of a channel.
+    pub(crate) fn is_stale(&self, number: u32) -> bool {
+        match &self.newest {
+            Some((newest, channel)) if *newest == number => channel.stale,
+            _ => self.stale_others.contains(&number),
+        }
+    }
+
+    /// Whether they are to be told what is had of some channel.
+    pub(crate) fn any_is_stale(&self) -> bool {
+        self.newest.as_ref().is_some_and(|(_, channel)| channel.stale) || !self.stale_others.is_empty()
+    }
+
+    /// They are to be told what is had of a channel, or need not be.
+    pub(crate) fn set_stale(&mut self, number: u32, stale: bool) {
+        match &mut self.newest {
+            Some((newest, channel)) if *newest == number => channel.stale = stale,
+            _ if stale => drop(self.stale_others.insert(number)),
+            _ => drop(self.stale_others.remove(&number)),
+        }
+    }
+
+    /// Takes out the first channel of which they are to be told.
+    pub(crate) fn pop_stale(&mut self) -> Option<u32> {
+        // The newest has the highest number.
+        self.stale_others.pop_first().or_else(|| {
+            let (number, channel) = self.newest.as_mut()?;
+            std::mem::take(&mut channel.stale).then_some(*number)
+        })
     }
 
     /// Whether the channel of a number of theirs is over.
@@ -253,6 +292,22 @@ mod tests {
         assert_eq!(over, [101, 103]);
         assert_eq!(add(&mut channels, 4, true), 4);
         assert_eq!(channels.last().map(|(number, _)| number), Some(4));
+    }
+
+    #[test]
+    fn what_grew_is_told_once_in_the_order_of_numbers() {
+        let mut channels = Channels::default();
+        (0..4).for_each(|content| {
+            let number = add(&mut channels, content, true);
+            channels.set_stale(number, true);
+        });
+        channels.set_stale(1, false);
+        assert_eq!([0, 1, 3].map(|number| channels.is_stale(number)), [true, false, true]);
+        assert!(end(&mut channels, 2).is_some() && channels.any_is_stale());
+        let told: Vec<u32> = std::iter::from_fn(|| channels.pop_stale()).collect();
+        assert_eq!((told, channels.any_is_stale()), (vec![0, 3], false));
+        channels.set_stale(3, true);
+        assert!(end(&mut channels, 3).is_some() && !channels.any_is_stale());
     }
 
     #[test]

@@ -154,8 +154,6 @@ pub(crate) struct Session {
     pub(crate) outbox: Outbox,
     /// What of the outbox tells what we have, where somebody wants to know.
     pub(crate) lists_out: Vec<ListOut>,
-    /// Channels whose holding grew since we told them.
-    pub(crate) stale_haves: BTreeSet<u32>,
     pub(crate) outgoing: Option<Outgoing>,
     /// What a request waits there until its chunk is begun.
     pub(crate) turn: Option<Duration>,
@@ -207,7 +205,6 @@ impl Session {
             outgoing: None,
             channels: Channels::default(),
             refused_kept: 0,
-            stale_haves: BTreeSet::new(),
             lists_out: Vec::new(),
             catalogue_asks: VecDeque::new(),
             page_waits: false,
@@ -293,14 +290,6 @@ impl Session {
     /// The peer at the other end as the directory knows it; `None` for one that only claims to be that.
     pub(crate) fn known_peer(&self) -> Option<PeerId> {
         self.identity.as_ref().filter(|identity| !identity.guest).map(|identity| identity.peer)
-    }
-
-    /// The channel of a content is over: nothing more comes of it, and of it a bit remains. What concerns that channel and is
-    /// still on its way is passed over.
-    pub(crate) fn end_channel(&mut self, content: &ContentId) {
-        if let Some(number) = self.channels.end(content) {
-            self.stale_haves.remove(&number);
-        }
     }
 
     /// Whether a chunk of this content was cancelled that may still come.
@@ -420,7 +409,7 @@ impl Session {
 
     /// Whether anything is still to be told to the other side.
     pub(crate) fn has_to_say(&self) -> bool {
-        self.phase == Phase::Open && (self.is_sending() || !self.stale_haves.is_empty())
+        self.phase == Phase::Open && (self.is_sending() || self.channels.any_is_stale())
     }
 
     /// Whether something waits to be sent that the driver was told of.

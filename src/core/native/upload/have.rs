@@ -38,7 +38,7 @@ impl Engine {
             let Some(holding) = ctx.catalogue.get(&content) else { return };
             let Some(connection) = ctx.conns.native(conn) else { continue };
             let Some((number, channel)) = connection.channels.of(&content) else { continue };
-            if connection.stale_haves.contains(&number) && !is_no_news(holding, channel, &[]) {
+            if connection.channels.is_stale(number) && !is_no_news(holding, channel, &[]) {
                 self.wake(ctx, conn);
             }
         }
@@ -58,7 +58,7 @@ impl Engine {
         let waits = ctx.config.limits.tactics.haves_wait
             && !ctx.config.topology.follows_lists()
             && ctx.catalogue.get(&content).is_some_and(|holding| is_no_news(holding, channel, copies));
-        connection.stale_haves.insert(number);
+        connection.channels.set_stale(number, true);
         if !waits {
             self.wake(ctx, conn);
         }
@@ -69,7 +69,7 @@ impl Engine {
         let lists = ctx.config.topology.follows_lists();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         while !connection.outbox_is_full() {
-            let Some(number) = connection.stale_haves.pop_first() else { return };
+            let Some(number) = connection.channels.pop_stale() else { return };
             let Some(channel) = connection.channels.get_mut(number) else { continue };
             let (Some(holding), Some(cut)) = (ctx.catalogue.get(&channel.content), channel.our_cut) else {
                 continue;
@@ -153,9 +153,17 @@ fn encode_ranges(connection: &mut Session, channel: u32, chunks: &[u32]) {
         // By far the most news are of one chunk.
         return connection.encode(&Frame::Have { channel, first: *first, count: 1 });
     }
-    let mut chunks = chunks.to_vec();
-    chunks.sort_unstable();
-    let mut rest = chunks.as_slice();
+    let (mut few, mut many) = ([0; 16], Vec::new());
+    let sorted = match few.get_mut(..chunks.len()) {
+        Some(few) => few,
+        None => {
+            many.resize(chunks.len(), 0);
+            many.as_mut_slice()
+        }
+    };
+    sorted.copy_from_slice(chunks);
+    sorted.sort_unstable();
+    let mut rest = &*sorted;
     while let Some(&first) = rest.first() {
         let count = (first..).zip(rest).take_while(|(expected, chunk)| *expected == **chunk).count();
         connection.encode(&Frame::Have { channel, first, count: count as u32 });

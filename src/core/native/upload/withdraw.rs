@@ -35,7 +35,7 @@ impl Engine {
                 continue;
             }
             channel.withdrawn = true;
-            connection.stale_haves.remove(&number);
+            connection.channels.set_stale(number, false);
             self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
         }
     }
@@ -49,7 +49,7 @@ impl Engine {
                 continue;
             }
             channel.withdrawn = true;
-            connection.stale_haves.remove(&number);
+            connection.channels.set_stale(number, false);
             self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
         }
         for (conn, request) in ctx.uploads.cancel_content(&content) {

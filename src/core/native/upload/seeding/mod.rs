@@ -124,7 +124,7 @@ impl Engine {
                 Policy::ByPlace(policy)
             }),
         };
-        channel.advertised = Some(Advertised::nothing(chunks));
+        channel.advertised = Some(Box::new(Advertised::nothing(chunks)));
         if let Some(policy) = begun {
             self.seedings.insert(content, policy);
         }
