@@ -31,7 +31,6 @@ mod rates;
 mod rhythm;
 pub mod rng;
 mod room;
-mod sniffing;
 mod spools;
 pub mod status;
 pub mod tactics;

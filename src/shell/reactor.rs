@@ -1,4 +1,4 @@
-//! The one poll loop: what a turn consists of, and in which order.
+//! The one poll loop: what a turn consists of, in which order, and how what the core says is carried out.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Peer, Status};
+use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Output, Peer, Status, StoreReply};
 use crate::shell::clock::Clock;
 use crate::shell::config::{ShellError, ShellEvent};
 use crate::shell::datagrams::{self, Discovery, Received};
@@ -20,7 +20,7 @@ use crate::shell::listeners::{LISTENERS_MAX, Listeners};
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
 use crate::shell::writing::why_broken;
-use crate::store::{Buffers, Store};
+use crate::store::{Buffers, Store, StoreEvent};
 
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const STORE: Token = Token(1);
@@ -251,6 +251,68 @@ impl Reactor {
             self.store.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Carries out everything that the last mutation of the core asks for, and what follows from that in turn.
+    /// To be called after each mutation.
+    pub(super) fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll() {
+                self.carry_out(output);
+            }
+            // One mutation, then drain: so one of these at a time.
+            if let Some((conn, why)) = self.failed_dials.pop_front() {
+                let now = self.clock.now();
+                self.peer.handle(now, Input::Broken { conn, why });
+                continue;
+            }
+            match self.store.poll() {
+                Some(StoreEvent::Reply(reply)) => self.answered(reply),
+                Some(StoreEvent::Skipped { path, why }) => {
+                    self.event_queue.push_back(ShellEvent::Skipped { path, why });
+                }
+                Some(StoreEvent::Unsettled { name }) => {
+                    self.event_queue.push_back(ShellEvent::Unsettled { name });
+                }
+                Some(StoreEvent::Folder { path, away }) => {
+                    self.event_queue.push_back(ShellEvent::Folder { path, away });
+                }
+                Some(StoreEvent::ScanDone { files, bytes }) => {
+                    self.event_queue.push_back(ShellEvent::ScanDone { files, bytes });
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Datagram { to, bytes } => self.discovery.send(to, &bytes),
+            Output::Dial { conn, to } => {
+                if let Err(error) = self.links.dial(conn, to, self.bind) {
+                    log::debug!("{conn}: cannot dial {to}: {error}");
+                    self.failed_dials.push_back((conn, why_broken(&error)));
+                }
+            }
+            Output::Wake(conn) => self.links.wake(conn),
+            Output::Store(job) => self.store.submit(job, &mut self.buffers),
+            Output::Release(buffer) => self.buffers.release(buffer),
+            Output::Event(Event::Left) => self.leave(),
+            Output::Event(event) => self.event_queue.push_back(ShellEvent::Core(event)),
+        }
+    }
+
+    fn answered(&mut self, reply: StoreReply) {
+        if let StoreReply::ChunkStored { buffer, .. }
+        | StoreReply::WholeStored { buffer, .. }
+        | StoreReply::ChunkBad { buffer, .. }
+        | StoreReply::ChunkFailed { buffer, .. } = reply
+        {
+            // Before the core hears of it: it may give the number to another chunk at once.
+            self.buffers.release(buffer);
+        }
+        let now = self.clock.now();
+        self.peer.handle(now, Input::Stored(reply));
     }
 
     fn note_turn(&mut self, took: Duration) {

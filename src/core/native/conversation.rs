@@ -1,14 +1,14 @@
-//! Bytes of a connection to messages, and each message to the flow that it concerns.
+//! What reaches the engine from outside: bytes of a connection become messages, and each message, like each reply of the store, goes to
+//! the part that it concerns.
 
-use crate::core::io::{ConnId, Event, Expect};
+use crate::core::io::{ConnId, Event, Expect, FailReason, StoreReply};
 use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
 use crate::core::native::topology::roles::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
+use crate::types::id::ContentId;
 use crate::wire::frame::{Decoded, FrameError};
-use crate::wire::message::CataloguePage;
-use crate::wire::message::CatalogueRequest;
-use crate::wire::message::Frame;
+use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, RefuseReason};
 
 /// The reason in the last frame of a peer that leaves the LAN.
 pub(crate) const LEAVING: &str = "leaving";
@@ -146,6 +146,82 @@ impl Engine {
             self.directory.remove(&peer);
             ctx.outputs.event(Event::PeerLost(peer_ref));
         }
+    }
+
+    pub(crate) fn on_stored(&mut self, ctx: &mut Ctx, reply: StoreReply) {
+        match reply {
+            StoreReply::PartOpened { content, state } => self.on_part_opened(ctx, content, state),
+            StoreReply::PartCreated { content } => self.on_part_created(ctx, content),
+            StoreReply::PartFailed { content, fault } => {
+                self.fail_download(ctx, content, FailReason::Storage(fault));
+            }
+            StoreReply::ChunkStored { content, chunk, buffer } => {
+                self.on_chunk_stored(ctx, content, chunk, buffer)
+            }
+            StoreReply::ChunkBad { content, chunk, buffer } => self.on_chunk_bad(ctx, content, chunk, buffer),
+            StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
+                self.on_chunk_failed(ctx, content, chunk, buffer, fault);
+            }
+            StoreReply::WholeStored { content, path, buffer } => {
+                self.on_single_chunk_stored(ctx, content, path, buffer);
+            }
+            StoreReply::Published { content, path } => self.on_published(ctx, content, path),
+            StoreReply::PartClosed { content } => self.on_part_closed(ctx, content),
+            StoreReply::ManifestRead { conn, content, page } => {
+                self.on_manifest_read(ctx, conn, content, page)
+            }
+            StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(ctx, content, chunk, good),
+            // The peer and the other engines see to these.
+            StoreReply::Offered { .. }
+            | StoreReply::Withdrawn { .. }
+            | StoreReply::Classic(_)
+            | StoreReply::Transfer(_) => {}
+        }
+    }
+
+    /// A shared file is offered from now on. False when its size is impossible.
+    pub(crate) fn on_offered(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) -> bool {
+        let Ok(geometry) = ctx.config.topology.cut(size, ctx.config.limits.tactics.chunk_bytes) else {
+            return false;
+        };
+        ctx.catalogue.add_complete(content, name, geometry);
+        self.note_seekers(&content, name);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.returned(&content);
+        }
+        if ctx.config.topology.is_owner() {
+            // Who asked before it was hashed was told that it is not here.
+            self.tell_cut(ctx, content);
+            self.links
+                .on(&content)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|conn| self.begin_seeding(ctx, conn, content));
+        }
+        self.tell_haves(ctx, content);
+        self.announce_soon(ctx);
+        true
+    }
+
+    /// A shared file is not offered any more.
+    pub(crate) fn on_withdrawn(
+        &mut self,
+        ctx: &mut Ctx,
+        content: ContentId,
+        name: &str,
+        reason: RefuseReason,
+    ) {
+        if ctx.catalogue.remove_name(&content, name) {
+            ctx.catalogue.note_gone(content, reason);
+            self.withdraw_everywhere(ctx, content, reason);
+            self.withdraw_offers(ctx, &content);
+            if let Some(mirror) = &mut self.mirror {
+                mirror.gone(content);
+            }
+        } else {
+            self.withdraw_from_beginners(ctx, content, reason);
+        }
+        self.announce_soon(ctx);
     }
 
     /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.

@@ -19,4 +19,3 @@ mod sated;
 pub(crate) mod single_chunk;
 pub(crate) mod sources;
 pub(crate) mod state;
-pub(crate) mod storage;
