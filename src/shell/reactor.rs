@@ -17,9 +17,9 @@ use crate::shell::datagrams::{self, Discovery, Received};
 use crate::shell::host;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
+use crate::shell::reading::why_broken;
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
-use crate::shell::writing::why_broken;
 use crate::store::{Buffers, Store, StoreEvent};
 
 pub(super) const SIGNALS: Token = Token(0);

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use mio::net::TcpStream;
 use rustix::net::SendFlags;
 
-use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
+use crate::core::{ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
 use crate::shell::reactor::Reactor;
 
@@ -42,32 +42,8 @@ struct Turn {
 }
 
 impl Reactor {
-    /// Does what one socket's turn allows.
-    pub(super) fn visit(&mut self, key: usize) {
-        match self.links.get(key).map(|link| link.phase) {
-            None => return,
-            Some(Phase::Lingering { .. }) => {
-                if self.links.discard(key, &mut self.scratch) {
-                    self.links.ready.push(key);
-                }
-                return;
-            }
-            Some(Phase::Dialing) => self.finish_dial(key),
-            Some(Phase::Open) => {}
-        }
-        let read_on = self.read(key);
-        let write_on = self.write(key);
-        // A look at what is to be sent may have asked for something, such as a page of a manifest.
-        self.drain();
-        if read_on || write_on {
-            self.links.ready.push(key);
-        } else {
-            self.look_for_fault(key);
-        }
-    }
-
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
-    fn write(&mut self, key: usize) -> bool {
+    pub(super) fn write(&mut self, key: usize) -> bool {
         let mut turn = Turn { budget: WRITE_BUDGET_BYTES, looked: None, promised: 0 };
         loop {
             let Some(link) = self.links.get(key) else { return false };
@@ -167,70 +143,6 @@ impl Reactor {
         self.peer.handle(now, Input::SpanFailed { conn, source, why });
         self.drain();
         true
-    }
-
-    /// Looks whether a dial has succeeded or failed by now.
-    fn finish_dial(&mut self, key: usize) {
-        let Some(link) = self.links.get(key) else { return };
-        let failed = match link.stream.take_error() {
-            Ok(None) => None,
-            Ok(Some(error)) | Err(error) => Some(error),
-        };
-        let (conn, peer, own) = (link.conn, link.stream.peer_addr(), link.stream.local_addr());
-        match (failed, peer) {
-            (Some(error), _) => self.broken(key, &error),
-            // A dial of a free port of this host can meet itself.
-            (None, Ok(peer)) if own.is_ok_and(|own| own == peer) => {
-                self.broken(key, &io::ErrorKind::ConnectionRefused.into());
-            }
-            (None, Ok(_)) => {
-                link.phase = Phase::Open;
-                link.readable = true;
-                link.writable = true;
-                let now = self.clock.now();
-                self.peer.handle(now, Input::Connected { conn });
-                self.drain();
-            }
-            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {}
-            (None, Err(error)) => self.broken(key, &error),
-        }
-    }
-
-    /// A connection that neither reads nor writes for now would not notice that it broke.
-    fn look_for_fault(&mut self, key: usize) {
-        let Some(link) = self.links.open(key) else { return };
-        if std::mem::take(&mut link.faulty)
-            && let Ok(Some(error)) = link.stream.take_error()
-        {
-            self.broken(key, &error);
-        }
-    }
-
-    /// Forgets a connection and tells the core.
-    pub(super) fn broken(&mut self, key: usize, error: &io::Error) {
-        let Some(conn) = self.links.get(key).map(|link| link.conn) else { return };
-        log::debug!("{conn}: {error}");
-        self.links.remove(key);
-        let now = self.clock.now();
-        self.peer.handle(now, Input::Broken { conn, why: why_broken(error) });
-        self.drain();
-    }
-}
-
-/// What an error of a socket is for the core.
-pub(super) fn why_broken(error: &io::Error) -> BrokenWhy {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::ConnectionRefused => BrokenWhy::Refused,
-        Kind::HostUnreachable
-        | Kind::NetworkUnreachable
-        | Kind::NetworkDown
-        | Kind::TimedOut
-        | Kind::AddrNotAvailable => BrokenWhy::Unreachable,
-        Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted | Kind::NotConnected => {
-            BrokenWhy::Reset
-        }
-        _ => BrokenWhy::Failed,
     }
 }
 

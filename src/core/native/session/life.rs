@@ -1,7 +1,6 @@
 //! A connection's life: dialled or accepted, greeted, kept alive, closed or lost.
 
 use crate::core::native::effects::Effect;
-use crate::core::native::peers::directory::Taken;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -356,43 +355,5 @@ impl Engine {
         let conn = self.links.to_peer(peer).and_then(|conn| ctx.conns.native(conn));
         let dialled = conn.map(|connection| connection.transport.addr);
         ctx.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
-    }
-
-    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
-    /// is over, sees to that for itself.
-    pub(crate) fn await_expiry(&mut self, ctx: &mut Ctx, peer: &PeerId) {
-        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
-        if let Some(expiry) = expiry {
-            ctx.timers.set_no_later(Timer::Expiry, expiry);
-        }
-    }
-
-    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
-    pub(crate) fn hear(&mut self, ctx: &mut Ctx, heard: Heard) -> bool {
-        if heard.peer == ctx.id {
-            ctx.counters.add("own datagrams heard");
-            return false;
-        }
-        let peer = heard.peer;
-        match self.directory.heard(ctx.now, heard, ctx.rng) {
-            Ok(Taken { new, gone }) => {
-                for gone in gone {
-                    ctx.counters.add("peers that gave way to another");
-                    ctx.outputs.event(Event::PeerLost(gone));
-                }
-                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
-                    // Who was there before may have failed for long; this one has just begun.
-                    ctx.dialer.newcomer(&peer_ref.addr);
-                    ctx.outputs.event(Event::PeerFound(peer_ref));
-                }
-                self.await_expiry(ctx, &peer);
-                self.effects.push(Effect::Heard(peer));
-                true
-            }
-            Err(why) => {
-                ctx.counters.add(why);
-                false
-            }
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::core::catalogue::Holding;
 use crate::core::io::ConnId;
+use crate::core::native::session::ListOut;
 use crate::core::native::session::channels::Channel;
-use crate::core::native::session::{ListOut, Session};
+use crate::core::native::session::outbox::Outbox;
 use crate::core::native::{Ctx, Engine};
 use crate::types::bitfield::Bitfield;
 use crate::types::geometry::Geometry;
@@ -68,7 +69,7 @@ impl Engine {
     pub(crate) fn encode_haves(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let lists = ctx.config.topology.follows_lists();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        while !connection.outbox_is_full() {
+        while !connection.outbox.is_full() {
             let Some(number) = connection.stale_haves.pop_first() else { return };
             let Some(channel) = connection.channels.get_mut(number) else { continue };
             let (Some(holding), Some(cut)) = (ctx.catalogue.get(&channel.content), channel.our_cut) else {
@@ -84,15 +85,15 @@ impl Engine {
                     match told {
                         None if news.len() > 1 => {
                             let bits = advertised.bits().to_bytes();
-                            connection.encode(&Frame::HaveMap { channel: number, bits });
+                            connection.outbox.encode(&Frame::HaveMap { channel: number, bits });
                         }
-                        _ => encode_ranges(connection, number, &news),
+                        _ => encode_ranges(&mut connection.outbox, number, &news),
                     }
                     counts
                 }
                 None => {
                     let told = channel.told.replace(holding.logged());
-                    encode_holding(connection, number, cut, holding, told)
+                    encode_holding(&mut connection.outbox, number, cut, holding, told)
                 }
             };
             if lists && new > 0 {
@@ -122,7 +123,7 @@ fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.
 fn encode_holding(
-    connection: &mut Session,
+    outbox: &mut Outbox,
     channel: u32,
     cut: Geometry,
     holding: &Holding,
@@ -133,14 +134,14 @@ fn encode_holding(
         (Some(from), _) => {
             let news = holding.since(from);
             let new = news.len() as u32;
-            encode_ranges(connection, channel, news);
+            encode_ranges(outbox, channel, news);
             return (all, new);
         }
         (None, None) if cut.chunks() > 0 => {
-            connection.encode(&Frame::Have { channel, first: 0, count: cut.chunks() });
+            outbox.encode(&Frame::Have { channel, first: 0, count: cut.chunks() });
         }
         (None, Some(bits)) if bits.count() > 0 => {
-            connection.encode(&Frame::HaveMap { channel, bits: bits.to_bytes() });
+            outbox.encode(&Frame::HaveMap { channel, bits: bits.to_bytes() });
         }
         (None, _) => {}
     }
@@ -148,17 +149,17 @@ fn encode_holding(
 }
 
 /// Encodes chunks as ranges of neighbours.
-fn encode_ranges(connection: &mut Session, channel: u32, chunks: &[u32]) {
+fn encode_ranges(outbox: &mut Outbox, channel: u32, chunks: &[u32]) {
     if let [first] = chunks {
         // By far the most news are of one chunk.
-        return connection.encode(&Frame::Have { channel, first: *first, count: 1 });
+        return outbox.encode(&Frame::Have { channel, first: *first, count: 1 });
     }
     let mut chunks = chunks.to_vec();
     chunks.sort_unstable();
     let mut rest = chunks.as_slice();
     while let Some(&first) = rest.first() {
         let count = (first..).zip(rest).take_while(|(expected, chunk)| *expected == **chunk).count();
-        connection.encode(&Frame::Have { channel, first, count: count as u32 });
+        outbox.encode(&Frame::Have { channel, first, count: count as u32 });
         rest = rest.get(count..).unwrap_or_default();
     }
 }

@@ -55,7 +55,7 @@ impl Engine {
     pub(crate) fn read_next_manifest(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.manifest_job
-            || connection.queued_frames() >= 4
+            || connection.outbox.queued() >= 4
             || connection.phase != ConnectionPhase::Open
         {
             return;
