@@ -3,10 +3,9 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Outcome;
-use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::{Outcome, args};
 
 /// The name of the program, as shells complete it.
 const PROGRAM: &str = "chunkcast";

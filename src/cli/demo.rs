@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::demo_stats::{Reported, Stats};
 use crate::cli::exit::Exit;
-use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::units::parse_size;
+use crate::cli::{Outcome, human};
 use crate::core::Fault;
 use crate::shell::process::{DrawnPort, FromGroup, Group};
 use crate::store::{self, scratch};

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::Outcome;
-use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
@@ -16,11 +14,11 @@ use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::{Request, lay_out};
+use crate::cli::{Outcome, choice, human};
 use crate::core::Command;
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
-use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
 use crate::cli::progress::{Every, Pace};
+use crate::cli::{Outcome, human};
 use crate::core::Fault;
 use crate::store;
 use crate::store::folder::files_below;

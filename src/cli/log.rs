@@ -7,14 +7,12 @@ pub(crate) mod writer;
 use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime};
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::log::entry::Entry;
 use crate::cli::output::Output;
 use crate::cli::units::parse_duration;
-use crate::cli::wanted;
+use crate::cli::{Outcome, human, wanted};
 use crate::store::transfer_log;
 use crate::types::ContentId;
 use crate::types::name::printable;

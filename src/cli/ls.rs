@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::listing;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{TROUBLE, no_answer};
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::json::{ContentEvent, Holder, Line, Who, seconds};
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_interval};
-use crate::cli::wanted;
+use crate::cli::{Outcome, human, wanted};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;

@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::downloads::Downloads;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::json::{ArrivalLine, Line, OfferLine, Who};
 use crate::cli::output::Output;
 use crate::cli::receive::arrivals::{Arrivals, Arrived};
@@ -28,6 +26,7 @@ use crate::cli::run::{Mode, Run, Target};
 use crate::cli::transfer::receiving::{ListenArgs, Receiving, answer};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
+use crate::cli::{Outcome, human};
 use crate::core::{Command, Decision, Event, OfferEvent, TransferEvent};
 use crate::shell::{ShellEvent, host};
 use crate::store::OnConflict;

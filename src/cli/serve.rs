@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::serve::stats::Stats;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::{shell_quoted, spoken, wanted};
+use crate::cli::{Outcome, human};
 use crate::core::{Command, Fault};
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;

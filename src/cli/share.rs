@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::{DEFAULT_PORT, Global};
-use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::progress::Every;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::wanted::argument_for;
+use crate::cli::{Outcome, human};
 use crate::core::Event;
 use crate::shell::ShellEvent;
 use crate::types::ContentId;

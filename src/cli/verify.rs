@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
-use crate::cli::hash;
-use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::wanted::wanted;
+use crate::cli::{Outcome, hash, human};
 use crate::types::name::printable;
 use crate::wire::message::Wanted;
 

@@ -13,8 +13,7 @@ use crate::core::limits::Limits;
 use crate::core::native::session::Session;
 use crate::core::places::Places;
 use crate::core::transfer::Transfer;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 
 /// The classic connections alone, lent to their engine.
 #[derive(Debug)]

@@ -7,14 +7,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::core::catalogue::Catalogue;
-use crate::core::classic;
 use crate::core::config::Config;
 use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing, Transport};
 use crate::core::connections::Connections;
 use crate::core::context::Outputs;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
-use crate::core::http;
 use crate::core::io::{
     Command, ConnId, Event, Output, SpanFault, StoreReply, TransferFailure, TransferReply,
 };
@@ -24,13 +22,12 @@ use crate::core::native::discovery::searches::Purpose;
 use crate::core::native::{self, Session};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
-use crate::core::room;
 use crate::core::spools::Spools;
 use crate::core::timers::{Timer, Timers};
 use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
-use crate::types::id::PeerId;
-use crate::types::time::Time;
+use crate::core::{classic, http, room};
+use crate::types::{PeerId, Time};
 use crate::wire::message::RefuseReason;
 use crate::wire::transfer::Outgoing;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::limits::Limits;
 use crate::core::timers::{Timer, Timers};
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// A peer that is about to leave.
 #[derive(Debug)]

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use crate::core::io::{ConnId, IfaceId};
 use crate::core::limits::Limits;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{CatalogueRequest, Wanted};
 
 /// The most addresses that are counted; in a second in which more ask, no others are looked for.

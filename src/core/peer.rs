@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::core::classic;
 use crate::core::config::Config;
 use crate::core::connection::{Kind, Protocol};
 use crate::core::connections::Connections;
@@ -14,14 +13,11 @@ use crate::core::context::{After, Context, Later};
 use crate::core::engines::{Engines, Speakers, end_sniffing, review_sniffing};
 use crate::core::http::{self, Reader};
 use crate::core::io::{ConnId, Expect, Input, Output, Segment, StoreReply};
-use crate::core::native;
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::timers::Timer;
 use crate::core::transfer::{self, Transfer};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::core::{classic, native};
+use crate::types::{Bitfield, ContentId, Geometry, PeerId, Time};
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::core::io::ConnId;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// The connections that have a place. A connection that is being closed to make room has none any more.
 #[derive(Debug, Default)]

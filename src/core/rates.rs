@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::limits::Limits;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// The most sources that are counted; in a second in which more come, no others are heard.
 const SOURCES_MAX: usize = 8_192;

@@ -7,7 +7,7 @@ use crate::core::connection::Protocol;
 use crate::core::connections::Connections;
 use crate::core::context::{Context, Later};
 use crate::core::io::ConnId;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// Connections that were closed to make room and whose sockets are not closed yet. With more, newcomers are refused.
 const CLOSING_MAX: usize = 64;

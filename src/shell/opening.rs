@@ -11,8 +11,6 @@ use crate::core::{ClassicConfig, Config, Event, HttpConfig, Limits, Peer, Transf
 use crate::shell::clock::{Clock, random_seed};
 use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
 use crate::shell::datagrams::{Discovery, Speech};
-use crate::shell::descriptors;
-use crate::shell::host;
 use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::Listeners;
@@ -22,6 +20,7 @@ use crate::shell::reactor::{
 };
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::UdpListeners;
+use crate::shell::{descriptors, host};
 use crate::store::{Buffers, Store};
 use crate::wire::transfer::NAMED_LOG;
 

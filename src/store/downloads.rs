@@ -15,10 +15,8 @@ use crate::store::part::{LockedFile, Part};
 use crate::store::publish::{Failure, Goal, Published, Request};
 use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names, Target};
-use crate::store::{OnConflict, StoreConfig};
-use crate::store::{copying, fault};
-use crate::types::Geometry;
-use crate::types::{Bitfield, ContentId, Manifest};
+use crate::store::{OnConflict, StoreConfig, copying, fault};
+use crate::types::{Bitfield, ContentId, Geometry, Manifest};
 
 /// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
 const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;

@@ -13,10 +13,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult};
 use crate::store::listing::Listing;
-use crate::store::{OnConflict, StoreConfig};
+use crate::store::{OnConflict, StoreConfig, fault};
 use crate::types::ContentId;
 use crate::types::name::{Layout, local_file_name, local_path, quoted};
 

@@ -6,18 +6,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::report::Known;
-use crate::cli::report::neighbours;
+use crate::cli::report::{Known, neighbours};
 use crate::cli::ring::endpoint::{Endpoint, settle};
 use crate::cli::ring::takers::{OwnerStands, Takers};
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
+use crate::cli::{Outcome, human};
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, Place, Topology};
 use crate::shell::ShellEvent;

@@ -21,8 +21,7 @@ use crate::core::context::Context;
 use crate::core::io::{ConnId, Event, Output};
 use crate::core::timers::Timer;
 use crate::core::uploader::{UploadRequest, Uploader};
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use crate::wire::http::{
     Cursor, Host, PAGE_ENTRIES_MAX, Request, RequestError, Row, Status, Stays, Verdict, beyond, choices,
     content, listing, not_modified, page, refusal,

@@ -13,8 +13,7 @@ use crate::core::native::{Ctx, Engine};
 use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::datagram;
 use crate::wire::message::{Announcement, Entry, Query, Wanted};
 

@@ -6,7 +6,7 @@ use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
 use crate::core::native::topology::roles::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::frame::{Decoded, FrameError};
 use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, RefuseReason};
 

@@ -10,8 +10,8 @@ use crate::core::native::offer::receiving::delivery_of;
 use crate::core::native::peers::directory::Heard;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::Layout;
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::{Delivery, Entry};
 
 /// One of them.

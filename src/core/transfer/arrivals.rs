@@ -8,8 +8,8 @@ use super::{Engine, Side, Transfer, Turn, submit, tell};
 use crate::core::connection::Transport;
 use crate::core::context::Context;
 use crate::core::io::{ConnId, SpoolId, TransferEvent, TransferFailure, TransferJob, TransferReply};
+use crate::types::Time;
 use crate::types::name::local_file_name;
-use crate::types::time::Time;
 use crate::wire::transfer::{Announced, Form, OK, named};
 
 /// A file that came whole.

@@ -25,8 +25,7 @@ use crate::core::io::{
 use crate::core::spools::Spools;
 use crate::core::timers::Timer;
 use crate::core::uploader::Uploader;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use crate::wire::transfer::{Announced, Outgoing};
 use arrivals::Arrival;
 use receiving::{Receiving, Stage};

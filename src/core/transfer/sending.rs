@@ -10,9 +10,7 @@ use crate::core::context::Context;
 use crate::core::io::{BrokenWhy, Expect, Segment, Sink, SpanSource, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
 use crate::core::uploader::{Quantum, UploadRequest};
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Geometry, Time};
 use crate::wire::transfer::{OkHearing, Outgoing, Step};
 
 /// A receiver takes a long silence for the end of its sender, some after 30 s. A transfer that waits for a turn for so long is sent

@@ -37,7 +37,6 @@ use crate::store::classic::join::{Join, Joined};
 use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name, look_at_chunk};
 use crate::store::classic::row::Row;
-use crate::store::fault;
 use crate::store::fs::{File, Fs};
 use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
@@ -45,7 +44,7 @@ use crate::store::publish::{Failure, Published, Request};
 use crate::store::spools::Spools;
 use crate::store::target::Target;
 use crate::store::temp::Temp;
-use crate::store::{ClassicStore, OnConflict};
+use crate::store::{ClassicStore, OnConflict, fault};
 use crate::wire::classic::ChunkName;
 
 /// At the end, the records are tried to be written for so long.

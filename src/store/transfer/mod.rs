@@ -12,8 +12,6 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind, SpoolId, StoreReply, TransferJob, TransferReply};
-use crate::store::OnConflict;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult};
 use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
@@ -22,6 +20,7 @@ use crate::store::spools::{Spool, Spools};
 use crate::store::target::{Names, Target};
 use crate::store::temp::{Temp, sweep};
 pub(crate) use crate::store::transfer::cutting::Cutting;
+use crate::store::{OnConflict, fault};
 use crate::types::name::quoted;
 
 /// What is said of a spool that nobody opened.

@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{AGENT_BYTES_MAX, BYE_BYTES_MAX, kind};
-use crate::types::id::ContentId;
-use crate::types::manifest::ManifestPage;
+use crate::types::ContentId;
 use crate::types::manifest::{
-    ChainingValue, PAGE_VALUES_MAX, PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof,
+    ChainingValue, ManifestPage, PAGE_VALUES_MAX, PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof,
 };
 use crate::wire::message::{
     CataloguePage, CatalogueRequest, Frame, Hello, NAME_BYTES_MAX, Offer, PORT_MIN, RefuseReason, clipped,

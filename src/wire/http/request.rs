@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
 
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::http::response::{Status, Stays};
 
 /// The most bytes of a request's head.

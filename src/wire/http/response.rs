@@ -4,9 +4,8 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use crate::types::id::ContentId;
 use crate::types::name::{local_file_name, printable};
-use crate::types::units;
+use crate::types::{ContentId, units};
 use crate::wire::http::request::{Cursor, percent_encoded};
 
 /// The media type of everything that is shared: nobody is to open it in the name of this host.

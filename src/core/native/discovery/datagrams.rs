@@ -1,20 +1,19 @@
 //! Datagrams in and out: announcements, queries and their answers.
 
-use crate::core::native::effects::Effect;
-use std::net::SocketAddr;
-use std::ops::Bound;
-use std::time::Duration;
-
 use crate::core::io::{DatagramTo, Event, IfaceId, Output};
 use crate::core::looks::Asker;
 use crate::core::native::discovery::look::is_found_at_once;
+use crate::core::native::effects::Effect;
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::{Ctx, Engine};
 use crate::core::rates::Standing;
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::datagram::{self, DatagramError};
 use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
+use std::net::SocketAddr;
+use std::ops::Bound;
+use std::time::Duration;
 
 impl Engine {
     pub(crate) fn on_datagram(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {

@@ -1,13 +1,11 @@
 //! A content under several names, of which one is withdrawn: its file was edited or removed, and others with the same bytes are
 //! still there.
 
-use crate::core::io::Event;
-use std::time::Duration;
-
-use crate::core::io::{ConnId, FailReason};
+use crate::core::io::{ConnId, Event, FailReason};
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::RefuseReason;
+use std::time::Duration;
 
 /// What its only holder removed may be on offer again within this time: some programs save a file so.
 const REMOVED_GRACE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use crate::core::io::{Event, FailReason, PeerRef};
 use crate::core::native::discovery::searches::{Asked, Purpose, title};
 use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::types::name::Layout;
 use crate::wire::message::{Entry, Wanted};
 

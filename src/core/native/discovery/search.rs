@@ -9,8 +9,8 @@ use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, sim
 use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::destination;
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// So many names that look alike are told when a name was not found.

@@ -1,11 +1,10 @@
 //! Downloads that cannot get on: whether the file was replaced or removed, who else is asked, and for how long it waits.
 
-use crate::core::io::Event;
-use crate::core::io::FailReason;
+use crate::core::io::{Event, FailReason};
 use crate::core::native::download::manifest::PAGE_DEADLINE;
 use crate::core::native::download::state::Phase;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::Wanted;
 use std::time::Duration;
 

@@ -7,8 +7,7 @@ use crate::core::io::{BufferId, ConnId, Event, FailReason, Fault, Output, StoreJ
 use crate::core::native::download::state::{Phase, Storing, smoothed};
 use crate::core::native::session::{Incoming, Phase as ConnectionPhase};
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::{Frame, RefuseReason};
 
 /// A peer that rejected a request is left alone for so long.

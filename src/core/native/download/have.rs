@@ -3,8 +3,7 @@
 use crate::core::connections::Connections;
 use crate::core::io::ConnId;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId};
 
 /// Chunks that one connection may tell again, in all; each costs work and tells nothing.
 const HAVES_AGAIN_MAX: u32 = 4 << 20;

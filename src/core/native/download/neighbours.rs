@@ -1,13 +1,9 @@
 //! Connects to those that an arrangement of neighbours names, and names its content to them.
 
-use crate::core::io::ConnId;
-use crate::core::io::FailReason;
-use crate::core::io::Fault;
-use crate::core::io::FaultKind;
+use crate::core::io::{ConnId, FailReason, Fault, FaultKind};
 use crate::core::native::topology::neighbourhood::Part;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
-use crate::types::id::PeerId;
+use crate::types::{ContentId, PeerId};
 use std::net::SocketAddr;
 
 impl Engine {

@@ -1,22 +1,20 @@
 //! A download's way: begun, opened, run, reviewed, published, finished; or failed.
 
-use crate::core::limits::MIRROR_SOURCE_WAIT;
-use crate::core::native::effects::Effect;
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
 use crate::core::context::Later;
 use crate::core::io::{Event, FailReason, Output, PartState, PeerRef, StoreJob};
+use crate::core::limits::MIRROR_SOURCE_WAIT;
 use crate::core::native::download::state::{Download, Phase, Wish};
+use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::DownloadStatus;
 use crate::core::timers::Timer;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
 use crate::types::name::Layout;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::{Delivery, RefuseReason};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How often a download that is under way is looked at without other cause.
 const REVIEW_INTERVAL: Duration = Duration::from_secs(1);

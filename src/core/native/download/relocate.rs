@@ -3,15 +3,14 @@
 //! Whoever was asked first is asked not to send, and says so if it has not begun: only then is another asked, so that nothing
 //! comes twice.
 
-use crate::core::picker;
-use std::time::Duration;
-
 use crate::core::io::ConnId;
 use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Incoming;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::core::picker;
+use crate::types::ContentId;
 use crate::wire::message::Frame;
+use std::time::Duration;
 
 /// A holder whose chunks take so many times as long as those of others gets only what nobody else was asked for.
 const SLOW: u32 = 3;

@@ -9,9 +9,7 @@ use crate::core::native::download::state::Download;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{Bitfield, ContentId, Time};
 use crate::wire::message::Frame;
 
 /// A late chunk that began so long ago gives up its memory when there is none left.

@@ -3,8 +3,7 @@
 use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::Frame;
 
 impl Engine {

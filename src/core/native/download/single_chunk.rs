@@ -6,9 +6,7 @@ use crate::core::io::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId, Geometry};
 use crate::wire::message::Delivery;
 
 impl Engine {

@@ -9,7 +9,7 @@ use crate::core::native::download::overlay::Overlay;
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.

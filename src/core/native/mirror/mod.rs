@@ -1,21 +1,18 @@
 //! Mirroring: what others offer and is wanted here is fetched, and what appears later too.
 
-use crate::core::native::session::dialling::DIALS_PAUSE;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-
 use crate::core::io::{ConnId, Event};
 use crate::core::limits::MIRROR_STALL;
 use crate::core::native::ledger::mirror::{Claimant, Mirror, Refusal};
+use crate::core::native::session::dialling::DIALS_PAUSE;
 use crate::core::native::{Ctx, Engine};
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::quoted;
-use crate::types::time::Time;
-use crate::types::units;
+use crate::types::{ContentId, PeerId, Time, units};
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and
 /// no look at a neighbour's catalogue.

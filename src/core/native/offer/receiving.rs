@@ -6,8 +6,7 @@ use crate::core::io::{ConnId, Decision, Event, FailReason, FaultKind, OfferEvent
 use crate::core::native::offer::offers::ReceivedOffer;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{ContentId, Geometry};
 use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason};
 
 impl Engine {

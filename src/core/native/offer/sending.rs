@@ -11,7 +11,7 @@ use crate::core::native::offer::offers::{SentOffer, Stage};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::{Answer, Delivery, Frame, Offer, OfferAnswer, OfferOutcome, Wanted};
 
 /// How often a recipient that is looked for is tried again without other cause.

@@ -1,6 +1,6 @@
 //! The chunks of a content that one connection is told of, where they are not all that are here.
 
-use crate::types::bitfield::Bitfield;
+use crate::types::Bitfield;
 
 /// Some chunks of what is here, in the order in which they were advertised.
 #[derive(Debug)]

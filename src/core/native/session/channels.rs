@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::native::session::advertised::Advertised;
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId, Geometry};
 
 /// One content that this connection has named.
 #[derive(Debug, Default)]

@@ -3,17 +3,16 @@
 //! An id is public, so that a hello is a claim. Somebody who says it from elsewhere may be the peer itself, with a second interface
 //! or a new address, or anybody. A guest is served; nothing that it says changes what the peer is known to be.
 
-use crate::core::native::effects::Effect;
-use std::net::SocketAddr;
-
 use crate::core::io::{ConnId, Event, PeerRef};
+use crate::core::native::effects::Effect;
 use crate::core::native::peers::directory::{By, Heard, Taken};
 use crate::core::native::session::Claim;
 use crate::core::native::session::life::SECOND;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::PeerId;
+use crate::types::PeerId;
 use crate::wire::message::Hello;
+use std::net::SocketAddr;
 
 impl Engine {
     /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.

@@ -1,18 +1,16 @@
 //! A connection's life: dialled or accepted, greeted, kept alive, closed or lost.
 
-use crate::core::native::effects::Effect;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use crate::core::connections::Connections;
 use crate::core::io::{ConnId, Event, Output};
+use crate::core::native::effects::Effect;
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::{Identity, Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Why a peer closes one of two connections that it has with another.
 pub(crate) const SECOND: &str = "a second connection";

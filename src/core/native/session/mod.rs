@@ -25,8 +25,7 @@ use crate::core::native::session::outbox::Outbox;
 use crate::core::rates::Allowance;
 use crate::core::room;
 use crate::core::topology::Topology;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::frame::Decoder;
 use crate::wire::message::CatalogueRequest;
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::core::io::{Expect, Segment, Sink, SpanSource};
 use crate::core::native::session::{Incoming, Outgoing, Phase, Session};
 use crate::core::uploader::is_progress;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::frame;
 use crate::wire::message::Frame;
 

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::core::topology::Topology;
-use crate::types::geometry::Geometry;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, Geometry, PeerId};
 
 /// An endpoint that was named.
 #[derive(Debug)]

@@ -1,18 +1,11 @@
 //! What the peers that were named are to this one: who is dialled, asked and looked at.
 
 use crate::core::catalogue::Catalogue;
-use crate::core::io::ConnId;
-use crate::core::io::Event;
-use crate::core::io::PeerRef;
-use crate::core::native::topology::neighbourhood::End;
-use crate::core::native::topology::neighbourhood::Part;
+use crate::core::io::{ConnId, Event, PeerRef};
+use crate::core::native::topology::neighbourhood::{End, Part};
 use crate::core::native::{Ctx, Engine};
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::id::PeerId;
-use crate::wire::message::CatalogueRequest;
-use crate::wire::message::Frame;
-use crate::wire::message::Wanted;
+use crate::types::{ContentId, Geometry, PeerId};
+use crate::wire::message::{CatalogueRequest, Frame, Wanted};
 use std::net::SocketAddr;
 
 /// Stands among the walks of a connection for a look at what a neighbour offers.

@@ -6,9 +6,7 @@ use crate::core::native::session::ListOut;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::session::outbox::Outbox;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId, Geometry};
 use crate::wire::message::Frame;
 
 /// What so many neighbours have is no news that cannot wait: whoever lacks it finds it elsewhere, too.

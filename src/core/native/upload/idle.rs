@@ -8,7 +8,7 @@ use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::Frame;
 
 /// So many are told at once.

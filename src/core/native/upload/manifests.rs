@@ -1,14 +1,11 @@
 //! Manifests given to peers that ask.
 
-use crate::core::io::ConnId;
-use crate::core::io::Output;
-use crate::core::io::StoreJob;
+use crate::core::io::{ConnId, Output, StoreJob};
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::types::manifest::ManifestPage;
-use crate::wire::message::Frame;
-use crate::wire::message::RefuseReason;
+use crate::wire::message::{Frame, RefuseReason};
 
 /// Manifest requests that one connection may have waiting.
 const MANIFEST_REQUESTS_MAX: usize = 1_024;

@@ -7,8 +7,7 @@ use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::core::uploader::UploadRequest;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 
 /// So often one connection may say that a chunk from here is bad; an honest one leaves before.

@@ -1,11 +1,9 @@
 //! Contents that are offered no longer, or under fewer names: who is told.
 
-use crate::core::io::Output;
-use crate::core::io::StoreJob;
+use crate::core::io::{Output, StoreJob};
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
-use crate::wire::message::Frame;
-use crate::wire::message::RefuseReason;
+use crate::types::ContentId;
+use crate::wire::message::{Frame, RefuseReason};
 
 impl Engine {
     /// Somebody opens a content: if its files have several names, the store looks at each, for the bytes come from one of
