@@ -15,6 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::{Request, lay_out};
@@ -255,7 +256,7 @@ impl Driven for Fetch<'_> {
             return ControlFlow::Break(End::TimedOut);
         }
         self.downloads.tick(run, now);
-        ControlFlow::Continue(earliest([self.deadline, self.downloads.next_tick(run, now)]))
+        ControlFlow::Continue(earliest([self.deadline, next_tick(run.out, now)]))
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {

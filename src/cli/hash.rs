@@ -1,23 +1,20 @@
 //! `hash`: prints the ids of files, as `b3sum` prints them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
-use crate::cli::progress::{Every, Pace};
+use crate::cli::progress::{Live, Pace};
 use crate::cli::{Outcome, human};
 use crate::core::Fault;
 use crate::store;
 use crate::store::folder::files_below;
 use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
-
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Print the ids of files: their BLAKE3 hashes, as b3sum prints them
 #[derive(Debug, Args)]
@@ -66,9 +63,8 @@ pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
 /// The id and size of a file; on a terminal it is seen how far that is.
 pub(crate) fn hashed(path: &Path, out: &mut Output) -> Result<(ContentId, u64), Fault> {
     let shown = human::shortened(&printable(&path.to_string_lossy()), 40);
-    let (mut pace, mut every) = (Pace::default(), Every::new(LIVE_INTERVAL));
     // What is done in the blink of an eye needs no line.
-    every.is_due(Instant::now());
+    let (mut pace, mut every) = (Pace::default(), Live::from_now());
     let hashed = store::hash_path(path, |bytes| {
         let now = Instant::now();
         pace.add(now, bytes);

@@ -18,6 +18,7 @@ use crate::cli::failure::Failure;
 use crate::cli::global::Global;
 use crate::cli::json::{ArrivalLine, Line, OfferLine, Who};
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::receive::arrivals::{Arrivals, Arrived};
 use crate::cli::receive::incoming::{Incoming, Number, Offer};
 use crate::cli::receive::policy::{Policy, Room, Verdict};
@@ -172,7 +173,7 @@ impl Driven for Receiver<'_> {
         if !self.questions.are_asked() && !is_over {
             self.downloads.tick(run, now);
         }
-        let tick = if is_over { None } else { self.downloads.next_tick(run, now) };
+        let tick = if is_over { None } else { next_tick(run.out, now) };
         ControlFlow::Continue(earliest([tick, self.questions.next_look(now), self.stays]))
     }
 

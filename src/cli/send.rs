@@ -15,6 +15,7 @@ use crate::cli::drive::{Driven, End, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::send::stats::Stats;
 use crate::cli::share::flags;
@@ -140,7 +141,7 @@ impl Driven for Offers<'_> {
             return ControlFlow::Break(End::TimedOut);
         }
         self.stats.tick(run);
-        ControlFlow::Continue(earliest([self.deadline, self.stats.next_tick(run)]))
+        ControlFlow::Continue(earliest([self.deadline, next_tick(run.out, Instant::now())]))
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {

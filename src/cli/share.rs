@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::{DEFAULT_PORT, Global};
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::{Live, Plain};
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::wanted::argument_for;
 use crate::cli::{Outcome, human};
@@ -22,11 +22,6 @@ use crate::types::name::printable;
 
 /// With more files than this, one line tells of the rest.
 const TOLD_MAX: usize = 20;
-/// How often the line that tells what is hashed renews itself on a terminal.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often that is told where there is no terminal.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
 const ABOUT: &str = "\
 Share files, and all files in folders, until Ctrl-C. Nothing is copied: the files stay where they are. Each file is \
 hashed once; a file that is being written is hashed when nobody has written to it for two seconds. Hidden files in a \
@@ -55,7 +50,7 @@ pub(crate) struct ShareArgs {
 }
 
 /// What is shared, and how that is told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shares {
     /// What the fetching machine's command line needs besides the name.
     flags: String,
@@ -67,8 +62,8 @@ struct Shares {
     is_scanned: bool,
     failed: usize,
     first_failure: Option<Exit>,
-    live: Every,
-    plain: Every,
+    live: Live,
+    plain: Plain,
 }
 
 pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
@@ -77,7 +72,7 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         Ok(run) => run,
         Err(exit) => return Outcome::of(exit),
     };
-    let mut shares = Shares::new(flags(global));
+    let mut shares = Shares { flags: flags(global), ..Shares::default() };
     for url in &run.urls {
         run.out.note(&format!("in any browser: {url}"));
     }
@@ -120,20 +115,6 @@ impl Driven for Shares {
 }
 
 impl Shares {
-    fn new(flags: String) -> Shares {
-        Shares {
-            flags,
-            offered: 0,
-            bytes: 0,
-            awaited: 0,
-            is_scanned: false,
-            failed: 0,
-            first_failure: None,
-            live: Every::new(LIVE_INTERVAL),
-            plain: Every::new(PLAIN_INTERVAL),
-        }
-    }
-
     /// How many files are awaited when a scan is done.
     fn awaited(&self) -> usize {
         if self.is_scanned { 0 } else { self.awaited }

@@ -12,14 +12,12 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::Live;
 use crate::cli::units::{parse_duration, parse_interval, parse_rate, parse_size};
 use crate::sim::{Churn, Join, Swarm, SwarmSpec};
 use crate::store::drawing::write_file;
 use policy::Choice;
 
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// So much happens between two looks at the clock.
 const STRIDE: u64 = 4_096;
 
@@ -80,7 +78,7 @@ pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
         }
     };
     let began = Instant::now();
-    let mut every = Every::new(LIVE_INTERVAL);
+    let mut every = Live::default();
     loop {
         match swarm.go_on(STRIDE) {
             Ok(true) => {}

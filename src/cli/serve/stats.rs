@@ -23,7 +23,7 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 const FAILURES_TOLD_MAX: usize = 1_000;
 
 /// What happened, and how much of it was told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stats {
     port: u16,
     started: bool,
@@ -41,17 +41,7 @@ pub(super) struct Stats {
 impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
     pub(super) fn new(port: u16) -> Stats {
-        Stats {
-            port,
-            started: false,
-            coming: BTreeMap::new(),
-            failures_told: BTreeSet::new(),
-            mirrored: 0,
-            mirrored_bytes: 0,
-            since: None,
-            told: 0,
-            untold: 0,
-        }
+        Stats { port, ..Stats::default() }
     }
 
     /// Files that were mirrored.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
@@ -13,7 +13,7 @@ use crate::cli::failure_notice::Subject;
 use crate::cli::global::Global;
 use crate::cli::json::{Line, TransferLine, seconds};
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::Live;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::transfer::{exit_of, log_transfer};
 use crate::cli::{Outcome, human};
@@ -22,9 +22,6 @@ use crate::shell::{ShellEvent, host};
 use crate::types::ContentId;
 use crate::types::name::printable;
 use crate::wire::transfer::{Form, Outgoing};
-
-/// How often it is told how much of a large file is read.
-const READING_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One file for one receiver.
 #[derive(Debug, Clone)]
@@ -46,7 +43,7 @@ struct Sending {
     tickets: u32,
     /// Everything that was named is hashed.
     is_scanned: bool,
-    reading: Every,
+    reading: Live,
     /// When it ends, whatever is left.
     deadline: Option<Instant>,
     done: usize,
@@ -112,7 +109,7 @@ pub(crate) fn transfer(
         under_way: BTreeMap::new(),
         tickets: 0,
         is_scanned: false,
-        reading: Every::new(READING_INTERVAL),
+        reading: Live::default(),
         deadline: until,
         done: 0,
         failures: Vec::new(),
@@ -190,7 +187,7 @@ impl Sending {
         {
             run.out.show(&line);
         }
-        Some(now + READING_INTERVAL)
+        Some(now + Live::INTERVAL)
     }
 
     fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
