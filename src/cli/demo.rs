@@ -68,15 +68,16 @@ impl From<Fault> for Broken {
     }
 }
 
-pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let (exit, why) = match demonstrate(args, out) {
-        Ok(()) => return Outcome { exit: Exit::Ok, done: args.peers.into(), failed: 0, bytes: args.size },
+        Ok(()) => {
+            return Ok(Outcome { exit: Exit::Ok, done: args.peers.into(), failed: 0, bytes: args.size });
+        }
         Err(Broken::Storage(fault)) => (Exit::of_fault(&fault), printable(&fault.text)),
         Err(Broken::Signal(signal)) => (Exit::of_signal(signal), "ended before the demo was over".to_owned()),
         Err(Broken::Failed(why)) => (Exit::Bug, why),
     };
-    out.error(exit, &why, None);
-    Outcome::of(exit)
+    Err(out.refuse(exit, &why, None))
 }
 
 fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {

@@ -10,7 +10,7 @@ use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
 use crate::cli::downloads::Downloads;
-use crate::cli::drive::{Driven, End, earliest};
+use crate::cli::drive::{Driven, End, after, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
@@ -152,33 +152,17 @@ impl GetArgs {
     }
 }
 
-pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     if args.wanted.is_empty() && !out.may_ask() {
-        let next = "chunkcast ls";
-        out.error(Exit::Usage, "what to get is missing: a name, a pattern or an id", Some(next));
-        return Outcome::of(Exit::Usage);
+        let why = "what to get is missing: a name, a pattern or an id";
+        return Err(out.refuse(Exit::Usage, why, Some("chunkcast ls")));
     }
-    let target = match args.target() {
-        Ok(target) => target,
-        Err(why) => {
-            out.error(Exit::Usage, &why, None);
-            return Outcome::of(Exit::Usage);
-        }
-    };
+    let target = args.target().map_err(|why| out.refuse(Exit::Usage, &why, None))?;
     let classic = args.classic.speak(Role::Fetches(&target.dir, args.max_size), global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
-    let mut run = match Run::start("get", global, target.clone(), Mode::native(classic), out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("get", global, target.clone(), Mode::native(classic), out)?;
     let mut requests = if args.wanted.is_empty() {
-        match choice::ask(&mut run) {
-            Ok(requests) => requests,
-            Err(exit) => {
-                run.leave(|_, _| {});
-                return Outcome::of(exit);
-            }
-        }
+        choice::ask(&mut run).inspect_err(|_| run.leave(|_, _| {}))?
     } else {
         args.wanted.clone()
     };
@@ -189,12 +173,8 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         downloads.also_classic(&mut run, fetches);
     }
     let exit = fetch(args, &mut run, &mut downloads);
-    Outcome {
-        exit,
-        done: downloads.done(),
-        failed: downloads.failed() + downloads.open(),
-        bytes: downloads.bytes(),
-    }
+    let failed = downloads.failed() + downloads.open();
+    Ok(Outcome { exit, done: downloads.done(), failed, bytes: downloads.bytes() })
 }
 
 /// Fetches everything, seeds if asked to, leaves.
@@ -209,8 +189,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             stall: args.stall,
         });
     }
-    // A deadline beyond the clock's end is none.
-    let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = args.timeout.and_then(after);
     let end = run.drive(&mut Fetch { downloads, deadline });
     run.out.clear();
     if end == Ok(End::Over) {
@@ -295,7 +274,7 @@ impl Driven for Seed {
 /// Stays for others as long as `--seed` says.
 fn seed(args: &GetArgs, run: &mut Run<'_>) {
     let Some(duration) = args.seed else { return };
-    let until = duration.and_then(|duration| Instant::now().checked_add(duration));
+    let until = duration.and_then(after);
     run.out.note(&match duration {
         Some(duration) => format!("sharing it for {}; Ctrl-C ends", human::limit(duration)),
         None => "sharing it; Ctrl-C ends".to_owned(),

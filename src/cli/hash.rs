@@ -27,13 +27,13 @@ pub(crate) struct HashArgs {
     paths: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let (mut done, mut failures, mut sum) = (0, Vec::new(), 0u64);
     let mut fail = |out: &mut Output, fault: &Fault| {
         failures.push(Exit::of_fault(fault));
         out.error(Exit::of_fault(fault), &printable(&fault.text), None);
     };
-    for path in &args.paths {
+    'paths: for path in &args.paths {
         let files = files_below(path).unwrap_or_else(|fault| {
             fail(out, &fault);
             Vec::new()
@@ -48,16 +48,11 @@ pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
                 Err(fault) => fail(out, &fault),
             }
             if out.ended().is_some() {
-                return Outcome {
-                    exit: Exit::of_all(done, &failures),
-                    done,
-                    failed: failures.len(),
-                    bytes: sum,
-                };
+                break 'paths;
             }
         }
     }
-    Outcome { exit: Exit::of_all(done, &failures), done, failed: failures.len(), bytes: sum }
+    Ok(Outcome { exit: Exit::of_all(done, &failures), done, failed: failures.len(), bytes: sum })
 }
 
 /// The id and size of a file; on a terminal it is seen how far that is.

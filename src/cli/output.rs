@@ -201,6 +201,12 @@ impl Output {
         }
     }
 
+    /// The same, for a command that ends with it before it has begun; gives back the exit code.
+    pub(crate) fn refuse(&mut self, exit: Exit, message: &str, next: Option<&str>) -> Exit {
+        self.error(exit, message, next);
+        exit
+    }
+
     /// The end of the run, as far as failures are shown: waits a bounded time for the command of `--on-error`.
     pub(crate) fn end_showing(&mut self) {
         let complaints = self.shown.end();

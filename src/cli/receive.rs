@@ -107,18 +107,15 @@ struct Receiver<'a> {
     stays: Option<Instant>,
 }
 
-pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
     let mode = Mode { foreign: args.listen.ports(args.quota), ..Mode::native(None) };
-    let mut run = match Run::start("receive", global, target.clone(), mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("receive", global, target.clone(), mode, out)?;
     let is_new = !args.dir.exists();
     if let Err(fault) = run.reactor.store.open_target() {
         let exit = run.report_fault(&fault);
         run.leave(|_, _| {});
-        return Outcome::of(exit);
+        return Err(exit);
     }
     if is_new {
         run.out.note(&format!("made the folder {}", human::quoted_path(&args.dir)));
@@ -150,12 +147,12 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     run.leave(|run, event| receiver.take_last(run, &event));
     let cut_short = receiver.cut_short(&mut run, kept);
     let Receiver { downloads, receiving, .. } = &receiver;
-    Outcome {
+    Ok(Outcome {
         exit,
         done: downloads.done() + receiving.done(),
         failed: downloads.failed() + receiving.failures().len() + cut_short,
         bytes: downloads.bytes().saturating_add(receiving.bytes()),
-    }
+    })
 }
 
 impl Driven for Receiver<'_> {

@@ -66,12 +66,9 @@ struct Shares {
     plain: Plain,
 }
 
-pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let mode = Mode::native(args.classic.speak(Role::Serves, global));
-    let mut run = match Run::start("share", global, Target::default(), mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("share", global, Target::default(), mode, out)?;
     let mut shares = Shares { flags: flags(global), ..Shares::default() };
     for url in &run.urls {
         run.out.note(&format!("in any browser: {url}"));
@@ -88,7 +85,7 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         _ => run.drive(&mut shares).unwrap_or_else(|exit| exit),
     };
     run.leave(|run, event| shares.note(run, &event));
-    Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes }
+    Ok(Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes })
 }
 
 impl Driven for Shares {

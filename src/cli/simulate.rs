@@ -66,27 +66,13 @@ pub(crate) struct SimulateArgs {
     svg: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
-    let spec = match spec_of(args) {
-        Ok(spec) => spec,
-        Err(why) => return failed(out, Exit::Usage, &why, None),
-    };
-    let mut swarm = match Swarm::new(spec) {
-        Ok(swarm) => swarm,
-        Err(error) => {
-            return failed(out, Exit::Usage, &error.to_string(), Some("give another --chunk-size or --size"));
-        }
-    };
-    let began = Instant::now();
-    let mut every = Live::default();
-    loop {
-        match swarm.go_on(STRIDE) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(failure) => {
-                return failed(out, Exit::Bug, &failure.what, Some("please report this with the command"));
-            }
-        }
+pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Result<Outcome, Exit> {
+    let spec = spec_of(args).map_err(|why| out.refuse(Exit::Usage, &why, None))?;
+    let next = Some("give another --chunk-size or --size");
+    let mut swarm = Swarm::new(spec).map_err(|error| out.refuse(Exit::Usage, &error.to_string(), next))?;
+    let (began, mut every) = (Instant::now(), Live::default());
+    let next = Some("please report this with the command");
+    while swarm.go_on(STRIDE).map_err(|failure| out.refuse(Exit::Bug, &failure.what, next))? {
         if out.is_live() && every.is_due(Instant::now()) {
             out.show(&stats::progress(&swarm, began.elapsed()));
         }
@@ -97,26 +83,20 @@ pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
     out.result(&stats::report(swarm.spec(), &figures, swarm.spread().chunks(), took));
     if let Some(path) = &args.svg {
         let drawn = drawing::drawn(swarm.spec(), swarm.spread());
-        if let Err(fault) = write_file(path, drawn.as_bytes()) {
-            return failed(out, Exit::of_fault(&fault), &fault.text, None);
-        }
+        write_file(path, drawn.as_bytes())
+            .map_err(|fault| out.refuse(Exit::of_fault(&fault), &fault.text, None))?;
     }
     let peers = usize::from(args.peers);
     if figures.complete < peers {
         let why = format!("only {} have the file in the end", figures.complete);
         out.error(Exit::Partial, &why, None);
     }
-    Outcome {
+    Ok(Outcome {
         exit: if figures.complete == peers { Exit::Ok } else { Exit::Partial },
         done: figures.complete,
         failed: peers - figures.complete,
         bytes: figures.payload_bytes - figures.wasted_bytes,
-    }
-}
-
-fn failed(out: &mut Output, exit: Exit, why: &str, next: Option<&str>) -> Outcome {
-    out.error(exit, why, next);
-    Outcome::of(exit)
+    })
 }
 
 fn spec_of(args: &SimulateArgs) -> Result<SwarmSpec, String> {

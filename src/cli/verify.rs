@@ -59,23 +59,18 @@ impl AskedId {
     }
 }
 
-pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let shown = human::quoted_path(&args.path);
-    let (id, bytes) = match hash::hashed(&args.path, out) {
-        Ok(hashed) => hashed,
-        Err(fault) => {
-            let exit = Exit::of_fault(&fault);
-            out.error(exit, &printable(&fault.text), None);
-            return Outcome::of(exit);
-        }
-    };
+    let hashed = hash::hashed(&args.path, out);
+    let (id, bytes) =
+        hashed.map_err(|fault| out.refuse(Exit::of_fault(&fault), &printable(&fault.text), None))?;
     if !args.id.wanted.matches("", &id) {
         out.error(
             Exit::Integrity,
             &format!("{shown} is not that content: its id is {id}"),
             Some(&format!("chunkcast get {}", args.id.text)),
         );
-        return Outcome { bytes, ..Outcome::of(Exit::Integrity) };
+        return Ok(Outcome { bytes, ..Outcome::of(Exit::Integrity) });
     }
     if let Some(given) = args.id.too_few_digits() {
         let given = human::counted(given, "digit does", "digits do");
@@ -84,7 +79,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
             &format!("the id of {shown} begins so, but {given} not identify a file"),
             Some(&format!("give at least {DIGITS_MIN} digits; the id of the file is {id}")),
         );
-        return Outcome { bytes, ..Outcome::of(Exit::Ambiguous) };
+        return Ok(Outcome { bytes, ..Outcome::of(Exit::Ambiguous) });
     }
     out.json(&Line::Done {
         id,
@@ -103,5 +98,5 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         )),
         _ => out.result(&format!("{shown} is that content")),
     }
-    Outcome { bytes, ..Outcome::of(Exit::Ok) }
+    Ok(Outcome { bytes, ..Outcome::of(Exit::Ok) })
 }

@@ -3,8 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::shell::{Listen, ShellConfig, host};
+use crate::cli::output::Output;
+use crate::cli::run::{Mode, Run, Target};
+use crate::core::{Place, Topology};
+use crate::shell::{Listen, host};
 use crate::wire::message::PORT_MIN;
 
 /// How soon, and how late at most, an endpoint where nobody answers is dialled again.
@@ -66,16 +70,25 @@ pub(crate) fn is_itself(listen: (Option<IpAddr>, u16), addr: SocketAddr) -> bool
         }
 }
 
-/// Makes a peer one that finds nobody but its neighbours, and listens at this place alone.
-pub(crate) fn settle(config: &mut ShellConfig, (bind, port): (Option<IpAddr>, u16)) {
-    config.listen = Listen::At(port);
-    config.bind = bind;
-    config.discovers = false;
-    config.no_broadcast = true;
-    config.broadcast = None;
-    config.peers = Vec::new();
-    config.limits.redial_wait_min = REDIAL_WAIT_MIN;
-    config.limits.redial_wait_max = REDIAL_WAIT_MAX;
+/// Starts a peer that finds nobody but its neighbours, and listens at this place alone.
+pub(super) fn start<'a>(
+    global: &Global,
+    target: Target,
+    (bind, port): (Option<IpAddr>, u16),
+    place: Place,
+    out: &'a mut Output,
+) -> Result<Run<'a>, Exit> {
+    Run::start_as("ring", global, target, Mode::native(None), out, |config| {
+        config.listen = Listen::At(port);
+        config.bind = bind;
+        config.discovers = false;
+        config.no_broadcast = true;
+        config.broadcast = None;
+        config.peers = Vec::new();
+        config.limits.redial_wait_min = REDIAL_WAIT_MIN;
+        config.limits.redial_wait_max = REDIAL_WAIT_MAX;
+        config.topology = Topology::Neighbours(place);
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod takers;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
+use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
 
@@ -49,7 +50,7 @@ impl RingArgs {
     }
 }
 
-pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     match &args.place {
         Place::Owner(args) => owner::run(args, global, out),
         Place::Peer(args) => peer::run(args, global, out),

@@ -59,31 +59,21 @@ pub(crate) fn run(
     until: Option<Instant>,
     global: &Global,
     out: &mut Output,
-) -> Outcome {
+) -> Result<Outcome, Exit> {
     let sender = sender(global);
     for path in paths {
-        if let Err(why) = usable(form, path, &sender) {
-            let next = "another --dialect, or none if chunkcast runs there";
-            out.error(Exit::Usage, &why, Some(next));
-            return Outcome::of(Exit::Usage);
-        }
+        let next = "another --dialect, or none if chunkcast runs there";
+        usable(form, path, &sender).map_err(|why| out.refuse(Exit::Usage, &why, Some(next)))?;
     }
     let mut receivers = Vec::new();
     for text in to {
-        match resolved(form, text) {
-            Ok(receiver) => receivers.push(receiver),
-            Err(why) => {
-                let next =
-                    format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
-                out.error(Exit::Nobody, &format!("--to {why}"), Some(&next));
-                return Outcome::of(Exit::Nobody);
-            }
-        }
+        receivers.push(resolved(form, text).map_err(|why| {
+            let next =
+                format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
+            out.refuse(Exit::Nobody, &format!("--to {why}"), Some(&next))
+        })?);
     }
-    match start(global, out) {
-        Ok(mut run) => transfer(form, paths, receivers, until, global, &mut run),
-        Err(exit) => Outcome::of(exit),
-    }
+    Ok(transfer(form, paths, receivers, until, global, &mut start(global, out)?))
 }
 
 /// Starts a peer that can send to other programs.
