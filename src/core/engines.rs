@@ -147,7 +147,7 @@ impl Engines {
     }
 
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
-    pub(crate) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
+    fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
         self.with_engines(now, |ctx, engines, connections| {
             let may = engines.http.admits(ctx, sniffing.transport.addr);
             if may {
@@ -159,7 +159,7 @@ impl Engines {
     }
 
     /// Closes the readers that are not being answered, or all.
-    pub(crate) fn close_readers(&mut self, now: Time, all: bool) {
+    fn close_readers(&mut self, now: Time, all: bool) {
         for conn in self.speakers.http.open() {
             self.http(now, conn, |http, ctx, conn, reader| {
                 if all || !reader.is_busy() {
@@ -181,7 +181,7 @@ impl Engines {
         Some(self.begin_transfer(now, transfer))
     }
 
-    pub(crate) fn send_transfer(&mut self, now: Time, order: Order) {
+    fn send_transfer(&mut self, now: Time, order: Order) {
         let has_room = self.connections.len() < self.config.limits.connections_max;
         let transfer = self.with_engines(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
         if let Some(transfer) = transfer {
@@ -189,7 +189,7 @@ impl Engines {
         }
     }
 
-    pub(crate) fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
+    fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
         let conn = self.connections.insert(Protocol::Transfer(Box::new(transfer)), now);
         self.transfer(now, conn, transfer::Engine::begin);
         conn
@@ -203,12 +203,12 @@ impl Engines {
     }
 
     /// A file does not come, or does not go.
-    pub(crate) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: TransferFailure) {
+    fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: TransferFailure) {
         self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
     }
 
     /// Cancels the transfers that end first when this peer leaves, or all.
-    pub(crate) fn cancel_transfers(&mut self, now: Time, all: bool) {
+    fn cancel_transfers(&mut self, now: Time, all: bool) {
         let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
         let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
         conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, TransferFailure::Cancelled));

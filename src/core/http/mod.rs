@@ -46,6 +46,9 @@ enum Meaning {
     Nothing,
 }
 
+/// What the engine is lent for one call.
+pub(crate) type Ctx<'p> = Context<'p>;
+
 /// See [the module](self).
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
@@ -55,7 +58,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Whether a connection from there may be a reader's.
-    pub(crate) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, ctx: &Ctx, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &ctx.config.limits);
         ctx.config.http.is_some()
             && ctx.config.topology.serves_readers()
@@ -67,7 +70,7 @@ impl Engine {
     /// The state of a connection that stands since `since` and is a reader's from now on.
     pub(crate) fn accept(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         transport: Transport,
         since: Time,
@@ -80,7 +83,7 @@ impl Engine {
     /// Takes bytes of a request; returns how many.
     pub(crate) fn received(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         reader: &mut Reader,
         bytes: &[u8],
@@ -107,14 +110,14 @@ impl Engine {
     }
 
     /// The other side will send nothing more. What it asked for before, it still gets.
-    pub(crate) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn ended(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if !reader.is_busy() {
             self.close(ctx, conn, reader, "the connection ended");
         }
     }
 
     /// The driver has closed the connection; its state may go.
-    pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn gone(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         self.close(ctx, conn, reader, "the connection broke");
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
@@ -122,13 +125,7 @@ impl Engine {
     }
 
     /// A reader is not served any more; the driver closes the connection.
-    pub(crate) fn close(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        reader: &mut Reader,
-        why: &'static str,
-    ) {
+    pub(crate) fn close(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, why: &'static str) {
         let addr = reader.transport.addr;
         if let Some(body) = reader.close() {
             ctx.uploads.remove(conn);
@@ -144,7 +141,7 @@ impl Engine {
     }
 
     /// A reader's deadline may have come: it neither asked nor took anything for too long.
-    pub(crate) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn review(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         let Some(deadline) = reader.deadline(ctx.now, &ctx.config.limits) else { return };
         if deadline <= ctx.now {
             let why = if reader.is_busy() { "takes no bytes" } else { "asks for nothing" };
@@ -154,7 +151,7 @@ impl Engine {
     }
 
     /// If it is this reader's turn, bytes of its answer may go: to the end of the chunk, or some more as long as they go fast.
-    pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn refill(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if reader.waits()
             && let Some(request) = ctx.uploads.begin(conn, ctx.now, |_| None)
         {
@@ -163,7 +160,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, bytes: u64) {
+    pub(crate) fn sent(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, bytes: u64) {
         ctx.uploads.carried(ctx.now, bytes);
         match reader.sent(ctx.now, bytes) {
             Sent::Some => {
@@ -191,13 +188,7 @@ impl Engine {
     }
 
     /// A shared file is not what it was. Before the head is out that can be said; after it, what was promised cannot be kept.
-    pub(crate) fn lose(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        reader: &mut Reader,
-        why: &'static str,
-    ) {
+    pub(crate) fn lose(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, why: &'static str) {
         let Some(body) = reader.body().filter(|_| reader.is_unsaid()).cloned() else {
             return self.close(ctx, conn, reader, why);
         };
@@ -225,7 +216,7 @@ impl Engine {
     }
 
     /// Answers a request.
-    fn answer(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, request: &Request) {
+    fn answer(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, request: &Request) {
         let Request { head_only, stays, .. } = *request;
         let path = request.target.path.as_str();
         let refuse = |status: Status| refusal(status, head_only, stays);
@@ -256,7 +247,7 @@ impl Engine {
     }
 
     /// Answers with a text alone.
-    fn say(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, text: Vec<u8>, stays: Stays) {
+    fn say(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, text: Vec<u8>, stays: Stays) {
         reader.answer(ctx.now, text, None, stays);
         self.review(ctx, conn, reader);
         wake(ctx, conn, reader);
@@ -265,7 +256,7 @@ impl Engine {
     /// Answers with a head and bytes of a content behind it, as soon as it is this reader's turn.
     fn send(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         reader: &mut Reader,
         (head, body): (Vec<u8>, Body),
@@ -281,7 +272,7 @@ impl Engine {
     }
 
     /// The chunk that the next byte is in is asked for, as a native peer would.
-    fn line_up(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn line_up(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         let Some(body) = reader.body() else { return };
         let Some(held) = ctx.catalogue.get(&body.content) else {
             return self.close(ctx, conn, reader, "the file is gone");
@@ -291,13 +282,13 @@ impl Engine {
         ctx.after.grant_uploads = true;
     }
 
-    fn end_turn(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn end_turn(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         ctx.uploads.end_turn(conn);
         self.line_up(ctx, conn, reader);
     }
 
     /// An answer is out: the next request may come, or the connection is closed.
-    fn go_on_reading(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn go_on_reading(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if matches!(reader.stage, Stage::Closing) || ctx.is_leaving {
             ctx.after.review_leaving = true;
             return self.close(ctx, conn, reader, "the connection ended");
@@ -316,12 +307,12 @@ impl Engine {
 }
 
 /// Tells the driver to visit a reader that has something to send or to read again.
-pub(crate) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+pub(crate) fn wake(ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
     reader.moved = ctx.now;
     ctx.wake(conn, &mut reader.transport);
 }
 
-fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static str) {
+fn tell_unsent(ctx: &mut Ctx, body: &Body, to: SocketAddr, why: &'static str) {
     ctx.outputs.event(Event::HttpUnsent {
         content: body.content,
         first: body.range.start,
@@ -334,7 +325,7 @@ fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static
 }
 
 /// The answer to a request for one content: a head, and the bytes behind it if there are to be some.
-fn content_of(ctx: &Context<'_>, id: ContentId, name: &str, request: &Request) -> (Vec<u8>, Option<Body>) {
+fn content_of(ctx: &Ctx, id: ContentId, name: &str, request: &Request) -> (Vec<u8>, Option<Body>) {
     let Request { head_only, stays, .. } = *request;
     let size = ctx.catalogue.get(&id).map_or(0, |held| held.geometry.size_bytes());
     let range = match request.conditions.judge(&id, size) {
@@ -382,7 +373,7 @@ fn meaning_of(catalogue: &Catalogue, path: &str) -> Meaning {
 }
 
 /// A page of what is shared, in the order of names.
-fn listing_after(ctx: &Context<'_>, after: Option<&Cursor>) -> String {
+fn listing_after(ctx: &Ctx, after: Option<&Cursor>) -> String {
     let mut first = BTreeSet::new();
     let mut more = false;
     for (id, name, size) in ctx.catalogue.complete() {

@@ -54,7 +54,7 @@ impl Engine {
         })
     }
 
-    pub(crate) fn dial_to_test(&mut self, ctx: &mut Ctx, to: SocketAddr, is_sought: bool) {
+    fn dial_to_test(&mut self, ctx: &mut Ctx, to: SocketAddr, is_sought: bool) {
         if is_sought {
             self.dial_though_connected(ctx, to);
         } else {

@@ -51,7 +51,7 @@ impl Engine {
         bytes.len().saturating_sub(rest.len())
     }
 
-    pub(crate) fn on_garbage(&mut self, ctx: &mut Ctx, conn: ConnId, error: &FrameError) {
+    fn on_garbage(&mut self, ctx: &mut Ctx, conn: ConnId, error: &FrameError) {
         let fault = match error {
             FrameError::Dialect(_) => "speaks no dialect of ours",
             FrameError::Length { .. } => "sent a frame of impossible length",
@@ -61,7 +61,7 @@ impl Engine {
         self.close_for_fault(ctx, conn, fault);
     }
 
-    pub(crate) fn on_frame(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
+    fn on_frame(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Greeting {
             connection.first_words = None;
@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_message(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
+    fn on_message(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let is_over = |theirs| ctx.conns.native(conn).is_some_and(|c| c.channels.is_over(theirs));
         if channel_of(&frame).is_some_and(is_over) {
             return self.on_frame_too_late(ctx, conn, &frame);
@@ -111,7 +111,7 @@ impl Engine {
 
     /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
     /// now. One connection may not do so for ever.
-    pub(crate) fn on_frame_too_late(&mut self, ctx: &mut Ctx, conn: ConnId, frame: &Frame) {
+    fn on_frame_too_late(&mut self, ctx: &mut Ctx, conn: ConnId, frame: &Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let asks = match *frame {
             // A cut is told once.
@@ -126,7 +126,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_ping(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn on_ping(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.pong = true;
             self.wake(ctx, conn);
@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
-    pub(crate) fn on_bye(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
+    fn on_bye(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
         let peer = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(ctx, conn).owner;
         self.note_second(ctx, conn, reason);
@@ -262,7 +262,7 @@ impl Engine {
         self.walk_all_for_mirror(ctx);
     }
 
-    pub(crate) fn on_catalogue_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
+    fn on_catalogue_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
             return self.close_for_fault(ctx, conn, "sent a catalogue page nobody asked for");

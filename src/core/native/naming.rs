@@ -50,7 +50,7 @@ impl Engine {
     }
 
     /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
-    pub(crate) fn why_not(
+    fn why_not(
         &self,
         ctx: &Ctx,
         conn: ConnId,

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Order, Turn};
-use crate::core::context::Context;
+use super::{Ctx, Order, Turn};
 use crate::core::io::{BrokenWhy, Expect, Segment, Sink, SpanSource, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
 use crate::core::uploader::{Quantum, UploadRequest};
@@ -281,7 +280,7 @@ impl Sending {
 
 /// The geometry of a file that is to be sent, and what is said and heard with it.
 pub(super) fn script(
-    ctx: &Context<'_>,
+    ctx: &Ctx,
     order: &Order,
     has_room: bool,
 ) -> Result<(Geometry, Vec<Step>), TransferFailure> {

@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn drop_datagram(&mut self, ctx: &mut Ctx, why: DatagramError) {
+    fn drop_datagram(&mut self, ctx: &mut Ctx, why: DatagramError) {
         ctx.counters.add(match why {
             DatagramError::Size => "datagrams of wrong size",
             DatagramError::Malformed => "datagrams malformed",
@@ -52,13 +52,7 @@ impl Engine {
         });
     }
 
-    pub(crate) fn on_announcement(
-        &mut self,
-        ctx: &mut Ctx,
-        iface: IfaceId,
-        from: SocketAddr,
-        said: Announcement,
-    ) {
+    fn on_announcement(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, said: Announcement) {
         let Announcement {
             peer,
             user,
@@ -88,7 +82,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_query(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, query: Query) {
+    fn on_query(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
         let heard = Heard {
             peer: query.peer,
@@ -242,7 +236,7 @@ impl Engine {
     }
 
     /// How much an answer may look for what else matches; no more than a first slice while others wait for theirs.
-    pub(crate) fn steps_for_answer(&mut self, ctx: &mut Ctx, wanted: &Wanted) -> Option<u32> {
+    fn steps_for_answer(&mut self, ctx: &mut Ctx, wanted: &Wanted) -> Option<u32> {
         let first = ctx.config.limits.look_first_steps;
         if is_found_at_once(wanted) {
             return Some(first);

@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// The name of a download that somebody asked for and that nobody can serve, and what was asked for.
-    pub(crate) fn orphan(&self, ctx: &Ctx, content: &ContentId) -> Option<(String, Asked)> {
+    fn orphan(&self, ctx: &Ctx, content: &ContentId) -> Option<(String, Asked)> {
         let download = self.downloader.get(content)?;
         let asked = self.searches.asked(download.wish.ticket?)?.clone();
         let serves = self.links.on(content).any(|conn| self.is_counted(ctx.conns, conn, content));
@@ -85,7 +85,7 @@ impl Engine {
 
     /// What the peers that offered a content have begun to offer since under exactly its name, of the peer that was asked
     /// for, if one was; nothing when there is no news of them.
-    pub(crate) fn offered_instead(
+    fn offered_instead(
         &mut self,
         ctx: &mut Ctx,
         content: &ContentId,

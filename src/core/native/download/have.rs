@@ -91,7 +91,7 @@ impl Engine {
 
     /// Whether what the other side has of this channel's content is nothing to keep: the content was refused or
     /// withdrawn here, or is here whole, or the channel was replaced.
-    pub(crate) fn needs_no_haves(&self, ctx: &Ctx, conn: ConnId, theirs: u32) -> bool {
+    fn needs_no_haves(&self, ctx: &Ctx, conn: ConnId, theirs: u32) -> bool {
         let Some(connection) = ctx.conns.native(conn) else { return false };
         let Some((number, channel)) = connection.channels.of_theirs(theirs) else { return false };
         let content = channel.content;
@@ -106,13 +106,7 @@ impl Engine {
     }
 
     /// What the other side has of a channel's content need not be kept, unless it `is_all`, of so many chunks.
-    pub(crate) fn note_no_haves(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        theirs: u32,
-        is_all: impl Fn(u32) -> bool,
-    ) {
+    fn note_no_haves(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, is_all: impl Fn(u32) -> bool) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         // On connections of few channels nothing follows from it, so it is not looked at.
         if connection.channels.numbers() <= ctx.config.limits.channels_unused_max {

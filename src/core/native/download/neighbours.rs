@@ -32,7 +32,7 @@ impl Engine {
     }
 
     /// Names the content on a connection where it never was. Who refused it names it once it has it.
-    pub(crate) fn name_content(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn name_content(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(content) = self.neighbourhood.content else { return };
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
         if channel.is_none_or(|(_, channel)| !channel.opened) {

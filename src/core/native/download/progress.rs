@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// The part is open and the manifest verified: chunks can come.
-    pub(crate) fn run_download(&mut self, ctx: &mut Ctx, content: ContentId, have: Bitfield) {
+    fn run_download(&mut self, ctx: &mut Ctx, content: ContentId, have: Bitfield) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
         let Some(geometry) = download.geometry else { return };
         download.phase = Phase::Running;
@@ -289,7 +289,7 @@ impl Engine {
 
     /// What a download that fails had of its content is offered no more. A content that was here before it, under another
     /// name, still is.
-    pub(crate) fn forget_part(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn forget_part(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
             return;
@@ -323,7 +323,7 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn download_status(
+    fn download_status(
         &self,
         conns: &Connections,
         catalogue: &Catalogue,
@@ -406,7 +406,7 @@ impl Engine {
     }
 
     /// A download has begun to want something of others, or wants nothing of them any more.
-    pub(crate) fn note_sought(&self, ctx: &mut Ctx, content: &ContentId) {
+    fn note_sought(&self, ctx: &mut Ctx, content: &ContentId) {
         if self.downloader.get(content).is_some_and(|download| download.wants_peers()) {
             ctx.conns.sought.insert(*content);
         } else {

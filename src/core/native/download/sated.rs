@@ -22,7 +22,7 @@ impl Engine {
 
     /// Who has all of a content is told that it is here whole, too, though it needs no chunk: else the channel would never be
     /// over there. On connections of few channels that is not worth a frame.
-    pub(crate) fn tell_sated(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
+    fn tell_sated(&mut self, ctx: &mut Ctx, conn: ConnId, content: &ContentId) {
         let Some(connection) = ctx.conns.native(conn) else { return };
         if connection.channels.numbers() <= ctx.config.limits.channels_unused_max
             || ctx.config.topology.follows_lists()

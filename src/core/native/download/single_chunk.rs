@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
-    pub(crate) fn tell_seekers(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn tell_seekers(&mut self, ctx: &mut Ctx, content: ContentId) {
         let has_all = |conn: &ConnId| {
             let channel = ctx.conns.native(*conn).and_then(|connection| connection.channels.of(&content));
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))

@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// The peers on the overlay of a content that is fetched here.
-    pub(crate) fn overlay_peers(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    fn overlay_peers(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         if self.directory.seekers_of(content, &download.wish.name) == 0 {
             return self.directory.holders(content).copied().collect();
@@ -103,14 +103,14 @@ impl Engine {
     }
 
     /// This peer's neighbours on the overlay; where the overlay is large it connects to no other peer.
-    pub(crate) fn overlay_neighbours(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    fn overlay_neighbours(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         let neighbours = download.overlay.neighbours().filter(|peer| self.is_on_overlay(ctx, peer, content));
         neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
     /// Whether more have or want a content that is fetched here than all connect to.
-    pub(crate) fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
+    fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         // This peer is one of them.
         let others = ctx.config.limits.neighbours_max.saturating_sub(1);
@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// Finds the overlay neighbours of this peer, where that has not been done or one of them is gone.
-    pub(crate) fn draw_overlay(&mut self, ctx: &mut Ctx, content: &ContentId) {
+    fn draw_overlay(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         // A circle gives two neighbours.
         let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
@@ -149,7 +149,7 @@ impl Engine {
 
     /// Whether a download dials a peer that has or wants the same: each where they are few, and of many its overlay neighbours.
     /// A peer that has everything dials nobody, so it is dialled from both sides.
-    pub(crate) fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+    fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         if !self.are_many(ctx, content) {
             // Of two who look for it one dials.
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
-    pub(crate) fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
+    fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
             return false;
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
-    pub(crate) fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
+    fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));

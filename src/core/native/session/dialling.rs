@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// Whether a connection stands to who listens at this endpoint, whoever dialled.
-    pub(crate) fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
         self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 

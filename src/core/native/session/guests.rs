@@ -98,7 +98,7 @@ impl Engine {
 
     /// Two say that they are a peer. Unless it answered where it is known to be, it may be either, and dials show which: first
     /// one to the known address, and when the peer is not there, one to where each guest says that it listens.
-    pub(crate) fn test_claims(&mut self, ctx: &mut Ctx, peer: &PeerId) {
+    fn test_claims(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let Some(known) = self.directory.get(peer) else { return };
         let addr = known.addr;
         let Some(standing) = self.links.to_peer(peer) else {

@@ -246,7 +246,7 @@ impl Engine {
     }
 
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
-    pub(crate) fn close_second(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn close_second(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             self.links.undialled(&connection.transport.addr, conn);
         }
@@ -255,7 +255,7 @@ impl Engine {
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
     /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
-    pub(crate) fn is_surplus(&self, ctx: &Ctx, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
+    fn is_surplus(&self, ctx: &Ctx, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
         let dialled = |conn| ctx.conns.native(conn).is_some_and(|connection| connection.transport.dialled);
         let host = |conn| ctx.conns.native(conn).map(|connection| connection.transport.addr.ip());
         if !dialled(newer) && host(newer) != host(older) {

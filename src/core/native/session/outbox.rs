@@ -39,7 +39,7 @@ impl Outbox {
 
     /// Takes the queue, and returns what the other side must hear before the end: that a chunk was bad, so that an honest
     /// one looks at its file, and what became of its offers.
-    pub(crate) fn take_due(&mut self) -> Vec<Frame> {
+    fn take_due(&mut self) -> Vec<Frame> {
         let is_due = |frame: &Frame| {
             matches!(frame, Frame::Bad { .. } | Frame::OfferAnswer(_) | Frame::OfferOutcome(_))
         };
@@ -72,13 +72,13 @@ impl Outbox {
     }
 
     /// Encodes the header of a chunk, whose payload goes behind the bytes.
-    pub(crate) fn promise(&mut self, channel: u32, chunk: u32, len: u32) {
+    fn promise(&mut self, channel: u32, chunk: u32, len: u32) {
         self.promise_at = self.bytes.len();
         frame::encode_chunk_header(channel, chunk, len, &mut self.bytes);
     }
 
     /// Takes back the header of the chunk behind the bytes. False when some of it is in the kernel.
-    pub(crate) fn take_back_promise(&mut self) -> bool {
+    fn take_back_promise(&mut self) -> bool {
         if self.bytes.is_empty() || self.sent > self.promise_at {
             return false;
         }

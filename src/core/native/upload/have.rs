@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn note_stale(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
+    fn note_stale(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.

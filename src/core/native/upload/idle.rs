@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// The channel on which a connection is told of a content of which it lacks something that is advertised.
-    pub(crate) fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
+    fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
         let (number, channel) = ctx.conns.native(conn)?.channels.of(content)?;
         let holding = ctx.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;

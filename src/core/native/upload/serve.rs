@@ -47,7 +47,7 @@ impl Engine {
     }
 
     /// What a connection's outbox told of what is here is out.
-    pub(crate) fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
         for ListOut { content, new, have, of } in lists {
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
-    pub(crate) fn reject_request(
+    fn reject_request(
         &mut self,
         ctx: &mut Ctx,
         conn: ConnId,
