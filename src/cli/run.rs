@@ -14,7 +14,7 @@ use crate::cli::left_out::LeftOut;
 use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
 use crate::cli::report::Known;
-use crate::core::{Command, Event, Fault, Limits, Topology};
+use crate::core::{Command, Event, Fault};
 use crate::shell::{Listen, Reactor, ShellConfig, ShellError, ShellEvent, TransferPorts, host};
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
         let user = global.name.clone().unwrap_or_else(host::name);
         let is_native = mode.native;
         let classic_udp = mode.classic.as_ref().map(|classic| classic.ports.udp.clone());
-        let config = config(global, user.clone(), target, mode).inspect_err(|(exit, why, next)| {
+        let config = config(global, &user, target, mode).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
         let mut config = config.map_err(|(exit, _, _)| exit)?;
@@ -257,7 +257,7 @@ fn urls(reactor: &Reactor) -> Vec<String> {
 /// The flags as the shell takes them; else exit code, sentence and next step.
 fn config(
     global: &Global,
-    user: String,
+    user: &str,
     target: Target,
     mode: Mode,
 ) -> Result<ShellConfig, (Exit, String, Option<String>)> {
@@ -278,12 +278,11 @@ fn config(
         peers.push(peer);
     }
     let (ports, kept) = mode.classic.map(|classic| (classic.ports, classic.store)).unzip();
+    let defaults = ShellConfig::new(user, state_dir, target.dir);
     Ok(ShellConfig {
-        user,
         port: global.port,
         listen: if mode.native { Listen::Near(global.port) } else { Listen::Nowhere },
         discovers: mode.native,
-        topology: Topology::Mesh,
         classic: ports,
         http: !global.no_http,
         bind: global.bind,
@@ -293,15 +292,13 @@ fn config(
         peers,
         announce_interval: global.announce_interval,
         foreign: mode.foreign,
-        limits: Limits::default(),
         store: StoreConfig {
-            state_dir,
-            target_dir: target.dir,
             target_name: target.name,
             on_conflict: target.on_conflict,
             classic: kept,
+            ..defaults.store
         },
-        seed: None,
+        ..defaults
     })
 }
 

@@ -78,11 +78,12 @@ pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Result<Outcome, Exit
         }
     }
     let (took, figures) = (began.elapsed(), swarm.figures());
+    let (spec, chunks) = (swarm.spec(), swarm.spread().chunks());
     out.clear();
-    out.json(&stats::Simulated::of(swarm.spec(), &figures, swarm.spread().chunks(), took));
-    out.result(&stats::report(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    out.json(&stats::Simulated { spec, figures: &figures, chunks, took });
+    out.result(&stats::report(spec, &figures, chunks, took));
     if let Some(path) = &args.svg {
-        let drawn = drawing::drawn(swarm.spec(), swarm.spread());
+        let drawn = drawing::drawn(spec, swarm.spread());
         write_file(path, drawn.as_bytes())
             .map_err(|fault| out.refuse(Exit::of_fault(&fault), &fault.text, None))?;
     }

@@ -143,30 +143,30 @@ impl Peer {
     /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
     /// connections had their turn, because [`crate::core::Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Sniffing) if self.engines.sniff(now, conn, bytes) => self.received(now, conn, bytes),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Sniffing) if engines.sniff(now, conn, bytes) => self.received(now, conn, bytes),
             Some(Kind::Sniffing) => 0,
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_bytes(ctx, conn, bytes)),
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_bytes(ctx, conn, bytes)),
             Some(Kind::Http) => {
-                self.engines.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
+                engines.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
-            Some(Kind::Classic) => {
-                self.engines.classic(now, |classic, ctx| classic.received(ctx, conn, bytes))
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.received(ctx, conn, bytes)),
+            Some(Kind::Transfer) => {
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes))
             }
-            Some(Kind::Transfer) => self
-                .engines
-                .transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes)),
             None => 0,
         }
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_payload(ctx, conn, bytes)),
-            Some(Kind::Classic) => self.engines.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_payload(ctx, conn, bytes)),
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
-                self.engines.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
             }
             // Neither expects payload.
             Some(Kind::Sniffing | Kind::Http) | None => {}
@@ -197,14 +197,15 @@ impl Peer {
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_sent(ctx, conn, bytes)),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_sent(ctx, conn, bytes)),
             Some(Kind::Http) => {
-                self.engines.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes))
+                engines.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes))
             }
-            Some(Kind::Classic) => self.engines.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
-                self.engines.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
             }
             Some(Kind::Sniffing) | None => {}
         }
@@ -288,31 +289,30 @@ impl Peer {
 
     /// Deadlines are absolute and looked at with every input, not only when nothing else happens.
     fn run_timers(&mut self, now: Time) {
-        while let Some(timer) = self.engines.timers.pop_due(now) {
+        let engines = &mut self.engines;
+        while let Some(timer) = engines.timers.pop_due(now) {
             match timer {
-                Timer::Connection(conn) => match self.engines.connections.kind(conn) {
-                    Some(Kind::Sniffing) => self.engines.native(now, |_, ctx| review_sniffing(ctx, conn)),
+                Timer::Connection(conn) => match engines.connections.kind(conn) {
+                    Some(Kind::Sniffing) => engines.native(now, |_, ctx| review_sniffing(ctx, conn)),
                     Some(Kind::Native) => {
-                        self.engines.native(now, |native, ctx| native.review_connection(ctx, conn))
+                        engines.native(now, |native, ctx| native.review_connection(ctx, conn))
                     }
-                    Some(Kind::Http) => self.engines.http(now, conn, http::Engine::review),
-                    Some(Kind::Classic) => {
-                        self.engines.classic(now, |classic, ctx| classic.review(ctx, conn))
-                    }
-                    Some(Kind::Transfer) => self.engines.transfer(now, conn, transfer::Engine::review),
+                    Some(Kind::Http) => engines.http(now, conn, http::Engine::review),
+                    Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.review(ctx, conn)),
+                    Some(Kind::Transfer) => engines.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
-                Timer::Leave => self.engines.review_leaving(now, true),
-                Timer::ClassicAnnounce => self.engines.classic(now, |classic, ctx| classic.begin_round(ctx)),
-                Timer::ClassicExpiry => self.engines.classic(now, |classic, ctx| classic.expire(ctx)),
+                Timer::Leave => engines.review_leaving(now, true),
+                Timer::ClassicAnnounce => engines.classic(now, |classic, ctx| classic.begin_round(ctx)),
+                Timer::ClassicExpiry => engines.classic(now, |classic, ctx| classic.expire(ctx)),
                 Timer::ClassicDictionary => {
-                    let is_searching = self.engines.speakers.native.is_searching();
-                    self.engines.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
+                    let is_searching = engines.speakers.native.is_searching();
+                    engines.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
                 }
                 Timer::ClassicFetch(ticket) => {
-                    self.engines.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
+                    engines.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
                 }
-                timer => self.engines.native(now, |native, ctx| native.review(ctx, timer)),
+                timer => engines.native(now, |native, ctx| native.review(ctx, timer)),
             }
         }
     }

@@ -259,13 +259,11 @@ impl Decoder {
 /// ```
 pub fn encode(frame: &Frame, out: &mut Vec<u8>) {
     let begin = out.len();
-    out.extend_from_slice(&[0; 5]);
+    out.extend_from_slice(&[0; 4]);
     body::encode(frame, out);
-    let Some([l0, l1, l2, l3, k, body @ ..]) = out.get_mut(begin..) else { return };
+    let Some((length, rest)) = out.get_mut(begin..).and_then(<[u8]>::split_first_chunk_mut) else { return };
     // The kind is counted with the body.
-    let length = u32::try_from(body.len().saturating_add(1)).unwrap_or(u32::MAX);
-    [*l0, *l1, *l2, *l3] = length.to_be_bytes();
-    *k = body::kind_of(frame);
+    *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
 }
 
 /// Appends the header of a chunk frame whose payload of `bytes` bytes, 1 to 1 MiB, follows.
