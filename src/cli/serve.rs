@@ -20,7 +20,7 @@ use crate::cli::wanted::{shell_quoted, spoken, wanted};
 use crate::cli::{Outcome, human};
 use crate::core::{Command, Fault};
 use crate::shell::ShellEvent;
-use crate::store::OnConflict;
+use crate::store::{OnConflict, ShareEvent};
 use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
@@ -136,7 +136,7 @@ impl Driven for Serve<'_> {
         match event {
             ShellEvent::Signal(SIGHUP) => run.reactor.store.rescan(),
             ShellEvent::Signal(_) => return ControlFlow::Break(()),
-            ShellEvent::ScanDone { files, bytes } => {
+            ShellEvent::Share(ShareEvent::ScanDone { files, bytes }) => {
                 let mirroring = mirror(self.args, run);
                 let files = match files {
                     0 => "0 files".to_owned(),

@@ -17,6 +17,7 @@ use crate::cli::wanted::argument_for;
 use crate::cli::{Outcome, human};
 use crate::core::Event;
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::types::name::printable;
 
@@ -99,7 +100,7 @@ impl Driven for Shares {
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
         match event {
             ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
-            ShellEvent::ScanDone { .. } if self.offered == 0 && self.awaited() == 0 => {
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) if self.offered == 0 && self.awaited() == 0 => {
                 let exit = self.first_failure.unwrap_or(Exit::Storage);
                 let next = "name a readable file, or a folder with readable files in it";
                 run.out.error(exit, "there is nothing to share", Some(next));
@@ -141,9 +142,9 @@ impl Shares {
                 run.out.note(&format!("no longer shared: {}: {why}", human::quoted(name)));
                 run.print(event, None);
             }
-            ShellEvent::Skipped { .. } => self.failed += 1,
-            ShellEvent::Unsettled { .. } => self.awaited += 1,
-            ShellEvent::ScanDone { files, bytes } => {
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failed += 1,
+            ShellEvent::Share(ShareEvent::Unsettled { .. }) => self.awaited += 1,
+            ShellEvent::Share(ShareEvent::ScanDone { files, bytes }) => {
                 let (files, bytes) = (human::counted(*files, "file", "files"), human::size(*bytes));
                 if self.offered > TOLD_MAX {
                     let flags = &self.flags;

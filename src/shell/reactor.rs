@@ -268,18 +268,7 @@ impl Reactor {
             }
             match self.store.poll() {
                 Some(StoreEvent::Reply(reply)) => self.answered(reply),
-                Some(StoreEvent::Skipped { path, why }) => {
-                    self.event_queue.push_back(ShellEvent::Skipped { path, why });
-                }
-                Some(StoreEvent::Unsettled { name }) => {
-                    self.event_queue.push_back(ShellEvent::Unsettled { name });
-                }
-                Some(StoreEvent::Folder { path, away }) => {
-                    self.event_queue.push_back(ShellEvent::Folder { path, away });
-                }
-                Some(StoreEvent::ScanDone { files, bytes }) => {
-                    self.event_queue.push_back(ShellEvent::ScanDone { files, bytes });
-                }
+                Some(StoreEvent::Share(event)) => self.event_queue.push_back(ShellEvent::Share(event)),
                 None => return,
             }
         }

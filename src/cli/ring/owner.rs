@@ -19,6 +19,7 @@ use crate::cli::{Outcome, human};
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, Place};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
 
@@ -125,7 +126,7 @@ impl Driven for Owner<'_> {
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
         match &event {
             ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
-            ShellEvent::Skipped { .. } => return ControlFlow::Break(Exit::Storage),
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => return ControlFlow::Break(Exit::Storage),
             ShellEvent::Core(Event::Withdrawn { name, why, .. }) => {
                 let why = format!("{}: {why}", human::label(name));
                 let next = "start the owner and its peers again once the file stays as it is";
@@ -139,7 +140,7 @@ impl Driven for Owner<'_> {
                 }
             }
             ShellEvent::Core(event) => neighbours::report(run, event, None),
-            ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
+            ShellEvent::Share(_) => {}
         }
         ControlFlow::Continue(())
     }

@@ -138,10 +138,7 @@ impl Driven for Waiting<'_> {
                     return ControlFlow::Break(exit);
                 }
             }
-            ShellEvent::Skipped { .. }
-            | ShellEvent::Unsettled { .. }
-            | ShellEvent::Folder { .. }
-            | ShellEvent::ScanDone { .. } => {}
+            ShellEvent::Share(_) => {}
         }
         ControlFlow::Continue(())
     }

@@ -19,6 +19,7 @@ use crate::cli::send::offer_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::core::{Command, Direction, Event, Fault, OfferEnd, OfferEvent, PeerRef, Recipient};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::wire::message::Answer;
 
@@ -144,8 +145,8 @@ impl Stats {
                     item.sent = item.sent.saturating_add(u64::from(*bytes));
                 }
             }
-            ShellEvent::Skipped { .. } => self.failures.push(Exit::Storage),
-            ShellEvent::ScanDone { .. } => self.scan_done(run),
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failures.push(Exit::Storage),
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) => self.scan_done(run),
             _ => {}
         }
     }
@@ -329,11 +330,7 @@ impl Stats {
 
     /// A signal or the clock ends the command before its offers.
     pub(super) fn cut_short(&mut self, run: &mut Run<'_>, exit: Exit) {
-        let why = match exit {
-            Exit::TimedOut => "the time of --timeout is over",
-            Exit::Interrupted => "interrupted",
-            _ => "terminated",
-        };
+        let why = exit.cause();
         let failure = Failure {
             exit,
             title: "not everything was sent".to_owned(),

@@ -13,6 +13,7 @@ use crate::cli::run::Run;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::{Event, FailReason};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::{ContentId, Geometry};
 
 /// More changes than this in one interval are counted, not told one by one, to people.
@@ -71,7 +72,7 @@ impl Stats {
     pub(super) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(event) => self.take_core(run, event),
-            ShellEvent::Folder { path, away } => folder(run, path, away.as_deref()),
+            ShellEvent::Share(ShareEvent::Folder { path, away }) => folder(run, path, away.as_deref()),
             _ => {}
         }
     }

@@ -19,6 +19,7 @@ use crate::cli::transfer::{exit_of, log_transfer};
 use crate::cli::{Outcome, human};
 use crate::core::{Command, Direction, Event, TransferEvent, TransferFailure};
 use crate::shell::{ShellEvent, host};
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::types::name::printable;
 use crate::wire::transfer::{Form, Outgoing};
@@ -188,8 +189,8 @@ impl Sending {
                 self.waiting.extend(self.to.iter().map(errand));
                 self.begin_next(run);
             }
-            ShellEvent::Skipped { .. } => self.failures.push(Exit::Storage),
-            ShellEvent::ScanDone { .. } => self.is_scanned = true,
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failures.push(Exit::Storage),
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) => self.is_scanned = true,
             ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
             _ => {}
         }

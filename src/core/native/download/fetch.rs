@@ -240,7 +240,7 @@ impl Engine {
             ctx.catalogue.remove_chunk(&content, chunk);
             for (conn, request) in ctx.uploads.cancel_chunk(&content, chunk) {
                 self.give_request_back(ctx, conn);
-                self.reject(ctx, conn, request.channel, content, chunk, RefuseReason::NotHere);
+                self.reject(ctx, conn, request, RefuseReason::NotHere);
             }
             self.request_chunks(ctx, content);
         }

@@ -70,8 +70,9 @@ impl Engine {
             return self.close_for_fault(ctx, conn, "asked for a chunk of nothing");
         };
         let content = channel.content;
+        let mut request = UploadRequest { channel: number, content, chunk, bytes: 0 };
         let Some(cut) = channel.our_cut.filter(|_| !channel.withdrawn) else {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Unknown);
+            return self.reject_request(ctx, conn, request, RefuseReason::Unknown);
         };
         if chunk >= cut.chunks() {
             return self.close_for_fault(ctx, conn, "asked for a chunk that does not exist");
@@ -82,18 +83,17 @@ impl Engine {
         let hidden = !ctx.config.topology.serves_unadvertised()
             && channel.advertised.as_ref().is_some_and(|advertised| !advertised.bits().get(chunk));
         if !here || hidden {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
+            return self.reject_request(ctx, conn, request, RefuseReason::NotHere);
         }
         if ctx.is_leaving || ctx.uploads.queued(conn) >= ctx.config.limits.queued_requests_max {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+            return self.reject_request(ctx, conn, request, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
         if !ctx.conns.native_mut(conn).is_some_and(|connection| connection.requests.take(ctx.now)) {
             ctx.counters.add("requests over the allowance");
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+            return self.reject_request(ctx, conn, request, RefuseReason::Busy);
         }
-        let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
-        let request = UploadRequest { channel: number, content, chunk, bytes };
+        request.bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
         ctx.uploads.push(conn, request, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness(ctx);
         if ctx.config.topology.follows_lists() {
@@ -166,7 +166,8 @@ impl Engine {
             (Some(_), Some(channel)) => {
                 ctx.uploads.end_turn(conn);
                 self.give_request_back(ctx, conn);
-                self.reject(ctx, conn, channel, content, out.chunk, reason);
+                let request = UploadRequest { channel, content, chunk: out.chunk, bytes: out.len };
+                self.reject(ctx, conn, request, reason);
                 self.grant_uploads(ctx);
             }
             _ => {
@@ -197,20 +198,12 @@ impl Engine {
     }
 
     /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
-    fn reject_request(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        channel: u32,
-        content: ContentId,
-        chunk: u32,
-        reason: RefuseReason,
-    ) {
+    fn reject_request(&mut self, ctx: &mut Ctx, conn: ConnId, request: UploadRequest, reason: RefuseReason) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if !connection.rejections.take(ctx.now) {
             return self.close_for_fault(ctx, conn, "asks for what it cannot have again and again");
         }
-        self.reject(ctx, conn, channel, content, chunk, reason);
+        self.reject(ctx, conn, request, reason);
     }
 
     /// A request of this connection's comes to nothing through this peer, so it may make another.
@@ -221,15 +214,8 @@ impl Engine {
     }
 
     /// Tells somebody that a chunk will not come.
-    pub(crate) fn reject(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        channel: u32,
-        content: ContentId,
-        chunk: u32,
-        reason: RefuseReason,
-    ) {
+    pub(crate) fn reject(&mut self, ctx: &mut Ctx, conn: ConnId, of: UploadRequest, reason: RefuseReason) {
+        let UploadRequest { channel, content, chunk, .. } = of;
         if ctx.conns.native(conn).is_none() {
             return ctx.after.later.push(Later::Unserved(conn, reason));
         }

@@ -52,7 +52,7 @@ impl Engine {
         }
         for (conn, request) in ctx.uploads.cancel_content(&content) {
             self.give_request_back(ctx, conn);
-            self.reject(ctx, conn, request.channel, request.content, request.chunk, reason);
+            self.reject(ctx, conn, request, reason);
         }
     }
 }
