@@ -20,7 +20,6 @@ mod dialer;
 mod engines;
 mod http;
 pub mod io;
-mod leaving;
 pub mod limits;
 mod looks;
 mod native;

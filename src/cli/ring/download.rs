@@ -12,7 +12,7 @@ use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::failure_notice::Subject;
 use crate::cli::human;
 use crate::cli::report::{Known, neighbours};
-use crate::cli::ring::ends::{missing_text, owner_of, sources_text, who};
+use crate::cli::ring::endpoint::{missing_text, owner_of, sources_text, who};
 use crate::cli::ring::record::Records;
 use crate::cli::ring::takers::Takers;
 use crate::cli::run::{Run, Target};

@@ -2,7 +2,6 @@
 
 mod download;
 mod endpoint;
-mod ends;
 mod owner;
 mod peer;
 mod record;

@@ -10,7 +10,6 @@
 
 mod announcer;
 mod arrangement;
-mod claims;
 pub(crate) mod conversation;
 pub(crate) mod discovery;
 pub(crate) mod download;

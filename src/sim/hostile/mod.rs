@@ -5,7 +5,6 @@
 //! have small limits, so that little is enough to exhaust a table and a campaign stays cheap.
 
 mod datagrams;
-mod draw;
 mod spec;
 mod state;
 mod talks;
