@@ -11,7 +11,7 @@ use crate::core::http::Reader;
 use crate::core::io::ConnId;
 use crate::core::limits::Limits;
 use crate::core::native::session::Session;
-use crate::core::places::Places;
+use crate::core::room::Places;
 use crate::core::transfer::Transfer;
 use crate::types::{ContentId, Time};
 

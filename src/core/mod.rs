@@ -25,14 +25,12 @@ mod looks;
 mod native;
 pub mod peer;
 pub mod picker;
-mod places;
 mod rates;
 mod rhythm;
 pub mod rng;
 mod room;
 mod spools;
 pub mod status;
-pub mod tactics;
 mod timers;
 pub mod topology;
 mod transfer;
@@ -46,9 +44,9 @@ pub use io::{
     PartState, PeerRef, Reader, Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
     StoreReply, TransferConfig, TransferEvent, TransferFailure, TransferJob, TransferReply, Voice,
 };
-pub use limits::Limits;
+pub use limits::{Limits, Tactics};
 pub use peer::Peer;
 pub use rng::Rng;
 pub use status::Status;
-pub use tactics::Tactics;
+
 pub use topology::{Place, Topology};

@@ -4,7 +4,7 @@
 use crate::core::io::{ConnId, Event, Expect, FailReason, StoreReply};
 use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
-use crate::core::native::topology::roles::NEIGHBOUR_WALK;
+use crate::core::native::topology::neighbourhood::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
 use crate::types::ContentId;
 use crate::wire::frame::{Decoded, FrameError};

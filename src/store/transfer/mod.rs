@@ -1,7 +1,7 @@
 //! Files that are received in the forms of other programs: from a spool in the target folder to a final name.
 //!
 //! Nothing here is verified, and nothing has a name before it is whole. What stands around the file in its stream is cut
-//! away by a copy (`cutting.rs`).
+//! away by a copy, slice by slice.
 
 use std::collections::BTreeMap;
 use std::path::Path;

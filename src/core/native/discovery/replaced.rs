@@ -1,4 +1,5 @@
-//! A content that its last holder replaced: the file was edited while somebody began to fetch it.
+//! Downloads that cannot get on: whether the file was replaced or removed while somebody began to fetch it, who else is asked, and
+//! for how long it waits. Of a content under several names, one may be withdrawn.
 
 use std::sync::Arc;
 use std::time::Duration;

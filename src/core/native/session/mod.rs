@@ -2,7 +2,6 @@
 //!
 //! Owns the state of the conversation. What a message means is decided by the engine.
 
-pub(crate) mod advertised;
 mod channel;
 pub(crate) mod channels;
 pub(crate) mod dialling;

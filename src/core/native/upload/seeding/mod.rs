@@ -8,7 +8,7 @@ mod by_demand;
 mod by_place;
 
 use crate::core::io::{ConnId, Event};
-use crate::core::native::session::advertised::Advertised;
+use crate::core::native::session::channels::Advertised;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker::{self, WINDOW_USUAL};
 use crate::core::timers::Timer;
