@@ -1,5 +1,5 @@
 //! Every bound of the peer, with a name, a unit and a default; and how a swarm is played: decisions that can be taken one way or the
-//! other, so that what each is worth can be measured.
+//! other, so that what each is worth can be measured alone (`docs/swarm.md`).
 
 use std::time::Duration;
 
