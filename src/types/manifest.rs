@@ -42,7 +42,7 @@ pub struct SizeProof {
 /// use chunkcast::types::manifest::ManifestBuilder;
 /// let bytes = vec![7; 40_000];
 /// let mut builder = ManifestBuilder::new(Geometry::native(40_000)?);
-/// builder.transfer(&bytes);
+/// builder.push(&bytes);
 /// let (id, manifest) = builder.finish()?;
 /// assert!(manifest.verify(&id).is_ok());
 /// assert!(manifest.verify_chunk(&id, 2, &bytes[32_768..]));
