@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chunkcast::{Command, Config, Event, Layout, Reactor, ShellEvent, Wanted};
+use chunkcast::{Command, Config, Event, Layout, Reactor, ShareEvent, ShellEvent, Wanted};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,8 +44,8 @@ pub(crate) fn share(config: Config, file: &Path) -> Result<Reactor, Box<dyn Erro
     loop {
         for event in turn(&mut peer, None)? {
             match event {
-                ShellEvent::ScanDone { .. } => return Ok(peer),
-                ShellEvent::Skipped { why, .. } => return Err(why.into()),
+                ShellEvent::Share(ShareEvent::ScanDone { .. }) => return Ok(peer),
+                ShellEvent::Share(ShareEvent::Skipped { why, .. }) => return Err(why.into()),
                 _ => {}
             }
         }

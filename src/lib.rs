@@ -130,7 +130,7 @@ pub mod wire;
 pub use crate::core::{Command, Event, Fault};
 pub use crate::shell::{Listen, Reactor, ShellConfig as Config, ShellError as Error, ShellEvent};
 #[doc(inline)]
-pub use crate::store::{OnConflict, StoreConfig};
+pub use crate::store::{OnConflict, ShareEvent, StoreConfig};
 pub use crate::types::ContentId;
 pub use crate::types::name::Layout;
 pub use crate::wire::message::Wanted;

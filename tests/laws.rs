@@ -64,7 +64,6 @@ const SHARED: &[&str] = &[
     "room",
     "spools",
     "status",
-    "tactics",
     "timers",
     "topology",
     "uploader",

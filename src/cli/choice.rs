@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
-use crate::cli::human;
-use crate::cli::ls;
 use crate::cli::run::Run;
 use crate::cli::wanted::Request;
+use crate::cli::{human, ls};
 use crate::core::Command;
 use crate::shell::{ShellEvent, terminal};
 use crate::types::name::printable;

@@ -3,10 +3,9 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Outcome;
-use crate::cli::args;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::{Outcome, args};
 
 /// The name of the program, as shells complete it.
 const PROGRAM: &str = "chunkcast";
@@ -24,24 +23,23 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn completions(args: &CompletionsArgs, out: &mut Output) -> Outcome {
+pub(crate) fn completions(args: &CompletionsArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), PROGRAM, &mut text);
-    print(&text, out)
+    Ok(print(&text, out))
 }
 
 /// The manual page of the program, then those of its commands.
-pub(crate) fn man(out: &mut Output) -> Outcome {
+pub(crate) fn man(out: &mut Output) -> Result<Outcome, Exit> {
     let mut program = args::command();
     program.build();
     let mut text = Vec::new();
     for command in with_commands(&program) {
-        if let Err(error) = clap_mangen::Man::new(command.clone()).render(&mut text) {
-            out.error(Exit::Bug, &format!("the manual page could not be made: {error}"), None);
-            return Outcome::of(Exit::Bug);
-        }
+        clap_mangen::Man::new(command.clone()).render(&mut text).map_err(|error| {
+            out.refuse(Exit::Bug, &format!("the manual page could not be made: {error}"), None)
+        })?;
     }
-    print(&text, out)
+    Ok(print(&text, out))
 }
 
 /// A command, then the commands below it.

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::demo_stats::{Reported, Stats};
 use crate::cli::exit::Exit;
-use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::units::parse_size;
+use crate::cli::{Outcome, human};
 use crate::core::Fault;
 use crate::shell::process::{DrawnPort, FromGroup, Group};
 use crate::store::{self, scratch};
@@ -69,15 +68,16 @@ impl From<Fault> for Broken {
     }
 }
 
-pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &DemoArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let (exit, why) = match demonstrate(args, out) {
-        Ok(()) => return Outcome { exit: Exit::Ok, done: args.peers.into(), failed: 0, bytes: args.size },
+        Ok(()) => {
+            return Ok(Outcome { exit: Exit::Ok, done: args.peers.into(), failed: 0, bytes: args.size });
+        }
         Err(Broken::Storage(fault)) => (Exit::of_fault(&fault), printable(&fault.text)),
         Err(Broken::Signal(signal)) => (Exit::of_signal(signal), "ended before the demo was over".to_owned()),
         Err(Broken::Failed(why)) => (Exit::Bug, why),
     };
-    out.error(exit, &why, None);
-    Outcome::of(exit)
+    Err(out.refuse(exit, &why, None))
 }
 
 fn demonstrate(args: &DemoArgs, out: &mut Output) -> Result<(), Broken> {

@@ -16,13 +16,12 @@ use std::time::{Duration, Instant};
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::failures::Failures;
 use crate::cli::downloads::item::Item;
-use crate::cli::downloads::progress::{LIVE_INTERVAL, PLAIN_INTERVAL, PROGRESS_LINE_INTERVAL};
 use crate::cli::downloads::stats::OneFile;
 use crate::cli::exit::Exit;
 use crate::cli::failure::kept;
 use crate::cli::failure_notice::Subject;
 use crate::cli::human;
-use crate::cli::progress::{Every, Pace};
+use crate::cli::progress::{Live, Pace, Plain, ProgressLine};
 use crate::cli::run::{Run, Target};
 use crate::cli::wanted::Request;
 use crate::core::{Event, FailReason, PeerRef};
@@ -34,7 +33,7 @@ use crate::types::name::{Layout, printable};
 const ANNOUNCED_MAX: usize = 20;
 
 /// The downloads and the searches that lead to them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Downloads {
     searches: Vec<Search>,
     items: BTreeMap<ContentId, Item>,
@@ -61,9 +60,9 @@ pub(crate) struct Downloads {
     stall: Duration,
     port: u16,
     pace: Pace,
-    live: Every,
-    plain: Every,
-    json: Every,
+    live: Live,
+    plain: Plain,
+    json: ProgressLine,
 }
 
 /// A search, at the place of its ticket.
@@ -82,31 +81,14 @@ impl Downloads {
         stall: Duration,
         port: u16,
     ) -> Downloads {
-        let mut plain = Every::new(PLAIN_INTERVAL);
-        // The first plain line comes after an interval, not at once.
-        plain.is_due(Instant::now());
         Downloads {
             searches: requests.into_iter().map(|request| Search { request, ended: false }).collect(),
-            items: BTreeMap::new(),
-            files: 0,
-            open_files: 0,
-            is_paced: false,
-            classic: None,
             target,
-            done: 0,
-            bytes: 0,
-            left_alone: 0,
-            began: None,
-            ended: None,
-            sources: BTreeMap::new(),
-            failures: Failures::default(),
             wait,
             stall,
             port,
-            pace: Pace::default(),
-            live: Every::new(LIVE_INTERVAL),
-            plain,
-            json: Every::new(PROGRESS_LINE_INTERVAL),
+            plain: Plain::from_now(),
+            ..Downloads::default()
         }
     }
 

@@ -1,7 +1,7 @@
 //! The one loop around a turn, which every command drives its peer with.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::exit::Exit;
 use crate::cli::run::Run;
@@ -63,6 +63,11 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// The moment after so long; `None` beyond the clock's end, where no deadline is.
+pub(crate) fn after(time: Duration) -> Option<Instant> {
+    Instant::now().checked_add(time)
 }
 
 /// The earliest of these moments.

@@ -64,6 +64,15 @@ impl Exit {
         }
     }
 
+    /// What ended a command before its time, for people.
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            Exit::TimedOut => "the time of --timeout is over",
+            Exit::Interrupted => "interrupted",
+            _ => "terminated",
+        }
+    }
+
     /// The code of a command that a signal ended.
     pub(crate) fn of_signal(signal: i32) -> Exit {
         const SIGINT: i32 = 2;

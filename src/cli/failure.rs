@@ -142,11 +142,7 @@ impl Failure {
 
     /// What is left when a signal or the clock ends a command before its downloads.
     pub(crate) fn cut_short(exit: Exit, done: usize, open: usize, kept: Option<String>) -> Failure {
-        let why = match exit {
-            Exit::TimedOut => "the time of --timeout is over",
-            Exit::Interrupted => "interrupted",
-            _ => "terminated",
-        };
+        let why = exit.cause();
         let open = match open {
             1 => "1 file is incomplete".to_owned(),
             _ => format!("{} files are incomplete", human::count(open as u64)),

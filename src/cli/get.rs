@@ -6,21 +6,20 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::Outcome;
-use crate::cli::choice;
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::classic::setup::{Beside, CHUNK_MAX_WRITTEN, CLASSIC, Role};
 use crate::cli::downloads::Downloads;
-use crate::cli::drive::{Driven, End, earliest};
+use crate::cli::drive::{Driven, End, after, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::wanted::{Request, lay_out};
+use crate::cli::{Outcome, choice, human};
 use crate::core::Command;
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
@@ -153,34 +152,18 @@ impl GetArgs {
     }
 }
 
-pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     if args.wanted.is_empty() && !out.may_ask() {
-        let next = "chunkcast ls";
-        out.error(Exit::Usage, "what to get is missing: a name, a pattern or an id", Some(next));
-        return Outcome::of(Exit::Usage);
+        let why = "what to get is missing: a name, a pattern or an id";
+        return Err(out.refuse(Exit::Usage, why, Some("chunkcast ls")));
     }
-    let target = match args.target() {
-        Ok(target) => target,
-        Err(why) => {
-            out.error(Exit::Usage, &why, None);
-            return Outcome::of(Exit::Usage);
-        }
-    };
+    let target = args.target().map_err(|why| out.refuse(Exit::Usage, &why, None))?;
     let (chunk_bytes_max, stays) = (args.max_size, args.seed.is_some());
     let classic = args.classic.speak(Role::Fetches { target: &target.dir, chunk_bytes_max, stays }, global);
     let chunk_dir = classic.as_ref().map(|classic| classic.store.chunk_dir.clone());
-    let mut run = match Run::start("get", global, target.clone(), Mode::native(classic), out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("get", global, target.clone(), Mode::native(classic), out)?;
     let mut requests = if args.wanted.is_empty() {
-        match choice::ask(&mut run) {
-            Ok(requests) => requests,
-            Err(exit) => {
-                run.leave(|_, _| {});
-                return Outcome::of(exit);
-            }
-        }
+        choice::ask(&mut run).inspect_err(|_| run.leave(|_, _| {}))?
     } else {
         args.wanted.clone()
     };
@@ -191,12 +174,8 @@ pub(crate) fn run(args: &GetArgs, global: &Global, out: &mut Output) -> Outcome 
         downloads.also_classic(&mut run, fetches);
     }
     let exit = fetch(args, &mut run, &mut downloads);
-    Outcome {
-        exit,
-        done: downloads.done(),
-        failed: downloads.failed() + downloads.open(),
-        bytes: downloads.bytes(),
-    }
+    let failed = downloads.failed() + downloads.open();
+    Ok(Outcome { exit, done: downloads.done(), failed, bytes: downloads.bytes() })
 }
 
 /// Fetches everything, seeds if asked to, leaves.
@@ -211,8 +190,7 @@ fn fetch(args: &GetArgs, run: &mut Run<'_>, downloads: &mut Downloads) -> Exit {
             stall: args.stall,
         });
     }
-    // A deadline beyond the clock's end is none.
-    let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = args.timeout.and_then(after);
     let end = run.drive(&mut Fetch { downloads, deadline });
     run.out.clear();
     if end == Ok(End::Over) {
@@ -258,7 +236,7 @@ impl Driven for Fetch<'_> {
             return ControlFlow::Break(End::TimedOut);
         }
         self.downloads.tick(run, now);
-        ControlFlow::Continue(earliest([self.deadline, self.downloads.next_tick(run, now)]))
+        ControlFlow::Continue(earliest([self.deadline, next_tick(run.out, now)]))
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {
@@ -297,7 +275,7 @@ impl Driven for Seed {
 /// Stays for others as long as `--seed` says.
 fn seed(args: &GetArgs, run: &mut Run<'_>) {
     let Some(duration) = args.seed else { return };
-    let until = duration.and_then(|duration| Instant::now().checked_add(duration));
+    let until = duration.and_then(after);
     run.out.note(&match duration {
         Some(duration) => format!("sharing it for {}; Ctrl-C ends", human::limit(duration)),
         None => "sharing it; Ctrl-C ends".to_owned(),

@@ -1,25 +1,21 @@
 //! `hash`: prints the ids of files, as `b3sum` prints them, and those of folders.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
-use crate::cli::human;
 use crate::cli::json::{ContentEvent, Line};
 use crate::cli::output::Output;
-use crate::cli::progress::{Every, Pace};
+use crate::cli::progress::{Live, Pace};
+use crate::cli::{Outcome, human};
 use crate::core::{Fault, FaultKind};
 use crate::store;
 use crate::store::folder::{Tree, tree};
 use crate::types::listing::{EntryKind, Listing, ListingEntry, ListingError};
 use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
-
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 
 const ABOUT: &str = "\
 Print the ids of files: their BLAKE3 hashes, as b3sum prints them.
@@ -39,7 +35,7 @@ pub(crate) struct HashArgs {
     paths: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let mut sums = Sums::default();
     for path in &args.paths {
         match tree(path) {
@@ -54,7 +50,7 @@ pub(crate) fn run(args: &HashArgs, out: &mut Output) -> Outcome {
             break;
         }
     }
-    sums.outcome()
+    Ok(sums.outcome())
 }
 
 /// What came of all that was to be hashed.
@@ -145,9 +141,8 @@ pub(crate) fn not_a_folder(path: &Path, error: &ListingError) -> Fault {
 /// The id and size of a file; on a terminal it is seen how far that is.
 pub(crate) fn hashed(path: &Path, out: &mut Output) -> Result<(ContentId, u64), Fault> {
     let shown = human::shortened(&printable(&path.to_string_lossy()), 40);
-    let (mut pace, mut every) = (Pace::default(), Every::new(LIVE_INTERVAL));
     // What is done in the blink of an eye needs no line.
-    every.is_due(Instant::now());
+    let (mut pace, mut every) = (Pace::default(), Live::from_now());
     let hashed = store::hash_path(path, |bytes| {
         let now = Instant::now();
         pace.add(now, bytes);

@@ -38,7 +38,7 @@ pub(crate) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         classic_tcp: Option<&'a [u16]>,
         /// TCP ports on which files are taken from senders of the field.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(rename = "push_tcp", skip_serializing_if = "Option::is_none")]
         transfer_tcp: Option<&'a [u16]>,
         /// Where browsers see what is shared.
         #[serde(skip_serializing_if = "<[_]>::is_empty")]

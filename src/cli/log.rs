@@ -7,14 +7,12 @@ pub(crate) mod writer;
 use chrono::{DateTime, FixedOffset, Local, NaiveDate, NaiveTime};
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::log::entry::Entry;
 use crate::cli::output::Output;
 use crate::cli::units::parse_duration;
-use crate::cli::wanted;
+use crate::cli::{Outcome, human, wanted};
 use crate::store::transfer_log;
 use crate::types::ContentId;
 use crate::types::name::printable;
@@ -43,23 +41,12 @@ pub(crate) struct LogArgs {
     pub(crate) name: Option<String>,
 }
 
-pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome {
-    let path = match global.log_file() {
-        Ok(path) => path,
-        Err(why) => {
-            out.error(Exit::Storage, &why, None);
-            return Outcome::of(Exit::Storage);
-        }
-    };
-    let name = match args.name.as_deref().map(wanted::wanted).transpose() {
-        Ok(name) => name,
-        Err(why) => {
-            out.error(Exit::Usage, &why, None);
-            return Outcome::of(Exit::Usage);
-        }
-    };
+pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
+    let path = global.log_file().map_err(|why| out.refuse(Exit::Storage, &why, None))?;
+    let name = args.name.as_deref().map(wanted::wanted).transpose();
+    let name = name.map_err(|why| out.refuse(Exit::Usage, &why, None))?;
     let mut lines = 0;
-    let read = transfer_log::read(&path, |line| {
+    transfer_log::read(&path, |line| {
         // A line that does not read back was torn by a full disk or written by somebody else.
         if let Some(entry) = Entry::parse(line).filter(|entry| args.asks_for(name.as_ref(), entry)) {
             lines += 1;
@@ -72,22 +59,16 @@ pub(crate) fn run(args: &LogArgs, global: &Global, out: &mut Output) -> Outcome 
             }
         }
         out.ended().is_none()
-    });
-    match read {
-        Ok(()) if lines == 0 => {
-            let shown = human::quoted_path(&path);
-            out.note(&match path.exists() {
-                true => format!("no transfers in {shown} match"),
-                false => format!("no transfers logged yet in {shown}"),
-            });
-            Outcome { exit: Exit::Ok, done: 0, failed: 0, bytes: 0 }
-        }
-        Ok(()) => Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 },
-        Err(fault) => {
-            out.error(Exit::of_fault(&fault), &fault.text, None);
-            Outcome::of(Exit::of_fault(&fault))
-        }
+    })
+    .map_err(|fault| out.refuse(Exit::of_fault(&fault), &fault.text, None))?;
+    if lines == 0 {
+        let shown = human::quoted_path(&path);
+        out.note(&match path.exists() {
+            true => format!("no transfers in {shown} match"),
+            false => format!("no transfers logged yet in {shown}"),
+        });
     }
+    Ok(Outcome { exit: Exit::Ok, done: lines, failed: 0, bytes: 0 })
 }
 
 impl LogArgs {

@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::listing;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::{TROUBLE, no_answer};
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::json::{ContentEvent, Holder, Line, Who, seconds};
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::units::{parse_duration, parse_interval};
-use crate::cli::wanted;
+use crate::cli::{Outcome, human, wanted};
 use crate::core::status::{ContentStatus, PeerStatus};
 use crate::core::{Command, Event, PeerRef, Status};
 use crate::shell::ShellEvent;
@@ -88,21 +86,15 @@ impl LsArgs {
     }
 }
 
-pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &LsArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let mode = Mode::native(args.classic.speak(Role::Hears, global));
-    let mut run = match Run::start("ls", global, Target::default(), mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("ls", global, Target::default(), mode, out)?;
     if let Some(hint) = listing::hint(args.wait).filter(|_| args.classic.classic && !args.watch) {
         run.out.note(hint);
     }
     let listed = list(args, global, &mut run);
     run.leave(|_, _| {});
-    match listed {
-        Ok(done) => Outcome { exit: Exit::Ok, done, failed: 0, bytes: 0 },
-        Err(exit) => Outcome::of(exit),
-    }
+    listed.map(|done| Outcome { exit: Exit::Ok, done, failed: 0, bytes: 0 })
 }
 
 /// Asks, and waits until the answers are in.

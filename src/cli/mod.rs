@@ -21,7 +21,6 @@ mod hash;
 mod human;
 mod json;
 mod left_out;
-mod live;
 mod log;
 mod logger;
 mod ls;
@@ -36,7 +35,6 @@ mod serve;
 mod share;
 mod show;
 mod simulate;
-mod target;
 mod transfer;
 mod units;
 mod verify;
@@ -90,14 +88,14 @@ pub fn main() -> ExitCode {
         if matches!(cli.action, Action::Completions(_) | Action::Man) { JsonMode::Off } else { global.json };
     let shown = failure_notice::FailureNotice::new(&global.shown, cli.action.fetches());
     let out = &mut Output::new(json, global.quiet).showing(shown);
-    let outcome = match &cli.action {
+    let ended = match &cli.action {
         Action::Share(args) => share::run(args, global, out),
         Action::Serve(args) => serve::run(args, global, out),
         Action::Get(args) => get::run(args, global, out),
         Action::Send(args) => send::run(args, global, out),
         Action::Receive(args) => receive::run(args, global, out),
         Action::Ls(args) => ls::run(args, global, out),
-        Action::Classic(args) => classic::run(args, global, out),
+        Action::Classic(args) => Ok(classic::run(args, global, out)),
         Action::Ring(args) => ring::run(args, global, out),
         Action::Hash(args) => hash::run(args, out),
         Action::Verify(args) => verify::run(args, out),
@@ -107,6 +105,7 @@ pub fn main() -> ExitCode {
         Action::Completions(args) => completions::completions(args, out),
         Action::Man => completions::man(out),
     };
+    let outcome = ended.unwrap_or_else(Outcome::of);
     out.end_showing();
     out.clear();
     out.json(&Line::Summary {

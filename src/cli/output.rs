@@ -7,8 +7,9 @@ use chrono::{DateTime, Local, SecondsFormat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::failure_notice::FailureNotice;
+use crate::cli::human;
 use crate::cli::json::{JsonLine, Line};
-use crate::cli::live::{CLEAR, LiveLine};
+use crate::shell::terminal;
 
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +202,12 @@ impl Output {
         }
     }
 
+    /// The same, for a command that ends with it before it has begun; gives back the exit code.
+    pub(crate) fn refuse(&mut self, exit: Exit, message: &str, next: Option<&str>) -> Exit {
+        self.error(exit, message, next);
+        exit
+    }
+
     /// The end of the run, as far as failures are shown: waits a bounded time for the command of `--on-error`.
     pub(crate) fn end_showing(&mut self) {
         let complaints = self.shown.end();
@@ -268,4 +275,58 @@ impl Output {
 /// A moment as logs and JSON lines write it: RFC 3339, milliseconds, offset.
 pub(crate) fn stamp(at: DateTime<Local>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS_UNKNOWN: usize = 80;
+/// Columns left free at the end: a terminal shows a Ctrl-C as `^C`, which must not begin a line of its own.
+const COLUMNS_FREE: usize = 3;
+/// Back to the line's beginning, and clear to its end.
+pub(crate) const CLEAR: &str = "\r\u{1b}[K";
+
+/// A line at the bottom of stderr, shown and taken away. Off, it does nothing.
+#[derive(Debug)]
+pub(crate) struct LiveLine {
+    on: bool,
+    shown: bool,
+}
+
+impl LiveLine {
+    pub(crate) fn new(on: bool) -> LiveLine {
+        LiveLine { on, shown: false }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Shows `text` in the place of what was shown, cut at the terminal's width.
+    pub(crate) fn show(&mut self, text: &str) {
+        if self.on {
+            let columns = terminal::stderr_columns().unwrap_or(COLUMNS_UNKNOWN);
+            let text = human::cut(text, columns.saturating_sub(COLUMNS_FREE));
+            self.write(&format!("{CLEAR}{text}"));
+            self.shown = true;
+        }
+    }
+
+    /// Takes the line away, so that another can be written.
+    pub(crate) fn clear(&mut self) {
+        if self.shown {
+            self.write(CLEAR);
+            self.shown = false;
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        // A terminal that went away takes nothing with it.
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+}
+
+impl Drop for LiveLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::cli::output::Output;
+
 /// The stretch of time that a rate is taken over.
 const WINDOW: Duration = Duration::from_secs(5);
 /// After so long without a sample, the growth before it says nothing about now: the host may have slept. It is several times
@@ -58,16 +60,26 @@ impl Pace {
     }
 }
 
-/// Lets something happen at most once in an interval.
-#[derive(Debug)]
-pub(crate) struct Every {
-    interval: Duration,
+/// Lets something happen at most once in so many milliseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Every<const MS: u64> {
     last: Option<Instant>,
 }
 
-impl Every {
-    pub(crate) fn new(interval: Duration) -> Every {
-        Every { interval, last: None }
+/// The line that renews itself on a terminal.
+pub(crate) type Live = Every<200>;
+/// A line of progress where there is no terminal.
+pub(crate) type Plain = Every<5_000>;
+/// A JSON line of progress of one thing.
+pub(crate) type ProgressLine = Every<500>;
+
+impl<const MS: u64> Every<MS> {
+    /// The interval.
+    pub(crate) const INTERVAL: Duration = Duration::from_millis(MS);
+
+    /// One whose first interval begins now, so that nothing is due at once.
+    pub(crate) fn from_now() -> Every<MS> {
+        Every { last: Some(Instant::now()) }
     }
 
     /// The interval begins now.
@@ -77,12 +89,23 @@ impl Every {
 
     /// Whether it is time (again); then the next interval begins.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= self.interval);
+        let due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= Self::INTERVAL);
         if due {
             self.last = Some(now);
         }
         due
     }
+}
+
+/// When progress may be due again; `None`: it is for nobody.
+pub(crate) fn next_tick(out: &Output, now: Instant) -> Option<Instant> {
+    let interval = match (out.is_live(), out.is_json(), out.is_quiet()) {
+        (true, _, _) => Live::INTERVAL,
+        (_, true, _) => ProgressLine::INTERVAL,
+        (_, _, false) => Plain::INTERVAL,
+        _ => return None,
+    };
+    Some(now + interval)
 }
 
 #[cfg(test)]
@@ -142,7 +165,7 @@ mod tests {
 
     #[test]
     fn at_most_once_in_an_interval() {
-        let (start, mut every) = (Instant::now(), Every::new(Duration::from_millis(500)));
+        let (start, mut every) = (Instant::now(), ProgressLine::default());
         let due = (0..100).filter(|tick| every.is_due(start + Duration::from_millis(100 * tick))).count();
         assert_eq!(due, 20);
     }

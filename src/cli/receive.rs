@@ -11,15 +11,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::downloads::Downloads;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::json::{ArrivalLine, Line, OfferLine, Who};
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::receive::arrivals::{Arrivals, Arrived};
 use crate::cli::receive::incoming::{Incoming, Number, Offer};
 use crate::cli::receive::policy::{Policy, Room, Verdict};
@@ -28,6 +27,7 @@ use crate::cli::run::{Mode, Run, Target};
 use crate::cli::transfer::receiving::{ListenArgs, Receiving, answer};
 use crate::cli::units::{parse_duration, parse_size};
 use crate::cli::viewing::{ViewArgs, Viewing};
+use crate::cli::{Outcome, human};
 use crate::core::{Command, Decision, Event, OfferEvent, TransferEvent};
 use crate::shell::{ShellEvent, host};
 use crate::store::OnConflict;
@@ -107,18 +107,15 @@ struct Receiver<'a> {
     stays: Option<Instant>,
 }
 
-pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
     let mode = Mode { foreign: args.listen.ports(args.quota), ..Mode::native(None) };
-    let mut run = match Run::start("receive", global, target.clone(), mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("receive", global, target.clone(), mode, out)?;
     let is_new = !args.dir.exists();
     if let Err(fault) = run.reactor.store.open_target() {
         let exit = run.report_fault(&fault);
         run.leave(|_, _| {});
-        return Outcome::of(exit);
+        return Err(exit);
     }
     if is_new {
         run.out.note(&format!("made the folder {}", human::quoted_path(&args.dir)));
@@ -150,12 +147,12 @@ pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Outc
     run.leave(|run, event| receiver.take_last(run, &event));
     let cut_short = receiver.cut_short(&mut run, kept);
     let Receiver { downloads, receiving, .. } = &receiver;
-    Outcome {
+    Ok(Outcome {
         exit,
         done: downloads.done() + receiving.done(),
         failed: downloads.failed() + receiving.failures().len() + cut_short,
         bytes: downloads.bytes().saturating_add(receiving.bytes()),
-    }
+    })
 }
 
 impl Driven for Receiver<'_> {
@@ -173,7 +170,7 @@ impl Driven for Receiver<'_> {
         if !self.questions.are_asked() && !is_over {
             self.downloads.tick(run, now);
         }
-        let tick = if is_over { None } else { self.downloads.next_tick(run, now) };
+        let tick = if is_over { None } else { next_tick(run.out, now) };
         ControlFlow::Continue(earliest([tick, self.questions.next_look(now), self.stays]))
     }
 

@@ -16,6 +16,7 @@ use crate::cli::json::Line;
 use crate::cli::run::Run;
 use crate::core::{ClassicEvent, Event, EventObject, Reader};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::name::{printable, quoted};
 use crate::types::{ContentId, Geometry};
 
@@ -64,19 +65,19 @@ impl Run<'_> {
                     Printed::WithChunks | Printed::Elsewhere => {}
                 }
             }
-            ShellEvent::Skipped { path, why } => {
+            ShellEvent::Share(ShareEvent::Skipped { path, why }) => {
                 if !self.left_out.takes(path, why) {
                     self.out.note(&format!("left out {}: {}", human::quoted_path(path), printable(why)));
                 }
             }
-            ShellEvent::Unsettled { name } => {
+            ShellEvent::Share(ShareEvent::Unsettled { name }) => {
                 self.unsettled += 1;
                 if self.unsettled <= UNSETTLED_TOLD_MAX {
                     let name = human::quoted(name);
                     self.out.note(&format!("waiting for {name}: it was written to less than 2 s ago"));
                 }
             }
-            ShellEvent::ScanDone { .. } => {
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) => {
                 self.is_scanned = true;
                 self.report_left_out();
                 let more = std::mem::take(&mut self.unsettled).saturating_sub(UNSETTLED_TOLD_MAX);
@@ -85,7 +86,7 @@ impl Run<'_> {
                     self.out.note(&format!("waiting for {files} written to less than 2 s ago"));
                 }
             }
-            ShellEvent::Folder { .. } | ShellEvent::Signal(_) => {}
+            ShellEvent::Share(ShareEvent::Folder { .. }) | ShellEvent::Signal(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cli::classic::setup::Classic;
@@ -14,11 +14,12 @@ use crate::cli::left_out::LeftOut;
 use crate::cli::log::writer::{Ending, LogWriter};
 use crate::cli::output::Output;
 use crate::cli::report::Known;
-use crate::core::{Command, Event, Fault, Limits, Topology};
+use crate::cli::wanted::shell_quoted;
+use crate::core::{Command, Event, Fault};
 use crate::shell::{Listen, Rates, Reactor, ShellConfig, ShellError, ShellEvent, TransferPorts, host};
 use crate::store::{OnConflict, StoreConfig};
 use crate::types::ContentId;
-use crate::types::name::printable;
+use crate::types::name::{Layout, local_file_name, local_path, printable};
 
 /// How long an orderly end may take: what the core allows itself, and some.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
@@ -104,7 +105,7 @@ impl<'a> Run<'a> {
         let user = global.name.clone().unwrap_or_else(host::name);
         let is_native = mode.native;
         let classic_udp = mode.classic.as_ref().map(|classic| classic.ports.udp.clone());
-        let config = config(global, user.clone(), target, mode).inspect_err(|(exit, why, next)| {
+        let config = config(global, &user, target, mode).inspect_err(|(exit, why, next)| {
             out.error(*exit, why, next.as_deref());
         });
         let mut config = config.map_err(|(exit, _, _)| exit)?;
@@ -257,7 +258,7 @@ fn urls(reactor: &Reactor) -> Vec<String> {
 /// The flags as the shell takes them; else exit code, sentence and next step.
 fn config(
     global: &Global,
-    user: String,
+    user: &str,
     target: Target,
     mode: Mode,
 ) -> Result<ShellConfig, (Exit, String, Option<String>)> {
@@ -278,12 +279,11 @@ fn config(
         peers.push(peer);
     }
     let (ports, kept) = mode.classic.map(|classic| (classic.ports, classic.store)).unzip();
+    let defaults = ShellConfig::new(user, state_dir, target.dir);
     Ok(ShellConfig {
-        user,
         port: global.port,
         listen: if mode.native { Listen::Near(global.port) } else { Listen::Nowhere },
         discovers: mode.native,
-        topology: Topology::Mesh,
         classic: ports,
         http: !global.no_http,
         bind: global.bind,
@@ -293,16 +293,14 @@ fn config(
         peers,
         announce_interval: global.announce_interval,
         foreign: mode.foreign,
-        limits: Limits::default(),
         store: StoreConfig {
-            state_dir,
-            target_dir: target.dir,
             target_name: target.name,
             on_conflict: target.on_conflict,
             classic: kept,
+            ..defaults.store
         },
         rates: Rates { up: global.limit_up, down: global.limit_down },
-        seed: None,
+        ..defaults
     })
 }
 
@@ -313,4 +311,83 @@ fn report_shell_error(out: &mut Output, error: &ShellError) -> Exit {
         ShellError::Storage(fault) => out.error(exit, &fault.text, None),
     }
     exit
+}
+
+impl Target {
+    /// As `-o` says; `single`: whether all that is asked for is one content, which alone can have a file name.
+    pub(crate) fn asked(
+        output: Option<&Path>,
+        single: bool,
+        on_conflict: OnConflict,
+    ) -> Result<Target, String> {
+        let Some(output) = output else { return Ok(Target { on_conflict, ..Target::default() }) };
+        let text = output.to_string_lossy();
+        if text.is_empty() {
+            return Err("-o needs a folder or a file name".to_owned());
+        }
+        if text.ends_with('/') || output.is_dir() || output.file_name().is_none() {
+            return Ok(Target { dir: output.to_owned(), name: None, on_conflict });
+        }
+        if !single {
+            let [file, folder] =
+                [text.to_string(), format!("{text}/")].map(|word| printable(&shell_quoted(&word)));
+            return Err(format!(
+                "-o {file}: several files cannot become one file; to make a folder: -o {folder}"
+            ));
+        }
+        let name = output.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| "the file name after -o is not UTF-8; choose another".to_owned())?;
+        let dir = output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Target { dir: dir.to_owned(), name: Some(name.to_owned()), on_conflict })
+    }
+
+    /// Where a content of this name is to go; the folder when its name is not known, or makes no path.
+    pub(crate) fn path(&self, name: Option<&str>, layout: Layout) -> PathBuf {
+        let local = self.name.clone().or_else(|| {
+            let name = name?;
+            match layout {
+                Layout::Flat => local_file_name(name),
+                Layout::Tree => local_path(name).ok().map(|components| components.join("/")),
+            }
+        });
+        local.map_or_else(|| self.dir.clone(), |local| self.dir.join(local))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_a_folder_or_the_name_of_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().to_str().unwrap();
+        let asked = |output: Option<&str>, single| {
+            let target = Target::asked(output.map(Path::new), single, OnConflict::Rename);
+            target.map(|target| (target.dir, target.name))
+        };
+        assert_eq!(asked(None, true), Ok((".".into(), None)));
+        assert_eq!(asked(Some(there), false), Ok((there.into(), None)));
+        assert_eq!(asked(Some("new/"), false), Ok(("new/".into(), None)));
+        assert_eq!(asked(Some(".."), true), Ok(("..".into(), None)));
+        assert_eq!(asked(Some("y"), true), Ok((".".into(), Some("y".into()))));
+        assert_eq!(asked(Some("d/y"), true), Ok(("d".into(), Some("y".into()))));
+        assert!(asked(Some("y"), false).is_err());
+        assert!(asked(Some(""), true).is_err());
+    }
+
+    #[test]
+    fn what_a_name_leads_to_stays_in_the_folder() {
+        let target = |name: Option<&str>| Target {
+            dir: "d".into(),
+            name: name.map(str::to_owned),
+            on_conflict: OnConflict::Rename,
+        };
+        let flat = Layout::Flat;
+        assert_eq!(target(None).path(None, flat), Path::new("d"));
+        assert_eq!(target(None).path(Some("a/talk.mkv"), flat), Path::new("d").join("talk.mkv"));
+        assert_eq!(target(Some("film.mkv")).path(Some("talk.mkv"), flat), Path::new("d").join("film.mkv"));
+        assert_eq!(target(None).path(Some("a/talk.mkv"), Layout::Tree), Path::new("d/a/talk.mkv"));
+        assert_eq!(target(None).path(Some("../talk.mkv"), Layout::Tree), Path::new("d"));
+    }
 }

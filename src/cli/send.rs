@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::Outcome;
-use crate::cli::drive::{Driven, End, earliest};
+use crate::cli::drive::{Driven, End, after, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
+use crate::cli::progress::next_tick;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::send::stats::Stats;
 use crate::cli::share::flags;
@@ -71,24 +72,18 @@ pub(crate) struct SendArgs {
     dialect: Option<Form>,
 }
 
-pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &SendArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     if args.paths.is_empty() {
         if out.may_ask() {
-            return menu::run(args, global, out);
+            return Ok(menu::run(args, global, out));
         }
         let next = "name both, for example: chunkcast send notes.pdf --to lab-7";
-        out.error(Exit::Usage, "a file to send and a recipient are missing", Some(next));
-        return Outcome::of(Exit::Usage);
+        return Err(out.refuse(Exit::Usage, "a file to send and a recipient are missing", Some(next)));
     }
     if let Some(form) = args.dialect {
-        // A deadline beyond the clock's end is none.
-        let until = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        return sending::run(form, &args.paths, &args.to, until, global, out);
+        return sending::run(form, &args.paths, &args.to, args.timeout.and_then(after), global, out);
     }
-    match start(global, out) {
-        Ok(mut run) => send(&args.paths, &args.to, args, global, &mut run),
-        Err(exit) => Outcome::of(exit),
-    }
+    Ok(send(&args.paths, &args.to, args, global, &mut start(global, out)?))
 }
 
 /// Starts a peer that can send.
@@ -110,8 +105,7 @@ fn send(paths: &[PathBuf], to: &[String], args: &SendArgs, global: &Global, run:
     if readable == 0 {
         stats.nothing_to_read();
     }
-    // A deadline beyond the clock's end is none.
-    let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = args.timeout.and_then(after);
     let end = run.drive(&mut Offers { stats: &mut stats, deadline });
     run.out.clear();
     stats.report_refused(run, paths, &flags(global));
@@ -140,7 +134,7 @@ impl Driven for Offers<'_> {
             return ControlFlow::Break(End::TimedOut);
         }
         self.stats.tick(run);
-        ControlFlow::Continue(earliest([self.deadline, self.stats.next_tick(run)]))
+        ControlFlow::Continue(earliest([self.deadline, next_tick(run.out, Instant::now())]))
     }
 
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<End> {

@@ -8,20 +8,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::serve::stats::Stats;
 use crate::cli::units::{parse_interval, parse_size};
 use crate::cli::wanted::{shell_quoted, spoken, wanted};
+use crate::cli::{Outcome, human};
 use crate::core::{Command, Fault};
 use crate::shell::ShellEvent;
-use crate::store::OnConflict;
+use crate::store::{OnConflict, ShareEvent};
 use crate::types::name::printable;
 use crate::wire::message::Wanted;
 
@@ -74,19 +73,16 @@ pub(crate) struct ServeArgs {
     classic: Beside,
 }
 
-pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     if let Some(file) = args.folders().iter().find(|path| path.is_file()) {
         let (shown, word) = (human::quoted_path(file), printable(&shell_quoted(&file.to_string_lossy())));
         let next = format!("chunkcast share {word}");
-        out.error(Exit::Usage, &format!("{shown} is a file, and serve takes folders"), Some(&next));
-        return Outcome::of(Exit::Usage);
+        let why = format!("{shown} is a file, and serve takes folders");
+        return Err(out.refuse(Exit::Usage, &why, Some(&next)));
     }
     let target = Target { dir: args.target().to_path_buf(), name: None, on_conflict: OnConflict::Rename };
     let mode = Mode::native(args.classic.speak(Role::Serves, global));
-    let mut run = match Run::start("serve", global, target, mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = Run::start("serve", global, target, mode, out)?;
     let mut serve = Serve { args, stats: Stats::new(global.port) };
     let exit = match watch_all(args, &mut run) {
         Ok(()) => run.drive(&mut serve).map_or_else(|exit| exit, |()| Exit::Ok),
@@ -94,7 +90,7 @@ pub(crate) fn run(args: &ServeArgs, global: &Global, out: &mut Output) -> Outcom
     };
     let mut stats = serve.stats;
     run.leave(|run, event| stats.take(run, &event));
-    Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() }
+    Ok(Outcome { exit, done: stats.done(), failed: stats.failed(), bytes: stats.bytes() })
 }
 
 impl ServeArgs {
@@ -140,7 +136,7 @@ impl Driven for Serve<'_> {
         match event {
             ShellEvent::Signal(SIGHUP) => run.reactor.store.rescan(),
             ShellEvent::Signal(_) => return ControlFlow::Break(()),
-            ShellEvent::ScanDone { files, bytes } => {
+            ShellEvent::Share(ShareEvent::ScanDone { files, bytes }) => {
                 let mirroring = mirror(self.args, run);
                 let files = match files {
                     0 => "0 files".to_owned(),

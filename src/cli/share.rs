@@ -2,32 +2,27 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::setup::{Beside, Role};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::{DEFAULT_PORT, Global};
-use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::{Live, Plain};
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::wanted::argument_for;
+use crate::cli::{Outcome, human};
 use crate::core::Event;
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::types::name::printable;
 
 /// With more files than this, one line tells of the rest.
 const TOLD_MAX: usize = 20;
-/// How often the line that tells what is hashed renews itself on a terminal.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often that is told where there is no terminal.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
 const ABOUT: &str = "\
 Share files, and all files in folders, until Ctrl-C. Nothing is copied: the files stay where they are. Each file is \
 hashed once; a file that is being written is hashed when nobody has written to it for two seconds. Hidden files in a \
@@ -56,7 +51,7 @@ pub(crate) struct ShareArgs {
 }
 
 /// What is shared, and how that is told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shares {
     /// What the fetching machine's command line needs besides the name.
     flags: String,
@@ -68,17 +63,14 @@ struct Shares {
     is_scanned: bool,
     failed: usize,
     first_failure: Option<Exit>,
-    live: Every,
-    plain: Every,
+    live: Live,
+    plain: Plain,
 }
 
-pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let mode = Mode::native(args.classic.speak(Role::Serves, global));
-    let mut run = match Run::start("share", global, Target::default(), mode, out) {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
-    let mut shares = Shares::new(flags(global));
+    let mut run = Run::start("share", global, Target::default(), mode, out)?;
+    let mut shares = Shares { flags: flags(global), ..Shares::default() };
     for url in &run.urls {
         run.out.note(&format!("in any browser: {url}"));
     }
@@ -94,7 +86,7 @@ pub(crate) fn run(args: &ShareArgs, global: &Global, out: &mut Output) -> Outcom
         _ => run.drive(&mut shares).unwrap_or_else(|exit| exit),
     };
     run.leave(|run, event| shares.note(run, &event));
-    Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes }
+    Ok(Outcome { exit, done: shares.offered, failed: shares.failed, bytes: shares.bytes })
 }
 
 impl Driven for Shares {
@@ -108,7 +100,7 @@ impl Driven for Shares {
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
         match event {
             ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
-            ShellEvent::ScanDone { .. } if self.offered == 0 && self.awaited() == 0 => {
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) if self.offered == 0 && self.awaited() == 0 => {
                 let exit = self.first_failure.unwrap_or(Exit::Storage);
                 let next = "name a readable file, or a folder with readable files in it";
                 run.out.error(exit, "there is nothing to share", Some(next));
@@ -121,20 +113,6 @@ impl Driven for Shares {
 }
 
 impl Shares {
-    fn new(flags: String) -> Shares {
-        Shares {
-            flags,
-            offered: 0,
-            bytes: 0,
-            awaited: 0,
-            is_scanned: false,
-            failed: 0,
-            first_failure: None,
-            live: Every::new(LIVE_INTERVAL),
-            plain: Every::new(PLAIN_INTERVAL),
-        }
-    }
-
     /// How many files are awaited when a scan is done.
     fn awaited(&self) -> usize {
         if self.is_scanned { 0 } else { self.awaited }
@@ -164,9 +142,9 @@ impl Shares {
                 run.out.note(&format!("no longer shared: {}: {why}", human::quoted(name)));
                 run.print(event, None);
             }
-            ShellEvent::Skipped { .. } => self.failed += 1,
-            ShellEvent::Unsettled { .. } => self.awaited += 1,
-            ShellEvent::ScanDone { files, bytes } => {
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failed += 1,
+            ShellEvent::Share(ShareEvent::Unsettled { .. }) => self.awaited += 1,
+            ShellEvent::Share(ShareEvent::ScanDone { files, bytes }) => {
                 let (files, bytes) = (human::counted(*files, "file", "files"), human::size(*bytes));
                 if self.offered > TOLD_MAX {
                     let flags = &self.flags;

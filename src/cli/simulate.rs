@@ -12,14 +12,12 @@ use clap::Args;
 use crate::cli::Outcome;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::Live;
 use crate::cli::units::{parse_duration, parse_interval, parse_rate, parse_size};
 use crate::sim::{Churn, Join, Swarm, SwarmSpec};
 use crate::store::drawing::write_file;
 use policy::Choice;
 
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// So much happens between two looks at the clock.
 const STRIDE: u64 = 4_096;
 
@@ -68,57 +66,38 @@ pub(crate) struct SimulateArgs {
     svg: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Outcome {
-    let spec = match spec_of(args) {
-        Ok(spec) => spec,
-        Err(why) => return failed(out, Exit::Usage, &why, None),
-    };
-    let mut swarm = match Swarm::new(spec) {
-        Ok(swarm) => swarm,
-        Err(error) => {
-            return failed(out, Exit::Usage, &error.to_string(), Some("give another --chunk-size or --size"));
-        }
-    };
-    let began = Instant::now();
-    let mut every = Every::new(LIVE_INTERVAL);
-    loop {
-        match swarm.go_on(STRIDE) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(failure) => {
-                return failed(out, Exit::Bug, &failure.what, Some("please report this with the command"));
-            }
-        }
+pub(crate) fn run(args: &SimulateArgs, out: &mut Output) -> Result<Outcome, Exit> {
+    let spec = spec_of(args).map_err(|why| out.refuse(Exit::Usage, &why, None))?;
+    let next = Some("give another --chunk-size or --size");
+    let mut swarm = Swarm::new(spec).map_err(|error| out.refuse(Exit::Usage, &error.to_string(), next))?;
+    let (began, mut every) = (Instant::now(), Live::default());
+    let next = Some("please report this with the command");
+    while swarm.go_on(STRIDE).map_err(|failure| out.refuse(Exit::Bug, &failure.what, next))? {
         if out.is_live() && every.is_due(Instant::now()) {
             out.show(&stats::progress(&swarm, began.elapsed()));
         }
     }
     let (took, figures) = (began.elapsed(), swarm.figures());
+    let (spec, chunks) = (swarm.spec(), swarm.spread().chunks());
     out.clear();
-    out.json(&stats::Simulated::of(swarm.spec(), &figures, swarm.spread().chunks(), took));
-    out.result(&stats::report(swarm.spec(), &figures, swarm.spread().chunks(), took));
+    out.json(&stats::Simulated { spec, figures: &figures, chunks, took });
+    out.result(&stats::report(spec, &figures, chunks, took));
     if let Some(path) = &args.svg {
-        let drawn = drawing::drawn(swarm.spec(), swarm.spread());
-        if let Err(fault) = write_file(path, drawn.as_bytes()) {
-            return failed(out, Exit::of_fault(&fault), &fault.text, None);
-        }
+        let drawn = drawing::drawn(spec, swarm.spread());
+        write_file(path, drawn.as_bytes())
+            .map_err(|fault| out.refuse(Exit::of_fault(&fault), &fault.text, None))?;
     }
     let peers = usize::from(args.peers);
     if figures.complete < peers {
         let why = format!("only {} have the file in the end", figures.complete);
         out.error(Exit::Partial, &why, None);
     }
-    Outcome {
+    Ok(Outcome {
         exit: if figures.complete == peers { Exit::Ok } else { Exit::Partial },
         done: figures.complete,
         failed: peers - figures.complete,
         bytes: figures.payload_bytes - figures.wasted_bytes,
-    }
-}
-
-fn failed(out: &mut Output, exit: Exit, why: &str, next: Option<&str>) -> Outcome {
-    out.error(exit, why, next);
-    Outcome::of(exit)
+    })
 }
 
 fn spec_of(args: &SimulateArgs) -> Result<SwarmSpec, String> {

@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::exit::Exit;
-use crate::cli::hash;
-use crate::cli::human;
 use crate::cli::json::{Line, path_text};
 use crate::cli::output::Output;
 use crate::cli::wanted::wanted;
+use crate::cli::{Outcome, hash, human};
 use crate::core::{Fault, FaultKind};
 use crate::store::folder;
 use crate::types::ContentId;
@@ -65,23 +63,18 @@ impl AskedId {
     }
 }
 
-pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<Outcome, Exit> {
     let shown = human::quoted_path(&args.path);
-    let (id, bytes) = match identified(&args.path, out) {
-        Ok(hashed) => hashed,
-        Err(fault) => {
-            let exit = Exit::of_fault(&fault);
-            out.error(exit, &printable(&fault.text), None);
-            return Outcome::of(exit);
-        }
-    };
+    let hashed = identified(&args.path, out);
+    let (id, bytes) =
+        hashed.map_err(|fault| out.refuse(Exit::of_fault(&fault), &printable(&fault.text), None))?;
     if !args.id.wanted.matches("", &id) {
         out.error(
             Exit::Integrity,
             &format!("{shown} is not that content: its id is {id}"),
             Some(&format!("chunkcast get {}", args.id.text)),
         );
-        return Outcome { bytes, ..Outcome::of(Exit::Integrity) };
+        return Ok(Outcome { bytes, ..Outcome::of(Exit::Integrity) });
     }
     if let Some(given) = args.id.too_few_digits() {
         let given = human::counted(given, "digit does", "digits do");
@@ -90,7 +83,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
             &format!("the id of {shown} begins so, but {given} not identify a file"),
             Some(&format!("give at least {DIGITS_MIN} digits; the id of the file is {id}")),
         );
-        return Outcome { bytes, ..Outcome::of(Exit::Ambiguous) };
+        return Ok(Outcome { bytes, ..Outcome::of(Exit::Ambiguous) });
     }
     out.json(&Line::Done {
         id,
@@ -109,7 +102,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Outcome {
         )),
         _ => out.result(&format!("{shown} is that content")),
     }
-    Outcome { bytes, ..Outcome::of(Exit::Ok) }
+    Ok(Outcome { bytes, ..Outcome::of(Exit::Ok) })
 }
 
 /// The id of a file or a folder, and its size in bytes.

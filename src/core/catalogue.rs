@@ -6,10 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_set};
 use std::ops::Bound;
 use std::time::Duration;
 
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{Bitfield, ContentId, Geometry, Time};
 use crate::wire::message::{Entry, Matcher, RefuseReason, Wanted};
 
 /// So many contents that are gone are remembered.

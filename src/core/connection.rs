@@ -10,7 +10,7 @@ use crate::core::http::Reader;
 use crate::core::io::{ConnId, Expect, Segment};
 use crate::core::native::session::Session;
 use crate::core::transfer::Transfer;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// What is known of every connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

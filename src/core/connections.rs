@@ -11,10 +11,9 @@ use crate::core::http::Reader;
 use crate::core::io::ConnId;
 use crate::core::limits::Limits;
 use crate::core::native::session::Session;
-use crate::core::places::Places;
+use crate::core::room::Places;
 use crate::core::transfer::Transfer;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 
 /// The classic connections alone, lent to their engine.
 #[derive(Debug)]

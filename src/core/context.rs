@@ -19,8 +19,7 @@ use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::Timers;
 use crate::core::uploader::Uploader;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::RefuseReason;
 
 /// So many instructions have room without asking for memory.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// The most endpoints that are remembered.
 const ENDPOINTS_MAX: usize = 8_192;

@@ -1,31 +1,35 @@
-//! The engines, what they share, and the connections: lends each what it needs for one call, and sees to what it leaves to be done.
+//! The engines, what they share, and the connections: what concerns several engines, such as which of them takes a connection in,
+//! commands, and the end.
+//!
+//! A connection that came in at this peer's own port says with its first byte what is spoken; until then it is nobody's.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::core::catalogue::Catalogue;
-use crate::core::classic;
 use crate::core::config::Config;
-use crate::core::connection::{Kind, Protocol, Sniffing};
+use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing, Transport};
 use crate::core::connections::Connections;
-use crate::core::context::{After, Context, Later, Outputs};
+use crate::core::context::Outputs;
 use crate::core::counters::Counters;
 use crate::core::dialer::Dialer;
-use crate::core::http::{self, Reader};
-use crate::core::io::{ConnId, Event, SpanFault, TransferFailure, TransferReply};
-use crate::core::leaving::Leaving;
+use crate::core::io::{
+    Command, ConnId, Event, Output, SpanFault, StoreReply, TransferFailure, TransferReply,
+};
+use crate::core::limits::Limits;
 use crate::core::looks::{Looks, Sought};
-use crate::core::native::{self};
+use crate::core::native::discovery::searches::Purpose;
+use crate::core::native::{self, Session};
 use crate::core::rates::Rates;
 use crate::core::rng::Rng;
-use crate::core::room;
-use crate::core::sniffing;
 use crate::core::spools::Spools;
-use crate::core::timers::Timers;
+use crate::core::timers::{Timer, Timers};
 use crate::core::transfer::{self, Order, Transfer};
 use crate::core::uploader::Uploader;
-use crate::types::id::PeerId;
-use crate::types::time::Time;
+use crate::core::{classic, http, room};
+use crate::types::{PeerId, Time};
 use crate::wire::message::RefuseReason;
+use crate::wire::transfer::Outgoing;
 
 /// One engine for each protocol.
 #[derive(Debug)]
@@ -84,83 +88,6 @@ impl Engines {
         }
     }
 
-    /// What the engines share, the engines, and the connections: what `split` makes of them for the context, and for beside it.
-    pub(crate) fn lend<'p, C, R>(
-        &'p mut self,
-        now: Time,
-        split: impl FnOnce(&'p mut Connections) -> (C, R),
-    ) -> (Context<'p, C>, &'p mut Speakers, R) {
-        let (conns, rest) = split(&mut self.connections);
-        let ctx = Context {
-            now,
-            id: self.id,
-            config: &self.config,
-            is_leaving: self.leaving.is_some(),
-            timers: &mut self.timers,
-            outputs: &mut self.outputs,
-            counters: &mut self.counters,
-            catalogue: &mut self.catalogue,
-            uploads: &mut self.uploader,
-            looks: &mut self.looks,
-            rng: &mut self.rng,
-            rates: &mut self.rates,
-            dialer: &mut self.dialer,
-            spools: &mut self.spools,
-            conns,
-            after: After::default(),
-        };
-        (ctx, &mut self.speakers, rest)
-    }
-
-    /// Has engines do something with what they share and the connections, and sees to what is left to be done.
-    pub(crate) fn with_engines<T>(
-        &mut self,
-        now: Time,
-        act: impl FnOnce(&mut Context<'_>, &mut Speakers, &mut Connections) -> T,
-    ) -> T {
-        let (mut ctx, engines, connections) = self.lend(now, |connections| ((), connections));
-        let value = act(&mut ctx, engines, connections);
-        let after = ctx.after;
-        self.after(now, after);
-        value
-    }
-
-    /// Sees to what an engine left to be done.
-    pub(crate) fn after(&mut self, now: Time, after: After) {
-        for later in after.later {
-            match later {
-                Later::GiveWay(conn) => self.give_way(now, conn),
-                Later::Unserved(conn, why) => self.end_serving(now, conn, why),
-                Later::Whole(content, name, bytes) => {
-                    self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
-                }
-            }
-        }
-        if after.grant_uploads {
-            self.native(now, native::Engine::grant_uploads);
-        }
-        if let Some(conn) = after.forget {
-            self.connections.remove(conn);
-        }
-        if after.review_leaving {
-            self.review_leaving(now, false);
-        }
-    }
-
-    /// Has the native engine do something.
-    pub(crate) fn native<T>(
-        &mut self,
-        now: Time,
-        act: impl FnOnce(&mut native::Engine, &mut native::Ctx<'_>) -> T,
-    ) -> T {
-        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections, ()));
-        let value = act(&mut engines.native, &mut ctx);
-        engines.native.drain(&mut ctx);
-        let after = ctx.after;
-        self.after(now, after);
-        value
-    }
-
     /// Whether there is a place for one more connection with this address.
     pub(crate) fn make_room(&mut self, now: Time, ip: IpAddr) -> bool {
         self.native(now, |_, ctx| room::make(ctx, ip))
@@ -169,7 +96,7 @@ impl Engines {
     /// A connection is closed to make room for another.
     pub(crate) fn give_way(&mut self, now: Time, conn: ConnId) {
         match self.connections.kind(conn) {
-            Some(Kind::Sniffing) => self.native(now, |_, ctx| sniffing::end(ctx, conn)),
+            Some(Kind::Sniffing) => self.native(now, |_, ctx| end_sniffing(ctx, conn)),
             Some(Kind::Native) => self.native(now, |native, ctx| {
                 native.close(ctx, conn, Some("idle, and others wait for a connection"));
             }),
@@ -183,7 +110,7 @@ impl Engines {
     }
 
     pub(crate) fn accept_sniffing(&mut self, now: Time, from: SocketAddr) -> Option<ConnId> {
-        if !self.native(now, |_, ctx| sniffing::admits(ctx, from)) {
+        if !self.native(now, |_, ctx| admits_sniffing(ctx, from)) {
             self.counters.add("connections refused: half-open of one address");
             return None;
         }
@@ -191,13 +118,13 @@ impl Engines {
             self.counters.add("connections refused: table full");
             return None;
         }
-        Some(self.native(now, |_, ctx| sniffing::accept(ctx, from)))
+        Some(self.native(now, |_, ctx| accept_sniffing(ctx, from)))
     }
 
     /// A connection that said nothing is gone.
     pub(crate) fn end_gone_sniffing(&mut self, now: Time, conn: ConnId) {
         self.native(now, |native, ctx| {
-            sniffing::end(ctx, conn);
+            end_sniffing(ctx, conn);
             ctx.conns.remove(conn);
             native.seek_neighbours(ctx);
             ctx.after.review_leaving = true;
@@ -219,21 +146,8 @@ impl Engines {
         }
     }
 
-    /// Has the HTTP engine do something with a reader, if there is one.
-    pub(crate) fn http<T: Default>(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, ConnId, &mut Reader) -> T,
-    ) -> T {
-        self.with_engines(now, |ctx, engines, connections| match connections.http_mut(conn) {
-            Some(reader) => act(&mut engines.http, ctx, conn, reader),
-            None => T::default(),
-        })
-    }
-
     /// A connection that has said nothing yet is a reader's from now on, if it may be one.
-    pub(crate) fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
+    fn become_http(&mut self, now: Time, conn: ConnId, sniffing: &Sniffing) -> bool {
         self.with_engines(now, |ctx, engines, connections| {
             let may = engines.http.admits(ctx, sniffing.transport.addr);
             if may {
@@ -245,7 +159,7 @@ impl Engines {
     }
 
     /// Closes the readers that are not being answered, or all.
-    pub(crate) fn close_readers(&mut self, now: Time, all: bool) {
+    fn close_readers(&mut self, now: Time, all: bool) {
         for conn in self.speakers.http.open() {
             self.http(now, conn, |http, ctx, conn, reader| {
                 if all || !reader.is_busy() {
@@ -253,19 +167,6 @@ impl Engines {
                 }
             });
         }
-    }
-
-    /// Has the transfer engine do something with a transfer, if there is one.
-    pub(crate) fn transfer<T: Default>(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        act: impl FnOnce(&mut transfer::Engine, &mut Context<'_>, ConnId, &mut Transfer) -> T,
-    ) -> T {
-        self.with_engines(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
-            Some(transfer) => act(&mut engines.transfer, ctx, conn, transfer),
-            None => T::default(),
-        })
     }
 
     pub(crate) fn accept_transfer(&mut self, now: Time, from: SocketAddr, is_named: bool) -> Option<ConnId> {
@@ -280,7 +181,7 @@ impl Engines {
         Some(self.begin_transfer(now, transfer))
     }
 
-    pub(crate) fn send_transfer(&mut self, now: Time, order: Order) {
+    fn send_transfer(&mut self, now: Time, order: Order) {
         let has_room = self.connections.len() < self.config.limits.connections_max;
         let transfer = self.with_engines(now, |ctx, engines, _| engines.transfer.send(ctx, order, has_room));
         if let Some(transfer) = transfer {
@@ -288,7 +189,7 @@ impl Engines {
         }
     }
 
-    pub(crate) fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
+    fn begin_transfer(&mut self, now: Time, transfer: Transfer) -> ConnId {
         let conn = self.connections.insert(Protocol::Transfer(Box::new(transfer)), now);
         self.transfer(now, conn, transfer::Engine::begin);
         conn
@@ -302,28 +203,15 @@ impl Engines {
     }
 
     /// A file does not come, or does not go.
-    pub(crate) fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: TransferFailure) {
+    fn fail_transfer(&mut self, now: Time, conn: ConnId, reason: TransferFailure) {
         self.transfer(now, conn, |engine, ctx, conn, it| engine.fail(ctx, conn, it, reason));
     }
 
     /// Cancels the transfers that end first when this peer leaves, or all.
-    pub(crate) fn cancel_transfers(&mut self, now: Time, all: bool) {
+    fn cancel_transfers(&mut self, now: Time, all: bool) {
         let of_those = self.connections.transfers().filter(|(_, transfer)| all || transfer.ends_first());
         let conns: Vec<ConnId> = of_those.map(|(conn, _)| conn).collect();
         conns.into_iter().for_each(|conn| self.fail_transfer(now, conn, TransferFailure::Cancelled));
-    }
-
-    /// Has the classic engine do something.
-    pub(crate) fn classic<T>(
-        &mut self,
-        now: Time,
-        act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
-    ) -> T {
-        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections.classics_alone(), ()));
-        let value = act(&mut engines.classic, &mut ctx);
-        let after = ctx.after;
-        self.after(now, after);
-        value
     }
 
     pub(crate) fn accept_classic(&mut self, now: Time, from: SocketAddr, tcp_port: u16) -> Option<ConnId> {
@@ -361,7 +249,7 @@ impl Engines {
             let all: Vec<(ConnId, Kind)> = self.connections.kinds().collect();
             for (conn, kind) in all {
                 match kind {
-                    Kind::Sniffing => self.native(now, |_, ctx| sniffing::end(ctx, conn)),
+                    Kind::Sniffing => self.native(now, |_, ctx| end_sniffing(ctx, conn)),
                     Kind::Native => {
                         self.native(now, |native, ctx| native.close(ctx, conn, Some(native::LEAVING)))
                     }
@@ -378,5 +266,177 @@ impl Engines {
         {
             self.outputs.event(Event::Left);
         }
+    }
+
+    /// The first bytes of a connection that came in say what is spoken on it. False when they do not.
+    pub(crate) fn sniff(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> bool {
+        let Some(first) = bytes.first() else { return false };
+        let Some(sniffing @ Sniffing { closing: false, .. }) = self.connections.sniffing(conn).copied()
+        else {
+            return false;
+        };
+        let Sniffing { transport, since, .. } = sniffing;
+        let is_another = match Sniffed::of(*first) {
+            Sniffed::Classic => self.classic(now, |classic, ctx| classic.take_over(ctx, conn, transport)),
+            Sniffed::Http => self.become_http(now, conn, &sniffing),
+            Sniffed::Native => false,
+        };
+        if is_another {
+            self.connections.half_open_remove(&transport.addr.ip());
+        } else {
+            if *first != 0 {
+                self.native(now, |native, ctx| native.note_foreign(ctx, transport.addr, bytes));
+            }
+            // What is nothing that is known here, the native codec says so.
+            let session = Session::new(transport, &self.config.limits, since);
+            self.connections.become_protocol(conn, Protocol::Native(Box::new(session)));
+        }
+        true
+    }
+
+    /// What the store says of files and contents. Of shared files, all who offer them take note.
+    pub(crate) fn on_stored(&mut self, now: Time, reply: StoreReply) {
+        match reply {
+            StoreReply::Offered { content, name, size } => {
+                if self.native(now, |native, ctx| native.on_offered(ctx, content, &name, size)) {
+                    self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, size));
+                    self.outputs.event(Event::Offered { content, name, size });
+                }
+            }
+            StoreReply::Withdrawn { content, name, why } => {
+                self.native(now, |native, ctx| native.on_withdrawn(ctx, content, &name, why.reason()));
+                self.classic(now, |classic, ctx| classic.withdraw(ctx, content, &name));
+                self.outputs.event(Event::Withdrawn { content, name, why });
+            }
+            reply => self.native(now, |native, ctx| native.on_stored(ctx, reply)),
+        }
+    }
+
+    pub(crate) fn on_command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Get { ticket, wanted, at, layout, wait, stall } => self.native(now, |native, ctx| {
+                native.on_get(ctx, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
+            }),
+            Command::GetClassic { ticket, name, wait } => {
+                self.classic(now, |classic, ctx| classic.fetch(ctx, ticket, name, wait))
+            }
+            Command::Mirror { ticket, wanted, room_bytes } => {
+                self.native(now, |native, ctx| native.on_mirror(ctx, ticket, wanted, room_bytes));
+            }
+            Command::Offer { ticket, content, name, to, wait } => {
+                self.native(now, |native, ctx| native.on_offer_command(ctx, ticket, content, name, to, wait));
+            }
+            Command::Receive => self.speakers.native.receive(),
+            Command::Answer { offer, decision, ticket, stall } => {
+                self.native(now, |native, ctx| native.on_answer_command(ctx, offer, decision, ticket, stall));
+            }
+            Command::SendForeign { ticket, to, form, content, name, sender } => {
+                let file = Outgoing { form, sender, name, size: 0 };
+                self.send_transfer(now, Order { ticket, to, content, file });
+            }
+            Command::AnswerTransfer { transfer, accept } => {
+                self.with_engines(now, |ctx, engines, connections| {
+                    engines.transfer.answer(ctx, (transfer, accept), |conn| connections.transfer_mut(conn));
+                })
+            }
+            // What was let come already may come.
+            Command::LimitForeign { quota_bytes } => {
+                if let Some(foreign) = &mut self.config.foreign {
+                    foreign.quota_bytes = quota_bytes;
+                }
+            }
+            Command::Look { wanted, wait } => {
+                self.native(now, |native, ctx| native.on_look(ctx, wanted, wait));
+                let is_searching = self.speakers.native.is_searching();
+                self.classic(now, |classic, ctx| classic.read_dictionary(ctx, is_searching));
+            }
+            Command::Cancel { content } => {
+                self.native(now, |native, ctx| native.cancel_download(ctx, content))
+            }
+            Command::Leave => self.leave(now),
+        }
+    }
+}
+
+/// Whether one more connection from there may say what it is.
+fn admits_sniffing(ctx: &native::Ctx<'_>, from: SocketAddr) -> bool {
+    ctx.is_own(from.ip()) || ctx.conns.half_open(&from.ip()) < ctx.config.limits.half_open_per_address_max
+}
+
+/// A connection came in.
+fn accept_sniffing(ctx: &mut native::Ctx<'_>, from: SocketAddr) -> ConnId {
+    let sniffing = Sniffing { transport: Transport::accepted(from), since: ctx.now, closing: false };
+    let conn = ctx.conns.insert(Protocol::Sniffing(sniffing), ctx.now);
+    ctx.conns.half_open_add(from.ip());
+    ctx.timers.set(Timer::Connection(conn), ctx.now + ctx.config.limits.handshake_deadline);
+    // Nothing is said before the other side has: it may speak another dialect, or none. Reading may begin.
+    ctx.outputs.push(Output::Wake(conn));
+    conn
+}
+
+/// A connection that came in and says nothing ends, or is to be looked at again later.
+pub(crate) fn review_sniffing(ctx: &mut native::Ctx<'_>, conn: ConnId) {
+    let Some(sniffing) = ctx.conns.sniffing(conn).filter(|sniffing| !sniffing.closing) else { return };
+    let deadline = sniffing.since + ctx.config.limits.handshake_deadline;
+    if deadline <= ctx.now {
+        ctx.counters.add("connections without a hello");
+        return end_sniffing(ctx, conn);
+    }
+    ctx.timers.set(Timer::Connection(conn), deadline.max(ctx.now + Duration::from_millis(1)));
+}
+
+/// A connection that said nothing is closed.
+pub(crate) fn end_sniffing(ctx: &mut native::Ctx<'_>, conn: ConnId) {
+    if let Some(Protocol::Sniffing(sniffing)) = ctx.conns.get_mut(conn)
+        && !std::mem::replace(&mut sniffing.closing, true)
+    {
+        let ip = sniffing.transport.addr.ip();
+        ctx.conns.half_open_remove(&ip);
+        ctx.timers.clear(Timer::Connection(conn));
+        ctx.rouse(conn);
+    }
+}
+
+/// A peer that is about to leave.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    /// Uploads that are not through by then are cut.
+    deadline: Time,
+    /// Neither a connection that takes no byte nor a disk that does not answer may hold the process for so long after that.
+    grace: Duration,
+    /// Every connection was told to close.
+    closing: bool,
+    /// It was said that this peer has left.
+    said: bool,
+}
+
+impl Leaving {
+    /// One that begins now.
+    pub(crate) fn new(now: Time, limits: &Limits, timers: &mut Timers) -> Leaving {
+        let grace = limits.leave_grace;
+        timers.set(Timer::Leave, now + grace);
+        Leaving { deadline: now + grace, grace, closing: false, said: false }
+    }
+
+    /// Whether all connections are to be closed now, which is said once.
+    pub(crate) fn is_to_close(&mut self, now: Time, is_idle: bool, is_late: bool) -> bool {
+        let is_due = is_idle || is_late || now >= self.deadline;
+        is_due && !std::mem::replace(&mut self.closing, is_due)
+    }
+
+    /// Whether this peer has left, which is said once.
+    pub(crate) fn is_over(&mut self, now: Time, is_gone: bool, is_late: bool, timers: &mut Timers) -> bool {
+        if !self.closing || self.said {
+            return false;
+        }
+        let end = self.deadline + self.grace;
+        if is_late {
+            timers.set(Timer::Leave, end);
+        }
+        self.said = is_gone || now >= end;
+        if self.said {
+            timers.clear(Timer::Leave);
+        }
+        self.said
     }
 }

@@ -23,7 +23,7 @@ pub use offer::{Decision, OfferEnd, OfferEvent, Recipient};
 pub use storage::{Fault, FaultKind, PartState, StoreJob, StoreReply};
 pub use transfer::{TransferConfig, TransferEvent, TransferFailure, TransferJob, TransferReply};
 
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::types::name::Layout;
 use crate::wire::message::{RefuseReason, Wanted};
 use crate::wire::transfer::Form;

@@ -10,8 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::io::{ConnId, IfaceId};
 use crate::core::limits::Limits;
 use crate::core::sources::Sources;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{CatalogueRequest, Wanted};
 
 /// Who asked, and how.

@@ -20,22 +20,18 @@ mod dialer;
 mod engines;
 mod http;
 pub mod io;
-mod leaving;
 pub mod limits;
 mod looks;
 mod native;
 pub mod peer;
 pub mod picker;
-mod places;
 mod rates;
 mod rhythm;
 pub mod rng;
 mod room;
-mod sniffing;
 mod sources;
 mod spools;
 pub mod status;
-pub mod tactics;
 mod timers;
 pub mod topology;
 mod transfer;
@@ -49,9 +45,9 @@ pub use io::{
     PartState, PeerRef, Reader, Recipient, Segment, Sink, SpanFault, SpanSource, SpoolId, StoreJob,
     StoreReply, TransferConfig, TransferEvent, TransferFailure, TransferJob, TransferReply, Voice,
 };
-pub use limits::Limits;
+pub use limits::{Limits, Tactics};
 pub use peer::Peer;
 pub use rng::Rng;
 pub use status::Status;
-pub use tactics::Tactics;
+
 pub use topology::{Place, Topology};

@@ -1,5 +1,5 @@
-//! The peer: each call is led to the engine that speaks on the connection in question, and nothing more. The engines,
-//! what they share, and the connections stand in `engines.rs`.
+//! The peer: each call is led to the engine that speaks on the connection in question, which is lent what engines share; what it
+//! leaves to others is seen to, and nothing more. What concerns several engines, such as commands and the end, stands in `engines.rs`.
 //!
 //! The calls come in no order but this: of a connection, [`Peer::accepted`] or an [`Output::Dial`] comes first, and
 //! [`Input::Broken`] or [`Input::Closed`] last. After each call that changes something, [`Peer::poll`] is called until it is empty.
@@ -7,21 +7,17 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::core::config::Config;
-use crate::core::connection::{Kind, Protocol, Sniffed, Sniffing};
-use crate::core::engines::Engines;
-use crate::core::http::{self};
-use crate::core::io::{Command, ConnId, Event, Expect, Input, Output, Segment, StoreReply};
-use crate::core::native::Session;
-use crate::core::native::discovery::searches::Purpose;
-use crate::core::sniffing;
+use crate::core::connection::{Kind, Protocol};
+use crate::core::connections::Connections;
+use crate::core::context::{After, Context, Later};
+use crate::core::engines::{Engines, Speakers, end_sniffing, review_sniffing};
+use crate::core::http::{self, Reader};
+use crate::core::io::{ConnId, Expect, Input, Output, Segment, StoreReply};
 use crate::core::status::{DownloadStatus, NeighboursStatus, Status};
 use crate::core::timers::Timer;
-use crate::core::transfer::{self, Order};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
-use crate::wire::transfer::Outgoing;
+use crate::core::transfer::{self, Transfer};
+use crate::core::{classic, native};
+use crate::types::{Bitfield, ContentId, Geometry, PeerId, Time};
 
 /// A chunkcast peer without sockets, files, clock or threads.
 #[derive(Debug)]
@@ -57,7 +53,7 @@ impl Peer {
                 Some(Kind::Sniffing | Kind::Http) | None => {}
             },
             Input::EndOfStream { conn } => match self.engines.connections.kind(conn) {
-                Some(Kind::Sniffing) => self.engines.native(now, |_, ctx| sniffing::end(ctx, conn)),
+                Some(Kind::Sniffing) => self.engines.native(now, |_, ctx| end_sniffing(ctx, conn)),
                 Some(Kind::Native) => {
                     self.engines.native(now, |native, ctx| native.on_end_of_stream(ctx, conn))
                 }
@@ -105,8 +101,8 @@ impl Peer {
             Input::Stored(StoreReply::Classic(reply)) => {
                 self.engines.classic(now, |classic, ctx| classic.replied(ctx, reply));
             }
-            Input::Stored(reply) => self.on_stored(now, reply),
-            Input::Command(command) => self.on_command(now, command),
+            Input::Stored(reply) => self.engines.on_stored(now, reply),
+            Input::Command(command) => self.engines.on_command(now, command),
             Input::Tick => {}
         }
         self.run_timers(now);
@@ -147,29 +143,30 @@ impl Peer {
     /// [`Peer::expects`]), or must not be read any more; or, where control bytes are still expected, it waits until other
     /// connections had their turn, because [`crate::core::Limits::frames_at_once_max`] frames were handled. Drain [`Peer::poll`] afterwards.
     pub fn received(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Sniffing) => self.sniff(now, conn, bytes),
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_bytes(ctx, conn, bytes)),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Sniffing) if engines.sniff(now, conn, bytes) => self.received(now, conn, bytes),
+            Some(Kind::Sniffing) => 0,
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_bytes(ctx, conn, bytes)),
             Some(Kind::Http) => {
-                self.engines.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
+                engines.http(now, conn, |http, ctx, conn, it| http.received(ctx, conn, it, bytes))
             }
-            Some(Kind::Classic) => {
-                self.engines.classic(now, |classic, ctx| classic.received(ctx, conn, bytes))
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.received(ctx, conn, bytes)),
+            Some(Kind::Transfer) => {
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes))
             }
-            Some(Kind::Transfer) => self
-                .engines
-                .transfer(now, conn, |engine, ctx, conn, it| engine.received(ctx, conn, it, bytes)),
             None => 0,
         }
     }
 
     /// So many payload bytes went into the sink. Drain [`Peer::poll`] afterwards.
     pub fn stored(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_payload(ctx, conn, bytes)),
-            Some(Kind::Classic) => self.engines.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_payload(ctx, conn, bytes)),
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.stored(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
-                self.engines.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.payload(ctx, conn, it, bytes))
             }
             // Neither expects payload.
             Some(Kind::Sniffing | Kind::Http) | None => {}
@@ -200,14 +197,15 @@ impl Peer {
     /// So many bytes of the segment are in the kernel (1 for [`Segment::HalfClose`] once it is done). Drain
     /// [`Peer::poll`] afterwards.
     pub fn sent(&mut self, now: Time, conn: ConnId, bytes: u64) {
-        match self.engines.connections.kind(conn) {
-            Some(Kind::Native) => self.engines.native(now, |native, ctx| native.on_sent(ctx, conn, bytes)),
+        let engines = &mut self.engines;
+        match engines.connections.kind(conn) {
+            Some(Kind::Native) => engines.native(now, |native, ctx| native.on_sent(ctx, conn, bytes)),
             Some(Kind::Http) => {
-                self.engines.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes))
+                engines.http(now, conn, |http, ctx, conn, it| http.sent(ctx, conn, it, bytes))
             }
-            Some(Kind::Classic) => self.engines.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
+            Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.sent(ctx, conn, bytes)),
             Some(Kind::Transfer) => {
-                self.engines.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
+                engines.transfer(now, conn, |engine, ctx, conn, it| engine.sent(ctx, conn, it, bytes))
             }
             Some(Kind::Sniffing) | None => {}
         }
@@ -289,132 +287,152 @@ impl Peer {
         );
     }
 
-    /// The first bytes of a connection that came in say what is spoken on it. Returns how many were taken.
-    fn sniff(&mut self, now: Time, conn: ConnId, bytes: &[u8]) -> usize {
-        let Some(first) = bytes.first() else { return 0 };
-        let Some(sniffing @ Sniffing { closing: false, .. }) =
-            self.engines.connections.sniffing(conn).copied()
-        else {
-            return 0;
-        };
-        let Sniffing { transport, since, .. } = sniffing;
-        let is_another = match Sniffed::of(*first) {
-            Sniffed::Classic => {
-                self.engines.classic(now, |classic, ctx| classic.take_over(ctx, conn, transport))
-            }
-            Sniffed::Http => self.engines.become_http(now, conn, &sniffing),
-            Sniffed::Native => false,
-        };
-        if is_another {
-            self.engines.connections.half_open_remove(&transport.addr.ip());
-        } else {
-            if *first != 0 {
-                self.engines.native(now, |native, ctx| native.note_foreign(ctx, transport.addr, bytes));
-            }
-            // What is nothing that is known here, the native codec says so.
-            let session = Session::new(transport, &self.engines.config.limits, since);
-            self.engines.connections.become_protocol(conn, Protocol::Native(Box::new(session)));
-        }
-        self.received(now, conn, bytes)
-    }
-
-    /// What the store says of files and contents. Of shared files, all who offer them take note.
-    fn on_stored(&mut self, now: Time, reply: StoreReply) {
-        match reply {
-            StoreReply::Offered { content, name, size } => {
-                if self.engines.native(now, |native, ctx| native.on_offered(ctx, content, &name, size)) {
-                    self.engines.classic(now, |classic, ctx| classic.offer(ctx, content, &name, size));
-                    self.engines.outputs.event(Event::Offered { content, name, size });
-                }
-            }
-            StoreReply::Withdrawn { content, name, why } => {
-                self.engines
-                    .native(now, |native, ctx| native.on_withdrawn(ctx, content, &name, why.reason()));
-                self.engines.classic(now, |classic, ctx| classic.withdraw(ctx, content, &name));
-                self.engines.outputs.event(Event::Withdrawn { content, name, why });
-            }
-            reply => self.engines.native(now, |native, ctx| native.on_stored(ctx, reply)),
-        }
-    }
-
-    fn on_command(&mut self, now: Time, command: Command) {
-        match command {
-            Command::Get { ticket, wanted, at, layout, wait, stall } => {
-                self.engines.native(now, |native, ctx| {
-                    native.on_get(ctx, Purpose::Get { ticket, at, layout, stall }, wanted, wait)
-                })
-            }
-            Command::GetClassic { ticket, name, wait } => {
-                self.engines.classic(now, |classic, ctx| classic.fetch(ctx, ticket, name, wait))
-            }
-            Command::Mirror { ticket, wanted, room_bytes } => {
-                self.engines.native(now, |native, ctx| native.on_mirror(ctx, ticket, wanted, room_bytes));
-            }
-            Command::Offer { ticket, content, name, to, wait } => {
-                self.engines
-                    .native(now, |native, ctx| native.on_offer_command(ctx, ticket, content, name, to, wait));
-            }
-            Command::Receive => self.engines.speakers.native.receive(),
-            Command::Answer { offer, decision, ticket, stall } => {
-                self.engines
-                    .native(now, |native, ctx| native.on_answer_command(ctx, offer, decision, ticket, stall));
-            }
-            Command::SendForeign { ticket, to, form, content, name, sender } => {
-                let file = Outgoing { form, sender, name, size: 0 };
-                self.engines.send_transfer(now, Order { ticket, to, content, file });
-            }
-            Command::AnswerTransfer { transfer, accept } => {
-                self.engines.with_engines(now, |ctx, engines, connections| {
-                    engines.transfer.answer(ctx, (transfer, accept), |conn| connections.transfer_mut(conn));
-                })
-            }
-            // What was let come already may come.
-            Command::LimitForeign { quota_bytes } => {
-                if let Some(foreign) = &mut self.engines.config.foreign {
-                    foreign.quota_bytes = quota_bytes;
-                }
-            }
-            Command::Look { wanted, wait } => {
-                self.engines.native(now, |native, ctx| native.on_look(ctx, wanted, wait));
-                let is_searching = self.engines.speakers.native.is_searching();
-                self.engines.classic(now, |classic, ctx| classic.read_dictionary(ctx, is_searching));
-            }
-            Command::Cancel { content } => {
-                self.engines.native(now, |native, ctx| native.cancel_download(ctx, content))
-            }
-            Command::Leave => self.engines.leave(now),
-        }
-    }
-
     /// Deadlines are absolute and looked at with every input, not only when nothing else happens.
     fn run_timers(&mut self, now: Time) {
-        while let Some(timer) = self.engines.timers.pop_due(now) {
+        let engines = &mut self.engines;
+        while let Some(timer) = engines.timers.pop_due(now) {
             match timer {
-                Timer::Connection(conn) => match self.engines.connections.kind(conn) {
-                    Some(Kind::Sniffing) => self.engines.native(now, |_, ctx| sniffing::review(ctx, conn)),
+                Timer::Connection(conn) => match engines.connections.kind(conn) {
+                    Some(Kind::Sniffing) => engines.native(now, |_, ctx| review_sniffing(ctx, conn)),
                     Some(Kind::Native) => {
-                        self.engines.native(now, |native, ctx| native.review_connection(ctx, conn))
+                        engines.native(now, |native, ctx| native.review_connection(ctx, conn))
                     }
-                    Some(Kind::Http) => self.engines.http(now, conn, http::Engine::review),
-                    Some(Kind::Classic) => {
-                        self.engines.classic(now, |classic, ctx| classic.review(ctx, conn))
-                    }
-                    Some(Kind::Transfer) => self.engines.transfer(now, conn, transfer::Engine::review),
+                    Some(Kind::Http) => engines.http(now, conn, http::Engine::review),
+                    Some(Kind::Classic) => engines.classic(now, |classic, ctx| classic.review(ctx, conn)),
+                    Some(Kind::Transfer) => engines.transfer(now, conn, transfer::Engine::review),
                     None => {}
                 },
-                Timer::Leave => self.engines.review_leaving(now, true),
-                Timer::ClassicAnnounce => self.engines.classic(now, |classic, ctx| classic.begin_round(ctx)),
-                Timer::ClassicDatagram => self.engines.classic(now, |classic, ctx| classic.send_next(ctx)),
-                Timer::ClassicExpiry => self.engines.classic(now, |classic, ctx| classic.expire(ctx)),
+                Timer::Leave => engines.review_leaving(now, true),
+                Timer::ClassicAnnounce => engines.classic(now, |classic, ctx| classic.begin_round(ctx)),
+                Timer::ClassicDatagram => engines.classic(now, |classic, ctx| classic.send_next(ctx)),
+                Timer::ClassicExpiry => engines.classic(now, |classic, ctx| classic.expire(ctx)),
                 Timer::ClassicDictionary => {
-                    let is_searching = self.engines.speakers.native.is_searching();
-                    self.engines.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
+                    let is_searching = engines.speakers.native.is_searching();
+                    engines.classic(now, |classic, ctx| classic.keep_dictionary(ctx, is_searching));
                 }
                 Timer::ClassicFetch(ticket) => {
-                    self.engines.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
+                    engines.classic(now, |classic, ctx| classic.review_fetch(ctx, ticket))
                 }
-                timer => self.engines.native(now, |native, ctx| native.review(ctx, timer)),
+                timer => engines.native(now, |native, ctx| native.review(ctx, timer)),
             }
         }
+    }
+}
+
+impl Engines {
+    /// What the engines share, the engines, and the connections: what `split` makes of them for the context, and for beside it.
+    pub(crate) fn lend<'p, C, R>(
+        &'p mut self,
+        now: Time,
+        split: impl FnOnce(&'p mut Connections) -> (C, R),
+    ) -> (Context<'p, C>, &'p mut Speakers, R) {
+        let (conns, rest) = split(&mut self.connections);
+        let ctx = Context {
+            now,
+            id: self.id,
+            config: &self.config,
+            is_leaving: self.leaving.is_some(),
+            timers: &mut self.timers,
+            outputs: &mut self.outputs,
+            counters: &mut self.counters,
+            catalogue: &mut self.catalogue,
+            uploads: &mut self.uploader,
+            looks: &mut self.looks,
+            rng: &mut self.rng,
+            rates: &mut self.rates,
+            dialer: &mut self.dialer,
+            spools: &mut self.spools,
+            conns,
+            after: After::default(),
+        };
+        (ctx, &mut self.speakers, rest)
+    }
+
+    /// Has engines do something with what they share and the connections, and sees to what is left to be done.
+    pub(crate) fn with_engines<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut Context<'_>, &mut Speakers, &mut Connections) -> T,
+    ) -> T {
+        let (mut ctx, engines, connections) = self.lend(now, |connections| ((), connections));
+        let value = act(&mut ctx, engines, connections);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    /// Sees to what an engine left to be done.
+    pub(crate) fn after(&mut self, now: Time, after: After) {
+        for later in after.later {
+            match later {
+                Later::GiveWay(conn) => self.give_way(now, conn),
+                Later::Unserved(conn, why) => self.end_serving(now, conn, why),
+                Later::Whole(content, name, bytes) => {
+                    self.classic(now, |classic, ctx| classic.offer(ctx, content, &name, bytes));
+                }
+            }
+        }
+        if after.grant_uploads {
+            self.native(now, native::Engine::grant_uploads);
+        }
+        if let Some(conn) = after.forget {
+            self.connections.remove(conn);
+        }
+        if after.review_leaving {
+            self.review_leaving(now, false);
+        }
+    }
+
+    /// Has the native engine do something.
+    pub(crate) fn native<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut native::Engine, &mut native::Ctx<'_>) -> T,
+    ) -> T {
+        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections, ()));
+        let value = act(&mut engines.native, &mut ctx);
+        engines.native.drain(&mut ctx);
+        let after = ctx.after;
+        self.after(now, after);
+        value
+    }
+
+    /// Has the HTTP engine do something with a reader, if there is one.
+    pub(crate) fn http<T: Default>(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        act: impl FnOnce(&mut http::Engine, &mut Context<'_>, ConnId, &mut Reader) -> T,
+    ) -> T {
+        self.with_engines(now, |ctx, engines, connections| match connections.http_mut(conn) {
+            Some(reader) => act(&mut engines.http, ctx, conn, reader),
+            None => T::default(),
+        })
+    }
+
+    /// Has the transfer engine do something with a transfer, if there is one.
+    pub(crate) fn transfer<T: Default>(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        act: impl FnOnce(&mut transfer::Engine, &mut Context<'_>, ConnId, &mut Transfer) -> T,
+    ) -> T {
+        self.with_engines(now, |ctx, engines, connections| match connections.transfer_mut(conn) {
+            Some(transfer) => act(&mut engines.transfer, ctx, conn, transfer),
+            None => T::default(),
+        })
+    }
+
+    /// Has the classic engine do something.
+    pub(crate) fn classic<T>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(&mut classic::Engine, &mut classic::Ctx<'_>) -> T,
+    ) -> T {
+        let (mut ctx, engines, ()) = self.lend(now, |connections| (connections.classics_alone(), ()));
+        let value = act(&mut engines.classic, &mut ctx);
+        let after = ctx.after;
+        self.after(now, after);
+        value
     }
 }

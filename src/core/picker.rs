@@ -2,8 +2,7 @@
 
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
+use crate::types::{Bitfield, Geometry};
 
 /// Fewer chunks are not asked for at once, where there are enough.
 const WINDOW_FEW: u32 = 8;

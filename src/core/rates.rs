@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::core::limits::Limits;
 use crate::core::sources::Sources;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// Of four datagrams that are taken three may be questions: however many ask at once, answers are heard.
 const QUESTIONS_OF_FOUR: u32 = 3;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// The rhythm of what this peer says of itself.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::io::{ClassicContent, PeerRef};
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 
 /// What the peer knows and does at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::io::ConnId;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 
 /// A thing that waits for a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::types::geometry::{Geometry, GeometryError};
+use crate::types::Geometry;
+use crate::types::geometry::GeometryError;
 
 /// How peers are arranged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

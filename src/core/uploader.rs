@@ -27,8 +27,7 @@ use std::time::Duration;
 
 use crate::core::io::ConnId;
 use crate::core::limits::Limits;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use line::{Line, Standing, Whom};
 pub(crate) use quantum::Quantum;
 use uplink::Uplink;

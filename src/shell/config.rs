@@ -1,12 +1,13 @@
 //! What a driver is told at its start, and what it tells.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::{ClassicConfig, Event, Fault, Limits, Topology, TransferConfig};
-use crate::store::{OnConflict, StoreConfig};
+use crate::store::{OnConflict, ShareEvent, StoreConfig};
 
 /// The port of discovery, and the first of those that connections are taken in at.
 const PORT: u16 = 7117;
@@ -154,32 +155,8 @@ pub enum ShellError {
 pub enum ShellEvent {
     /// The core tells.
     Core(Event),
-    /// A path that was to be shared, or a file in it, is left out, and why.
-    Skipped {
-        /// Which.
-        path: PathBuf,
-        /// Why, in a sentence.
-        why: String,
-    },
-    /// A file that is to be shared was written to a moment ago. It is shared once it is quiet.
-    Unsettled {
-        /// The name that it will have on the network.
-        name: String,
-    },
-    /// A watched folder is away, and with it all that is in it; or it is back.
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why it is away; `None`: it is back.
-        away: Option<String>,
-    },
-    /// Everything that was to be shared by now is hashed.
-    ScanDone {
-        /// Files shared now.
-        files: usize,
-        /// Their bytes.
-        bytes: u64,
-    },
+    /// What becomes of what is to be shared.
+    Share(ShareEvent),
     /// A signal that asks to end came: SIGINT, SIGTERM or SIGHUP, by its number.
     Signal(i32),
 }
@@ -194,3 +171,8 @@ impl fmt::Display for ShellError {
 }
 
 impl std::error::Error for ShellError {}
+
+/// What keeps a peer from its sockets.
+pub(super) fn no_loop(error: &io::Error) -> ShellError {
+    ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
+}

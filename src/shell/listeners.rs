@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
+use crate::shell::config::no_loop;
 use crate::shell::config::{ClassicPorts, Listen, ShellError, TransferPorts};
 use crate::shell::listener::{Listener, Reserve, cannot_have, ip_of};
 use crate::shell::port_use;
-use crate::shell::reactor::no_loop;
 
 /// How long a port is tried again that connections of an earlier program hold: the minute that the system keeps them,
 /// and what its clocks add.

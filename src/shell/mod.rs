@@ -1,8 +1,9 @@
 //! The only code that touches sockets, clocks, signals and processes: the real driver of the core.
 //!
 //! [`Reactor`] is one poll loop. Its parts, each in a file: `opening` makes it from settings, `listener` (one port) and `listeners` take connections in, `links` keeps them and
-//! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `span` moves those of files, `datagrams` and
-//! `ifaces` are discovery's sockets, `udp_listeners` the UDP ports of the classic dialects, `outputs` carries out what the core says.
+//! says whose turn it is, `reading` and `writing` move their bytes, at `pace`; `datagrams` and
+//! `ifaces` are discovery's sockets, `udp_listeners` the UDP ports of the classic dialects; `reactor` turns all of these, and carries out what
+//! the core says.
 //! Beside it, for commands: `aside`, `host`, `process` and `terminal`.
 //!
 //! What a socket can do is two booleans, set by events and cleared only by `WouldBlock`. Every socket is registered
@@ -26,7 +27,6 @@ mod links;
 mod listener;
 mod listeners;
 mod opening;
-mod outputs;
 mod pace;
 mod port_use;
 mod rate_limit;
@@ -35,7 +35,6 @@ mod reading;
 mod ready;
 mod signals;
 mod sockets;
-mod span;
 mod udp_listeners;
 mod writing;
 

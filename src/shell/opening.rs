@@ -9,20 +9,19 @@ use mio::{Events, Poll, Registry, Waker};
 
 use crate::core::{ClassicConfig, Config, Event, HttpConfig, Limits, Peer, TransferConfig};
 use crate::shell::clock::{Clock, random_seed};
-use crate::shell::config::{ShellConfig, ShellError, ShellEvent};
+use crate::shell::config::{ShellConfig, ShellError, ShellEvent, no_loop};
 use crate::shell::datagrams::{Discovery, Speech};
-use crate::shell::descriptors;
-use crate::shell::host;
 use crate::shell::ifaces::Choice;
 use crate::shell::links::Links;
 use crate::shell::listeners::Listeners;
-use crate::shell::rate_limit::RateLimit;
+use crate::shell::rate_limit::RateLimits;
 use crate::shell::reactor::{
     DISCOVERY, EVENTS_MAX, IFACE_INTERVAL, LINKS, LISTENERS, Reactor, SCRATCH_BYTES, SIGNALS, STORE,
-    UDP_LISTENERS, no_loop,
+    UDP_LISTENERS,
 };
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::UdpListeners;
+use crate::shell::{descriptors, host};
 use crate::store::{Buffers, Store};
 use crate::wire::transfer::NAMED_LOG;
 
@@ -74,8 +73,7 @@ impl Reactor {
             ifaces_due: Instant::now() + IFACE_INTERVAL,
             left_by: None,
             longest_turn: Duration::ZERO,
-            up: RateLimit::new(rates.up, Instant::now()),
-            down: RateLimit::new(rates.down, Instant::now()),
+            rates: RateLimits::new(rates, Instant::now()),
         };
         reactor.drain();
         Ok(reactor)

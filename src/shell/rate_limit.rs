@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::shell::config::Rates;
 use crate::shell::ready::ReadyQueue;
 
 /// Room for so long may pile up while nothing moves, or while the loop is late. In no second more moves than the rate and
@@ -17,7 +18,14 @@ const STEP: Duration = Duration::from_millis(5);
 const SEGMENT_BYTES: u64 = 1_448;
 const SECOND_NS: u128 = 1_000_000_000;
 
-/// See [the module](self).
+/// Those of both directions.
+#[derive(Debug)]
+pub(super) struct RateLimits {
+    pub(super) up: RateLimit,
+    pub(super) down: RateLimit,
+}
+
+/// That of one direction.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     /// Bytes a second; `None`: no limit.
@@ -30,14 +38,40 @@ pub(super) struct RateLimit {
     held: ReadyQueue,
 }
 
+impl RateLimits {
+    pub(super) fn new(rates: Rates, now: Instant) -> RateLimits {
+        RateLimits { up: RateLimit::new(rates.up, now), down: RateLimit::new(rates.down, now) }
+    }
+
+    /// From now on so much may move.
+    pub(super) fn set(&mut self, rates: Rates, now: Instant) {
+        self.up.set(rates.up, now);
+        self.down.set(rates.down, now);
+    }
+
+    /// When there will be room for one that is held; `None`: nobody is.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.up.deadline(), self.down.deadline()].into_iter().flatten().min()
+    }
+
+    /// Those that are held have something to do again, if there is room for them by now.
+    pub(super) fn release(&mut self, ready: &mut ReadyQueue) {
+        if self.deadline().is_some() {
+            let now = Instant::now();
+            self.up.release(now, ready);
+            self.down.release(now, ready);
+        }
+    }
+}
+
 impl RateLimit {
     /// A limit of so many bytes a second, at least one; `None`: none.
-    pub(super) fn new(rate: Option<u64>, now: Instant) -> RateLimit {
+    fn new(rate: Option<u64>, now: Instant) -> RateLimit {
         RateLimit { rate, room: 0, grown: now, held: ReadyQueue::default() }
     }
 
     /// From now on so many bytes a second may move.
-    pub(super) fn set(&mut self, rate: Option<u64>, now: Instant) {
+    fn set(&mut self, rate: Option<u64>, now: Instant) {
         self.grow(now);
         self.rate = rate;
         self.room = self.room.min(self.burst());
@@ -78,7 +112,7 @@ impl RateLimit {
     }
 
     /// Those that are held have something to do again, if there is room for them by now.
-    pub(super) fn release(&mut self, now: Instant, ready: &mut ReadyQueue) {
+    fn release(&mut self, now: Instant, ready: &mut ReadyQueue) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
@@ -88,7 +122,7 @@ impl RateLimit {
     }
 
     /// When there will be room for those that are held; `None`: nobody is.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         if self.held.is_empty() {
             return None;
         }

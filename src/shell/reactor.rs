@@ -1,4 +1,4 @@
-//! The one poll loop: what a turn consists of, and in which order.
+//! The one poll loop: what a turn consists of, in which order, and how what the core says is carried out.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Peer, Status};
+use crate::core::{BrokenWhy, Command, ConnId, Event, Fault, Input, Output, Peer, Status, StoreReply};
 use crate::shell::clock::Clock;
-use crate::shell::config::{Rates, ShellError, ShellEvent};
+use crate::shell::config::{Rates, ShellError, ShellEvent, no_loop};
 use crate::shell::datagrams::{self, Discovery, Received};
 use crate::shell::host;
 use crate::shell::links::Links;
 use crate::shell::listeners::{LISTENERS_MAX, Listeners};
-use crate::shell::rate_limit::RateLimit;
+use crate::shell::rate_limit::RateLimits;
+use crate::shell::reading::why_broken;
 use crate::shell::signals::Signals;
 use crate::shell::udp_listeners::{UDP_LISTENERS_MAX, UdpListeners, UdpReceived};
-use crate::shell::writing::why_broken;
-use crate::store::{Buffers, Store};
+use crate::store::{Buffers, Store, StoreEvent};
 
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const STORE: Token = Token(1);
@@ -88,9 +88,7 @@ pub struct Reactor {
     /// The core has left; people hear so when the last tail is out, or by then.
     pub(super) left_by: Option<Instant>,
     pub(super) longest_turn: Duration,
-    /// The most that goes out, and that comes in.
-    pub(super) up: RateLimit,
-    pub(super) down: RateLimit,
+    pub(super) rates: RateLimits,
 }
 
 impl Drop for Reactor {
@@ -168,9 +166,7 @@ impl Reactor {
 
     /// From now on so much may go out, and come in.
     pub fn set_rates(&mut self, rates: Rates) {
-        let now = Instant::now();
-        self.up.set(rates.up, now);
-        self.down.set(rates.down, now);
+        self.rates.set(rates, Instant::now());
     }
 
     /// One turn of the loop: waits for something to happen, at most until `until` (`None`: as long as it takes), and
@@ -263,10 +259,63 @@ impl Reactor {
             self.left_by,
             self.speaks_datagrams.then_some(self.ifaces_due),
             self.store.deadline(),
-            self.up.deadline(),
-            self.down.deadline(),
+            self.rates.deadline(),
         ];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Carries out everything that the last mutation of the core asks for, and what follows from that in turn.
+    /// To be called after each mutation.
+    pub(super) fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.peer.poll() {
+                self.carry_out(output);
+            }
+            // One mutation, then drain: so one of these at a time.
+            if let Some((conn, why)) = self.failed_dials.pop_front() {
+                let now = self.clock.now();
+                self.peer.handle(now, Input::Broken { conn, why });
+                continue;
+            }
+            match self.store.poll() {
+                Some(StoreEvent::Reply(reply)) => self.answered(reply),
+                Some(StoreEvent::Share(event)) => self.event_queue.push_back(ShellEvent::Share(event)),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Datagram { to, bytes } => {
+                self.rates.up.moved(bytes.len() as u64);
+                self.discovery.send(to, &bytes);
+            }
+            Output::Dial { conn, to } => {
+                if let Err(error) = self.links.dial(conn, to, self.bind) {
+                    log::debug!("{conn}: cannot dial {to}: {error}");
+                    self.failed_dials.push_back((conn, why_broken(&error)));
+                }
+            }
+            Output::Wake(conn) => self.links.wake(conn),
+            Output::Store(job) => self.store.submit(job, &mut self.buffers),
+            Output::Release(buffer) => self.buffers.release(buffer),
+            Output::Event(Event::Left) => self.leave(),
+            Output::Event(event) => self.event_queue.push_back(ShellEvent::Core(event)),
+        }
+    }
+
+    fn answered(&mut self, reply: StoreReply) {
+        if let StoreReply::ChunkStored { buffer, .. }
+        | StoreReply::WholeStored { buffer, .. }
+        | StoreReply::ChunkBad { buffer, .. }
+        | StoreReply::ChunkFailed { buffer, .. } = reply
+        {
+            // Before the core hears of it: it may give the number to another chunk at once.
+            self.buffers.release(buffer);
+        }
+        let now = self.clock.now();
+        self.peer.handle(now, Input::Stored(reply));
     }
 
     fn note_turn(&mut self, took: Duration) {
@@ -328,7 +377,7 @@ impl Reactor {
         for _ in 0..DATAGRAM_BUDGET {
             match self.discovery.receive(&mut self.scratch[..DATAGRAM_LOOK_BYTES]) {
                 Received::Datagram { iface, from, len } => {
-                    self.down.moved(len as u64);
+                    self.rates.down.moved(len as u64);
                     let now = self.clock.now();
                     self.peer.handle(now, Input::Datagram { iface, from, bytes: &self.scratch[..len] });
                     self.drain();
@@ -343,7 +392,7 @@ impl Reactor {
         for _ in 0..UDP_BUDGET {
             match self.udp_listeners.receive(&mut self.scratch[..UDP_LOOK_BYTES]) {
                 UdpReceived::Datagram { port, from, len } => {
-                    self.down.moved(len as u64);
+                    self.rates.down.moved(len as u64);
                     if self.discovery.counts(from) {
                         let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
                         self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });
@@ -358,9 +407,7 @@ impl Reactor {
 
     /// One visit to each socket that is ready, unless the turn grows too long.
     fn serve_links(&mut self) {
-        let now = Instant::now();
-        self.up.release(now, &mut self.links.ready);
-        self.down.release(now, &mut self.links.ready);
+        self.rates.release(&mut self.links.ready);
         for _ in 0..self.links.ready.len().min(TURN_VISITS) {
             if self.moved_bytes >= TURN_BYTES {
                 return;
@@ -400,8 +447,4 @@ impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor").field("peer", &self.peer.id()).finish_non_exhaustive()
     }
-}
-
-pub(super) fn no_loop(error: &io::Error) -> ShellError {
-    ShellError::Network(format!("the system does not let this process wait for its sockets: {error}"))
 }

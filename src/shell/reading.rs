@@ -1,10 +1,10 @@
-//! What comes in on a connection: control bytes to the core, payload into its buffer or spool.
+//! One visit to a connection, and what comes in on it: control bytes to the core, payload into its buffer or spool.
 
 use std::io::{self, Read};
 use std::time::Instant;
 
-use crate::core::{ConnId, Expect, Input, Sink};
-use crate::shell::links::Held;
+use crate::core::{BrokenWhy, ConnId, Expect, Input, Sink};
+use crate::shell::links::{Held, Phase};
 use crate::shell::reactor::Reactor;
 use crate::store::Buffers;
 
@@ -23,9 +23,33 @@ struct Handed {
 }
 
 impl Reactor {
+    /// Does what one socket's turn allows.
+    pub(super) fn visit(&mut self, key: usize) {
+        match self.links.get(key).map(|link| link.phase) {
+            None => return,
+            Some(Phase::Lingering { .. }) => {
+                if self.links.discard(key, &mut self.scratch) {
+                    self.links.ready.push(key);
+                }
+                return;
+            }
+            Some(Phase::Dialing) => self.finish_dial(key),
+            Some(Phase::Open) => {}
+        }
+        let read_on = self.read(key);
+        let write_on = self.write(key);
+        // A look at what is to be sent may have asked for something, such as a page of a manifest.
+        self.drain();
+        if read_on || write_on {
+            self.links.ready.push(key);
+        } else {
+            self.look_for_fault(key);
+        }
+    }
+
     /// Reads while there is something, the core wants it, and the budget lasts. True when only the budget ended it.
-    pub(super) fn read(&mut self, key: usize) -> bool {
-        let mut room = usize::try_from(self.down.room(Instant::now())).unwrap_or(usize::MAX);
+    fn read(&mut self, key: usize) -> bool {
+        let mut room = usize::try_from(self.rates.down.room(Instant::now())).unwrap_or(usize::MAX);
         let (mut budget, mut control_reads) = (READ_BUDGET_BYTES, 0);
         loop {
             let Some(link) = self.links.open(key) else { return false };
@@ -45,7 +69,7 @@ impl Reactor {
                 return false;
             }
             if budget == 0 || room == 0 || control_reads == CONTROL_READS_MAX {
-                return self.down.is_over(key);
+                return self.rates.down.is_over(key);
             }
             let most = Most { budget, room };
             let memory = memory_for(expected, most, &mut self.buffers, &mut self.scratch);
@@ -65,7 +89,7 @@ impl Reactor {
                     budget = budget.saturating_sub(count);
                     if room < usize::MAX {
                         room = room.saturating_sub(count);
-                        self.down.moved(count as u64);
+                        self.rates.down.moved(count as u64);
                     }
                     self.moved_bytes += count;
                     match expected {
@@ -172,10 +196,74 @@ impl Reactor {
         Handed { bytes: bytes.len() - rest.len(), turn_over }
     }
 
+    /// Looks whether a dial has succeeded or failed by now.
+    fn finish_dial(&mut self, key: usize) {
+        let Some(link) = self.links.get(key) else { return };
+        let failed = match link.stream.take_error() {
+            Ok(None) => None,
+            Ok(Some(error)) | Err(error) => Some(error),
+        };
+        let (conn, peer, own) = (link.conn, link.stream.peer_addr(), link.stream.local_addr());
+        match (failed, peer) {
+            (Some(error), _) => self.broken(key, &error),
+            // A dial of a free port of this host can meet itself.
+            (None, Ok(peer)) if own.is_ok_and(|own| own == peer) => {
+                self.broken(key, &io::ErrorKind::ConnectionRefused.into());
+            }
+            (None, Ok(_)) => {
+                link.phase = Phase::Open;
+                link.readable = true;
+                link.writable = true;
+                let now = self.clock.now();
+                self.peer.handle(now, Input::Connected { conn });
+                self.drain();
+            }
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {}
+            (None, Err(error)) => self.broken(key, &error),
+        }
+    }
+
+    /// A connection that neither reads nor writes for now would not notice that it broke.
+    fn look_for_fault(&mut self, key: usize) {
+        let Some(link) = self.links.open(key) else { return };
+        if std::mem::take(&mut link.faulty)
+            && let Ok(Some(error)) = link.stream.take_error()
+        {
+            self.broken(key, &error);
+        }
+    }
+
+    /// Forgets a connection and tells the core.
+    pub(super) fn broken(&mut self, key: usize, error: &io::Error) {
+        let Some(conn) = self.links.get(key).map(|link| link.conn) else { return };
+        log::debug!("{conn}: {error}");
+        self.links.remove(key);
+        let now = self.clock.now();
+        self.peer.handle(now, Input::Broken { conn, why: why_broken(error) });
+        self.drain();
+    }
+
     fn payload_stored(&mut self, conn: ConnId, count: usize) {
         let now = self.clock.now();
         self.peer.stored(now, conn, count as u64);
         self.drain();
+    }
+}
+
+/// What an error of a socket is for the core.
+pub(super) fn why_broken(error: &io::Error) -> BrokenWhy {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused => BrokenWhy::Refused,
+        Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::TimedOut
+        | Kind::AddrNotAvailable => BrokenWhy::Unreachable,
+        Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted | Kind::NotConnected => {
+            BrokenWhy::Reset
+        }
+        _ => BrokenWhy::Failed,
     }
 }
 

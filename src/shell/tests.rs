@@ -167,7 +167,9 @@ fn transfer(len: usize, named: bool, strangers: usize) {
     let sharer = ShellConfig { no_broadcast: named, ..config(&a, port) };
     let mut sharer = Reactor::new(sharer).unwrap();
     sharer.share(&shared).unwrap();
-    turn_until(&mut [&mut sharer], |_, event| matches!(event, ShellEvent::ScanDone { files: 1, .. }));
+    turn_until(&mut [&mut sharer], |_, event| {
+        matches!(event, ShellEvent::Share(crate::store::ShareEvent::ScanDone { files: 1, .. }))
+    });
     let _strangers: Vec<TcpStream> = (0..strangers)
         .map(|number| {
             let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, sharer.tcp_port())).unwrap();

@@ -1,13 +1,18 @@
-//! What goes out on a connection, pulled from the core when the socket has room.
+//! What goes out on a connection, pulled from the core when the socket has room; bytes of a file within the kernel where that can
+//! be done, else through memory.
 
+use std::fs::File;
 use std::io;
 use std::net::Shutdown;
+use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
-use crate::core::{BrokenWhy, ConnId, Input, Segment, SpanFault, SpanSource};
+use mio::net::TcpStream;
+use rustix::net::SendFlags;
+
+use crate::core::{ConnId, Input, Segment, SpanFault, SpanSource};
 use crate::shell::links::Phase;
 use crate::shell::reactor::Reactor;
-use crate::shell::span::{Sent, send_bytes, send_span, through_memory};
 
 /// Bytes written to one connection before the next one has its turn.
 const WRITE_BUDGET_BYTES: u64 = 2 << 20;
@@ -19,6 +24,19 @@ const CORKED_BYTES_MIN: u64 = 128 << 10;
 /// once would have a part.
 const WHOLE_BYTES_MAX: u64 = 64 << 10;
 
+/// What came of an attempt to send.
+#[derive(Debug)]
+enum Sent {
+    /// So many bytes are in the kernel, at least one.
+    Bytes(u64),
+    /// The socket is full for now.
+    Full,
+    /// The file is not as promised.
+    Fault(SpanFault),
+    /// The connection broke.
+    Broken(io::Error),
+}
+
 /// What one visit to a socket may send, and has promised.
 struct Turn {
     budget: u64,
@@ -28,33 +46,9 @@ struct Turn {
 }
 
 impl Reactor {
-    /// Does what one socket's turn allows.
-    pub(super) fn visit(&mut self, key: usize) {
-        match self.links.get(key).map(|link| link.phase) {
-            None => return,
-            Some(Phase::Lingering { .. }) => {
-                if self.links.discard(key, &mut self.scratch) {
-                    self.links.ready.push(key);
-                }
-                return;
-            }
-            Some(Phase::Dialing) => self.finish_dial(key),
-            Some(Phase::Open) => {}
-        }
-        let read_on = self.read(key);
-        let write_on = self.write(key);
-        // A look at what is to be sent may have asked for something, such as a page of a manifest.
-        self.drain();
-        if read_on || write_on {
-            self.links.ready.push(key);
-        } else {
-            self.look_for_fault(key);
-        }
-    }
-
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
-    fn write(&mut self, key: usize) -> bool {
-        let room = self.up.room(Instant::now());
+    pub(super) fn write(&mut self, key: usize) -> bool {
+        let room = self.rates.up.room(Instant::now());
         let mut turn = Turn { budget: WRITE_BUDGET_BYTES.min(room), looked: None, promised: 0 };
         loop {
             let Some(link) = self.links.get(key) else { return false };
@@ -79,7 +73,7 @@ impl Reactor {
                     link.stream.shutdown(Shutdown::Write).map_or_else(Sent::Broken, |()| Sent::Bytes(1))
                 }
                 _ if !link.writable => return false,
-                _ if turn.budget == 0 => return self.up.is_over(key),
+                _ if turn.budget == 0 => return self.rates.up.is_over(key),
                 Segment::Bytes { bytes, span_of: None } => send_bytes(&link.stream, bytes, false),
                 // Once the header is out, the chunk is promised: so the file is looked at before.
                 Segment::Bytes { bytes, span_of: Some(source) } => match self.store.span(source) {
@@ -103,7 +97,7 @@ impl Reactor {
                         link.moved(now, count, self.peer.carries());
                     }
                     turn.budget = turn.budget.saturating_sub(count);
-                    self.up.moved(count);
+                    self.rates.up.moved(count);
                     self.moved_bytes += usize::try_from(count).unwrap_or(usize::MAX);
                     self.peer.sent(now, conn, count);
                     self.drain();
@@ -145,7 +139,7 @@ impl Reactor {
         if len >= CORKED_BYTES_MIN || turn.promised > 1 {
             link.cork(true);
         }
-        let may_exceed = if self.up.is_unlimited() { REST_BYTES_MAX } else { 0 };
+        let may_exceed = if self.rates.up.is_unlimited() { REST_BYTES_MAX } else { 0 };
         let count = if len <= turn.budget + may_exceed { len } else { turn.budget };
         match link.takes_whole() && count <= WHOLE_BYTES_MAX {
             true => through_memory(&link.stream, file, offset, count, &mut self.scratch),
@@ -160,68 +154,148 @@ impl Reactor {
         self.drain();
         true
     }
+}
 
-    /// Looks whether a dial has succeeded or failed by now.
-    fn finish_dial(&mut self, key: usize) {
-        let Some(link) = self.links.get(key) else { return };
-        let failed = match link.stream.take_error() {
-            Ok(None) => None,
-            Ok(Some(error)) | Err(error) => Some(error),
-        };
-        let (conn, peer, own) = (link.conn, link.stream.peer_addr(), link.stream.local_addr());
-        match (failed, peer) {
-            (Some(error), _) => self.broken(key, &error),
-            // A dial of a free port of this host can meet itself.
-            (None, Ok(peer)) if own.is_ok_and(|own| own == peer) => {
-                self.broken(key, &io::ErrorKind::ConnectionRefused.into());
-            }
-            (None, Ok(_)) => {
-                link.phase = Phase::Open;
-                link.readable = true;
-                link.writable = true;
-                let now = self.clock.now();
-                self.peer.handle(now, Input::Connected { conn });
-                self.drain();
-            }
-            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => {}
-            (None, Err(error)) => self.broken(key, &error),
-        }
+/// Sends up to `len` bytes of `file` from `offset` on; `scratch` serves where the kernel cannot do it alone.
+fn send_span(stream: &TcpStream, file: &File, offset: u64, len: u64, scratch: &mut [u8]) -> Sent {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    match within_kernel(stream, file, offset, len) {
+        // Some file systems cannot.
+        Sent::Broken(error) if is_unsupported(&error) => {}
+        sent => return sent,
     }
+    through_memory(stream, file, offset, len, scratch)
+}
 
-    /// A connection that neither reads nor writes for now would not notice that it broke.
-    fn look_for_fault(&mut self, key: usize) {
-        let Some(link) = self.links.open(key) else { return };
-        if std::mem::take(&mut link.faulty)
-            && let Ok(Some(error)) = link.stream.take_error()
-        {
-            self.broken(key, &error);
+/// Sends bytes from memory. `more`: others follow at once.
+fn send_bytes(stream: &TcpStream, bytes: &[u8], more: bool) -> Sent {
+    let mut flags = SendFlags::NOSIGNAL;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    flags.set(SendFlags::MORE, more);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = more;
+    loop {
+        match rustix::net::send(stream, bytes, flags) {
+            Ok(count) => return Sent::Bytes(count as u64),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) if io::Error::from(error).kind() == io::ErrorKind::WouldBlock => return Sent::Full,
+            Err(error) => return Sent::Broken(error.into()),
         }
-    }
-
-    /// Forgets a connection and tells the core.
-    pub(super) fn broken(&mut self, key: usize, error: &io::Error) {
-        let Some(conn) = self.links.get(key).map(|link| link.conn) else { return };
-        log::debug!("{conn}: {error}");
-        self.links.remove(key);
-        let now = self.clock.now();
-        self.peer.handle(now, Input::Broken { conn, why: why_broken(error) });
-        self.drain();
     }
 }
 
-/// What an error of a socket is for the core.
-pub(super) fn why_broken(error: &io::Error) -> BrokenWhy {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::ConnectionRefused => BrokenWhy::Refused,
-        Kind::HostUnreachable
-        | Kind::NetworkUnreachable
-        | Kind::NetworkDown
-        | Kind::TimedOut
-        | Kind::AddrNotAvailable => BrokenWhy::Unreachable,
-        Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted | Kind::NotConnected => {
-            BrokenWhy::Reset
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn within_kernel(stream: &TcpStream, file: &File, offset: u64, len: u64) -> Sent {
+    use rustix::io::Errno;
+    let mut at = offset;
+    let count = usize::try_from(len).unwrap_or(usize::MAX);
+    loop {
+        match rustix::fs::sendfile(stream, file, Some(&mut at), count) {
+            // Where bytes should be, there is the end.
+            Ok(0) => return Sent::Fault(SpanFault::Changed),
+            Ok(count) => return Sent::Bytes(count as u64),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Sent::Full,
+            Err(Errno::IO | Errno::STALE | Errno::OVERFLOW | Errno::ISDIR | Errno::BADF) => {
+                return Sent::Fault(SpanFault::Unreadable);
+            }
+            Err(error) => return Sent::Broken(error.into()),
         }
-        _ => BrokenWhy::Failed,
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
+    unsupported.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn through_memory(stream: &TcpStream, file: &File, offset: u64, len: u64, scratch: &mut [u8]) -> Sent {
+    let room = usize::try_from(len).unwrap_or(usize::MAX).min(scratch.len());
+    let count = loop {
+        match file.read_at(&mut scratch[..room], offset) {
+            Ok(0) => return Sent::Fault(SpanFault::Changed),
+            Ok(count) => break count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Sent::Fault(SpanFault::Unreadable),
+        }
+    };
+    send_bytes(stream, &scratch[..count], (count as u64) < len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+
+    fn pair() -> (TcpStream, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(near), far)
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    type Way = fn(&TcpStream, &File, u64, u64) -> Sent;
+
+    /// Both ways of moving a span.
+    fn ways() -> Vec<Way> {
+        vec![
+            |stream, file, offset, len| send_span(stream, file, offset, len, &mut [0; 1000]),
+            |stream, file, offset, len| through_memory(stream, file, offset, len, &mut [0; 1000]),
+        ]
+    }
+
+    #[test]
+    fn a_span_arrives_as_it_stands_in_the_file() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
+        let file = file(&bytes);
+        for way in ways() {
+            let (near, mut far) = pair();
+            let (first, last) = (1_001u64, 299_999u64);
+            let mut at = first;
+            let mut received = Vec::new();
+            let mut piece = [0; 65_536];
+            while at < last {
+                match way(&near, &file, at, last - at) {
+                    Sent::Bytes(count) => at += count,
+                    Sent::Full => {
+                        let count = far.read(&mut piece).unwrap();
+                        received.extend_from_slice(&piece[..count]);
+                    }
+                    other => unreachable!("{other:?}"),
+                }
+            }
+            drop(near);
+            far.read_to_end(&mut received).unwrap();
+            assert!(received == bytes[first as usize..last as usize]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_shrank_is_told_from_a_broken_connection() {
+        let file = file(&[1; 100]);
+        for way in ways() {
+            let (near, far) = pair();
+            assert!(matches!(way(&near, &file, 40, 100), Sent::Bytes(60)));
+            assert!(matches!(way(&near, &file, 100, 40), Sent::Fault(SpanFault::Changed)));
+            drop(far);
+            let broken = (0..1000).find_map(|_| match way(&near, &file, 0, 100) {
+                Sent::Broken(error) => Some(error),
+                _ => {
+                    std::thread::yield_now();
+                    None
+                }
+            });
+            assert!(broken.is_some());
+        }
     }
 }

@@ -15,8 +15,7 @@ use crate::core::{
 use crate::sim::scenario::DiskSpec;
 use crate::store::fault_plan::FaultPlan;
 use crate::store::fs::memory::MemoryDisk;
-use crate::store::temp;
-use crate::store::{Buffers, ClassicRecords, ClassicStore, OnConflict, Store, StoreConfig, StoreEvent};
+use crate::store::{Buffers, ClassicRecords, ClassicStore, OnConflict, Store, StoreConfig, StoreEvent, temp};
 use crate::types::Time;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::announcement::BatchChunk;

@@ -9,8 +9,7 @@ use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root,
 
 use crate::core::Rng;
 use crate::types::geometry::GeometryError;
-use crate::types::manifest::ManifestPage;
-use crate::types::manifest::{ChainingValue, PAGE_VALUES_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
+use crate::types::manifest::{ChainingValue, ManifestPage, PAGE_VALUES_MAX, PROOF_TAIL_BYTES_MAX, SizeProof};
 use crate::types::{ContentId, Geometry, Manifest};
 
 /// One content of a scenario.

@@ -6,7 +6,7 @@ use crate::sim::network::{index, pair};
 use crate::sim::scenario::Nature;
 use crate::sim::simulation::Simulation;
 use crate::sim::tcp::{Piece, StreamRef};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 
 /// Payload bytes that a read brings along behind control bytes, which the core must leave alone.
 const STRAY_BYTES_MAX: u64 = 64;

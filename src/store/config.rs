@@ -74,8 +74,15 @@ pub enum OnConflict {
 /// What the store tells.
 #[derive(Debug)]
 pub enum StoreEvent {
-    /// For the core.
+    /// To the core.
     Reply(StoreReply),
+    /// To people.
+    Share(ShareEvent),
+}
+
+/// What becomes of what is to be shared.
+#[derive(Debug)]
+pub enum ShareEvent {
     /// A path that was to be shared, or a file in it, is left out, and why, in a sentence.
     Skipped {
         /// Which.

@@ -8,17 +8,15 @@ use std::sync::Arc;
 
 use crate::core::{BufferId, Fault, FaultKind, PartState, SpanFault, StoreReply};
 use crate::store::fs::{File, Fs};
-use crate::store::io_thread::{IoThread, NewFile, Write};
+use crate::store::io_thread::{IoThread, NewFile};
 use crate::store::library::Library;
 use crate::store::opening::{Opened, Planned};
 use crate::store::part::{LockedFile, Part};
 use crate::store::publish::{Failure, Goal, Published, Request};
 use crate::store::state::StateFile;
 use crate::store::target::{Folder, Names, Target};
-use crate::store::{OnConflict, StoreConfig};
-use crate::store::{copying, fault};
-use crate::types::Geometry;
-use crate::types::{Bitfield, ContentId, Manifest};
+use crate::store::{OnConflict, StoreConfig, copying, fault};
+use crate::types::{Bitfield, ContentId, Geometry, Manifest};
 
 /// Contents smaller than this are not worth a look at the free space: writing them tells as soon.
 const SPACE_LOOK_BYTES_MIN: u64 = 1 << 20;
@@ -174,33 +172,6 @@ impl Downloads {
             }
             Err(fault) => StoreReply::PartFailed { content, fault },
         }
-    }
-
-    /// Verifies a chunk and has it written into its part; a reply only when that is done at once.
-    pub(crate) fn write(
-        &mut self,
-        content: ContentId,
-        chunk: u32,
-        buffer: BufferId,
-        bytes: Arc<Vec<u8>>,
-    ) -> Option<StoreReply> {
-        let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
-            let fault = fault::bug("a chunk came for a part that is not open");
-            return Some(StoreReply::ChunkFailed { content, chunk, buffer, fault });
-        };
-        // Here and not by the I/O thread: the bytes are still in this processor's cache, and only verified ones leave it.
-        let Some(offset) = part.place_of(chunk, &bytes) else {
-            return Some(StoreReply::ChunkBad { content, chunk, buffer });
-        };
-        if self.io.suits(bytes.len()) {
-            let (bytes, file) = (Arc::clone(&bytes), Arc::clone(&part.file));
-            if self.io.write(Write { content, chunk, buffer, bytes, file, offset }).is_ok() {
-                part.writing += 1;
-                return None;
-            }
-        }
-        let result = self.fs.write_at(&part.file, &bytes, offset);
-        Some(self.written(content, chunk, buffer, result))
     }
 
     /// Hands a complete part to the I/O thread; a reply only when that is not possible.

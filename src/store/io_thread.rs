@@ -15,12 +15,11 @@ use std::thread::{JoinHandle, available_parallelism};
 use rustix::io::Errno;
 
 use crate::core::{BufferId, Fault, FaultKind};
-use crate::store::OnConflict;
-use crate::store::fault;
 use crate::store::fs::{File, Fs};
 use crate::store::part::LockedFile;
 use crate::store::publish::{self, BATCH_MAX, Failure, Goal, Publisher};
 use crate::store::target::Names;
+use crate::store::{OnConflict, fault};
 use crate::types::ContentId;
 
 /// Chunks that may be with the I/O thread at once: enough to write while the loop has the processor's time for itself, few

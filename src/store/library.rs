@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use crate::core::{ClassicReply, SpanFault, SpoolId, StoreReply, TransferReply};
-use crate::store::StoreEvent;
 use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::Hashed;
 use crate::store::index::Index;
-use crate::store::manifests::Manifests;
-use crate::store::rechunk::RechunkedValues;
+use crate::store::manifests::{Manifests, RechunkedValues};
 use crate::store::served::{Place, Served, Withdrawal, name_of};
+use crate::store::{ShareEvent, StoreEvent};
 use crate::types::ContentId;
 
 /// What the works of the store share.
@@ -44,14 +43,14 @@ impl Library {
         }
     }
 
-    /// Something to tell.
-    pub(crate) fn tell(&mut self, event: StoreEvent) {
-        self.events.push_back(event);
+    /// Something to tell people.
+    pub(crate) fn tell(&mut self, event: ShareEvent) {
+        self.events.push_back(StoreEvent::Share(event));
     }
 
     /// A reply for the core.
     pub(crate) fn reply(&mut self, reply: StoreReply) {
-        self.tell(StoreEvent::Reply(reply));
+        self.events.push_back(StoreEvent::Reply(reply));
     }
 
     /// A spool was thrown away before it was heard that it was made, or failed: that is told no more, for its number may
@@ -84,7 +83,7 @@ impl Library {
 
     /// A file is left out of what is shared.
     pub(crate) fn skipped(&mut self, path: PathBuf, why: String) {
-        self.tell(StoreEvent::Skipped { path, why });
+        self.tell(ShareEvent::Skipped { path, why });
     }
 
     /// The id of the file at a place, when the index is sure of it and its manifest is at hand.

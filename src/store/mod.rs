@@ -23,14 +23,12 @@ mod index;
 mod inspect;
 mod io_thread;
 mod library;
-mod listing;
 mod manifests;
 mod opening;
 mod part;
 mod peek;
 mod publish;
 mod query;
-mod rechunk;
 mod resume;
 mod scan;
 pub mod scratch;
@@ -53,7 +51,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use buffers::Buffers;
-pub use config::{ClassicRecords, ClassicStore, OnConflict, StoreConfig, StoreEvent, UnlistedChunks};
+pub use config::{
+    ClassicRecords, ClassicStore, OnConflict, ShareEvent, StoreConfig, StoreEvent, UnlistedChunks,
+};
 pub use hash::hash_path;
 pub use peek::peek;
 pub use walk::LINK_LEFT_OUT;
@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// The same, but a file is hashed only when nobody has written to it for two seconds; so is each file that changes later.
-    /// [`StoreEvent::Unsettled`] tells which are waited for; [`StoreEvent::ScanDone`] does not wait for them, and comes once more
+    /// [`ShareEvent::Unsettled`] tells which are waited for; [`ShareEvent::ScanDone`] does not wait for them, and comes once more
     /// when none is waited for any longer.
     pub fn share_when_quiet(&mut self, path: &Path) -> Result<(), Fault> {
         self.scan.is_patient = true;

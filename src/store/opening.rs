@@ -9,8 +9,6 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind, PartState};
-use crate::store::OnConflict;
-use crate::store::fault;
 use crate::store::fs::{Fs, Stamp};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
@@ -19,6 +17,7 @@ use crate::store::publish::WHOLE_BYTES_MAX;
 use crate::store::resume::{self, Resumable};
 use crate::store::served::Place;
 use crate::store::target::{Folder, NUMBER_MAX, Names, Target, numbered};
+use crate::store::{OnConflict, fault};
 use crate::types::name::Layout;
 use crate::types::{ContentId, Geometry};
 

@@ -10,10 +10,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind, SpoolId};
-use crate::store::OnConflict;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, Stamp};
 use crate::store::target::{NUMBER_MAX, Names, numbered};
+use crate::store::{OnConflict, fault};
 use crate::types::ContentId;
 use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
 

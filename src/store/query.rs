@@ -9,9 +9,8 @@ use crate::core::{ConnId, SpanFault, StoreReply};
 use crate::store::hash::{FileHash, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::manifests::Manifests;
-use crate::types::manifest::ManifestPage;
-use crate::types::manifest::{ChainingValue, Manifest, ManifestBuilder, PAGE_VALUES_MAX, SizeProof};
-use crate::types::{ContentId, Geometry};
+use crate::types::manifest::{ChainingValue, ManifestBuilder, ManifestPage, PAGE_VALUES_MAX, SizeProof};
+use crate::types::{ContentId, Geometry, Manifest};
 
 /// A question on its way to an answer.
 #[derive(Debug)]

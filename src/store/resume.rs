@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use crate::core::Fault;
-use crate::store::bad;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, Stamp};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::library::Library;
 use crate::store::part::{LockedFile, Part};
 use crate::store::state::{Found, StateFile};
 use crate::store::target::{Folder, Names};
+use crate::store::{bad, fault};
 use crate::types::geometry::NATIVE_CHUNK_BYTES_MIN;
 use crate::types::manifest::ManifestBuilder;
 use crate::types::{Bitfield, ContentId, Geometry, Manifest};

@@ -12,14 +12,13 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
-use crate::store::StoreEvent;
-use crate::store::fault;
 use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::hash::{FileHash, HashFault, SLICE_BYTES};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};
 use crate::store::walk::{Step, Walk, Why};
 use crate::store::watch::Watch;
+use crate::store::{ShareEvent, fault};
 
 /// A file that changed while it was hashed is tried again so often.
 const TRIES_MAX: u32 = 3;
@@ -159,7 +158,7 @@ impl Scan {
             let (files, bytes) = library.served.totals();
             library.index.forget();
             self.watch.begin();
-            library.tell(StoreEvent::ScanDone { files, bytes });
+            library.tell(ShareEvent::ScanDone { files, bytes });
         } else if self.has_settled() {
             self.tell_settled = false;
             self.tell_done = true;

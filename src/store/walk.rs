@@ -11,10 +11,9 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::store::fault;
 use crate::store::fs::{Entries, File, Fs, FsResult, Look};
 use crate::store::served::Place;
-use crate::store::target;
+use crate::store::{fault, target};
 
 /// Folders deeper than this below the one that was named are left out.
 const DEPTH_MAX: usize = 64;

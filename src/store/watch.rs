@@ -13,7 +13,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::SpanFault;
-use crate::store::StoreEvent;
+use crate::store::ShareEvent;
 use crate::store::fs::{File, FsResult, Stamp};
 use crate::store::library::Library;
 use crate::store::served::{Place, name_of};
@@ -240,7 +240,7 @@ impl Watch {
         }
         self.unsettle(place.clone(), *stamp, now_ns);
         if !was_told {
-            library.tell(StoreEvent::Unsettled { name: name_of(place, None) });
+            library.tell(ShareEvent::Unsettled { name: name_of(place, None) });
         }
         true
     }
@@ -279,7 +279,7 @@ impl Watch {
             Ok((folder, walk)) => {
                 self.moved |= library.served.set_folder(root.number, Some(folder));
                 if !std::mem::replace(&mut root.there, true) {
-                    library.tell(StoreEvent::Folder { path: root.path.clone(), away: None });
+                    library.tell(ShareEvent::Folder { path: root.path.clone(), away: None });
                 }
                 pass.stage = Stage::Walk { walk: Box::new(walk), whole: true };
             }
@@ -295,7 +295,7 @@ impl Watch {
         self.moved |= library.served.set_folder(root.number, None);
         if std::mem::replace(&mut root.there, false) {
             let away = Some(crate::store::fault::spoken(errno));
-            library.tell(StoreEvent::Folder { path: root.path.clone(), away });
+            library.tell(ShareEvent::Folder { path: root.path.clone(), away });
         }
         pass.stage = Stage::Sweep { from: 0 };
     }

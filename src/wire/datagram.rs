@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::id::PeerId;
+use crate::types::PeerId;
 use crate::wire::message::{
     Announcement, Datagram, Entry, NAME_BYTES_MAX, PORT_MIN, PROTOCOL_VERSION, Query, Wanted,
 };

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use offer::{Answer, Delivery, Offer, OfferAnswer, OfferOutcome};
 
-use crate::types::glob;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::manifest::ManifestPage;
+use crate::types::{ContentId, PeerId, glob};
 
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, until_ended};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
+use crate::cli::{Outcome, human};
 use crate::core::{ClassicEvent, Voice};
 use crate::shell::terminal;
 use crate::types::name::printable;

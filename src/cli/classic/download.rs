@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::choice::{self, Offer};
 use crate::cli::classic::failure::Looked;
 use crate::cli::classic::fetches::Fetches;
@@ -15,11 +14,10 @@ use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::global::Global;
-use crate::cli::human;
-use crate::cli::ls;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::units::parse_duration;
+use crate::cli::{Outcome, human, ls};
 use crate::core::{ClassicContent, ClassicEvent, Command, Event};
 use crate::shell::ShellEvent;
 use crate::wire::message::Wanted;

@@ -19,15 +19,14 @@ use std::ops::ControlFlow;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::Outcome;
 use crate::cli::classic::folder::Folder;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
-use crate::cli::report;
 use crate::cli::run::{Mode, Run};
+use crate::cli::{Outcome, report};
 use crate::core::{ClassicEvent, Event};
 use crate::shell::ShellEvent;
 

@@ -2,13 +2,12 @@
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::classic::setup::{Alone, Duty};
 use crate::cli::classic::{self, Diary, until_ended};
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
+use crate::cli::{Outcome, human};
 use crate::core::ClassicEvent;
 
 /// As JSON lines name it.

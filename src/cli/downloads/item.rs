@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cli::downloads::progress::PROGRESS_LINE_INTERVAL;
-use crate::cli::progress::{Every, Pace};
+use crate::cli::progress::{Pace, ProgressLine};
 use crate::core::PeerRef;
 use crate::types::ContentId;
 use crate::types::name::Layout;
@@ -35,10 +34,10 @@ pub(super) struct Item {
 }
 
 /// How fast a download comes, and when that was told last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Flow {
     pub(super) pace: Pace,
-    pub(super) line: Every,
+    pub(super) line: ProgressLine,
 }
 
 impl Item {
@@ -76,7 +75,6 @@ impl Item {
     }
 
     pub(super) fn flow_mut(&mut self) -> &mut Flow {
-        let begin = || Flow { pace: Pace::default(), line: Every::new(PROGRESS_LINE_INTERVAL) };
-        self.flow.get_or_insert_with(|| Box::new(begin()))
+        self.flow.get_or_insert_default()
     }
 }

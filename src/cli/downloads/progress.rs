@@ -1,7 +1,7 @@
 //! How far the downloads are, shown: the line that renews itself on a terminal, plain lines elsewhere, `progress` lines with
 //! `--json`; each no more often than it is read.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cli::classic::fetches::Fetches;
 use crate::cli::downloads::Downloads;
@@ -13,25 +13,7 @@ use crate::cli::run::Run;
 use crate::core::status::DownloadStatus;
 use crate::types::name::printable;
 
-/// A download has at most one `progress` line in this time.
-pub(super) const PROGRESS_LINE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the line that renews itself does so.
-pub(super) const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often progress is told where there is no terminal.
-pub(super) const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-
 impl Downloads {
-    /// When [`Downloads::tick`] has something to do again; `None`: never.
-    pub(crate) fn next_tick(&self, run: &Run<'_>, now: Instant) -> Option<Instant> {
-        let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
-            (true, _, _) => LIVE_INTERVAL,
-            (_, true, _) => PROGRESS_LINE_INTERVAL,
-            (_, _, false) => PLAIN_INTERVAL,
-            _ => return None,
-        };
-        Some(now + interval)
-    }
-
     /// Tells how far things are, as often as is due.
     pub(crate) fn tick(&mut self, run: &mut Run<'_>, now: Instant) {
         let live = run.out.is_live() && self.live.is_due(now);
@@ -131,7 +113,10 @@ impl Item {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::cli::progress::Plain;
     use crate::cli::run::Target;
     use crate::cli::wanted::Request;
 
@@ -154,7 +139,7 @@ mod tests {
         let (start, mut pace) = (Instant::now(), Pace::default());
         pace.begin(start, 0);
         assert_eq!(flow(&pace, 1 << 30, 1), "waiting");
-        pace.add(start + PLAIN_INTERVAL, 50 << 20);
+        pace.add(start + Plain::INTERVAL, 50 << 20);
         assert_eq!(flow(&pace, 100 << 20, 1), "10.0 MiB/s  10 s left");
         assert_eq!(flow(&pace, 100 << 20, 0), "waiting");
     }

@@ -11,16 +11,14 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::{Circumstances, Failure, kept};
 use crate::cli::failure_notice::Subject;
 use crate::cli::human;
-use crate::cli::report::Known;
-use crate::cli::report::neighbours;
-use crate::cli::ring::ends::{missing_text, owner_of, sources_text, who};
+use crate::cli::report::{Known, neighbours};
+use crate::cli::ring::endpoint::{missing_text, owner_of, sources_text, who};
 use crate::cli::ring::record::Records;
 use crate::cli::ring::takers::Takers;
 use crate::cli::run::{Run, Target};
 use crate::core::status::NeighboursStatus;
 use crate::core::{Event, FailReason};
-use crate::types::name::Layout;
-use crate::types::name::printable;
+use crate::types::name::{Layout, printable};
 use crate::types::{Bitfield, ContentId, PeerId};
 
 /// The first few missing chunks that are named.

@@ -1,10 +1,16 @@
-//! Addresses on the command line of a ring: a port of this host, or `HOST:PORT`.
+//! Addresses on the command line of a ring: a port of this host, or `HOST:PORT`; and texts about who stands there.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::shell::{Listen, ShellConfig, host};
+use crate::cli::human;
+use crate::cli::output::Output;
+use crate::cli::run::{Mode, Run, Target};
+use crate::core::status::{EndStatus, NeighboursStatus};
+use crate::core::{Place, Topology};
+use crate::shell::{Listen, host};
 use crate::wire::message::PORT_MIN;
 
 /// How soon, and how late at most, an endpoint where nobody answers is dialled again.
@@ -66,16 +72,59 @@ pub(crate) fn is_itself(listen: (Option<IpAddr>, u16), addr: SocketAddr) -> bool
         }
 }
 
-/// Makes a peer one that finds nobody but its neighbours, and listens at this place alone.
-pub(crate) fn settle(config: &mut ShellConfig, (bind, port): (Option<IpAddr>, u16)) {
-    config.listen = Listen::At(port);
-    config.bind = bind;
-    config.discovers = false;
-    config.no_broadcast = true;
-    config.broadcast = None;
-    config.peers = Vec::new();
-    config.limits.redial_wait_min = REDIAL_WAIT_MIN;
-    config.limits.redial_wait_max = REDIAL_WAIT_MAX;
+/// Starts a peer that finds nobody but its neighbours, and listens at this place alone.
+pub(super) fn start<'a>(
+    global: &Global,
+    target: Target,
+    (bind, port): (Option<IpAddr>, u16),
+    place: Place,
+    out: &'a mut Output,
+) -> Result<Run<'a>, Exit> {
+    Run::start_as("ring", global, target, Mode::native(None), out, |config| {
+        config.listen = Listen::At(port);
+        config.bind = bind;
+        config.discovers = false;
+        config.no_broadcast = true;
+        config.broadcast = None;
+        config.peers = Vec::new();
+        config.limits.redial_wait_min = REDIAL_WAIT_MIN;
+        config.limits.redial_wait_max = REDIAL_WAIT_MAX;
+        config.topology = Topology::Neighbours(place);
+    })
+}
+
+/// Where the owner was named, and who answered there.
+pub(super) fn owner_of(status: Option<&NeighboursStatus>) -> Option<&EndStatus> {
+    status.and_then(|status| status.owner.as_ref())
+}
+
+/// Who an endpoint is to this peer.
+pub(super) fn who(status: Option<&NeighboursStatus>, addr: SocketAddr) -> String {
+    let owner = owner_of(status).is_some_and(|end| end.addr == addr);
+    format!("{} {addr}", if owner { "the owner" } else { "the download neighbour" })
+}
+
+/// The chunks that are missing; `count` of them, of which the first are known.
+pub(super) fn missing_text(missing: &[u32], count: u32) -> String {
+    match count {
+        0 => "the list of chunks".to_owned(),
+        1 => format!("chunk {}", human::some_of(missing, 1)),
+        _ => format!("chunks {}", human::some_of(missing, count.into())),
+    }
+}
+
+/// From whom what is missing could come; `falls_back`: whether the owner is asked for it anyway.
+pub(super) fn sources_text(status: Option<&NeighboursStatus>, falls_back: bool) -> String {
+    let Some(status) = status else { return String::new() };
+    let end = |what: &str, end: &EndStatus| {
+        let state = if end.connected { format!("has {}", end.have) } else { "not connected".to_owned() };
+        format!("{what} {} ({state})", end.addr)
+    };
+    let upstream = status.upstream.iter().map(|up| end("the download neighbour", up));
+    let last = if falls_back { "the owner" } else { "with --owner-fallback the owner" };
+    let owner = status.owner.iter().map(|owner| end(last, owner));
+    let ends: Vec<String> = upstream.chain(owner).collect();
+    format!("possible sources: {}", ends.join(", "))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 mod download;
 mod endpoint;
-mod ends;
 mod owner;
 mod peer;
 mod record;
@@ -11,6 +10,7 @@ mod takers;
 use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
+use crate::cli::exit::Exit;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
 
@@ -49,7 +49,7 @@ impl RingArgs {
     }
 }
 
-pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Outcome {
+pub(crate) fn run(args: &RingArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     match &args.place {
         Place::Owner(args) => owner::run(args, global, out),
         Place::Peer(args) => peer::run(args, global, out),

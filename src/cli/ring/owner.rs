@@ -6,21 +6,20 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::cli::Outcome;
 use crate::cli::drive::Driven;
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::output::Output;
-use crate::cli::report::Known;
-use crate::cli::report::neighbours;
-use crate::cli::ring::endpoint::{Endpoint, settle};
+use crate::cli::report::{Known, neighbours};
+use crate::cli::ring::endpoint::{Endpoint, start};
 use crate::cli::ring::takers::{OwnerStands, Takers};
-use crate::cli::run::{Mode, Run, Target};
+use crate::cli::run::{Run, Target};
 use crate::cli::units::{parse_duration, parse_size};
+use crate::cli::{Outcome, human};
 use crate::core::status::NeighboursStatus;
-use crate::core::{Event, Place, Topology};
+use crate::core::{Event, Place};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::name::printable;
 use crate::types::{ContentId, Geometry};
 
@@ -72,29 +71,16 @@ struct Offer {
     cut: Geometry,
 }
 
-pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcome {
-    let refused = |out: &mut Output, exit: Exit, why: &str, next: &str| {
-        out.error(exit, why, Some(next));
-        Outcome::of(exit)
-    };
+pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     if args.file.is_dir() {
-        let shown = human::quoted_path(&args.file);
-        return refused(out, Exit::Usage, &format!("{shown} is a folder"), "name one file in it");
+        let why = format!("{} is a folder", human::quoted_path(&args.file));
+        return Err(out.refuse(Exit::Usage, &why, Some("name one file in it")));
     }
-    let listen = match args.listen.listen(global) {
-        Ok(listen) => listen,
-        Err(why) => return refused(out, Exit::Network, &why, "name one of this host's addresses"),
-    };
+    let next = Some("name one of this host's addresses");
+    let listen = args.listen.listen(global).map_err(|why| out.refuse(Exit::Network, &why, next))?;
     let place =
         Place::Owner { chunk_bytes: args.chunk_size, peers: args.peers, reassign_after: args.deal_after };
-    let started = Run::start_as("ring", global, Target::default(), Mode::native(None), out, |config| {
-        settle(config, listen);
-        config.topology = Topology::Neighbours(place);
-    });
-    let mut run = match started {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = start(global, Target::default(), listen, place, out)?;
     let mut owner = Owner { args, offer: None, takers: Takers::new(Instant::now()), all_done: false };
     let exit = match run.reactor.share(&args.file) {
         Ok(()) => run.drive(&mut owner).unwrap_or_else(|exit| exit),
@@ -106,7 +92,7 @@ pub(super) fn run(args: &OwnerArgs, global: &Global, out: &mut Output) -> Outcom
         }
     });
     let bytes = owner.offer.map_or(0, |offer| offer.cut.size_bytes());
-    Outcome { bytes, ..Outcome::of(exit) }
+    Ok(Outcome { bytes, ..Outcome::of(exit) })
 }
 
 /// What the owner waits for.
@@ -140,7 +126,7 @@ impl Driven for Owner<'_> {
     fn take(&mut self, run: &mut Run<'_>, event: ShellEvent) -> ControlFlow<Exit> {
         match &event {
             ShellEvent::Signal(_) => return ControlFlow::Break(Exit::Ok),
-            ShellEvent::Skipped { .. } => return ControlFlow::Break(Exit::Storage),
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => return ControlFlow::Break(Exit::Storage),
             ShellEvent::Core(Event::Withdrawn { name, why, .. }) => {
                 let why = format!("{}: {why}", human::label(name));
                 let next = "start the owner and its peers again once the file stays as it is";
@@ -154,7 +140,7 @@ impl Driven for Owner<'_> {
                 }
             }
             ShellEvent::Core(event) => neighbours::report(run, event, None),
-            ShellEvent::Unsettled { .. } | ShellEvent::Folder { .. } | ShellEvent::ScanDone { .. } => {}
+            ShellEvent::Share(_) => {}
         }
         ControlFlow::Continue(())
     }

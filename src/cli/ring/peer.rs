@@ -14,11 +14,10 @@ use crate::cli::global::Global;
 use crate::cli::output::Output;
 use crate::cli::report::neighbours;
 use crate::cli::ring::download::Download;
-use crate::cli::ring::endpoint::{Endpoint, is_itself, settle};
-use crate::cli::ring::ends::owner_of;
-use crate::cli::run::{Mode, Run, Target};
+use crate::cli::ring::endpoint::{Endpoint, is_itself, owner_of, start};
+use crate::cli::run::{Run, Target};
 use crate::cli::units::parse_duration;
-use crate::core::{Place, Topology};
+use crate::core::Place;
 use crate::shell::ShellEvent;
 use crate::store::OnConflict;
 use crate::types::PeerId;
@@ -75,24 +74,12 @@ pub(super) struct PeerArgs {
     timeout: Option<Duration>,
 }
 
-pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome {
-    let (listen, place, target) = match settings(args, global) {
-        Ok(settings) => settings,
-        Err((exit, why)) => {
-            out.error(exit, &why, None);
-            return Outcome::of(exit);
-        }
-    };
+pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
+    let settings = settings(args, global);
+    let (listen, place, target) = settings.map_err(|(exit, why)| out.refuse(exit, &why, None))?;
     let falls_back = args.owner_fallback.is_some();
     let mut download = Download::new(target.clone(), args.keep_chunks, args.stall, falls_back);
-    let started = Run::start_as("ring", global, target, Mode::native(None), out, |config| {
-        settle(config, listen);
-        config.topology = Topology::Neighbours(place);
-    });
-    let mut run = match started {
-        Ok(run) => run,
-        Err(exit) => return Outcome::of(exit),
-    };
+    let mut run = start(global, target, listen, place, out)?;
     // A deadline beyond the clock's end is none.
     let deadline = args.timeout.and_then(|timeout| download.began.checked_add(timeout));
     let mut waiting = Waiting { args, download: &mut download, deadline, owner: None };
@@ -105,7 +92,7 @@ pub(super) fn run(args: &PeerArgs, global: &Global, out: &mut Output) -> Outcome
         }
     });
     download.records.catch_up(&mut run, true);
-    Outcome { bytes: download.bytes, ..Outcome::of(exit) }
+    Ok(Outcome { bytes: download.bytes, ..Outcome::of(exit) })
 }
 
 /// What a peer waits for.
@@ -150,10 +137,7 @@ impl Driven for Waiting<'_> {
                     return ControlFlow::Break(exit);
                 }
             }
-            ShellEvent::Skipped { .. }
-            | ShellEvent::Unsettled { .. }
-            | ShellEvent::Folder { .. }
-            | ShellEvent::ScanDone { .. } => {}
+            ShellEvent::Share(_) => {}
         }
         ControlFlow::Continue(())
     }

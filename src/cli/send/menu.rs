@@ -5,16 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::Outcome;
 use crate::cli::choice::{self, Offer};
 use crate::cli::exit::Exit;
 use crate::cli::global::Global;
-use crate::cli::human;
-use crate::cli::ls;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use crate::cli::send::{SendArgs, parse_peer, send, start};
 use crate::cli::transfer::sending::{self, resolved};
+use crate::cli::{Outcome, human, ls};
 use crate::core::{Command, PeerRef};
 use crate::shell::{host, terminal};
 use crate::store::folder::{files_in, look};

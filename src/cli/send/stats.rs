@@ -13,26 +13,21 @@ use crate::cli::failure_notice::Subject;
 use crate::cli::human;
 use crate::cli::json::{Line, OfferLine, Who, seconds};
 use crate::cli::log::writer::Ending;
-use crate::cli::progress::{Every, Pace};
+use crate::cli::progress::{Live, Pace, Plain, ProgressLine};
 use crate::cli::run::Run;
 use crate::cli::send::offer_event;
 use crate::cli::send::result::{exit_of, failure_of, is_of_recipient};
 use crate::core::{Command, Direction, Event, Fault, OfferEnd, OfferEvent, PeerRef, Recipient};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::wire::message::Answer;
 
 /// Offers that one recipient has open at once; the others wait here.
 const OPEN_MAX: usize = 16;
-/// How often the line that renews itself does so.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often progress is told where there is no terminal.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
-/// An offer has at most one JSON line of progress in this time.
-const LINE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Everything that one `send` sends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stats {
     recipients: Vec<To>,
     wait: Duration,
@@ -49,8 +44,8 @@ pub(super) struct Stats {
     sent: u64,
     failures: Vec<Exit>,
     pace: Pace,
-    live: Every,
-    plain: Every,
+    live: Live,
+    plain: Plain,
 }
 
 /// One recipient.
@@ -81,7 +76,7 @@ struct Item {
     sent: u64,
     accepted: bool,
     ended: bool,
-    line: Every,
+    line: ProgressLine,
 }
 
 impl Stats {
@@ -91,25 +86,12 @@ impl Stats {
             let (waiting, refused) = (VecDeque::new(), Vec::new());
             To { text, recipient, open: 0, waiting, refused, ended: None }
         };
-        let mut plain = Every::new(PLAIN_INTERVAL);
-        // The first plain line comes after an interval, not at once.
-        plain.is_due(Instant::now());
         Stats {
             recipients: recipients.into_iter().map(to).collect(),
             wait,
             port,
-            contents: BTreeSet::new(),
-            items: Vec::new(),
-            by_peer: BTreeMap::new(),
-            scanned: false,
-            open: 0,
-            done: 0,
-            bytes: 0,
-            sent: 0,
-            failures: Vec::new(),
-            pace: Pace::default(),
-            live: Every::new(LIVE_INTERVAL),
-            plain,
+            plain: Plain::from_now(),
+            ..Stats::default()
         }
     }
 
@@ -163,8 +145,8 @@ impl Stats {
                     item.sent = item.sent.saturating_add(u64::from(*bytes));
                 }
             }
-            ShellEvent::Skipped { .. } => self.failures.push(Exit::Storage),
-            ShellEvent::ScanDone { .. } => self.scan_done(run),
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failures.push(Exit::Storage),
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) => self.scan_done(run),
             _ => {}
         }
     }
@@ -202,7 +184,7 @@ impl Stats {
                 sent: 0,
                 accepted: false,
                 ended: false,
-                line: Every::new(LINE_INTERVAL),
+                line: ProgressLine::default(),
             });
             self.open += 1;
             self.recipients[to].waiting.push_back(ticket);
@@ -348,11 +330,7 @@ impl Stats {
 
     /// A signal or the clock ends the command before its offers.
     pub(super) fn cut_short(&mut self, run: &mut Run<'_>, exit: Exit) {
-        let why = match exit {
-            Exit::TimedOut => "the time of --timeout is over",
-            Exit::Interrupted => "interrupted",
-            _ => "terminated",
-        };
+        let why = exit.cause();
         let failure = Failure {
             exit,
             title: "not everything was sent".to_owned(),
@@ -385,17 +363,6 @@ impl Stats {
             reason,
             arrival: None,
         });
-    }
-
-    /// When [`Stats::tick`] has something to do again; `None`: never.
-    pub(super) fn next_tick(&self, run: &Run<'_>) -> Option<Instant> {
-        let interval = match (run.out.is_live(), run.out.is_json(), run.out.is_quiet()) {
-            (true, _, _) => LIVE_INTERVAL,
-            (_, true, _) => LINE_INTERVAL,
-            (_, _, false) => PLAIN_INTERVAL,
-            _ => return None,
-        };
-        Some(Instant::now() + interval)
     }
 
     /// Tells how far things are, as often as is due.

@@ -13,6 +13,7 @@ use crate::cli::run::Run;
 use crate::core::limits::MIRROR_STALL;
 use crate::core::{Event, FailReason};
 use crate::shell::ShellEvent;
+use crate::store::ShareEvent;
 use crate::types::{ContentId, Geometry};
 
 /// More changes than this in one interval are counted, not told one by one, to people.
@@ -23,7 +24,7 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 const FAILURES_TOLD_MAX: usize = 1_000;
 
 /// What happened, and how much of it was told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stats {
     port: u16,
     started: bool,
@@ -41,17 +42,7 @@ pub(super) struct Stats {
 impl Stats {
     /// Nothing yet. `port` is the discovery port, for messages.
     pub(super) fn new(port: u16) -> Stats {
-        Stats {
-            port,
-            started: false,
-            coming: BTreeMap::new(),
-            failures_told: BTreeSet::new(),
-            mirrored: 0,
-            mirrored_bytes: 0,
-            since: None,
-            told: 0,
-            untold: 0,
-        }
+        Stats { port, ..Stats::default() }
     }
 
     /// Files that were mirrored.
@@ -81,7 +72,7 @@ impl Stats {
     pub(super) fn take(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(event) => self.take_core(run, event),
-            ShellEvent::Folder { path, away } => folder(run, path, away.as_deref()),
+            ShellEvent::Share(ShareEvent::Folder { path, away }) => folder(run, path, away.as_deref()),
             _ => {}
         }
     }

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     /// The beginning of a PNG that claims to be of this size.
-    pub(crate) fn png_head(width: u32, height: u32) -> Vec<u8> {
+    fn png_head(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
         bytes.extend(width.to_be_bytes());
         bytes.extend(height.to_be_bytes());

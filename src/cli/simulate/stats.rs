@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::cli::human;
-use crate::cli::json::seconds;
+use crate::cli::json::{JsonLine, VERSION, seconds};
+use crate::core::io::json::Object;
 use crate::sim::{Swarm, SwarmFigures, SwarmSpec};
 
 /// The line that renews itself.
@@ -70,62 +69,30 @@ pub(super) fn report(spec: &SwarmSpec, figures: &SwarmFigures, chunks: u32, took
 }
 
 /// The same as a JSON line.
-#[derive(Debug, Serialize)]
-#[serde(tag = "t", rename = "simulated")]
 pub(super) struct Simulated<'a> {
-    seed: u64,
-    peers: usize,
-    complete: usize,
-    size: u64,
-    chunks: u32,
-    bound: f64,
-    took: Option<f64>,
-    over_bound: f64,
-    median_over_bound: f64,
-    slowest_over_median: f64,
-    seed_copies: f64,
-    waste: f64,
-    wasted_bytes: u64,
-    fairness: f64,
-    payload_bytes: u64,
-    control_bytes: u64,
-    datagram_bytes: u64,
-    datagrams: u64,
-    events: u64,
-    events_per_s: u64,
-    digest: &'a str,
+    pub(super) spec: &'a SwarmSpec,
+    pub(super) figures: &'a SwarmFigures,
+    pub(super) chunks: u32,
+    pub(super) took: Duration,
 }
 
-impl Simulated<'_> {
-    pub(super) fn of<'a>(
-        spec: &SwarmSpec,
-        figures: &'a SwarmFigures,
-        chunks: u32,
-        took: Duration,
-    ) -> Simulated<'a> {
-        Simulated {
-            seed: spec.seed,
-            peers: spec.peers,
-            complete: figures.complete,
-            size: spec.size,
-            chunks,
-            bound: seconds(spec.bound()),
-            took: figures.took.map(seconds),
-            over_bound: figures.over_bound,
-            median_over_bound: figures.median_over_bound,
-            slowest_over_median: figures.slowest_over_median,
-            seed_copies: figures.seed_copies,
-            waste: figures.waste,
-            wasted_bytes: figures.wasted_bytes,
-            fairness: figures.fairness,
-            payload_bytes: figures.payload_bytes,
-            control_bytes: figures.control_bytes,
-            datagram_bytes: figures.datagram_bytes,
-            datagrams: figures.datagrams,
-            events: figures.happenings,
-            events_per_s: a_second(figures.happenings, took),
-            digest: &figures.digest,
-        }
+impl JsonLine for Simulated<'_> {
+    fn write(&self, bytes: &mut Vec<u8>, ts: &str) {
+        let Simulated { spec, figures, chunks, took } = self;
+        Object::write(bytes, VERSION, ts, |line| {
+            line.plain("t", "simulated").put("seed", spec.seed).put("peers", spec.peers);
+            line.put("complete", figures.complete).put("size", spec.size).put("chunks", chunks);
+            line.put("bound", seconds(spec.bound())).put("took", figures.took.map(seconds));
+            line.put("over_bound", figures.over_bound);
+            line.put("median_over_bound", figures.median_over_bound);
+            line.put("slowest_over_median", figures.slowest_over_median);
+            line.put("seed_copies", figures.seed_copies).put("waste", figures.waste);
+            line.put("wasted_bytes", figures.wasted_bytes).put("fairness", figures.fairness);
+            line.put("payload_bytes", figures.payload_bytes).put("control_bytes", figures.control_bytes);
+            line.put("datagram_bytes", figures.datagram_bytes).put("datagrams", figures.datagrams);
+            line.put("events", figures.happenings);
+            line.put("events_per_s", a_second(figures.happenings, *took)).put("digest", &figures.digest);
+        });
     }
 }
 

@@ -4,28 +4,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::cli::Outcome;
 use crate::cli::drive::{Driven, earliest};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::failure_notice::Subject;
 use crate::cli::global::Global;
-use crate::cli::human;
 use crate::cli::json::{Line, TransferLine, seconds};
 use crate::cli::output::Output;
-use crate::cli::progress::Every;
+use crate::cli::progress::Live;
 use crate::cli::run::{Mode, Run, Target};
 use crate::cli::transfer::{exit_of, log_transfer};
+use crate::cli::{Outcome, human};
 use crate::core::{Command, Direction, Event, TransferEvent, TransferFailure};
 use crate::shell::{ShellEvent, host};
+use crate::store::ShareEvent;
 use crate::types::ContentId;
 use crate::types::name::printable;
 use crate::wire::transfer::{Form, Outgoing};
-
-/// How often it is told how much of a large file is read.
-const READING_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One file for one receiver.
 #[derive(Debug, Clone)]
@@ -47,7 +44,7 @@ struct Sending {
     tickets: u32,
     /// Everything that was named is hashed.
     is_scanned: bool,
-    reading: Every,
+    reading: Live,
     /// When it ends, whatever is left.
     deadline: Option<Instant>,
     done: usize,
@@ -63,31 +60,21 @@ pub(crate) fn run(
     until: Option<Instant>,
     global: &Global,
     out: &mut Output,
-) -> Outcome {
+) -> Result<Outcome, Exit> {
     let sender = sender(global);
     for path in paths {
-        if let Err(why) = usable(form, path, &sender) {
-            let next = "another --dialect, or none if chunkcast runs there";
-            out.error(Exit::Usage, &why, Some(next));
-            return Outcome::of(Exit::Usage);
-        }
+        let next = "another --dialect, or none if chunkcast runs there";
+        usable(form, path, &sender).map_err(|why| out.refuse(Exit::Usage, &why, Some(next)))?;
     }
     let mut receivers = Vec::new();
     for text in to {
-        match resolved(form, text) {
-            Ok(receiver) => receivers.push(receiver),
-            Err(why) => {
-                let next =
-                    format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
-                out.error(Exit::Nobody, &format!("--to {why}"), Some(&next));
-                return Outcome::of(Exit::Nobody);
-            }
-        }
+        receivers.push(resolved(form, text).map_err(|why| {
+            let next =
+                format!("name a host or an address: --to 192.168.1.27, or 192.168.1.27:{}", form.port());
+            out.refuse(Exit::Nobody, &format!("--to {why}"), Some(&next))
+        })?);
     }
-    match start(global, out) {
-        Ok(mut run) => transfer(form, paths, receivers, until, global, &mut run),
-        Err(exit) => Outcome::of(exit),
-    }
+    Ok(transfer(form, paths, receivers, until, global, &mut start(global, out)?))
 }
 
 /// Starts a peer that can send to other programs.
@@ -113,7 +100,7 @@ pub(crate) fn transfer(
         under_way: BTreeMap::new(),
         tickets: 0,
         is_scanned: false,
-        reading: Every::new(READING_INTERVAL),
+        reading: Live::default(),
         deadline: until,
         done: 0,
         failures: Vec::new(),
@@ -191,7 +178,7 @@ impl Sending {
         {
             run.out.show(&line);
         }
-        Some(now + READING_INTERVAL)
+        Some(now + Live::INTERVAL)
     }
 
     fn note(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
@@ -202,8 +189,8 @@ impl Sending {
                 self.waiting.extend(self.to.iter().map(errand));
                 self.begin_next(run);
             }
-            ShellEvent::Skipped { .. } => self.failures.push(Exit::Storage),
-            ShellEvent::ScanDone { .. } => self.is_scanned = true,
+            ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failures.push(Exit::Storage),
+            ShellEvent::Share(ShareEvent::ScanDone { .. }) => self.is_scanned = true,
             ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::core::classic::{Ctx, Engine};
 use crate::core::io::{ClassicEvent, ClassicJob, DatagramTo, Output, Voice};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::classic::announcement::{
     BatchChunk, LocalTime, encode_batch, encode_chunks, encode_files, fit_batch,
 };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::io::ChunkBytes;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect, NameForm};
 
 /// All that is offered.

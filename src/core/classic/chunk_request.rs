@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::classic::fetches::Route;
 use crate::core::io::{Expect, Segment, Sink, SpoolId};
 use crate::core::limits::Limits;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::classic::answer::{
     self, AnswerDecoder, AnswerError, AnswerHead, Asked, PayloadExtent, SIZE_DIGITS_MAX,
 };

@@ -4,7 +4,7 @@ use crate::core::classic::chunk_request::ChunkRequest;
 use crate::core::classic::serving::Serving;
 use crate::core::connection::Transport;
 use crate::core::io::{ConnId, Expect, Segment};
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// One classic connection.
 #[derive(Debug)]

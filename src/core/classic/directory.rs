@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::core::classic::files::{FileKey, Files};
 use crate::core::io::ClassicContent;
 use crate::core::limits::Limits;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::classic::records::{Tag, Tags};
 use crate::wire::classic::{ANNOUNCEMENT_EXPIRY, ChunkName, ChunkRule, Dialect};
 

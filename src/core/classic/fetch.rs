@@ -10,7 +10,7 @@ use crate::core::classic::files::{Files, Match};
 use crate::core::classic::{Ctx, Engine};
 use crate::core::io::{ClassicEvent, ClassicFailure, ClassicJob, ConnId};
 use crate::core::timers::Timer;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::classic::split::FIFTHS;
 use crate::wire::classic::{ChunkName, ChunkRule};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::core::classic::files::FileKey;
 use crate::core::io::{ConnId, SpoolId};
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::classic::{ChunkName, ChunkRule, Dialect};
 
 /// All files that are fetched.

@@ -39,7 +39,7 @@ use crate::core::rng::Rng;
 use crate::core::spools::Spools;
 use crate::core::timers::{Timer, Timers};
 use crate::core::uploader::Uploader;
-use crate::types::time::Time;
+use crate::types::Time;
 use catalogue::Catalogue;
 use chunk_request::QUIET_BEGIN;
 pub(crate) use conversation::Conversation;

@@ -10,7 +10,7 @@ use crate::core::classic::{Ctx, Engine};
 use crate::core::connection::Transport;
 use crate::core::io::{BrokenWhy, ClassicEvent, ClassicJob, ConnId, Output, SpoolId};
 use crate::core::timers::Timer;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::classic::answer::Asked;
 use crate::wire::classic::{Dialect, NEXT_DIAL_PAUSE, RETRIES_MAX, RETRY_PAUSE};
 

@@ -4,8 +4,7 @@ use crate::core::classic::conversation::{Conversation, Side};
 use crate::core::classic::serving::{Sent, Sought, Source, Stage};
 use crate::core::classic::{Ctx, Engine};
 use crate::core::io::{ClassicEvent, ClassicJob, ConnId};
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use crate::wire::classic::request::Request;
 
 /// So often one connection may ask for what is not here. Each is told and logged.

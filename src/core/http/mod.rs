@@ -1,27 +1,53 @@
 //! Readers by HTTP: who is served, what is answered, and turns among all who are served.
 //!
+//! A request means the listing, or a content by its id, its name, or the beginning of its id; never a path.
+//!
 //! Owns the readers' states ([`Reader`]) and the index of those that are served. What is offered it reads from the catalogue, and
 //! each chunk of an answer stands in the one line of uploads, as those of native peers do. Knows no other protocol.
 //!
 //! Of each connection the calls come in this order: [`Engine::accept`]; then [`Engine::received`], [`Engine::refill`] and
 //! [`Engine::sent`] as the driver reads and writes, [`Engine::review`] when its deadline comes; at last [`Engine::gone`].
 
-mod meaning;
 mod reader;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::catalogue::Catalogue;
+use crate::core::config::Config;
 use crate::core::connection::Transport;
 use crate::core::context::Context;
 use crate::core::io::{ConnId, Event, Output};
 use crate::core::timers::Timer;
 use crate::core::uploader::{UploadRequest, Uploader};
-use crate::types::time::Time;
-use crate::wire::http::{RequestError, Status, Stays, refusal};
+use crate::types::{ContentId, Time};
+use crate::wire::http::{
+    Cursor, Host, PAGE_ENTRIES_MAX, Request, RequestError, Row, Status, Stays, Verdict, beyond, choices,
+    content, listing, not_modified, page, refusal,
+};
 pub(crate) use reader::Reader;
 use reader::{Body, Sent, Stage};
+
+/// A beginning of an id has at least so many digits.
+const PREFIX_DIGITS_MIN: usize = 8;
+/// What this host is called besides its name; nobody can register a name that ends so.
+const LOCAL_SUFFIXES: [&str; 3] = ["local", "lan", "home.arpa"];
+/// What every host is called by itself.
+const LOCALHOST: &str = "localhost";
+
+/// What a path stands for.
+enum Meaning {
+    /// One content, under this name.
+    One(ContentId, String),
+    /// Several, each with a name and its size.
+    Several(BTreeMap<ContentId, (String, u64)>),
+    /// None.
+    Nothing,
+}
+
+/// What the engine is lent for one call.
+pub(crate) type Ctx<'p> = Context<'p>;
 
 /// See [the module](self).
 #[derive(Debug, Default)]
@@ -32,7 +58,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Whether a connection from there may be a reader's.
-    pub(crate) fn admits(&self, ctx: &Context<'_>, from: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, ctx: &Ctx, from: SocketAddr) -> bool {
         let (ip, limits) = (from.ip(), &ctx.config.limits);
         ctx.config.http.is_some()
             && ctx.config.topology.serves_readers()
@@ -44,7 +70,7 @@ impl Engine {
     /// The state of a connection that stands since `since` and is a reader's from now on.
     pub(crate) fn accept(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         transport: Transport,
         since: Time,
@@ -57,7 +83,7 @@ impl Engine {
     /// Takes bytes of a request; returns how many.
     pub(crate) fn received(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         reader: &mut Reader,
         bytes: &[u8],
@@ -84,14 +110,14 @@ impl Engine {
     }
 
     /// The other side will send nothing more. What it asked for before, it still gets.
-    pub(crate) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn ended(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if !reader.is_busy() {
             self.close(ctx, conn, reader, "the connection ended");
         }
     }
 
     /// The driver has closed the connection; its state may go.
-    pub(crate) fn gone(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn gone(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         self.close(ctx, conn, reader, "the connection broke");
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
@@ -99,13 +125,7 @@ impl Engine {
     }
 
     /// A reader is not served any more; the driver closes the connection.
-    pub(crate) fn close(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        reader: &mut Reader,
-        why: &'static str,
-    ) {
+    pub(crate) fn close(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, why: &'static str) {
         let addr = reader.transport.addr;
         if let Some(body) = reader.close() {
             ctx.uploads.remove(conn);
@@ -121,7 +141,7 @@ impl Engine {
     }
 
     /// A reader's deadline may have come: it neither asked nor took anything for too long.
-    pub(crate) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn review(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         let Some(deadline) = reader.deadline(ctx.now, &ctx.config.limits) else { return };
         if deadline <= ctx.now {
             let why = if reader.is_busy() { "takes no bytes" } else { "asks for nothing" };
@@ -131,7 +151,7 @@ impl Engine {
     }
 
     /// If it is this reader's turn, bytes of its answer may go: to the end of the chunk, or some more as long as they go fast.
-    pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    pub(crate) fn refill(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if reader.waits()
             && let Some(request) = ctx.uploads.begin(conn, ctx.now, |_| None)
         {
@@ -140,7 +160,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, bytes: u64) {
+    pub(crate) fn sent(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, bytes: u64) {
         ctx.uploads.carried(ctx.now, bytes);
         match reader.sent(ctx.now, bytes) {
             Sent::Some => {
@@ -168,13 +188,7 @@ impl Engine {
     }
 
     /// A shared file is not what it was. Before the head is out that can be said; after it, what was promised cannot be kept.
-    pub(crate) fn lose(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        reader: &mut Reader,
-        why: &'static str,
-    ) {
+    pub(crate) fn lose(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, why: &'static str) {
         let Some(body) = reader.body().filter(|_| reader.is_unsaid()).cloned() else {
             return self.close(ctx, conn, reader, why);
         };
@@ -201,8 +215,39 @@ impl Engine {
         assert_eq!(self.open, open, "readers that are served");
     }
 
+    /// Answers a request.
+    fn answer(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, request: &Request) {
+        let Request { head_only, stays, .. } = *request;
+        let path = request.target.path.as_str();
+        let refuse = |status: Status| refusal(status, head_only, stays);
+        let is_misled = request.host.as_ref().is_some_and(|host| !is_called(ctx.config, host));
+        let text = if is_misled {
+            ctx.counters.add("HTTP requests for another host");
+            refuse(Status::Misdirected)
+        } else if path.parse::<ContentId>().is_err() && !ctx.may_look_at_all(reader.transport.addr.ip()) {
+            ctx.counters.add("HTTP requests over rate");
+            refuse(Status::Busy)
+        } else if path.is_empty() {
+            let html = listing_after(ctx, request.target.after.as_ref());
+            page(Status::Found, &html, head_only, stays)
+        } else {
+            match meaning_of(ctx.catalogue, path) {
+                Meaning::One(id, name) => match content_of(ctx, id, &name, request) {
+                    (head, Some(body)) => return self.send(ctx, conn, reader, (head, body), stays),
+                    (text, None) => text,
+                },
+                Meaning::Several(contents) => {
+                    let rows = contents.iter().map(|(id, (name, size))| Row { id: *id, name, size: *size });
+                    page(Status::Choices, &choices(path, rows), head_only, stays)
+                }
+                Meaning::Nothing => refuse(Status::NotFound),
+            }
+        };
+        self.say(ctx, conn, reader, text, stays);
+    }
+
     /// Answers with a text alone.
-    fn say(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader, text: Vec<u8>, stays: Stays) {
+    fn say(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader, text: Vec<u8>, stays: Stays) {
         reader.answer(ctx.now, text, None, stays);
         self.review(ctx, conn, reader);
         wake(ctx, conn, reader);
@@ -211,7 +256,7 @@ impl Engine {
     /// Answers with a head and bytes of a content behind it, as soon as it is this reader's turn.
     fn send(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         reader: &mut Reader,
         (head, body): (Vec<u8>, Body),
@@ -227,7 +272,7 @@ impl Engine {
     }
 
     /// The chunk that the next byte is in is asked for, as a native peer would.
-    fn line_up(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn line_up(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         let Some(body) = reader.body() else { return };
         let Some(held) = ctx.catalogue.get(&body.content) else {
             return self.close(ctx, conn, reader, "the file is gone");
@@ -237,13 +282,13 @@ impl Engine {
         ctx.after.grant_uploads = true;
     }
 
-    fn end_turn(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn end_turn(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         ctx.uploads.end_turn(conn);
         self.line_up(ctx, conn, reader);
     }
 
     /// An answer is out: the next request may come, or the connection is closed.
-    fn go_on_reading(&mut self, ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+    fn go_on_reading(&mut self, ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
         if matches!(reader.stage, Stage::Closing) || ctx.is_leaving {
             ctx.after.review_leaving = true;
             return self.close(ctx, conn, reader, "the connection ended");
@@ -262,12 +307,12 @@ impl Engine {
 }
 
 /// Tells the driver to visit a reader that has something to send or to read again.
-pub(crate) fn wake(ctx: &mut Context<'_>, conn: ConnId, reader: &mut Reader) {
+pub(crate) fn wake(ctx: &mut Ctx, conn: ConnId, reader: &mut Reader) {
     reader.moved = ctx.now;
     ctx.wake(conn, &mut reader.transport);
 }
 
-fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static str) {
+fn tell_unsent(ctx: &mut Ctx, body: &Body, to: SocketAddr, why: &'static str) {
     ctx.outputs.event(Event::HttpUnsent {
         content: body.content,
         first: body.range.start,
@@ -277,4 +322,89 @@ fn tell_unsent(ctx: &mut Context<'_>, body: &Body, to: SocketAddr, why: &'static
         to,
         why,
     });
+}
+
+/// The answer to a request for one content: a head, and the bytes behind it if there are to be some.
+fn content_of(ctx: &Ctx, id: ContentId, name: &str, request: &Request) -> (Vec<u8>, Option<Body>) {
+    let Request { head_only, stays, .. } = *request;
+    let size = ctx.catalogue.get(&id).map_or(0, |held| held.geometry.size_bytes());
+    let range = match request.conditions.judge(&id, size) {
+        Verdict::NotModified => return (not_modified(&id, stays), None),
+        Verdict::Beyond => return (beyond(size, head_only, stays), None),
+        Verdict::Whole => None,
+        Verdict::Part(range) => Some(range),
+    };
+    let head = content(&id, name, size, range.as_ref(), stays);
+    let body = Body::new(id, range.unwrap_or(0..size), size, ctx.now);
+    (head, (!head_only).then_some(body))
+}
+
+/// Whether this host has that name. Rejects foreign `Host` headers: protection against DNS rebinding.
+fn is_called(config: &Config, host: &Host) -> bool {
+    let names = || config.http.iter().flat_map(|http| &http.names);
+    let goes_by = |asked: &str, name: &String| {
+        let rest = asked.strip_prefix(name.as_str());
+        let suffix = rest.and_then(|rest| rest.strip_prefix('.'));
+        asked == name || suffix.is_some_and(|suffix| LOCAL_SUFFIXES.contains(&suffix))
+    };
+    match host {
+        Host::Ip(ip) => config.is_own(*ip),
+        Host::Name(asked) => asked == LOCALHOST || names().any(|name| goes_by(asked, name)),
+    }
+}
+
+/// A whole name goes before a last component, and that before the beginning of an id.
+fn meaning_of(catalogue: &Catalogue, path: &str) -> Meaning {
+    if let Ok(id) = path.parse::<ContentId>() {
+        let name = catalogue.complete_of(&id).next();
+        return name.map_or(Meaning::Nothing, |(name, _)| Meaning::One(id, name.to_owned()));
+    }
+    let last = |name: &str| name.rsplit('/').next() == Some(path);
+    let whole = meaning(catalogue.complete().filter(|(_, name, _)| *name == path));
+    if !matches!(whole, Meaning::Nothing) {
+        return whole;
+    }
+    match meaning(catalogue.complete().filter(|(_, name, _)| last(name))) {
+        Meaning::Nothing if path.len() >= PREFIX_DIGITS_MIN && is_hexadecimal(path) => {
+            meaning(catalogue.complete().filter(|(id, _, _)| id.begins_with(path)))
+        }
+        found => found,
+    }
+}
+
+/// A page of what is shared, in the order of names.
+fn listing_after(ctx: &Ctx, after: Option<&Cursor>) -> String {
+    let mut first = BTreeSet::new();
+    let mut more = false;
+    for (id, name, size) in ctx.catalogue.complete() {
+        if after.is_some_and(|after| (name, id) <= (after.name.as_str(), after.id)) {
+            continue;
+        }
+        first.insert((name, id, size));
+        if first.len() > PAGE_ENTRIES_MAX {
+            first.pop_last();
+            more = true;
+        }
+    }
+    listing(&ctx.config.user, first.into_iter().map(|(name, id, size)| Row { id, name, size }), more)
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn meaning<'a>(found: impl Iterator<Item = (ContentId, &'a str, u64)>) -> Meaning {
+    let mut contents = BTreeMap::new();
+    for (id, name, size) in found {
+        contents.entry(id).or_insert((name.to_owned(), size));
+        // More than a page takes are not told anyway.
+        if contents.len() > PAGE_ENTRIES_MAX {
+            break;
+        }
+    }
+    match contents.len() {
+        1 => contents.pop_first().map_or(Meaning::Nothing, |(id, (name, _))| Meaning::One(id, name)),
+        0 => Meaning::Nothing,
+        _ => Meaning::Several(contents),
+    }
 }

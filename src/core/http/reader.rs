@@ -9,8 +9,7 @@ use crate::core::connection::Transport;
 use crate::core::io::{Expect, Segment, SpanSource};
 use crate::core::limits::Limits;
 use crate::core::uploader::{Quantum, is_progress};
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use crate::wire::http::{Request, RequestDecoder, RequestError, Stays};
 
 /// One connection of a reader.

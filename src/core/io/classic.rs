@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::core::io::{ConnId, Fault};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::classic::announcement::{BatchChunk, LocalTime};
 use crate::wire::classic::records::{Dictionary, Tags};
 use crate::wire::classic::{ChunkName, Dialect};

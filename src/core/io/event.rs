@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::io::{ClassicEvent, Fault, OfferEvent, SpanFault, TransferEvent};
-use crate::types::geometry::Geometry;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, Geometry, PeerId};
 use crate::wire::message::Entry;
 
 /// A peer as events and logs name it.

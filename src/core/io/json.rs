@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::core::io::{ClassicEvent, Event, PeerRef};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::types::name::printable;
 use crate::wire::classic::{ChunkName, Dialect};
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::core::io::PeerRef;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::{Answer, Delivery};
 
 /// Who a file is sent to.

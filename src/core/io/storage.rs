@@ -4,12 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::core::io::{BufferId, ClassicJob, ClassicReply, ConnId, SpanFault, TransferJob, TransferReply};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::manifest::Manifest;
 use crate::types::manifest::ManifestPage;
 use crate::types::name::Layout;
+use crate::types::{Bitfield, ContentId, Geometry, Manifest};
 
 /// A job for the store. Each has exactly one reply, at once or later; those of the classic dialects say which they have.
 #[derive(Debug)]

@@ -1,14 +1,14 @@
-//! Bytes of a connection to messages, and each message to the flow that it concerns.
+//! What reaches the engine from outside: bytes of a connection become messages, and each message, like each reply of the store, goes to
+//! the part that it concerns.
 
-use crate::core::io::{ConnId, Event, Expect};
+use crate::core::io::{ConnId, Event, Expect, FailReason, StoreReply};
 use crate::core::native::mirror::MIRROR_KEY;
 use crate::core::native::session::Phase;
-use crate::core::native::topology::roles::NEIGHBOUR_WALK;
+use crate::core::native::topology::neighbourhood::NEIGHBOUR_WALK;
 use crate::core::native::{Ctx, Engine};
+use crate::types::ContentId;
 use crate::wire::frame::{Decoded, FrameError};
-use crate::wire::message::CataloguePage;
-use crate::wire::message::CatalogueRequest;
-use crate::wire::message::Frame;
+use crate::wire::message::{CataloguePage, CatalogueRequest, Frame, RefuseReason};
 
 /// The reason in the last frame of a peer that leaves the LAN.
 pub(crate) const LEAVING: &str = "leaving";
@@ -51,7 +51,7 @@ impl Engine {
         bytes.len().saturating_sub(rest.len())
     }
 
-    pub(crate) fn on_garbage(&mut self, ctx: &mut Ctx, conn: ConnId, error: &FrameError) {
+    fn on_garbage(&mut self, ctx: &mut Ctx, conn: ConnId, error: &FrameError) {
         let fault = match error {
             FrameError::Dialect(_) => "speaks no dialect of ours",
             FrameError::Length { .. } => "sent a frame of impossible length",
@@ -61,7 +61,7 @@ impl Engine {
         self.close_for_fault(ctx, conn, fault);
     }
 
-    pub(crate) fn on_frame(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
+    fn on_frame(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if connection.phase == Phase::Greeting {
             connection.first_words = None;
@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_message(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
+    fn on_message(&mut self, ctx: &mut Ctx, conn: ConnId, frame: Frame) {
         let is_over = |theirs| ctx.conns.native(conn).is_some_and(|c| c.channels.is_over(theirs));
         if channel_of(&frame).is_some_and(is_over) {
             return self.on_frame_too_late(ctx, conn, &frame);
@@ -111,7 +111,7 @@ impl Engine {
 
     /// A frame for a channel that is over crossed what ended it, and says nothing: not even that the cut of the content is known
     /// now. One connection may not do so for ever.
-    pub(crate) fn on_frame_too_late(&mut self, ctx: &mut Ctx, conn: ConnId, frame: &Frame) {
+    fn on_frame_too_late(&mut self, ctx: &mut Ctx, conn: ConnId, frame: &Frame) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let asks = match *frame {
             // A cut is told once.
@@ -126,7 +126,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_ping(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn on_ping(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native_mut(conn) {
             connection.pong = true;
             self.wake(ctx, conn);
@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The other side closes. When it leaves the LAN, that can be believed over a connection: it is gone at once.
-    pub(crate) fn on_bye(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
+    fn on_bye(&mut self, ctx: &mut Ctx, conn: ConnId, reason: &str) {
         let peer = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         self.neighbourhood.owner_left |= reason == LEAVING && self.part_at(ctx, conn).owner;
         self.note_second(ctx, conn, reason);
@@ -146,6 +146,82 @@ impl Engine {
             self.directory.remove(&peer);
             ctx.outputs.event(Event::PeerLost(peer_ref));
         }
+    }
+
+    pub(crate) fn on_stored(&mut self, ctx: &mut Ctx, reply: StoreReply) {
+        match reply {
+            StoreReply::PartOpened { content, state } => self.on_part_opened(ctx, content, state),
+            StoreReply::PartCreated { content } => self.on_part_created(ctx, content),
+            StoreReply::PartFailed { content, fault } => {
+                self.fail_download(ctx, content, FailReason::Storage(fault));
+            }
+            StoreReply::ChunkStored { content, chunk, buffer } => {
+                self.on_chunk_stored(ctx, content, chunk, buffer)
+            }
+            StoreReply::ChunkBad { content, chunk, buffer } => self.on_chunk_bad(ctx, content, chunk, buffer),
+            StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
+                self.on_chunk_failed(ctx, content, chunk, buffer, fault);
+            }
+            StoreReply::WholeStored { content, path, buffer } => {
+                self.on_single_chunk_stored(ctx, content, path, buffer);
+            }
+            StoreReply::Published { content, path } => self.on_published(ctx, content, path),
+            StoreReply::PartClosed { content } => self.on_part_closed(ctx, content),
+            StoreReply::ManifestRead { conn, content, page } => {
+                self.on_manifest_read(ctx, conn, content, page)
+            }
+            StoreReply::Rechecked { content, chunk, good } => self.on_rechecked(ctx, content, chunk, good),
+            // The peer and the other engines see to these.
+            StoreReply::Offered { .. }
+            | StoreReply::Withdrawn { .. }
+            | StoreReply::Classic(_)
+            | StoreReply::Transfer(_) => {}
+        }
+    }
+
+    /// A shared file is offered from now on. False when its size is impossible.
+    pub(crate) fn on_offered(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) -> bool {
+        let Ok(geometry) = ctx.config.topology.cut(size, ctx.config.limits.tactics.chunk_bytes) else {
+            return false;
+        };
+        ctx.catalogue.add_complete(content, name, geometry);
+        self.note_seekers(&content, name);
+        if let Some(mirror) = &mut self.mirror {
+            mirror.returned(&content);
+        }
+        if ctx.config.topology.is_owner() {
+            // Who asked before it was hashed was told that it is not here.
+            self.tell_cut(ctx, content);
+            self.links
+                .on(&content)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|conn| self.begin_seeding(ctx, conn, content));
+        }
+        self.tell_haves(ctx, content);
+        self.announce_soon(ctx);
+        true
+    }
+
+    /// A shared file is not offered any more.
+    pub(crate) fn on_withdrawn(
+        &mut self,
+        ctx: &mut Ctx,
+        content: ContentId,
+        name: &str,
+        reason: RefuseReason,
+    ) {
+        if ctx.catalogue.remove_name(&content, name) {
+            ctx.catalogue.note_gone(content, reason);
+            self.withdraw_everywhere(ctx, content, reason);
+            self.withdraw_offers(ctx, &content);
+            if let Some(mirror) = &mut self.mirror {
+                mirror.gone(content);
+            }
+        } else {
+            self.withdraw_from_beginners(ctx, content, reason);
+        }
+        self.announce_soon(ctx);
     }
 
     /// Makes a connection's outbox full again, now that the driver has room: frames, pages, haves, the next chunk.
@@ -186,7 +262,7 @@ impl Engine {
         self.walk_all_for_mirror(ctx);
     }
 
-    pub(crate) fn on_catalogue_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
+    fn on_catalogue_page(&mut self, ctx: &mut Ctx, conn: ConnId, page: CataloguePage) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (Some(key), Some(identity)) = (connection.walks.pop_front(), &connection.identity) else {
             return self.close_for_fault(ctx, conn, "sent a catalogue page nobody asked for");

@@ -10,11 +10,9 @@
 
 mod announcer;
 mod arrangement;
-mod claims;
 pub(crate) mod conversation;
 pub(crate) mod discovery;
 pub(crate) mod download;
-mod drain;
 pub(crate) mod effects;
 mod ledger;
 mod mirror;
@@ -22,7 +20,6 @@ mod naming;
 mod offer;
 mod peers;
 pub(crate) mod session;
-mod stored;
 mod topology;
 pub(crate) mod upload;
 
@@ -36,9 +33,8 @@ use crate::core::rates::Allowance;
 use crate::core::rng::Rng;
 use crate::core::status::Status;
 use crate::core::timers::{Timer, Timers};
-use crate::types::id::ContentId;
-use crate::types::time::Time;
-use announcer::state::Announcer;
+use crate::types::{ContentId, Time};
+use announcer::Announcer;
 pub(crate) use conversation::LEAVING;
 use discovery::searches::Searches;
 use download::downloader::Downloader;

@@ -2,10 +2,8 @@
 
 use crate::core::io::ConnId;
 use crate::core::native::{Ctx, Engine};
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::wire::message::Frame;
-use crate::wire::message::RefuseReason;
+use crate::types::{ContentId, Geometry};
+use crate::wire::message::{Frame, RefuseReason};
 
 impl Engine {
     /// The other side names a content.
@@ -52,7 +50,7 @@ impl Engine {
     }
 
     /// Why a content that the other side named leads nowhere; `None` when it leads somewhere.
-    pub(crate) fn why_not(
+    fn why_not(
         &self,
         ctx: &Ctx,
         conn: ConnId,

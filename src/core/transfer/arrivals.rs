@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::receiving::{Receiving, Stage};
-use super::{Engine, Side, Transfer, Turn, submit, tell};
+use super::{Ctx, Engine, Side, Transfer, Turn, submit, tell};
 use crate::core::connection::Transport;
-use crate::core::context::Context;
 use crate::core::io::{ConnId, SpoolId, TransferEvent, TransferFailure, TransferJob, TransferReply};
+use crate::types::Time;
 use crate::types::name::local_file_name;
-use crate::types::time::Time;
 use crate::wire::transfer::{Announced, Form, OK, named};
 
 /// A file that came whole.
@@ -29,7 +28,7 @@ impl Engine {
     /// Whether a connection from there, beside all that there are, may be a sender's.
     pub(crate) fn admits<'t>(
         &self,
-        ctx: &Context<'_>,
+        ctx: &Ctx,
         from: SocketAddr,
         transfers: impl Iterator<Item = (ConnId, &'t Transfer)>,
     ) -> bool {
@@ -49,13 +48,7 @@ impl Engine {
     }
 
     /// So many bytes of a file are in its spool.
-    pub(crate) fn payload(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        transfer: &mut Transfer,
-        bytes: u64,
-    ) {
+    pub(crate) fn payload(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, bytes: u64) {
         let Side::Receiving(receiving) = &mut transfer.side else { return };
         let mut turn = receiving.stored(ctx.now, bytes);
         if receiving.size().is_none() {
@@ -76,7 +69,7 @@ impl Engine {
     /// It is known what would come: is it refused without asking?
     pub(super) fn described(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         transfer: &mut Transfer,
         said: Announced,
@@ -97,7 +90,7 @@ impl Engine {
     /// A person or a rule has decided whether what has this number may come.
     pub(crate) fn answer<'t>(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         (number, accept): (u32, bool),
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
     ) {
@@ -126,7 +119,7 @@ impl Engine {
     /// The store has done a job, or failed at it. Of what was thrown away meanwhile nothing is known here any more.
     pub(crate) fn stored<'t>(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         reply: TransferReply,
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
     ) {
@@ -172,7 +165,7 @@ impl Engine {
     /// The store has made room: the sender is told to go on.
     fn opened<'t>(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         spool: SpoolId,
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
     ) {
@@ -187,13 +180,7 @@ impl Engine {
     }
 
     /// All of it is here.
-    pub(super) fn whole(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        transfer: &mut Transfer,
-        spool: SpoolId,
-    ) {
+    pub(super) fn whole(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, spool: SpoolId) {
         let from = transfer.transport.addr;
         let Side::Receiving(receiving) = &mut transfer.side else { return };
         let Some(said) = receiving.said.clone() else { return };
@@ -214,7 +201,7 @@ impl Engine {
     /// A file that came whole is not kept.
     fn lose<'t>(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         spool: SpoolId,
         reason: TransferFailure,
         find: impl FnOnce(ConnId) -> Option<&'t mut Transfer>,
@@ -229,14 +216,14 @@ impl Engine {
     }
 
     /// Throws away what came, for which so many bytes of the quota were set aside.
-    pub(super) fn drop_spool(&mut self, ctx: &mut Context<'_>, spool: SpoolId, reserved: u64) {
+    pub(super) fn drop_spool(&mut self, ctx: &mut Ctx, spool: SpoolId, reserved: u64) {
         self.charged_bytes = self.charged_bytes.saturating_sub(reserved);
         self.filling.remove(&spool);
         ctx.spools.free(spool);
         submit(ctx, TransferJob::DropSpool { spool });
     }
 
-    fn quota_left(&self, ctx: &Context<'_>) -> u64 {
+    fn quota_left(&self, ctx: &Ctx) -> u64 {
         quota(ctx).saturating_sub(self.charged_bytes)
     }
 }
@@ -254,7 +241,7 @@ impl Arrival {
 }
 
 /// The most bytes that are received, over all transfers.
-fn quota(ctx: &Context<'_>) -> u64 {
+fn quota(ctx: &Ctx) -> u64 {
     ctx.config.foreign.as_ref().map_or(0, |foreign| foreign.quota_bytes)
 }
 

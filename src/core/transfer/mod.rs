@@ -25,12 +25,14 @@ use crate::core::io::{
 use crate::core::spools::Spools;
 use crate::core::timers::Timer;
 use crate::core::uploader::Uploader;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 use crate::wire::transfer::{Announced, Outgoing};
 use arrivals::Arrival;
 use receiving::{Receiving, Stage};
 use sending::Sending;
+
+/// What the engine is lent for one call.
+pub(crate) type Ctx<'p> = Context<'p>;
 
 /// See [the module](self).
 #[derive(Debug, Default)]
@@ -145,7 +147,7 @@ impl Transfer {
 
 impl Engine {
     /// The state of a connection on which a file is sent, unless it cannot be.
-    pub(crate) fn send(&mut self, ctx: &mut Context<'_>, order: Order, has_room: bool) -> Option<Transfer> {
+    pub(crate) fn send(&mut self, ctx: &mut Ctx, order: Order, has_room: bool) -> Option<Transfer> {
         let (ticket, to) = (order.ticket, order.to);
         match sending::script(ctx, &order, has_room) {
             Ok(script) => {
@@ -160,7 +162,7 @@ impl Engine {
     }
 
     /// A transfer has its connection.
-    pub(crate) fn begin(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn begin(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         let turn = match &transfer.side {
             Side::Receiving(receiving) => {
                 self.receiving.insert(receiving.number, conn);
@@ -173,7 +175,7 @@ impl Engine {
     }
 
     /// The receiver that was dialled is there.
-    pub(crate) fn connected(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn connected(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         if let Side::Sending(sending) = &mut transfer.side {
             sending.connected(ctx.now);
             self.turn(ctx, conn, transfer, Turn::Wake);
@@ -183,7 +185,7 @@ impl Engine {
     /// Takes bytes of what is said; returns how many.
     pub(crate) fn received(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         transfer: &mut Transfer,
         bytes: &[u8],
@@ -198,7 +200,7 @@ impl Engine {
     }
 
     /// If it is this transfer's turn, bytes of its file may go.
-    pub(crate) fn refill(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn refill(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         if let Side::Sending(sending) = &mut transfer.side
             && sending.request().is_some()
             && let Some(request) = ctx.uploads.begin(conn, ctx.now, |_| None)
@@ -209,7 +211,7 @@ impl Engine {
     }
 
     /// So many bytes of the segment are in the kernel.
-    pub(crate) fn sent(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, bytes: u64) {
+    pub(crate) fn sent(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, bytes: u64) {
         let mut turn = Turn::Nothing;
         match &mut transfer.side {
             Side::Receiving(receiving) => receiving.sent(bytes),
@@ -234,7 +236,7 @@ impl Engine {
     }
 
     /// The other side will send nothing more.
-    pub(crate) fn ended(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn ended(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         let turn = match &mut transfer.side {
             Side::Receiving(receiving) => receiving.ended(),
             Side::Sending(sending) => sending.ended(ctx.now),
@@ -244,13 +246,7 @@ impl Engine {
     }
 
     /// The connection broke, or never stood; its state may go.
-    pub(crate) fn broken(
-        &mut self,
-        ctx: &mut Context<'_>,
-        conn: ConnId,
-        transfer: &mut Transfer,
-        why: BrokenWhy,
-    ) {
+    pub(crate) fn broken(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, why: BrokenWhy) {
         let reason = match &transfer.side {
             Side::Sending(sending) => sending.broken(why),
             Side::Receiving(_) | Side::Closing(_) | Side::Aborting => TransferFailure::Broken(why),
@@ -260,7 +256,7 @@ impl Engine {
     }
 
     /// The driver has closed the connection; its state may go.
-    pub(crate) fn closed(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn closed(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         self.fail(ctx, conn, transfer, TransferFailure::Cancelled);
         ctx.timers.clear(Timer::Connection(conn));
         ctx.after.forget = Some(conn);
@@ -268,7 +264,7 @@ impl Engine {
     }
 
     /// The deadline of a transfer came.
-    pub(crate) fn review(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer) {
+    pub(crate) fn review(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer) {
         let limits = &ctx.config.limits;
         let turn = match &mut transfer.side {
             Side::Receiving(receiving) => receiving.review(ctx.now, limits),
@@ -289,7 +285,7 @@ impl Engine {
     /// A file does not come, or does not go. Nothing is left of what came of it; its sender learns it by the connection's end.
     pub(crate) fn fail(
         &mut self,
-        ctx: &mut Context<'_>,
+        ctx: &mut Ctx,
         conn: ConnId,
         transfer: &mut Transfer,
         reason: TransferFailure,
@@ -359,7 +355,7 @@ impl Engine {
     }
 
     /// Does what follows, and sets the moment at which the transfer is looked at again.
-    fn turn(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, turn: Turn) {
+    fn turn(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, turn: Turn) {
         let to = transfer.transport.addr;
         match turn {
             Turn::Nothing => {}
@@ -395,7 +391,7 @@ impl Engine {
     }
 
     /// Nothing more is received or sent on a connection; the driver closes it as `last` says.
-    fn end(&mut self, ctx: &mut Context<'_>, conn: ConnId, transfer: &mut Transfer, last: Side) {
+    fn end(&mut self, ctx: &mut Ctx, conn: ConnId, transfer: &mut Transfer, last: Side) {
         match &transfer.side {
             Side::Receiving(receiving) => _ = self.receiving.remove(&receiving.number),
             Side::Sending(_) => {
@@ -411,7 +407,7 @@ impl Engine {
 }
 
 /// Sets the moment at which a transfer is looked at again.
-fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
+fn time(ctx: &mut Ctx, conn: ConnId, transfer: &Transfer) {
     let limits = &ctx.config.limits;
     let next = match &transfer.side {
         Side::Receiving(receiving) => receiving.deadline(limits),
@@ -427,10 +423,10 @@ fn time(ctx: &mut Context<'_>, conn: ConnId, transfer: &Transfer) {
     }
 }
 
-fn tell(ctx: &mut Context<'_>, event: TransferEvent) {
+fn tell(ctx: &mut Ctx, event: TransferEvent) {
     ctx.outputs.event(Event::Transfer(event));
 }
 
-fn submit(ctx: &mut Context<'_>, job: TransferJob) {
+fn submit(ctx: &mut Ctx, job: TransferJob) {
     ctx.outputs.push(Output::Store(StoreJob::Transfer(job)));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Turn;
 use crate::core::io::{Expect, Segment, Sink, SpoolId, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
-use crate::types::time::Time;
+use crate::types::Time;
 use crate::wire::transfer::{Announced, Heard, Hearing, OK, Patience, TransferError};
 
 /// The side that receives.

@@ -5,14 +5,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Order, Turn};
-use crate::core::context::Context;
+use super::{Ctx, Order, Turn};
 use crate::core::io::{BrokenWhy, Expect, Segment, Sink, SpanSource, TransferEvent, TransferFailure};
 use crate::core::limits::Limits;
 use crate::core::uploader::{Quantum, UploadRequest};
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Geometry, Time};
 use crate::wire::transfer::{OkHearing, Outgoing, Step};
 
 /// A receiver takes a long silence for the end of its sender, some after 30 s. A transfer that waits for a turn for so long is sent
@@ -283,7 +280,7 @@ impl Sending {
 
 /// The geometry of a file that is to be sent, and what is said and heard with it.
 pub(super) fn script(
-    ctx: &Context<'_>,
+    ctx: &Ctx,
     order: &Order,
     has_room: bool,
 ) -> Result<(Geometry, Vec<Step>), TransferFailure> {

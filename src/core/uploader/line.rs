@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::io::ConnId;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 
 /// Nobody is passed over for more than so many rounds of the line.
 const ROUNDS_MAX: u64 = 4;

@@ -1,8 +1,7 @@
 //! What one turn of a receiver outside of the native protocol may send: the rest of a chunk, and over a fast link more.
 
 use crate::core::uploader::{TURN_BYTES, UploadRequest};
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{ContentId, Geometry};
 
 /// Where the turn of a receiver ends, in bytes of what it is sent. The default is no turn.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// One measurement takes at least so long, and so many bytes: what sockets take in at once is little beside them.
 const SPAN: Duration = Duration::from_millis(100);

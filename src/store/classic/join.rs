@@ -7,13 +7,12 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
-use crate::store::OnConflict;
 use crate::store::classic::row::Row;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult};
 use crate::store::publish::{Goal, Request};
 use crate::store::target::{NUMBER_MAX, Names, Target, numbered};
 use crate::store::temp::{Temp, sweep};
+use crate::store::{OnConflict, fault};
 
 /// A file that is being joined.
 #[derive(Debug)]

@@ -40,7 +40,6 @@ use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name};
 use crate::store::classic::records::Records;
 use crate::store::classic::row::Row;
-use crate::store::fault;
 use crate::store::fs::{File, Fs};
 use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
@@ -48,7 +47,7 @@ use crate::store::publish::{Failure, Published, Request};
 use crate::store::spools::Spools;
 use crate::store::target::Target;
 use crate::store::temp::Temp;
-use crate::store::{ClassicStore, OnConflict};
+use crate::store::{ClassicStore, OnConflict, fault};
 use crate::wire::classic::ChunkName;
 
 /// All that is kept.

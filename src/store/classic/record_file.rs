@@ -10,10 +10,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
-use crate::store::bad;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult, Stamp};
 use crate::store::temp::{Temp, sweep};
+use crate::store::{bad, fault};
 use crate::wire::classic::records::RECORD_BYTES_MAX;
 
 /// A file that is shared with other programs.

@@ -7,14 +7,13 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind};
-use crate::store::ClassicRecords;
 use crate::store::classic::available::Available;
 use crate::store::classic::kept::{file_name, is_unchanged, open_chunk};
 use crate::store::classic::record_file::open_or_make_folder;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult};
 use crate::store::hash::SLICE_BYTES;
 use crate::store::temp::Temp;
+use crate::store::{ClassicRecords, fault};
 use crate::types::name::quoted;
 use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
 

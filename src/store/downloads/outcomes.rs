@@ -1,13 +1,14 @@
-//! What came of the work of the I/O thread, noted in the downloads and replied.
+//! Chunks of open parts, and what came of the work of the I/O thread, noted in the downloads and replied.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::core::{BufferId, Fault, PartState, StoreReply};
 use crate::store::downloads::{Download, Downloads, Other, Whole};
 use crate::store::fault;
-use crate::store::io_thread::Outcome;
+use crate::store::io_thread::{Outcome, Write};
 use crate::store::library::Library;
 use crate::store::publish::{self, Failure, Goal, Published};
 use crate::store::served::Place;
@@ -69,8 +70,35 @@ impl Downloads {
         library.reply(reply);
     }
 
+    /// Verifies a chunk and has it written into its part; a reply only when that is done at once.
+    pub(crate) fn write(
+        &mut self,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+        bytes: Arc<Vec<u8>>,
+    ) -> Option<StoreReply> {
+        let Some(Download::Open(part)) = self.by_content.get_mut(&content) else {
+            let fault = fault::bug("a chunk came for a part that is not open");
+            return Some(StoreReply::ChunkFailed { content, chunk, buffer, fault });
+        };
+        // Here and not by the I/O thread: the bytes are still in this processor's cache, and only verified ones leave it.
+        let Some(offset) = part.place_of(chunk, &bytes) else {
+            return Some(StoreReply::ChunkBad { content, chunk, buffer });
+        };
+        if self.io.suits(bytes.len()) {
+            let (bytes, file) = (Arc::clone(&bytes), Arc::clone(&part.file));
+            if self.io.write(Write { content, chunk, buffer, bytes, file, offset }).is_ok() {
+                part.writing += 1;
+                return None;
+            }
+        }
+        let result = self.fs.write_at(&part.file, &bytes, offset);
+        Some(self.written(content, chunk, buffer, result))
+    }
+
     /// What came of a verified chunk, noted in its part.
-    pub(super) fn written(
+    fn written(
         &mut self,
         content: ContentId,
         chunk: u32,

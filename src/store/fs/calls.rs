@@ -11,8 +11,8 @@ use std::vec;
 use rustix::fs::{AtFlags, CWD, Dir, DirEntry, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::store::fs::FsResult;
 use crate::store::fs::memory::{MemoryEntry, MemoryFile};
-use crate::store::fs::{FsResult, Look, Stamp};
 
 /// An open file or folder.
 #[derive(Debug)]
@@ -336,5 +336,33 @@ fn look_of(stat: &rustix::fs::Stat) -> Look {
         kind: FileType::from_raw_mode(stat.st_mode),
         names: stat.st_nlink as u64,
         is_executable: Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR),
+    }
+}
+
+/// What tells one state of a file from another. Times are nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: i64,
+    pub(crate) ctime_ns: i64,
+}
+
+/// A look at a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) stamp: Stamp,
+    pub(crate) kind: FileType,
+    /// How many names the file has: none once it was removed, several when somebody linked it.
+    pub(crate) names: u64,
+    /// Whether its owner may execute it, or, of a folder, enter it.
+    pub(crate) is_executable: bool,
+}
+
+impl Stamp {
+    /// Whether both are of the same file, whatever its state.
+    pub(crate) fn same_file(&self, other: &Stamp) -> bool {
+        (self.dev, self.ino) == (other.dev, other.ino)
     }
 }

@@ -5,7 +5,6 @@
 //! store. Nothing here knows what the files mean.
 
 mod calls;
-mod look;
 pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
@@ -18,8 +17,7 @@ use chrono::{DateTime, Local, NaiveDateTime};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-pub(crate) use calls::{Entries, Entry, File};
-pub(crate) use look::{Look, Stamp};
+pub(crate) use calls::{Entries, Entry, File, Look, Stamp};
 
 use crate::store::fault_plan::{FaultPlan, Struck};
 use crate::store::fs::calls::At;

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::fault_plan::FaultPlan;
 use super::fs::Fs;
-use super::{Buffers, OnConflict, Store, StoreConfig, StoreEvent};
+use super::{Buffers, OnConflict, ShareEvent, Store, StoreConfig, StoreEvent};
 use crate::core::{BufferId, Fault, PartState, SpanFault, SpanSource, StoreJob, StoreReply};
 use crate::types::manifest::ManifestBuilder;
 use crate::types::name::Layout;
@@ -287,7 +287,9 @@ fn offered(events: &[StoreEvent]) -> Vec<(String, ContentId, u64)> {
 /// What was left out, by its file name, in order.
 fn skipped(events: &[StoreEvent]) -> Vec<String> {
     let skip = |event: &StoreEvent| match event {
-        StoreEvent::Skipped { path, .. } => Some(path.file_name().unwrap().to_string_lossy().into_owned()),
+        StoreEvent::Share(ShareEvent::Skipped { path, .. }) => {
+            Some(path.file_name().unwrap().to_string_lossy().into_owned())
+        }
         _ => None,
     };
     let mut names: Vec<_> = events.iter().filter_map(skip).collect();

@@ -41,7 +41,10 @@ fn a_folder_shares_the_files_in_it() {
         .collect();
     assert_eq!(offered(&events), expected);
     assert_eq!(skipped(&events), ["fifo", "link", "linked-folder"]);
-    assert!(matches!(events.last(), Some(StoreEvent::ScanDone { files: 4, bytes: 3_000_009 })));
+    assert!(matches!(
+        events.last(),
+        Some(StoreEvent::Share(ShareEvent::ScanDone { files: 4, bytes: 3_000_009 }))
+    ));
 }
 
 #[test]
@@ -303,7 +306,7 @@ fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
     let hours_ago = SystemTime::now() - Duration::from_secs(7200);
     fs::File::options().write(true).open(folder.join("old")).unwrap().set_modified(hours_ago).unwrap();
     let unsettled = |events: &[StoreEvent]| {
-        let is_it = |event: &&StoreEvent| matches!(event, StoreEvent::Unsettled { name } if name.ends_with("growing"));
+        let is_it = |event: &&StoreEvent| matches!(event, StoreEvent::Share(ShareEvent::Unsettled { name }) if name.ends_with("growing"));
         events.iter().filter(is_it).count()
     };
     let mut session = place.open();
@@ -313,7 +316,10 @@ fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
     let old = Content::cut("old", b"old".to_vec(), 16 << 10);
     assert_eq!(offered(&events), [("old".to_owned(), old.id, 3)]);
     assert_eq!(unsettled(&events), 1);
-    assert!(matches!(events.last(), Some(StoreEvent::ScanDone { files: 1, bytes: 3 })), "{events:?}");
+    assert!(
+        matches!(events.last(), Some(StoreEvent::Share(ShareEvent::ScanDone { files: 1, bytes: 3 }))),
+        "{events:?}"
+    );
 
     // It is told once, however often it is looked at.
     session.store.scan.watch.hurry();
@@ -324,7 +330,10 @@ fn a_file_that_was_just_written_to_is_shared_when_it_is_quiet() {
     let whole = Content::cut("growing", b"half and half".to_vec(), 16 << 10);
     let events = session.run();
     assert_eq!(offered(&events), [("growing".to_owned(), whole.id, 13)]);
-    assert!(matches!(events.last(), Some(StoreEvent::ScanDone { files: 2, bytes: 16 })), "{events:?}");
+    assert!(
+        matches!(events.last(), Some(StoreEvent::Share(ShareEvent::ScanDone { files: 2, bytes: 16 }))),
+        "{events:?}"
+    );
 
     // It is written to again; somebody asks for it meanwhile.
     session.store.scan.watch.quiet = Duration::from_secs(3600);

@@ -93,14 +93,14 @@ fn a_folder_goes_away_comes_back_and_is_replaced() {
     fs::rename(&folder, place.path("away")).unwrap();
     let events = looked(&mut session);
     assert!(
-        matches!(&events[0], StoreEvent::Folder { path, away: Some(_) } if *path == folder),
+        matches!(&events[0], StoreEvent::Share(ShareEvent::Folder { path, away: Some(_) }) if *path == folder),
         "{events:?}"
     );
     assert_eq!(news(&events).1, [("a".to_owned(), SpanFault::Gone)]);
     assert!(looked(&mut session).is_empty());
     fs::rename(place.path("away"), &folder).unwrap();
     let events = looked(&mut session);
-    assert!(matches!(&events[0], StoreEvent::Folder { away: None, .. }), "{events:?}");
+    assert!(matches!(&events[0], StoreEvent::Share(ShareEvent::Folder { away: None, .. })), "{events:?}");
     assert_eq!(news(&events).0, names(&["a"]));
     fs::rename(&folder, place.path("old")).unwrap();
     fs::create_dir(&folder).unwrap();

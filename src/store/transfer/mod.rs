@@ -1,9 +1,7 @@
 //! Files that are received in the forms of other programs: from a spool in the target folder to a final name.
 //!
 //! Nothing here is verified, and nothing has a name before it is whole. What stands around the file in its stream is cut
-//! away by a copy (`cutting.rs`).
-
-mod cutting;
+//! away by a copy, slice by slice.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,16 +10,15 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::core::{Fault, FaultKind, SpoolId, StoreReply, TransferJob, TransferReply};
-use crate::store::OnConflict;
-use crate::store::fault;
 use crate::store::fs::{File, Fs, FsResult};
+use crate::store::hash::SLICE_BYTES;
 use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Goal, Published, Request};
 use crate::store::spools::{Spool, Spools};
 use crate::store::target::{Names, Target};
 use crate::store::temp::{Temp, sweep};
-pub(crate) use crate::store::transfer::cutting::Cutting;
+use crate::store::{OnConflict, fault};
 use crate::types::name::quoted;
 
 /// What is said of a spool that nobody opened.
@@ -111,8 +108,8 @@ impl Transfers {
             Err(fault) => Err(fault),
         };
         let failure = match stepped {
-            Ok(cutting::Step::More(cutting)) => return Some(cutting),
-            Ok(cutting::Step::Done(whole)) => self.publish(whole, target, io).err(),
+            Ok(Step::More(cutting)) => return Some(cutting),
+            Ok(Step::Done(whole)) => self.publish(whole, target, io).err(),
             Err(fault) => Some(fault),
         };
         if let Some(fault) = failure {
@@ -230,4 +227,57 @@ fn read(fs: &Fs, file: &File, at: u64, bytes_max: usize) -> FsResult<Vec<u8>> {
 
 fn reply(library: &mut Library, reply: TransferReply) {
     library.reply(StoreReply::Transfer(reply));
+}
+
+/// A file on its way out of a spool.
+#[derive(Debug)]
+pub(crate) struct Cutting {
+    from: Whole,
+    /// Where the next byte to copy is, and where the last is behind.
+    at: u64,
+    end: u64,
+    to: Option<Temp>,
+}
+
+/// What a slice gave.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// There is more to do.
+    More(Cutting),
+    /// All is copied.
+    Done(Whole),
+}
+
+impl Cutting {
+    /// Begins to copy so many bytes behind the first `skip`.
+    pub(crate) fn new(from: Whole, skip: u64, bytes: u64) -> Cutting {
+        Cutting { from, at: skip, end: skip.saturating_add(bytes), to: None }
+    }
+
+    /// Of which spool.
+    pub(crate) fn spool(&self) -> SpoolId {
+        self.from.spool
+    }
+
+    /// Copies one slice.
+    pub(crate) fn step(mut self, fs: &Fs, folder: &Arc<File>, scratch: &mut Vec<u8>) -> FsResult<Step> {
+        let mut to = match self.to.take() {
+            Some(to) => to,
+            None => Temp::make(fs, folder)?,
+        };
+        let len = usize::try_from(self.end - self.at).unwrap_or(SLICE_BYTES).min(SLICE_BYTES);
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        if fs.read_at(self.from.temp.file(), &mut scratch[..len], self.at)? < len {
+            return Err(Errno::IO);
+        }
+        to.append(&scratch[..len])?;
+        self.at += len as u64;
+        if self.at < self.end {
+            self.to = Some(to);
+            return Ok(Step::More(self));
+        }
+        Ok(Step::Done(Whole { temp: to, ..self.from }))
+    }
 }

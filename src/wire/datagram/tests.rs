@@ -1,5 +1,5 @@
 use super::*;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use proptest::prelude::*;
 
 fn entry() -> impl Strategy<Value = Entry> {

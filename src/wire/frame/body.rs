@@ -4,10 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{AGENT_BYTES_MAX, BYE_BYTES_MAX, kind};
-use crate::types::id::ContentId;
-use crate::types::manifest::ManifestPage;
+use crate::types::ContentId;
 use crate::types::manifest::{
-    ChainingValue, PAGE_VALUES_MAX, PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof,
+    ChainingValue, ManifestPage, PAGE_VALUES_MAX, PROOF_LEFT_MAX, PROOF_TAIL_BYTES_MAX, SizeProof,
 };
 use crate::wire::message::{
     CataloguePage, CatalogueRequest, Frame, Hello, NAME_BYTES_MAX, Offer, PORT_MIN, RefuseReason, clipped,
@@ -63,81 +62,58 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Frame, Why> {
     if body.0.is_empty() { Ok(frame) } else { Err("too long") }
 }
 
-/// The kind of a frame.
-pub(super) fn kind_of(frame: &Frame) -> u8 {
-    match frame {
-        Frame::Hello(_) => kind::HELLO,
-        Frame::CatalogueRequest(_) => kind::CATALOGUE_REQUEST,
-        Frame::CataloguePage(_) => kind::CATALOGUE_PAGE,
-        Frame::Open { .. } => kind::OPEN,
-        Frame::Refuse { .. } => kind::REFUSE,
-        Frame::Withdraw { .. } => kind::WITHDRAW,
-        Frame::ManifestRequest { .. } => kind::MANIFEST_REQUEST,
-        Frame::ManifestPage(_) => kind::MANIFEST_PAGE,
-        Frame::HaveMap { .. } => kind::HAVE_MAP,
-        Frame::Have { .. } => kind::HAVE,
-        Frame::Request { .. } => kind::REQUEST,
-        Frame::Cancel { .. } => kind::CANCEL,
-        Frame::Revoke { .. } => kind::REVOKE,
-        Frame::Reject { .. } => kind::REJECT,
-        Frame::Bad { .. } => kind::BAD,
-        Frame::Offer(_) => kind::OFFER,
-        Frame::OfferAnswer(_) => kind::OFFER_ANSWER,
-        Frame::OfferOutcome(_) => kind::OFFER_OUTCOME,
-        Frame::Ping => kind::PING,
-        Frame::Pong => kind::PONG,
-        Frame::Show { .. } => kind::SHOW,
-        Frame::Idle { .. } => kind::IDLE,
-        Frame::Bye { .. } => kind::BYE,
-    }
-}
-
-/// Appends the body of a frame.
+/// Appends the kind of a frame, and its body.
 pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) {
     match frame {
         Frame::Hello(hello) => {
             let mut hello = hello.clone();
             hello.user = clipped(&hello.user, NAME_BYTES_MAX).to_owned();
             hello.agent = clipped(&hello.agent, AGENT_BYTES_MAX).to_owned();
-            put_json(&hello, out);
+            put_json(kind::HELLO, &hello, out);
         }
-        Frame::CatalogueRequest(request) => put_json(request, out),
-        Frame::CataloguePage(page) => put_json(page, out),
+        Frame::CatalogueRequest(request) => put_json(kind::CATALOGUE_REQUEST, request, out),
+        Frame::CataloguePage(page) => put_json(kind::CATALOGUE_PAGE, page, out),
         Frame::Open { channel, content, size, chunk_bytes } => {
-            put_u32s(&[*channel], out);
+            put(kind::OPEN, &[*channel], out);
             out.extend_from_slice(&content.0);
             out.extend_from_slice(&size.to_be_bytes());
             put_u32s(&[*chunk_bytes], out);
         }
         Frame::Refuse { content, reason } => {
+            put(kind::REFUSE, &[], out);
             out.extend_from_slice(&content.0);
             out.push(*reason as u8);
         }
         Frame::Withdraw { channel, reason } => {
-            put_u32s(&[*channel], out);
+            put(kind::WITHDRAW, &[*channel], out);
             out.push(*reason as u8);
         }
+        Frame::ManifestRequest { channel, first } => put(kind::MANIFEST_REQUEST, &[*channel, *first], out),
         Frame::ManifestPage(page) => put_manifest_page(page, out),
         Frame::HaveMap { channel, bits } => {
-            put_u32s(&[*channel], out);
+            put(kind::HAVE_MAP, &[*channel], out);
             out.extend_from_slice(bits);
         }
-        Frame::Have { channel, first, count } => put_u32s(&[*channel, *first, *count], out),
-        Frame::ManifestRequest { channel, first: number }
-        | Frame::Request { channel, chunk: number }
-        | Frame::Cancel { channel, chunk: number }
-        | Frame::Revoke { channel, chunk: number }
-        | Frame::Bad { channel, chunk: number } => put_u32s(&[*channel, *number], out),
+        Frame::Have { channel, first, count } => put(kind::HAVE, &[*channel, *first, *count], out),
+        Frame::Request { channel, chunk } => put(kind::REQUEST, &[*channel, *chunk], out),
+        Frame::Cancel { channel, chunk } => put(kind::CANCEL, &[*channel, *chunk], out),
+        Frame::Revoke { channel, chunk } => put(kind::REVOKE, &[*channel, *chunk], out),
         Frame::Reject { channel, chunk, reason } => {
-            put_u32s(&[*channel, *chunk], out);
+            put(kind::REJECT, &[*channel, *chunk], out);
             out.push(*reason as u8);
         }
-        Frame::Offer(offer) => put_json(offer, out),
-        Frame::OfferAnswer(answer) => put_json(answer, out),
-        Frame::OfferOutcome(outcome) => put_json(outcome, out),
-        Frame::Ping | Frame::Pong => {}
-        Frame::Show { channel } | Frame::Idle { channel } => put_u32s(&[*channel], out),
-        Frame::Bye { reason } => out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes()),
+        Frame::Bad { channel, chunk } => put(kind::BAD, &[*channel, *chunk], out),
+        Frame::Offer(offer) => put_json(kind::OFFER, offer, out),
+        Frame::OfferAnswer(answer) => put_json(kind::OFFER_ANSWER, answer, out),
+        Frame::OfferOutcome(outcome) => put_json(kind::OFFER_OUTCOME, outcome, out),
+        Frame::Ping => put(kind::PING, &[], out),
+        Frame::Pong => put(kind::PONG, &[], out),
+        Frame::Show { channel } => put(kind::SHOW, &[*channel], out),
+        Frame::Idle { channel } => put(kind::IDLE, &[*channel], out),
+        Frame::Bye { reason } => {
+            put(kind::BYE, &[], out);
+            out.extend_from_slice(clipped(reason, BYE_BYTES_MAX).as_bytes());
+        }
     }
 }
 
@@ -187,7 +163,7 @@ fn size_proof(body: &mut Body<'_>) -> Result<SizeProof, Why> {
 
 /// A proof belongs into page 0, and nowhere else: without one page 0 gets that of the empty content.
 fn put_manifest_page(page: &ManifestPage, out: &mut Vec<u8>) {
-    put_u32s(&[page.channel], out);
+    put(kind::MANIFEST_PAGE, &[page.channel], out);
     out.extend_from_slice(&page.size.to_be_bytes());
     put_u32s(&[page.chunk_bytes, page.first], out);
     put_u16(page.values.len(), out);
@@ -202,6 +178,12 @@ fn put_manifest_page(page: &ManifestPage, out: &mut Vec<u8>) {
     out.extend_from_slice(page.values.as_flattened());
 }
 
+/// Appends a kind, and the numbers that its body begins with.
+fn put(kind: u8, numbers: &[u32], out: &mut Vec<u8>) {
+    out.push(kind);
+    put_u32s(numbers, out);
+}
+
 fn put_u32s(numbers: &[u32], out: &mut Vec<u8>) {
     numbers.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
 }
@@ -211,7 +193,8 @@ fn put_u16(count: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes());
 }
 
-fn put_json(message: &impl Serialize, out: &mut Vec<u8>) {
+fn put_json(kind: u8, message: &impl Serialize, out: &mut Vec<u8>) {
+    out.push(kind);
     // Writing messages of plain strings and numbers into memory cannot fail.
     let _ = serde_json::to_writer(out, message);
 }

@@ -3,9 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::manifest::ManifestPage;
-use crate::types::manifest::SizeProof;
+use crate::types::manifest::{ManifestPage, SizeProof};
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::{
     Answer, CatalogueRequest, Delivery, Hello, NAME_BYTES_MAX, Offer, OfferAnswer, OfferOutcome,
     RefuseReason, Wanted,

@@ -2,14 +2,14 @@
 //!
 //! Requests have no bodies, and the bytes of files do not pass through here. `docs/http.md` describes the protocol.
 
-mod conditions;
-mod page;
 mod request;
 mod response;
-mod target;
 
-pub use conditions::{Conditions, Verdict};
-pub use page::{PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Row, choices, listing};
-pub use request::{HEAD_BYTES_MAX, Request, RequestDecoder, RequestError};
-pub use response::{Status, Stays, beyond, content, not_modified, page, refusal};
-pub use target::{Cursor, Host, Target, percent_decoded, percent_encoded};
+pub use request::{
+    Conditions, Cursor, HEAD_BYTES_MAX, Host, Request, RequestDecoder, RequestError, Target, Verdict,
+    percent_decoded, percent_encoded,
+};
+pub use response::{
+    PAGE_BYTES_MAX, PAGE_ENTRIES_MAX, Row, Status, Stays, beyond, choices, content, listing, not_modified,
+    page, refusal,
+};

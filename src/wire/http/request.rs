@@ -1,12 +1,14 @@
-//! The head of a request, assembled from pieces and parsed.
+//! The head of a request, assembled from pieces and parsed: its target, whose names are percent-encoded, and the part of a content
+//! that a conditional request asks for. The tag of a content is its id, so it never goes stale.
 //!
 //! Bytes that are no request at all are told apart from a malformed request: they get no answer.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 
-use crate::wire::http::conditions::Conditions;
+use crate::types::ContentId;
 use crate::wire::http::response::{Status, Stays};
-use crate::wire::http::target::{self, Host, Target};
 
 /// The most bytes of a request's head.
 pub const HEAD_BYTES_MAX: usize = 8 << 10;
@@ -28,6 +30,57 @@ pub struct Request {
     pub conditions: Conditions,
     /// Whether the connection may be used again.
     pub stays: Stays,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The decoded path without its first slash: an id, a name, or nothing, which is the listing. It leads to no file.
+    pub path: String,
+    /// Where the listing is to go on.
+    pub after: Option<Cursor>,
+}
+
+/// The last entry of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The name, which listings are in the order of.
+    pub name: String,
+    /// The content, for there may be several of one name.
+    pub id: ContentId,
+}
+
+/// What an asker takes a host for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// An address.
+    Ip(IpAddr),
+    /// A name, in lower case, without a dot at its end.
+    Name(String),
+}
+
+/// The fields that decide it, as they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `Range`.
+    pub range: Option<String>,
+    /// `If-Range`.
+    pub if_range: Option<String>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<String>,
+}
+
+/// What follows from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The asker has it.
+    NotModified,
+    /// All of it.
+    Whole,
+    /// These bytes, at least one.
+    Part(Range<u64>),
+    /// A part that does not exist.
+    Beyond,
 }
 
 /// Why there is no request. The connection cannot go on after it.
@@ -130,7 +183,7 @@ fn understand(head: &[u8]) -> Result<Request, Status> {
     if length.is_some_and(|length| length > 0) {
         return Err(Status::TooLarge);
     }
-    let (authority, path) = target::split_absolute(path);
+    let (authority, path) = split_absolute(path);
     let said = fields.one("host")?;
     if modern && said.is_none() {
         return Err(Status::BadRequest);
@@ -147,6 +200,151 @@ fn understand(head: &[u8]) -> Result<Request, Status> {
     };
     let target = Target::parse(path).ok_or(Status::BadRequest)?;
     Ok(Request { head_only, target, host, conditions, stays })
+}
+
+impl Target {
+    /// Reads a path with its query; `None` when it is neither valid nor text.
+    pub fn parse(text: &str) -> Option<Target> {
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let path = percent_decoded(path.strip_prefix('/')?)?;
+        let after = query.split('&').find_map(|part| part.strip_prefix("after="));
+        match after {
+            Some(text) => Some(Target { path, after: Some(Cursor::parse(text)?) }),
+            None => Some(Target { path, after: None }),
+        }
+    }
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Cursor> {
+        let decoded = percent_decoded(text)?;
+        let (id, name) = decoded.split_once('/')?;
+        Some(Cursor { id: id.parse().ok()?, name: name.to_owned() })
+    }
+
+    /// As it stands in a query.
+    pub fn encoded(&self) -> String {
+        format!("{}/{}", self.id, percent_encoded(&self.name))
+    }
+}
+
+impl Host {
+    /// Reads `HOST` or `HOST:PORT`; the port tells nothing, for others may forward theirs.
+    pub fn parse(text: &str) -> Option<Host> {
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((v6, rest)) => {
+                let port = rest.strip_prefix(':').or(rest.is_empty().then_some(""))?;
+                return is_port(port).then_some(Host::Ip(v6.parse::<Ipv6Addr>().ok()?.into()));
+            }
+            None => text.split_once(':').unwrap_or((text, "")),
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.is_empty() || !host.chars().all(is_plain) || !is_port(port) {
+            return None;
+        }
+        Some(match host.parse() {
+            Ok(ip) => Host::Ip(ip),
+            Err(_) => Host::Name(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()),
+        })
+    }
+}
+
+/// The authority and the rest of a target that names its host itself.
+pub(super) fn split_absolute(target: &str) -> (Option<&str>, &str) {
+    let Some((scheme, rest)) = target.split_at_checked(7) else { return (None, target) };
+    if !scheme.eq_ignore_ascii_case("http://") {
+        return (None, target);
+    }
+    match rest.find(['/', '?']).and_then(|end| rest.split_at_checked(end)) {
+        Some((authority, path)) if path.starts_with('/') => (Some(authority), path),
+        Some(_) => (None, target),
+        None => (Some(rest), "/"),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.parse::<u16>().is_ok()
+}
+
+/// The text that percent-encoded text stands for; `None` when it stands for none.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                u8::try_from(high << 4 | low).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Text with everything percent-encoded that could mean something in a path, a query or a field.
+pub fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}
+
+impl Conditions {
+    /// What is wanted of a content of so many bytes. A range that is malformed, or several, count as none.
+    pub fn judge(&self, content: &ContentId, size: u64) -> Verdict {
+        let tag = format!("\"{content}\"");
+        let is_it = |text: &str| {
+            let text = text.trim();
+            text == "*" || text.strip_prefix("W/").unwrap_or(text) == tag
+        };
+        if self.if_none_match.as_ref().is_some_and(|list| list.split(',').any(is_it)) {
+            return Verdict::NotModified;
+        }
+        let same = self.if_range.as_ref().is_none_or(|text| text.trim() == tag);
+        match self.range.as_deref().filter(|_| same).and_then(|text| part_of(text, size)) {
+            None => Verdict::Whole,
+            Some(None) => Verdict::Beyond,
+            Some(Some(part)) => Verdict::Part(part),
+        }
+    }
+}
+
+/// The one range of a field; `None`: it says nothing. `Some(None)`: nothing is there.
+fn part_of(text: &str, size: u64) -> Option<Option<Range<u64>>> {
+    let (unit, range) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.trim().split_once('-')?;
+    let (first, last) = (first.trim(), last.trim());
+    let part = match (first.is_empty(), last.is_empty()) {
+        (true, true) => return None,
+        (true, false) => size.saturating_sub(number(last)?)..size,
+        (false, true) => number(first)?..size,
+        (false, false) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if last < first {
+                return None;
+            }
+            first..size.min(last.saturating_add(1))
+        }
+    };
+    Some((part.start < part.end).then_some(part))
+}
+
+/// A number of bytes; one that does not fit is beyond every file's end.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// The fields of a head.
@@ -210,153 +408,4 @@ impl fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    type Decoded = (Vec<Request>, Option<RequestError>);
-
-    fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Decoded {
-        let (mut decoder, mut found) = (RequestDecoder::default(), Vec::new());
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                match decoder.push(piece) {
-                    Ok((used, request)) => {
-                        found.extend(request);
-                        piece = &piece[used..];
-                    }
-                    Err(error) => return (found, Some(error)),
-                }
-            }
-        }
-        (found, None)
-    }
-
-    fn whole(text: &str) -> Decoded {
-        decode(std::iter::once(text.as_bytes()))
-    }
-
-    fn refused(text: &str) -> Option<u16> {
-        match whole(text) {
-            (found, Some(RequestError::Refused(status))) if found.is_empty() => Some(status.code()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_browser_is_understood() {
-        let head = "GET /a%20b?x=1 HTTP/1.1\r\nHost: Lab-7:7117\r\nRange: bytes=1-2\r\nIf-None-Match: \"a\"\r\n\
-                    if-none-match: \"b\"\r\nIf-Range: \"c\"\r\n\r\n";
-        let (found, error) = whole(head);
-        assert_eq!((found.len(), error), (1, None));
-        let request = &found[0];
-        assert_eq!(request.target.path, "a b");
-        assert_eq!(request.host, Some(Host::Name("lab-7".to_owned())));
-        assert_eq!(request.conditions.range.as_deref(), Some("bytes=1-2"));
-        assert_eq!(request.conditions.if_none_match.as_deref(), Some("\"a\",\"b\""));
-        assert_eq!((request.head_only, request.stays), (false, Stays::Open));
-    }
-
-    #[test]
-    fn connections_stay_as_their_version_has_it() {
-        for (line, fields, stays) in [
-            ("HEAD / HTTP/1.1", "Host: x\r\n", Stays::Open),
-            ("GET / HTTP/1.1", "Host: x\r\nConnection: TE, Close\r\n", Stays::Closes),
-            ("GET / HTTP/1.0", "", Stays::Closes),
-            ("GET / HTTP/1.0", "Connection: Keep-Alive\r\n", Stays::Open),
-        ] {
-            assert_eq!(whole(&format!("{line}\r\n{fields}\r\n")).0[0].stays, stays, "{line} {fields}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_http_is_nobodys_request() {
-        for text in [
-            "get / HTTP/1.1\r\n",
-            "SSH-2.0-OpenSSH_9.6\r\n",
-            "HELO x\r\n",
-            "GET /\r\n",
-            " GET",
-            "G\0",
-            "G1",
-            "ABCDEFGHIJKLMNOPQ",
-            "GET / FTP/1.1\r\n",
-            "\u{16}\u{3}\u{1}",
-        ] {
-            assert_eq!(whole(text), (vec![], Some(RequestError::Foreign)), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_could_mean_two_things_is_refused() {
-        let host = "Host: x\r\n";
-        for (code, line, fields) in [
-            (400, "GET / HTTP/1.1", ""),
-            (400, "GET / HTTP/1.1", "Host: x\r\nHost: x\r\n"),
-            (400, "GET / HTTP/1.1", "Host: x/y\r\n"),
-            (400, "GET / HTTP/1.1", "Host: x\r\n folded\r\n"),
-            (400, "GET / HTTP/1.1", "Host: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n"),
-            (400, "GET / HTTP/1.1", "Host: x\r\nContent-Length: +1\r\n"),
-            (400, "GET / HTTP/1.1", "Host: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
-            (411, "GET / HTTP/1.1", "Host: x\r\nTransfer-Encoding: chunked\r\n"),
-            (413, "GET / HTTP/1.1", "Host: x\r\nContent-Length: 99999999999999999999999\r\n"),
-            (405, "POST / HTTP/1.1", "Host: x\r\nContent-Length: 3\r\n"),
-            (405, "DELETE /x HTTP/1.1", host),
-            (505, "PRI * HTTP/2.0", ""),
-            (400, "GET * HTTP/1.1", host),
-            (400, "GET x HTTP/1.1", host),
-            (400, "GET /%zz HTTP/1.1", host),
-            (400, "GET /%ff HTTP/1.1", host),
-        ] {
-            assert_eq!(refused(&format!("{line}\r\n{fields}\r\n")), Some(code), "{line} {fields}");
-        }
-        assert_eq!(refused("GET / HTTP/1.1\nHost: x\n\n"), Some(400));
-        let many: String = (0..=FIELDS_MAX).map(|n| format!("x{n}: y\r\n")).collect();
-        assert_eq!(refused(&format!("GET / HTTP/1.1\r\n{many}\r\n")), Some(431));
-    }
-
-    #[test]
-    fn a_head_has_eight_kibibytes() {
-        let filled = |len: usize| {
-            let (before, behind) = ("GET / HTTP/1.1\r\nHost: x\r\nX: ", "\r\n\r\n");
-            format!("{before}{}{behind}", "y".repeat(len - before.len() - behind.len()))
-        };
-        assert_eq!(whole(&filled(HEAD_BYTES_MAX)).0.len(), 1);
-        assert_eq!(refused(&filled(HEAD_BYTES_MAX + 1)), Some(431));
-        assert_eq!(refused(&format!("GET /{}", "y".repeat(9 << 10))), Some(431));
-    }
-
-    fn stream() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop::sample::select(vec![
-            "GET ",
-            "HEAD ",
-            "/",
-            " HTTP/1.1\r\n",
-            "Host: x\r\n",
-            "Range: bytes=0-\r\n",
-            "\r\n",
-            "\n",
-            "%41",
-            "Content-Length: 0\r\n",
-            "Transfer-Encoding: chunked\r\n",
-            " ",
-            "\0",
-            "é",
-        ]);
-        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
-    }
-
-    proptest! {
-        #[test]
-        fn it_does_not_matter_how_bytes_are_split(stream in stream(), size in 1usize..9) {
-            let whole = decode(std::iter::once(&stream[..]));
-            prop_assert_eq!(decode(stream.chunks(size)), whole);
-        }
-
-        #[test]
-        fn any_bytes_end_in_requests_or_an_error(stream in any::<Vec<u8>>()) {
-            let _ = decode(std::iter::once(&stream[..]));
-            let _ = understand(&stream);
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::NAME_BYTES_MAX;
 
 /// A file that its sender wants the other side to have.

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::core::io::SpanFault;
-use crate::types::geometry::Geometry;
-use crate::types::id::PeerId;
+use crate::types::{Geometry, PeerId};
 use crate::wire::message::Entry;
 
 const NAME: &str = "talk.mkv";

@@ -12,8 +12,7 @@ use crate::core::native::{Ctx, Engine};
 use crate::core::status::{EndStatus, NeighboursStatus};
 use crate::core::timers::Timer;
 use crate::core::uploader::Uploader;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::{CataloguePage, Entry, Frame, RefuseReason};
 
 /// An owner that offers nothing yet is asked again after so long.

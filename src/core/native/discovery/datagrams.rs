@@ -1,20 +1,19 @@
 //! Datagrams in and out: announcements, queries and their answers.
 
-use crate::core::native::effects::Effect;
-use std::net::SocketAddr;
-use std::ops::Bound;
-use std::time::Duration;
-
 use crate::core::io::{DatagramTo, Event, IfaceId, Output};
 use crate::core::looks::Asker;
 use crate::core::native::discovery::look::is_found_at_once;
+use crate::core::native::effects::Effect;
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::{Ctx, Engine};
 use crate::core::rates::Standing;
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::datagram::{self, DatagramError};
 use crate::wire::message::{Announcement, Datagram, Entry, Query, Wanted};
+use std::net::SocketAddr;
+use std::ops::Bound;
+use std::time::Duration;
 
 impl Engine {
     pub(crate) fn on_datagram(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, bytes: &[u8]) {
@@ -44,7 +43,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn drop_datagram(&mut self, ctx: &mut Ctx, why: DatagramError) {
+    fn drop_datagram(&mut self, ctx: &mut Ctx, why: DatagramError) {
         ctx.counters.add(match why {
             DatagramError::Size => "datagrams of wrong size",
             DatagramError::Malformed => "datagrams malformed",
@@ -53,13 +52,7 @@ impl Engine {
         });
     }
 
-    pub(crate) fn on_announcement(
-        &mut self,
-        ctx: &mut Ctx,
-        iface: IfaceId,
-        from: SocketAddr,
-        said: Announcement,
-    ) {
+    fn on_announcement(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, said: Announcement) {
         let Announcement {
             peer,
             user,
@@ -89,7 +82,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_query(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, query: Query) {
+    fn on_query(&mut self, ctx: &mut Ctx, iface: IfaceId, from: SocketAddr, query: Query) {
         let addr = SocketAddr::new(from.ip(), query.port);
         let heard = Heard {
             peer: query.peer,
@@ -247,7 +240,7 @@ impl Engine {
     }
 
     /// How much an answer may look for what else matches; no more than a first slice while others wait for theirs.
-    pub(crate) fn steps_for_answer(&mut self, ctx: &mut Ctx, wanted: &Wanted) -> Option<u32> {
+    fn steps_for_answer(&mut self, ctx: &mut Ctx, wanted: &Wanted) -> Option<u32> {
         let first = ctx.config.limits.look_first_steps;
         if is_found_at_once(wanted) {
             return Some(first);

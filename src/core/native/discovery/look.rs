@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// The same, for a connection that is about to write: its page is not queued.
-    pub(crate) fn look_on_for(&mut self, ctx: &mut Ctx, writing: Option<ConnId>) -> Option<CataloguePage> {
+    fn look_on_for(&mut self, ctx: &mut Ctx, writing: Option<ConnId>) -> Option<CataloguePage> {
         ctx.looks.renew(ctx.now);
         let mut page_of_writing = None;
         while let Some(Turn { source, sought, taken, steps }) = ctx.looks.next(ctx.now) {
@@ -82,7 +82,7 @@ impl Engine {
         ctx.counters.add_many("steps of looking through names", steps);
     }
 
-    pub(crate) fn await_looks(&mut self, ctx: &mut Ctx) {
+    fn await_looks(&mut self, ctx: &mut Ctx) {
         if let Some(at) = ctx.looks.due(ctx.now) {
             ctx.timers.set_no_later(Timer::Look, at);
         }
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// The first name behind `after` that matches, or behind which name to go on; and what that took.
-    pub(crate) fn look_for_first(
+    fn look_for_first(
         &mut self,
         ctx: &mut Ctx,
         source: IpAddr,
@@ -147,7 +147,7 @@ impl Engine {
         (found, after, steps)
     }
 
-    pub(crate) fn answer_found(&mut self, ctx: &mut Ctx, asker: Asker, wanted: Wanted, found: Option<Title>) {
+    fn answer_found(&mut self, ctx: &mut Ctx, asker: Asker, wanted: Wanted, found: Option<Title>) {
         if found.is_some() || wanted == Wanted::All {
             self.answer(ctx, asker, wanted, found);
         }

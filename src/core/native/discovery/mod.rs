@@ -2,8 +2,6 @@
 
 pub(crate) mod datagrams;
 pub(crate) mod look;
-pub(crate) mod names;
 pub(crate) mod replaced;
 pub(crate) mod search;
 pub(crate) mod searches;
-pub(crate) mod supply;

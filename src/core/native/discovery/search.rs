@@ -9,8 +9,8 @@ use crate::core::native::discovery::searches::{Asked, Purpose, Search, Step, sim
 use crate::core::native::download::state::Wish;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::destination;
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
 
 /// So many names that look alike are told when a name was not found.
@@ -132,7 +132,7 @@ impl Engine {
     }
 
     /// Says what was found, and only then begins to fetch it.
-    pub(crate) fn begin_found(&mut self, ctx: &mut Ctx, mut found: Vec<(ContentId, Wish)>) {
+    fn begin_found(&mut self, ctx: &mut Ctx, mut found: Vec<(ContentId, Wish)>) {
         // Each file that is told of as found ends once, so it is not told of again while it is fetched.
         found.retain(|(content, wish)| !self.downloader.is_under(content, &wish.name, wish.layout));
         for (content, Wish { name, size_claimed: size, ticket, .. }) in &found {
@@ -199,7 +199,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn begin_search(&mut self, ctx: &mut Ctx, search: Search) {
+    fn begin_search(&mut self, ctx: &mut Ctx, search: Search) {
         if ctx.is_leaving {
             return;
         }
@@ -215,7 +215,7 @@ impl Engine {
 
     /// A peer that somebody named may not hear what is broadcast, and what it offers may have grown: its catalogue is
     /// walked at each question.
-    pub(crate) fn walk_fixed_again(&mut self, ctx: &mut Ctx, key: u32) {
+    fn walk_fixed_again(&mut self, ctx: &mut Ctx, key: u32) {
         let open: Vec<(PeerId, ConnId)> = self.links.all_open().map(|(peer, conn)| (*peer, conn)).collect();
         for (peer, conn) in open {
             if self.is_fixed(ctx, &peer)
@@ -238,14 +238,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn query_all(&mut self, ctx: &mut Ctx) {
+    fn query_all(&mut self, ctx: &mut Ctx) {
         if self.searches.asked_all.is_none_or(|last| ctx.now.since(last) >= QUERY_ALL_GAP) {
             self.searches.asked_all = Some(ctx.now);
             self.query(ctx, Wanted::All);
         }
     }
 
-    pub(crate) fn decide_search(&mut self, ctx: &mut Ctx, key: u32) {
+    fn decide_search(&mut self, ctx: &mut Ctx, key: u32) {
         ctx.timers.clear(Timer::Search(key));
         let Some(search) = self.searches.get(key) else { return };
         // The holder whose offer settled the search may be gone by now. Others have all of the time to answer.
@@ -310,7 +310,7 @@ impl Engine {
         found.into_values().collect()
     }
 
-    pub(crate) fn nobody_offers(&self, search: &Search) -> FailReason {
+    fn nobody_offers(&self, search: &Search) -> FailReason {
         let similar = match &search.wanted {
             Wanted::Name(name) | Wanted::Glob(name) => {
                 let contents = self.directory.content_statuses();

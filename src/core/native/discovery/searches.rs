@@ -12,9 +12,8 @@ use std::time::Duration;
 use crate::core::io::{ConnId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::rng::Rng;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::{Layout, destination};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{Entry, Wanted};
 
 /// When a search asks for what it looks for, after its beginning.

@@ -5,7 +5,7 @@ use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::Frame;
 
 impl Engine {

@@ -11,9 +11,8 @@ use slab::Slab;
 
 use crate::core::io::BufferId;
 use crate::core::native::download::state::{Download, Phase, Wish};
-use crate::types::id::ContentId;
 use crate::types::name::Layout;
-use crate::types::time::Time;
+use crate::types::{ContentId, Time};
 
 /// So many complete downloads may wait for the store to publish them before no other is begun: each keeps a file open,
 /// and the more there are, the fewer syncs they take.

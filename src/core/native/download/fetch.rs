@@ -1,14 +1,14 @@
-//! A chunk's way in: begun, whole, handed to the store; or rejected.
+//! A chunk's way in: begun, whole, handed to the store, stored; or rejected, bad, or not to be written.
 
 use std::time::Duration;
 
 use crate::core::connections::Connections;
-use crate::core::io::{ConnId, Output, StoreJob};
+use crate::core::io::{BufferId, ConnId, Event, FailReason, Fault, Output, StoreJob};
 use crate::core::native::download::state::{Phase, Storing, smoothed};
 use crate::core::native::session::{Incoming, Phase as ConnectionPhase};
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::wire::message::RefuseReason;
+use crate::types::{Bitfield, ContentId};
+use crate::wire::message::{Frame, RefuseReason};
 
 /// A peer that rejected a request is left alone for so long.
 const REJECTED_PAUSE: Duration = Duration::from_millis(500);
@@ -148,6 +148,102 @@ impl Engine {
         self.request_manifest_anywhere(ctx, content);
         self.request_chunks(ctx, content);
         self.retry_blocked(ctx);
+    }
+
+    pub(crate) fn on_chunk_stored(
+        &mut self,
+        ctx: &mut Ctx,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+    ) {
+        self.downloader.free_buffer(buffer);
+        let stored = self.downloader.get_mut(&content).and_then(|download| {
+            let storing = download.storing.remove(&chunk)?;
+            download.contributors.insert(storing.from.addr);
+            Some((storing, download.geometry?.chunk_span(chunk)?.1))
+        });
+        if let Some((storing, bytes)) = stored {
+            self.note_use(ctx, storing.conn, &storing.from);
+            if ctx.catalogue.add_chunk(&content, chunk) {
+                ctx.outputs.event(Event::ChunkReceived {
+                    content,
+                    chunk,
+                    bytes,
+                    from: storing.from,
+                    from_complete: storing.from_complete,
+                    took: ctx.now.since(storing.asked),
+                });
+                self.tell_haves(ctx, content);
+                self.note_room(ctx, content);
+            }
+            self.cancel_others(ctx, content, chunk);
+            self.note_supplied(ctx, content);
+            self.mirror_came(ctx, &content);
+            if !self.publish_if_complete(ctx, content) {
+                self.request_chunks(ctx, content);
+            }
+        }
+        self.retry_blocked(ctx);
+    }
+
+    pub(crate) fn on_chunk_bad(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, buffer: BufferId) {
+        self.downloader.free_buffer(buffer);
+        let storing = self.downloader.get_mut(&content).and_then(|download| download.storing.remove(&chunk));
+        if let Some(storing) = storing {
+            let from = storing.from;
+            ctx.outputs.event(Event::ChunkMissed {
+                content,
+                chunk,
+                from: from.clone(),
+                why: "hash-mismatch",
+            });
+            let number = ctx.conns.native(storing.conn).and_then(|c| c.channels.of(&content)).map(|(n, _)| n);
+            if let Some(channel) = number {
+                self.say(ctx, storing.conn, Frame::Bad { channel, chunk });
+            }
+            if ctx.dialer.bad_chunk(from.addr) >= ctx.config.limits.bad_chunks_max {
+                self.ban(ctx, storing.conn, "sent bad chunks");
+            }
+            self.on_disproved(ctx, content);
+            self.mirror_missed(ctx, &content);
+            self.request_chunks(ctx, content);
+        }
+        self.retry_blocked(ctx);
+    }
+
+    pub(crate) fn on_chunk_failed(
+        &mut self,
+        ctx: &mut Ctx,
+        content: ContentId,
+        chunk: u32,
+        buffer: BufferId,
+        fault: Fault,
+    ) {
+        self.downloader.free_buffer(buffer);
+        if let Some(download) = self.downloader.get_mut(&content) {
+            download.storing.remove(&chunk);
+        }
+        self.fail_download(ctx, content, FailReason::Storage(fault));
+        self.retry_blocked(ctx);
+    }
+
+    /// Of a part, a chunk that is not right any more is fetched again; a shared file is withdrawn by the store.
+    pub(crate) fn on_rechecked(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, good: bool) {
+        if good {
+            return;
+        }
+        ctx.outputs.event(Event::Warning(format!(
+            "chunk {chunk} of {content} was found bad by a receiver, and it is: the file changed or the disk fails"
+        )));
+        if self.downloader.get(&content).is_some_and(|download| download.is_running()) {
+            ctx.catalogue.remove_chunk(&content, chunk);
+            for (conn, request) in ctx.uploads.cancel_chunk(&content, chunk) {
+                self.give_request_back(ctx, conn);
+                self.reject(ctx, conn, request, RefuseReason::NotHere);
+            }
+            self.request_chunks(ctx, content);
+        }
     }
 
     /// Panics when requests and connections do not agree.

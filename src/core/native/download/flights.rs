@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use crate::core::io::ConnId;
-use crate::types::time::Time;
+use crate::types::Time;
 
 /// One request for a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,16 +1,13 @@
 //! Manifests: fetched whole from one peer, verified against the id; and given to who asks.
 
-use crate::core::io::FailReason;
-use std::time::Duration;
-
-use crate::core::io::{ConnId, Output, StoreJob};
+use crate::core::io::{ConnId, FailReason, Output, StoreJob};
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
-use crate::types::manifest::ManifestPage;
-use crate::types::manifest::ManifestPages;
+use crate::types::ContentId;
+use crate::types::manifest::{ManifestPage, ManifestPages};
 use crate::wire::message::Frame;
+use std::time::Duration;
 
 /// A page that does not come within this time is asked of another peer.
 pub(crate) const PAGE_DEADLINE: Duration = Duration::from_secs(4);

@@ -1,13 +1,11 @@
 //! Downloads for the mirror: room is reserved before a chunk is written.
 
-use crate::core::io::Event;
-use crate::core::io::FailReason;
+use crate::core::io::{Event, FailReason};
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
-use crate::types::units;
+use crate::types::{ContentId, units};
 
 impl Engine {
     /// Some of a content is about to be written. False when it is the mirror's and there is no room for all of it.

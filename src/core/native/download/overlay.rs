@@ -4,7 +4,7 @@
 //! So all peers have the same number of overlay neighbours, each computes its own by itself, and the overlay is one piece. This
 //! module owns the neighbours of one peer; `sources.rs` decides whether they are dialled.
 
-use crate::types::id::PeerId;
+use crate::types::PeerId;
 
 /// The overlay neighbours of one peer: on each circle the next peer and the one before.
 #[derive(Debug, Default)]

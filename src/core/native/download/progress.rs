@@ -1,20 +1,20 @@
-//! A download's way: begun, reviewed, finished, failed.
-
-use crate::core::limits::MIRROR_SOURCE_WAIT;
-use crate::core::native::effects::Effect;
-use std::collections::VecDeque;
-use std::time::Duration;
+//! A download's way: begun, opened, run, reviewed, published, finished; or failed.
 
 use crate::core::catalogue::Catalogue;
 use crate::core::connections::Connections;
-use crate::core::io::{Event, FailReason, Output, PeerRef, StoreJob};
+use crate::core::context::Later;
+use crate::core::io::{Event, FailReason, Output, PartState, PeerRef, StoreJob};
+use crate::core::limits::MIRROR_SOURCE_WAIT;
 use crate::core::native::download::state::{Download, Phase, Wish};
+use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
 use crate::core::status::DownloadStatus;
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
 use crate::types::name::Layout;
-use crate::wire::message::RefuseReason;
+use crate::types::{Bitfield, ContentId};
+use crate::wire::message::{Delivery, RefuseReason};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How often a download that is under way is looked at without other cause.
 const REVIEW_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,6 +99,126 @@ impl Engine {
         true
     }
 
+    pub(crate) fn on_part_opened(&mut self, ctx: &mut Ctx, content: ContentId, state: PartState) {
+        let state = match state {
+            PartState::Complete { geometry, path } => {
+                PartState::Complete { geometry: self.owners_cut(geometry, true).unwrap_or(geometry), path }
+            }
+            PartState::Resumed { geometry, .. } if self.owners_cut(geometry, false).is_none() => {
+                return self.refuse_part(ctx, content);
+            }
+            state => state,
+        };
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        if !matches!(download.phase, Phase::Opening) {
+            return;
+        }
+        match state {
+            PartState::Fresh => {
+                download.phase = Phase::Manifest(None);
+                download.supplied = ctx.now;
+                if let Some(mirror) = &mut self.mirror {
+                    mirror.nothing_there(&content);
+                }
+                self.request_manifest_anywhere(ctx, content);
+                self.seek_sources(ctx, content);
+            }
+            PartState::Resumed { geometry, have } => {
+                download.geometry = Some(geometry);
+                if !self.is_as_offered(ctx, content, geometry.size_bytes()) {
+                    return;
+                }
+                if have.count() > 0 && !self.mirror_reserves(&content) {
+                    return self.cancel_download(ctx, content);
+                }
+                self.run_download(ctx, content, have);
+            }
+            PartState::Complete { geometry, path } => {
+                let (name, took) = (download.wish.name.clone(), ctx.now.since(download.wish.began));
+                ctx.catalogue.add_complete(content, &name, geometry);
+                self.announce_soon(ctx);
+                let bytes = geometry.size_bytes();
+                ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
+                self.mirror_finished(ctx, &content, None);
+                ctx.outputs.event(Event::Finished { content, path, bytes, took, peers: 0 });
+                self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
+                self.end_download(ctx, content);
+                self.tell_cut(ctx, content);
+            }
+            PartState::Skipped { path } => {
+                ctx.outputs.event(Event::Skipped { content, path });
+                self.effects.push(Effect::Ended { content, outcome: Delivery::Cancelled });
+                self.end_download(ctx, content);
+            }
+        }
+    }
+
+    pub(crate) fn on_part_created(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        if let (Phase::Creating, Some(geometry)) = (&download.phase, download.geometry) {
+            self.run_download(ctx, content, Bitfield::empty(geometry.chunks()));
+        }
+    }
+
+    /// The part is open and the manifest verified: chunks can come.
+    fn run_download(&mut self, ctx: &mut Ctx, content: ContentId, have: Bitfield) {
+        let Some(download) = self.downloader.get_mut(&content) else { return };
+        let Some(geometry) = download.geometry else { return };
+        download.phase = Phase::Running;
+        download.supplied = ctx.now;
+        let (name, had) = (download.wish.name.clone(), have.count());
+        ctx.catalogue.add_part(content, &name, geometry, have);
+        ctx.outputs.event(Event::Started { content, geometry, had });
+        self.announce_soon(ctx);
+        self.effects.push(Effect::Started(content));
+        self.count_all_remotes(ctx, &content);
+        self.tell_cut(ctx, content);
+        if self.publish_if_complete(ctx, content) {
+            return;
+        }
+        self.request_chunks(ctx, content);
+        self.seek_sources(ctx, content);
+    }
+
+    /// Has the store publish a download that has every chunk. True when it has.
+    pub(crate) fn publish_if_complete(&mut self, ctx: &mut Ctx, content: ContentId) -> bool {
+        let complete = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
+        if complete && self.downloader.publish(&content) {
+            ctx.outputs.push(Output::Store(StoreJob::Publish { content }));
+            self.note_sought(ctx, &content);
+            self.activate_downloads(ctx);
+        }
+        complete
+    }
+
+    pub(crate) fn on_published(&mut self, ctx: &mut Ctx, content: ContentId, path: std::path::PathBuf) {
+        let Some(download) = self.downloader.get(&content) else { return };
+        let (Phase::Publishing, Some(geometry)) = (&download.phase, download.geometry) else { return };
+        let (took, peers) = (ctx.now.since(download.wish.began), download.contributors.len());
+        let (name, bytes) = (download.wish.name.clone(), geometry.size_bytes());
+        ctx.catalogue.add_complete(content, &name, geometry);
+        ctx.after.later.push(Later::Whole(content, name.to_string(), bytes));
+        self.mirror_finished(ctx, &content, Some(bytes));
+        ctx.outputs.event(Event::Finished { content, path, bytes, took, peers });
+        self.effects.push(Effect::Ended { content, outcome: Delivery::Verified });
+        self.end_download(ctx, content);
+        self.end_sated_channels(ctx, &content);
+    }
+
+    pub(crate) fn on_part_closed(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let closing = |download: &Download| matches!(download.phase, Phase::ClosingPart);
+        if self.downloader.get(&content).is_some_and(closing) {
+            self.end_download(ctx, content);
+        }
+    }
+
+    /// Everybody who named the content before its cut was known hears it now.
+    pub(crate) fn tell_cut(&mut self, ctx: &mut Ctx, content: ContentId) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            self.name_on(ctx, conn, content);
+        }
+    }
+
     /// A download gets on.
     pub(crate) fn note_supplied(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get_mut(&content) else { return };
@@ -169,7 +289,7 @@ impl Engine {
 
     /// What a download that fails had of its content is offered no more. A content that was here before it, under another
     /// name, still is.
-    pub(crate) fn forget_part(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn forget_part(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         if matches!(download.phase, Phase::Opening) || ctx.catalogue.get(&content).is_none() {
             return;
@@ -203,7 +323,7 @@ impl Engine {
             .collect()
     }
 
-    pub(crate) fn download_status(
+    fn download_status(
         &self,
         conns: &Connections,
         catalogue: &Catalogue,
@@ -286,7 +406,7 @@ impl Engine {
     }
 
     /// A download has begun to want something of others, or wants nothing of them any more.
-    pub(crate) fn note_sought(&self, ctx: &mut Ctx, content: &ContentId) {
+    fn note_sought(&self, ctx: &mut Ctx, content: &ContentId) {
         if self.downloader.get(content).is_some_and(|download| download.wants_peers()) {
             ctx.conns.sought.insert(*content);
         } else {

@@ -3,15 +3,14 @@
 //! Whoever was asked first is asked not to send, and says so if it has not begun: only then is another asked, so that nothing
 //! comes twice.
 
-use crate::core::picker;
-use std::time::Duration;
-
 use crate::core::io::ConnId;
 use crate::core::native::download::flights::Flight;
 use crate::core::native::session::Incoming;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::ContentId;
+use crate::core::picker;
+use crate::types::ContentId;
 use crate::wire::message::Frame;
+use std::time::Duration;
 
 /// A holder whose chunks take so many times as long as those of others gets only what nobody else was asked for.
 const SLOW: u32 = 3;
@@ -37,7 +36,7 @@ const ASKED_MAX: usize = 3;
 impl Engine {
     /// All that is missing is asked for: what would wait longest elsewhere is asked of an idle holder instead, and what comes
     /// in slowly is asked of it, too.
-    pub(crate) fn move_to(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
+    fn move_to(&mut self, ctx: &mut Ctx, content: ContentId, conn: ConnId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let Some(usual) = download.pace else { return };
         let coming = download.flights.values().flatten().filter(|flight| flight.begun.is_some()).count();
@@ -88,7 +87,7 @@ impl Engine {
 
     /// Whether a holder is asked first before a request there moves. Behind a chunk that is coming in from there its answer would
     /// be late, and what waits behind that has not been begun.
-    pub(crate) fn is_asked_first(&self, ctx: &Ctx, flight: &Flight) -> bool {
+    fn is_asked_first(&self, ctx: &Ctx, flight: &Flight) -> bool {
         let sends = ctx.conns.native(flight.conn).is_some_and(|connection| connection.incoming.is_some());
         let waits = flight.begun.is_none() && flight.revoked.is_none();
         ctx.config.limits.tactics.revokes && waits && !sends
@@ -101,7 +100,7 @@ impl Engine {
     }
 
     /// Asks a holder not to send a chunk, so that another can be asked for it.
-    pub(crate) fn revoke(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
+    fn revoke(&mut self, ctx: &mut Ctx, content: ContentId, chunk: u32, from: ConnId, to: ConnId) {
         let channel = ctx.conns.native(from).and_then(|connection| connection.channels.of(&content));
         let (Some((channel, _)), Some(download)) = (channel, self.downloader.get_mut(&content)) else {
             return;
@@ -133,7 +132,7 @@ impl Engine {
     }
 
     /// How long a request will wait until its chunk is begun, by what others waited there.
-    pub(crate) fn wait_left(&self, ctx: &Ctx, flight: &Flight) -> Duration {
+    fn wait_left(&self, ctx: &Ctx, flight: &Flight) -> Duration {
         let waited = ctx.now.since(flight.asked);
         let usual = ctx.conns.native(flight.conn).and_then(|connection| connection.turn);
         match usual {
@@ -144,7 +143,7 @@ impl Engine {
     }
 
     /// How long a chunk that is coming in will take, if it goes on as it came; nothing before it took as long as `usual`.
-    pub(crate) fn rest_left(&self, ctx: &Ctx, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
+    fn rest_left(&self, ctx: &Ctx, chunk: u32, flight: &Flight, usual: Duration) -> Duration {
         let incoming = ctx.conns.native(flight.conn).and_then(|connection| connection.incoming.as_ref());
         let (Some(&Incoming { chunk: coming, at, len, .. }), Some(begun)) = (incoming, flight.begun) else {
             return Duration::ZERO;
@@ -182,7 +181,7 @@ impl Engine {
     }
 
     /// Whether a chunk is to be had of one holder only, as far as is known here: waiting for another would be worse.
-    pub(crate) fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
+    fn is_there_alone(&self, content: &ContentId, chunk: u32) -> bool {
         self.copies.of(content).get(chunk as usize).is_some_and(|copies| *copies <= 1)
     }
 }

@@ -9,9 +9,7 @@ use crate::core::native::download::state::Download;
 use crate::core::native::session::Phase as ConnectionPhase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{Bitfield, ContentId, Time};
 use crate::wire::message::Frame;
 
 /// A late chunk that began so long ago gives up its memory when there is none left.
@@ -74,7 +72,7 @@ impl Engine {
 
     /// Whether a chunk of a download is not requested because its source has as many requests as it takes, over all downloads:
     /// with many small files that is the usual case.
-    pub(crate) fn waits_for_room(&self, ctx: &Ctx, content: &ContentId) -> bool {
+    fn waits_for_room(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let (Some(download), Some(holding)) = (self.downloader.get(content), ctx.catalogue.get(content))
         else {
             return false;
@@ -129,7 +127,7 @@ impl Engine {
     }
 
     /// All that is missing is in flight: a chunk that is late, or has not begun while sources idle, is requested a second time.
-    pub(crate) fn request_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn request_twice(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         // In a mesh who idles says so.
         let mesh = ctx.config.topology.tells_idle();
@@ -167,7 +165,7 @@ impl Engine {
 
     /// Where both requests of a chunk are late and another source has it, one that was not begun moves there. Its source
     /// has shown that it does not answer and is left alone for a while.
-    pub(crate) fn move_late(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn move_late(&mut self, ctx: &mut Ctx, content: ContentId) {
         let Some(download) = self.downloader.get(&content) else { return };
         let both_late =
             |flights: &&Vec<Flight>| flights.len() > 1 && flights.iter().all(|flight| flight.late);
@@ -194,7 +192,7 @@ impl Engine {
     }
 
     /// The sources that take requests for chunks of a download, each with the number of requests it has from us.
-    pub(crate) fn idle_sources(&self, ctx: &Ctx, content: &ContentId) -> Vec<(usize, ConnId)> {
+    fn idle_sources(&self, ctx: &Ctx, content: &ContentId) -> Vec<(usize, ConnId)> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         self.links
             .on(content)
@@ -210,13 +208,7 @@ impl Engine {
     }
 
     /// How many requests a connection has from us, if it takes more for chunks of a download.
-    pub(crate) fn idle_load(
-        &self,
-        ctx: &Ctx,
-        content: &ContentId,
-        download: &Download,
-        conn: ConnId,
-    ) -> Option<usize> {
+    fn idle_load(&self, ctx: &Ctx, content: &ContentId, download: &Download, conn: ConnId) -> Option<usize> {
         let connection = ctx.conns.native(conn)?;
         let open = connection.phase == ConnectionPhase::Open
             && connection.busy_until <= ctx.now
@@ -294,7 +286,7 @@ impl Engine {
 
     /// The memory is used up. What was set aside for requests that nobody answers, or that trickle, is used for one of
     /// `bytes` bytes elsewhere, and their holders get no request for a while. False when that does not make enough room.
-    pub(crate) fn reclaim(&mut self, ctx: &mut Ctx, bytes: u32) -> bool {
+    fn reclaim(&mut self, ctx: &mut Ctx, bytes: u32) -> bool {
         let hopeless = |flight: &Flight| {
             flight.late && flight.begun.is_none_or(|begun| ctx.now.since(begun) >= TRICKLE_MAX)
         };

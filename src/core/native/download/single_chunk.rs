@@ -6,9 +6,7 @@ use crate::core::io::{BufferId, ConnId, Event, Output, StoreJob};
 use crate::core::native::download::state::Phase;
 use crate::core::native::effects::Effect;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{Bitfield, ContentId, Geometry};
 use crate::wire::message::Delivery;
 
 impl Engine {
@@ -120,7 +118,7 @@ impl Engine {
     }
 
     /// Who named a content and does not have all of it hears that it is here. Who has it need not know.
-    pub(crate) fn tell_seekers(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn tell_seekers(&mut self, ctx: &mut Ctx, content: ContentId) {
         let has_all = |conn: &ConnId| {
             let channel = ctx.conns.native(*conn).and_then(|connection| connection.channels.of(&content));
             channel.is_some_and(|(_, channel)| channel.remote.as_ref().is_some_and(Bitfield::is_full))

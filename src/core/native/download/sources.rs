@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::io::ConnId;
+use crate::core::io::{ConnId, FailReason, Fault, FaultKind};
 use crate::core::native::download::overlay::Overlay;
 use crate::core::native::download::state::Phase;
 use crate::core::native::session::channels::Channel;
+use crate::core::native::topology::neighbourhood::Part;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::Wanted;
 
 /// A download with fewer sources than this connects to more holders, if there are more.
@@ -94,7 +95,7 @@ impl Engine {
     }
 
     /// The peers on the overlay of a content that is fetched here.
-    pub(crate) fn overlay_peers(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    fn overlay_peers(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         if self.directory.seekers_of(content, &download.wish.name) == 0 {
             return self.directory.holders(content).copied().collect();
@@ -104,14 +105,14 @@ impl Engine {
     }
 
     /// This peer's neighbours on the overlay; where the overlay is large it connects to no other peer.
-    pub(crate) fn overlay_neighbours(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
+    fn overlay_neighbours(&self, ctx: &Ctx, content: &ContentId) -> Vec<PeerId> {
         let Some(download) = self.downloader.get(content) else { return Vec::new() };
         let neighbours = download.overlay.neighbours().filter(|peer| self.is_on_overlay(ctx, peer, content));
         neighbours.copied().collect::<BTreeSet<PeerId>>().into_iter().collect()
     }
 
     /// Whether more have or want a content that is fetched here than all connect to.
-    pub(crate) fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
+    fn are_many(&self, ctx: &Ctx, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         // This peer is one of them.
         let others = ctx.config.limits.neighbours_max.saturating_sub(1);
@@ -120,7 +121,7 @@ impl Engine {
     }
 
     /// Finds the overlay neighbours of this peer, where that has not been done or one of them is gone.
-    pub(crate) fn draw_overlay(&mut self, ctx: &mut Ctx, content: &ContentId) {
+    fn draw_overlay(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(download) = self.downloader.get(content) else { return };
         // A circle gives two neighbours.
         let circles = ctx.config.limits.tactics.drawn_neighbours.div_ceil(2);
@@ -150,7 +151,7 @@ impl Engine {
 
     /// Whether a download dials a peer that has or wants the same: each where they are few, and of many its overlay neighbours.
     /// A peer that has everything dials nobody, so it is dialled from both sides.
-    pub(crate) fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
+    fn is_to_connect(&self, ctx: &Ctx, peer: &PeerId, content: &ContentId) -> bool {
         let Some(download) = self.downloader.get(content) else { return false };
         if !self.are_many(ctx, content) {
             // Of two who look for it one dials.
@@ -173,7 +174,7 @@ impl Engine {
     }
 
     /// Whether a connection counts among a download's sources: who refuses, or lets it wait, keeps nobody else out.
-    pub(crate) fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
+    fn is_neighbour(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> bool {
         let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(content));
         let (Some((_, channel)), Some(download)) = (channel, self.downloader.get(content)) else {
             return false;
@@ -196,7 +197,7 @@ impl Engine {
     }
 
     /// Connects to one holder, or names the content on the connection that stands. True when something new came of it.
-    pub(crate) fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
+    fn seek_source(&mut self, ctx: &mut Ctx, peer: &PeerId, content: ContentId) -> bool {
         if let Some(conn) = self.links.to_peer(peer) {
             let stands = |channel: &Channel| !channel.refused && !channel.withdrawn;
             let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
@@ -238,5 +239,51 @@ impl Engine {
         {
             download.note_owner(*peer, known.addr, name, generation);
         }
+    }
+}
+
+impl Engine {
+    /// Sees to it that this peer is connected to who was named, as far as it needs them.
+    pub(crate) fn seek_neighbours(&mut self, ctx: &mut Ctx) {
+        let ends = self.neighbourhood.ends().filter(|end| self.needs(ctx, end.addr));
+        let ends: Vec<(SocketAddr, Option<PeerId>)> = ends.map(|end| (end.addr, end.peer)).collect();
+        for (addr, peer) in ends {
+            match peer.and_then(|peer| self.links.to_peer(&peer)) {
+                Some(conn) => self.name_content(ctx, conn),
+                None => {
+                    self.dial_or_wait(ctx, addr);
+                }
+            }
+        }
+    }
+
+    /// A connection to one of those that were named is open.
+    pub(crate) fn greet_neighbour(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        let Part { owner, upstream } = self.part_at(ctx, conn);
+        if owner && self.neighbourhood.content.is_none() {
+            self.look_at_neighbour(ctx, conn);
+        } else if owner || upstream {
+            self.name_content(ctx, conn);
+        }
+    }
+
+    /// Names the content on a connection where it never was. Who refused it names it once it has it.
+    fn name_content(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        let Some(content) = self.neighbourhood.content else { return };
+        let channel = ctx.conns.native(conn).and_then(|connection| connection.channels.of(&content));
+        if channel.is_none_or(|(_, channel)| !channel.opened) {
+            self.name_on(ctx, conn, content);
+        }
+    }
+
+    /// The part that is here is of no use.
+    pub(crate) fn refuse_part(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let kib = self.neighbourhood.cut.map_or(0, |cut| cut.chunk_bytes() >> 10);
+        let text = format!(
+            "a part of this file is here in chunks of another size than the owner's {kib} KiB; move the .part file away, \
+             or use another folder (-o)"
+        );
+        let fault = Fault { kind: FaultKind::Denied, text };
+        self.fail_download(ctx, content, FailReason::Storage(fault));
     }
 }

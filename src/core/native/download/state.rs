@@ -14,11 +14,9 @@ use crate::core::io::{ConnId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::native::download::flights::{Flight, Flights};
 use crate::core::native::download::overlay::Overlay;
-use crate::types::geometry::Geometry;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::manifest::ManifestPages;
 use crate::types::name::Layout;
-use crate::types::time::Time;
+use crate::types::{ContentId, Geometry, PeerId, Time};
 
 /// So many peers are remembered that offered a content wholly.
 const OWNERS_MAX: usize = 4;

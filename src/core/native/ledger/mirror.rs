@@ -11,8 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::core::native::ledger::walks::Walks;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{Entry, Wanted};
 
 /// Contents that the mirror keeps books about at most; beyond them nothing new is fetched.

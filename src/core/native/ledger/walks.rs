@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::core::io::ConnId;
-use crate::types::id::PeerId;
-use crate::types::time::Time;
+use crate::types::{PeerId, Time};
 
 /// A peer's catalogue is walked again no sooner than this.
 const WALK_GAP: Duration = Duration::from_secs(2);

@@ -1,21 +1,18 @@
 //! Mirroring: what others offer and is wanted here is fetched, and what appears later too.
 
-use crate::core::native::session::dialling::DIALS_PAUSE;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-
 use crate::core::io::{ConnId, Event};
 use crate::core::limits::MIRROR_STALL;
 use crate::core::native::ledger::mirror::{Claimant, Mirror, Refusal};
+use crate::core::native::session::dialling::DIALS_PAUSE;
 use crate::core::native::{Ctx, Engine};
 use crate::core::rng::Rng;
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
 use crate::types::name::quoted;
-use crate::types::time::Time;
-use crate::types::units;
+use crate::types::{ContentId, PeerId, Time, units};
 use crate::wire::message::{CatalogueRequest, Entry, Frame, Wanted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Among the walks that a connection owes pages to, the key of the mirror's. No search has it, and
 /// no look at a neighbour's catalogue.
@@ -87,7 +84,7 @@ impl Engine {
     }
 
     /// Fetches an entry of a peer that the mirror wants. False when it has to wait for others.
-    pub(crate) fn fetch_or_put_off(
+    fn fetch_or_put_off(
         &mut self,
         ctx: &mut Ctx,
         peer: &PeerId,
@@ -130,7 +127,7 @@ impl Engine {
     }
 
     /// Whose a peer's claims are; `None`: many honest peers may be at its address.
-    pub(crate) fn claims_of(&self, ctx: &Ctx, peer: &PeerId) -> Option<Claimant> {
+    fn claims_of(&self, ctx: &Ctx, peer: &PeerId) -> Option<Claimant> {
         let ip = self.directory.get(peer)?.addr.ip();
         let connected = self.links.to_peer(peer).is_some();
         (!ctx.config.is_own(ip)).then_some(Claimant { ip, connected })
@@ -149,7 +146,7 @@ impl Engine {
 
     /// Begins to fetch a content that a peer offers who is connected. Another takes no place among the active downloads, and its
     /// holders are dialled.
-    pub(crate) fn begin_or_park(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
+    fn begin_or_park(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
         let is_open = self.directory.holders(&content).any(|peer| self.links.to_peer(peer).is_some());
         if is_open || !ctx.config.topology.finds_peers() {
             return self.begin_for_mirror(ctx, content, name, size);
@@ -165,14 +162,14 @@ impl Engine {
     }
 
     /// A content of which a peer is connected that offers it begins, if it waited for that.
-    pub(crate) fn unpark_for_mirror(&mut self, ctx: &mut Ctx, content: &ContentId) {
+    fn unpark_for_mirror(&mut self, ctx: &mut Ctx, content: &ContentId) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some((name, size)) = mirror.unpark(content) {
             self.begin_for_mirror(ctx, *content, &name, size);
         }
     }
 
-    pub(crate) fn begin_for_mirror(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
+    fn begin_for_mirror(&mut self, ctx: &mut Ctx, content: ContentId, name: &str, size: u64) {
         let Some(mirror) = &self.mirror else { return };
         let ticket = mirror.ticket;
         ctx.outputs.event(Event::Resolved { ticket, content, name: name.into(), size });
@@ -194,14 +191,14 @@ impl Engine {
         }
     }
 
-    pub(crate) fn is_to_walk(&self, ctx: &Ctx, peer: &PeerId) -> bool {
+    fn is_to_walk(&self, ctx: &Ctx, peer: &PeerId) -> bool {
         let (Some(mirror), Some(known)) = (&self.mirror, self.directory.get(peer)) else { return false };
         let worth_it = self.directory.is_partly_known(peer) || self.is_fixed(ctx, peer);
         // A peer that was never told of by datagram is not known to have a state at all.
         !ctx.is_leaving && worth_it && mirror.walks.may_begin(ctx.now, peer, known.generation())
     }
 
-    pub(crate) fn begin_walk(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
+    fn begin_walk(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId) {
         if let Some(mirror) = &self.mirror {
             let request = CatalogueRequest { wanted: mirror.asks_for(), after: None };
             self.ask_page_for_mirror(ctx, conn, peer, request);
@@ -210,7 +207,7 @@ impl Engine {
 
     /// Dials peers of which the mirror wants something, as chance has it: whoever invents peers cannot come before all others.
     /// Half of the allowance is for those that are known better, and most of the rest for those that did not fail yet.
-    pub(crate) fn dial_drawn(&mut self, ctx: &mut Ctx) {
+    fn dial_drawn(&mut self, ctx: &mut Ctx) {
         let Some(mirror) = &mut self.mirror else { return };
         if let Some(drawn) = mirror.drawn.filter(|drawn| ctx.now.since(*drawn) < DIALS_PAUSE) {
             return ctx.timers.set_no_later(Timer::Dial, drawn + DIALS_PAUSE);
@@ -314,13 +311,7 @@ impl Engine {
         self.ask_page_for_mirror(ctx, conn, peer, request);
     }
 
-    pub(crate) fn ask_page_for_mirror(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        peer: &PeerId,
-        request: CatalogueRequest,
-    ) {
+    fn ask_page_for_mirror(&mut self, ctx: &mut Ctx, conn: ConnId, peer: &PeerId, request: CatalogueRequest) {
         let Some(generation) = self.directory.get(peer).map(|known| known.generation()) else { return };
         if let (Some(mirror), Some(connection)) = (&mut self.mirror, ctx.conns.native_mut(conn)) {
             mirror.walks.began(ctx.now, *peer, conn, generation);
@@ -330,7 +321,7 @@ impl Engine {
     }
 
     /// Begins to fetch a content, unless that is refused; then gives why.
-    pub(crate) fn fetch_for_mirror(
+    fn fetch_for_mirror(
         &mut self,
         ctx: &mut Ctx,
         content: ContentId,

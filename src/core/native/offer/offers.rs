@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::io::{ConnId, PeerRef, Recipient};
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 
 /// When the LAN is asked who is there, after a recipient was first looked for.
 const QUERIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];

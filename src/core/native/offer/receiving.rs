@@ -6,8 +6,7 @@ use crate::core::io::{ConnId, Decision, Event, FailReason, FaultKind, OfferEvent
 use crate::core::native::offer::offers::ReceivedOffer;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
+use crate::types::{ContentId, Geometry};
 use crate::wire::message::{Answer, Delivery, Entry, Frame, Offer, OfferAnswer, OfferOutcome, RefuseReason};
 
 impl Engine {
@@ -67,7 +66,7 @@ impl Engine {
     }
 
     /// A content that was received before is looked for on disk again: it may be gone, or be wanted under another name.
-    pub(crate) fn forget_complete(&mut self, ctx: &mut Ctx, content: ContentId) {
+    fn forget_complete(&mut self, ctx: &mut Ctx, content: ContentId) {
         let whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
         if whole && self.downloader.get(&content).is_none() {
             self.withdraw_everywhere(ctx, content, RefuseReason::Unknown);
@@ -76,14 +75,7 @@ impl Engine {
     }
 
     /// Who offers a content has it, whatever was heard of its catalogue.
-    pub(crate) fn believe_sender(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        content: ContentId,
-        name: &str,
-        size: u64,
-    ) {
+    fn believe_sender(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId, name: &str, size: u64) {
         let known = ctx.conns.native(conn).and_then(|connection| connection.known_peer());
         let Some(peer) = known else {
             // Nothing is known of who it is, but it can be asked.

@@ -11,7 +11,7 @@ use crate::core::native::offer::offers::{SentOffer, Stage};
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::{Answer, Delivery, Frame, Offer, OfferAnswer, OfferOutcome, Wanted};
 
 /// How often a recipient that is looked for is tried again without other cause.
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Offers a file to its recipient if it can be reached, or sees to it that it is.
-    pub(crate) fn seek_recipient(&mut self, ctx: &mut Ctx, ticket: u32) {
+    fn seek_recipient(&mut self, ctx: &mut Ctx, ticket: u32) {
         let Some(sent) = self.offers.sent.get_mut(&ticket) else { return };
         let Stage::Seeking { until, .. } = sent.stage else { return };
         let (to, is_lost) = (sent.to.clone(), sent.peer.is_some());
@@ -102,7 +102,7 @@ impl Engine {
 
     /// Where who is called so listens; `None` as long as nobody is known, or others may still be heard. An error with
     /// all who are called so when these are several.
-    pub(crate) fn recipient_called(
+    fn recipient_called(
         &mut self,
         ctx: &mut Ctx,
         ticket: u32,
@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// The open connection to who listens at an address, whoever dialled.
-    pub(crate) fn open_to(&self, ctx: &Ctx, addr: &SocketAddr) -> Option<ConnId> {
+    fn open_to(&self, ctx: &Ctx, addr: &SocketAddr) -> Option<ConnId> {
         let is_open = |conn: &ConnId| ctx.conns.native(*conn).is_some_and(|c| c.phase == Phase::Open);
         let dialled = self.links.to_endpoint(addr).filter(is_open);
         let known = || {
@@ -225,7 +225,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: OfferEnd) {
+    fn end_offer(&mut self, ctx: &mut Ctx, ticket: u32, end: OfferEnd) {
         let Some(sent) = self.offers.sent.remove(&ticket) else { return };
         if let Some(conn) = sent.stage.conn() {
             self.count_offers(ctx, conn);

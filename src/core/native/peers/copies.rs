@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 
 /// The counts of each content whose geometry is known, chunk by chunk.
 #[derive(Debug, Default)]

@@ -7,9 +7,7 @@ use crate::core::io::ConnId;
 use crate::core::native::session::{Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::room::KEPT;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{ContentId, Geometry, Time};
 use crate::wire::message::{Frame, RefuseReason};
 
 /// When no connection could give its channels to others, so long passes before all are looked at again.

@@ -1,14 +1,13 @@
 //! Dials: when an endpoint is dialled, and what its answer, or the lack of one, says of it.
 
-use crate::core::native::effects::Effect;
-use crate::core::room;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use crate::core::io::{ConnId, Output, PeerRef};
+use crate::core::native::effects::Effect;
 use crate::core::native::session::Phase;
 use crate::core::native::{Ctx, Engine};
+use crate::core::room;
 use crate::core::timers::Timer;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Endpoints that are not dialled at once are drawn after this time.
 pub(crate) const DIALS_PAUSE: Duration = Duration::from_secs(1);
@@ -38,7 +37,7 @@ impl Engine {
     }
 
     /// Whether a connection stands to who listens at this endpoint, whoever dialled.
-    pub(crate) fn is_connected(&self, endpoint: &SocketAddr) -> bool {
+    fn is_connected(&self, endpoint: &SocketAddr) -> bool {
         self.links.all_open().any(|(peer, _)| self.directory.get(peer).is_some_and(|k| k.addr == *endpoint))
     }
 

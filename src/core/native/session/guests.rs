@@ -1,20 +1,58 @@
-//! Guests: connections whose hello has the id of a peer that is known at another address.
+//! Who is heard, and guests: connections whose hello has the id of a peer that is known at another address.
 //!
 //! An id is public, so that a hello is a claim. Somebody who says it from elsewhere may be the peer itself, with a second interface
 //! or a new address, or anybody. A guest is served; nothing that it says changes what the peer is known to be.
 
-use crate::core::native::effects::Effect;
-use std::net::SocketAddr;
-
 use crate::core::io::{ConnId, Event, PeerRef};
-use crate::core::native::peers::directory::{By, Heard};
+use crate::core::native::effects::Effect;
+use crate::core::native::peers::directory::{By, Heard, Taken};
 use crate::core::native::session::Claim;
 use crate::core::native::session::life::SECOND;
 use crate::core::native::{Ctx, Engine};
-use crate::types::id::PeerId;
+use crate::core::timers::Timer;
+use crate::types::PeerId;
 use crate::wire::message::Hello;
+use std::net::SocketAddr;
 
 impl Engine {
+    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
+    pub(crate) fn hear(&mut self, ctx: &mut Ctx, heard: Heard) -> bool {
+        if heard.peer == ctx.id {
+            ctx.counters.add("own datagrams heard");
+            return false;
+        }
+        let peer = heard.peer;
+        match self.directory.heard(ctx.now, heard, ctx.rng) {
+            Ok(Taken { new, gone }) => {
+                for gone in gone {
+                    ctx.counters.add("peers that gave way to another");
+                    ctx.outputs.event(Event::PeerLost(gone));
+                }
+                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
+                    // Who was there before may have failed for long; this one has just begun.
+                    ctx.dialer.newcomer(&peer_ref.addr);
+                    ctx.outputs.event(Event::PeerFound(peer_ref));
+                }
+                self.await_expiry(ctx, &peer);
+                self.effects.push(Effect::Heard(peer));
+                true
+            }
+            Err(why) => {
+                ctx.counters.add(why);
+                false
+            }
+        }
+    }
+
+    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
+    /// is over, sees to that for itself.
+    pub(crate) fn await_expiry(&mut self, ctx: &mut Ctx, peer: &PeerId) {
+        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
+        if let Some(expiry) = expiry {
+            ctx.timers.set_no_later(Timer::Expiry, expiry);
+        }
+    }
+
     /// Whether a peer is known at another address than the one from which it says hello, and a dial there has not failed.
     /// An address that the user named is believed, and so is everybody among neighbours, who are all named.
     pub(crate) fn is_elsewhere(
@@ -60,7 +98,7 @@ impl Engine {
 
     /// Two say that they are a peer. Unless it answered where it is known to be, it may be either, and dials show which: first
     /// one to the known address, and when the peer is not there, one to where each guest says that it listens.
-    pub(crate) fn test_claims(&mut self, ctx: &mut Ctx, peer: &PeerId) {
+    fn test_claims(&mut self, ctx: &mut Ctx, peer: &PeerId) {
         let Some(known) = self.directory.get(peer) else { return };
         let addr = known.addr;
         let Some(standing) = self.links.to_peer(peer) else {

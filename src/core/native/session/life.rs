@@ -1,19 +1,16 @@
 //! A connection's life: dialled or accepted, greeted, kept alive, closed or lost.
 
-use crate::core::native::effects::Effect;
-use crate::core::native::peers::directory::Taken;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use crate::core::connections::Connections;
 use crate::core::io::{ConnId, Event, Output};
+use crate::core::native::effects::Effect;
 use crate::core::native::peers::directory::{By, Heard};
 use crate::core::native::session::{Identity, Phase, Session};
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::message::{Frame, Hello, PROTOCOL_VERSION};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Why a peer closes one of two connections that it has with another.
 pub(crate) const SECOND: &str = "a second connection";
@@ -249,7 +246,7 @@ impl Engine {
     }
 
     /// Closes one of two connections to a peer, which is no failure of the endpoint that was dialled.
-    pub(crate) fn close_second(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn close_second(&mut self, ctx: &mut Ctx, conn: ConnId) {
         if let Some(connection) = ctx.conns.native(conn).filter(|connection| connection.transport.dialled) {
             self.links.undialled(&connection.transport.addr, conn);
         }
@@ -258,7 +255,7 @@ impl Engine {
 
     /// Of two connections to one peer, the one dialled by the lower id stays; of two dialled by the same, the older. Who
     /// comes in from elsewhere with the id of a peer that is connected replaces nobody.
-    pub(crate) fn is_surplus(&self, ctx: &Ctx, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
+    fn is_surplus(&self, ctx: &Ctx, older: ConnId, newer: ConnId, peer: &PeerId) -> bool {
         let dialled = |conn| ctx.conns.native(conn).is_some_and(|connection| connection.transport.dialled);
         let host = |conn| ctx.conns.native(conn).map(|connection| connection.transport.addr.ip());
         if !dialled(newer) && host(newer) != host(older) {
@@ -356,43 +353,5 @@ impl Engine {
         let conn = self.links.to_peer(peer).and_then(|conn| ctx.conns.native(conn));
         let dialled = conn.map(|connection| connection.transport.addr);
         ctx.config.fixed_peers.iter().any(|named| Some(*named) == listens || Some(*named) == dialled)
-    }
-
-    /// Whoever may be silent for too long from now on is looked at in time: each that is heard, or whose last connection
-    /// is over, sees to that for itself.
-    pub(crate) fn await_expiry(&mut self, ctx: &mut Ctx, peer: &PeerId) {
-        let expiry = self.directory.get(peer).and_then(|known| self.directory.expiry_of(known));
-        if let Some(expiry) = expiry {
-            ctx.timers.set_no_later(Timer::Expiry, expiry);
-        }
-    }
-
-    /// A peer was heard. False when it is this peer itself, or nothing may be kept of it.
-    pub(crate) fn hear(&mut self, ctx: &mut Ctx, heard: Heard) -> bool {
-        if heard.peer == ctx.id {
-            ctx.counters.add("own datagrams heard");
-            return false;
-        }
-        let peer = heard.peer;
-        match self.directory.heard(ctx.now, heard, ctx.rng) {
-            Ok(Taken { new, gone }) => {
-                for gone in gone {
-                    ctx.counters.add("peers that gave way to another");
-                    ctx.outputs.event(Event::PeerLost(gone));
-                }
-                if new && let Some(peer_ref) = self.directory.peer_ref(&peer) {
-                    // Who was there before may have failed for long; this one has just begun.
-                    ctx.dialer.newcomer(&peer_ref.addr);
-                    ctx.outputs.event(Event::PeerFound(peer_ref));
-                }
-                self.await_expiry(ctx, &peer);
-                self.effects.push(Effect::Heard(peer));
-                true
-            }
-            Err(why) => {
-                ctx.counters.add(why);
-                false
-            }
-        }
     }
 }

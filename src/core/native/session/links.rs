@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::core::io::ConnId;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 
 /// Indexes over the connections.
 #[derive(Debug, Default)]

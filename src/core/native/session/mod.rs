@@ -2,14 +2,13 @@
 //!
 //! Owns the state of the conversation. What a message means is decided by the engine.
 
-pub(crate) mod advertised;
 mod channel;
 pub(crate) mod channels;
 pub(crate) mod dialling;
 mod guests;
 pub(crate) mod life;
 pub(crate) mod links;
-mod outbox;
+pub(crate) mod outbox;
 #[cfg(test)]
 mod tests;
 
@@ -18,18 +17,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::core::connection::Transport;
-use crate::core::io::{BufferId, Expect, PeerRef, Segment, Sink, SpanSource};
+use crate::core::io::{BufferId, PeerRef};
 use crate::core::limits::Limits;
 use crate::core::native::session::channels::Channels;
 use crate::core::native::session::outbox::Outbox;
 use crate::core::rates::Allowance;
 use crate::core::room;
 use crate::core::topology::Topology;
-use crate::core::uploader::is_progress;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
+use crate::types::{ContentId, PeerId, Time};
 use crate::wire::frame::Decoder;
-use crate::wire::message::{CatalogueRequest, Frame};
+use crate::wire::message::CatalogueRequest;
 
 /// Queued frames after which a connection that does not read is closed.
 pub(crate) const QUEUED_FRAMES_MAX: usize = 4_096;
@@ -314,121 +311,5 @@ impl Session {
     pub(crate) fn forget_cancelled(&mut self, content: ContentId, chunk: u32) -> bool {
         let at = self.cancelled.iter().position(|cancelled| *cancelled == (content, chunk));
         at.and_then(|at| self.cancelled.remove(at)).is_some()
-    }
-
-    /// How many frames are queued.
-    pub(crate) fn queued_frames(&self) -> usize {
-        self.outbox.queued()
-    }
-
-    /// Whether there is room to encode more: nothing is waiting for the kernel.
-    pub(crate) fn outbox_is_empty(&self) -> bool {
-        self.outbox.unsent().is_empty() && self.outgoing.is_none()
-    }
-
-    /// Encodes one frame behind those in the outbox.
-    pub(crate) fn encode(&mut self, frame: &Frame) {
-        self.outbox.encode(frame);
-    }
-
-    /// Whether the outbox has reached its goal.
-    pub(crate) fn outbox_is_full(&self) -> bool {
-        self.outbox.is_full()
-    }
-
-    /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
-    pub(crate) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
-        self.outbox.promise(channel, outgoing.chunk, outgoing.len);
-        self.outgoing = Some(outgoing);
-    }
-
-    /// Takes back the chunk behind the outbox, if nothing of its header is out.
-    pub(crate) fn take_back_chunk(&mut self) -> Option<Outgoing> {
-        self.outgoing.take_if(|_| self.outbox.take_back_promise())
-    }
-
-    /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
-    pub(crate) fn begin_closing(&mut self, last: Option<Frame>) {
-        self.phase = Phase::Closing;
-        let due = self.outbox.take_due();
-        if self.outgoing.take().is_some() {
-            // The header that stands in the outbox promised a payload that will not come.
-            return self.outbox.clear();
-        }
-        due.iter().for_each(|frame| self.outbox.encode(frame));
-        // A stranger that came in and did not say hello gets no reply.
-        let is_stranger = self.identity.is_none() && !self.transport.dialled;
-        if let Some(frame) = last.filter(|_| !is_stranger || !self.outbox.unsent().is_empty()) {
-            self.outbox.encode(&frame);
-        }
-    }
-
-    /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
-    /// is here.
-    pub(crate) fn answer_hello(&mut self, hello: &Frame) {
-        if !self.transport.dialled && self.phase == Phase::Greeting {
-            self.outbox.encode(hello);
-        }
-    }
-
-    /// What is to be sent next, of what is encoded.
-    pub(crate) fn segment(&self) -> Segment<'_> {
-        if self.phase == Phase::Dialling {
-            return Segment::Nothing;
-        }
-        let bytes = self.outbox.unsent();
-        if !bytes.is_empty() {
-            let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
-            return Segment::Bytes { bytes, span_of };
-        }
-        match &self.outgoing {
-            Some(out) => Segment::Span {
-                source: SpanSource::Content(out.content),
-                offset: out.offset.saturating_add(u64::from(out.sent)),
-                len: u64::from(out.len.saturating_sub(out.sent)),
-            },
-            None if self.phase == Phase::Closing => Segment::Close,
-            None => Segment::Nothing,
-        }
-    }
-
-    /// So many bytes of the segment are in the kernel. Returns the chunk that is through with them, if one is.
-    pub(crate) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
-        self.moved = now;
-        if self.outbox.sent(bytes) {
-            return None;
-        }
-        let outgoing = self.outgoing.as_mut()?;
-        if is_progress(u64::from(outgoing.sent), bytes) {
-            self.payload = Some(now);
-        }
-        outgoing.sent =
-            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
-        if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
-    }
-
-    /// Whether anything is still to be told to the other side.
-    pub(crate) fn has_to_say(&self) -> bool {
-        self.phase == Phase::Open && (self.is_sending() || self.channels.any_is_stale())
-    }
-
-    /// Whether something waits to be sent that the driver was told of.
-    pub(crate) fn is_sending(&self) -> bool {
-        !self.outbox_is_empty() || self.outbox.queued() > 0
-    }
-
-    /// What the next bytes are.
-    pub(crate) fn expects(&self) -> Expect {
-        match (self.phase, &self.incoming) {
-            (Phase::Dialling | Phase::Closing, _) => Expect::Nothing,
-            (_, None) => Expect::Control,
-            (_, Some(Incoming { buffer, at, len, .. })) => {
-                let sink = match *buffer {
-                    Some(buffer) => Sink::Buffer { buffer, at: *at, len: *len },
-                    None => Sink::Discard,
-                };
-                Expect::Payload { sink, left: u64::from(len.saturating_sub(*at)) }
-            }
-        }
     }
 }

@@ -1,9 +1,12 @@
-//! What a session says next: frames that wait in a queue, and the bytes of those that are encoded.
-//!
-//! The payload of a chunk, which goes behind these bytes, is the session's.
+//! What a session says and reads next: frames that wait in a queue, the bytes of those that are encoded, and behind them the payload
+//! of a chunk.
 
 use std::collections::VecDeque;
 
+use crate::core::io::{Expect, Segment, Sink, SpanSource};
+use crate::core::native::session::{Incoming, Outgoing, Phase, Session};
+use crate::core::uploader::is_progress;
+use crate::types::Time;
 use crate::wire::frame;
 use crate::wire::message::Frame;
 
@@ -36,7 +39,7 @@ impl Outbox {
 
     /// Takes the queue, and returns what the other side must hear before the end: that a chunk was bad, so that an honest
     /// one looks at its file, and what became of its offers.
-    pub(crate) fn take_due(&mut self) -> Vec<Frame> {
+    fn take_due(&mut self) -> Vec<Frame> {
         let is_due = |frame: &Frame| {
             matches!(frame, Frame::Bad { .. } | Frame::OfferAnswer(_) | Frame::OfferOutcome(_))
         };
@@ -69,13 +72,13 @@ impl Outbox {
     }
 
     /// Encodes the header of a chunk, whose payload goes behind the bytes.
-    pub(crate) fn promise(&mut self, channel: u32, chunk: u32, len: u32) {
+    fn promise(&mut self, channel: u32, chunk: u32, len: u32) {
         self.promise_at = self.bytes.len();
         frame::encode_chunk_header(channel, chunk, len, &mut self.bytes);
     }
 
     /// Takes back the header of the chunk behind the bytes. False when some of it is in the kernel.
-    pub(crate) fn take_back_promise(&mut self) -> bool {
+    fn take_back_promise(&mut self) -> bool {
         if self.bytes.is_empty() || self.sent > self.promise_at {
             return false;
         }
@@ -108,5 +111,108 @@ impl Outbox {
             self.bytes.shrink_to(KEPT_BYTES);
         }
         unsent > 0
+    }
+}
+
+impl Session {
+    /// Whether there is room to encode more: nothing is waiting for the kernel.
+    pub(crate) fn outbox_is_empty(&self) -> bool {
+        self.outbox.unsent().is_empty() && self.outgoing.is_none()
+    }
+
+    /// Puts a chunk behind the outbox; nothing can be encoded until it is through.
+    pub(crate) fn begin_chunk(&mut self, channel: u32, outgoing: Outgoing) {
+        self.outbox.promise(channel, outgoing.chunk, outgoing.len);
+        self.outgoing = Some(outgoing);
+    }
+
+    /// Takes back the chunk behind the outbox, if nothing of its header is out.
+    pub(crate) fn take_back_chunk(&mut self) -> Option<Outgoing> {
+        self.outgoing.take_if(|_| self.outbox.take_back_promise())
+    }
+
+    /// The connection ends: nothing more is said than what is encoded, and that only up to a frame's end.
+    pub(crate) fn begin_closing(&mut self, last: Option<Frame>) {
+        self.phase = Phase::Closing;
+        let due = self.outbox.take_due();
+        if self.outgoing.take().is_some() {
+            // The header that stands in the outbox promised a payload that will not come.
+            return self.outbox.clear();
+        }
+        due.iter().for_each(|frame| self.outbox.encode(frame));
+        // A stranger that came in and did not say hello gets no reply.
+        let is_stranger = self.identity.is_none() && !self.transport.dialled;
+        if let Some(frame) = last.filter(|_| !is_stranger || !self.outbox.unsent().is_empty()) {
+            self.outbox.encode(&frame);
+        }
+    }
+
+    /// Answers the hello of a connection that came in and is closed all the same, so that whoever dialled knows that a peer
+    /// is here.
+    pub(crate) fn answer_hello(&mut self, hello: &Frame) {
+        if !self.transport.dialled && self.phase == Phase::Greeting {
+            self.outbox.encode(hello);
+        }
+    }
+
+    /// What is to be sent next, of what is encoded.
+    pub(crate) fn segment(&self) -> Segment<'_> {
+        if self.phase == Phase::Dialling {
+            return Segment::Nothing;
+        }
+        let bytes = self.outbox.unsent();
+        if !bytes.is_empty() {
+            let span_of = self.outgoing.as_ref().map(|outgoing| SpanSource::Content(outgoing.content));
+            return Segment::Bytes { bytes, span_of };
+        }
+        match &self.outgoing {
+            Some(out) => Segment::Span {
+                source: SpanSource::Content(out.content),
+                offset: out.offset.saturating_add(u64::from(out.sent)),
+                len: u64::from(out.len.saturating_sub(out.sent)),
+            },
+            None if self.phase == Phase::Closing => Segment::Close,
+            None => Segment::Nothing,
+        }
+    }
+
+    /// So many bytes of the segment are in the kernel. Returns the chunk that is through with them, if one is.
+    pub(crate) fn sent(&mut self, now: Time, bytes: u64) -> Option<Outgoing> {
+        self.moved = now;
+        if self.outbox.sent(bytes) {
+            return None;
+        }
+        let outgoing = self.outgoing.as_mut()?;
+        if is_progress(u64::from(outgoing.sent), bytes) {
+            self.payload = Some(now);
+        }
+        outgoing.sent =
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(outgoing.sent).min(outgoing.len);
+        if outgoing.sent < outgoing.len { None } else { self.outgoing.take() }
+    }
+
+    /// Whether anything is still to be told to the other side.
+    pub(crate) fn has_to_say(&self) -> bool {
+        self.phase == Phase::Open && (self.is_sending() || self.channels.any_is_stale())
+    }
+
+    /// Whether something waits to be sent that the driver was told of.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.outbox_is_empty() || self.outbox.queued() > 0
+    }
+
+    /// What the next bytes are.
+    pub(crate) fn expects(&self) -> Expect {
+        match (self.phase, &self.incoming) {
+            (Phase::Dialling | Phase::Closing, _) => Expect::Nothing,
+            (_, None) => Expect::Control,
+            (_, Some(Incoming { buffer, at, len, .. })) => {
+                let sink = match *buffer {
+                    Some(buffer) => Sink::Buffer { buffer, at: *at, len: *len },
+                    None => Sink::Discard,
+                };
+                Expect::Payload { sink, left: u64::from(len.saturating_sub(*at)) }
+            }
+        }
     }
 }

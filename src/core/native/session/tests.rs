@@ -1,5 +1,7 @@
 use super::*;
+use crate::core::io::Segment;
 use crate::wire::frame;
+use crate::wire::message::Frame;
 
 fn connection(dialled: bool) -> Session {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));

@@ -1,14 +1,13 @@
-//! Who has which chunks: what others tell, and what they are told.
+//! Who has which chunks: what others tell, and what they are told; also of contents that are offered no longer.
 
 use crate::core::catalogue::Holding;
-use crate::core::io::ConnId;
+use crate::core::io::{ConnId, Output, StoreJob};
+use crate::core::native::session::ListOut;
 use crate::core::native::session::channels::Channel;
-use crate::core::native::session::{ListOut, Session};
+use crate::core::native::session::outbox::Outbox;
 use crate::core::native::{Ctx, Engine};
-use crate::types::bitfield::Bitfield;
-use crate::types::geometry::Geometry;
-use crate::types::id::ContentId;
-use crate::wire::message::Frame;
+use crate::types::{Bitfield, ContentId, Geometry};
+use crate::wire::message::{Frame, RefuseReason};
 
 /// What so many neighbours have is no news that cannot wait: whoever lacks it finds it elsewhere, too.
 const COPIES_MANY: u16 = 4;
@@ -44,7 +43,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn note_stale(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
+    fn note_stale(&mut self, ctx: &mut Ctx, conn: ConnId, content: ContentId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let Some((number, channel)) = connection.channels.of(&content) else { return };
         // Who has everything need not know more, unless it waits for others to have it too.
@@ -68,7 +67,7 @@ impl Engine {
     pub(crate) fn encode_haves(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let lists = ctx.config.topology.follows_lists();
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
-        while !connection.outbox_is_full() {
+        while !connection.outbox.is_full() {
             let Some(number) = connection.channels.pop_stale() else { return };
             let Some(channel) = connection.channels.get_mut(number) else { continue };
             let (Some(holding), Some(cut)) = (ctx.catalogue.get(&channel.content), channel.our_cut) else {
@@ -84,15 +83,15 @@ impl Engine {
                     match told {
                         None if news.len() > 1 => {
                             let bits = advertised.bits().to_bytes();
-                            connection.encode(&Frame::HaveMap { channel: number, bits });
+                            connection.outbox.encode(&Frame::HaveMap { channel: number, bits });
                         }
-                        _ => encode_ranges(connection, number, &news),
+                        _ => encode_ranges(&mut connection.outbox, number, &news),
                     }
                     counts
                 }
                 None => {
                     let told = channel.told.replace(holding.logged());
-                    encode_holding(connection, number, cut, holding, told)
+                    encode_holding(&mut connection.outbox, number, cut, holding, told)
                 }
             };
             if lists && new > 0 {
@@ -122,7 +121,7 @@ fn is_no_news(holding: &Holding, channel: &Channel, copies: &[u16]) -> bool {
 
 /// Encodes what of a holding was not told yet; returns how many chunks are had and how many of them this tells.
 fn encode_holding(
-    connection: &mut Session,
+    outbox: &mut Outbox,
     channel: u32,
     cut: Geometry,
     holding: &Holding,
@@ -133,14 +132,14 @@ fn encode_holding(
         (Some(from), _) => {
             let news = holding.since(from);
             let new = news.len() as u32;
-            encode_ranges(connection, channel, news);
+            encode_ranges(outbox, channel, news);
             return (all, new);
         }
         (None, None) if cut.chunks() > 0 => {
-            connection.encode(&Frame::Have { channel, first: 0, count: cut.chunks() });
+            outbox.encode(&Frame::Have { channel, first: 0, count: cut.chunks() });
         }
         (None, Some(bits)) if bits.count() > 0 => {
-            connection.encode(&Frame::HaveMap { channel, bits: bits.to_bytes() });
+            outbox.encode(&Frame::HaveMap { channel, bits: bits.to_bytes() });
         }
         (None, _) => {}
     }
@@ -148,10 +147,10 @@ fn encode_holding(
 }
 
 /// Encodes chunks as ranges of neighbours.
-fn encode_ranges(connection: &mut Session, channel: u32, chunks: &[u32]) {
+fn encode_ranges(outbox: &mut Outbox, channel: u32, chunks: &[u32]) {
     if let [first] = chunks {
         // By far the most news are of one chunk.
-        return connection.encode(&Frame::Have { channel, first: *first, count: 1 });
+        return outbox.encode(&Frame::Have { channel, first: *first, count: 1 });
     }
     let (mut few, mut many) = ([0; 16], Vec::new());
     let sorted = match few.get_mut(..chunks.len()) {
@@ -166,7 +165,59 @@ fn encode_ranges(connection: &mut Session, channel: u32, chunks: &[u32]) {
     let mut rest = &*sorted;
     while let Some(&first) = rest.first() {
         let count = (first..).zip(rest).take_while(|(expected, chunk)| *expected == **chunk).count();
-        connection.encode(&Frame::Have { channel, first, count: count as u32 });
+        outbox.encode(&Frame::Have { channel, first, count: count as u32 });
         rest = rest.get(count..).unwrap_or_default();
+    }
+}
+
+impl Engine {
+    /// Somebody opens a content: if its files have several names, the store looks at each, for the bytes come from one of
+    /// them only.
+    pub(crate) fn look_at_names(&mut self, ctx: &mut Ctx, content: ContentId) {
+        let is_whole = ctx.catalogue.get(&content).is_some_and(|holding| holding.is_complete());
+        if is_whole && ctx.catalogue.names(&content).nth(1).is_some() {
+            ctx.outputs.push(Output::Store(StoreJob::Look { content }));
+        }
+    }
+
+    /// A content is offered under one name less: a peer that has nothing of it yet may want it under that name. It hears that
+    /// the content is withdrawn, and looks again at what is on offer.
+    pub(crate) fn withdraw_from_beginners(
+        &mut self,
+        ctx: &mut Ctx,
+        content: ContentId,
+        reason: RefuseReason,
+    ) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            let asks = ctx.uploads.has_request_for(conn, &content);
+            let Some(connection) = ctx.conns.native_mut(conn) else { continue };
+            let sends = connection.outgoing.is_some_and(|out| out.content == content);
+            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
+            let begun = asks || sends || channel.remote.as_ref().is_some_and(|remote| remote.count() > 0);
+            if begun || channel.withdrawn || channel.our_cut.is_none() || channel.theirs.is_none() {
+                continue;
+            }
+            channel.withdrawn = true;
+            connection.channels.set_stale(number, false);
+            self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
+        }
+    }
+
+    /// This peer no longer offers a content: whoever it was named to hears so.
+    pub(crate) fn withdraw_everywhere(&mut self, ctx: &mut Ctx, content: ContentId, reason: RefuseReason) {
+        for conn in self.links.on(&content).collect::<Vec<_>>() {
+            let Some(connection) = ctx.conns.native_mut(conn) else { continue };
+            let Some((number, channel)) = connection.channels.of_mut(&content) else { continue };
+            if channel.withdrawn || channel.our_cut.is_none() {
+                continue;
+            }
+            channel.withdrawn = true;
+            connection.channels.set_stale(number, false);
+            self.say(ctx, conn, Frame::Withdraw { channel: number, reason });
+        }
+        for (conn, request) in ctx.uploads.cancel_content(&content) {
+            self.give_request_back(ctx, conn);
+            self.reject(ctx, conn, request, reason);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::core::io::ConnId;
 use crate::core::native::session::channels::Channel;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
-use crate::types::id::ContentId;
+use crate::types::ContentId;
 use crate::wire::message::Frame;
 
 /// So many are told at once.
@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// The channel on which a connection is told of a content of which it lacks something that is advertised.
-    pub(crate) fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
+    fn channel_of_lacking(&self, ctx: &Ctx, conn: ConnId, content: &ContentId) -> Option<u32> {
         let (number, channel) = ctx.conns.native(conn)?.channels.of(content)?;
         let holding = ctx.catalogue.get(content)?;
         let told = channel.told.is_some() && !channel.withdrawn && !channel.refused;

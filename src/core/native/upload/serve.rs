@@ -1,14 +1,14 @@
-//! Serving: requests in, chunks and pages out.
+//! Serving: requests in, chunks, pages and manifests out.
 
 use crate::core::context::Later;
 use crate::core::io::{ConnId, Event, Output, SpanFault, SpanSource, StoreJob};
-use crate::core::native::session::{CATALOGUE_REQUESTS_MAX, ListOut, Outgoing};
+use crate::core::native::session::{CATALOGUE_REQUESTS_MAX, ListOut, Outgoing, Phase as ConnectionPhase};
 use crate::core::native::upload::seeding::Change;
 use crate::core::native::{Ctx, Engine};
 use crate::core::timers::Timer;
 use crate::core::uploader::UploadRequest;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
+use crate::types::manifest::ManifestPage;
+use crate::types::{Bitfield, ContentId};
 use crate::wire::message::{CatalogueRequest, Frame, RefuseReason};
 
 /// So often one connection may say that a chunk from here is bad; an honest one leaves before.
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// What a connection's outbox told of what is here is out.
-    pub(crate) fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
+    fn tell_lists(&mut self, ctx: &mut Ctx, conn: ConnId) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         let (to, lists) = (connection.peer_ref(), std::mem::take(&mut connection.lists_out));
         for ListOut { content, new, have, of } in lists {
@@ -71,8 +71,9 @@ impl Engine {
             return self.close_for_fault(ctx, conn, "asked for a chunk of nothing");
         };
         let content = channel.content;
+        let mut request = UploadRequest { channel: number, content, chunk, bytes: 0 };
         let Some(cut) = channel.our_cut.filter(|_| !channel.withdrawn) else {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Unknown);
+            return self.reject_request(ctx, conn, request, RefuseReason::Unknown);
         };
         if chunk >= cut.chunks() {
             return self.close_for_fault(ctx, conn, "asked for a chunk that does not exist");
@@ -83,18 +84,17 @@ impl Engine {
         let hidden = !ctx.config.topology.serves_unadvertised()
             && channel.advertised.as_ref().is_some_and(|advertised| !advertised.bits().get(chunk));
         if !here || hidden {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::NotHere);
+            return self.reject_request(ctx, conn, request, RefuseReason::NotHere);
         }
         if ctx.is_leaving || ctx.uploads.queued(conn) >= ctx.config.limits.queued_requests_max {
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+            return self.reject_request(ctx, conn, request, RefuseReason::Busy);
         }
         let had = channel.remote.as_ref().map_or(0, Bitfield::count);
         if !ctx.conns.native_mut(conn).is_some_and(|connection| connection.requests.take(ctx.now)) {
             ctx.counters.add("requests over the allowance");
-            return self.reject_request(ctx, conn, number, content, chunk, RefuseReason::Busy);
+            return self.reject_request(ctx, conn, request, RefuseReason::Busy);
         }
-        let bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
-        let request = UploadRequest { channel: number, content, chunk, bytes };
+        request.bytes = cut.chunk_span(chunk).map_or(0, |(_, len)| len);
         ctx.uploads.push(conn, request, u64::from(had), u64::from(cut.chunks()));
         self.end_idleness(ctx);
         if ctx.config.topology.follows_lists() {
@@ -167,7 +167,8 @@ impl Engine {
             (Some(_), Some(channel)) => {
                 ctx.uploads.end_turn(conn);
                 self.give_request_back(ctx, conn);
-                self.reject(ctx, conn, channel, content, out.chunk, reason);
+                let request = UploadRequest { channel, content, chunk: out.chunk, bytes: out.len };
+                self.reject(ctx, conn, request, reason);
                 self.grant_uploads(ctx);
             }
             _ => {
@@ -198,20 +199,12 @@ impl Engine {
     }
 
     /// A request that comes to nothing. Each is told and logged, so nobody may make many of them.
-    pub(crate) fn reject_request(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        channel: u32,
-        content: ContentId,
-        chunk: u32,
-        reason: RefuseReason,
-    ) {
+    fn reject_request(&mut self, ctx: &mut Ctx, conn: ConnId, request: UploadRequest, reason: RefuseReason) {
         let Some(connection) = ctx.conns.native_mut(conn) else { return };
         if !connection.rejections.take(ctx.now) {
             return self.close_for_fault(ctx, conn, "asks for what it cannot have again and again");
         }
-        self.reject(ctx, conn, channel, content, chunk, reason);
+        self.reject(ctx, conn, request, reason);
     }
 
     /// A request of this connection's comes to nothing through this peer, so it may make another.
@@ -222,15 +215,8 @@ impl Engine {
     }
 
     /// Tells somebody that a chunk will not come.
-    pub(crate) fn reject(
-        &mut self,
-        ctx: &mut Ctx,
-        conn: ConnId,
-        channel: u32,
-        content: ContentId,
-        chunk: u32,
-        reason: RefuseReason,
-    ) {
+    pub(crate) fn reject(&mut self, ctx: &mut Ctx, conn: ConnId, of: UploadRequest, reason: RefuseReason) {
+        let UploadRequest { channel, content, chunk, .. } = of;
         if ctx.conns.native(conn).is_none() {
             return ctx.after.later.push(Later::Unserved(conn, reason));
         }
@@ -263,5 +249,68 @@ impl Engine {
             Outgoing { content, chunk, of: cut.chunks(), offset, len, sent: 0, began: ctx.now },
         );
         self.note_room(ctx, content);
+    }
+}
+
+/// Manifest requests that one connection may have waiting.
+const MANIFEST_REQUESTS_MAX: usize = 1_024;
+
+impl Engine {
+    pub(crate) fn on_manifest_request(&mut self, ctx: &mut Ctx, conn: ConnId, theirs: u32, first: u32) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        let Some((number, channel)) = connection.channels.of_theirs(theirs) else {
+            return self.close_for_fault(ctx, conn, "asked for the manifest of nothing");
+        };
+        if channel.withdrawn || channel.our_cut.is_none() {
+            // They hear, or heard, a refusal.
+            return;
+        }
+        if connection.manifest_asks.len() >= MANIFEST_REQUESTS_MAX {
+            return self.close_for_fault(ctx, conn, "asks faster than it reads");
+        }
+        connection.manifest_asks.push_back((number, first));
+        self.read_next_manifest(ctx, conn);
+    }
+
+    /// The store gave a page that somebody asked for, or could not.
+    pub(crate) fn on_manifest_read(
+        &mut self,
+        ctx: &mut Ctx,
+        conn: ConnId,
+        content: ContentId,
+        page: Option<Box<ManifestPage>>,
+    ) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        connection.manifest_job = false;
+        match (page, connection.channels.of_mut(&content)) {
+            (Some(page), Some(_)) => self.say(ctx, conn, Frame::ManifestPage(*page)),
+            (None, Some((number, channel))) if !channel.withdrawn => {
+                channel.withdrawn = true;
+                self.say(ctx, conn, Frame::Withdraw { channel: number, reason: RefuseReason::Unreadable });
+            }
+            _ => {}
+        }
+        self.read_next_manifest(ctx, conn);
+    }
+
+    /// Has the store read the next page for a connection: one at a time, and only while what was read goes out.
+    pub(crate) fn read_next_manifest(&mut self, ctx: &mut Ctx, conn: ConnId) {
+        let Some(connection) = ctx.conns.native_mut(conn) else { return };
+        if connection.manifest_job
+            || connection.outbox.queued() >= 4
+            || connection.phase != ConnectionPhase::Open
+        {
+            return;
+        }
+        while let Some((number, first)) = connection.manifest_asks.pop_front() {
+            let Some(channel) = connection.channels.get(number).filter(|c| !c.withdrawn) else {
+                continue;
+            };
+            let Some(cut) = channel.our_cut else { continue };
+            connection.manifest_job = true;
+            let (content, chunk_bytes) = (channel.content, cut.chunk_bytes());
+            let job = StoreJob::ReadManifest { content, chunk_bytes, first, conn, channel: number };
+            return ctx.outputs.push(Output::Store(job));
+        }
     }
 }

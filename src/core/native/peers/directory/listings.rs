@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Directory, HOLDERS_LOOKED_AT, Listed, NAMES_LOOKED_AT, Title, cost_of, is_named};
 use crate::core::io::PeerRef;
 use crate::core::status::ContentStatus;
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::{Entry, Wanted};
 
 impl Directory {

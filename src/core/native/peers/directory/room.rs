@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{By, Directory, Heard, Known, Standing};
 use crate::core::io::PeerRef;
 use crate::core::rng::Rng;
-use crate::types::id::PeerId;
-use crate::types::time::Time;
+use crate::types::{PeerId, Time};
 
 impl Directory {
     /// Whether a peer at this address is more than an invention may be: it is connected, answered, said hello or announces

@@ -1,7 +1,7 @@
 //! Who looks for what, as far as peers have asked.
 
 use super::{Directory, Standing};
-use crate::types::id::{ContentId, PeerId};
+use crate::types::{ContentId, PeerId};
 use crate::wire::message::Wanted;
 
 impl Directory {

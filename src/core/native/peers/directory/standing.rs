@@ -2,7 +2,7 @@
 
 use crate::core::native::peers::directory::By;
 use crate::core::rng::Rng;
-use crate::types::id::PeerId;
+use crate::types::PeerId;
 
 /// How much is known for a peer, at the address it has. When places are short, those for which least is known give way
 /// first.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::Advert;
 use crate::core::io::ConnId;
 use crate::core::rng::Rng;
-use crate::types::bitfield::Bitfield;
-use crate::types::time::Time;
+use crate::types::{Bitfield, Time};
 
 /// One or two downloaders are told of every chunk, after this time in which more may come.
 const COMING_WAIT: Duration = Duration::from_millis(300);

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::Advert;
 use crate::core::io::ConnId;
-use crate::types::bitfield::Bitfield;
-use crate::types::time::Time;
+use crate::types::{Bitfield, Time};
 
 /// How long a chunk waits that only a lost peer had: another may have it and not have said so yet.
 const LOST_AFTER: Duration = Duration::from_secs(1);

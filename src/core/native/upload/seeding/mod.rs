@@ -8,14 +8,12 @@ mod by_demand;
 mod by_place;
 
 use crate::core::io::{ConnId, Event};
-use crate::core::native::session::advertised::Advertised;
+use crate::core::native::session::channels::Advertised;
 use crate::core::native::{Ctx, Engine};
 use crate::core::picker::{self, WINDOW_USUAL};
 use crate::core::timers::Timer;
 use crate::core::topology::SuperSeeding;
-use crate::types::bitfield::Bitfield;
-use crate::types::id::ContentId;
-use crate::types::time::Time;
+use crate::types::{Bitfield, ContentId, Time};
 use by_demand::ByDemand;
 use by_place::ByPlace;
 

@@ -1,4 +1,4 @@
-//! When to announce and what, and whom to answer.
+//! What this peer says of itself by datagram, when, and whom it answers: announcements, and questions to everybody.
 //!
 //! Owns the rhythm of announcements and the answers that wait for their moment. What is offered it is told.
 
@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::core::io::{DatagramTo, Output};
 use crate::core::limits::Limits;
 use crate::core::looks::Asker;
+use crate::core::native::{Ctx, Engine};
 use crate::core::rhythm::Rhythm;
 use crate::core::rng::Rng;
-use crate::types::id::{ContentId, PeerId};
-use crate::types::time::Time;
-use crate::wire::message::Wanted;
+use crate::core::timers::Timer;
+use crate::types::{ContentId, PeerId, Time};
+use crate::wire::datagram;
+use crate::wire::message::{Announcement, Entry, Query, Wanted};
 
 /// The most answers that wait, and the most sources whose last answer is remembered.
 const ANSWERS_MAX: usize = 1024;
@@ -189,6 +192,68 @@ impl Announcer {
     /// When the next answer is due.
     pub(crate) fn next_answer(&self) -> Option<Time> {
         self.answers.front().map(|answer| answer.at)
+    }
+}
+
+impl Engine {
+    /// What is offered changed; tell the others soon.
+    pub(crate) fn announce_soon(&mut self, ctx: &mut Ctx) {
+        if !ctx.config.discovers {
+            return;
+        }
+        self.announcer.rhythm.changed(ctx.now, ctx.rng);
+        ctx.timers.set(Timer::Announce, self.announcer.rhythm.next());
+    }
+
+    /// Asks everybody, and the peers that somebody named, for something.
+    pub(crate) fn query(&mut self, ctx: &mut Ctx, wanted: Wanted) {
+        let query = Query {
+            peer: ctx.id,
+            user: ctx.config.user.clone(),
+            port: ctx.config.tcp_port,
+            nonce: ctx.rng.next_u64(),
+            wanted,
+        };
+        match datagram::encode_query(&query) {
+            Some(bytes) => {
+                self.announcer.ask(ctx.now, query.nonce);
+                self.send_to_all(ctx, bytes);
+            }
+            None => ctx.counters.add("queries too long for a datagram"),
+        }
+    }
+
+    pub(crate) fn announcement(&self, ctx: &Ctx, entries: Vec<Entry>, answers: Option<u64>) -> Announcement {
+        Announcement {
+            peer: ctx.id,
+            user: ctx.config.user.clone(),
+            port: ctx.config.tcp_port,
+            interval_ms: u64::try_from(ctx.config.announce_interval.as_millis()).unwrap_or(u64::MAX),
+            known_peers: u32::try_from(self.directory.len()).unwrap_or(u32::MAX),
+            generation: ctx.catalogue.generation(),
+            catalogue: u32::try_from(ctx.catalogue.len()).unwrap_or(u32::MAX),
+            entries,
+            answers,
+        }
+    }
+
+    /// The next `count` entries behind the announcer's cursor, from the start again after the last one.
+    pub(crate) fn entries_from_cursor(&self, ctx: &Ctx, count: usize) -> Vec<Entry> {
+        let behind = ctx.catalogue.entries_after(self.announcer.cursor.clone());
+        behind.chain(ctx.catalogue.entries_after(None)).take(count).collect()
+    }
+
+    pub(crate) fn send_to_all(&mut self, ctx: &mut Ctx, bytes: Vec<u8>) {
+        if !ctx.config.discovers {
+            return;
+        }
+        for addr in ctx.config.fixed_peers.clone() {
+            let to = DatagramTo::One { iface: None, addr };
+            ctx.outputs.push(Output::Datagram { to, bytes: bytes.clone() });
+        }
+        if ctx.config.broadcast {
+            ctx.outputs.push(Output::Datagram { to: DatagramTo::Everybody, bytes });
+        }
     }
 }
 
