@@ -25,7 +25,7 @@ Examples:
   chunkcast verify talk.mkv id:3f9a1c7e
   chunkcast verify photos/ id:91d04b3e      the id that \"chunkcast hash photos/\" prints last
 
-Exit: 0 the file or folder has this id, 6 it has another, 7 it cannot be read, 8 unclear: fewer than 8 digits.")]
+Exit: 0 it has this id, 6 it has another, 7 it cannot be read, 8 unclear: fewer than 8 digits.")]
 pub(crate) struct VerifyArgs {
     /// The file or folder
     #[arg(value_name = "PATH")]
