@@ -1,8 +1,8 @@
 //! The most that may move in a second in one direction, over all connections and datagrams of this process.
 //!
-//! A token bucket: room grows with time, what moves takes from it, and who finds none is held until there is some. The
-//! limit holds where bytes meet sockets, so it is the same for every protocol; whose turn it is, is decided before. Bytes
-//! of TCP, IP and the link itself are not counted.
+//! A token bucket: room grows with time, and what moves takes from it. A connection that finds none is held, behind those
+//! that wait already, and has its turn when there is room for it: so all share the rate, however little it is. The limit
+//! holds where bytes meet sockets, and is the same for every protocol. Bytes of TCP, IP and the link are not counted.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ pub(super) struct RateLimit {
     grown: Instant,
     /// Connections that found none, by their places.
     held: ReadyQueue,
+    /// What one of those that were released last may move in its turn.
+    share: u64,
 }
 
 impl RateLimits {
@@ -67,7 +69,7 @@ impl RateLimits {
 impl RateLimit {
     /// A limit of so many bytes a second, at least one; `None`: none.
     fn new(rate: Option<u64>, now: Instant) -> RateLimit {
-        RateLimit { rate, room: 0, grown: now, held: ReadyQueue::default() }
+        RateLimit { rate, room: 0, grown: now, held: ReadyQueue::default(), share: u64::MAX }
     }
 
     /// From now on so many bytes a second may move.
@@ -77,22 +79,34 @@ impl RateLimit {
         self.room = self.room.min(self.burst());
     }
 
-    /// How many bytes may move now.
-    pub(super) fn room(&mut self, now: Instant) -> u64 {
-        if self.rate.is_none() {
-            return u64::MAX;
+    /// How many bytes the connection of this place may move now. One that is held waits for its turn, whatever comes
+    /// meanwhile.
+    pub(super) fn room_of(&mut self, key: usize) -> u64 {
+        match self.rate {
+            None => u64::MAX,
+            Some(_) if self.held.contains(key) => 0,
+            Some(_) => self.room(Instant::now()).min(self.share),
         }
-        self.grow(now);
-        u64::try_from(self.room)
-            .unwrap_or(0)
-            .checked_sub(SEGMENT_BYTES)
-            .map_or(0, |more| more + SEGMENT_BYTES)
     }
 
-    /// So many bytes moved.
+    fn room(&mut self, now: Instant) -> u64 {
+        self.grow(now);
+        u64::try_from(self.room).ok().filter(|room| *room >= SEGMENT_BYTES).unwrap_or(0)
+    }
+
+    /// So many bytes moved on a connection.
     pub(super) fn moved(&mut self, bytes: u64) {
         if self.rate.is_some() {
             self.room = self.room.saturating_sub_unsigned(bytes);
+        }
+    }
+
+    /// A datagram of so many bytes moved. Others may send any number of them here, so they take no more than the room of
+    /// one burst in advance: connections wait for that, and not for as long as a flood would have taken.
+    pub(super) fn datagram(&mut self, bytes: usize) {
+        if self.rate.is_some() {
+            let left = self.room.saturating_sub_unsigned(bytes as u64);
+            self.room = left.max(self.room.min(self.burst().saturating_neg()));
         }
     }
 
@@ -102,22 +116,30 @@ impl RateLimit {
     }
 
     /// The turn of the connection of this place is over, and it has more to move: true when it has another turn soon. Else
-    /// it is held until there is room.
+    /// it is held, behind those that wait for room already.
     pub(super) fn is_over(&mut self, key: usize) -> bool {
-        let has_room = self.room(Instant::now()) > 0;
+        let has_room = self.rate.is_none() || (self.held.is_empty() && self.room(Instant::now()) > 0);
         if !has_room {
             self.held.push(key);
         }
         has_room
     }
 
-    /// Those that are held have something to do again, if there is room for them by now.
+    /// Of those that are held, as many as there is a segment's room for have a turn, the first that came first.
     fn release(&mut self, now: Instant, ready: &mut ReadyQueue) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        while let Some(key) = self.held.pop() {
-            ready.push(key);
+        let mut count = self.held.len();
+        if self.rate.is_some() {
+            let room = self.room(now);
+            count = usize::try_from(room / SEGMENT_BYTES).unwrap_or(usize::MAX).min(count);
+            self.share = (room / count.max(1) as u64).max(SEGMENT_BYTES);
+        }
+        for _ in 0..count {
+            if let Some(key) = self.held.pop() {
+                ready.push(key);
+            }
         }
     }
 
@@ -173,7 +195,7 @@ mod tests {
         limit.release(now, &mut ready);
         assert!(ready.is_empty() && limit.deadline() == Some(now + Duration::from_millis(5)));
         limit.set(None, now);
-        assert_eq!(limit.room(now), u64::MAX);
+        assert_eq!(limit.room_of(7), u64::MAX);
         limit.release(now, &mut ready);
         assert_eq!((ready.pop(), ready.pop(), limit.deadline()), (Some(3), Some(5), None));
     }
@@ -192,6 +214,52 @@ mod tests {
         // A day later there is no more room than for one burst.
         now += Duration::from_secs(86_400);
         assert_eq!(limit.room(now), 5_000);
+    }
+
+    #[test]
+    fn all_that_are_held_have_the_same_share() {
+        let mut now = Instant::now();
+        // Room for a segment in each step, for two, and for many.
+        for rate in [200_000, 600_000, 100_000_000] {
+            let (mut limit, mut ready) = (RateLimit::new(Some(rate), now), ReadyQueue::default());
+            let mut moved = [0_u64; 5];
+            (0..5).for_each(|key| ready.push(key));
+            for _ in 0..2_000 {
+                now += STEP;
+                limit.release(now, &mut ready);
+                while let Some(key) = ready.pop() {
+                    let room = limit.room(now).min(limit.share);
+                    limit.moved(room);
+                    moved[key] += room;
+                    limit.held.push(key);
+                }
+            }
+            let (least, most) = (*moved.iter().min().unwrap(), *moved.iter().max().unwrap());
+            assert!(least * 10 >= most * 9, "{rate}: {moved:?}");
+            assert!(moved.iter().sum::<u64>() * 100 >= over(rate, 2_000 * STEP) * 98, "{rate}: {moved:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_gives_nobody_a_turn_before_its_time() {
+        let mut limit = RateLimit::new(Some(1_000_000), Instant::now() - Duration::from_secs(1));
+        assert!(limit.room_of(1) > 0);
+        limit.held.push(1);
+        assert_eq!((limit.room_of(1), limit.room_of(2) > 0, limit.is_over(2)), (0, true, false));
+    }
+
+    #[test]
+    fn after_any_flood_of_datagrams_there_is_room_soon() {
+        let mut now = Instant::now();
+        let mut limit = RateLimit::new(Some(1_000_000), now);
+        (0..100_000).for_each(|_| limit.datagram(1_400));
+        now += BURST + STEP;
+        assert!(limit.room(now) > 0);
+        // What connections moved too much is made up for all the same.
+        limit.moved(1_000_000);
+        limit.datagram(1_400);
+        now += Duration::from_millis(900);
+        assert_eq!(limit.room(now), 0);
     }
 
     proptest! {

@@ -288,7 +288,7 @@ impl Reactor {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Datagram { to, bytes } => {
-                self.rates.up.moved(bytes.len() as u64);
+                self.rates.up.datagram(bytes.len());
                 self.discovery.send(to, &bytes);
             }
             Output::Dial { conn, to } => {
@@ -377,7 +377,7 @@ impl Reactor {
         for _ in 0..DATAGRAM_BUDGET {
             match self.discovery.receive(&mut self.scratch[..DATAGRAM_LOOK_BYTES]) {
                 Received::Datagram { iface, from, len } => {
-                    self.rates.down.moved(len as u64);
+                    self.rates.down.datagram(len);
                     let now = self.clock.now();
                     self.peer.handle(now, Input::Datagram { iface, from, bytes: &self.scratch[..len] });
                     self.drain();
@@ -392,7 +392,7 @@ impl Reactor {
         for _ in 0..UDP_BUDGET {
             match self.udp_listeners.receive(&mut self.scratch[..UDP_LOOK_BYTES]) {
                 UdpReceived::Datagram { port, from, len } => {
-                    self.rates.down.moved(len as u64);
+                    self.rates.down.datagram(len);
                     if self.discovery.counts(from) {
                         let (now, bytes) = (self.clock.now(), &self.scratch[..len]);
                         self.peer.handle(now, Input::ClassicDatagram { port, from, bytes });

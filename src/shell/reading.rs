@@ -1,7 +1,6 @@
 //! One visit to a connection, and what comes in on it: control bytes to the core, payload into its buffer or spool.
 
 use std::io::{self, Read};
-use std::time::Instant;
 
 use crate::core::{BrokenWhy, ConnId, Expect, Input, Sink};
 use crate::shell::links::{Held, Phase};
@@ -49,7 +48,7 @@ impl Reactor {
 
     /// Reads while there is something, the core wants it, and the budget lasts. True when only the budget ended it.
     fn read(&mut self, key: usize) -> bool {
-        let mut room = usize::try_from(self.rates.down.room(Instant::now())).unwrap_or(usize::MAX);
+        let mut room = usize::try_from(self.rates.down.room_of(key)).unwrap_or(usize::MAX);
         let (mut budget, mut control_reads) = (READ_BUDGET_BYTES, 0);
         loop {
             let Some(link) = self.links.open(key) else { return false };

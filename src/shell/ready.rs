@@ -21,6 +21,11 @@ impl ReadyQueue {
         }
     }
 
+    /// Whether a key stands in the queue.
+    pub(super) fn contains(&self, key: usize) -> bool {
+        self.queued.get(key).copied().unwrap_or(false)
+    }
+
     /// Takes the first in the queue.
     pub(super) fn pop(&mut self) -> Option<usize> {
         let key = self.queue.pop_front()?;

@@ -48,7 +48,7 @@ struct Turn {
 impl Reactor {
     /// Writes while there is something, room for it, and the budget lasts. True when only the budget ended it.
     pub(super) fn write(&mut self, key: usize) -> bool {
-        let room = self.rates.up.room(Instant::now());
+        let room = self.rates.up.room_of(key);
         let mut turn = Turn { budget: WRITE_BUDGET_BYTES.min(room), looked: None, promised: 0 };
         loop {
             let Some(link) = self.links.get(key) else { return false };
@@ -139,12 +139,13 @@ impl Reactor {
         if len >= CORKED_BYTES_MIN || turn.promised > 1 {
             link.cork(true);
         }
+        if link.takes_whole() && len <= WHOLE_BYTES_MAX {
+            // Within a limit of rate as well: what follows waits for longer.
+            return through_memory(&link.stream, file, offset, len, &mut self.scratch);
+        }
         let may_exceed = if self.rates.up.is_unlimited() { REST_BYTES_MAX } else { 0 };
         let count = if len <= turn.budget + may_exceed { len } else { turn.budget };
-        match link.takes_whole() && count <= WHOLE_BYTES_MAX {
-            true => through_memory(&link.stream, file, offset, count, &mut self.scratch),
-            false => send_span(&link.stream, file, offset, count, &mut self.scratch),
-        }
+        send_span(&link.stream, file, offset, count, &mut self.scratch)
     }
 
     /// A span cannot be sent as promised. What the core makes of it is this connection's next turn.

@@ -110,9 +110,14 @@ impl Field {
 
     /// `share --classic` of the file, at an address; returns once it is offered.
     pub(super) fn share(&self, at: Ipv4Addr) -> Child {
+        self.share_with(at, &[])
+    }
+
+    /// The same, with more flags.
+    pub(super) fn share_with(&self, at: Ipv4Addr, flags: &[&str]) -> Child {
         let path = self.written(&format!("shared-{at}"));
         let args = ["share".as_ref(), "--classic".as_ref(), path.as_os_str()];
-        let mut sharer = self.launch(at, &args).start();
+        let mut sharer = self.launch(at, &args).args(flags).start();
         sharer.wait_json("the first offer", |line| (line["t"] == "content").then_some(()));
         sharer
     }

@@ -29,6 +29,16 @@ fn an_answer_of_up_to_64_kib_arrives_in_one_read() {
     }
 }
 
+#[test]
+fn a_limit_of_rate_does_not_cut_such_an_answer_in_pieces() {
+    let (field, at) = (Field::new(5 * 60_001), own_address());
+    let sharer = field.share_with(at, &["--limit-up", "500kB"]);
+    let chunk = format!("{}_2", field.stem);
+    let reads: Vec<usize> = (0..8).map(|_| first_read(at, &chunk)).collect();
+    assert!(reads.iter().all(|read| *read == 60_001), "{reads:?}");
+    drop(sharer.interrupt().expect(0));
+}
+
 /// Waits until a peer has announced so often from now on.
 fn wait_rounds(ear: &Listener, of: Ipv4Addr, rounds: usize) {
     let count = || ear.datagrams().iter().filter(|(from, _)| from.ip() == of).count();
