@@ -21,9 +21,11 @@ pub struct SeenFolder {
     pub has_list: bool,
     /// The names of chunk files beside the programs.
     pub beside: Vec<ChunkName>,
+    /// It has the folder [`TEMP`].
+    pub has_temp: bool,
     /// The names of chunk files in [`TEMP`].
     pub in_temp: Vec<ChunkName>,
-    /// The files of who has what, under their usual names, that name somebody.
+    /// The files of who has what, under their usual names, that name somebody; [`TAGS`] in any case.
     pub dictionaries: Vec<&'static str>,
 }
 
@@ -42,10 +44,12 @@ pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
         text.truncate(len);
         Some(text)
     };
-    let is_dictionary = |name: &&str| read(name).is_some_and(|text| dictionary_shape(&text).is_some());
+    let is_dictionary =
+        |name: &&str| read(name).is_some_and(|text| *name == TAGS || dictionary_shape(&text).is_some());
     SeenFolder {
         has_list: read(AVAILABLE_CHUNKS).is_some(),
         beside: names(dir),
+        has_temp: fs.open_folder(&dir.join(TEMP)).is_ok(),
         in_temp: names(&dir.join(TEMP)),
         dictionaries: [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]
             .into_iter()

@@ -160,3 +160,24 @@ fn a_folder_without_chunks_is_said_with_the_next_step() {
         }
     }
 }
+
+#[test]
+fn a_fresh_folder_of_a_shows_its_form() {
+    let (field, owner, taker) = (Field::new(60_001), own_address(), own_address());
+    let (here, there) = (field.folder("owner"), field.folder("taker"));
+    let (temp, chunks) = (field.folder("owner/temp"), of_temp(&field));
+    fs::write(here.join("tags.txt"), "{}").unwrap();
+    let upload = ready(program(&field, owner, "upload", &[], &here));
+    let announce = ready(program(&field, owner, "announce", &[], &here));
+    fs::write(there.join("tags.txt"), "").unwrap();
+    let discover = ready(program(&field, taker, "discover", &[], &there));
+    let ear = Listener::start(Reader::Files, &[SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 5000)]);
+    split::write(&temp, &chunks);
+    ear.wait_for(owner, &names(&chunks));
+    program(&field, taker, "download", &[&field.file(), "--wait=30s"], &there).end().expect(0);
+    field.assert_got(&there.join("downloads"));
+    for child in [discover, announce, upload] {
+        child.interrupt().expect(0);
+    }
+    assert_holds(&here, &["server.log", "tags.txt", "temp"]);
+}
