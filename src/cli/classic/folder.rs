@@ -57,8 +57,8 @@ impl Folder {
     /// The form follows from where chunks are; where there are none, from the dialect, or from what else is there.
     fn of(dir: &Path, dialect: Option<Dialect>, named: &DictionaryArgs, seen: SeenFolder) -> Folder {
         let has_in_temp = !seen.in_temp.is_empty();
-        // Our own programs keep a list of what is in `temp` too.
-        let has_beside = !seen.beside.is_empty() || (seen.has_list && !has_in_temp);
+        // Our own programs keep a list of what is in `temp` too; and a file of a chunk's name need not be a chunk.
+        let has_beside = seen.has_whole_beside || (seen.has_list && !has_in_temp);
         let seen_beside = || {
             let usual = [CONTENT_DICTIONARY, CONTENT_DICT, DICTIONARY_JSON];
             let seen = usual.into_iter().find(|name| seen.dictionaries.contains(name));
@@ -72,7 +72,10 @@ impl Folder {
             && (seen.has_temp || has_tags)
             && seen.dictionaries.iter().all(|name| *name == TAGS);
         let has_temp = match dialect {
-            Some(Dialect::A) => has_in_temp || !(has_beside || is_a_beside),
+            Some(Dialect::A) => {
+                let is_beside = has_beside || is_a_beside || !(seen.has_temp || seen.beside.is_empty());
+                has_in_temp || !is_beside
+            }
             Some(_) => false,
             None => shows_temp || (has_in_temp && !has_beside),
         };
@@ -118,7 +121,11 @@ impl Folder {
     pub(crate) fn missing(&self) -> Option<String> {
         let names = if self.has_temp { &self.seen.in_temp } else { &self.seen.beside };
         if !names.is_empty() || self.seen.has_list {
-            return None;
+            return (!self.has_temp && !self.seen.in_temp.is_empty()).then(|| {
+                "the chunks in the folder temp are not offered, for the programs keep others beside it. Next: \
+                 offer those in temp with --dialect A"
+                    .to_owned()
+            });
         }
         let (in_temp, next) = match self.seen.in_temp.is_empty() {
             true => (
@@ -256,6 +263,7 @@ mod tests {
     #[test]
     fn the_form_of_a_folder_is_seen() {
         let beside = || SeenFolder { beside: names(&["forest_1"]), ..SeenFolder::default() };
+        let whole = || SeenFolder { has_whole_beside: true, ..beside() };
         let listed = || SeenFolder { has_list: true, ..SeenFolder::default() };
         let in_temp = |list: &[&str]| SeenFolder { in_temp: names(list), ..SeenFolder::default() };
         let full = || in_temp(&["forest.png_1"]);
@@ -266,14 +274,17 @@ mod tests {
             (None, beside(), false, false, NameForm::Stem),
             (None, listed(), false, true, NameForm::Stem),
             (None, full(), true, false, NameForm::Full),
-            (None, SeenFolder { in_temp: full().in_temp, ..beside() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..whole() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..beside() }, true, false, NameForm::Full),
             (None, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
             (a, SeenFolder::default(), true, true, NameForm::Stem),
             (a, SeenFolder { dictionaries: vec![TAGS], ..SeenFolder::default() }, true, true, NameForm::Full),
             (None, fresh(), true, false, NameForm::Full),
             (None, SeenFolder { dictionaries: vec![TAGS], ..fresh() }, true, false, NameForm::Full),
             (None, SeenFolder { has_temp: true, ..listed() }, false, true, NameForm::Stem),
-            (None, SeenFolder { has_temp: true, ..beside() }, false, false, NameForm::Stem),
+            (None, SeenFolder { has_temp: true, ..whole() }, false, false, NameForm::Stem),
+            (None, SeenFolder { has_temp: true, ..beside() }, true, false, NameForm::Full),
+            (a, SeenFolder { has_temp: true, ..beside() }, true, false, NameForm::Stem),
             (
                 None,
                 SeenFolder { dictionaries: vec![CONTENT_DICTIONARY], ..fresh() },
@@ -301,6 +312,7 @@ mod tests {
             let expected = match (&folder.seen, has_temp) {
                 (seen, false) if seen.beside.is_empty() && !seen.has_list => Some(!seen.in_temp.is_empty()),
                 (seen, true) if seen.in_temp.is_empty() => Some(false),
+                (seen, false) if !seen.in_temp.is_empty() => Some(true),
                 _ => None,
             };
             assert_eq!(has_next, expected, "{shown}");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::store::UnlistedChunks;
 use crate::store::classic::kept::chunks_in;
+use crate::store::classic::unlisted::Files;
 use crate::store::fs::Fs;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::records::{
@@ -19,6 +20,8 @@ pub const TEMP: &str = "temp";
 pub struct SeenFolder {
     /// It has a list of available chunks.
     pub has_list: bool,
+    /// Some of the chunk files beside the programs are a whole file.
+    pub has_whole_beside: bool,
     /// The names of chunk files beside the programs.
     pub beside: Vec<ChunkName>,
     /// It has the folder [`TEMP`].
@@ -32,10 +35,13 @@ pub struct SeenFolder {
 /// Looks at a folder. What cannot be read is not there.
 pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
     let fs = Fs::new();
-    let names = |path: &Path| {
+    let chunks = |path: &Path| -> Vec<_> {
         let chunks = fs.open_folder(path).and_then(|folder| chunks_in(&fs, &folder)).unwrap_or_default();
-        chunks.into_iter().map(|(name, _)| name).filter(|name| unlisted.takes(name)).collect()
+        chunks.into_iter().filter(|(name, _)| unlisted.takes(name)).collect()
     };
+    let names = |chunks: Vec<(ChunkName, _)>| chunks.into_iter().map(|(name, _)| name).collect();
+    let beside = chunks(dir);
+    let files = Files::of(unlisted.rule, &beside);
     let read = |name: &str| {
         let file = fs.open_read(&dir.join(name)).ok()?;
         let size = usize::try_from(fs.look(&file).ok()?.stamp.size).ok()?;
@@ -48,9 +54,10 @@ pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
         |name: &&str| read(name).is_some_and(|text| *name == TAGS || dictionary_shape(&text).is_some());
     SeenFolder {
         has_list: read(AVAILABLE_CHUNKS).is_some(),
-        beside: names(dir),
+        has_whole_beside: beside.iter().any(|(name, _)| files.fit_as_several(name)),
+        beside: names(beside),
         has_temp: fs.open_folder(&dir.join(TEMP)).is_ok(),
-        in_temp: names(&dir.join(TEMP)),
+        in_temp: names(chunks(&dir.join(TEMP))),
         dictionaries: [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]
             .into_iter()
             .filter(is_dictionary)

@@ -181,3 +181,17 @@ fn a_fresh_folder_of_a_shows_its_form() {
     }
     assert_holds(&here, &["server.log", "tags.txt", "temp"]);
 }
+
+#[test]
+fn a_stray_file_beside_temp_does_not_hide_it() {
+    let (field, owner) = (Field::new(60_001), own_address());
+    let here = field.folder("owner");
+    split::write(&field.folder("owner/temp"), &of_temp(&field));
+    fs::write(here.join("notes_1"), "no chunk").unwrap();
+    let upload = ready(program(&field, owner, "upload", &[], &here));
+    let downloader =
+        Downloader { names: NameForm::AfterExtension, ..Downloader::new(Dialect::A, own_address()) };
+    let at = SocketAddrV4::new(owner, Dialect::A.tcp_port());
+    assert!(downloader.file(at, &field.file()).unwrap() == field.content);
+    upload.interrupt().expect(0);
+}
