@@ -9,7 +9,7 @@ use crate::store::fs::Fs;
 use crate::wire::classic::ChunkName;
 use crate::wire::classic::records::{
     AVAILABLE_CHUNKS, CONTENT_DICT, CONTENT_DICTIONARY, DICTIONARY_JSON, RECORD_BYTES_MAX, TAGS,
-    dictionary_shape,
+    dictionary_shape, is_dictionary,
 };
 
 /// The folder in which some programs of dialect A keep their chunks.
@@ -28,7 +28,8 @@ pub struct SeenFolder {
     pub has_temp: bool,
     /// The names of chunk files in [`TEMP`].
     pub in_temp: Vec<ChunkName>,
-    /// The files of who has what, under their usual names, that name somebody; [`TAGS`] in any case.
+    /// The files of who has what, under their usual names, that name somebody; [`TAGS`] and the only one in any
+    /// case.
     pub dictionaries: Vec<&'static str>,
 }
 
@@ -50,17 +51,19 @@ pub fn see(dir: &Path, unlisted: UnlistedChunks) -> SeenFolder {
         text.truncate(len);
         Some(text)
     };
-    let is_dictionary =
-        |name: &&str| read(name).is_some_and(|text| *name == TAGS || dictionary_shape(&text).is_some());
+    let usual = [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON].into_iter();
+    let there = usual.filter_map(|name| Some((name, read(name).filter(|text| is_dictionary(text))?)));
+    let mut there: Vec<_> = there.collect();
+    // An empty one shows the form of the folder where it is the only one.
+    if there.len() > 1 {
+        there.retain(|(name, text)| *name == TAGS || dictionary_shape(text).is_some());
+    }
     SeenFolder {
         has_list: read(AVAILABLE_CHUNKS).is_some(),
         has_whole_beside: beside.iter().any(|(name, _)| files.fit_as_several(name)),
         beside: names(beside),
         has_temp: fs.open_folder(&dir.join(TEMP)).is_ok(),
         in_temp: names(chunks(&dir.join(TEMP))),
-        dictionaries: [CONTENT_DICTIONARY, TAGS, CONTENT_DICT, DICTIONARY_JSON]
-            .into_iter()
-            .filter(is_dictionary)
-            .collect(),
+        dictionaries: there.into_iter().map(|(name, _)| name).collect(),
     }
 }

@@ -76,10 +76,16 @@ fn a_new_dictionary_has_the_shape_that_is_asked_for() {
 
 #[test]
 fn the_dictionary_of_the_system_that_speaks_a_without_temp_is_kept() {
+    for before in [r#"{"old_1": ["127.0.0.9"]}"#, "{}", ""] {
+        keeps_content_dict(before);
+    }
+}
+
+fn keeps_content_dict(before: &str) {
     let (field, owner, taker) = (Field::new(60_001), own_address(), own_address());
     let there = field.folder("taker");
     let file = there.join("content_dict.txt");
-    fs::write(&file, r#"{"old_1": ["127.0.0.9"]}"#).unwrap();
+    fs::write(&file, before).unwrap();
     let chunks = field.chunks(Dialect::A);
     let at = SocketAddrV4::new(owner, Dialect::A.tcp_port());
     let _uploader = Uploader::start(Dialect::A, at, &chunks, Manner::default());
