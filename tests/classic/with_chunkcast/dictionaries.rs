@@ -100,3 +100,21 @@ fn keeps_content_dict(before: &str) {
     discover.interrupt().expect(0);
     assert!(!there.join("tags.txt").exists() && !there.join("temp").exists());
 }
+
+#[test]
+fn a_file_that_is_no_dictionary_is_put_aside_and_that_is_said() {
+    let (field, owner, taker) = (Field::new(13), own_address(), own_address());
+    let chunks = field.chunks(Dialect::B);
+    let _announcer =
+        Announcer::start(Wording::Chunks, &chunks, owner, &[SocketAddrV4::new(taker, 5001)], OFTEN);
+    for (name, text) in [("notes.txt", "my notes"), ("dictionary.json", r#"{"settings": {"colour": "red"}}"#)]
+    {
+        let there = field.folder(name);
+        fs::write(there.join(name), text).unwrap();
+        let mut discover = ready(program(&field, taker, "discover", &["--dictionary", name], &there));
+        field.wait_file(&there.join(name), |text| text.contains(&chunks[0].name), &discover);
+        discover.wait_stderr(&[name, "put aside"]);
+        discover.interrupt().expect(0);
+        assert_eq!(fs::read_to_string(there.join(format!("{name}.bad-1"))).unwrap(), text);
+    }
+}
