@@ -32,10 +32,10 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn open(fs: &Fs, records: &ClassicRecords, folder: &ChunkFolder) -> Result<Records, Fault> {
         let mut available = records.available.as_ref().map(|path| Available::open(fs, path)).transpose()?;
-        let has_list = available.as_mut().is_some_and(Available::is_there);
+        let listed = available.as_mut().and_then(|available| available.is_there().then(|| available.names()));
         let unlisted = match (records.unlisted, folder.get()) {
             (Some(of), Some(open)) => Some(
-                Unlisted::new(fs, open, of, has_list)
+                Unlisted::new(fs, open, of, listed.as_deref())
                     .map_err(|errno| fault::keeping("list", folder.path(), errno))?,
             ),
             _ => None,

@@ -33,11 +33,22 @@ pub(crate) struct Unlisted {
 }
 
 impl Unlisted {
-    /// Leaves out what lies in the folder already where a list says what is offered.
-    pub(crate) fn new(fs: &Fs, folder: &File, of: UnlistedChunks, has_list: bool) -> FsResult<Unlisted> {
-        let is_left_out = has_list && !of.has_own_folder;
-        let left_out = if is_left_out { chunks_in(fs, folder)? } else { Vec::new() };
-        let left_out = left_out.into_iter().map(|(name, _)| name).collect();
+    /// Leaves out what lies in the folder already where a list says what is offered, but no whole file: another
+    /// program, which keeps no list, has put that there to be offered.
+    pub(crate) fn new(
+        fs: &Fs,
+        folder: &File,
+        of: UnlistedChunks,
+        listed: Option<&[ChunkName]>,
+    ) -> FsResult<Unlisted> {
+        let mut left_out = BTreeSet::new();
+        if let Some(listed) = listed.filter(|_| !of.has_own_folder) {
+            let mut chunks = chunks_in(fs, folder)?;
+            left_out = chunks.iter().map(|(name, _)| name.clone()).collect();
+            chunks.retain(|(name, _)| of.takes(name) && !listed.contains(name));
+            let files = Files::of(of.rule, &chunks);
+            left_out.retain(|name| !files.fit_as_several(name) || listed.contains(name));
+        }
         Ok(Unlisted { of, left_out, own: BTreeSet::new(), found: Vec::new(), settled: None })
     }
 

@@ -94,6 +94,32 @@ fn a_chunk_file_without_a_list_counts_once_it_cannot_be_half_written() {
     assert!(!place.path("Available_Chunks.txt").exists());
 }
 
+fn counting_unlisted(place: &Place) -> StoreConfig {
+    let mut config = place.recorded();
+    config.classic.as_mut().unwrap().records.as_mut().unwrap().unlisted =
+        Some(UnlistedChunks { rule: ChunkRule::Fifths, takes_inner: false, has_own_folder: false });
+    config
+}
+
+#[test]
+fn a_whole_file_that_the_list_lacks_is_offered_after_a_restart() {
+    let place = Place::new();
+    note_available(&place.records(), &names(&["a_1", "b_1"])).unwrap();
+    for name in ["a_1", "a_2", "b_1", "notes_1", "c_2"] {
+        place.put_chunk(name, b"x");
+    }
+    let five = place.put_five("forest", &[7; 13]);
+    let mut session = place.open_as(counting_unlisted(&place), None);
+    session.run();
+    session.list();
+    let listed = decode_available(&fs::read(place.path("Available_Chunks.txt")).unwrap()).unwrap();
+    assert_eq!(listed, [names(&["a_1", "b_1"]), five].concat());
+    assert_eq!(session.open_chunk(CONN, "forest_5"), Some(1));
+    for left_out in ["a_2", "notes_1", "c_2"] {
+        assert_eq!(session.open_chunk(CONN, left_out), None, "{left_out}");
+    }
+}
+
 #[test]
 fn two_processes_add_and_nobody_sees_half_of_it() {
     let place = Place::new();
