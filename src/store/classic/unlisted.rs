@@ -72,6 +72,12 @@ impl Unlisted {
         Ok(&self.found)
     }
 
+    /// Whether this chunk is not being written, as [`Unlisted::whole`] has it.
+    pub(crate) fn is_whole(&self, fs: &Fs, folder: &File, name: &ChunkName, stamp: &Stamp) -> bool {
+        let fits = || chunks_in(fs, folder).is_ok_and(|chunks| Files::of(self.of.rule, &chunks).fit(name));
+        !is_fresh(fs, stamp) || self.own.contains(name) || fits()
+    }
+
     /// The chunks that are not being written: those of this process, those that are old enough, and those of a file
     /// whose chunks fit together.
     fn whole(&self, fs: &Fs, chunks: Vec<(ChunkName, Stamp)>) -> Vec<(ChunkName, u64)> {
