@@ -42,6 +42,8 @@ pub(crate) struct Folder {
     dialect: Option<Dialect>,
     /// Chunks lie in [`TEMP`], and joined files in [`DOWNLOADS`].
     has_temp: bool,
+    /// That form was seen, though there is no chunk yet; nobody named it.
+    shows_temp: bool,
     dictionary: PathBuf,
     shape: DictionaryShape,
 }
@@ -52,11 +54,11 @@ impl Folder {
         Folder::of(dir, dialect, dictionary, see(dir, unlisted(dialect, false)))
     }
 
-    /// The form follows from where chunks are; where there are none, from the dialect.
+    /// The form follows from where chunks are; where there are none, from the dialect, or from what else is there.
     fn of(dir: &Path, dialect: Option<Dialect>, named: &DictionaryArgs, seen: SeenFolder) -> Folder {
         let has_in_temp = !seen.in_temp.is_empty();
-        // Our own programs keep a list of what is in `temp` too.
-        let has_beside = !seen.beside.is_empty() || (seen.has_list && !has_in_temp);
+        // Our own programs keep a list of what is in `temp` too; and a file of a chunk's name need not be a chunk.
+        let has_beside = seen.has_whole_beside || (seen.has_list && !has_in_temp);
         let seen_beside = || {
             let usual = [CONTENT_DICTIONARY, CONTENT_DICT, DICTIONARY_JSON];
             let seen = usual.into_iter().find(|name| seen.dictionaries.contains(name));
@@ -64,10 +66,18 @@ impl Folder {
         };
         let beside_own = named.dictionary.clone().unwrap_or_else(seen_beside);
         let is_a_beside = beside_own == Path::new(CONTENT_DICT);
+        let has_tags = seen.dictionaries.contains(&TAGS);
+        let shows_temp = dialect.is_none()
+            && !(has_in_temp || has_beside)
+            && (seen.has_temp || has_tags)
+            && seen.dictionaries.iter().all(|name| *name == TAGS);
         let has_temp = match dialect {
-            Some(Dialect::A) => has_in_temp || !(has_beside || is_a_beside),
+            Some(Dialect::A) => {
+                let is_beside = has_beside || is_a_beside || !(seen.has_temp || seen.beside.is_empty());
+                has_in_temp || !is_beside
+            }
             Some(_) => false,
-            None => has_in_temp && !has_beside,
+            None => shows_temp || (has_in_temp && !has_beside),
         };
         let own = match &named.dictionary {
             None if has_temp => TAGS.into(),
@@ -83,7 +93,7 @@ impl Folder {
         };
         let dialect = dialect.or((has_temp || is_a_beside).then_some(Dialect::A));
         let shape = named.dictionary_shape.unwrap_or(usual);
-        Folder { dir: dir.to_owned(), dictionary: dir.join(own), seen, dialect, has_temp, shape }
+        Folder { dir: dir.to_owned(), dictionary: dir.join(own), seen, dialect, has_temp, shows_temp, shape }
     }
 
     /// The dialect that is named or seen.
@@ -111,7 +121,11 @@ impl Folder {
     pub(crate) fn missing(&self) -> Option<String> {
         let names = if self.has_temp { &self.seen.in_temp } else { &self.seen.beside };
         if !names.is_empty() || self.seen.has_list {
-            return None;
+            return (!self.has_temp && !self.seen.in_temp.is_empty()).then(|| {
+                "the chunks in the folder temp are not offered, for the programs keep others beside it. Next: \
+                 offer those in temp with --dialect A"
+                    .to_owned()
+            });
         }
         let (in_temp, next) = match self.seen.in_temp.is_empty() {
             true => (
@@ -120,9 +134,13 @@ impl Folder {
             ),
             false => ("", "offer the chunks in the folder temp with --dialect A"),
         };
+        let (place, after) = match self.has_temp {
+            true => ("the folder temp", ""),
+            false => ("the folder itself", ", those in a folder temp after another start"),
+        };
         Some(format!(
             "there is nothing to offer in {}: no {AVAILABLE_CHUNKS}, {in_temp}no chunk file such as forest_1; chunks \
-             that come are offered. Next: {next}",
+             that come into {place} are offered{after}. Next: {next}",
             human::quoted_path(&self.dir)
         ))
     }
@@ -137,8 +155,8 @@ impl Folder {
     /// How chunk files are called: those in [`TEMP`] keep the extension, unless they are seen to lack it.
     fn name_form(&self) -> NameForm {
         let has = |form| self.seen.in_temp.iter().any(|name| name.form() == form);
-        let has_full =
-            || has(NameForm::Full) || (self.seen.dictionaries.contains(&TAGS) && !has(NameForm::Stem));
+        let keeps_tags = self.shows_temp || self.seen.dictionaries.contains(&TAGS);
+        let has_full = || has(NameForm::Full) || (keeps_tags && !has(NameForm::Stem));
         let is_of_temp = self.has_temp && self.dialect() == Dialect::A && has_full();
         if is_of_temp { NameForm::Full } else { self.dialect().name_form() }
     }
@@ -178,8 +196,9 @@ impl Folder {
     fn records(&self) -> ClassicRecords {
         let has_chunks = !self.seen.beside.is_empty() || !self.seen.in_temp.is_empty();
         ClassicRecords {
-            // Programs that keep chunks and no list want none.
-            available: (self.seen.has_list || !has_chunks).then(|| self.dir.join(AVAILABLE_CHUNKS)),
+            // Programs that keep chunks, or a folder for them, and no list want none.
+            available: (self.seen.has_list || !(has_chunks || self.shows_temp))
+                .then(|| self.dir.join(AVAILABLE_CHUNKS)),
             unlisted: Some(unlisted(self.dialect, self.has_temp)),
             dictionary: self.dictionary.clone(),
             shape: self.shape,
@@ -244,19 +263,37 @@ mod tests {
     #[test]
     fn the_form_of_a_folder_is_seen() {
         let beside = || SeenFolder { beside: names(&["forest_1"]), ..SeenFolder::default() };
+        let whole = || SeenFolder { has_whole_beside: true, ..beside() };
         let listed = || SeenFolder { has_list: true, ..SeenFolder::default() };
         let in_temp = |list: &[&str]| SeenFolder { in_temp: names(list), ..SeenFolder::default() };
         let full = || in_temp(&["forest.png_1"]);
+        let fresh = || SeenFolder { has_temp: true, ..SeenFolder::default() };
         let (a, b) = (Some(Dialect::A), Some(Dialect::B));
         for (dialect, seen, has_temp, has_list, form) in [
             (None, SeenFolder::default(), false, true, NameForm::Stem),
             (None, beside(), false, false, NameForm::Stem),
             (None, listed(), false, true, NameForm::Stem),
             (None, full(), true, false, NameForm::Full),
-            (None, SeenFolder { in_temp: full().in_temp, ..beside() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..whole() }, false, false, NameForm::Stem),
+            (None, SeenFolder { in_temp: full().in_temp, ..beside() }, true, false, NameForm::Full),
             (None, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
             (a, SeenFolder::default(), true, true, NameForm::Stem),
             (a, SeenFolder { dictionaries: vec![TAGS], ..SeenFolder::default() }, true, true, NameForm::Full),
+            (None, fresh(), true, false, NameForm::Full),
+            (None, SeenFolder { dictionaries: vec![TAGS], ..fresh() }, true, false, NameForm::Full),
+            (None, SeenFolder { has_temp: true, ..listed() }, false, true, NameForm::Stem),
+            (None, SeenFolder { has_temp: true, ..whole() }, false, false, NameForm::Stem),
+            (None, SeenFolder { has_temp: true, ..beside() }, true, false, NameForm::Full),
+            (a, SeenFolder { has_temp: true, ..beside() }, true, false, NameForm::Stem),
+            (
+                None,
+                SeenFolder { dictionaries: vec![CONTENT_DICTIONARY], ..fresh() },
+                false,
+                true,
+                NameForm::Stem,
+            ),
+            (a, fresh(), true, true, NameForm::Stem),
+            (b, fresh(), false, true, NameForm::Stem),
             (a, in_temp(&["forest_1"]), true, false, NameForm::Stem),
             (a, SeenFolder { in_temp: full().in_temp, ..listed() }, true, true, NameForm::Full),
             (a, beside(), false, false, NameForm::Stem),
@@ -275,6 +312,7 @@ mod tests {
             let expected = match (&folder.seen, has_temp) {
                 (seen, false) if seen.beside.is_empty() && !seen.has_list => Some(!seen.in_temp.is_empty()),
                 (seen, true) if seen.in_temp.is_empty() => Some(false),
+                (seen, false) if !seen.in_temp.is_empty() => Some(true),
                 _ => None,
             };
             assert_eq!(has_next, expected, "{shown}");
@@ -289,7 +327,7 @@ mod tests {
             (None, None, &all[..], CONTENT_DICTIONARY, Addresses, false, false),
             (None, None, &all[1..], CONTENT_DICT, Addresses, true, false),
             (None, None, &all[3..], DICTIONARY_JSON, Datagram, false, false),
-            (None, None, &[TAGS], CONTENT_DICTIONARY, Addresses, false, false),
+            (None, None, &[TAGS], TAGS, Users, true, true),
             (a, None, &[], TAGS, Users, true, true),
             (a, None, &[CONTENT_DICT], CONTENT_DICT, Addresses, true, false),
             (a, Some(CONTENT_DICT), &[], CONTENT_DICT, Addresses, true, false),

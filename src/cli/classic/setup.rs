@@ -73,7 +73,7 @@ pub(crate) struct Alone {
     /// Shared folder of the four programs: chunks, dictionary, logs
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// A, A-size, B, B-json, C, D or E [default: A where the folder has chunks in temp, else B, and C on its port]
+    /// A, A-size, B, B-json, C, D or E [default: A beside temp, else B, and C on its port]
     #[arg(long, value_name = "DIALECT", value_parser = parse_dialect)]
     dialect: Option<Dialect>,
     /// UDP port for announcements [default: the port of the dialect]

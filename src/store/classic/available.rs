@@ -51,6 +51,11 @@ impl Available {
         names
     }
 
+    /// When it was written last.
+    pub(crate) fn written_ns(&self) -> Option<i64> {
+        self.file.stamp().map(|stamp| stamp.mtime_ns)
+    }
+
     /// Whether there is a list.
     pub(crate) fn is_there(&mut self) -> bool {
         self.read.read(&mut self.file);

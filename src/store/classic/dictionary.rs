@@ -10,7 +10,7 @@ use crate::store::fault;
 use crate::store::fs::{Fs, FsResult};
 use crate::wire::classic::records::{
     Dictionary, DictionaryShape, Tag, Tags, decode_dictionary, dictionary_shape, encode_datagram,
-    encode_dictionary, encode_tags,
+    encode_dictionary, encode_tags, is_dictionary,
 };
 
 /// The record.
@@ -48,8 +48,15 @@ impl DictionaryRecord {
 
     fn replace(&mut self, tags: &Tags, newest: Option<IpAddr>) -> FsResult<()> {
         let there = match self.file.read() {
-            Ok(Held::Text(there, _)) => there,
-            _ => Vec::new(),
+            Ok(Held::Text(there, _)) if is_dictionary(&there) => there,
+            Ok(Held::Text(..) | Held::Foreign) => {
+                self.file.put_aside()?;
+                // It may have been complained about when it was read.
+                self.file.is_well();
+                self.file.warn("no dictionary; it was put aside, and a new one begun");
+                Vec::new()
+            }
+            Ok(Held::Nothing) | Err(_) => Vec::new(),
         };
         self.shape = dictionary_shape(&there).unwrap_or(self.shape);
         let text = match self.shape {

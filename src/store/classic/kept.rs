@@ -81,14 +81,22 @@ fn distance(wanted: &ChunkName, other: &ChunkName) -> Option<u32> {
 }
 
 impl Opened {
-    /// Opens the first of these names that is a chunk, and tells its bytes.
-    pub(crate) fn open(&mut self, fs: &Fs, folder: &File, conn: ConnId, names: &[ChunkName]) -> Option<u64> {
+    /// Opens the first of these names that is a chunk, and whole, and tells its bytes.
+    pub(crate) fn open(
+        &mut self,
+        fs: &Fs,
+        folder: &File,
+        conn: ConnId,
+        names: &[ChunkName],
+        mut is_whole: impl FnMut(&ChunkName, &Stamp) -> bool,
+    ) -> Option<u64> {
         self.close(conn);
         if self.by_conn.len() >= OPEN_MAX {
             log::warn!("{OPEN_MAX} chunks are open; one more is refused");
             return None;
         }
-        let opened = names.iter().find_map(|name| open_chunk(fs, folder, name).ok())?;
+        let mut whole = |name| open_chunk(fs, folder, name).ok().filter(|(_, stamp)| is_whole(name, stamp));
+        let opened = names.iter().find_map(&mut whole)?;
         let bytes = opened.1.size;
         self.by_conn.insert(conn, opened);
         Some(bytes)

@@ -40,7 +40,7 @@ use crate::store::classic::keeping::Keeping;
 use crate::store::classic::kept::{Kept, Opened, chunks_in, file_name};
 use crate::store::classic::records::Records;
 use crate::store::classic::row::Row;
-use crate::store::fs::{File, Fs};
+use crate::store::fs::{File, Fs, Stamp};
 use crate::store::io_thread::IoThread;
 use crate::store::library::Library;
 use crate::store::publish::{Failure, Published, Request};
@@ -251,7 +251,11 @@ impl Classic {
         } else if self.records.is_none() {
             names.push(name.clone());
         }
-        self.opened.open(&self.fs, self.folder.get()?, conn, &names)
+        let (fs, folder) = (&self.fs, self.folder.get()?);
+        let is_whole = |name: &ChunkName, stamp: &Stamp| {
+            self.records.as_mut().is_none_or(|records| records.has_whole(fs, folder, name, stamp))
+        };
+        self.opened.open(fs, folder, conn, &names, is_whole)
     }
 
     /// Who has it open goes on reading it.

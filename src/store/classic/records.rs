@@ -10,7 +10,7 @@ use crate::store::classic::folder::ChunkFolder;
 use crate::store::classic::kept::look_at_chunk;
 use crate::store::classic::unlisted::Unlisted;
 use crate::store::fault;
-use crate::store::fs::{File, Fs, FsResult};
+use crate::store::fs::{File, Fs, FsResult, Stamp};
 use crate::wire::classic::ChunkName;
 
 /// At the end, the records are tried to be written for so long.
@@ -32,10 +32,10 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn open(fs: &Fs, records: &ClassicRecords, folder: &ChunkFolder) -> Result<Records, Fault> {
         let mut available = records.available.as_ref().map(|path| Available::open(fs, path)).transpose()?;
-        let has_list = available.as_mut().is_some_and(Available::is_there);
+        let listed = available.as_mut().and_then(|available| available.is_there().then(|| available.names()));
         let unlisted = match (records.unlisted, folder.get()) {
             (Some(of), Some(open)) => Some(
-                Unlisted::new(fs, open, of, has_list)
+                Unlisted::new(fs, open, of, listed.as_deref())
                     .map_err(|errno| fault::keeping("list", folder.path(), errno))?,
             ),
             _ => None,
@@ -62,6 +62,17 @@ impl Records {
             available.add(&new);
         }
         Ok(chunks)
+    }
+
+    /// Whether nobody is writing the chunk that has this stamp. What was written before the list, and is in it, its
+    /// owner offers as it is.
+    pub(super) fn has_whole(&mut self, fs: &Fs, folder: &File, name: &ChunkName, stamp: &Stamp) -> bool {
+        let Some(unlisted) = &self.unlisted else { return true };
+        let is_listed = |available: &mut Available| {
+            available.written_ns().is_some_and(|written| written >= stamp.mtime_ns)
+                && available.names().contains(name)
+        };
+        unlisted.is_whole(fs, folder, name, stamp) || self.available.as_mut().is_some_and(is_listed)
     }
 
     /// A chunk was put into the folder.

@@ -6,10 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::store::UnlistedChunks;
 use crate::store::classic::kept::chunks_in;
 use crate::store::fs::{File, Fs, FsResult, Stamp};
-use crate::wire::classic::{ChunkName, NameForm};
+use crate::wire::classic::{ChunkName, ChunkRule, NameForm};
 
 /// A file that was written to within this time may be half written.
 const WRITING_NS: u64 = 2_000_000_000;
+
+/// The chunks in a folder, put together to files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    rule: ChunkRule,
+    /// By file, the sizes of its chunks by index.
+    sizes: BTreeMap<(String, NameForm), BTreeMap<u32, u64>>,
+}
 
 /// The chunk files of a folder that count without being listed.
 #[derive(Debug)]
@@ -25,11 +33,22 @@ pub(crate) struct Unlisted {
 }
 
 impl Unlisted {
-    /// Leaves out what lies in the folder already where a list says what is offered.
-    pub(crate) fn new(fs: &Fs, folder: &File, of: UnlistedChunks, has_list: bool) -> FsResult<Unlisted> {
-        let is_left_out = has_list && !of.has_own_folder;
-        let left_out = if is_left_out { chunks_in(fs, folder)? } else { Vec::new() };
-        let left_out = left_out.into_iter().map(|(name, _)| name).collect();
+    /// Leaves out what lies in the folder already where a list says what is offered, but no whole file: another
+    /// program, which keeps no list, has put that there to be offered.
+    pub(crate) fn new(
+        fs: &Fs,
+        folder: &File,
+        of: UnlistedChunks,
+        listed: Option<&[ChunkName]>,
+    ) -> FsResult<Unlisted> {
+        let mut left_out = BTreeSet::new();
+        if let Some(listed) = listed.filter(|_| !of.has_own_folder) {
+            let mut chunks = chunks_in(fs, folder)?;
+            left_out = chunks.iter().map(|(name, _)| name.clone()).collect();
+            chunks.retain(|(name, _)| of.takes(name) && !listed.contains(name));
+            let files = Files::of(of.rule, &chunks);
+            left_out.retain(|name| !files.fit_as_several(name) || listed.contains(name));
+        }
         Ok(Unlisted { of, left_out, own: BTreeSet::new(), found: Vec::new(), settled: None })
     }
 
@@ -53,22 +72,46 @@ impl Unlisted {
         Ok(&self.found)
     }
 
+    /// Whether this chunk is not being written, as [`Unlisted::whole`] has it.
+    pub(crate) fn is_whole(&self, fs: &Fs, folder: &File, name: &ChunkName, stamp: &Stamp) -> bool {
+        let fits = || chunks_in(fs, folder).is_ok_and(|chunks| Files::of(self.of.rule, &chunks).fit(name));
+        !is_fresh(fs, stamp) || self.own.contains(name) || fits()
+    }
+
     /// The chunks that are not being written: those of this process, those that are old enough, and those of a file
     /// whose chunks fit together.
     fn whole(&self, fs: &Fs, chunks: Vec<(ChunkName, Stamp)>) -> Vec<(ChunkName, u64)> {
-        let mut files: BTreeMap<(String, NameForm), BTreeMap<u32, u64>> = BTreeMap::new();
-        for (name, stamp) in &chunks {
-            files.entry((name.file_name(), name.form())).or_default().insert(name.index(), stamp.size);
-        }
-        let fits = |name: &ChunkName| {
-            files
-                .get(&(name.file_name(), name.form()))
-                .is_some_and(|sizes| self.of.rule.whole(sizes).is_some())
-        };
+        let files = Files::of(self.of.rule, &chunks);
         let is_whole = |(name, stamp): &(ChunkName, Stamp)| {
-            !is_fresh(fs, stamp) || self.own.contains(name) || fits(name)
+            !is_fresh(fs, stamp) || self.own.contains(name) || files.fit(name)
         };
         chunks.into_iter().filter(is_whole).map(|(name, stamp)| (name, stamp.size)).collect()
+    }
+}
+
+impl Files {
+    /// Puts chunks together.
+    pub(crate) fn of(rule: ChunkRule, chunks: &[(ChunkName, Stamp)]) -> Files {
+        let mut sizes: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (name, stamp) in chunks {
+            let of_file = sizes.entry((name.file_name(), name.form())).or_default();
+            of_file.insert(name.index(), stamp.size);
+        }
+        Files { rule, sizes }
+    }
+
+    /// Whether the chunks of this one's file can be all of it.
+    pub(crate) fn fit(&self, name: &ChunkName) -> bool {
+        self.sizes_of(name).is_some_and(|sizes| self.rule.whole(sizes).is_some())
+    }
+
+    /// The same, of several chunks: a small file that is no chunk may look like the only one of its file.
+    pub(crate) fn fit_as_several(&self, name: &ChunkName) -> bool {
+        self.fit(name) && self.sizes_of(name).is_some_and(|sizes| sizes.len() > 1)
+    }
+
+    fn sizes_of(&self, name: &ChunkName) -> Option<&BTreeMap<u32, u64>> {
+        self.sizes.get(&(name.file_name(), name.form()))
     }
 }
 

@@ -117,6 +117,13 @@ pub fn decode_dictionary(text: &[u8]) -> Result<Dictionary, RecordError> {
     Ok(entries(members, address))
 }
 
+/// Whether a text tells who has what, be it of nobody. Another program's file that is JSON too does not.
+pub fn is_dictionary(text: &[u8]) -> bool {
+    let is_of_chunks =
+        |members: Map<String, Value>| members.keys().all(|name| ChunkName::parse(name).is_ok());
+    dictionary_shape(text).is_some() || members(text).is_ok_and(is_of_chunks)
+}
+
 /// The shape of a text, as far as something in it tells.
 pub fn dictionary_shape(text: &[u8]) -> Option<DictionaryShape> {
     let members = members(text).ok()?;

@@ -76,10 +76,16 @@ fn a_new_dictionary_has_the_shape_that_is_asked_for() {
 
 #[test]
 fn the_dictionary_of_the_system_that_speaks_a_without_temp_is_kept() {
+    for before in [r#"{"old_1": ["127.0.0.9"]}"#, "{}", ""] {
+        keeps_content_dict(before);
+    }
+}
+
+fn keeps_content_dict(before: &str) {
     let (field, owner, taker) = (Field::new(60_001), own_address(), own_address());
     let there = field.folder("taker");
     let file = there.join("content_dict.txt");
-    fs::write(&file, r#"{"old_1": ["127.0.0.9"]}"#).unwrap();
+    fs::write(&file, before).unwrap();
     let chunks = field.chunks(Dialect::A);
     let at = SocketAddrV4::new(owner, Dialect::A.tcp_port());
     let _uploader = Uploader::start(Dialect::A, at, &chunks, Manner::default());
@@ -93,4 +99,22 @@ fn the_dictionary_of_the_system_that_speaks_a_without_temp_is_kept() {
     field.assert_got(&there);
     discover.interrupt().expect(0);
     assert!(!there.join("tags.txt").exists() && !there.join("temp").exists());
+}
+
+#[test]
+fn a_file_that_is_no_dictionary_is_put_aside_and_that_is_said() {
+    let (field, owner, taker) = (Field::new(13), own_address(), own_address());
+    let chunks = field.chunks(Dialect::B);
+    let _announcer =
+        Announcer::start(Wording::Chunks, &chunks, owner, &[SocketAddrV4::new(taker, 5001)], OFTEN);
+    for (name, text) in [("notes.txt", "my notes"), ("dictionary.json", r#"{"settings": {"colour": "red"}}"#)]
+    {
+        let there = field.folder(name);
+        fs::write(there.join(name), text).unwrap();
+        let mut discover = ready(program(&field, taker, "discover", &["--dictionary", name], &there));
+        field.wait_file(&there.join(name), |text| text.contains(&chunks[0].name), &discover);
+        discover.wait_stderr(&[name, "put aside"]);
+        discover.interrupt().expect(0);
+        assert_eq!(fs::read_to_string(there.join(format!("{name}.bad-1"))).unwrap(), text);
+    }
 }

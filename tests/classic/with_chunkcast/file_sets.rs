@@ -160,3 +160,38 @@ fn a_folder_without_chunks_is_said_with_the_next_step() {
         }
     }
 }
+
+#[test]
+fn a_fresh_folder_of_a_shows_its_form() {
+    let (field, owner, taker) = (Field::new(60_001), own_address(), own_address());
+    let (here, there) = (field.folder("owner"), field.folder("taker"));
+    let (temp, chunks) = (field.folder("owner/temp"), of_temp(&field));
+    fs::write(here.join("tags.txt"), "{}").unwrap();
+    let upload = ready(program(&field, owner, "upload", &[], &here));
+    let announce = ready(program(&field, owner, "announce", &[], &here));
+    fs::write(there.join("tags.txt"), "").unwrap();
+    let discover = ready(program(&field, taker, "discover", &[], &there));
+    let ear = Listener::start(Reader::Files, &[SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 5000)]);
+    split::write(&temp, &chunks);
+    ear.wait_for(owner, &names(&chunks));
+    program(&field, taker, "download", &[&field.file(), "--wait=30s"], &there).end().expect(0);
+    field.assert_got(&there.join("downloads"));
+    for child in [discover, announce, upload] {
+        child.interrupt().expect(0);
+    }
+    assert_holds(&here, &["server.log", "tags.txt", "temp"]);
+}
+
+#[test]
+fn a_stray_file_beside_temp_does_not_hide_it() {
+    let (field, owner) = (Field::new(60_001), own_address());
+    let here = field.folder("owner");
+    split::write(&field.folder("owner/temp"), &of_temp(&field));
+    fs::write(here.join("notes_1"), "no chunk").unwrap();
+    let upload = ready(program(&field, owner, "upload", &[], &here));
+    let downloader =
+        Downloader { names: NameForm::AfterExtension, ..Downloader::new(Dialect::A, own_address()) };
+    let at = SocketAddrV4::new(owner, Dialect::A.tcp_port());
+    assert!(downloader.file(at, &field.file()).unwrap() == field.content);
+    upload.interrupt().expect(0);
+}

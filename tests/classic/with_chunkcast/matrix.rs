@@ -34,60 +34,66 @@ fn names(chunks: &[Chunk]) -> Vec<&str> {
 /// Ours plays this program, in the folder of this form; nothing is said to it that the form does not show.
 fn each_size(set: FileSet, ours: Program) {
     for size in SIZES {
-        let (own, other, old) = (Field::new(size), Field::new(size), Field::new(1003));
-        let (here, there) = (own_address(), own_address());
-        let dir = own.folder("shared");
-        // The folder was used before; so its form shows.
+        replaced(set, ours, size, true);
+    }
+    replaced(set, ours, SIZES[1], false);
+}
+
+fn replaced(set: FileSet, ours: Program, size: usize, was_used: bool) {
+    let (own, other, old) = (Field::new(size), Field::new(size), Field::new(1003));
+    let (here, there) = (own_address(), own_address());
+    let dir = own.folder("shared");
+    if was_used {
         set.put(&dir, &set.split(&old.file(), &old.content));
-        let path = own.written("elsewhere");
-        let (mine, theirs) = (set.split(&own.file(), &own.content), set.split(&other.file(), &other.content));
-        let dialect = set.dialect();
-        let _holder = Field::holder_at(there, dialect, &theirs, Manner::default(), here);
-        let reader = if set == FileSet::Temp { Reader::Files } else { Reader::Chunks };
-        let ear = Listener::start(reader, &[SocketAddrV4::new(there, dialect.udp_ports()[0])]);
-        let start = |kind: Program| {
-            let (name, file) = match kind {
-                Program::Announce => ("announce", path.clone()),
-                Program::Discover => ("discover", path.clone()),
-                Program::Upload => ("upload", path.clone()),
-                Program::Download => ("download", other.file().into()),
-            };
-            if kind != ours {
-                return Running::Theirs { _process: Process::start(set, kind, (here, there), &dir, &file) };
-            }
-            let there = there.to_string();
-            let mut args = vec!["--peer", &there];
-            if matches!(kind, Program::Announce | Program::Download) {
-                args.push(file.to_str().unwrap());
-            }
-            Running::Ours(program(&own, here, name, &args, &dir))
+    } else if set == FileSet::Temp {
+        // The programs of the other forms start in an empty folder.
+        own.folder("shared/temp");
+    }
+    let path = own.written("elsewhere");
+    let (mine, theirs) = (set.split(&own.file(), &own.content), set.split(&other.file(), &other.content));
+    let dialect = set.dialect();
+    let _holder = Field::holder_at(there, dialect, &theirs, Manner::default(), here);
+    let reader = if set == FileSet::Temp { Reader::Files } else { Reader::Chunks };
+    let ear = Listener::start(reader, &[SocketAddrV4::new(there, dialect.udp_ports()[0])]);
+    let start = |kind: Program| {
+        let (name, file) = match kind {
+            Program::Announce => ("announce", path.clone()),
+            Program::Discover => ("discover", path.clone()),
+            Program::Upload => ("upload", path.clone()),
+            Program::Download => ("download", other.file().into()),
         };
-        let programs = [Program::Announce, Program::Discover, Program::Upload, Program::Download];
-        let running = programs.map(start);
-        let (life, deadline) = (Life::default(), Instant::now() + PATIENCE);
-        let joined = set.joined(&dir, &other.file());
-        while !fs::read(&joined).is_ok_and(|got| got == other.content) {
-            assert!(
-                Instant::now() < deadline,
-                "{set:?} {ours:?} {size}: the file did not come to {joined:?}"
-            );
-            life.pause(LOOK);
+        if kind != ours {
+            return Running::Theirs { _process: Process::start(set, kind, (here, there), &dir, &file) };
         }
-        ear.wait_for(here, &names(&mine));
-        ear.wait_for(here, &names(&theirs));
-        let downloader = Downloader { names: set.names(), ..Downloader::new(dialect, there) };
-        let at = SocketAddrV4::new(here, dialect.tcp_port());
-        for field in [&own, &other] {
-            let got = downloader.file(at, &field.file()).unwrap();
-            assert!(got == field.content, "{set:?} {ours:?} {size}");
+        let there = there.to_string();
+        let mut args = vec!["--peer", &there];
+        if matches!(kind, Program::Announce | Program::Download) {
+            args.push(file.to_str().unwrap());
         }
-        assert_eq!(ear.death(), None, "{set:?} {ours:?} {size}");
-        for running in running {
-            match running {
-                Running::Ours(child) if ours == Program::Download => drop(child.end().expect(0)),
-                Running::Ours(child) => drop(child.interrupt().expect(0)),
-                Running::Theirs { .. } => {}
-            }
+        Running::Ours(program(&own, here, name, &args, &dir))
+    };
+    let programs = [Program::Announce, Program::Discover, Program::Upload, Program::Download];
+    let running = programs.map(start);
+    let (life, deadline) = (Life::default(), Instant::now() + PATIENCE);
+    let joined = set.joined(&dir, &other.file());
+    while !fs::read(&joined).is_ok_and(|got| got == other.content) {
+        assert!(Instant::now() < deadline, "{set:?} {ours:?} {size}: the file did not come to {joined:?}");
+        life.pause(LOOK);
+    }
+    ear.wait_for(here, &names(&mine));
+    ear.wait_for(here, &names(&theirs));
+    let downloader = Downloader { names: set.names(), ..Downloader::new(dialect, there) };
+    let at = SocketAddrV4::new(here, dialect.tcp_port());
+    for field in [&own, &other] {
+        let got = downloader.file(at, &field.file()).unwrap();
+        assert!(got == field.content, "{set:?} {ours:?} {size}");
+    }
+    assert_eq!(ear.death(), None, "{set:?} {ours:?} {size}");
+    for running in running {
+        match running {
+            Running::Ours(child) if ours == Program::Download => drop(child.end().expect(0)),
+            Running::Ours(child) => drop(child.interrupt().expect(0)),
+            Running::Theirs { .. } => {}
         }
     }
 }

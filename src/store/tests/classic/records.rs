@@ -94,6 +94,70 @@ fn a_chunk_file_without_a_list_counts_once_it_cannot_be_half_written() {
     assert!(!place.path("Available_Chunks.txt").exists());
 }
 
+/// The file was last written so many seconds ago.
+fn age(path: &Path, seconds: u64) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+}
+
+fn counting_unlisted(place: &Place) -> StoreConfig {
+    let mut config = place.recorded();
+    config.classic.as_mut().unwrap().records.as_mut().unwrap().unlisted =
+        Some(UnlistedChunks { rule: ChunkRule::Fifths, takes_inner: false, has_own_folder: false });
+    config
+}
+
+#[test]
+fn a_whole_file_that_the_list_lacks_is_offered_after_a_restart() {
+    let place = Place::new();
+    note_available(&place.records(), &names(&["a_1", "b_1"])).unwrap();
+    for name in ["a_1", "a_2", "b_1", "notes_1", "c_2"] {
+        place.put_chunk(name, b"x");
+    }
+    let five = place.put_five("forest", &[7; 13]);
+    let mut session = place.open_as(counting_unlisted(&place), None);
+    session.run();
+    session.list();
+    let listed = decode_available(&fs::read(place.path("Available_Chunks.txt")).unwrap()).unwrap();
+    assert_eq!(listed, [names(&["a_1", "b_1"]), five].concat());
+    assert_eq!(session.open_chunk(CONN, "forest_5"), Some(1));
+    for left_out in ["a_2", "notes_1", "c_2"] {
+        assert_eq!(session.open_chunk(CONN, left_out), None, "{left_out}");
+    }
+}
+
+#[test]
+fn a_chunk_that_somebody_writes_in_place_is_not_opened() {
+    let place = Place::new();
+    let five = place.put_five("forest", &[7; 1000]);
+    note_available(&place.records(), &five).unwrap();
+    let old = |name: &ChunkName| age(&place.in_chunks(&name.to_string()), 60);
+    five.iter().for_each(old);
+    let list = place.path("Available_Chunks.txt");
+    age(&list, 30);
+    let mut session = place.open_as(counting_unlisted(&place), None);
+    session.run();
+    assert_eq!(session.open_chunk(CONN, "forest_2"), Some(200));
+    fs::write(place.in_chunks("forest_2"), [7; 70]).unwrap();
+    assert_eq!(session.open_chunk(CONN, "forest_2"), None);
+    assert_eq!(session.open_chunk(CONN, "forest_3"), Some(200));
+    // It fits again, or nobody wrote to it for a while, or the list was written later.
+    fs::write(place.in_chunks("forest_2"), [7; 200]).unwrap();
+    assert_eq!(session.open_chunk(CONN, "forest_2"), Some(200));
+    fs::write(place.in_chunks("forest_2"), [7; 70]).unwrap();
+    assert_eq!(session.open_chunk(CONN, "forest_2"), None);
+    age(&place.in_chunks("forest_2"), 3);
+    assert_eq!(session.open_chunk(CONN, "forest_2"), Some(70));
+    age(&place.in_chunks("forest_2"), 1);
+    assert_eq!(session.open_chunk(CONN, "forest_2"), None);
+    age(&list, 0);
+    assert_eq!(session.open_chunk(CONN, "forest_2"), Some(70));
+    // What this process has put there is whole.
+    session.keep(0, "g_2", b"g");
+    age(&list, 30);
+    assert_eq!(session.open_chunk(CONN, "g_2"), Some(1));
+}
+
 #[test]
 fn two_processes_add_and_nobody_sees_half_of_it() {
     let place = Place::new();
