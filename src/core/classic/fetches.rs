@@ -143,6 +143,13 @@ impl Fetch {
         self.listed && !self.merging
     }
 
+    /// The name of the file with its extension, where somebody told it or it was asked for with one.
+    pub(super) fn file_known(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        let merged = file.merged_name(&self.wanted);
+        (merged == self.wanted || merged == file.file_name()).then_some(merged)
+    }
+
     /// How many chunks are asked for.
     pub(super) fn asking(&self) -> usize {
         self.chunks.values().filter(|chunk| matches!(chunk.state, State::ChunkRequest(_))).count()
