@@ -62,6 +62,7 @@ pub(crate) fn config() -> ClassicConfig {
         voices: vec![Voice { dialect: Dialect::A, port: 5000 }, Voice { dialect: Dialect::B, port: 5001 }],
         announce_interval: Duration::from_secs(60),
         ports: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
+        address_alone: false,
         dial_port: None,
         dialects: BTreeMap::new(),
         speaks: None,

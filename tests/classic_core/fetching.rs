@@ -1,6 +1,7 @@
 //! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
@@ -122,6 +123,33 @@ fn a_peer_does_not_ask_itself_and_asks_another_program_of_its_host() {
     serve(&mut bench, Dialect::B, &file, 100);
     bench.wait_ms(3_000);
     assert_eq!(bench.merged, Some(("forest.png".into(), file)));
+}
+
+#[test]
+fn a_peer_does_not_ask_itself_at_another_address_of_its_host() {
+    let file = content(1_003);
+    let mut bench = Bench::new(config());
+    bench.peer.set_own_addresses(vec![HERE.into(), host(9)]);
+    let own = [host(9), IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0])];
+    for own in own {
+        bench.hear(own, &announces(Dialect::B, &file, 1..=5));
+    }
+    bench.get("forest.png", 60_000);
+    bench.wait_ms(30_000);
+    assert!(bench.dials.is_empty(), "{:?}", bench.dials);
+    bench.hear(host(2), &announces(Dialect::C, &file, 1..=5));
+    assert!(bench.dials.iter().all(|(_, to)| to.ip() == host(2)), "{:?}", bench.dials);
+    serve(&mut bench, Dialect::C, &file, 100);
+    bench.wait_ms(3_000);
+    assert_eq!(bench.merged, Some(("forest.png".into(), file.clone())));
+    // Where it is bound to one address, another program may have the same port at the others.
+    for other in &own[..2] {
+        let mut bench = Bench::new(ClassicConfig { address_alone: true, ..config() });
+        bench.peer.set_own_addresses(vec![HERE.into(), host(9)]);
+        bench.hear(*other, &announces(Dialect::B, &file, 1..=5));
+        bench.get("forest.png", 60_000);
+        assert!(bench.dials.iter().any(|(_, to)| to.ip() == *other), "{:?}", bench.dials);
+    }
 }
 
 #[test]

@@ -129,10 +129,12 @@ impl Engine {
     fn routes_to(&self, ctx: &Ctx<'_>, offer: &Offer) -> Vec<Route> {
         let Some(classic) = &ctx.config.classic else { return Vec::new() };
         let json = offer.dialects.contains(&Dialect::BJson);
+        let is_at_every = !classic.address_alone && (ctx.is_own(offer.ip) || offer.ip.is_unspecified());
+        let is_here = is_at_every || offer.ip == classic.address;
         let mut routes: Vec<Route> = Vec::new();
         for dialect in offer.dialects.iter().copied() {
             let port = classic.dial_port.unwrap_or(dialect.tcp_port());
-            if offer.ip == classic.address && classic.ports.contains_key(&port) {
+            if is_here && classic.ports.contains_key(&port) {
                 continue;
             }
             let same =
