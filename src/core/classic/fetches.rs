@@ -97,6 +97,8 @@ pub(super) struct Attempt {
     pub(super) routes: Vec<Route>,
     /// Which of them is gone now.
     pub(super) route: usize,
+    /// On one of them somebody answered that does not have the chunk.
+    pub(super) answered_missing: bool,
     /// So often all of them were refused.
     pub(super) retries: u32,
     pub(super) conn: Option<ConnId>,
