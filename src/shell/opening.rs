@@ -141,9 +141,11 @@ fn core_config(config: ShellConfig, listeners: &Listeners, limits: Limits) -> Co
         discovers: config.discovers,
         topology: config.topology,
         broadcast: !config.no_broadcast,
-        classic: config
-            .classic
-            .map(|classic| ClassicConfig { ports: listeners.ports.clone(), ..classic.config }),
+        classic: config.classic.map(|classic| ClassicConfig {
+            ports: listeners.ports.clone(),
+            address_alone: config.bind.is_some_and(|ip| !ip.is_unspecified()),
+            ..classic.config
+        }),
         http: config.http.then(|| HttpConfig { names: host::names() }),
         foreign: config.foreign.map(|foreign| TransferConfig {
             ports: listeners.transfer_ports.iter().copied().collect(),

@@ -186,6 +186,7 @@ mod tests {
             voices: Vec::new(),
             announce_interval: Duration::from_secs(60),
             ports: BTreeMap::new(),
+            address_alone: false,
             dial_port: None,
             speaks: None,
             dialects: BTreeMap::new(),

@@ -62,6 +62,7 @@ pub(crate) fn config() -> ClassicConfig {
         voices: vec![Voice { dialect: Dialect::A, port: 5000 }, Voice { dialect: Dialect::B, port: 5001 }],
         announce_interval: Duration::from_secs(60),
         ports: BTreeMap::from([(5000, 5000), (5001, 5001), (8000, 8000)]),
+        address_alone: false,
         dial_port: None,
         dialects: BTreeMap::new(),
         speaks: None,
@@ -244,7 +245,12 @@ impl Bench {
                 ClassicReply::Kept { chunks: chunks.collect() }
             }
             ClassicJob::OpenChunk { conn, name } => {
-                let found = self.kept.get(&name).cloned();
+                // A name that tells no extension stands for one that does.
+                let bare = |kept: &&ChunkName| {
+                    kept.stem() == name.stem() && kept.index() == name.index() && kept.extension().is_none()
+                };
+                let stand_in = || self.kept.keys().find(bare).and_then(|bare| self.kept.get(bare));
+                let found = self.kept.get(&name).or_else(stand_in).cloned();
                 let bytes = found.as_ref().map(|bytes| bytes.len() as u64);
                 found.map(|bytes| self.open.insert(conn, bytes));
                 ClassicReply::ChunkOpened { conn, bytes }

@@ -1,6 +1,7 @@
 //! Fetching: each dialect's answer, in any pieces, from peers in every state of repair.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chunkcast::core::{
@@ -122,6 +123,33 @@ fn a_peer_does_not_ask_itself_and_asks_another_program_of_its_host() {
     serve(&mut bench, Dialect::B, &file, 100);
     bench.wait_ms(3_000);
     assert_eq!(bench.merged, Some(("forest.png".into(), file)));
+}
+
+#[test]
+fn a_peer_does_not_ask_itself_at_another_address_of_its_host() {
+    let file = content(1_003);
+    let mut bench = Bench::new(config());
+    bench.peer.set_own_addresses(vec![HERE.into(), host(9)]);
+    let own = [host(9), IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0])];
+    for own in own {
+        bench.hear(own, &announces(Dialect::B, &file, 1..=5));
+    }
+    bench.get("forest.png", 60_000);
+    bench.wait_ms(30_000);
+    assert!(bench.dials.is_empty(), "{:?}", bench.dials);
+    bench.hear(host(2), &announces(Dialect::C, &file, 1..=5));
+    assert!(bench.dials.iter().all(|(_, to)| to.ip() == host(2)), "{:?}", bench.dials);
+    serve(&mut bench, Dialect::C, &file, 100);
+    bench.wait_ms(3_000);
+    assert_eq!(bench.merged, Some(("forest.png".into(), file.clone())));
+    // Where it is bound to one address, another program may have the same port at the others.
+    for other in &own[..2] {
+        let mut bench = Bench::new(ClassicConfig { address_alone: true, ..config() });
+        bench.peer.set_own_addresses(vec![HERE.into(), host(9)]);
+        bench.hear(*other, &announces(Dialect::B, &file, 1..=5));
+        bench.get("forest.png", 60_000);
+        assert!(bench.dials.iter().any(|(_, to)| to.ip() == *other), "{:?}", bench.dials);
+    }
 }
 
 #[test]
@@ -285,6 +313,53 @@ fn who_announces_as_b_may_serve_elsewhere_or_answer_in_json() {
         let told = |event: &ClassicEvent| matches!(event, ClassicEvent::ChunkReceived { dialect: d, .. } if *d == dialect);
         assert_eq!(bench.count(told), 5);
     }
+}
+
+#[test]
+fn a_way_that_answers_nothing_is_left_for_the_next_one() {
+    let reads = ClassicConfig { dictionary: DictionaryUse::Read, ..config() };
+    let (mut bench, file) = (Bench::new(reads), content(1_003));
+    // Names alone, as another process wrote them, tell no dialect.
+    let names = (1..=5).map(|index| ChunkName::parse(&format!("forest_{index}")).expect("a name"));
+    bench.dictionary = names.map(|name| (name, vec![host(2)])).collect();
+    let mut asked_at = BTreeMap::<u16, u32>::new();
+    bench.get("forest.png", 60_000);
+    while let Some((conn, to)) = bench.next_dial() {
+        *asked_at.entry(to.port()).or_default() += 1;
+        bench.tell(Input::Connected { conn });
+        let said = bench.pull(conn);
+        let (_, request) = RequestDecoder::new(to.port()).push(&said.bytes).expect("a request");
+        let name = request.expect("a whole one").name;
+        if to.port() == 8000 {
+            let chunk = part(&file, ChunkRule::Fifths, name.index()).expect("announced");
+            bench.says(conn, &answer(Dialect::B, &name, chunk), 99);
+        }
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    bench.wait_ms(3_000);
+    assert!(bench.merged.as_ref().is_some_and(|(_, bytes)| *bytes == file), "{asked_at:?}");
+    assert_eq!(asked_at.get(&8000), Some(&5), "{asked_at:?}");
+    // Once on the other way, and never again when the right one is known; two chunks may be under way at once.
+    assert!(asked_at.iter().all(|(port, count)| *port == 8000 || *count <= 2), "{asked_at:?}");
+    assert_eq!(bench.count(|event| matches!(event, ClassicEvent::ChunkMissed { .. })), 0);
+}
+
+#[test]
+fn what_no_way_leads_to_is_missed_once_each_way_was_gone_once() {
+    let mut bench = Bench::new(ClassicConfig { dictionary: DictionaryUse::Read, ..config() });
+    bench.dictionary = [(ChunkName::parse("forest_1").expect("a name"), vec![host(2)])].into();
+    bench.get("forest.png", 60_000);
+    let mut ports = Vec::new();
+    while bench.count(|event| matches!(event, ClassicEvent::ChunkMissed { .. })) == 0 {
+        let (conn, to) = bench.next_dial().expect("somebody is asked");
+        ports.push(to.port());
+        bench.tell(Input::Connected { conn });
+        bench.pull(conn);
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    assert_eq!(ports, [5001, 8000, 5000]);
 }
 
 #[test]

@@ -80,6 +80,39 @@ fn both_name_forms_of_a_are_answered() {
 }
 
 #[test]
+fn a_chunk_without_an_extension_is_served_and_announced_as_of_the_file_it_was_fetched_for() {
+    let (mut bench, file) = (Bench::new(config()), content(13));
+    let chunk = |index| part(&file, Dialect::A.chunk_rule(), index).expect("there");
+    bench.hear(host(2), r#"{"username": "bob", "files": ["forest_1", "forest_2", "forest.png_3"]}"#);
+    bench.get("forest.png", 60_000);
+    while let Some((conn, _)) = bench.next_dial() {
+        bench.tell(Input::Connected { conn });
+        let said = bench.pull(conn);
+        let (_, asked) = request::RequestDecoder::new(5001).push(&said.bytes).expect("a request");
+        bench.says(conn, chunk(asked.expect("a whole one").name.index()), 99);
+        bench.ends(conn);
+        bench.pull(conn);
+    }
+    // Another file of this stem is somebody else's, and so is what a third host calls this one.
+    bench.hear(host(3), r#"{"username": "eve", "files": ["forest.jpg_1", "forest.exe_2"]}"#);
+    bench.datagrams.clear();
+    bench.wait_ms(70_000);
+    let all: String = bench.datagrams.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+    assert!(all.contains(r#""forest.png_1""#) && all.contains(r#""forest.png_2""#), "{all}");
+    assert!(!all.contains("jpg") && !all.contains("exe"), "{all}");
+    let mut asks = |text: &str| {
+        let conn = bench.accept(5001);
+        let name = ChunkName::parse(text).expect("a name");
+        bench.says(conn, &request::encode(Dialect::A, &name), 999);
+        bench.pull(conn).bytes
+    };
+    assert!(asks("forest.jpg_1").is_empty(), "bytes of another file");
+    for text in ["forest_1", "forest.png_1"] {
+        assert_eq!(asks(text), chunk(1), "{text}");
+    }
+}
+
+#[test]
 fn a_dialect_that_is_set_for_all_is_answered_in_where_the_request_does_not_tell() {
     let mut classic = config();
     classic.speaks = Some(Dialect::BJson);

@@ -181,6 +181,7 @@ fn silent(global: &Global, spoken: &[(IpAddr, Dialect)], chunk_bytes_max: u64) -
         voices: Vec::new(),
         announce_interval: global.announce_interval,
         ports: BTreeMap::new(),
+        address_alone: false,
         dial_port: None,
         dialects: spoken.iter().copied().collect(),
         speaks: None,

@@ -18,8 +18,8 @@ pub(super) struct Catalogue {
     kept: BTreeMap<ChunkName, u64>,
     /// How kept chunks were cut, where they came to this process.
     cuts: BTreeMap<ChunkName, ChunkRule>,
-    /// The extensions of files that were joined, by their stems.
-    joined: BTreeMap<String, String>,
+    /// The extensions of the files of kept chunks whose names tell none, where this process fetched or joined them.
+    extensions: BTreeMap<ChunkName, String>,
 }
 
 #[derive(Debug)]
@@ -66,6 +66,7 @@ impl Catalogue {
         let news = kept != self.kept;
         self.kept = kept;
         self.cuts.retain(|name, _| self.kept.contains_key(name));
+        self.extensions.retain(|name, _| self.kept.contains_key(name));
         news
     }
 
@@ -74,23 +75,38 @@ impl Catalogue {
         if let Some(rule) = rule {
             self.cuts.insert(name.clone(), rule);
         }
+        self.extensions.remove(&name);
         self.kept.insert(name, bytes);
     }
 
-    /// Kept chunks were joined into a file of this name.
-    pub(super) fn join(&mut self, file: &str) {
+    /// Kept chunks are of a file of this name, or were joined into it.
+    pub(super) fn join<'n>(&mut self, file: &str, chunks: impl IntoIterator<Item = &'n ChunkName>) {
         let name = ChunkName::of_file(file, 1, NameForm::Full);
-        if let Ok(name) = name
-            && let Some(extension) = name.extension()
-        {
-            self.joined.insert(name.stem().to_owned(), extension.to_owned());
-        }
+        let Some(extension) = name.as_ref().ok().and_then(ChunkName::extension) else { return };
+        let bare = chunks.into_iter().filter(|name| name.extension().is_none());
+        let kept = bare.filter(|name| self.kept.contains_key(*name));
+        self.extensions.extend(kept.map(|name| (name.clone(), extension.to_owned())));
+    }
+
+    /// Whether the only kept chunk that a name could stand for is known to be of a file with another extension.
+    pub(super) fn is_of_another(&self, name: &ChunkName) -> bool {
+        let Some(extension) = name.extension() else { return false };
+        let named = |file: &str, forms: &[NameForm]| -> Vec<ChunkName> {
+            forms.iter().filter_map(|form| ChunkName::of_file(file, name.index(), *form).ok()).collect()
+        };
+        let own = [NameForm::Full, NameForm::Inner, NameForm::FullTemp, NameForm::InnerTemp];
+        let bare = named(name.stem(), &[NameForm::Stem, NameForm::FullTemp]);
+        let mut known = bare.iter().filter_map(|bare| self.extensions.get(bare)).peekable();
+        known.peek().is_some()
+            && known.all(|known| known != extension)
+            && !named(&name.file_name(), &own).iter().any(|own| self.kept.contains_key(own))
     }
 
     /// A chunk is kept no longer.
     pub(super) fn drop_kept(&mut self, name: &ChunkName) {
         self.kept.remove(name);
         self.cuts.remove(name);
+        self.extensions.remove(name);
     }
 
     /// The chunks that are kept, with their bytes.
@@ -116,7 +132,7 @@ impl Catalogue {
     }
 
     /// The names of one form under which all is announced in a dialect. `told`: the extension that others tell of a file
-    /// with this stem, for chunks that are kept without one.
+    /// with this stem, for chunks that are kept without one and of which this process does not know it.
     pub(super) fn names(
         &self,
         dialect: Dialect,
@@ -141,7 +157,7 @@ impl Catalogue {
             };
             if fits && self.may_be_cut_by(name, dialect.chunk_rule()) {
                 let is_bare = name.extension().is_none() && form == NameForm::Full;
-                let extension = || told(name.stem()).or_else(|| self.joined.get(name.stem()).cloned());
+                let extension = || self.extensions.get(name).cloned().or_else(|| told(name.stem()));
                 let extension = is_bare.then(extension).flatten();
                 let file = extension.map_or_else(|| name.file_name(), |ext| format!("{}.{ext}", name.stem()));
                 let announced = ChunkName::of_file(&file, name.index(), form);
@@ -176,7 +192,11 @@ impl Catalogue {
     pub(super) fn check(&self) {
         assert_eq!(self.stems.len(), self.files.len(), "each file has one stem");
         assert!(self.files.values().flat_map(BTreeMap::values).all(|shared| !shared.names.is_empty()));
-        assert!(self.cuts.keys().all(|name| self.kept.contains_key(name)));
+        let known = self.cuts.keys().chain(self.extensions.keys());
+        assert!(
+            known.into_iter().all(|name| self.kept.contains_key(name)),
+            "what is known is of kept chunks"
+        );
     }
 }
 
@@ -251,9 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_without_an_extension_takes_over_the_one_that_others_tell_or_that_its_file_has() {
+    fn a_chunk_without_an_extension_takes_over_the_one_that_its_file_has_or_that_others_tell() {
         let mut catalogue = Catalogue::default();
-        catalogue.keep(ChunkName::parse("sea_2").unwrap(), 7, Some(ChunkRule::Fifths));
+        let sea = ChunkName::parse("sea_2").unwrap();
+        catalogue.keep(sea.clone(), 7, Some(ChunkRule::Fifths));
         let told = |stem: &str| (stem == "sea").then(|| "png".to_owned());
         let announced = |catalogue: &Catalogue, form, told: &dyn Fn(&str) -> Option<String>| {
             let names = catalogue.names(Dialect::A, form, told);
@@ -262,7 +283,22 @@ mod tests {
         assert_eq!(announced(&catalogue, NameForm::Stem, &told), ["sea_2"]);
         assert_eq!(announced(&catalogue, NameForm::Full, &told), ["sea.png_2"]);
         assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea_2"]);
-        catalogue.join("sea.jpg");
+        catalogue.join("sea.jpg", [&sea]);
         assert_eq!(announced(&catalogue, NameForm::Full, &|_| None), ["sea.jpg_2"]);
+        assert_eq!(announced(&catalogue, NameForm::Full, &told), ["sea.jpg_2"]);
+        let is_of_another =
+            |catalogue: &Catalogue, name| catalogue.is_of_another(&ChunkName::parse(name).unwrap());
+        for (name, other) in
+            [("sea.png_2", true), ("sea.jpg_2", false), ("sea_2", false), ("sea.png_1", false)]
+        {
+            assert_eq!(is_of_another(&catalogue, name), other, "{name}");
+        }
+        // One of its own may be kept beside it.
+        catalogue.keep(ChunkName::parse("sea_2.png").unwrap(), 7, None);
+        assert!(!is_of_another(&catalogue, "sea.png_2"));
+        assert!(is_of_another(&catalogue, "sea.gif_2"));
+        catalogue.drop_kept(&sea);
+        assert!(!is_of_another(&catalogue, "sea.gif_2"));
+        catalogue.check();
     }
 }

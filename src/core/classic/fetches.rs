@@ -97,6 +97,8 @@ pub(super) struct Attempt {
     pub(super) routes: Vec<Route>,
     /// Which of them is gone now.
     pub(super) route: usize,
+    /// On one of them somebody answered that does not have the chunk.
+    pub(super) answered_missing: bool,
     /// So often all of them were refused.
     pub(super) retries: u32,
     pub(super) conn: Option<ConnId>,
@@ -141,6 +143,13 @@ impl Fetch {
     /// Whether there is anything to be decided about it now.
     pub(super) fn is_open(&self) -> bool {
         self.listed && !self.merging
+    }
+
+    /// The name of the file with its extension, where somebody told it or it was asked for with one.
+    pub(super) fn file_known(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        let merged = file.merged_name(&self.wanted);
+        (merged == self.wanted || merged == file.file_name()).then_some(merged)
     }
 
     /// How many chunks are asked for.

@@ -17,6 +17,9 @@ use crate::wire::classic::{Dialect, NEXT_DIAL_PAUSE, RETRIES_MAX, RETRY_PAUSE};
 /// Connections to one holder for one process: a second one only when the answer on the first seems to be over.
 const REQUESTS_PER_HOLDER_MAX: usize = 2;
 
+/// Why a chunk did not come from who answered.
+const MISSING: &str = "the peer does not have it";
+
 /// An ask that is over, whatever came of it.
 struct Ended {
     ticket: u32,
@@ -49,6 +52,7 @@ impl Engine {
                 size: offer.size,
                 routes: self.routes_to(ctx, offer),
                 route: 0,
+                answered_missing: false,
                 retries: 0,
                 conn: None,
                 again: ctx.now,
@@ -129,10 +133,12 @@ impl Engine {
     fn routes_to(&self, ctx: &Ctx<'_>, offer: &Offer) -> Vec<Route> {
         let Some(classic) = &ctx.config.classic else { return Vec::new() };
         let json = offer.dialects.contains(&Dialect::BJson);
+        let is_at_every = !classic.address_alone && (ctx.is_own(offer.ip) || offer.ip.is_unspecified());
+        let is_here = is_at_every || offer.ip == classic.address;
         let mut routes: Vec<Route> = Vec::new();
         for dialect in offer.dialects.iter().copied() {
             let port = classic.dial_port.unwrap_or(dialect.tcp_port());
-            if offer.ip == classic.address && classic.ports.contains_key(&port) {
+            if is_here && classic.ports.contains_key(&port) {
                 continue;
             }
             let same =
@@ -192,10 +198,16 @@ impl Engine {
         if !matches!(outcome, Outcome::Complete { .. }) {
             ctx.drop_spool(ended.spool);
         }
-        let Ended { ticket, index, .. } = ended;
+        let Ended { ticket, index, dialect, from, .. } = ended;
         match outcome {
             Outcome::Complete { skip } => self.store_chunk(ctx, ended, skip),
-            Outcome::Missing => self.miss_chunk(ctx, ticket, index, "the peer does not have it".to_owned()),
+            Outcome::Missing => {
+                let is_proven = self.directory.proven(from.ip()) == Some(dialect);
+                let attempt = self.fetches.attempt_mut(ticket, index).filter(|_| !is_proven);
+                if !attempt.is_some_and(|attempt| attempt.leave_route(ctx.now)) {
+                    self.miss_chunk(ctx, ticket, index, MISSING.to_owned());
+                }
+            }
             Outcome::Failed(why) => self.miss_chunk(ctx, ticket, index, why),
         }
         self.review_fetches(ctx);
@@ -210,6 +222,7 @@ impl Engine {
         let Some(attempt) = self.fetches.attempt_mut(ticket, index) else { return };
         let reason = match why {
             _ if answered => "the connection broke",
+            _ if attempt.answered_missing => MISSING,
             BrokenWhy::Refused => "nobody listens there",
             BrokenWhy::Unreachable => "no way there",
             BrokenWhy::Reset => "the connection was reset",
@@ -331,9 +344,21 @@ impl Attempt {
         more
     }
 
-    /// Goes the first way again after a pause, but not for ever.
+    /// Goes another way for good, if one is left: who answered on this one does not have the chunk, and may not be the
+    /// program that announced it.
+    fn leave_route(&mut self, now: Time) -> bool {
+        let left = self.route;
+        let more = self.take_next_route(now);
+        if more {
+            self.routes.remove(left);
+            (self.route, self.answered_missing) = (left, true);
+        }
+        more
+    }
+
+    /// Goes the first way again after a pause, but not for ever, and not where somebody answered.
     fn begin_again(&mut self, now: Time) -> bool {
-        let more = self.retries < RETRIES_MAX;
+        let more = self.retries < RETRIES_MAX && !self.answered_missing;
         if more {
             self.retries = self.retries.saturating_add(1);
             self.route = 0;

@@ -52,6 +52,7 @@ impl Engine {
                 });
                 self.answer(ctx, conn, found);
             }
+            None if self.catalogue.is_of_another(&sought.name) => self.answer(ctx, conn, None),
             None => {
                 ctx.store(ClassicJob::OpenChunk { conn, name: sought.name });
                 self.review(ctx, conn);

@@ -33,7 +33,8 @@ impl Engine {
                 if let Some(fetch) = self.end_fetch(ctx, ticket) {
                     self.drop_replaced(ctx, &fetch);
                     if let Some(file) = &fetch.file {
-                        self.catalogue.join(&file.merged_name(&fetch.wanted));
+                        let chunks = fetch.had().map(|(_, had)| &had.name);
+                        self.catalogue.join(&file.merged_name(&fetch.wanted), chunks);
                         self.announce_soon(ctx);
                     }
                     let (took, peers) = (ctx.now.since(fetch.began), fetch.contributors.len());
@@ -81,6 +82,10 @@ impl Engine {
         ctx.spools.free(spool);
         let rule = stored.and_then(|(ticket, _)| Some(self.fetches.get(ticket)?.rule));
         self.catalogue.keep(name.clone(), bytes, rule);
+        let file = stored.and_then(|(ticket, _)| self.fetches.get(ticket)?.file_known());
+        if let Some(file) = file {
+            self.catalogue.join(&file, [&name]);
+        }
         self.announce_soon(ctx);
         let fetch = stored.and_then(|(ticket, index)| Some((ticket, index, self.fetches.get_mut(ticket)?)));
         let Some((ticket, index, fetch)) = fetch else { return };

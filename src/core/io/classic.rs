@@ -25,6 +25,8 @@ pub struct ClassicConfig {
     pub announce_interval: Duration,
     /// Local TCP ports on which every connection is classic, each with the port of the dialects that it stands in for.
     pub ports: BTreeMap<u16, u16>,
+    /// They are served on `address` alone, and not on every address of this host.
+    pub address_alone: bool,
     /// The TCP port that is dialled instead of the dialect's own.
     pub dial_port: Option<u16>,
     /// What peers speak where that cannot be told: both to them and with them.

@@ -13,6 +13,7 @@ fn classic(udp: &[u16], tcp: &[(u16, u16)], strict: bool) -> Option<ClassicPorts
         voices: Vec::new(),
         announce_interval: Duration::from_secs(60),
         ports: BTreeMap::new(),
+        address_alone: false,
         dial_port: None,
         dialects: BTreeMap::new(),
         speaks: None,

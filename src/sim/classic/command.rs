@@ -24,6 +24,7 @@ impl Simulation {
             voices: spec.voices(),
             announce_interval: self.scenario.announce_interval,
             ports: spec.ports.clone(),
+            address_alone: false,
             dial_port: spec.dial_port,
             dialects: spec.told.iter().map(|(host, dialect)| (self.hosts[*host].ip, *dialect)).collect(),
             speaks: spec.asks_in,
