@@ -121,7 +121,8 @@ struct Shared {
 struct Heard {
     peers: BTreeMap<Ipv4Addr, BTreeMap<String, Told>>,
     datagrams: Vec<(SocketAddr, Vec<u8>)>,
-    death: Option<Death>,
+    /// What it died of, by whom. It goes on, for others may send here that have nothing to do with the test.
+    deaths: BTreeMap<Ipv4Addr, Death>,
 }
 
 impl Heard {
@@ -181,28 +182,22 @@ impl Listener {
 
     /// What it died of, if it did.
     pub(crate) fn death(&self) -> Option<Death> {
-        self.shared.heard().death.clone()
+        self.shared.heard().deaths.values().next().cloned()
     }
 
-    /// Waits until the dictionary is as wanted; fails when the listener dies instead.
-    #[track_caller]
-    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&Dictionary) -> bool) -> Dictionary {
-        let heard = self.shared.wait(|heard| heard.death.is_some() || wanted(&heard.dictionary()));
-        let dictionary = heard.dictionary();
-        assert!(heard.death.is_none(), "waiting for {what}: {:?}", heard.death);
-        assert!(wanted(&dictionary), "{what} did not come: {dictionary:?}");
-        dictionary
-    }
-
-    /// Waits until a peer is known to have all these chunks.
+    /// Waits until a peer is known to have all these chunks; fails when the listener dies of what that peer says.
     #[track_caller]
     pub(crate) fn wait_for(&self, peer: Ipv4Addr, chunks: &[&str]) -> Dictionary {
         let has = |dictionary: &Dictionary, chunk: &str| {
             dictionary.get(chunk).is_some_and(|peers| peers.contains(&peer))
         };
-        self.wait(&format!("{chunks:?} of {peer}"), |dictionary| {
-            chunks.iter().all(|chunk| has(dictionary, chunk))
-        })
+        let has_all = |dictionary: &Dictionary| chunks.iter().all(|chunk| has(dictionary, chunk));
+        let heard =
+            self.shared.wait(|heard| heard.deaths.contains_key(&peer) || has_all(&heard.dictionary()));
+        let dictionary = heard.dictionary();
+        assert_eq!(heard.deaths.get(&peer), None, "waiting for {chunks:?} of {peer}");
+        assert!(has_all(&dictionary), "{chunks:?} of {peer} did not come: {dictionary:?}");
+        dictionary
     }
 
     /// Waits until that many datagrams came.
@@ -215,7 +210,8 @@ impl Listener {
     /// Waits until it died.
     #[track_caller]
     pub(crate) fn wait_death(&self) -> Death {
-        self.shared.wait(|heard| heard.death.is_some()).death.clone().expect("it lives on")
+        let heard = self.shared.wait(|heard| !heard.deaths.is_empty());
+        heard.deaths.values().next().cloned().expect("it lives on")
     }
 }
 
@@ -268,8 +264,8 @@ impl Shared {
             }
             Ok(Some(chunks)) => heard.peers.entry(*peer.ip()).or_default().extend(chunks),
             Err(why) => {
-                heard.death.get_or_insert(Death { from, datagram: datagram.to_vec(), why });
-                self.life.end();
+                let death = Death { from, datagram: datagram.to_vec(), why };
+                heard.deaths.entry(*peer.ip()).or_insert(death);
             }
         }
         self.changed.notify_all();
