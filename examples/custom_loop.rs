@@ -219,7 +219,7 @@ impl Host {
             broadcast: true,
             classic: None,
             http: None,
-            foreign: None,
+            transfers: None,
             fixed_peers: Vec::new(),
             own_addresses: vec![address.ip()],
             agent: "custom-loop".to_owned(),
@@ -257,7 +257,7 @@ impl Host {
                     Ok((id, manifest)) if id == content => self.files.insert(content, (manifest, bytes)),
                     _ => return Some(StoreReply::ChunkBad { content, chunk: 0, buffer }),
                 };
-                StoreReply::WholeStored { content, path: PathBuf::from(content.short()), buffer }
+                StoreReply::SingleChunkStored { content, path: PathBuf::from(content.short()), buffer }
             }
             StoreJob::Publish { content } => {
                 StoreReply::Published { content, path: PathBuf::from(content.short()) }

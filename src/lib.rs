@@ -74,7 +74,7 @@
 //!     broadcast: true,
 //!     classic: None,
 //!     http: None,
-//!     foreign: None,
+//!     transfers: None,
 //!     fixed_peers: Vec::new(),
 //!     own_addresses: Vec::new(),
 //!     agent: "mine/1.0".to_owned(),

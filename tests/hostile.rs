@@ -787,7 +787,7 @@ fn one_chunk_is_asked_of_one_holder_and_nothing_is_told_before_it_is_stored() {
     bench.says(third, &Frame::Open { channel: 0, content: CONTENT, size: 0, chunk_bytes: 0 });
     let claims = |frame: &Frame| matches!(frame, Frame::Have { .. } | Frame::HaveMap { .. });
     assert!(!bench.heard(third).iter().any(claims) && bench.peer.held(&CONTENT).is_none());
-    bench.tell(Input::Stored(StoreReply::WholeStored { content: CONTENT, path: "x".into(), buffer }));
+    bench.tell(Input::Stored(StoreReply::SingleChunkStored { content: CONTENT, path: "x".into(), buffer }));
     assert!(bench.heard(third).iter().any(claims) && bench.peer.held(&CONTENT).is_some());
     assert_eq!(bench.count(|event| matches!(event, Event::Finished { bytes: 100, .. })), 1);
 }

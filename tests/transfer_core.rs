@@ -78,7 +78,7 @@ impl Bench {
             discovers: false,
             broadcast: false,
             own_addresses: Vec::new(),
-            foreign: Some(TransferConfig { ports, quota_bytes }),
+            transfers: Some(TransferConfig { ports, quota_bytes }),
             limits,
             ..common::config("bench", [10, 0, 0, 1].into())
         };
@@ -324,7 +324,7 @@ fn who_gives_says_each_step_after_the_last_was_answered() {
     bench.tell(Input::Stored(StoreReply::Offered { content, name: "x.png".into(), size: 3 }));
     let to = SocketAddr::from(([10, 0, 0, 9], 8080));
     let (name, sender) = ("x.png".to_owned(), "alice".to_owned());
-    let send = Command::SendForeign { ticket: 4, to, form: Form::Steps, content, name, sender };
+    let send = Command::SendTransfer { ticket: 4, to, form: Form::Steps, content, name, sender };
     bench.tell(Input::Command(send.clone()));
     let conn = bench.dials.remove(0);
     assert_eq!(bench.peer.expects(conn), Expect::Nothing);
@@ -366,7 +366,7 @@ fn what_is_broken_off_does_not_end_like_a_whole_file() {
         bench.tell(Input::Stored(StoreReply::Offered { content, name: "x.png".into(), size: 3 }));
         let to = SocketAddr::from(([10, 0, 0, 9], 8080));
         let (name, sender) = ("x.png".to_owned(), "alice".to_owned());
-        bench.tell(Input::Command(Command::SendForeign { ticket: 4, to, form, content, name, sender }));
+        bench.tell(Input::Command(Command::SendTransfer { ticket: 4, to, form, content, name, sender }));
         let conn = bench.dials.remove(0);
         bench.tell(Input::Connected { conn });
         // Until the file is next.
@@ -422,7 +422,7 @@ fn a_receiver_that_fails_is_dialled_for_the_next_file_after_a_wait() {
     let to = SocketAddr::from(([10, 0, 0, 9], 8080));
     let send = |ticket| {
         let (name, sender, form) = ("x.png".to_owned(), "alice".to_owned(), Form::Steps);
-        Input::Command(Command::SendForeign { ticket, to, form, content, name, sender })
+        Input::Command(Command::SendTransfer { ticket, to, form, content, name, sender })
     };
     let began = bench.now;
     for ticket in 0..20 {

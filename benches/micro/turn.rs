@@ -100,7 +100,7 @@ fn config(folder: &std::path::Path) -> ShellConfig {
         announce_interval: Duration::from_secs(60),
         classic: None,
         http: true,
-        foreign: None,
+        transfers: None,
         limits: Limits::default(),
         store: StoreConfig {
             state_dir: folder.join("state"),

@@ -81,7 +81,7 @@ impl Sums {
                 let bytes = listing.encode().len() as u64;
                 report(&name, (listing.id(), bytes), listing.files().1, out);
             }
-            Some(Err(error)) => self.fail(out, &not_a_folder(path, &error)),
+            Some(Err(error)) => self.fail(out, &cannot_be_listed(path, &error)),
             None => {}
         }
     }
@@ -133,7 +133,7 @@ pub(crate) fn folder_name(path: &Path) -> String {
 }
 
 /// Why a folder has no id.
-pub(crate) fn not_a_folder(path: &Path, error: &ListingError) -> Fault {
+pub(crate) fn cannot_be_listed(path: &Path, error: &ListingError) -> Fault {
     let text = format!("{} cannot be one content: {error}", human::quoted_path(path));
     Fault { kind: FaultKind::Denied, text }
 }

@@ -109,7 +109,7 @@ struct Receiver<'a> {
 
 pub(crate) fn run(args: &ReceiveArgs, global: &Global, out: &mut Output) -> Result<Outcome, Exit> {
     let target = Target { dir: args.dir.clone(), name: None, on_conflict: OnConflict::Rename };
-    let mode = Mode { foreign: args.listen.ports(args.quota), ..Mode::native(None) };
+    let mode = Mode { transfers: args.listen.ports(args.quota), ..Mode::native(None) };
     let mut run = Run::start("receive", global, target.clone(), mode, out)?;
     let is_new = !args.dir.exists();
     if let Err(fault) = run.reactor.store.open_target() {
@@ -228,7 +228,7 @@ impl Receiver<'_> {
             ShellEvent::Core(Event::Offer(OfferEvent::Untold { .. })) if self.args.once => {
                 self.stays = Some(Instant::now() + UNTOLD_STAY);
             }
-            ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
+            ShellEvent::Core(Event::Transfer(event)) => self.take_transfer(run, event),
             event => {
                 self.downloads.take(run, event);
                 match event {
@@ -250,7 +250,7 @@ impl Receiver<'_> {
     }
 
     /// Something happens to another program's transfer.
-    fn take_foreign(&mut self, run: &mut Run<'_>, event: &TransferEvent) {
+    fn take_transfer(&mut self, run: &mut Run<'_>, event: &TransferEvent) {
         match event {
             // Nothing is drawn over a question.
             TransferEvent::Progress { .. } if self.questions.are_asked() => return,
@@ -271,7 +271,7 @@ impl Receiver<'_> {
     fn take_last(&mut self, run: &mut Run<'_>, event: &ShellEvent) {
         match event {
             ShellEvent::Core(Event::Transfer(TransferEvent::Came { .. })) => {}
-            ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
+            ShellEvent::Core(Event::Transfer(event)) => self.take_transfer(run, event),
             event => self.downloads.take(run, event),
         }
     }
@@ -327,7 +327,7 @@ impl Receiver<'_> {
 
     /// What offers have taken of the quota is no longer the transfers'.
     fn share_quota(&self, run: &mut Run<'_>) {
-        run.reactor.command(Command::LimitForeign { quota_bytes: self.policy.quota_for_transfers() });
+        run.reactor.command(Command::LimitTransfers { quota_bytes: self.policy.quota_for_transfers() });
     }
 }
 

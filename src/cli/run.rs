@@ -43,7 +43,7 @@ pub(crate) struct Mode {
     /// How it speaks the classic dialects; `None`: it does not.
     pub(crate) classic: Option<Classic>,
     /// Where it takes in transfers; `None`: nowhere.
-    pub(crate) foreign: Option<TransferPorts>,
+    pub(crate) transfers: Option<TransferPorts>,
 }
 
 /// A started peer and what its command prints.
@@ -70,7 +70,7 @@ pub(crate) struct Run<'a> {
 impl Mode {
     /// As a native peer that speaks the classic dialects too, if that is asked for.
     pub(crate) fn native(classic: Option<Classic>) -> Mode {
-        Mode { native: true, classic, foreign: None }
+        Mode { native: true, classic, transfers: None }
     }
 }
 
@@ -292,7 +292,7 @@ fn config(
         no_broadcast: global.no_broadcast,
         peers,
         announce_interval: global.announce_interval,
-        foreign: mode.foreign,
+        transfers: mode.transfers,
         store: StoreConfig {
             target_name: target.name,
             on_conflict: target.on_conflict,

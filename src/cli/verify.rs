@@ -112,7 +112,7 @@ fn identified(path: &Path, out: &mut Output) -> Result<(ContentId, u64), Fault> 
     let listed = hash::listing(path, tree, out, |_, hashed, _| failed = failed.take().or(hashed.err()));
     match (listed, failed) {
         (Some(listed), None) => {
-            let listing = listed.map_err(|error| hash::not_a_folder(path, &error))?;
+            let listing = listed.map_err(|error| hash::cannot_be_listed(path, &error))?;
             Ok((listing.id(), listing.files().1))
         }
         (_, Some(fault)) => Err(fault),

@@ -29,7 +29,7 @@ pub struct Config {
     /// How it serves readers by HTTP; `None`: it does not.
     pub http: Option<HttpConfig>,
     /// How it takes in transfers; `None`: it does not. It sends in them whenever it is told to.
-    pub foreign: Option<TransferConfig>,
+    pub transfers: Option<TransferConfig>,
     /// Peers that somebody named: dialled and asked without being heard first.
     pub fixed_peers: Vec<SocketAddr>,
     /// This host's own addresses, which some limits except.

@@ -330,7 +330,7 @@ impl Engines {
             Command::Answer { offer, decision, ticket, stall } => {
                 self.native(now, |native, ctx| native.on_answer_command(ctx, offer, decision, ticket, stall));
             }
-            Command::SendForeign { ticket, to, form, content, name, sender } => {
+            Command::SendTransfer { ticket, to, form, content, name, sender } => {
                 let file = Outgoing { form, sender, name, size: 0 };
                 self.send_transfer(now, Order { ticket, to, content, file });
             }
@@ -340,9 +340,9 @@ impl Engines {
                 })
             }
             // What was let come already may come.
-            Command::LimitForeign { quota_bytes } => {
-                if let Some(foreign) = &mut self.config.foreign {
-                    foreign.quota_bytes = quota_bytes;
+            Command::LimitTransfers { quota_bytes } => {
+                if let Some(transfers) = &mut self.config.transfers {
+                    transfers.quota_bytes = quota_bytes;
                 }
             }
             Command::Look { wanted, wait } => {

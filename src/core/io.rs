@@ -235,7 +235,7 @@ pub enum Command {
         wait: Duration,
     },
     /// Send a shared file to somebody in a form of other programs. Told by [`TransferEvent`]s with this ticket.
-    SendForeign {
+    SendTransfer {
         /// Comes back in the events about it.
         ticket: u32,
         /// To whom.
@@ -257,7 +257,7 @@ pub enum Command {
         accept: bool,
     },
     /// From now on so many bytes may be taken in over all transfers, those included that were.
-    LimitForeign {
+    LimitTransfers {
         /// How many.
         quota_bytes: u64,
     },

@@ -117,8 +117,9 @@ impl Peer {
 
     /// A connection came in on `local_port`; `None`: refuse it (close it at once). Drain [`Peer::poll`] afterwards.
     pub fn accepted(&mut self, now: Time, from: SocketAddr, local_port: u16) -> Option<ConnId> {
-        let (foreign, classic) = (self.engines.config.foreign.as_ref(), self.engines.config.classic.as_ref());
-        let form = foreign.and_then(|foreign| foreign.ports.get(&local_port).copied());
+        let (transfers, classic) =
+            (self.engines.config.transfers.as_ref(), self.engines.config.classic.as_ref());
+        let form = transfers.and_then(|transfers| transfers.ports.get(&local_port).copied());
         let dialect = classic.and_then(|classic| classic.ports.get(&local_port).copied());
         let conn = match (form, dialect) {
             (Some(is_named), _) => self.engines.accept_transfer(now, from, is_named),

@@ -48,7 +48,7 @@ pub struct ShellConfig {
     /// Whether readers by HTTP are served on the port of native peers.
     pub http: bool,
     /// Where transfers are taken in; `None`: nowhere.
-    pub foreign: Option<TransferPorts>,
+    pub transfers: Option<TransferPorts>,
     /// All bounds of the core.
     pub limits: Limits,
     /// The store's settings.
@@ -85,7 +85,7 @@ impl ShellConfig {
             announce_interval: Duration::from_secs(60),
             classic: None,
             http: true,
-            foreign: None,
+            transfers: None,
             limits: Limits::default(),
             store: StoreConfig {
                 state_dir: state_dir.into(),

@@ -65,7 +65,7 @@ impl Listeners {
         bind: Option<IpAddr>,
         listen: Listen,
         classic: Option<&ClassicPorts>,
-        foreign: Option<&TransferPorts>,
+        transfers: Option<&TransferPorts>,
         first_token: Token,
         warnings: &mut Vec<String>,
     ) -> Result<Listeners, ShellError> {
@@ -107,7 +107,7 @@ impl Listeners {
                 Err(text) => warnings.push(text),
             }
         }
-        for &(port, is_named) in foreign.iter().flat_map(|foreign| &foreign.tcp) {
+        for &(port, is_named) in transfers.iter().flat_map(|transfers| &transfers.tcp) {
             if port != 0 && listeners.transfer_ports.iter().any(|taken| taken.0 == port) {
                 continue;
             }
@@ -262,9 +262,9 @@ mod tests {
 
     fn bind(ip: IpAddr, listen: Listen, port: Option<u16>) -> (Listeners, Vec<String>) {
         let tcp = port.map(|port| (port, false)).into_iter().collect();
-        let foreign = TransferPorts { config: TransferConfig::default(), tcp };
+        let transfers = TransferPorts { config: TransferConfig::default(), tcp };
         let mut warnings = Vec::new();
-        let listeners = Listeners::bind(Some(ip), listen, None, Some(&foreign), Token(1), &mut warnings);
+        let listeners = Listeners::bind(Some(ip), listen, None, Some(&transfers), Token(1), &mut warnings);
         (listeners.unwrap(), warnings)
     }
 

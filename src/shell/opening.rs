@@ -33,8 +33,9 @@ impl Reactor {
         let limits = within(config.limits.clone(), open_max);
         let (bind, seed, port, broadcasts) = (config.bind, config.seed, config.port, !config.no_broadcast);
         let (classic, mut warnings) = (config.classic.as_ref(), Vec::new());
-        let foreign = config.foreign.as_ref();
-        let mut listeners = Listeners::bind(bind, config.listen, classic, foreign, LISTENERS, &mut warnings)?;
+        let transfers = config.transfers.as_ref();
+        let mut listeners =
+            Listeners::bind(bind, config.listen, classic, transfers, LISTENERS, &mut warnings)?;
         listeners.register(poll.registry()).map_err(|error| no_loop(&error))?;
         let udp_listeners =
             UdpListeners::open(poll.registry(), bind, broadcasts, classic, UDP_LISTENERS, &mut warnings)?;
@@ -121,7 +122,7 @@ fn open_discovery(config: &ShellConfig, registry: &Registry) -> Result<Discovery
 fn open_store(config: &ShellConfig, poll: &Poll) -> Result<Store, ShellError> {
     let waker = Arc::new(Waker::new(poll.registry(), STORE).map_err(|error| no_loop(&error))?);
     let mut store = Store::open(config.store.clone()).map_err(ShellError::Storage)?;
-    if config.foreign.is_some() {
+    if config.transfers.is_some() {
         store.reserve_name(NAMED_LOG);
     }
     store.on_result(Box::new(move || {
@@ -147,9 +148,9 @@ fn core_config(config: ShellConfig, listeners: &Listeners, limits: Limits) -> Co
             ..classic.config
         }),
         http: config.http.then(|| HttpConfig { names: host::names() }),
-        foreign: config.foreign.map(|foreign| TransferConfig {
+        transfers: config.transfers.map(|transfers| TransferConfig {
             ports: listeners.transfer_ports.iter().copied().collect(),
-            ..foreign.config
+            ..transfers.config
         }),
         fixed_peers: config.peers,
         own_addresses: host::own_addresses(config.bind),

@@ -307,7 +307,7 @@ impl Reactor {
 
     fn answered(&mut self, reply: StoreReply) {
         if let StoreReply::ChunkStored { buffer, .. }
-        | StoreReply::WholeStored { buffer, .. }
+        | StoreReply::SingleChunkStored { buffer, .. }
         | StoreReply::ChunkBad { buffer, .. }
         | StoreReply::ChunkFailed { buffer, .. } = reply
         {

@@ -203,7 +203,9 @@ impl Disk {
             return written;
         }
         match self.publish(library, content) {
-            StoreReply::Published { content, path } => StoreReply::WholeStored { content, path, buffer },
+            StoreReply::Published { content, path } => {
+                StoreReply::SingleChunkStored { content, path, buffer }
+            }
             other => other,
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn config(user: &str, here: IpAddr) -> Config {
         topology: Topology::Mesh,
         classic: None,
         http: None,
-        foreign: None,
+        transfers: None,
         broadcast: true,
         fixed_peers: Vec::new(),
         own_addresses: vec![here],

@@ -24,7 +24,7 @@ fn sharing(upload_slots: usize) -> Bench {
 fn transfer(bench: &mut Bench, form: Form, ticket: u32) -> ConnId {
     let to = SocketAddr::from(([10, 0, 1, u8::try_from(ticket).unwrap()], 8080));
     let (name, sender) = ("x.png".to_owned(), "alice".to_owned());
-    let send = Command::SendForeign { ticket, to, form, content: CONTENT, name, sender };
+    let send = Command::SendTransfer { ticket, to, form, content: CONTENT, name, sender };
     bench.tell(Input::Command(send));
     let conn = bench.dials.remove(0);
     bench.tell(Input::Connected { conn });
@@ -188,7 +188,7 @@ fn a_file_that_goes_while_its_transfer_waits_needs_no_turn() {
     bench.tell(Input::Stored(StoreReply::Offered { content, name: name.clone(), size: 100 }));
     let to = SocketAddr::from(([10, 0, 1, 2], 8080));
     let (form, sender) = (Form::Named, "alice".to_owned());
-    bench.tell(Input::Command(Command::SendForeign { ticket: 2, to, form, content, name, sender }));
+    bench.tell(Input::Command(Command::SendTransfer { ticket: 2, to, form, content, name, sender }));
     let conn = bench.dials.remove(0);
     bench.tell(Input::Connected { conn });
     assert_eq!(bench.pull(conn), (vec![], false));

@@ -101,7 +101,7 @@ fn start<'a>(
     global: &Global,
     out: &'a mut Output,
 ) -> Result<Run<'a>, Exit> {
-    let mode = Mode { native: false, classic: Some(alone.speak(duty, folder, global)), foreign: None };
+    let mode = Mode { native: false, classic: Some(alone.speak(duty, folder, global)), transfers: None };
     Run::start(command, global, folder.target(), mode, out)
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn run(
 
 /// Starts a peer that can send to other programs.
 pub(crate) fn start<'a>(global: &Global, out: &'a mut Output) -> Result<Run<'a>, Exit> {
-    let mode = Mode { native: false, classic: None, foreign: None };
+    let mode = Mode { native: false, classic: None, transfers: None };
     Run::start("send", global, Target::default(), mode, out)
 }
 
@@ -191,7 +191,7 @@ impl Sending {
             }
             ShellEvent::Share(ShareEvent::Skipped { .. }) => self.failures.push(Exit::Storage),
             ShellEvent::Share(ShareEvent::ScanDone { .. }) => self.is_scanned = true,
-            ShellEvent::Core(Event::Transfer(event)) => self.take_foreign(run, event),
+            ShellEvent::Core(Event::Transfer(event)) => self.take_transfer(run, event),
             _ => {}
         }
     }
@@ -208,11 +208,11 @@ impl Sending {
             let Errand { content, name, to } = errand.clone();
             self.under_way.insert(ticket, errand);
             let (form, sender) = (self.form, self.sender.clone());
-            run.reactor.command(Command::SendForeign { ticket, to, form, content, name, sender });
+            run.reactor.command(Command::SendTransfer { ticket, to, form, content, name, sender });
         }
     }
 
-    fn take_foreign(&mut self, run: &mut Run<'_>, event: &TransferEvent) {
+    fn take_transfer(&mut self, run: &mut Run<'_>, event: &TransferEvent) {
         match event {
             TransferEvent::SendBegun { ticket } => {
                 if let Some(errand) = self.under_way.get(ticket) {

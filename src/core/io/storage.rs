@@ -40,7 +40,7 @@ pub enum StoreJob {
         buffer: BufferId,
     },
     /// Verify the one chunk of a content, which is all of it, and have that stand under its final name, durably. Reply:
-    /// `WholeStored`, `ChunkBad` or `ChunkFailed`.
+    /// `SingleChunkStored`, `ChunkBad` or `ChunkFailed`.
     StoreSingleChunk {
         /// The content, of which `OpenPart` found nothing.
         content: ContentId,
@@ -166,7 +166,7 @@ pub enum StoreReply {
         fault: Fault,
     },
     /// The one chunk was right, and is the file that stands under its final name, durably, and is served from there.
-    WholeStored {
+    SingleChunkStored {
         /// The content.
         content: ContentId,
         /// Where.

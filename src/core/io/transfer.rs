@@ -149,7 +149,7 @@ pub enum TransferEvent {
     },
     /// The receiver let a file come.
     SendBegun {
-        /// The ticket of [`crate::core::Command::SendForeign`].
+        /// The ticket of [`crate::core::Command::SendTransfer`].
         ticket: u32,
     },
     /// How far a file is on its way out, now and then.

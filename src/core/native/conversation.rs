@@ -162,7 +162,7 @@ impl Engine {
             StoreReply::ChunkFailed { content, chunk, buffer, fault } => {
                 self.on_chunk_failed(ctx, content, chunk, buffer, fault);
             }
-            StoreReply::WholeStored { content, path, buffer } => {
+            StoreReply::SingleChunkStored { content, path, buffer } => {
                 self.on_single_chunk_stored(ctx, content, path, buffer);
             }
             StoreReply::Published { content, path } => self.on_published(ctx, content, path),

@@ -242,7 +242,7 @@ impl Arrival {
 
 /// The most bytes that are received, over all transfers.
 fn quota(ctx: &Ctx) -> u64 {
-    ctx.config.foreign.as_ref().map_or(0, |foreign| foreign.quota_bytes)
+    ctx.config.transfers.as_ref().map_or(0, |transfers| transfers.quota_bytes)
 }
 
 /// The name of a file whose sender may have said none.

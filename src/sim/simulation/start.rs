@@ -44,7 +44,7 @@ impl Simulation {
             broadcast: self.hosts[host].spec.broadcast,
             classic: self.classic_config(host),
             http: None,
-            foreign: self.hosts[host].spec.takes.as_ref().map(TakesSpec::config),
+            transfers: self.hosts[host].spec.takes.as_ref().map(TakesSpec::config),
             fixed_peers,
             own_addresses: vec![self.hosts[host].ip],
             agent: "sim".to_owned(),

@@ -31,7 +31,7 @@ impl Simulation {
         // Somebody typed the address.
         self.oracle.heard(from, to_addr.ip());
         let sender = format!("host-{from}");
-        let command = Command::SendForeign { ticket, to: to_addr, form, content: id, name, sender };
+        let command = Command::SendTransfer { ticket, to: to_addr, form, content: id, name, sender };
         self.tell(from, Input::Command(command));
     }
 

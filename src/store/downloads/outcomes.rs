@@ -134,7 +134,7 @@ impl Downloads {
             });
         }
         library.reply(match result {
-            Ok(path) => StoreReply::WholeStored { content, path, buffer },
+            Ok(path) => StoreReply::SingleChunkStored { content, path, buffer },
             Err(fault) => StoreReply::ChunkFailed { content, chunk: 0, buffer, fault },
         });
     }

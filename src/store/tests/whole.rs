@@ -21,7 +21,9 @@ impl Session {
             replies = self::replies(self.run());
         }
         for reply in &replies {
-            if let StoreReply::WholeStored { buffer, .. } | StoreReply::ChunkFailed { buffer, .. } = reply {
+            if let StoreReply::SingleChunkStored { buffer, .. } | StoreReply::ChunkFailed { buffer, .. } =
+                reply
+            {
                 self.buffers.release(*buffer);
             }
         }
@@ -33,7 +35,7 @@ impl Session {
         assert_eq!(self.open_part(content)?, PartState::Fresh);
         self.hand_whole(content, &content.bytes, 0);
         match self.wait().remove(0) {
-            StoreReply::WholeStored { path, .. } => Ok(path),
+            StoreReply::SingleChunkStored { path, .. } => Ok(path),
             StoreReply::ChunkFailed { fault, .. } => Err(fault),
             other => panic!("{other:?}"),
         }
@@ -73,7 +75,7 @@ fn other_bytes_are_bad_and_leave_nothing() {
     }
     // The right ones are taken all the same.
     session.hand_whole(&content, &content.bytes, 0);
-    assert!(matches!(session.wait()[..], [StoreReply::WholeStored { .. }]));
+    assert!(matches!(session.wait()[..], [StoreReply::SingleChunkStored { .. }]));
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn what_came_there_meanwhile_is_compared() {
     let mut paths = Vec::new();
     while paths.len() < 2 {
         for reply in session.wait() {
-            let StoreReply::WholeStored { path, .. } = reply else { panic!("{reply:?}") };
+            let StoreReply::SingleChunkStored { path, .. } = reply else { panic!("{reply:?}") };
             paths.push(path);
         }
     }
@@ -181,7 +183,7 @@ fn who_lets_go_and_asks_again_hears_what_came_of_it() {
         matches!(reply, StoreReply::PartOpened { state: PartState::Complete { .. }, .. })
     };
     assert!(replies.iter().any(opened), "{replies:?}");
-    assert!(replies.iter().any(|reply| matches!(reply, StoreReply::WholeStored { .. })), "{replies:?}");
+    assert!(replies.iter().any(|reply| matches!(reply, StoreReply::SingleChunkStored { .. })), "{replies:?}");
 }
 
 /// At whichever call the process dies or one fails: no half file has the final name, and the next run has all of it.
