@@ -90,7 +90,13 @@ fn served(scenario: &Scenario) -> Vec<(usize, usize)> {
             };
             let misleads = |other: &HostSpec| {
                 let holder = other.foreign.as_ref();
-                holder.is_some_and(|holder| holder.dialect == Dialect::BJson && !holder.holds.is_empty())
+                holder.is_some_and(|holder| {
+                    let misread = holder.dialect == Dialect::BJson && !holder.holds.is_empty();
+                    // The asker waits for an end of the stream that comes with somebody else's request, if at all.
+                    let waits = holder.manner == Manner::NeverCloses
+                        && holder.holds.iter().any(|held| held.content == content);
+                    misread || waits
+                })
             };
             if scenario.hosts.iter().any(announces) && !scenario.hosts.iter().any(misleads) {
                 served.push((at, content));
